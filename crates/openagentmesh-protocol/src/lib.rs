@@ -1,1 +1,49 @@
-//! Placeholder.
+//! The OpenAgentMesh wire protocol as Rust types.
+//!
+//! Everything that peers on a mesh must agree on is here, and nothing else: agent [`name`]s and
+//! the [`subject`]s made of them, [`header`]s and the [`envelope`]s they describe, the
+//! [`ErrorObject`], [`Contract`] and [`CatalogEntry`], death notices, log events, and the
+//! projections of a contract that language models read ([`tool`]).
+//!
+//! The crate is pure: it does no I/O, keeps no clock and needs no async runtime. What it parses
+//! comes from other processes, so no input makes it panic.
+//!
+//! ```
+//! use openagentmesh_protocol::{AgentName, subject};
+//!
+//! let name = AgentName::new("nlp.summarizer")?;
+//! assert_eq!(name.channel(), Some("nlp"));
+//! assert_eq!(subject::agent(&name), "mesh.agent.nlp.summarizer");
+//! # Ok::<(), openagentmesh_protocol::InvalidName>(())
+//! ```
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod bucket;
+pub mod catalog;
+pub mod contract;
+pub mod envelope;
+pub mod error;
+pub mod header;
+pub mod id;
+pub mod liveness;
+pub mod log;
+pub mod name;
+pub mod object;
+pub mod shape;
+pub mod subject;
+pub mod tool;
+pub mod usage;
+
+pub use catalog::{CatalogDocument, CatalogEntry, CatalogFilter};
+pub use contract::Contract;
+pub use envelope::{ChunkHeaders, ReplyHeaders, RequestHeaders, Status};
+pub use error::{ErrorCode, ErrorObject};
+pub use header::{HeaderError, HeaderSink, HeaderSource, Headers};
+pub use id::{InstanceId, RequestId};
+pub use liveness::{DeathNotice, DeathReason, InstanceRecord};
+pub use log::{LogEvent, LogLevel};
+pub use name::{AgentName, InvalidName};
+pub use shape::{Capabilities, Shape};
+pub use subject::Subject;
+pub use usage::Usage;

@@ -1,0 +1,189 @@
+//! An agent's contract: everything a caller needs to know.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::catalog::{default_version, full_name};
+use crate::{AgentName, Capabilities, CatalogEntry, shape, subject};
+
+/// An agent's contract, as the registry keeps it.
+///
+/// On the wire it is an A2A agent card with an `x-agentmesh` block; here it is flat.
+///
+/// ```
+/// use openagentmesh_protocol::Contract;
+///
+/// let contract: Contract = serde_json::from_str(r#"{
+///     "name": "echo", "description": "Echoes a message back.", "version": "0.1.0",
+///     "capabilities": {"streaming": false, "invocable": true},
+///     "skills": [{"id": "echo", "name": "echo", "description": "Echoes a message back.",
+///                 "tags": [], "inputSchema": {"type": "string"}}],
+///     "x-agentmesh": {"subject": "mesh.agent.echo", "tags": [],
+///                     "registered_at": "2026-11-22T04:35:00.854160+00:00"}
+/// }"#)?;
+/// assert_eq!(contract.input_schema.unwrap()["type"], "string");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Document", into = "Document")]
+pub struct Contract {
+    /// The full name.
+    pub name: AgentName,
+    /// What the agent does.
+    pub description: String,
+    /// The agent's own version.
+    pub version: String,
+    /// Words to filter by.
+    pub tags: Vec<String>,
+    /// Whether it answers requests, and whether it gives many values.
+    pub capabilities: Capabilities,
+    /// JSON Schema of the input; `None` when it takes none.
+    pub input_schema: Option<Value>,
+    /// JSON Schema of the one output; `None` when it gives none or many.
+    pub output_schema: Option<Value>,
+    /// JSON Schema of each of many outputs; `None` when it gives one or none.
+    pub chunk_schema: Option<Value>,
+    /// When it was registered, as an RFC 3339 timestamp.
+    pub registered_at: Option<String>,
+    /// Whether it may be offered as an MCP tool; `None` leaves that to the exporter.
+    pub mcp: Option<bool>,
+}
+
+impl Contract {
+    /// The agent's line in the catalog.
+    #[must_use]
+    pub fn to_catalog_entry(&self) -> CatalogEntry {
+        CatalogEntry {
+            name: self.name.to_string(),
+            description: self.description.clone(),
+            version: self.version.clone(),
+            tags: self.tags.clone(),
+            invocable: self.capabilities.invocable,
+            streaming: self.capabilities.streaming,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// The contract as it stands on the wire.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default = "default_version")]
+    version: String,
+    #[serde(default = "default_capabilities")]
+    capabilities: Capabilities,
+    #[serde(default)]
+    skills: Vec<Skill>,
+    #[serde(default, rename = "x-agentmesh")]
+    extension: Extension,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Skill {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(
+        default,
+        rename = "inputSchema",
+        skip_serializing_if = "Option::is_none"
+    )]
+    input_schema: Option<Value>,
+    #[serde(
+        default,
+        rename = "outputSchema",
+        skip_serializing_if = "Option::is_none"
+    )]
+    output_schema: Option<Value>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Extension {
+    /// Spelled apart by 0.1.5 only; never written.
+    #[serde(default, skip_serializing)]
+    channel: Option<String>,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    registered_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chunk_schema: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mcp: Option<bool>,
+}
+
+fn default_capabilities() -> Capabilities {
+    Capabilities {
+        streaming: false,
+        invocable: shape::yes(),
+    }
+}
+
+impl TryFrom<Document> for Contract {
+    type Error = crate::InvalidName;
+
+    fn try_from(document: Document) -> Result<Self, Self::Error> {
+        let Document {
+            name,
+            description,
+            version,
+            capabilities,
+            skills,
+            extension,
+        } = document;
+        let (input_schema, output_schema) =
+            skills.into_iter().next().map_or((None, None), |skill| {
+                (skill.input_schema, skill.output_schema)
+            });
+        Ok(Self {
+            name: AgentName::new(full_name(extension.channel.as_deref(), name))?,
+            description,
+            version,
+            tags: extension.tags,
+            capabilities,
+            input_schema,
+            output_schema,
+            chunk_schema: extension.chunk_schema,
+            registered_at: extension.registered_at,
+            mcp: extension.mcp,
+        })
+    }
+}
+
+impl From<Contract> for Document {
+    fn from(contract: Contract) -> Self {
+        let name = contract.name.to_string();
+        Self {
+            skills: vec![Skill {
+                id: name.clone(),
+                name: name.clone(),
+                description: contract.description.clone(),
+                tags: contract.tags.clone(),
+                input_schema: contract.input_schema,
+                output_schema: contract.output_schema,
+            }],
+            extension: Extension {
+                channel: None,
+                subject: subject::agent(&contract.name),
+                tags: contract.tags,
+                registered_at: contract.registered_at,
+                chunk_schema: contract.chunk_schema,
+                mcp: contract.mcp,
+            },
+            name,
+            description: contract.description,
+            version: contract.version,
+            capabilities: contract.capabilities,
+        }
+    }
+}

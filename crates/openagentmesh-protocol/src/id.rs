@@ -1,0 +1,99 @@
+//! Identifiers of requests and of processes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::header::HeaderError;
+
+/// Longest identifier in bytes that is accepted from a peer.
+const MAX_LEN: usize = 128;
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $header:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// A new random identifier.
+            #[must_use]
+            pub fn random() -> Self {
+                Self(uuid::Uuid::new_v4().simple().to_string())
+            }
+
+            /// Takes an identifier that a peer chose.
+            ///
+            /// Any token that can be one segment of a subject is accepted, so that peers with
+            /// another taste than UUIDs are served too.
+            ///
+            /// # Errors
+            ///
+            /// [`HeaderError`] when it is empty, longer than 128 bytes, or has characters
+            /// outside `[A-Za-z0-9_-]`.
+            pub fn parse(id: impl Into<String>) -> Result<Self, HeaderError> {
+                let id = id.into();
+                if id.is_empty() || id.len() > MAX_LEN || !id.chars().all(crate::name::is_name_char) {
+                    return Err(HeaderError::new($header, &id));
+                }
+                Ok(Self(id))
+            }
+
+            /// The identifier as it stands in headers and subjects.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = HeaderError;
+
+            fn try_from(id: String) -> Result<Self, HeaderError> {
+                Self::parse(id)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+    };
+}
+
+identifier! {
+    /// Names one request: a UUIDv4 of 32 hexadecimal digits, chosen by the caller.
+    ///
+    /// ```
+    /// use openagentmesh_protocol::RequestId;
+    /// assert_eq!(RequestId::random().as_str().len(), 32);
+    /// assert!(RequestId::parse("not.one.token").is_err());
+    /// ```
+    RequestId, crate::header::REQUEST_ID
+}
+
+identifier! {
+    /// Names one process on the mesh: a UUIDv4 of 32 hexadecimal digits, chosen at its start.
+    ///
+    /// ```
+    /// use openagentmesh_protocol::InstanceId;
+    /// assert_ne!(InstanceId::random(), InstanceId::random());
+    /// ```
+    InstanceId, crate::header::INSTANCE_ID
+}
+
+impl InstanceId {
+    /// The NATS client name under which a host with this identity connects.
+    #[must_use]
+    pub fn client_name(&self) -> String {
+        format!("oam-host-{self}")
+    }
+}

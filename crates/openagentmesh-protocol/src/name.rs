@@ -1,0 +1,221 @@
+//! Agent names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest agent name in bytes.
+///
+/// A name stands in NATS protocol lines, which a server cuts off at 4 KiB by closing the
+/// connection; this keeps every line of the protocol far below that.
+pub const MAX_LEN: usize = 512;
+
+/// The full name of an agent: dot-separated segments of `[A-Za-z0-9_-]+`.
+///
+/// The segments before the last are the agent's [channel](AgentName::channel).
+///
+/// ```
+/// use openagentmesh_protocol::AgentName;
+///
+/// let name: AgentName = "finance.risk.scorer".parse()?;
+/// assert_eq!(name.channel(), Some("finance.risk"));
+/// assert_eq!(name.local(), "scorer");
+/// assert!(name.is_in_channel("finance"));
+/// assert!(AgentName::new("no spaces").is_err());
+/// # Ok::<(), openagentmesh_protocol::InvalidName>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AgentName(String);
+
+impl AgentName {
+    /// Checks `name` and takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] when the name is empty, longer than [`MAX_LEN`] bytes, or has a segment
+    /// that is empty or holds a character outside `[A-Za-z0-9_-]`; it names that segment.
+    pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
+        let name = name.into();
+        check(&name)?;
+        Ok(Self(name))
+    }
+
+    /// The name of agent `local` in `channel`: the two joined by a dot.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] as for [`AgentName::new`], for the joined name.
+    pub fn in_channel(channel: Option<&str>, local: &str) -> Result<Self, InvalidName> {
+        match channel {
+            None => Self::new(local),
+            Some(channel) => Self::new(format!("{channel}.{local}")),
+        }
+    }
+
+    /// The full name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The segments before the last, or `None` for a name of one segment.
+    #[must_use]
+    pub fn channel(&self) -> Option<&str> {
+        self.0.rsplit_once('.').map(|(channel, _)| channel)
+    }
+
+    /// The last segment.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        self.0.rsplit_once('.').map_or(&self.0, |(_, local)| local)
+    }
+
+    /// Whether the name equals `channel` or lies below it.
+    #[must_use]
+    pub fn is_in_channel(&self, channel: &str) -> bool {
+        is_in_channel(&self.0, channel)
+    }
+}
+
+/// Whether `name` equals `channel` or starts with it plus a dot.
+pub(crate) fn is_in_channel(name: &str, channel: &str) -> bool {
+    name.strip_prefix(channel)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn check(name: &str) -> Result<(), InvalidName> {
+    let fail = |reason| {
+        Err(InvalidName {
+            name: name.to_owned(),
+            reason,
+        })
+    };
+    if name.is_empty() {
+        return fail(Reason::Empty);
+    }
+    if name.len() > MAX_LEN {
+        return fail(Reason::TooLong);
+    }
+    for (index, segment) in name.split('.').enumerate() {
+        if segment.is_empty() {
+            return fail(Reason::EmptySegment {
+                position: index + 1,
+            });
+        }
+        if let Some(character) = segment.chars().find(|c| !is_name_char(*c)) {
+            return fail(Reason::BadSegment {
+                segment: segment.to_owned(),
+                character,
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+impl fmt::Display for AgentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for AgentName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AgentName {
+    type Err = InvalidName;
+
+    fn from_str(s: &str) -> Result<Self, InvalidName> {
+        Self::new(s)
+    }
+}
+
+impl TryFrom<String> for AgentName {
+    type Error = InvalidName;
+
+    fn try_from(name: String) -> Result<Self, InvalidName> {
+        Self::new(name)
+    }
+}
+
+impl From<AgentName> for String {
+    fn from(name: AgentName) -> Self {
+        name.0
+    }
+}
+
+/// A string that is not an agent name, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid agent name '{}': {reason}", shorten(.name))]
+pub struct InvalidName {
+    name: String,
+    reason: Reason,
+}
+
+impl InvalidName {
+    /// The string that was refused.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Reason {
+    #[error("it is empty; use dot-separated segments of letters, digits, '_' and '-'")]
+    Empty,
+    #[error("it is longer than {MAX_LEN} bytes")]
+    TooLong,
+    #[error("segment {position} is empty; remove the extra '.'")]
+    EmptySegment { position: usize },
+    #[error(
+        "segment '{segment}' has the character {character:?}; \
+         segments hold letters, digits, '_' and '-', and are separated by '.'"
+    )]
+    BadSegment { segment: String, character: char },
+}
+
+fn shorten(name: &str) -> String {
+    const SHOWN: usize = 80;
+    if name.chars().count() <= SHOWN {
+        name.to_owned()
+    } else {
+        name.chars().take(SHOWN).chain("…".chars()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_name_names_the_segment() {
+        let message = |name: &str| AgentName::new(name).unwrap_err().to_string();
+        assert!(
+            message("nlp.sum marizer.x").contains("segment 'sum marizer' has the character ' '")
+        );
+        assert!(message("a..b").contains("segment 2 is empty"));
+        assert!(message(".a").contains("segment 1 is empty"));
+        assert!(message("").contains("it is empty"));
+        assert!(message("größe").contains("'ö'"));
+        assert!(message(&"x".repeat(MAX_LEN + 1)).contains("longer than 512 bytes"));
+        assert!(AgentName::new("x".repeat(MAX_LEN)).is_ok());
+    }
+
+    #[test]
+    fn a_channel_matches_whole_segments_only() {
+        let name = AgentName::new("nlp.summarizer").unwrap();
+        assert!(name.is_in_channel("nlp"));
+        assert!(name.is_in_channel("nlp.summarizer"));
+        assert!(!name.is_in_channel("nl"));
+        assert!(!name.is_in_channel("nlp.sum"));
+    }
+}

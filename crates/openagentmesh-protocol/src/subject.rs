@@ -1,0 +1,180 @@
+//! Subjects: where each kind of message goes.
+
+use crate::{AgentName, RequestId, bucket};
+
+/// Where invocations of an agent go.
+#[must_use]
+pub fn agent(name: &AgentName) -> String {
+    format!("mesh.agent.{name}")
+}
+
+/// The queue group in which the hosts of an agent share its invocations.
+#[must_use]
+pub fn queue_group(name: &AgentName) -> String {
+    format!("q.{name}")
+}
+
+/// Where a publisher's events go.
+#[must_use]
+pub fn events(name: &AgentName) -> String {
+    format!("mesh.agent.{name}.events")
+}
+
+/// Where the chunks of one streamed reply go.
+#[must_use]
+pub fn stream(request_id: &RequestId) -> String {
+    format!("mesh.stream.{request_id}")
+}
+
+/// Where the reply of one send with a callback goes.
+#[must_use]
+pub fn results(request_id: &RequestId) -> String {
+    format!("mesh.results.{request_id}")
+}
+
+/// Where a copy of every error reply of an agent goes.
+#[must_use]
+pub fn errors(name: &AgentName) -> String {
+    format!("mesh.errors.{name}")
+}
+
+/// Where the notice of an agent's death goes.
+#[must_use]
+pub fn death(name: &AgentName) -> String {
+    format!("mesh.death.{name}")
+}
+
+/// Where an agent's log events go.
+#[must_use]
+pub fn logs(name: &AgentName) -> String {
+    format!("mesh.logs.{name}")
+}
+
+/// Reserved for health checks of an agent.
+#[must_use]
+pub fn health(name: &AgentName) -> String {
+    format!("mesh.health.{name}")
+}
+
+/// Where a write of `key` in the key-value bucket `bucket` goes.
+#[must_use]
+pub fn kv(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// What a subject is for.
+///
+/// ```
+/// use openagentmesh_protocol::{AgentName, Subject};
+///
+/// let parsed = Subject::parse("mesh.agent.nlp.summarizer");
+/// assert_eq!(parsed, Subject::Agent(AgentName::new("nlp.summarizer")?));
+/// assert_eq!(parsed.to_string(), "mesh.agent.nlp.summarizer");
+/// assert_eq!(Subject::parse("orders.new"), Subject::Other("orders.new".to_owned()));
+/// # Ok::<(), openagentmesh_protocol::InvalidName>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subject {
+    /// `mesh.agent.{name}`: invocations of an agent.
+    Agent(AgentName),
+    /// `mesh.agent.{name}.events`: events of a publisher.
+    ///
+    /// An agent whose own last segment is `events` has invocations on a subject of the same
+    /// form; such a subject is read as this one.
+    Events(AgentName),
+    /// `mesh.stream.{request_id}`: chunks of a streamed reply.
+    Stream(RequestId),
+    /// `mesh.results.{request_id}`: the reply of a send with a callback.
+    Results(RequestId),
+    /// `mesh.errors.{name}`: dead letters.
+    Errors(AgentName),
+    /// `mesh.death.{name}`: death notices.
+    Death(AgentName),
+    /// `mesh.logs.{name}`: log events.
+    Logs(AgentName),
+    /// `mesh.health.{name}`: reserved.
+    Health(AgentName),
+    /// A write of the catalog.
+    Catalog,
+    /// A write or deletion of an agent's contract.
+    Registry(AgentName),
+    /// A write or deletion of a key that agents share.
+    Context(String),
+    /// A write of an object's description: the name in URL-safe base64.
+    ObjectMeta(String),
+    /// A chunk of an object: the identifier under which its chunks are stored.
+    ObjectChunk(String),
+    /// Any other subject: reply inboxes, the server's own, the users' own.
+    Other(String),
+}
+
+impl Subject {
+    /// Reads a subject. What is no subject of the protocol becomes [`Subject::Other`].
+    #[must_use]
+    pub fn parse(subject: &str) -> Self {
+        Self::parse_mesh(subject)
+            .or_else(|| Self::parse_store(subject))
+            .unwrap_or_else(|| Self::Other(subject.to_owned()))
+    }
+
+    fn parse_mesh(subject: &str) -> Option<Self> {
+        let (kind, rest) = subject.strip_prefix("mesh.")?.split_once('.')?;
+        let name = || AgentName::new(rest).ok();
+        match kind {
+            "agent" => match rest.strip_suffix(".events") {
+                Some(publisher) => AgentName::new(publisher).ok().map(Self::Events),
+                None => name().map(Self::Agent),
+            },
+            "stream" => RequestId::parse(rest).ok().map(Self::Stream),
+            "results" => RequestId::parse(rest).ok().map(Self::Results),
+            "errors" => name().map(Self::Errors),
+            "death" => name().map(Self::Death),
+            "logs" => name().map(Self::Logs),
+            "health" => name().map(Self::Health),
+            _ => None,
+        }
+    }
+
+    fn parse_store(subject: &str) -> Option<Self> {
+        if let Some(rest) = subject.strip_prefix("$KV.") {
+            let (name, key) = rest.split_once('.')?;
+            return match name {
+                bucket::CATALOG if key == bucket::CATALOG_KEY => Some(Self::Catalog),
+                bucket::REGISTRY => AgentName::new(key).ok().map(Self::Registry),
+                bucket::CONTEXT => Some(Self::Context(key.to_owned())),
+                _ => None,
+            };
+        }
+        let (name, rest) = subject.strip_prefix("$O.")?.split_once('.')?;
+        if name != bucket::ARTIFACTS {
+            return None;
+        }
+        match rest.split_once('.')? {
+            ("M", encoded) => Some(Self::ObjectMeta(encoded.to_owned())),
+            ("C", nuid) => Some(Self::ObjectChunk(nuid.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Agent(name) => f.write_str(&agent(name)),
+            Self::Events(name) => f.write_str(&events(name)),
+            Self::Stream(id) => f.write_str(&stream(id)),
+            Self::Results(id) => f.write_str(&results(id)),
+            Self::Errors(name) => f.write_str(&errors(name)),
+            Self::Death(name) => f.write_str(&death(name)),
+            Self::Logs(name) => f.write_str(&logs(name)),
+            Self::Health(name) => f.write_str(&health(name)),
+            Self::Catalog => f.write_str(&kv(bucket::CATALOG, bucket::CATALOG_KEY)),
+            Self::Registry(name) => f.write_str(&kv(bucket::REGISTRY, name.as_str())),
+            Self::Context(key) => f.write_str(&kv(bucket::CONTEXT, key)),
+            Self::ObjectMeta(encoded) => write!(f, "$O.{}.M.{encoded}", bucket::ARTIFACTS),
+            Self::ObjectChunk(nuid) => write!(f, "$O.{}.C.{nuid}", bucket::ARTIFACTS),
+            Self::Other(subject) => f.write_str(subject),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Names, subjects and envelopes round-trip, and no input makes a parser panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use openagentmesh_protocol::*;
+use proptest::prelude::*;
+
+fn name() -> impl Strategy<Value = AgentName> {
+    "[A-Za-z0-9_-]{1,12}(\\.[A-Za-z0-9_-]{1,12}){0,4}".prop_map(|n| AgentName::new(n).unwrap())
+}
+
+fn request_id() -> impl Strategy<Value = RequestId> {
+    "[A-Za-z0-9_-]{1,128}".prop_map(|id| RequestId::parse(id).unwrap())
+}
+
+fn instance_id() -> impl Strategy<Value = InstanceId> {
+    "[0-9a-f]{32}".prop_map(|id| InstanceId::parse(id).unwrap())
+}
+
+/// A value that a header can carry: printable, on one line.
+fn text() -> impl Strategy<Value = String> {
+    "[ -~]{1,40}"
+}
+
+fn usage() -> impl Strategy<Value = Usage> {
+    (
+        proptest::option::of(any::<u64>()),
+        proptest::option::of(any::<u64>()),
+        proptest::option::of(text()),
+        proptest::option::of(0.0..1e6f64),
+    )
+        .prop_map(
+            |(input_tokens, total_tokens, model, estimated_cost_usd)| Usage {
+                input_tokens,
+                total_tokens,
+                model,
+                estimated_cost_usd,
+                ..Usage::default()
+            },
+        )
+}
+
+proptest! {
+    // A failure is reported in full; no file is left behind.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn names_round_trip(name in name()) {
+        let json = serde_json::to_string(&name).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<AgentName>(&json).unwrap(), &name);
+        prop_assert_eq!(AgentName::in_channel(name.channel(), name.local()).unwrap(), name);
+    }
+
+    #[test]
+    fn any_string_is_a_name_or_an_error(text in any::<String>()) {
+        match AgentName::new(text.clone()) {
+            Ok(name) => prop_assert_eq!(name.as_str(), text),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+
+    #[test]
+    fn subjects_round_trip(name in name(), id in request_id()) {
+        prop_assume!(name.local() != "events");
+        for subject in [
+            Subject::Agent(name.clone()),
+            Subject::Events(name.clone()),
+            Subject::Errors(name.clone()),
+            Subject::Death(name.clone()),
+            Subject::Logs(name.clone()),
+            Subject::Health(name.clone()),
+            Subject::Registry(name.clone()),
+            Subject::Stream(id.clone()),
+            Subject::Results(id.clone()),
+        ] {
+            prop_assert_eq!(Subject::parse(&subject.to_string()), subject);
+        }
+    }
+
+    #[test]
+    fn any_string_is_a_subject(text in "(mesh|\\$KV|\\$O)?\\.?(agent|mesh-catalog|stream)?\\PC*") {
+        prop_assert_eq!(Subject::parse(&text).to_string(), text);
+    }
+
+    #[test]
+    fn requests_round_trip(
+        request_id in proptest::option::of(request_id()),
+        stream in any::<bool>(),
+        reply_to in proptest::option::of(text()),
+        instance_id in proptest::option::of(instance_id()),
+        timeout_ms in any::<Option<u64>>(),
+        stream_credit in any::<Option<u32>>(),
+        traceparent in proptest::option::of(text()),
+    ) {
+        let request = RequestHeaders {
+            request_id, stream, reply_to, instance_id, timeout_ms, stream_credit, traceparent,
+            tracestate: None,
+        };
+        let mut headers = Headers::default();
+        request.write(&mut headers);
+        prop_assert_eq!(RequestHeaders::read(&headers).unwrap(), request);
+    }
+
+    #[test]
+    fn replies_round_trip(
+        ok in any::<bool>(),
+        source in proptest::option::of(text()),
+        request_id in proptest::option::of(request_id()),
+        instance_id in proptest::option::of(instance_id()),
+        usage in proptest::option::of(usage()),
+    ) {
+        let status = if ok { Status::Ok } else { Status::Error };
+        let reply = ReplyHeaders { status, source: source.as_deref(), request_id, instance_id, usage };
+        let mut headers = Headers::default();
+        reply.write(&mut headers);
+        prop_assert_eq!(ReplyHeaders::read(&headers).unwrap(), reply);
+    }
+
+    #[test]
+    fn chunks_round_trip(
+        seq in any::<Option<u64>>(),
+        end in any::<bool>(),
+        failed in any::<bool>(),
+        request_id in proptest::option::of(request_id()),
+        usage in proptest::option::of(usage()),
+    ) {
+        let status = failed.then_some(Status::Error);
+        let chunk = ChunkHeaders { seq, end, status, request_id, instance_id: None, usage };
+        let mut headers = Headers::default();
+        chunk.write(&mut headers);
+        prop_assert_eq!(ChunkHeaders::read(&headers).unwrap(), chunk);
+    }
+
+    #[test]
+    fn any_header_value_is_read_or_refused(value in any::<String>()) {
+        let headers: Headers = [
+            header::REQUEST_ID, header::STREAM, header::STATUS, header::INSTANCE_ID,
+            header::STREAM_SEQ, header::STREAM_END, header::STREAM_CREDIT, header::USAGE,
+            header::TIMEOUT_MS,
+        ].into_iter().map(|name| (name, value.as_str())).collect();
+        let _ = RequestHeaders::read(&headers);
+        let _ = ReplyHeaders::read(&headers);
+        let _ = ChunkHeaders::read(&headers);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+        let _ = CatalogDocument::parse(&bytes).map(|document| document.entries().count());
+        let _ = serde_json::from_slice::<Contract>(&bytes);
+        let _ = serde_json::from_slice::<ErrorObject>(&bytes);
+        let _ = serde_json::from_slice::<DeathNotice>(&bytes);
+        let _ = serde_json::from_slice::<LogEvent>(&bytes);
+        let _ = serde_json::from_slice::<InstanceRecord>(&bytes);
+    }
+
+    #[test]
+    fn any_schema_is_a_tool_or_an_error(schema in json(4)) {
+        let contract: Contract = serde_json::from_value(serde_json::json!({
+            "name": "x", "skills": [{"inputSchema": schema}],
+        })).unwrap();
+        let _ = contract.to_openai_tool(tool::OpenAiApi::Chat, true);
+        let _ = contract.to_anthropic_tool();
+    }
+}
+
+/// JSON that uses the words of JSON Schema, at most `depth` deep.
+fn json(depth: u32) -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        "object|string|array|null|[a-z]{0,4}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(depth, 64, 6, |inner| {
+        let keyword = "type|properties|required|items|anyOf|oneOf|\\$defs|enum|additionalProperties|[a-z]{1,3}";
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+            proptest::collection::vec((keyword, inner), 0..6)
+                .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
