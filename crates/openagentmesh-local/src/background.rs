@@ -1,0 +1,49 @@
+//! Blocking work off the async runtime.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::LocalError;
+
+/// Tells blocking work that nobody waits for it any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cancellation(Arc<AtomicBool>);
+
+impl Cancellation {
+    /// Fails with [`LocalError::Interrupted`] once the awaiting future has been dropped.
+    pub(crate) fn check(&self) -> Result<(), LocalError> {
+        if self.0.load(Ordering::Relaxed) {
+            Err(LocalError::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+struct CancelOnDrop(Cancellation);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs `work` on the blocking pool.
+///
+/// When the returned future is dropped the work is told to give up; whatever it returns then is
+/// dropped on the pool, so results that hold processes or directories must clean up when dropped.
+pub(crate) async fn run<T, W>(work: W) -> Result<T, LocalError>
+where
+    T: Send + 'static,
+    W: FnOnce(&Cancellation) -> Result<T, LocalError> + Send + 'static,
+{
+    let cancellation = Cancellation::default();
+    let _cancel = CancelOnDrop(cancellation.clone());
+    match tokio::task::spawn_blocking(move || work(&cancellation)).await {
+        Ok(result) => result,
+        Err(failure) => match failure.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(LocalError::Interrupted),
+        },
+    }
+}

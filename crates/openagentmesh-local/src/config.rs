@@ -1,0 +1,173 @@
+//! The server's configuration file.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::LocalError;
+use crate::directory::private_file;
+
+/// The name of the configuration file in a server's directory.
+pub(crate) const CONFIG_FILE: &str = "nats-server.conf";
+
+/// The largest message, in bytes, that a server takes unless told otherwise: 8 MiB.
+pub(crate) const DEFAULT_MAX_PAYLOAD: u32 = 8 * 1024 * 1024;
+
+/// User and password of the system account.
+#[derive(Debug, Clone)]
+pub(crate) struct SystemCredentials {
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+/// What one server is to be like.
+#[derive(Debug)]
+pub(crate) struct Config<'a> {
+    /// Where its files go.
+    pub(crate) directory: &'a Path,
+    /// Clients connect here, WebSocket clients one above; 0 lets the server choose both.
+    pub(crate) port: u16,
+    /// The largest message in bytes.
+    pub(crate) max_payload: u32,
+}
+
+impl Config<'_> {
+    /// The port for WebSocket clients, 0 if the server chooses it.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError::InvalidPort`] if there is no port after the last one.
+    pub(crate) fn websocket_port(&self) -> Result<u16, LocalError> {
+        match self.port {
+            0 => Ok(0),
+            port => port.checked_add(1).ok_or(LocalError::InvalidPort { port }),
+        }
+    }
+
+    /// Writes the file, readable for this user only, and returns its path and the credentials of
+    /// the system account in it.
+    pub(crate) fn write(&self) -> Result<(PathBuf, SystemCredentials), LocalError> {
+        let system = SystemCredentials {
+            user: "sys".to_owned(),
+            password: random_password(),
+        };
+        let text = self.render(&system)?;
+        let path = self.directory.join(CONFIG_FILE);
+        private_file()
+            .create_new(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(LocalError::io("write", &path))?;
+        Ok((path, system))
+    }
+
+    fn render(&self, system: &SystemCredentials) -> Result<String, LocalError> {
+        let directory = quoted_path(self.directory)?;
+        let name = self
+            .directory
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        Ok(format!(
+            r#"# Written by openagentmesh-local; it goes when the server is stopped.
+listen: "127.0.0.1:{port}"
+server_name: {name}
+ports_file_dir: {directory}
+log_file: {log}
+max_payload: {max_payload}
+ping_interval: "10s"
+ping_max: 2
+jetstream {{ store_dir: {data} }}
+websocket {{ listen: "127.0.0.1:{websocket_port}", no_tls: true }}
+accounts {{
+  APP {{ jetstream: enabled, users: [ {{ user: "app", password: "{app_password}" }} ] }}
+  SYS {{ users: [ {{ user: "{system_user}", password: "{system_password}" }} ] }}
+}}
+no_auth_user: "app"
+system_account: "SYS"
+"#,
+            port = listen_port(self.port),
+            name = quoted(&format!("oam-{name}")),
+            log = quoted_path(&log_path(self.directory))?,
+            max_payload = self.max_payload,
+            data = quoted_path(&self.directory.join("data"))?,
+            websocket_port = listen_port(self.websocket_port()?),
+            app_password = random_password(),
+            system_user = system.user,
+            system_password = system.password,
+        ))
+    }
+}
+
+/// Where a server in `directory` writes its log.
+pub(crate) fn log_path(directory: &Path) -> PathBuf {
+    directory.join("nats-server.log")
+}
+
+/// The configuration's way to say "any port" is -1.
+fn listen_port(port: u16) -> i32 {
+    if port == 0 { -1 } else { i32::from(port) }
+}
+
+/// 122 random bits, as hex: letters and digits need no escaping.
+fn random_password() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+fn quoted_path(path: &Path) -> Result<String, LocalError> {
+    match path.to_str() {
+        Some(text) => Ok(quoted(text)),
+        None => Err(LocalError::PathNotText {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// A double-quoted string in the syntax of the server's configuration.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_ascii_control() => {
+                // Writing to a string cannot fail.
+                let _ = write!(quoted, "\\x{:02x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_escaped() {
+        assert_eq!(quoted(r#"a b"c\d"#), r#""a b\"c\\d""#);
+        assert_eq!(quoted("tab\tbell\u{7}"), r#""tab\tbell\x07""#);
+        assert_eq!(quoted("Zoë $HOME # {"), r#""Zoë $HOME # {""#);
+    }
+
+    #[test]
+    fn the_last_port_leaves_no_room_for_websockets() {
+        let config = Config {
+            directory: Path::new("/d"),
+            port: 65535,
+            max_payload: 1,
+        };
+        assert!(matches!(
+            config.websocket_port(),
+            Err(LocalError::InvalidPort { port: 65535 })
+        ));
+    }
+}

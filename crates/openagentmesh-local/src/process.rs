@@ -1,0 +1,295 @@
+//! Server processes: those this process started, and those that others left behind.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, Signal, System, UpdateKind};
+
+use crate::LocalError;
+use crate::config::CONFIG_FILE;
+use crate::directory::private_file;
+
+/// How often a process that is to end is looked at.
+const POLL: Duration = Duration::from_millis(2);
+
+/// How long a killed process may take to be gone.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What comes before the path of the configuration file on a server's command line.
+const CONFIG_FLAG: &str = "--config";
+
+/// Where a server's early complaints go: those from before it has opened its log.
+pub(crate) fn stderr_path(directory: &Path) -> PathBuf {
+    directory.join("stderr.log")
+}
+
+/// A server that this process started. Dropping it kills the server and waits for its end.
+#[derive(Debug)]
+pub(crate) struct OwnedChild {
+    child: Option<Child>,
+    pid: u32,
+}
+
+impl OwnedChild {
+    /// Starts the program at `binary` with the configuration in `directory`, in a process group of
+    /// its own, so that Ctrl-C at the terminal does not reach it.
+    pub(crate) fn spawn(binary: &Path, directory: &Path) -> Result<Self, LocalError> {
+        let stderr_path = stderr_path(directory);
+        let stderr = private_file()
+            .create_new(true)
+            .open(&stderr_path)
+            .map_err(LocalError::io("create", &stderr_path))?;
+        let mut command = Command::new(binary);
+        command
+            .arg(CONFIG_FLAG)
+            .arg(directory.join(CONFIG_FILE))
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        #[cfg(windows)]
+        {
+            const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+            const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+            std::os::windows::process::CommandExt::creation_flags(
+                &mut command,
+                CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW,
+            );
+        }
+        let child = command.spawn().map_err(LocalError::io("run", binary))?;
+        let pid = child.id();
+        Ok(Self {
+            child: Some(child),
+            pid,
+        })
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exit_status(&mut self) -> Result<Option<ExitStatus>, LocalError> {
+        match &mut self.child {
+            Some(child) => child
+                .try_wait()
+                .map_err(LocalError::io("watch", Path::new("nats-server"))),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks it to end, kills it if it has not after `grace`, and returns when it is gone.
+    pub(crate) fn terminate(mut self, grace: Duration) -> Result<(), LocalError> {
+        // A child that has not been waited for keeps its process id, so this hits no other.
+        let pid = Pid::from_u32(self.pid);
+        let system = snapshot(ProcessesToUpdate::Some(&[pid]))?;
+        let asked = system.process(pid).and_then(|p| p.kill_with(Signal::Term)) == Some(true);
+        if asked {
+            let deadline = Instant::now() + grace;
+            while Instant::now() < deadline {
+                if self.exit_status()?.is_some() {
+                    self.child = None;
+                    return Ok(());
+                }
+                std::thread::sleep(POLL);
+            }
+            tracing::warn!(
+                pid = self.pid,
+                "nats-server did not end when asked and is killed"
+            );
+        }
+        self.kill_and_wait()
+    }
+
+    /// Lets the server live on when this process ends. While this process lives, a thread waits
+    /// for the server's end, because nobody else can.
+    pub(crate) fn detach(mut self) -> Result<(), LocalError> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel::<Child>(1);
+        // The child is handed over only once the thread exists: without it the server is ended.
+        std::thread::Builder::new()
+            .name("nats-server-wait".to_owned())
+            .spawn(move || {
+                if let Ok(mut child) = receiver.recv() {
+                    match child.wait() {
+                        Ok(status) => tracing::debug!(%status, "a detached nats-server ended"),
+                        Err(failure) => tracing::warn!(%failure, "lost a detached nats-server"),
+                    }
+                }
+            })
+            .map_err(LocalError::io(
+                "start a thread for",
+                Path::new("nats-server"),
+            ))?;
+        if let Some(child) = self.child.take()
+            && let Err(returned) = sender.send(child)
+        {
+            self.child = Some(returned.0);
+            return Err(LocalError::Interrupted);
+        }
+        Ok(())
+    }
+
+    fn kill_and_wait(&mut self) -> Result<(), LocalError> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        child
+            .kill()
+            .and_then(|()| child.wait())
+            .map(drop)
+            .map_err(LocalError::io("end", Path::new("nats-server")))
+    }
+}
+
+impl Drop for OwnedChild {
+    fn drop(&mut self) {
+        if let Err(failure) = self.kill_and_wait() {
+            tracing::warn!(pid = self.pid, %failure, "a local nats-server was left behind");
+        }
+    }
+}
+
+/// Whether the process `pid` is the server of `directory`, and not one that got its id later.
+pub(crate) fn is_server_of(pid: u32, directory: &Path) -> Result<bool, LocalError> {
+    let pid = Pid::from_u32(pid);
+    let system = snapshot(ProcessesToUpdate::Some(&[pid]))?;
+    Ok(system
+        .process(pid)
+        .is_some_and(|process| serves(process.cmd(), directory)))
+}
+
+/// Ends whatever server runs from `directory`, whoever started it: asks first if there is a
+/// `grace`, kills after it, and returns when all are gone. None running is success.
+///
+/// Servers are known by their command line, not by a recorded process id: a record can be missing
+/// when its writer was killed, and an id can belong to another program by now.
+pub(crate) fn end_servers_of(directory: &Path, grace: Duration) -> Result<(), LocalError> {
+    if !grace.is_zero() {
+        let asked = signal_servers_of(directory, Signal::Term)?;
+        wait_until_gone(asked, directory, grace)?;
+    }
+    let killed = signal_servers_of(directory, Signal::Kill)?;
+    match wait_until_gone(killed, directory, KILL_PATIENCE)? {
+        Some(pid) => Err(LocalError::StillRunning {
+            pid,
+            waited: KILL_PATIENCE,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Sends a signal to every server of `directory` and returns their process ids.
+fn signal_servers_of(directory: &Path, signal: Signal) -> Result<Vec<u32>, LocalError> {
+    let system = snapshot(ProcessesToUpdate::All)?;
+    let mut pids = Vec::new();
+    for process in system
+        .processes()
+        .values()
+        .filter(|p| serves(p.cmd(), directory))
+    {
+        // Platforms without SIGTERM end the process at once.
+        let sent = process.kill_with(signal).unwrap_or_else(|| process.kill());
+        let pid = process.pid().as_u32();
+        tracing::debug!(pid, ?signal, sent, "ending a nats-server");
+        pids.push(pid);
+    }
+    Ok(pids)
+}
+
+/// Waits until none of the processes `pids` is a server of `directory` any more; returns one that
+/// still is after `patience`.
+fn wait_until_gone(
+    mut pids: Vec<u32>,
+    directory: &Path,
+    patience: Duration,
+) -> Result<Option<u32>, LocalError> {
+    let deadline = Instant::now() + patience;
+    while let Some(&pid) = pids.last() {
+        if !is_server_of(pid, directory)? {
+            pids.pop();
+        } else if Instant::now() >= deadline {
+            return Ok(Some(pid));
+        } else {
+            std::thread::sleep(POLL);
+        }
+    }
+    Ok(None)
+}
+
+/// What runs now, with command lines.
+fn snapshot(which: ProcessesToUpdate<'_>) -> Result<System, LocalError> {
+    let mut system = System::new()
+        .map_err(std::io::Error::other)
+        .map_err(LocalError::io(
+            "list the processes for",
+            Path::new("nats-server"),
+        ))?;
+    let command_lines = ProcessRefreshKind::nothing()
+        .without_tasks()
+        .with_cmd(UpdateKind::Always);
+    system.refresh_processes_specifics(which, true, command_lines);
+    Ok(system)
+}
+
+/// Whether a command line is that of the server in `directory`.
+///
+/// The directory's random name is enough, so that another spelling of the path before it, through
+/// a link for example, makes no difference.
+fn serves(command_line: &[OsString], directory: &Path) -> bool {
+    let [.., flag, config] = command_line else {
+        return false;
+    };
+    let Some(id) = directory.file_name() else {
+        return false;
+    };
+    flag == CONFIG_FLAG && Path::new(config).ends_with(Path::new(id).join(CONFIG_FILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_known_by_its_configuration() {
+        let directory = Path::new("/home/me/.agentmesh/run/0123");
+        let line = |args: &[&str]| -> Vec<OsString> { args.iter().map(OsString::from).collect() };
+        for ours in [
+            line(&[
+                "nats-server",
+                "--config",
+                "/home/me/.agentmesh/run/0123/nats-server.conf",
+            ]),
+            line(&["/bin/sh", "n", "--config", "/link/0123/nats-server.conf"]),
+        ] {
+            assert!(serves(&ours, directory), "{ours:?}");
+        }
+        for other in [
+            line(&[]),
+            line(&["nats-server"]),
+            line(&["tail", "/home/me/.agentmesh/run/0123/nats-server.conf"]),
+            line(&[
+                "nats-server",
+                "--config",
+                "/home/me/.agentmesh/run/4567/nats-server.conf",
+            ]),
+            line(&[
+                "nats-server",
+                "--config",
+                "/home/me/.agentmesh/run/0123/x.conf",
+            ]),
+            line(&[
+                "nats-server",
+                "--config",
+                "/0123/nats-server.conf",
+                "--debug",
+            ]),
+        ] {
+            assert!(!serves(&other, directory), "{other:?}");
+        }
+    }
+}
