@@ -1,7 +1,10 @@
 //! Blocking work off the async runtime.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::oneshot;
 
 use crate::LocalError;
 
@@ -46,4 +49,25 @@ where
             Err(_) => Err(LocalError::Interrupted),
         },
     }
+}
+
+/// Like [`run`], but on a thread of its own, for work that may be stuck for seconds after it was
+/// told to give up: the end of the runtime does not wait for it, and the end of the process ends
+/// it. What it leaves behind then must be cleared away later.
+pub(crate) async fn run_on_thread<T, W>(name: &str, work: W) -> Result<T, LocalError>
+where
+    T: Send + 'static,
+    W: FnOnce(&Cancellation) -> Result<T, LocalError> + Send + 'static,
+{
+    let cancellation = Cancellation::default();
+    let _cancel = CancelOnDrop(cancellation.clone());
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            // Nobody may be waiting any more; the result cleans up after itself.
+            drop(sender.send(work(&cancellation)));
+        })
+        .map_err(LocalError::io("start a thread for", Path::new(name)))?;
+    receiver.await.unwrap_or(Err(LocalError::Interrupted))
 }

@@ -1,13 +1,238 @@
 //! Servers that live as long as their owner.
 
-use openagentmesh_local::LocalServer;
+mod common;
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use common::{assert_nothing_left, builder, eventually, free_ports, home, nats_server};
+use openagentmesh_local::{LocalError, LocalServer};
 
 #[tokio::test]
-async fn starts_and_stops() {
+async fn serves_with_default_settings() {
     let server = LocalServer::start().await.unwrap();
-    let client = async_nats::connect(server.url()).await.unwrap();
-    client.flush().await.unwrap();
     let directory = server.directory().to_owned();
+    assert!(server.log_path().is_file());
+    assert!(server.websocket_url().starts_with("ws://127.0.0.1:"));
+    assert!(server.url().ends_with(&format!(":{}", server.port())));
+    async_nats::connect(server.url())
+        .await
+        .unwrap()
+        .flush()
+        .await
+        .unwrap();
     server.stop().await.unwrap();
     assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn anonymous_clients_have_jetstream_and_the_monitor_the_system_account() {
+    let home = home();
+    let server = builder(&home).await.start().await.unwrap();
+
+    let client = async_nats::connect(server.url()).await.unwrap();
+    assert_eq!(client.server_info().max_payload, 8 * 1024 * 1024);
+    let context = jetstream::new(client);
+    let config = jetstream::kv::Config {
+        bucket: "b".into(),
+        ..Default::default()
+    };
+    let bucket = context.create_key_value(config).await.unwrap();
+    bucket.put("key", "value".into()).await.unwrap();
+    assert_eq!(bucket.get("key").await.unwrap().unwrap(), "value");
+
+    let system = async_nats::ConnectOptions::with_user_and_password(
+        server.system_user().to_owned(),
+        server.system_password().to_owned(),
+    );
+    let system = system.connect(server.url()).await.unwrap();
+    let pong = system
+        .request("$SYS.REQ.SERVER.PING", "".into())
+        .await
+        .unwrap();
+    let pong = String::from_utf8_lossy(&pong.payload).into_owned();
+    assert!(pong.contains("oam-"), "{pong}");
+
+    server.stop().await.unwrap();
+    assert_nothing_left(home.path());
+}
+
+#[tokio::test]
+async fn takes_another_limit_for_messages() {
+    let home = home();
+    let server = builder(&home)
+        .await
+        .max_payload(4096)
+        .start()
+        .await
+        .unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    assert_eq!(client.server_info().max_payload, 4096);
+}
+
+#[tokio::test]
+async fn drop_leaves_nothing() {
+    let home = home();
+    let server = builder(&home).await.start().await.unwrap();
+    assert_eq!(common::processes_of(home.path()), [server.pid()]);
+    drop(server);
+    assert_nothing_left(home.path());
+}
+
+#[tokio::test]
+async fn a_start_that_is_given_up_leaves_nothing() {
+    let home = home();
+    for milliseconds in [0, 1, 5, 10, 15, 20, 25, 30] {
+        let start = builder(&home).await.start();
+        if let Ok(server) = tokio::time::timeout(Duration::from_millis(milliseconds), start).await {
+            drop(server.unwrap());
+        }
+    }
+    eventually("given-up servers are gone", || {
+        common::processes_of(home.path()).is_empty()
+            && common::contents(&home.path().join(".agentmesh/run")).is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_start_at_once() {
+    let home = home();
+    let mut starts = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let builder = builder(&home).await;
+        starts.spawn(async move { builder.start().await.unwrap() });
+    }
+    let servers = starts.join_all().await;
+    assert_eq!(common::processes_of(home.path()).len(), 20);
+    for server in &servers {
+        async_nats::connect(server.url())
+            .await
+            .unwrap()
+            .flush()
+            .await
+            .unwrap();
+    }
+    for server in servers {
+        server.stop().await.unwrap();
+    }
+    assert_nothing_left(home.path());
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let home = home();
+    let port = free_ports();
+    let settings = builder(&home).await.port(port);
+
+    let other = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let failure = settings.clone().start().await.unwrap_err();
+    assert!(
+        matches!(failure, LocalError::PortTaken { port: p } if p == port),
+        "{failure}"
+    );
+    drop(other);
+    assert_nothing_left(home.path());
+
+    let other = std::net::TcpListener::bind(("127.0.0.1", port + 1)).unwrap();
+    let failure = settings.clone().start().await.unwrap_err();
+    assert!(
+        matches!(failure, LocalError::WebSocketPortTaken { port: p, websocket_port }
+            if p == port && websocket_port == port + 1),
+        "{failure}"
+    );
+    drop(other);
+    assert_nothing_left(home.path());
+
+    let server = settings.start().await.unwrap();
+    assert_eq!(server.url(), format!("nats://127.0.0.1:{port}"));
+    assert_eq!(
+        server.websocket_url(),
+        format!("ws://127.0.0.1:{}", port + 1)
+    );
+    server.stop().await.unwrap();
+
+    let failure = builder(&home).await.port(65535).start().await.unwrap_err();
+    assert!(
+        matches!(failure, LocalError::InvalidPort { port: 65535 }),
+        "{failure}"
+    );
+    assert_nothing_left(home.path());
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_its_configuration_is_quoted() {
+    let home = home();
+    // More than the server allows a client to have pending.
+    let failure = builder(&home)
+        .await
+        .max_payload(1 << 30)
+        .start()
+        .await
+        .unwrap_err();
+    let LocalError::Exited { log, .. } = &failure else {
+        panic!("{failure}")
+    };
+    assert!(log.contains("max_payload"), "{log}");
+    assert_nothing_left(home.path());
+}
+
+#[tokio::test]
+async fn any_directory_name_will_do() {
+    let home = home();
+    let strange = home.path().join("Zoë's \"new\" $HOME # {a} \\n\tx");
+    let server = LocalServer::builder()
+        .home_directory(&strange)
+        .binary(nats_server().await)
+        .start();
+    let server = server.await.unwrap();
+    assert!(server.log_path().is_file());
+    assert!(server.directory().join("data/jetstream").is_dir());
+    server.stop().await.unwrap();
+    assert_nothing_left(&strange);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn files_are_private_and_children_hold_no_locks() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = home();
+    let server = builder(&home).await.start().await.unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(server.directory()), 0o700);
+    assert_eq!(mode(&server.directory().join("nats-server.conf")), 0o600);
+
+    // While the owner lives its lock cannot be had; the server itself has no copy of it.
+    let lock = std::fs::File::open(server.directory().join("owner.lock")).unwrap();
+    assert!(lock.try_lock().is_err());
+    if cfg!(target_os = "linux") {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+        for file in files.flatten() {
+            // A file may be closed between being listed and being looked at.
+            let target = std::fs::read_link(file.path()).unwrap_or_default();
+            assert!(
+                !target.to_string_lossy().ends_with(".lock"),
+                "{}",
+                target.display()
+            );
+        }
+    }
+    drop(server);
+    assert!(lock.try_lock().is_ok());
+}
+
+#[tokio::test]
+async fn another_program_in_place_of_the_server_is_refused() {
+    let home = home();
+    let missing = home.path().join("missing");
+    let settings = LocalServer::builder().home_directory(home.path());
+    let failure = settings.binary(&missing).start().await.unwrap_err();
+    assert!(
+        matches!(failure, LocalError::ServerUnusable { .. }),
+        "{failure}"
+    );
+    assert!(
+        failure.to_string().contains(missing.to_str().unwrap()),
+        "{failure}"
+    );
 }

@@ -40,7 +40,7 @@ pub(super) async fn fetch(
 ) -> Result<Result<PathBuf, Reason>, LocalError> {
     let release_url = release_url.to_owned();
     let staging = Arc::clone(staging);
-    background::run(move |cancellation| {
+    background::run_on_thread("nats-server-download", move |cancellation| {
         let unpacked = fetch_blocking(
             &release_url,
             &platform.archive_name(),

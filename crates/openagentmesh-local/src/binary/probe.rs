@@ -61,7 +61,7 @@ pub(crate) async fn probe(path: &Path) -> Result<Version, String> {
     let answer = match timeout(PATIENCE, ask(path)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(failure)) if failure.kind() == io::ErrorKind::NotFound => {
-            return Err("there is no such file".to_owned());
+            return Err("there is no such file, or what it needs to run is missing".to_owned());
         }
         Ok(Err(failure)) => return Err(format!("it cannot be run: {failure}")),
         Err(_) => {

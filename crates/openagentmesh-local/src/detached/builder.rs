@@ -1,0 +1,293 @@
+//! Settings for detached servers, and what is done with them.
+
+use std::path::{Path, PathBuf};
+
+use super::record::{self, Record};
+use super::{DEFAULT_PORT, DetachedServer};
+use crate::LocalError;
+use crate::background;
+use crate::config::{Config, DEFAULT_MAX_PAYLOAD};
+use crate::directory::{FileLock, OwnedDirectory, create_private};
+use crate::home::Home;
+use crate::launch::launch;
+use crate::process::OwnedChild;
+use crate::server::choose_binary;
+
+/// Settings for a [`DetachedServer`].
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+/// use openagentmesh_local::DetachedServer;
+///
+/// let mesh = DetachedServer::builder().port(0).started_in("/work/project").start().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "settings do nothing until `start` is called"]
+pub struct DetachedServerBuilder {
+    port: u16,
+    max_payload: u32,
+    started_in: Option<PathBuf>,
+    home: Option<PathBuf>,
+    binary: Option<PathBuf>,
+}
+
+impl Default for DetachedServerBuilder {
+    fn default() -> Self {
+        Self {
+            port: DEFAULT_PORT,
+            max_payload: DEFAULT_MAX_PAYLOAD,
+            started_in: None,
+            home: None,
+            binary: None,
+        }
+    }
+}
+
+impl DetachedServerBuilder {
+    /// The TCP port for clients, by default 4222; WebSocket clients get the one after it. 0 lets
+    /// the server choose both.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The largest message, headers included, that the server takes, in bytes. Default 8 MiB; the
+    /// server itself allows at most 64 MiB.
+    pub fn max_payload(mut self, bytes: u32) -> Self {
+        self.max_payload = bytes;
+        self
+    }
+
+    /// The directory to name as the place where the server was started, instead of the working
+    /// directory of this process.
+    pub fn started_in(mut self, path: impl Into<PathBuf>) -> Self {
+        self.started_in = Some(path.into());
+        self
+    }
+
+    /// The directory that holds `.agentmesh`, instead of the user's home directory.
+    pub fn home_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.home = Some(path.into());
+        self
+    }
+
+    /// The `nats-server` program to run, instead of finding or installing one.
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = Some(path.into());
+        self
+    }
+
+    /// Starts the server and returns once it answers. Of several starts on one port exactly one
+    /// succeeds. It must be called in a tokio runtime with I/O and time enabled.
+    ///
+    /// # Errors
+    ///
+    /// * [`LocalError::NoHome`]: there is no home directory.
+    /// * [`LocalError::NamedServerUnusable`], [`LocalError::ServerUnusable`],
+    ///   [`LocalError::NotInstalled`]: there is no program to run.
+    /// * [`LocalError::PortTakenByMesh`]: another [`DetachedServer`] has the port or the one after
+    ///   it; the error says where it was started.
+    /// * [`LocalError::InvalidPort`], [`LocalError::PortTaken`],
+    ///   [`LocalError::WebSocketPortTaken`]: the port cannot be had.
+    /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server did not come up; the error
+    ///   has the end of its log.
+    /// * [`LocalError::Locked`]: another process starts or stops a server for more than 30 s.
+    /// * [`LocalError::PathNotText`], [`LocalError::Io`]: the directory cannot be used.
+    /// * [`LocalError::Interrupted`]: the runtime is stopping.
+    ///
+    /// After an error neither process nor directory is left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: dropping the future ends and removes what was started.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+    /// # use openagentmesh_local::DetachedServer;
+    /// let mesh = DetachedServer::builder().port(4300).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn start(self) -> Result<DetachedServer, LocalError> {
+        let home = Home::new(self.home.as_deref())?;
+        let started_in = match self.started_in {
+            Some(path) => std::path::absolute(&path).map_err(LocalError::io("find", &path))?,
+            None => std::env::current_dir()
+                .map_err(LocalError::io("find", Path::new("the working directory")))?,
+        };
+        let binary = choose_binary(self.binary, self.home).await?;
+        let (port, max_payload) = (self.port, self.max_payload);
+        let started = background::run(move |cancellation| {
+            let parent = home.detached_servers();
+            create_private(&parent)?;
+            // Held until the record is written, so that others see whole servers only and a port
+            // is never lost to a server that nobody knows yet.
+            let lock = record::lock(&parent, cancellation)?;
+            let directory = OwnedDirectory::create(&parent)?;
+            let config = Config {
+                directory: directory.path(),
+                port,
+                max_payload,
+            };
+            refuse_taken_port(&config, &record::running(&parent, Some(directory.path()))?)?;
+            let launched = launch(binary.path(), &config, cancellation)?;
+            let record = Record::new(&launched, started_in, binary.version().to_string());
+            record.write(directory.path())?;
+            Ok(Started {
+                child: launched.child,
+                directory,
+                record,
+                _lock: lock,
+            })
+        })
+        .await?;
+        // Nothing is awaited from here on, so this is not left half done.
+        let Started {
+            child,
+            directory,
+            record,
+            _lock,
+        } = started;
+        child.detach()?;
+        let path = directory.path().to_owned();
+        directory.release();
+        Ok(DetachedServer {
+            directory: path,
+            record,
+        })
+    }
+
+    /// [`DetachedServer::list`] in the home directory of these settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DetachedServer::list`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+    /// # use openagentmesh_local::DetachedServer;
+    /// let meshes = DetachedServer::builder().home_directory("/home/me").list().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list(&self) -> Result<Vec<DetachedServer>, LocalError> {
+        let parent = Home::new(self.home.as_deref())?.detached_servers();
+        background::run(move |cancellation| {
+            if !parent.is_dir() {
+                return Ok(Vec::new());
+            }
+            let _lock = record::lock(&parent, cancellation)?;
+            record::running(&parent, None)
+        })
+        .await
+    }
+
+    /// [`DetachedServer::find_by_url`] in the home directory of these settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DetachedServer::list`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+    /// # use openagentmesh_local::DetachedServer;
+    /// let settings = DetachedServer::builder().home_directory("/home/me");
+    /// let mesh = settings.find_by_url("nats://localhost:4222").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn find_by_url(&self, url: &str) -> Result<Option<DetachedServer>, LocalError> {
+        let Some(port) = loopback_port(url) else {
+            return Ok(None);
+        };
+        let servers = self.list().await?;
+        Ok(servers
+            .into_iter()
+            .find(|server| port == server.record.port || port == server.record.websocket_port))
+    }
+}
+
+/// A server that is complete but not yet let go of. Dropping it undoes the start, in this order.
+struct Started {
+    child: OwnedChild,
+    directory: OwnedDirectory,
+    record: Record,
+    _lock: FileLock,
+}
+
+/// Fails if one of our own servers has a port that `config` asks for.
+fn refuse_taken_port(config: &Config<'_>, servers: &[DetachedServer]) -> Result<(), LocalError> {
+    let wanted = [config.port, config.websocket_port()?];
+    if config.port == 0 {
+        return Ok(());
+    }
+    for port in wanted {
+        for DetachedServer { record, .. } in servers {
+            if port == record.port || port == record.websocket_port {
+                return Err(LocalError::PortTakenByMesh {
+                    port,
+                    url: record.url.clone(),
+                    started_in: record.started_in.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The port of a URL that leads to this machine's loopback interface.
+fn loopback_port(url: &str) -> Option<u16> {
+    let address = url.split_once("://").map_or(url, |(_, address)| address);
+    let address = address.split(['/', '?', '#']).next()?;
+    let address = address
+        .rsplit_once('@')
+        .map_or(address, |(_, address)| address);
+    let (host, port) = match address.rsplit_once(':') {
+        // A colon within brackets belongs to the host.
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+        _ => (address, DEFAULT_PORT),
+    };
+    let is_loopback =
+        host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]");
+    is_loopback.then_some(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_this_machine_are_recognised() {
+        for (url, port) in [
+            ("nats://127.0.0.1:4300", Some(4300)),
+            ("nats://localhost", Some(4222)),
+            ("LOCALHOST:1", Some(1)),
+            ("nats://user:p:w@localhost:4300/", Some(4300)),
+            ("ws://[::1]:4301", Some(4301)),
+            ("[::1]", Some(4222)),
+            ("nats://demo.example:4222", None),
+            ("nats://localhost:port", None),
+            ("", None),
+        ] {
+            assert_eq!(loopback_port(url), port, "{url}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A release on the loopback interface, and programs that pretend to be others.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The archives of every platform on which these tests run.
+const ARCHIVES: [&str; 4] = [
+    "nats-server-v2.15.1-linux-amd64.tar.gz",
+    "nats-server-v2.15.1-linux-arm64.tar.gz",
+    "nats-server-v2.15.1-darwin-amd64.tar.gz",
+    "nats-server-v2.15.1-darwin-arm64.tar.gz",
+];
+
+/// What a download does.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Download {
+    Whole,
+    /// Half of it is sent, then the connection is closed.
+    Truncated,
+    /// Half of it is sent, then nothing.
+    Stuck,
+    /// The archive is not the one that the sums were made of.
+    Changed,
+}
+
+/// Serves an archive and its sums until the test ends.
+pub struct Release {
+    pub url: String,
+    downloads: Arc<AtomicUsize>,
+}
+
+impl Release {
+    /// A release whose archive has `program` as `nats-server`.
+    pub async fn serve(program: &str, download: Download) -> Self {
+        Self::serve_file("nats-server", program, download).await
+    }
+
+    pub async fn serve_file(name: &str, program: &str, download: Download) -> Self {
+        let archive = archive(name, program);
+        let mut sum = String::new();
+        for byte in Sha256::digest(&archive) {
+            sum.push_str(&format!("{byte:02x}"));
+        }
+        let sums: String = ARCHIVES
+            .iter()
+            .map(|name| format!("{sum}  {name}\n"))
+            .collect();
+        let mut files: HashMap<String, Vec<u8>> = HashMap::new();
+        let mut served = archive;
+        if download == Download::Changed {
+            *served.last_mut().unwrap() ^= 1;
+        }
+        for name in ARCHIVES {
+            files.insert(format!("/v/{name}"), served.clone());
+        }
+        files.insert("/v/SHA256SUMS".to_owned(), sums.into_bytes());
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v", listener.local_addr().unwrap());
+        let downloads = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&downloads);
+        tokio::spawn(async move {
+            let files = Arc::new(files);
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(
+                    stream,
+                    Arc::clone(&files),
+                    download,
+                    Arc::clone(&count),
+                ));
+            }
+        });
+        Self { url, downloads }
+    }
+
+    /// How often an archive was asked for.
+    pub fn downloads(&self) -> usize {
+        self.downloads.load(Ordering::SeqCst)
+    }
+}
+
+async fn answer(
+    mut stream: TcpStream,
+    files: Arc<HashMap<String, Vec<u8>>>,
+    download: Download,
+    count: Arc<AtomicUsize>,
+) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let Ok(byte) = stream.read_u8().await else {
+            return;
+        };
+        request.push(byte);
+    }
+    let request = String::from_utf8(request).unwrap();
+    let path = request.split(' ').nth(1).unwrap();
+    let Some(body) = files.get(path) else {
+        let missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(missing).await.unwrap();
+        return;
+    };
+    let is_archive = path.ends_with(".gz");
+    count.fetch_add(usize::from(is_archive), Ordering::SeqCst);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let half = &body[..body.len() / 2];
+    match download {
+        Download::Truncated if is_archive => stream.write_all(half).await.unwrap(),
+        Download::Stuck if is_archive => {
+            stream.write_all(half).await.unwrap();
+            std::future::pending::<()>().await;
+        }
+        _ => stream.write_all(body).await.unwrap(),
+    }
+}
+
+fn archive(name: &str, program: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (path, text) in [
+        ("release/README.md", "read me"),
+        (&format!("release/{name}"), program),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        archive
+            .append_data(&mut header, path, text.as_bytes())
+            .unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+/// The text of a program that claims to be this version of `nats-server`.
+pub fn claims(version: &str) -> String {
+    format!("#!/bin/sh\necho 'nats-server: v{version}'\n")
+}
+
+/// Puts an executable text file called `name` into `directory`.
+pub fn write_program(directory: &Path, name: &str, text: &str) -> PathBuf {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::create_dir_all(directory).unwrap();
+    let path = directory.join(name);
+    std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o755)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .unwrap();
+    path
+}
