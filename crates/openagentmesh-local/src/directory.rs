@@ -220,3 +220,38 @@ impl Drop for OwnedDirectory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_for_a_lock_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let patience = Duration::from_millis(10);
+        let cancellation = Cancellation::default();
+        let held = FileLock::acquire(&path, patience, &cancellation).unwrap();
+        let refused = FileLock::acquire(&path, patience, &cancellation).unwrap_err();
+        assert!(matches!(refused, LocalError::Locked { .. }), "{refused}");
+        drop(held);
+        FileLock::acquire(&path, patience, &cancellation).unwrap();
+    }
+
+    #[test]
+    fn a_directory_has_one_owner_and_goes_with_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let owned = OwnedDirectory::create(parent.path()).unwrap();
+        let path = owned.path().to_owned();
+        assert_eq!(
+            server_directories(parent.path()).unwrap(),
+            std::slice::from_ref(&path)
+        );
+        assert!(OwnedDirectory::claim(path.clone()).unwrap().is_none());
+        owned.release();
+        assert!(path.exists());
+        drop(OwnedDirectory::claim(path.clone()).unwrap().unwrap());
+        assert!(!path.exists());
+        assert!(OwnedDirectory::claim(path).unwrap().is_none());
+    }
+}

@@ -113,6 +113,26 @@ async fn the_servers_of_a_living_owner_are_spared() {
 }
 
 #[tokio::test]
+async fn an_owner_may_be_killed_at_any_moment_of_a_start() {
+    let home = home();
+    for milliseconds in (0..80).step_by(4) {
+        let mut owner = Helper(play("owner", home.path()));
+        tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+        owner.0.kill().unwrap();
+        owner.0.wait().unwrap();
+    }
+    builder(&home)
+        .await
+        .start()
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+    assert_nothing_left(home.path());
+}
+
+#[tokio::test]
 async fn a_reused_process_id_is_not_killed() {
     let home = home();
     // What a dead server left; another program has its process id by now, and a third one looks

@@ -194,7 +194,7 @@ async fn any_directory_name_will_do() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn files_are_private_and_children_hold_no_locks() {
+async fn the_server_shares_neither_files_nor_locks_nor_signals() {
     use std::os::unix::fs::PermissionsExt;
     let home = home();
     let server = builder(&home).await.start().await.unwrap();
@@ -216,6 +216,18 @@ async fn files_are_private_and_children_hold_no_locks() {
                 target.display()
             );
         }
+    }
+    if cfg!(target_os = "linux") {
+        // Ctrl-C goes to a process group; this server is alone in its own.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+        let group = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .nth(2)
+            .unwrap();
+        assert_eq!(group, server.pid().to_string());
     }
     drop(server);
     assert!(lock.try_lock().is_ok());

@@ -199,7 +199,14 @@ fn unpack(archive: &Path, program: &Path) -> io::Result<()> {
     let mut archive = zip::ZipArchive::new(File::open(archive)?).map_err(io::Error::other)?;
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(io::Error::other)?;
-        if entry.is_file() && entry.name().rsplit('/').next() == Some(SERVER_FILE_NAME) {
+        let is_program = entry.is_file()
+            && entry
+                .name()
+                .map_err(io::Error::other)?
+                .rsplit('/')
+                .next()
+                .is_some_and(|name| name == SERVER_FILE_NAME);
+        if is_program {
             return write_program(entry, program);
         }
     }

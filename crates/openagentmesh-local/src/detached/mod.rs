@@ -73,6 +73,16 @@ impl DetachedServer {
 
     /// Settings for a server that is yet to be started, and for [`list`](Self::list) and
     /// [`find_by_url`](Self::find_by_url) in another home directory.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+    /// # use openagentmesh_local::DetachedServer;
+    /// let mesh = DetachedServer::builder().port(0).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder() -> DetachedServerBuilder {
         DetachedServerBuilder::default()
     }
