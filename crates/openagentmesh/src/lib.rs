@@ -1,1 +1,138 @@
-//! Placeholder.
+//! OpenAgentMesh: agents are plain functions that find and call each other over NATS.
+//!
+//! An agent is a function. `#[agent]` makes its name, description, JSON Schemas and capabilities
+//! from the function itself; registered, it is in the catalog, and every process on the mesh can
+//! find it, read its contract and call it.
+//!
+//! ```no_run
+//! use openagentmesh::{AgentMesh, agent, agents};
+//!
+//! /// Echoes a message back.
+//! #[agent]
+//! async fn echo(message: String) -> String {
+//!     format!("Echo: {message}")
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> openagentmesh::Result<()> {
+//!     let mesh = AgentMesh::from_env().await?;
+//!     mesh.register(agents![echo]).await?;
+//!     mesh.run().await
+//! }
+//! ```
+//!
+//! The function stays a function: a unit test calls it without a mesh. Anywhere else,
+//!
+//! ```no_run
+//! # async fn example() -> openagentmesh::Result<()> {
+//! let mesh = openagentmesh::AgentMesh::from_env().await?;
+//! let reply: String = mesh.call("echo", "hello").await?;
+//! assert_eq!(reply, "Echo: hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Inputs and outputs
+//!
+//! Any type that serde can read and [`schemars`] can describe is an input, any that serde can write
+//! is an output. What the schema demands beyond the type (lengths, ranges, patterns) is checked
+//! before the handler runs, and a bad input is answered with every problem and its location.
+//!
+//! ```
+//! use openagentmesh::{agent, schemars, serde};
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Summarize {
+//!     /// What to summarise.
+//!     #[schemars(length(min = 1))]
+//!     text: String,
+//!     max_words: Option<u32>,
+//! }
+//!
+//! /// Summarises a text.
+//! #[agent(channel = "nlp", tags = ["text"], version = "1.0.0")]
+//! async fn summarize(req: Summarize) -> Result<String, std::io::Error> {
+//!     let words = req.max_words.unwrap_or(10) as usize;
+//!     Ok(req.text.split_whitespace().take(words).collect::<Vec<_>>().join(" "))
+//! }
+//! ```
+//!
+//! # Where requests go
+//!
+//! Processes that register the same name share its requests. Each runs up to
+//! [`concurrency`](AgentSpec::concurrency) of them at once, keeps a bounded
+//! [`queue`](AgentSpec::queue) beyond that, and answers `overloaded` beyond both. A handler that
+//! fails or panics fails one request.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod agent;
+mod client;
+mod connect;
+mod discovery;
+mod endpoint;
+mod error;
+mod host;
+mod mesh;
+mod shutdown;
+mod wire;
+
+pub use agent::{Agent, AgentSpec};
+pub use client::Call;
+pub use connect::MeshBuilder;
+pub use endpoint::{
+    CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
+};
+pub use error::{BoxError, Error, Result};
+pub use mesh::AgentMesh;
+
+/// The traits by which functions become handlers; see [`AgentSpec::handler`].
+pub mod handler {
+    pub use crate::agent::{
+        Fallible, Handler, Input, IntoOutput, Plain, Responder, ResultOutput, Trigger,
+    };
+}
+
+pub use openagentmesh_macros::agent;
+pub use openagentmesh_protocol as protocol;
+pub use openagentmesh_protocol::{
+    AgentName, CatalogEntry, CatalogFilter, Contract, ErrorCode, InstanceId, RequestId, Shape,
+};
+
+pub use schemars;
+pub use serde;
+pub use serde_json;
+
+/// Lists functions that have `#[agent]`, for [`AgentMesh::register`].
+///
+/// ```
+/// use openagentmesh::{agent, agents};
+///
+/// mod math {
+///     /// Adds two numbers.
+///     #[openagentmesh::agent]
+///     pub async fn add((a, b): (i64, i64)) -> i64 {
+///         a + b
+///     }
+/// }
+///
+/// /// Tells the time that every clock shows twice a day.
+/// #[agent]
+/// async fn noon() -> String {
+///     "12:00".to_owned()
+/// }
+///
+/// assert_eq!(agents![math::add, noon].len(), 2);
+/// ```
+#[macro_export]
+macro_rules! agents {
+    ($($agent:ty),* $(,)?) => {
+        [$(<$agent as $crate::__private::AgentFn>::agent()),*]
+    };
+}
+
+/// What the macros' output refers to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::agent::AgentFn;
+}

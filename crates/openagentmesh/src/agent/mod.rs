@@ -1,0 +1,126 @@
+//! What an agent is: its spec, its handler, and the contract that both make.
+
+mod handler;
+mod schema;
+mod spec;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use openagentmesh_protocol::{AgentName, Contract, Shape};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::Result;
+
+pub use handler::{Fallible, Handler, Input, IntoOutput, Plain, Responder, ResultOutput, Trigger};
+pub use spec::AgentSpec;
+
+pub(crate) use handler::{DecodeError, Unary};
+pub(crate) use schema::{InputSchema, Problem, is_unit};
+
+/// An agent that can be registered: an [`AgentSpec`] and its handler.
+///
+/// Made by [`agents!`](crate::agents) from functions with `#[agent]`, or by
+/// [`AgentSpec::handler`] from any function or closure.
+#[derive(Clone)]
+pub struct Agent {
+    spec: AgentSpec,
+    parts: handler::Parts,
+}
+
+impl Agent {
+    fn new(spec: AgentSpec, parts: handler::Parts) -> Self {
+        Self { spec, parts }
+    }
+
+    /// The agent's name as it was given; it is checked at registration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// What the handler takes and gives.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.parts.shape
+    }
+
+    /// The contract that registration publishes, without the time of registration.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_input` when the name is not an agent name.
+    ///
+    /// ```
+    /// use openagentmesh::AgentSpec;
+    ///
+    /// let agent = AgentSpec::new("double", "Doubles a number.")
+    ///     .handler(|n: i64| async move { n * 2 });
+    /// let contract = agent.contract()?;
+    /// assert_eq!(contract.input_schema.unwrap()["type"], "integer");
+    /// # Ok::<(), openagentmesh::Error>(())
+    /// ```
+    pub fn contract(&self) -> Result<Contract> {
+        Ok(Contract {
+            name: AgentName::new(self.spec.name.as_str())?,
+            description: self.spec.description.clone(),
+            version: self.spec.version.clone(),
+            tags: self.spec.tags.clone(),
+            capabilities: self.parts.shape.capabilities(),
+            input_schema: self.parts.input.as_deref().map(InputSchema::to_value),
+            output_schema: self.parts.output.clone(),
+            chunk_schema: None,
+            registered_at: None,
+            mcp: None,
+        })
+    }
+
+    pub(crate) fn contract_registered_now(&self) -> Result<Contract> {
+        let mut contract = self.contract()?;
+        contract.registered_at = OffsetDateTime::now_utc().format(&Rfc3339).ok();
+        Ok(contract)
+    }
+
+    pub(crate) fn concurrency(&self) -> NonZeroUsize {
+        self.spec.concurrency
+    }
+
+    pub(crate) fn queue(&self) -> usize {
+        self.spec.queue
+    }
+
+    pub(crate) fn handler(&self) -> Arc<dyn Unary> {
+        Arc::clone(&self.parts.handler)
+    }
+
+    pub(crate) fn input(&self) -> Option<Arc<InputSchema>> {
+        self.parts.input.clone()
+    }
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent")
+            .field("name", &self.spec.name)
+            .field("shape", &self.parts.shape)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One agent is a list of one, so that it can be registered as it is.
+impl IntoIterator for Agent {
+    type Item = Self;
+    type IntoIter = std::iter::Once<Self>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self)
+    }
+}
+
+/// A function that `#[agent]` made an agent of. Named only by the macros.
+#[doc(hidden)]
+pub trait AgentFn {
+    /// The agent.
+    fn agent() -> Agent;
+}

@@ -1,0 +1,244 @@
+//! JSON Schemas of Rust types, and what an input violates of one.
+
+use std::any::TypeId;
+use std::sync::OnceLock;
+
+use jsonschema::error::ValidationErrorKind;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Whether `T` is `()`: nothing on the wire.
+pub(crate) fn is_unit<T: 'static>() -> bool {
+    TypeId::of::<T>() == TypeId::of::<()>()
+}
+
+/// The schema of what serialising a `T` gives; `None` when that is nothing.
+pub(crate) fn output_schema<T: JsonSchema + 'static>() -> Option<Value> {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    (!is_unit::<T>()).then(|| schema_of::<T>(settings))
+}
+
+fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
+    if let Some(root) = schema.as_object_mut() {
+        root.remove("$schema");
+        // The title of a struct is its name; that of `Vec<u8>` is "Array_of_uint8".
+        let is_named = ["properties", "enum", "oneOf", "anyOf"]
+            .iter()
+            .any(|k| root.contains_key(*k));
+        if !is_named {
+            root.remove("title");
+        }
+    }
+    schema
+}
+
+/// One way in which an input violates its schema.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Problem {
+    /// Where in the input, as a JSON pointer.
+    pub(crate) location: String,
+    pub(crate) message: String,
+    /// The keyword of the schema that is violated.
+    pub(crate) rule: String,
+}
+
+/// The schema of an input.
+///
+/// Deserialisation sees most violations by itself. The validator is for what it cannot see and
+/// for listing every violation, so it is compiled when it is first needed.
+pub(crate) struct InputSchema {
+    schema: Value,
+    exceeds_types: bool,
+    validator: OnceLock<Option<jsonschema::Validator>>,
+}
+
+impl InputSchema {
+    pub(crate) fn of<T: JsonSchema>() -> Self {
+        Self::new(schema_of::<T>(
+            SchemaSettings::draft2020_12().for_deserialize(),
+        ))
+    }
+
+    fn new(schema: Value) -> Self {
+        Self {
+            exceeds_types: exceeds_types(&schema),
+            schema,
+            validator: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        self.schema.clone()
+    }
+
+    /// Whether it demands what deserialisation does not check: lengths, ranges, patterns.
+    pub(crate) fn exceeds_types(&self) -> bool {
+        self.exceeds_types
+    }
+
+    /// Everything that `input` violates.
+    pub(crate) fn problems(&self, input: &Value) -> Vec<Problem> {
+        let validator = self.validator.get_or_init(|| {
+            jsonschema::options()
+                .should_validate_formats(false)
+                .build(&self.schema)
+                .inspect_err(|error| tracing::warn!(%error, "an input schema does not compile"))
+                .ok()
+        });
+        let Some(validator) = validator else {
+            return Vec::new();
+        };
+        let mut problems = Vec::new();
+        for error in validator.iter_errors(input) {
+            collect(&error, &mut problems);
+        }
+        problems
+    }
+}
+
+fn collect(error: &jsonschema::ValidationError<'_>, problems: &mut Vec<Problem>) {
+    let mut location = error.instance_path().to_string();
+    if let ValidationErrorKind::Required {
+        property: Value::String(missing),
+    } = error.kind()
+    {
+        location.push('/');
+        location.push_str(&missing.replace('~', "~0").replace('/', "~1"));
+    }
+    problems.push(Problem {
+        location,
+        message: error.to_string(),
+        rule: error.kind().keyword().to_owned(),
+    });
+}
+
+/// Keywords that restrict values in a way that a Rust type does not.
+const RESTRICTIONS: &[&str] = &[
+    "contains",
+    "dependentRequired",
+    "dependentSchemas",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "if",
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "minContains",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "multipleOf",
+    "not",
+    "pattern",
+    "propertyNames",
+    "uniqueItems",
+];
+
+fn exceeds_types(schema: &Value) -> bool {
+    match schema {
+        Value::Object(node) => {
+            RESTRICTIONS
+                .iter()
+                .any(|keyword| node.contains_key(*keyword))
+                || exceeds_integer_type(node)
+                || node.iter().any(|(keyword, child)| match keyword.as_str() {
+                    // What stands here is data, not schemas.
+                    "const" | "default" | "enum" | "examples" | "required" => false,
+                    "properties" | "$defs" => child
+                        .as_object()
+                        .is_some_and(|named| named.values().any(exceeds_types)),
+                    _ => exceeds_types(child),
+                })
+        }
+        Value::Array(nodes) => nodes.iter().any(exceeds_types),
+        _ => false,
+    }
+}
+
+/// Integer types have a range of their own, which their schemas repeat.
+fn exceeds_integer_type(node: &Map<String, Value>) -> bool {
+    let own_minimum = match node.get("format").and_then(Value::as_str) {
+        Some(format) if format.starts_with("uint") => Some(0),
+        Some("int8") => Some(i64::from(i8::MIN)),
+        Some("int16") => Some(i64::from(i16::MIN)),
+        _ => None,
+    };
+    let own_maximum = match node.get("format").and_then(Value::as_str) {
+        Some("int8") => Some(i64::from(i8::MAX)),
+        Some("int16") => Some(i64::from(i16::MAX)),
+        Some("uint8") => Some(i64::from(u8::MAX)),
+        Some("uint16") => Some(i64::from(u16::MAX)),
+        _ => None,
+    };
+    let exceeds = |keyword: &str, own: Option<i64>| {
+        node.get(keyword)
+            .is_some_and(|limit| own.is_none() || limit.as_i64() != own)
+    };
+    exceeds("minimum", own_minimum) || exceeds("maximum", own_maximum)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "only the schema is looked at")]
+    struct Plain {
+        name: String,
+        age: u8,
+        big: Option<u64>,
+        nested: Vec<Vec<i16>>,
+    }
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "only the schema is looked at")]
+    struct Restricted {
+        #[schemars(length(min = 1))]
+        text: String,
+        #[schemars(range(max = 10))]
+        words: u32,
+    }
+
+    #[test]
+    fn only_restrictions_beyond_the_types_need_the_validator() {
+        assert!(!InputSchema::of::<Plain>().exceeds_types());
+        assert!(!InputSchema::of::<String>().exceeds_types());
+        assert!(!InputSchema::of::<Value>().exceeds_types());
+        assert!(InputSchema::of::<Restricted>().exceeds_types());
+        assert!(InputSchema::of::<Vec<Option<Restricted>>>().exceeds_types());
+    }
+
+    #[test]
+    fn every_problem_is_listed_with_its_location() {
+        let problems = InputSchema::of::<Restricted>().problems(&json!({"text": "", "words": 11}));
+        let found: Vec<_> = problems
+            .iter()
+            .map(|p| (p.location.as_str(), p.rule.as_str()))
+            .collect();
+        assert_eq!(found, [("/text", "minLength"), ("/words", "maximum")]);
+
+        let problems = InputSchema::of::<Plain>().problems(&json!({"name": 1}));
+        let mut found: Vec<_> = problems.iter().map(|p| p.location.as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, ["/age", "/name", "/nested"]);
+    }
+
+    #[test]
+    fn a_scalar_has_the_schema_that_other_sdks_write() {
+        assert_eq!(
+            InputSchema::of::<String>().to_value(),
+            json!({"type": "string"})
+        );
+        assert_eq!(output_schema::<bool>(), Some(json!({"type": "boolean"})));
+        assert_eq!(output_schema::<()>(), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! Calling agents.
+
+mod call;
+
+pub use call::Call;

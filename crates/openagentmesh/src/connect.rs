@@ -1,0 +1,208 @@
+//! Connecting to a mesh.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::{ConnectErrorKind, Event, ServerAddr};
+use openagentmesh_protocol::{ErrorCode, InstanceId};
+use tokio::net::TcpStream;
+
+use crate::endpoint::{Endpoint, EndpointSource};
+use crate::error::{Error, Result};
+use crate::mesh::AgentMesh;
+
+/// After this time without a connection, whether anything listens at all is looked at.
+const REACHABLE: Duration = Duration::from_millis(600);
+/// How long to wait for a listener then.
+const PROBE: Duration = Duration::from_millis(250);
+/// How long a listener may take to greet, secure and authenticate.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How to connect to a mesh; made by [`AgentMesh::builder`].
+///
+/// ```no_run
+/// # async fn example() -> openagentmesh::Result<()> {
+/// use openagentmesh::AgentMesh;
+///
+/// let mesh = AgentMesh::builder()
+///     .url("tls://mesh.example.com:4222")
+///     .credentials("agent.creds")
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "a builder does nothing until `connect` is awaited"]
+pub struct MeshBuilder {
+    url: Option<String>,
+    credentials: Option<PathBuf>,
+    grace: Option<Duration>,
+}
+
+impl MeshBuilder {
+    /// The server's URL, or several of one cluster with commas between them. Without it the
+    /// environment names the mesh, as [`Endpoint`] tells.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// A NATS credentials file. Without it the environment may name one.
+    pub fn credentials(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials = Some(path.into());
+        self
+    }
+
+    /// How long running requests may take to finish at shutdown: 10 s if nothing is given.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// Connects.
+    ///
+    /// A lost connection heals by itself later on; only this first one has to succeed.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when nothing answers, which takes less than a second, or when what
+    /// answers is no NATS server; `connection_denied` when the credentials are missing or wrong;
+    /// `invalid_input` when the URL or `.oam-url` cannot be understood.
+    ///
+    /// Cancel-safe: dropping the future leaves nothing behind.
+    pub async fn connect(self) -> Result<AgentMesh> {
+        let endpoint = Endpoint::resolve(self.url.as_deref(), self.credentials.as_deref())?;
+        let instance_id = InstanceId::random();
+        let client = dial(&endpoint, &instance_id).await?;
+        let grace = self.grace.unwrap_or(AgentMesh::DEFAULT_GRACE);
+        Ok(AgentMesh::new(client, instance_id, endpoint.url, grace))
+    }
+}
+
+async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<async_nats::Client> {
+    let servers = parse(&endpoint.url)?;
+    let mut options = async_nats::ConnectOptions::new()
+        .name(instance_id.client_name())
+        .connection_timeout(HANDSHAKE)
+        // Each call has a deadline of its own.
+        .request_timeout(None)
+        .event_callback(|event| async move { trace(&event) });
+    if let Some(path) = &endpoint.credentials {
+        options = options.credentials_file(path).await.map_err(|error| {
+            Error::new(
+                ErrorCode::ConnectionDenied,
+                format!(
+                    "cannot read the credentials file {}: {error}",
+                    path.display()
+                ),
+            )
+            .with_source(error)
+        })?;
+    }
+    let mut connecting = std::pin::pin!(options.connect(servers.clone()));
+    let connected = match tokio::time::timeout(REACHABLE, &mut connecting).await {
+        Ok(connected) => connected,
+        // A far server with TLS may need longer than a user should wait for one that is not there.
+        Err(_) if listens(&servers).await => connecting.await,
+        Err(_) => return Err(unreachable(endpoint, "nothing answers there".to_owned())),
+    };
+    connected.map_err(|error| explain(endpoint, error))
+}
+
+fn parse(url: &str) -> Result<Vec<ServerAddr>> {
+    url.split(',')
+        .map(|one| {
+            one.trim().parse().map_err(|error| {
+                Error::new(
+                    ErrorCode::InvalidInput,
+                    format!(
+                        "'{}' is not the URL of a NATS server ({error}); \
+                         one looks like nats://127.0.0.1:4222",
+                        one.trim()
+                    ),
+                )
+                .with_source(error)
+            })
+        })
+        .collect()
+}
+
+/// Whether any of `servers` takes connections.
+async fn listens(servers: &[ServerAddr]) -> bool {
+    let dials = servers.iter().map(|server| {
+        Box::pin(async move { TcpStream::connect((server.host(), server.port())).await })
+    });
+    tokio::time::timeout(PROBE, futures::future::select_ok(dials))
+        .await
+        .is_ok_and(|first| first.is_ok())
+}
+
+fn explain(endpoint: &Endpoint, error: async_nats::ConnectError) -> Error {
+    let failure = match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => Error::new(
+            ErrorCode::ConnectionDenied,
+            format!(
+                "the mesh at {} refused the credentials ({error}); \
+                 name a credentials file with OAM_CREDS or in .oam-url",
+                shown(&endpoint.url)
+            ),
+        ),
+        ConnectErrorKind::Tls => Error::new(
+            ErrorCode::ConnectionFailed,
+            format!(
+                "cannot secure the connection to the mesh at {}: {error}",
+                shown(&endpoint.url)
+            ),
+        ),
+        _ => unreachable(endpoint, error.to_string()),
+    };
+    failure.with_source(error)
+}
+
+fn unreachable(endpoint: &Endpoint, reason: String) -> Error {
+    let named_by = match &endpoint.source {
+        EndpointSource::Explicit => String::new(),
+        EndpointSource::Variable => " (from OAM_URL)".to_owned(),
+        EndpointSource::File(path) => format!(" (from {})", path.display()),
+        EndpointSource::Default => " (the default)".to_owned(),
+    };
+    Error::new(
+        ErrorCode::ConnectionFailed,
+        format!(
+            "cannot reach the mesh at {}{named_by}: {reason}; is it running? try: oam mesh up",
+            shown(&endpoint.url)
+        ),
+    )
+}
+
+/// The URL without the password that may stand in it.
+fn shown(url: &str) -> String {
+    let one = |url: &str| match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
+    };
+    url.split(',')
+        .map(|url| one(url.trim()))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn trace(event: &Event) {
+    match event {
+        Event::Connected | Event::Draining | Event::Closed => tracing::debug!(%event, "mesh"),
+        Event::Disconnected | Event::LameDuckMode => tracing::info!(%event, "mesh"),
+        _ => tracing::warn!(%event, "mesh"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert_eq!(shown("nats://user:secret@host:4222"), "nats://host:4222");
+        assert_eq!(shown("nats://a:1, nats://t@b:2"), "nats://a:1,nats://b:2");
+    }
+}

@@ -1,0 +1,109 @@
+//! Changing the catalog without losing what others change at the same time.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{Operation, Store, UpdateError, UpdateErrorKind};
+use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
+use openagentmesh_protocol::{CatalogDocument, ErrorCode};
+use rand::RngExt;
+use tokio::time::Instant;
+
+use super::bucket::{self, ENVELOPE};
+use super::parse_catalog;
+use crate::error::{Error, Result};
+
+/// How long to try before the caller is told that others win every race.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The first pause after a lost race lasts at most this long, each further one up to twice that.
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Applies `change` to the catalog by compare-and-swap, until it holds.
+///
+/// `change` says whether it changed anything, and runs again on a newer catalog whenever another
+/// writer was faster.
+pub(super) async fn edit(
+    store: &Store,
+    max_payload: usize,
+    mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
+) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (mut catalog, revision) = read(store).await?;
+        if !change(&mut catalog).map_err(not_json)? {
+            return Ok(());
+        }
+        let value = catalog.to_json().map_err(not_json)?;
+        let size = value.len() + ENVELOPE;
+        if size > max_payload {
+            return Err(too_large(size, catalog.len(), max_payload));
+        }
+        match store.update(CATALOG_KEY, value.into(), revision).await {
+            Ok(_) => return Ok(()),
+            // A write whose acknowledgement was lost may hold: reading again tells.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    UpdateErrorKind::WrongLastRevision | UpdateErrorKind::TimedOut
+                ) =>
+            {
+                if Instant::now() >= deadline {
+                    return Err(contended(error));
+                }
+            }
+            Err(error) => return Err(bucket::failed("write", CATALOG, error)),
+        }
+        tokio::time::sleep(rand::rng().random_range(Duration::ZERO..pause)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The catalog and the revision that a write of it expects; 0 where there never was one.
+async fn read(store: &Store) -> Result<(CatalogDocument, u64)> {
+    let entry = store
+        .entry(CATALOG_KEY)
+        .await
+        .map_err(|error| bucket::failed("read", CATALOG, error))?;
+    Ok(match entry {
+        None => (CatalogDocument::default(), 0),
+        Some(entry) if entry.operation == Operation::Put => {
+            (parse_catalog(Some(entry.value))?, entry.revision)
+        }
+        Some(removed) => (CatalogDocument::default(), removed.revision),
+    })
+}
+
+fn too_large(size: usize, agents: usize, limit: usize) -> Error {
+    Error::new(
+        ErrorCode::PayloadTooLarge,
+        format!(
+            "the catalog would have {agents} agents in {size} bytes, and the server carries at \
+             most {limit}; raise max_payload in the server's configuration (`oam mesh up` sets \
+             8 MB), or shorten descriptions and tags"
+        ),
+    )
+    .with_detail("size", size)
+    .with_detail("limit", limit)
+    .with_detail("agents", agents)
+}
+
+fn contended(error: UpdateError) -> Error {
+    Error::new(
+        ErrorCode::Timeout,
+        format!(
+            "the catalog could not be written within {} s, because other processes keep changing \
+             it; try again",
+            PATIENCE.as_secs()
+        ),
+    )
+    .with_source(error)
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::new(
+        ErrorCode::InvalidInput,
+        format!("a catalog entry cannot be JSON: {error}"),
+    )
+    .with_source(error)
+}

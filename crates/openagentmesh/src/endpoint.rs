@@ -1,0 +1,266 @@
+//! Which mesh to connect to: `OAM_URL`, `.oam-url`, or the default.
+
+use std::path::{Path, PathBuf};
+
+use openagentmesh_protocol::ErrorCode;
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// Where a mesh is when nothing says otherwise.
+pub const DEFAULT_URL: &str = "nats://localhost:4222";
+
+/// The file that names the mesh of a directory and of those below it.
+pub const URL_FILE: &str = ".oam-url";
+
+/// Environment variable that names the mesh.
+pub const URL_VARIABLE: &str = "OAM_URL";
+
+/// Environment variable that names a NATS credentials file.
+pub const CREDENTIALS_VARIABLE: &str = "OAM_CREDS";
+
+/// A mesh's address, the credentials for it, and who named it.
+///
+/// The address comes from the first of: an explicit URL, `OAM_URL`, the nearest [`.oam-url`](URL_FILE)
+/// in the working directory or one above it, [`DEFAULT_URL`]. Credentials come from the first of:
+/// an explicit path, `OAM_CREDS`, the same `.oam-url`, none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The server's URL, or several with commas between them.
+    pub url: String,
+    /// A NATS credentials file.
+    pub credentials: Option<PathBuf>,
+    /// What named the URL, for messages.
+    pub source: EndpointSource,
+}
+
+/// What named a mesh's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointSource {
+    /// The program.
+    Explicit,
+    /// The environment variable [`OAM_URL`](URL_VARIABLE).
+    Variable,
+    /// This `.oam-url` file.
+    File(PathBuf),
+    /// Nothing: it is [`DEFAULT_URL`].
+    Default,
+}
+
+impl Endpoint {
+    /// The endpoint for `url` and `credentials`, each found in the environment when it is `None`.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_input` when the `.oam-url` that applies cannot be read or understood.
+    ///
+    /// ```
+    /// use openagentmesh::Endpoint;
+    ///
+    /// let endpoint = Endpoint::resolve(Some("nats://127.0.0.1:4333"), None)?;
+    /// assert_eq!(endpoint.url, "nats://127.0.0.1:4333");
+    /// # Ok::<(), openagentmesh::Error>(())
+    /// ```
+    pub fn resolve(url: Option<&str>, credentials: Option<&Path>) -> Result<Self> {
+        let directory = std::env::current_dir().ok();
+        Surroundings {
+            url: variable(URL_VARIABLE),
+            credentials: variable(CREDENTIALS_VARIABLE),
+            directory: directory.as_deref(),
+        }
+        .resolve(url, credentials)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What the environment says.
+struct Surroundings<'a> {
+    url: Option<String>,
+    credentials: Option<String>,
+    directory: Option<&'a Path>,
+}
+
+impl Surroundings<'_> {
+    fn resolve(self, url: Option<&str>, credentials: Option<&Path>) -> Result<Endpoint> {
+        let mut from_file = None;
+        let (url, source) = match (url, self.url) {
+            (Some(url), _) => (url.to_owned(), EndpointSource::Explicit),
+            (None, Some(url)) => (url, EndpointSource::Variable),
+            (None, None) => match self.directory.and_then(find_url_file) {
+                Some(path) => {
+                    let file = read_url_file(&path)?;
+                    from_file = file.creds;
+                    (file.url, EndpointSource::File(path))
+                }
+                None => (DEFAULT_URL.to_owned(), EndpointSource::Default),
+            },
+        };
+        let credentials = credentials
+            .map(Path::to_owned)
+            .or(self.credentials.map(PathBuf::from))
+            .or(from_file);
+        Ok(Endpoint {
+            url,
+            credentials,
+            source,
+        })
+    }
+}
+
+fn find_url_file(directory: &Path) -> Option<PathBuf> {
+    directory
+        .ancestors()
+        .map(|directory| directory.join(URL_FILE))
+        .find(|path| path.is_file())
+}
+
+#[derive(Deserialize)]
+struct UrlFile {
+    url: String,
+    creds: Option<PathBuf>,
+}
+
+/// A bare URL line, or TOML with `url` and optional `creds`, which is relative to the file.
+fn read_url_file(path: &Path) -> Result<UrlFile> {
+    let invalid = |what: String| {
+        Error::new(
+            ErrorCode::InvalidInput,
+            format!(
+                "{} {what}; write a URL such as {DEFAULT_URL} into it, or remove it",
+                path.display()
+            ),
+        )
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| invalid(format!("cannot be read: {error}")))?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().ok_or_else(|| invalid("is empty".to_owned()))?;
+    if is_bare_url(first) {
+        return Ok(UrlFile {
+            url: first.to_owned(),
+            creds: None,
+        });
+    }
+    let mut file: UrlFile = toml::from_str(&text).map_err(|error| {
+        invalid(format!(
+            "is neither a URL nor TOML with a url: {}",
+            error.message()
+        ))
+    })?;
+    if let (Some(creds), Some(directory)) = (&mut file.creds, path.parent()) {
+        *creds = directory.join(&*creds);
+    }
+    Ok(file)
+}
+
+/// TOML never has `://` before the first `=` or quote.
+fn is_bare_url(line: &str) -> bool {
+    let before_value = line.split(['=', '"', '\'']).next().unwrap_or(line);
+    before_value.contains("://") && !line.starts_with('#')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str, file: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("oam-endpoint-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(path.join("below")).unwrap();
+            std::fs::write(path.join(URL_FILE), file).unwrap();
+            Self(path)
+        }
+
+        fn resolve(&self) -> Result<Endpoint> {
+            let below = self.0.join("below");
+            Surroundings {
+                url: None,
+                credentials: None,
+                directory: Some(&below),
+            }
+            .resolve(None, None)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_above_names_the_mesh() {
+        let directory = Directory::new("bare", "\n nats://127.0.0.1:4242 \n");
+        let endpoint = directory.resolve().unwrap();
+        assert_eq!(endpoint.url, "nats://127.0.0.1:4242");
+        assert_eq!(
+            endpoint.source,
+            EndpointSource::File(directory.0.join(URL_FILE))
+        );
+    }
+
+    #[test]
+    fn a_file_may_name_credentials_beside_it() {
+        let directory = Directory::new(
+            "toml",
+            "# production\nurl = \"tls://mesh.example:4222\"\ncreds = \"a.creds\"\n",
+        );
+        let endpoint = directory.resolve().unwrap();
+        assert_eq!(endpoint.url, "tls://mesh.example:4222");
+        assert_eq!(endpoint.credentials, Some(directory.0.join("a.creds")));
+    }
+
+    #[test]
+    fn a_file_that_names_no_mesh_is_an_error_that_names_the_file() {
+        for (name, text) in [
+            ("empty", ""),
+            ("other", "host = 1"),
+            ("garbage", "not a url"),
+        ] {
+            let directory = Directory::new(name, text);
+            let message = directory.resolve().unwrap_err().to_string();
+            assert!(
+                message.contains(&*directory.0.join(URL_FILE).to_string_lossy()),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_explicit_and_the_variable_go_first() {
+        let directory = Directory::new("order", "nats://file:1");
+        let surroundings = |url: Option<&str>| Surroundings {
+            url: url.map(str::to_owned),
+            credentials: Some("env.creds".to_owned()),
+            directory: Some(&directory.0),
+        };
+        let explicit = surroundings(Some("nats://env:1"))
+            .resolve(Some("nats://flag:1"), None)
+            .unwrap();
+        assert_eq!(
+            (explicit.url.as_str(), explicit.source),
+            ("nats://flag:1", EndpointSource::Explicit)
+        );
+        let variable = surroundings(Some("nats://env:1"))
+            .resolve(None, Some(Path::new("x")))
+            .unwrap();
+        assert_eq!(variable.url, "nats://env:1");
+        assert_eq!(variable.credentials, Some(PathBuf::from("x")));
+        assert_eq!(
+            surroundings(None).resolve(None, None).unwrap().url,
+            "nats://file:1"
+        );
+        let nothing = Surroundings {
+            url: None,
+            credentials: None,
+            directory: None,
+        };
+        assert_eq!(nothing.resolve(None, None).unwrap().url, DEFAULT_URL);
+    }
+}

@@ -1,0 +1,368 @@
+//! The mesh as a program holds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use openagentmesh_protocol::{AgentName, CatalogEntry, Contract, InstanceId};
+use serde::Serialize;
+
+use crate::agent::Agent;
+use crate::client::Call;
+use crate::connect::MeshBuilder;
+use crate::discovery::Directory;
+use crate::error::Result;
+use crate::host::Host;
+use crate::shutdown;
+
+/// A connection to a mesh: calls its agents, and serves some.
+///
+/// Cloning it is cheap and gives another handle of the same connection. When the last handle is
+/// dropped, the agents of this process are no longer served; [`run`](AgentMesh::run) and
+/// [`shutdown`](AgentMesh::shutdown) also finish what they are doing and take them off the
+/// catalog.
+///
+/// ```no_run
+/// use openagentmesh::{AgentMesh, AgentSpec};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> openagentmesh::Result<()> {
+/// let mesh = AgentMesh::connect("nats://127.0.0.1:4222").await?;
+/// mesh.register(AgentSpec::new("double", "Doubles a number.").handler(|n: i64| async move { n * 2 }))
+///     .await?;
+/// let answer: i64 = mesh.call("double", 21).await?;
+/// assert_eq!(answer, 42);
+/// mesh.shutdown().await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct AgentMesh(Arc<Handle>);
+
+/// What all handles share.
+struct Handle {
+    core: Core,
+    #[cfg(feature = "local")]
+    server: std::sync::Mutex<Option<openagentmesh_local::LocalServer>>,
+}
+
+/// What calls and served agents need of a connection.
+pub(crate) struct Core {
+    pub(crate) client: async_nats::Client,
+    pub(crate) instance_id: InstanceId,
+    pub(crate) directory: Directory,
+    url: String,
+    host: Host,
+    grace: Duration,
+}
+
+impl AgentMesh {
+    pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+    pub(crate) fn new(
+        client: async_nats::Client,
+        instance_id: InstanceId,
+        url: String,
+        grace: Duration,
+    ) -> Self {
+        let jetstream = jetstream::new(client.clone());
+        let core = Core {
+            directory: Directory::new(client.clone(), jetstream),
+            host: Host::new(client.clone(), instance_id.clone()),
+            client,
+            instance_id,
+            url,
+            grace,
+        };
+        Self(Arc::new(Handle {
+            core,
+            #[cfg(feature = "local")]
+            server: std::sync::Mutex::new(None),
+        }))
+    }
+
+    /// Connects to the mesh at `url`.
+    ///
+    /// # Errors
+    ///
+    /// As [`MeshBuilder::connect`]. Cancel-safe.
+    pub async fn connect(url: impl Into<String>) -> Result<Self> {
+        Self::builder().url(url).connect().await
+    }
+
+    /// Connects to the mesh that the environment names: `OAM_URL`, the nearest `.oam-url` in the
+    /// working directory or one above it, else `nats://localhost:4222`.
+    ///
+    /// # Errors
+    ///
+    /// As [`MeshBuilder::connect`]. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// let mesh = openagentmesh::AgentMesh::from_env().await?;
+    /// for agent in mesh.catalog().await? {
+    ///     println!("{}: {}", agent.name, agent.description);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn from_env() -> Result<Self> {
+        Self::builder().connect().await
+    }
+
+    /// Connects with further options.
+    pub fn builder() -> MeshBuilder {
+        MeshBuilder::default()
+    }
+
+    /// Starts a mesh of this process's own, for tests and demos, and connects to it.
+    ///
+    /// It is a real `nats-server`, found on this machine or installed into `~/.agentmesh/bin` by
+    /// the first call. It listens on loopback only and is gone, with all that it stored, when
+    /// the last handle is dropped or [`shutdown`](AgentMesh::shutdown) returns.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when there is no server and none can be installed, or it does not
+    /// start; the message lists what was tried. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// let mesh = openagentmesh::AgentMesh::local().await?;
+    /// assert!(mesh.catalog().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "local")]
+    pub async fn local() -> Result<Self> {
+        use crate::error::Error;
+        use openagentmesh_protocol::ErrorCode;
+
+        let server = openagentmesh_local::LocalServer::start()
+            .await
+            .map_err(|error| {
+                Error::new(ErrorCode::ConnectionFailed, error.to_string()).with_source(error)
+            })?;
+        let mesh = Self::connect(server.url()).await?;
+        *mesh
+            .0
+            .server
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(server);
+        Ok(mesh)
+    }
+
+    /// Serves `agents` and lists them in the catalog: all of them, or none if that fails.
+    ///
+    /// Takes one agent, or many: `agents![echo, summarize]`, a `Vec`, an array. When it returns,
+    /// every process on the mesh can find and call them. Other processes may serve the same
+    /// names; they share the requests.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_input` when a name is no agent name (the message names the segment) or is
+    /// registered twice in this process; `payload_too_large` when the catalog or a contract would
+    /// exceed what the server carries; `connection_failed` when the mesh cannot be written to;
+    /// `timeout` when other writers of the catalog win every race for a minute.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel-safe: dropped midway, agents may be listed that nobody serves.
+    ///
+    /// ```no_run
+    /// use openagentmesh::{AgentMesh, agent, agents};
+    ///
+    /// /// Adds two numbers.
+    /// #[agent]
+    /// async fn add((a, b): (i64, i64)) -> i64 {
+    ///     a + b
+    /// }
+    ///
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// let mesh = AgentMesh::from_env().await?;
+    /// mesh.register(agents![add]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn register(&self, agents: impl IntoIterator<Item = Agent>) -> Result<()> {
+        let core = self.core();
+        core.host
+            .register(agents.into_iter().collect(), &core.directory)
+            .await
+    }
+
+    /// Stops serving the agents `names`: takes no more requests, finishes those that were taken,
+    /// and takes the agents off the catalog.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_input` when one is no agent name; `not_found` when this process does not serve
+    /// one, and then nothing is done; `connection_failed` when the mesh cannot be written to.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel-safe: dropped midway, agents may stay listed that nobody serves.
+    pub async fn deregister<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<()> {
+        let names = names
+            .into_iter()
+            .map(|name| Ok(AgentName::new(name.as_ref())?))
+            .collect::<Result<Vec<_>>>()?;
+        let core = self.core();
+        core.host
+            .deregister(&names, &core.directory, core.grace)
+            .await
+    }
+
+    /// Calls agent `name` with `input` and waits for its one reply.
+    ///
+    /// `input` is anything serialisable, `()` for an agent without an input. The reply is read as
+    /// `Out`; use [`serde_json::Value`] to take whatever comes. The call is a [`Call`], which can be
+    /// given a timeout before it is awaited and lists the errors.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let text: String = mesh.call("echo", "hello").await?;
+    /// let any = mesh
+    ///     .call::<serde_json::Value>("nlp.summarizer", serde_json::json!({"text": text}))
+    ///     .timeout(Duration::from_secs(5))
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> Call<'_, Out> {
+        Call::new(self.core(), name.as_ref(), &input)
+    }
+
+    /// The catalog: one entry for every agent on the mesh, as it is now.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when it cannot be read. Cancel-safe.
+    pub async fn catalog(&self) -> Result<Vec<CatalogEntry>> {
+        self.core().directory.catalog().await
+    }
+
+    /// The contract of agent `name`: its schemas and all else that a caller needs.
+    ///
+    /// # Errors
+    ///
+    /// `not_found` when no such agent is registered, `invalid_input` when it is no agent name or
+    /// its contract cannot be read, `connection_failed` when the registry cannot be read.
+    /// Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let contract = mesh.contract("echo").await?;
+    /// println!("{:?}", contract.input_schema);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn contract(&self, name: impl AsRef<str>) -> Result<Contract> {
+        self.core()
+            .directory
+            .contract(&AgentName::new(name.as_ref())?)
+            .await
+    }
+
+    /// Serves until Ctrl-C or SIGTERM, then shuts down in order.
+    ///
+    /// A second signal during the shutdown ends the wait for running requests.
+    ///
+    /// # Errors
+    ///
+    /// As [`shutdown`](AgentMesh::shutdown), and `connection_failed` when signals cannot be
+    /// awaited on this system.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe until a signal arrives; afterwards as [`shutdown`](AgentMesh::shutdown).
+    pub async fn run(&self) -> Result<()> {
+        let mut signals = shutdown::Signals::listen()?;
+        signals.next().await;
+        tracing::info!("shutting down");
+        let mut shutdown = std::pin::pin!(self.shutdown());
+        tokio::select! {
+            ended = &mut shutdown => return ended,
+            () = signals.next() => self.core().host.abort(),
+        }
+        shutdown.await
+    }
+
+    /// Leaves the mesh in order: takes no more requests, finishes those that were taken within
+    /// the [grace](MeshBuilder::shutdown_grace) time, takes the agents off the catalog, and closes
+    /// the connection.
+    ///
+    /// Safe to call again; other handles of this connection cannot be used afterwards.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the catalog could not be written: the agents stay listed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel-safe: dropped midway, agents may stay listed that nobody serves.
+    pub async fn shutdown(&self) -> Result<()> {
+        let core = self.core();
+        let left = core.host.shutdown(&core.directory, core.grace).await;
+        // Whatever is still in the connection's buffer goes out before it closes.
+        let flushed = core.client.flush().await;
+        if let Err(error) = core.client.drain().await {
+            tracing::debug!(%error, "the connection was closed already");
+        }
+        if let Err(error) = flushed {
+            tracing::debug!(%error, "the connection was closed before it was flushed");
+        }
+        #[cfg(feature = "local")]
+        self.stop_server().await;
+        left
+    }
+
+    #[cfg(feature = "local")]
+    async fn stop_server(&self) {
+        let server = self
+            .0
+            .server
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+        if let Some(server) = server
+            && let Err(error) = server.stop().await
+        {
+            tracing::warn!(%error, "the local server did not stop in order");
+        }
+    }
+
+    /// The server's URL as it was given or found.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0.core.url
+    }
+
+    /// This process's identity on the mesh.
+    #[must_use]
+    pub fn instance_id(&self) -> &InstanceId {
+        &self.0.core.instance_id
+    }
+
+    fn core(&self) -> &Core {
+        &self.0.core
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.host.abort();
+    }
+}
+
+impl std::fmt::Debug for AgentMesh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentMesh")
+            .field("instance_id", self.instance_id())
+            .finish_non_exhaustive()
+    }
+}

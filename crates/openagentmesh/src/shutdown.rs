@@ -1,0 +1,52 @@
+//! The signals that end a process in order.
+
+use openagentmesh_protocol::ErrorCode;
+
+use crate::error::{Error, Result};
+
+/// Ctrl-C, and SIGTERM where there is one.
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// From now on the signals no longer end the process by themselves.
+    pub(crate) fn listen() -> Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let listen = |kind| {
+                signal(kind).map_err(|error| {
+                    Error::new(
+                        ErrorCode::ConnectionFailed,
+                        format!("signals cannot be awaited: {error}"),
+                    )
+                    .with_source(error)
+                })
+            };
+            Ok(Self {
+                interrupt: listen(SignalKind::interrupt())?,
+                terminate: listen(SignalKind::terminate())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Waits for the next signal. Cancel-safe.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "Ctrl-C cannot be awaited; end the process by other means");
+            std::future::pending::<()>().await;
+        }
+    }
+}

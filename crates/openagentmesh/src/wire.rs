@@ -1,0 +1,108 @@
+//! Between the protocol's envelopes and the messages of the NATS client.
+
+use async_nats::{Client, HeaderMap, HeaderName, Subject};
+use bytes::Bytes;
+use openagentmesh_protocol::{ErrorCode, HeaderSink, HeaderSource};
+
+use crate::error::{Error, Result};
+
+/// The headers of a message that arrived.
+pub(crate) struct Received<'a>(pub(crate) Option<&'a HeaderMap>);
+
+impl HeaderSource for Received<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let headers = self.0?;
+        // Nearly every peer spells headers as the protocol does; only then a lookup suffices.
+        if let Some(value) = headers.get(name) {
+            return Some(value.as_str());
+        }
+        headers
+            .iter()
+            .find(|(spelled, _)| {
+                let spelled: &str = spelled.as_ref();
+                spelled.eq_ignore_ascii_case(name)
+            })
+            .and_then(|(_, values)| values.first())
+            .map(|value| value.as_str())
+    }
+}
+
+/// The headers of a message to be sent.
+#[derive(Default)]
+pub(crate) struct Outgoing(pub(crate) HeaderMap);
+
+impl HeaderSink for Outgoing {
+    fn put(&mut self, name: &'static str, value: &str) {
+        self.0.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// Publishes a message, with a reply subject if one is given.
+///
+/// # Errors
+///
+/// `payload_too_large` when headers and body exceed the server's limit, `connection_failed`
+/// when the connection is closed.
+pub(crate) async fn publish(
+    client: &Client,
+    subject: impl Into<Subject>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<()> {
+    check_size(client, &headers, body.len())?;
+    client
+        .publish_with_headers(subject.into(), headers, body)
+        .await
+        .map_err(|error| closed(error.to_string()))
+}
+
+/// Refuses a message that the server would answer by closing the connection.
+pub(crate) fn check_size(client: &Client, headers: &HeaderMap, body: usize) -> Result<()> {
+    let limit = client.max_payload();
+    let size = headers_size(headers) + body;
+    if size > limit {
+        return Err(too_large("the message", size, limit));
+    }
+    Ok(())
+}
+
+pub(crate) fn too_large(what: &str, size: usize, limit: usize) -> Error {
+    Error::new(
+        ErrorCode::PayloadTooLarge,
+        format!(
+            "{what} has {size} bytes with its headers, and the server carries at most {limit}; \
+             send less, pass a reference to shared data, or raise max_payload at the server"
+        ),
+    )
+    .with_detail("size", size)
+    .with_detail("limit", limit)
+}
+
+pub(crate) fn closed(reason: impl Into<String>) -> Error {
+    Error::new(
+        ErrorCode::ConnectionFailed,
+        format!("the connection to the mesh is closed: {}", reason.into()),
+    )
+}
+
+/// What the headers take on the wire: a version line, a line each, an empty line.
+fn headers_size(headers: &HeaderMap) -> usize {
+    const VERSION_LINE: usize = "NATS/1.0\r\n".len();
+    const SEPARATORS: usize = ": \r\n".len();
+    const EMPTY_LINE: usize = "\r\n".len();
+    let lines: usize = headers
+        .iter()
+        .flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            let name = name.len();
+            values
+                .iter()
+                .map(move |value| name + value.as_str().len() + SEPARATORS)
+        })
+        .sum();
+    if headers.is_empty() {
+        0
+    } else {
+        VERSION_LINE + lines + EMPTY_LINE
+    }
+}

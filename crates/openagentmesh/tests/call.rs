@@ -1,0 +1,272 @@
+//! Calling agents: what comes back, and what goes wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{TestMesh, echo, within};
+use openagentmesh::schemars::JsonSchema;
+use openagentmesh::serde::{Deserialize, Serialize};
+use openagentmesh::{AgentSpec, ErrorCode, agent, agents};
+use serde_json::{Value, json};
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Summarize {
+    /// What to summarise.
+    #[schemars(length(min = 1))]
+    text: String,
+    #[schemars(range(max = 100))]
+    max_words: Option<u32>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Summary {
+    summary: String,
+}
+
+/// Summarises a text.
+///
+/// This paragraph is for readers of the code.
+#[agent(name = "summarizer", channel = "nlp", tags = ["text", "summarization"], version = "1.0.0")]
+async fn summarize(req: Summarize) -> Result<Summary, std::io::Error> {
+    let words = req.max_words.unwrap_or(2) as usize;
+    let summary = req
+        .text
+        .split(' ')
+        .take(words)
+        .collect::<Vec<_>>()
+        .join(" ");
+    if summary == "boom" {
+        return Err(std::io::Error::other("boom"));
+    }
+    Ok(Summary { summary })
+}
+
+/// Answers without being asked anything.
+#[agent]
+async fn answer() -> u32 {
+    42
+}
+
+/// Takes something and gives nothing.
+#[agent]
+async fn swallow(_food: Value) {}
+
+#[tokio::test]
+async fn typed_and_untyped_calls_get_the_reply() {
+    let test = TestMesh::start().await;
+    test.mesh
+        .register(agents![summarize, answer, swallow])
+        .await
+        .unwrap();
+    let caller = test.peer().await;
+
+    let input = Summarize {
+        text: "one two three".to_owned(),
+        max_words: None,
+    };
+    let summary: Summary = caller.call("nlp.summarizer", &input).await.unwrap();
+    assert_eq!(
+        summary,
+        Summary {
+            summary: "one two".to_owned()
+        }
+    );
+    let value: Value = caller
+        .call("nlp.summarizer", json!({"text": "x"}))
+        .await
+        .unwrap();
+    assert_eq!(value, json!({"summary": "x"}));
+
+    assert_eq!(caller.call::<u32>("answer", ()).await.unwrap(), 42);
+    assert_eq!(
+        caller.call::<Value>("swallow", json!([1])).await.unwrap(),
+        json!({})
+    );
+    caller.call::<()>("swallow", json!([1])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_function_with_the_attribute_stays_a_function() {
+    assert_eq!(answer().await, 42);
+    let input = Summarize {
+        text: "a b c".to_owned(),
+        max_words: Some(1),
+    };
+    assert_eq!(summarize(input).await.unwrap().summary, "a");
+}
+
+#[tokio::test]
+async fn an_invalid_input_is_answered_with_every_problem_and_the_handler_is_not_run() {
+    let test = TestMesh::start().await;
+    let spec = AgentSpec::new("strict", "Never runs in this test.");
+    test.mesh
+        .register(spec.handler(|_: Summarize| async { panic!("the handler ran") as u32 }))
+        .await
+        .unwrap();
+
+    let input = json!({"text": "", "max_words": 101});
+    let error = test.mesh.call::<Value>("strict", input).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    assert_eq!(error.agent(), Some("strict"));
+    assert_eq!(locations(&error), ["/max_words", "/text"]);
+    assert!(error.message().contains("/text"), "{error}");
+
+    let error = test
+        .mesh
+        .call::<Value>("strict", json!({"max_words": "x"}))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    assert_eq!(locations(&error), ["/max_words", "/text"]);
+
+    let error = test.mesh.call::<Value>("strict", ()).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+}
+
+fn locations(error: &openagentmesh::Error) -> Vec<&str> {
+    let mut locations: Vec<&str> = error.details()["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| problem["location"].as_str().unwrap())
+        .collect();
+    locations.sort_unstable();
+    locations
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_invalid_input_too() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let raw = test.raw().await;
+    for body in ["not json", "\"open", "\"two\" \"values\"", "\u{0}"] {
+        let reply = within(raw.request("mesh.agent.echo", body.into()))
+            .await
+            .unwrap();
+        let object: Value = serde_json::from_slice(&reply.payload).unwrap();
+        assert_eq!(object["code"], "invalid_input", "{body}");
+        assert_eq!(object["agent"], "echo");
+        assert!(
+            object["details"]["errors"][0]["message"].is_string(),
+            "{object}"
+        );
+    }
+    assert_eq!(
+        test.mesh.call::<String>("echo", "still").await.unwrap(),
+        "Echo: still"
+    );
+}
+
+#[tokio::test]
+async fn a_plain_nats_client_is_answered() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let reply = within(test.raw().await.request("mesh.agent.echo", "\"hi\"".into()))
+        .await
+        .unwrap();
+    assert_eq!(&reply.payload[..], b"\"Echo: hi\"");
+    let headers = reply.headers.unwrap();
+    assert_eq!(headers.get("X-Mesh-Status").unwrap().as_str(), "ok");
+    assert_eq!(headers.get("X-Mesh-Source").unwrap().as_str(), "echo");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_serves_fails_at_once() {
+    let test = TestMesh::start().await;
+    let started = Instant::now();
+    let error = test.mesh.call::<Value>("nosuch", ()).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "it did not wait for the timeout"
+    );
+}
+
+#[tokio::test]
+async fn an_agent_that_is_listed_but_not_served_is_not_available() {
+    let test = TestMesh::start().await;
+    let host = test.peer().await;
+    host.register(echo()).await.unwrap();
+    // Without a shutdown the entry stays.
+    drop(host);
+    let error = common::eventually(|| async {
+        test.mesh
+            .call::<Value>("echo", "x")
+            .timeout(Duration::from_secs(1))
+            .await
+            .err()
+            .filter(|error| error.code() != &ErrorCode::Timeout)
+    })
+    .await;
+    assert_eq!(error.code(), &ErrorCode::NotAvailable);
+}
+
+#[tokio::test]
+async fn a_slow_handler_is_a_timeout_that_names_the_agent() {
+    let test = TestMesh::start().await;
+    let spec = AgentSpec::new("slow", "Never answers.");
+    test.mesh
+        .register(spec.handler(|| std::future::pending::<u32>()))
+        .await
+        .unwrap();
+    let error = test
+        .mesh
+        .call::<u32>("slow", ())
+        .timeout(Duration::from_millis(100))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout);
+    assert_eq!(error.agent(), Some("slow"));
+    assert_eq!(error.request_id().unwrap().len(), 32);
+}
+
+#[tokio::test]
+async fn a_reply_of_another_type_says_what_was_expected() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let error = test.mesh.call::<u32>("echo", "x").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert!(error.message().contains("not a u32"), "{error}");
+}
+
+#[tokio::test]
+async fn an_invalid_name_is_refused_before_anything_is_sent() {
+    let test = TestMesh::start().await;
+    let error = test
+        .mesh
+        .call::<Value>("no spaces.x", ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    assert!(error.message().contains("'no spaces'"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unreachable_mesh_fails_in_under_a_second() {
+    // Port 9 of a loopback address where nothing listens: refused at once.
+    let started = Instant::now();
+    let error = openagentmesh::AgentMesh::connect("nats://127.0.0.9:9")
+        .await
+        .unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed);
+    assert!(
+        error.message().contains("is it running? try: oam mesh up"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_was_dropped_leaves_the_connection_usable() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    drop(test.mesh.call::<String>("echo", "never sent"));
+    let call = test.mesh.call::<String>("echo", "dropped").into_future();
+    let _ = tokio::time::timeout(Duration::ZERO, call).await;
+    assert_eq!(
+        test.mesh.call::<String>("echo", "kept").await.unwrap(),
+        "Echo: kept"
+    );
+}

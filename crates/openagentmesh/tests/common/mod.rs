@@ -1,0 +1,65 @@
+//! A mesh of a test's own: a real server, gone when the test ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::time::Duration;
+
+use openagentmesh::{AgentMesh, AgentSpec};
+use openagentmesh_local::LocalServer;
+
+/// A server and one connection to it. The server ends with the value.
+pub(crate) struct TestMesh {
+    pub(crate) mesh: AgentMesh,
+    pub(crate) server: LocalServer,
+}
+
+impl TestMesh {
+    pub(crate) async fn start() -> Self {
+        Self::with_max_payload(8 * 1024 * 1024).await
+    }
+
+    pub(crate) async fn with_max_payload(bytes: u32) -> Self {
+        let server = LocalServer::builder()
+            .max_payload(bytes)
+            .start()
+            .await
+            .unwrap();
+        let mesh = AgentMesh::connect(server.url()).await.unwrap();
+        Self { mesh, server }
+    }
+
+    /// Another process, as far as the mesh can tell.
+    pub(crate) async fn peer(&self) -> AgentMesh {
+        AgentMesh::connect(self.server.url()).await.unwrap()
+    }
+
+    /// A client that knows nothing of the mesh.
+    pub(crate) async fn raw(&self) -> async_nats::Client {
+        async_nats::connect(self.server.url()).await.unwrap()
+    }
+}
+
+pub(crate) fn echo() -> openagentmesh::Agent {
+    AgentSpec::new("echo", "Echoes a message back.")
+        .handler(|message: String| async move { format!("Echo: {message}") })
+}
+
+/// Fails the test when `what` takes longer than anything here should.
+pub(crate) async fn within<T>(what: impl IntoFuture<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what.into_future())
+        .await
+        .expect("it took longer than 20 s")
+}
+
+/// Looks again and again until `condition` gives a value.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(mut condition: impl FnMut() -> F) -> T {
+    within(async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}

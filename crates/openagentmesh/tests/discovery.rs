@@ -1,0 +1,210 @@
+//! Registering, finding and leaving.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{TestMesh, echo};
+use openagentmesh::{AgentSpec, ErrorCode, agent, agents};
+use serde_json::{Value, json};
+
+/// Adds two numbers.
+#[agent(tags = ["math"])]
+async fn add((a, b): (i64, i64)) -> i64 {
+    a + b
+}
+
+fn named(name: &str) -> openagentmesh::Agent {
+    AgentSpec::new(name, "Does nothing.").handler(|(): ()| async {})
+}
+
+#[tokio::test]
+async fn a_registered_agent_is_in_the_catalog_with_its_contract() {
+    let test = TestMesh::start().await;
+    assert!(
+        test.mesh.catalog().await.unwrap().is_empty(),
+        "nobody has made the bucket yet"
+    );
+    test.mesh.register(agents![add]).await.unwrap();
+
+    let caller = test.peer().await;
+    let catalog = caller.catalog().await.unwrap();
+    assert_eq!(
+        serde_json::to_value(&catalog).unwrap(),
+        json!([{
+            "name": "add", "description": "Adds two numbers.", "version": "0.1.0",
+            "tags": ["math"], "invocable": true, "streaming": false,
+        }])
+    );
+    let contract = caller.contract("add").await.unwrap();
+    assert_eq!(contract.output_schema.as_ref().unwrap()["type"], "integer");
+    let input = contract.input_schema.as_ref().unwrap();
+    assert_eq!(input["prefixItems"].as_array().unwrap().len(), 2);
+    assert!(contract.registered_at.is_some());
+
+    let error = caller.contract("nosuch").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn an_invalid_name_fails_at_registration_and_registers_nothing() {
+    let test = TestMesh::start().await;
+    let error = test
+        .mesh
+        .register([echo(), named("finance.risk score.x")])
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    assert!(error.message().contains("segment 'risk score'"), "{error}");
+    assert!(test.mesh.catalog().await.unwrap().is_empty());
+    assert_eq!(
+        test.mesh
+            .call::<Value>("echo", "x")
+            .await
+            .unwrap_err()
+            .code(),
+        &ErrorCode::NotFound
+    );
+}
+
+#[tokio::test]
+async fn a_name_is_registered_once_in_a_process() {
+    let test = TestMesh::start().await;
+    for agents in [vec![echo(), echo()], vec![]] {
+        if agents.is_empty() {
+            test.mesh.register(echo()).await.unwrap();
+        }
+        let error = test
+            .mesh
+            .register(if agents.is_empty() {
+                vec![echo()]
+            } else {
+                agents
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::InvalidInput);
+        assert!(
+            error.message().contains("'echo' is registered twice"),
+            "{error}"
+        );
+    }
+    assert_eq!(test.mesh.catalog().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deregistered_agent_is_gone_from_everywhere() {
+    let test = TestMesh::start().await;
+    test.mesh.register([echo(), named("other")]).await.unwrap();
+    let error = test.mesh.deregister(["echo", "nosuch"]).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+    assert_eq!(
+        test.mesh.catalog().await.unwrap().len(),
+        2,
+        "nothing was done"
+    );
+
+    test.mesh.deregister(["echo"]).await.unwrap();
+    let names: Vec<_> = test
+        .mesh
+        .catalog()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    assert_eq!(names, ["other"]);
+    assert_eq!(
+        test.mesh.contract("echo").await.unwrap_err().code(),
+        &ErrorCode::NotFound
+    );
+    let error = test.mesh.call::<Value>("echo", "x").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+
+    test.mesh.register(echo()).await.unwrap();
+    assert_eq!(
+        test.mesh.call::<String>("echo", "again").await.unwrap(),
+        "Echo: again"
+    );
+}
+
+#[tokio::test]
+async fn a_registration_that_does_not_fit_the_server_leaves_nothing_behind() {
+    let test = TestMesh::with_max_payload(4 * 1024).await;
+    test.mesh.register(echo()).await.unwrap();
+    let many: Vec<_> = (0..60).map(|i| named(&format!("bulk.agent-{i}"))).collect();
+    let error = test.mesh.register(many).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::PayloadTooLarge);
+    assert!(error.message().contains("raise max_payload"), "{error}");
+
+    assert_eq!(test.mesh.catalog().await.unwrap().len(), 1);
+    let error = test.mesh.contract("bulk.agent-0").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+    let error = test
+        .mesh
+        .call::<Value>("bulk.agent-0", ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+    assert_eq!(
+        test.mesh.call::<String>("echo", "alive").await.unwrap(),
+        "Echo: alive"
+    );
+}
+
+#[tokio::test]
+async fn a_write_keeps_what_others_put_into_the_catalog() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    let store = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    let foreign = r#"{"name":"theirs","description":"","cost":1.10,"x":{"y":[]}},7"#;
+    store
+        .put("catalog", format!("[{foreign}]").into())
+        .await
+        .unwrap();
+
+    test.mesh.register(named("ours")).await.unwrap();
+    let text = store.get("catalog").await.unwrap().unwrap();
+    let text = std::str::from_utf8(&text).unwrap();
+    assert!(text.starts_with(&format!("[{foreign},")), "{text}");
+    assert!(text.contains(r#""name":"ours""#));
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_no_catalog_is_an_error_that_says_so() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    let store = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    store
+        .put("catalog", "{\"not\": \"an array\"}".into())
+        .await
+        .unwrap();
+    let error = test.mesh.catalog().await.unwrap_err();
+    assert!(error.message().contains("not a JSON array"), "{error}");
+    assert!(test.mesh.register(named("other")).await.is_err());
+    let value = store.get("catalog").await.unwrap().unwrap();
+    assert_eq!(
+        &value[..],
+        b"{\"not\": \"an array\"}",
+        "it is left as it was found"
+    );
+}
+
+#[tokio::test]
+async fn two_hosts_of_one_agent_share_its_requests() {
+    let test = TestMesh::start().await;
+    let (first, second) = (test.peer().await, test.peer().await);
+    for (host, id) in [(&first, 1u32), (&second, 2)] {
+        let who = AgentSpec::new("who", "Tells which host answered.");
+        host.register(who.handler(move || async move { id }))
+            .await
+            .unwrap();
+    }
+    assert_eq!(test.mesh.catalog().await.unwrap().len(), 1);
+    let mut answers = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        answers.insert(test.mesh.call::<u32>("who", ()).await.unwrap());
+    }
+    assert_eq!(answers.len(), 2, "100 requests reach both hosts");
+}

@@ -1,0 +1,291 @@
+//! Handlers that fail, messages that do not fit, more requests than places: one request fails,
+//! everything else goes on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{TestMesh, echo, within};
+use futures::{StreamExt, future};
+use openagentmesh::{AgentSpec, Error, ErrorCode};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+#[tokio::test]
+async fn a_handler_that_fails_or_panics_goes_on_serving() {
+    let test = TestMesh::start().await;
+    let spec = AgentSpec::new("fragile", "Fails in the way it is told.");
+    let fragile = spec.result_handler(|how: String| {
+        assert!(how != "early", "early panic");
+        async move {
+            match how.as_str() {
+                "error" => Err("told to fail".to_owned()),
+                "panic" => panic!("told to panic"),
+                _ => Ok(how),
+            }
+        }
+    });
+    test.mesh.register(fragile).await.unwrap();
+
+    for (how, message) in [
+        ("error", "told to fail"),
+        ("panic", "the handler panicked: told to panic"),
+        ("early", "the handler panicked: early panic"),
+    ] {
+        let error = within(test.mesh.call::<Value>("fragile", how))
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::HandlerError, "{how}");
+        assert_eq!(error.message(), message);
+        assert_eq!(error.agent(), Some("fragile"));
+    }
+    assert_eq!(
+        test.mesh.call::<String>("fragile", "fine").await.unwrap(),
+        "fine"
+    );
+}
+
+#[tokio::test]
+async fn an_error_made_for_callers_keeps_its_code_and_one_of_another_agent_is_a_cause() {
+    let test = TestMesh::start().await;
+    let own = AgentSpec::new("own", "Fails with a code of its own.").handler(|| async {
+        Err::<u32, _>(Error::new("rate_limited", "come back later").with_detail("seconds", 5))
+    });
+    let mesh = test.peer().await;
+    let relay = AgentSpec::new("relay", "Calls an agent that is not there.").handler(move || {
+        let mesh = mesh.clone();
+        async move { mesh.call::<u32>("nosuch", ()).await }
+    });
+    test.mesh.register([own, relay]).await.unwrap();
+
+    let error = test.mesh.call::<u32>("own", ()).await.unwrap_err();
+    assert_eq!(error.code().as_str(), "rate_limited");
+    assert_eq!(error.details()["seconds"], 5);
+
+    let error = test.mesh.call::<u32>("relay", ()).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert_eq!(error.agent(), Some("relay"));
+    assert_eq!(error.details()["cause"]["code"], "not_found");
+    assert_eq!(error.details()["cause"]["agent"], "nosuch");
+}
+
+#[tokio::test]
+async fn every_error_is_copied_to_the_dead_letters() {
+    let test = TestMesh::start().await;
+    let raw = test.raw().await;
+    let mut letters = raw.subscribe("mesh.errors.>").await.unwrap();
+    raw.flush().await.unwrap();
+    test.mesh.register(echo()).await.unwrap();
+    // Fire and forget: nobody waits for this reply.
+    raw.publish("mesh.agent.echo", "1".into()).await.unwrap();
+    let letter = within(letters.next()).await.unwrap();
+    assert_eq!(letter.subject.as_str(), "mesh.errors.echo");
+    let object: Value = serde_json::from_slice(&letter.payload).unwrap();
+    assert_eq!(object["code"], "invalid_input");
+    assert_eq!(
+        letter
+            .headers
+            .unwrap()
+            .get("X-Mesh-Status")
+            .unwrap()
+            .as_str(),
+        "error"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_of_an_agent_with_one_reply_is_a_mismatch() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let raw = test.raw().await;
+    let id = "0123456789abcdef0123456789abcdef";
+    let mut chunks = raw.subscribe(format!("mesh.stream.{id}")).await.unwrap();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Mesh-Request-Id", id);
+    headers.insert("X-Mesh-Stream", "true");
+    raw.publish_with_headers("mesh.agent.echo", headers, "\"x\"".into())
+        .await
+        .unwrap();
+    let end = within(chunks.next()).await.unwrap();
+    let object: Value = serde_json::from_slice(&end.payload).unwrap();
+    assert_eq!(object["code"], "invocation_mismatch");
+    assert_eq!(
+        end.headers
+            .unwrap()
+            .get("X-Mesh-Stream-End")
+            .unwrap()
+            .as_str(),
+        "true"
+    );
+}
+
+/// The room that a message has for its body, found by asking for one byte more and less.
+#[tokio::test]
+async fn a_message_that_exceeds_the_server_by_one_byte_or_by_megabytes_fails_alone() {
+    const LIMIT: usize = 64 * 1024;
+    let test = TestMesh::with_max_payload(64 * 1024).await;
+    let spec = AgentSpec::new("fill", "Replies with as many letters as it is told.");
+    let fill = spec.handler(|letters: usize| async move { "x".repeat(letters) });
+    let spec = AgentSpec::new("measure", "Counts letters.");
+    let measure = spec.handler(|text: String| async move { text.len() });
+    test.mesh.register([fill, measure, echo()]).await.unwrap();
+    let caller = test.peer().await;
+
+    // Requests: the sender refuses exactly what would not fit.
+    let refused = |letters: usize| {
+        let caller = &caller;
+        async move {
+            match within(caller.call::<usize>("measure", "x".repeat(letters))).await {
+                Ok(count) => {
+                    assert_eq!(count, letters);
+                    false
+                }
+                Err(error) => {
+                    assert_eq!(
+                        error.code(),
+                        &ErrorCode::PayloadTooLarge,
+                        "{letters}: {error:?}"
+                    );
+                    assert!(error.details()["size"].as_u64().unwrap() > LIMIT as u64);
+                    true
+                }
+            }
+        }
+    };
+    let first_refused = boundary(LIMIT, refused).await;
+    assert!(first_refused > LIMIT - 300 && first_refused < LIMIT);
+    assert!(refused(8 * 1024 * 1024).await);
+
+    // Replies: the host says so instead of losing its connection.
+    let too_long = |letters: usize| {
+        let caller = &caller;
+        async move {
+            match within(caller.call::<String>("fill", letters)).await {
+                Ok(text) => {
+                    assert_eq!(text.len(), letters);
+                    false
+                }
+                Err(error) => {
+                    assert_eq!(
+                        error.code(),
+                        &ErrorCode::PayloadTooLarge,
+                        "{letters}: {error:?}"
+                    );
+                    assert_eq!(error.agent(), Some("fill"));
+                    true
+                }
+            }
+        }
+    };
+    let first_too_long = boundary(LIMIT, too_long).await;
+    assert!(first_too_long > LIMIT - 300 && first_too_long < LIMIT);
+    assert!(too_long(8 * 1024 * 1024).await);
+
+    assert_eq!(
+        caller.call::<String>("echo", "alive").await.unwrap(),
+        "Echo: alive"
+    );
+}
+
+/// The first of `0..=limit` for which `fails`, by bisection.
+async fn boundary<F: Future<Output = bool>>(limit: usize, fails: impl Fn(usize) -> F) -> usize {
+    let (mut fits, mut fails_at) = (0, limit);
+    assert!(fails(fails_at).await && !fails(fits).await);
+    while fits + 1 < fails_at {
+        let middle = usize::midpoint(fits, fails_at);
+        if fails(middle).await {
+            fails_at = middle;
+        } else {
+            fits = middle;
+        }
+    }
+    fails_at
+}
+
+#[tokio::test]
+async fn an_error_that_exceeds_the_server_is_shortened() {
+    let test = TestMesh::with_max_payload(16 * 1024).await;
+    let spec = AgentSpec::new("verbose", "Fails with a long message.");
+    let verbose = spec.result_handler(|()| async { Err::<u32, _>("y".repeat(1024 * 1024)) });
+    let spec = AgentSpec::new("list", "Takes numbers.");
+    let list = spec.handler(|numbers: Vec<u32>| async move { numbers.len() });
+    test.mesh.register([verbose, list]).await.unwrap();
+
+    let error = within(test.mesh.call::<u32>("verbose", ()))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert!(error.message().starts_with("yyy") && error.message().ends_with('…'));
+
+    let error = within(test.mesh.call::<usize>("list", vec!["z"; 1000]))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    assert_eq!(error.details()["errors"].as_array().unwrap().len(), 20);
+    assert_eq!(error.details()["omitted"], 980);
+}
+
+#[tokio::test]
+async fn requests_run_at_once_up_to_the_limit_and_wait_up_to_the_queue() {
+    let test = TestMesh::start().await;
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let release = Arc::new(Notify::new());
+    let gate = {
+        let (running, most, release) = (running.clone(), most.clone(), release.clone());
+        AgentSpec::new("gate", "Answers when it is released.")
+            .concurrency(4)
+            .queue(6)
+            .handler(move || {
+                let (running, most, release) = (running.clone(), most.clone(), release.clone());
+                async move {
+                    let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(now, Ordering::SeqCst);
+                    release.notified().await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    now
+                }
+            })
+    };
+    test.mesh.register(gate).await.unwrap();
+    let caller = test.peer().await;
+
+    let calls: Vec<_> = (0..12)
+        .map(|_| {
+            let caller = caller.clone();
+            tokio::spawn(async move { caller.call::<usize>("gate", ()).await })
+        })
+        .collect();
+    // The two beyond 4 running and 6 waiting are refused while the others are held.
+    let refused = common::eventually(|| async {
+        (calls.iter().filter(|call| call.is_finished()).count() == 2).then_some(())
+    });
+    refused.await;
+    common::eventually(|| async { (running.load(Ordering::SeqCst) == 4).then_some(()) }).await;
+
+    let releasing = async {
+        loop {
+            release.notify_waiters();
+            tokio::task::yield_now().await;
+        }
+    };
+    let results = tokio::select! {
+        results = within(future::join_all(calls)) => results,
+        () = releasing => unreachable!(),
+    };
+    let mut answered = 0;
+    for result in results {
+        match result.unwrap() {
+            Ok(_) => answered += 1,
+            Err(error) => {
+                assert_eq!(error.code(), &ErrorCode::Overloaded);
+                assert_eq!(error.details()["in_flight"], json!(10));
+                assert_eq!(error.details()["concurrency"], json!(4));
+            }
+        }
+    }
+    assert_eq!(answered, 10);
+    assert_eq!(most.load(Ordering::SeqCst), 4);
+}

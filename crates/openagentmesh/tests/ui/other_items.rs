@@ -1,0 +1,28 @@
+use openagentmesh::agent;
+
+/// Is no function.
+#[agent]
+struct NotAFunction;
+
+/// Takes anything.
+#[agent]
+async fn generic<T: Send>(value: T) -> bool {
+    drop(value);
+    true
+}
+
+/// Takes and gives nothing.
+#[agent]
+async fn nothing() {}
+
+struct Desk;
+
+impl Desk {
+    /// Belongs to a struct.
+    #[agent]
+    async fn method(&self, n: i64) -> i64 {
+        n
+    }
+}
+
+fn main() {}
