@@ -138,7 +138,7 @@ impl Drop for FileLock {
 #[derive(Debug)]
 pub(crate) struct OwnedDirectory {
     path: PathBuf,
-    lock: Option<File>,
+    lock: Option<FileLock>,
 }
 
 impl OwnedDirectory {
@@ -158,7 +158,7 @@ impl OwnedDirectory {
         lock.try_lock()
             .map_err(io::Error::from)
             .map_err(LocalError::io("lock", &lock_path))?;
-        owned.lock = Some(lock);
+        owned.lock = Some(FileLock { file: lock });
         Ok(owned)
     }
 
@@ -175,7 +175,7 @@ impl OwnedDirectory {
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self {
                 path,
-                lock: Some(lock),
+                lock: Some(FileLock { file: lock }),
             })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(failure)) => Err(LocalError::io("lock", &lock_path)(failure)),

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ureq::Agent;
 
 use super::install::{Staging, sha256_of};
+use super::progress::Progress;
 use crate::background::Cancellation;
-use crate::platform::{PINNED_VERSION, Platform, SERVER_FILE_NAME};
+use crate::platform::{Platform, SERVER_FILE_NAME};
 use crate::{LocalError, background};
 
 /// How long to wait for a connection before going another way.
@@ -107,13 +107,13 @@ fn expected_sum(agent: &Agent, release_url: &str, archive_name: &str) -> Result<
                 .limit(MAX_SUMS)
                 .read_to_string()
         })
-        .map_err(|failure| format!("{url}: {failure}"))?;
+        .map_err(|failure| format!("its SHA256SUMS cannot be read: {failure}"))?;
     // Each line has a sum and a file name, which a star may precede.
     sums.lines()
         .filter_map(|line| line.split_once(char::is_whitespace))
         .find(|(_, name)| name.trim().trim_start_matches('*') == archive_name)
         .map(|(sum, _)| sum.to_ascii_lowercase())
-        .ok_or_else(|| format!("{url} does not list it"))
+        .ok_or_else(|| "the SHA256SUMS beside it do not list it".to_owned())
 }
 
 fn download(
@@ -127,7 +127,7 @@ fn download(
         .call()
         .map_err(|failure| failure.to_string())?;
     let length = response.body().content_length();
-    let progress = progress_bar(length);
+    let progress = Progress::of_download(length);
     let mut body = response
         .body_mut()
         .with_config()
@@ -145,24 +145,10 @@ fn download(
                 return file.flush();
             }
             file.write_all(&buffer[..read])?;
-            progress.inc(read as u64);
+            progress.add(read as u64);
         }
     })();
-    progress.finish_and_clear();
     copied.map_err(|failure| format!("the download broke off: {failure}"))
-}
-
-/// A bar on standard error, if that is a terminal.
-fn progress_bar(length: Option<u64>) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr())
-        .with_message(format!("Installing nats-server {PINNED_VERSION}"));
-    match ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes}") {
-        Ok(style) => bar.with_style(style),
-        Err(failure) => {
-            tracing::debug!(%failure, "the plain progress bar is used");
-            bar
-        }
-    }
 }
 
 /// Copies a program out of an archive; one of a size beyond reason is refused.

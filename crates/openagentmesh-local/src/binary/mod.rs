@@ -5,6 +5,7 @@ mod find;
 mod install;
 mod package;
 mod probe;
+mod progress;
 
 use std::ffi::OsString;
 use std::fmt;

@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::NatsServerSearch;
 use super::find::on_path;
 use super::install::{Staging, find_below, sha256_of};
+use super::progress::Progress;
 use crate::error::Attempts;
 use crate::platform::{PINNED_VERSION, Platform};
 use crate::{LocalError, background};
@@ -77,9 +77,7 @@ pub(super) async fn fetch(
     attempts: &mut Attempts,
 ) -> Result<Option<PathBuf>, LocalError> {
     let deadline = Instant::now() + PATIENCE;
-    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-        .with_message(format!("Installing nats-server {PINNED_VERSION}"));
-    spinner.enable_steady_tick(Duration::from_millis(120));
+    let _progress = Progress::of_installer();
     let mut missing = Vec::new();
     let mut fetched = None;
     for (number, installer) in INSTALLERS.iter().enumerate() {
@@ -108,7 +106,6 @@ pub(super) async fn fetch(
             Err(reason) => attempts.add(what, reason),
         }
     }
-    spinner.finish_and_clear();
     if fetched.is_none() && !missing.is_empty() {
         attempts.add(missing.join(", "), "not found on PATH");
     }
