@@ -1,9 +1,7 @@
 //! The code that makes the agent.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
-use syn::Type;
-use syn::spanned::Spanned;
+use quote::quote;
 
 use crate::ast::AgentFunction;
 
@@ -14,7 +12,6 @@ pub(crate) fn expand(agent: &AgentFunction) -> TokenStream {
     let function = &agent.function;
     let visibility = &function.vis;
     let ident = &function.sig.ident;
-    let checks = type_checks(agent);
     let spec = spec(agent);
     let marker = marker(agent);
     quote! {
@@ -24,15 +21,11 @@ pub(crate) fn expand(agent: &AgentFunction) -> TokenStream {
         #[allow(non_camel_case_types, dead_code)]
         #visibility struct #ident {}
 
-        const _: () = {
-            #checks
-
-            impl ::openagentmesh::__private::AgentFn for #ident {
-                fn agent() -> ::openagentmesh::Agent {
-                    #spec.handler::<#marker>(#ident)
-                }
+        impl ::openagentmesh::__private::AgentFn for #ident {
+            fn agent() -> ::openagentmesh::Agent {
+                #spec.handler::<#marker>(#ident)
             }
-        };
+        }
     }
 }
 
@@ -82,28 +75,4 @@ fn output_marker(agent: &AgentFunction) -> TokenStream {
     } else {
         quote!(::openagentmesh::handler::Plain)
     }
-}
-
-/// Checks each type where it is written, so that an error points there and not at the attribute.
-fn type_checks(agent: &AgentFunction) -> TokenStream {
-    let check = |ty: &Type, bound: TokenStream| {
-        quote_spanned! {ty.span()=>
-            const _: fn() = || {
-                fn check<T: #bound>() {}
-                check::<#ty>();
-            };
-        }
-    };
-    let input = agent
-        .input
-        .iter()
-        .map(|input| check(input, quote!(::openagentmesh::handler::Input)));
-    let marker = output_marker(agent);
-    let output = agent.output.iter().map(|output| {
-        check(
-            output,
-            quote!(::openagentmesh::handler::IntoOutput<#marker>),
-        )
-    });
-    quote!(#(#input)* #(#output)*)
 }

@@ -10,10 +10,12 @@ use std::time::Duration;
 use common::{TestMesh, eventually, within};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 const PROCESSES: usize = 20;
 const AGENTS: usize = 50;
+const READY: &str = "heeding signals";
 
 /// A process of its own: this test binary, running one of the ignored functions below.
 fn spawn(role: &str, url: &str, index: usize) -> Child {
@@ -22,10 +24,24 @@ fn spawn(role: &str, url: &str, index: usize) -> Child {
         .env("OAM_URL", url)
         .env("OAM_TEST_INDEX", index.to_string())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap()
+}
+
+/// Waits until the process heeds signals.
+async fn heeds_signals(child: &mut Child) {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while within(lines.next_line()).await.unwrap().expect("the process ended") != READY {}
+    // Nobody reads any further: keep the pipe open, what the process still prints fits in it.
+    child.stdout = Some(lines.into_inner().into_inner());
+}
+
+/// Runs, and says so once signals are heeded: `join!` polls in order.
+async fn run(mesh: &AgentMesh) {
+    let (ended, ()) = tokio::join!(mesh.run(), async { println!("{READY}") });
+    ended.unwrap();
 }
 
 async fn role() -> Option<(AgentMesh, String)> {
@@ -44,7 +60,7 @@ async fn host_of_many() {
         spec.handler(|| async { true })
     });
     mesh.register(agents.collect::<Vec<_>>()).await.unwrap();
-    mesh.run().await.unwrap();
+    run(&mesh).await;
 }
 
 #[tokio::test]
@@ -59,7 +75,7 @@ async fn slow_host() {
         "finished"
     });
     mesh.register(slow).await.unwrap();
-    mesh.run().await.unwrap();
+    run(&mesh).await;
 }
 
 fn signal(child: &Child, signal: &str) {
@@ -93,6 +109,9 @@ async fn no_entry_is_lost_when_many_processes_register_at_once() {
         assert!(within(test.mesh.call::<bool>(name, ())).await.unwrap());
     }
 
+    for host in &mut hosts {
+        heeds_signals(host).await;
+    }
     // They leave at the same moment too, and nothing stays behind.
     for host in &hosts {
         signal(host, "-TERM");
@@ -108,8 +127,7 @@ async fn a_host_that_is_told_to_stop_finishes_what_it_took_and_leaves() {
     for stop in ["-TERM", "-INT"] {
         let test = TestMesh::start().await;
         let mut host = spawn("slow_host", test.server.url(), 0);
-        eventually(|| async { test.mesh.call::<Value>("slow", 0).await.ok() }).await;
-
+        heeds_signals(&mut host).await;
         let caller = test.mesh.clone();
         let running = tokio::spawn(async move { caller.call::<String>("slow", 500).await });
         // The request is with the host once a later one has been answered.
