@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls_native_certs::CertificateResult;
 use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::install::{Staging, sha256_of};
 use super::progress::Progress;
@@ -60,7 +62,7 @@ fn fetch_blocking(
     staging: &Staging,
     cancellation: &Cancellation,
 ) -> Result<PathBuf, Reason> {
-    let agent = agent(release_url);
+    let agent = agent(release_url, rustls_native_certs::load_native_certs())?;
     let expected = expected_sum(&agent, release_url, archive_name)?;
     let archive = staging.path().join(archive_name);
     download(
@@ -80,10 +82,24 @@ fn fetch_blocking(
     Ok(program)
 }
 
-/// An HTTP client with deadlines. It uses the proxy that the environment names.
-fn agent(release_url: &str) -> Agent {
-    Agent::config_builder()
-        .https_only(release_url.starts_with("https:"))
+/// An HTTP client with deadlines, which trusts the certificate authorities that the operating
+/// system trusts. It uses the proxy that the environment names.
+fn agent(release_url: &str, trusted: CertificateResult) -> Result<Agent, Reason> {
+    let https_only = release_url.starts_with("https:");
+    if https_only && trusted.certs.is_empty() {
+        return Err(no_root_certificates(&trusted));
+    }
+    let roots = trusted
+        .certs
+        .iter()
+        .map(|root| Certificate::from_der(root).to_owned());
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::from(roots))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    Ok(Agent::config_builder()
+        .https_only(https_only)
+        .tls_config(tls)
         .user_agent(concat!("openagentmesh-local/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(CONNECT_PATIENCE))
         .timeout_connect(Some(CONNECT_PATIENCE))
@@ -91,7 +107,18 @@ fn agent(release_url: &str) -> Agent {
         .timeout_per_read(Some(READ_PATIENCE))
         .timeout_global(Some(DOWNLOAD_PATIENCE))
         .build()
-        .new_agent()
+        .new_agent())
+}
+
+fn no_root_certificates(searched: &CertificateResult) -> Reason {
+    let mut reason = "the operating system has no root certificates to check the connection with; \
+                      install them (on Linux the package is ca-certificates) or let SSL_CERT_FILE \
+                      name a file of them"
+        .to_owned();
+    for failure in &searched.errors {
+        reason.push_str(&format!("; {failure}"));
+    }
+    reason
 }
 
 /// The sum that the release's `SHA256SUMS` has for the archive, as lower-case hex.
@@ -199,4 +226,16 @@ fn unpack(archive: &Path, program: &Path) -> io::Result<()> {
     Err(io::Error::other(format!(
         "there is no {SERVER_FILE_NAME} in it"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_root_certificates_only_https_is_out_of_reach() {
+        let reason = agent("https://mirror.example", CertificateResult::default()).unwrap_err();
+        assert!(reason.contains("no root certificates"), "{reason}");
+        assert!(agent("http://127.0.0.1:1", CertificateResult::default()).is_ok());
+    }
 }
