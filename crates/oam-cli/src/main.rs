@@ -1,2 +1,46 @@
-//! Placeholder.
-fn main() {}
+//! `oam`, the command line of OpenAgentMesh.
+//!
+//! `cli` says what can be typed, `commands` has a file for each command, `printer` owns what is
+//! printed and `failure` what goes wrong.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod cli;
+mod commands;
+mod failure;
+mod printer;
+mod url_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Cli;
+use crate::printer::Printer;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    trace();
+    let printer = Printer::new();
+    match commands::run(cli, &printer).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// What the libraries have to say goes to stderr: warnings, or what `RUST_LOG` asks for.
+fn trace() {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("error,openagentmesh=warn,openagentmesh_local=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
+}

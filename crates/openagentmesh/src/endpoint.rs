@@ -70,6 +70,29 @@ impl Endpoint {
         }
         .resolve(url, credentials)
     }
+
+    /// The [`.oam-url`](URL_FILE) that applies in `directory`: its own, or the nearest above it.
+    #[must_use]
+    pub fn nearest_file(directory: &Path) -> Option<PathBuf> {
+        directory
+            .ancestors()
+            .map(|directory| directory.join(URL_FILE))
+            .find(|path| path.is_file())
+    }
+
+    /// The endpoint that the [`.oam-url`](URL_FILE) at `path` names, whatever the environment says.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_input` when the file cannot be read or understood.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let file = read_url_file(path)?;
+        Ok(Self {
+            url: file.url,
+            credentials: file.creds,
+            source: EndpointSource::File(path.to_owned()),
+        })
+    }
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -85,36 +108,27 @@ struct Surroundings<'a> {
 
 impl Surroundings<'_> {
     fn resolve(self, url: Option<&str>, credentials: Option<&Path>) -> Result<Endpoint> {
-        let mut from_file = None;
-        let (url, source) = match (url, self.url) {
-            (Some(url), _) => (url.to_owned(), EndpointSource::Explicit),
-            (None, Some(url)) => (url, EndpointSource::Variable),
-            (None, None) => match self.directory.and_then(find_url_file) {
-                Some(path) => {
-                    let file = read_url_file(&path)?;
-                    from_file = file.creds;
-                    (file.url, EndpointSource::File(path))
-                }
-                None => (DEFAULT_URL.to_owned(), EndpointSource::Default),
+        let named = |url, source| Endpoint {
+            url,
+            credentials: None,
+            source,
+        };
+        let mut endpoint = match (url, self.url) {
+            (Some(url), _) => named(url.to_owned(), EndpointSource::Explicit),
+            (None, Some(url)) => named(url, EndpointSource::Variable),
+            (None, None) => match self.directory.and_then(Endpoint::nearest_file) {
+                Some(path) => Endpoint::from_file(&path)?,
+                None => named(DEFAULT_URL.to_owned(), EndpointSource::Default),
             },
         };
-        let credentials = credentials
+        if let Some(path) = credentials
             .map(Path::to_owned)
             .or(self.credentials.map(PathBuf::from))
-            .or(from_file);
-        Ok(Endpoint {
-            url,
-            credentials,
-            source,
-        })
+        {
+            endpoint.credentials = Some(path);
+        }
+        Ok(endpoint)
     }
-}
-
-fn find_url_file(directory: &Path) -> Option<PathBuf> {
-    directory
-        .ancestors()
-        .map(|directory| directory.join(URL_FILE))
-        .find(|path| path.is_file())
 }
 
 #[derive(Deserialize)]

@@ -85,6 +85,7 @@ pub use endpoint::{
 };
 pub use error::{BoxError, Error, Result};
 pub use mesh::AgentMesh;
+pub use shutdown::shutdown_signal;
 
 /// The traits by which functions become handlers; see [`AgentSpec::handler`].
 pub mod handler {

@@ -4,6 +4,36 @@ use openagentmesh_protocol::ErrorCode;
 
 use crate::error::{Error, Result};
 
+/// Waits for Ctrl-C, or for SIGTERM where there is one.
+///
+/// For programs with a loop of their own; [`AgentMesh::run`](crate::AgentMesh::run) heeds the
+/// signals by itself. From the first call on, they no longer end the process by themselves.
+///
+/// # Errors
+///
+/// `connection_failed` when signals cannot be awaited on this system. Cancel-safe.
+///
+/// ```no_run
+/// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+/// use std::time::Duration;
+///
+/// let mut every_minute = tokio::time::interval(Duration::from_secs(60));
+/// loop {
+///     tokio::select! {
+///         _ = every_minute.tick() => println!("{} agents", mesh.catalog().await?.len()),
+///         signal = openagentmesh::shutdown_signal() => {
+///             signal?;
+///             return mesh.shutdown().await;
+///         }
+///     }
+/// }
+/// # }
+/// ```
+pub async fn shutdown_signal() -> Result<()> {
+    Signals::listen()?.next().await;
+    Ok(())
+}
+
 /// Ctrl-C, and SIGTERM where there is one.
 pub(crate) struct Signals {
     #[cfg(unix)]

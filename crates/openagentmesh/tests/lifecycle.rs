@@ -33,7 +33,12 @@ fn spawn(role: &str, url: &str, index: usize) -> Child {
 /// Waits until the process heeds signals.
 async fn heeds_signals(child: &mut Child) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    while within(lines.next_line()).await.unwrap().expect("the process ended") != READY {}
+    while within(lines.next_line())
+        .await
+        .unwrap()
+        .expect("the process ended")
+        != READY
+    {}
     // Nobody reads any further: keep the pipe open, what the process still prints fits in it.
     child.stdout = Some(lines.into_inner().into_inner());
 }

@@ -135,7 +135,7 @@ fn parse_catalog(value: Option<Bytes>) -> Result<CatalogDocument> {
 pub(crate) fn not_found(name: &AgentName) -> Error {
     Error::new(
         ErrorCode::NotFound,
-        format!("no agent '{name}' on this mesh; the catalog lists those that there are"),
+        format!("there is no agent '{name}' on this mesh"),
     )
     .with_agent(name)
 }

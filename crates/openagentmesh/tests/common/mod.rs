@@ -52,7 +52,9 @@ pub(crate) async fn within<T>(what: impl IntoFuture<Output = T>) -> T {
 }
 
 /// Looks again and again until `condition` gives a value.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(mut condition: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    mut condition: impl FnMut() -> F,
+) -> T {
     within(async {
         loop {
             if let Some(value) = condition().await {

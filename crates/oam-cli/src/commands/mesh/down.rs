@@ -1,0 +1,58 @@
+use openagentmesh::{AgentMesh, ErrorCode};
+use openagentmesh_local::DetachedServer;
+
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::url_file;
+
+pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
+    let Some((path, url)) = url_file::nearest()? else {
+        return without_url_file(printer).await;
+    };
+    if let Some(server) = DetachedServer::find_by_url(&url).await? {
+        server.stop().await?;
+        url_file::remove(&path)?;
+        printer.line(format!("stopped the mesh at {url}"));
+        return Ok(());
+    }
+    match AgentMesh::connect(&url).await {
+        Err(error) if error.code() == &ErrorCode::ConnectionFailed => {
+            url_file::remove(&path)?;
+            printer.line(format!(
+                "the mesh at {url} is not running; removed {}, which named it",
+                path.display()
+            ));
+            Ok(())
+        }
+        _ => Err(Failure::here(format!(
+                "the mesh at {url}, which {} names, was not started by oam mesh up",
+                path.display()
+            ),
+        )
+        .hint("stop it where it was started (Ctrl-C for oam mesh up --foreground)")),
+    }
+}
+
+/// Nothing names a mesh here: one that was started here may still run.
+async fn without_url_file(printer: &Printer) -> Result<(), Failure> {
+    let here = url_file::working_directory()?;
+    let running = DetachedServer::list().await?;
+    let mut stopped = false;
+    for server in running.iter().filter(|server| server.started_in() == here) {
+        server.stop().await?;
+        printer.line(format!("stopped the mesh at {}", server.url()));
+        stopped = true;
+    }
+    if stopped {
+        return Ok(());
+    }
+    printer.line("no mesh was started here; nothing to stop");
+    for server in &running {
+        printer.note(format!(
+            "one runs at {}; stop it with: cd {} && oam mesh down",
+            server.url(),
+            server.started_in().display()
+        ));
+    }
+    Ok(())
+}

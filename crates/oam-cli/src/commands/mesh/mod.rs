@@ -1,0 +1,3 @@
+pub(crate) mod catalog;
+pub(crate) mod down;
+pub(crate) mod up;

@@ -1,0 +1,94 @@
+use openagentmesh::URL_VARIABLE;
+use openagentmesh_local::{DetachedServer, LocalServer};
+
+use crate::cli::MeshUp;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::url_file;
+
+pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+    refuse_second_mesh().await?;
+    if arguments.foreground {
+        in_foreground(arguments.port, printer).await
+    } else {
+        in_background(arguments.port, printer).await
+    }
+}
+
+/// A directory has one mesh: its `.oam-url` names it.
+async fn refuse_second_mesh() -> Result<(), Failure> {
+    let Some((path, url)) = url_file::nearest()? else {
+        return Ok(());
+    };
+    let is_here = path.parent() == Some(&*url_file::working_directory()?);
+    if DetachedServer::find_by_url(&url).await?.is_some() {
+        return Err(Failure::here(format!(
+                "a mesh is running already at {url}, which {} names",
+                path.display()
+            ),
+        )
+        .hint("use it as it is, or stop it first: oam mesh down"));
+    }
+    let answers = openagentmesh::AgentMesh::connect(&url).await.is_ok();
+    if is_here && answers {
+        return Err(Failure::here(format!("{} names the mesh at {url}, which answers", path.display()),
+        )
+        .hint("use it as it is, or remove that file to start a mesh of your own"));
+    }
+    if is_here && !is_loopback(&url) {
+        return Err(Failure::here(format!(
+                "{} names the mesh at {url} and would be overwritten",
+                path.display()
+            ),
+        )
+        .hint("remove that file to start a mesh of your own"));
+    }
+    Ok(())
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.rsplit_once("://").map_or(url, |(_, host)| host);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+}
+
+async fn in_background(port: u16, printer: &Printer) -> Result<(), Failure> {
+    let server = DetachedServer::builder()
+        .port(port)
+        .started_in(url_file::working_directory()?)
+        .start()
+        .await?;
+    if let Err(failure) = url_file::write(server.url()) {
+        server.stop().await?;
+        return Err(failure);
+    }
+    announce(printer, server.url());
+    printer.note("stop it with: oam mesh down");
+    Ok(())
+}
+
+async fn in_foreground(port: u16, printer: &Printer) -> Result<(), Failure> {
+    let server = tokio::select! {
+        server = LocalServer::builder().port(port).start() => server?,
+        signal = openagentmesh::shutdown_signal() => return Ok(signal?),
+    };
+    let path = url_file::write(server.url())?;
+    announce(printer, server.url());
+    printer.note("stop it with Ctrl-C");
+    let signal = openagentmesh::shutdown_signal().await;
+    url_file::remove(&path)?;
+    server.stop().await?;
+    Ok(signal?)
+}
+
+fn announce(printer: &Printer, url: &str) {
+    printer.line(format!("the mesh is up at {url}"));
+    if let Ok(other) = std::env::var(URL_VARIABLE)
+        && !other.is_empty()
+        && other != url
+    {
+        printer.note(format!(
+            "{URL_VARIABLE} is set to {other} and goes before .oam-url; unset it to use this mesh"
+        ));
+    }
+}

@@ -1,0 +1,38 @@
+//! One file for each command.
+
+mod agent;
+mod demo;
+mod mesh;
+
+use openagentmesh::AgentMesh;
+
+use crate::cli::{AgentCommand, Cli, Command, MeshCommand, Target};
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<(), Failure> {
+    match cli.command {
+        Command::Demo => demo::run(printer).await,
+        Command::Mesh(MeshCommand::Up(arguments)) => mesh::up::run(arguments, printer).await,
+        Command::Mesh(MeshCommand::Down) => mesh::down::run(printer).await,
+        Command::Mesh(MeshCommand::Catalog(arguments)) => {
+            mesh::catalog::run(arguments, printer).await
+        }
+        Command::Agent(AgentCommand::Contract(arguments)) => {
+            agent::contract::run(arguments, printer).await
+        }
+        Command::Agent(AgentCommand::Call(arguments)) => agent::call::run(arguments, printer).await,
+    }
+}
+
+/// Connects to the mesh that the arguments or the environment name.
+async fn connect(target: Target) -> Result<AgentMesh, Failure> {
+    let mut builder = AgentMesh::builder();
+    if let Some(url) = target.url {
+        builder = builder.url(url);
+    }
+    if let Some(creds) = target.creds {
+        builder = builder.credentials(creds);
+    }
+    Ok(builder.connect().await?)
+}

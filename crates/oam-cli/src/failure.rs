@@ -1,0 +1,150 @@
+//! What goes wrong, and what to do next.
+
+use std::process::ExitCode;
+
+use openagentmesh::{Error, ErrorCode};
+use openagentmesh_local::LocalError;
+use serde_json::Value;
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The code on the wire; `None` for what has to do with this machine only.
+    pub(crate) code: Option<String>,
+    pub(crate) message: String,
+    pub(crate) details: Vec<String>,
+    pub(crate) hint: Option<String>,
+    usage: bool,
+}
+
+impl Failure {
+    /// The mesh or an agent said no, or could not be asked.
+    pub(crate) fn mesh(code: &ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code: Some(code.to_string()),
+            ..Self::here(message)
+        }
+    }
+
+    /// This machine said no.
+    pub(crate) fn here(message: impl Into<String>) -> Self {
+        Self {
+            code: None,
+            message: message.into(),
+            details: Vec::new(),
+            hint: None,
+            usage: false,
+        }
+    }
+
+    /// What was typed cannot be done.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            usage: true,
+            ..Self::mesh(&ErrorCode::InvalidInput, message)
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if self.usage { 2 } else { 1 })
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        // Without a request id, the input was refused here, before anything was sent.
+        let usage = error.code() == &ErrorCode::InvalidInput && error.request_id().is_none();
+        let mut failure = Self::mesh(error.code(), error.message());
+        failure.usage = usage;
+        failure.details = problems(&error);
+        failure.hint = hint(&error);
+        failure
+    }
+}
+
+impl From<LocalError> for Failure {
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::InvalidPort { .. } => Self::usage(error.to_string()),
+            _ => Self::here(error.to_string()),
+        }
+    }
+}
+
+fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if self.usage { 2 } else { 1 })
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        // Without a request id, the input was refused here, before anything was sent.
+        let usage = error.code() == &ErrorCode::InvalidInput && error.request_id().is_none();
+        let mut failure = Self::mesh(error.code(), error.message());
+        failure.usage = usage;
+        failure.details = problems(&error);
+        failure.hint = hint(&error);
+        failure
+    }
+}
+
+impl From<LocalError> for Failure {
+    fn from(error: LocalError) -> Self {
+        let code = match error {
+            LocalError::InvalidPort { .. } => return Self::usage(error.to_string()),
+            _ => ErrorCode::ConnectionFailed,
+        };
+        Self::mesh(code.as_str(), error.to_string())
+    }
+}
+
+fn hint(error: &Error) -> Option<String> {
+    let agent = error.agent().unwrap_or("NAME");
+    match error.code() {
+        ErrorCode::NotFound => Some("oam mesh catalog lists the agents there are".to_owned()),
+        ErrorCode::NotAvailable => Some(format!(
+            "start the process that serves {agent}; it stays listed meanwhile"
+        )),
+        ErrorCode::InvalidInput if error.request_id().is_some() => Some(format!(
+            "oam agent contract {agent} shows the input it takes"
+        )),
+        ErrorCode::Timeout => Some("--timeout SECONDS waits longer".to_owned()),
+        ErrorCode::HandlerError => Some(format!(
+            "the agent failed; look at the output of the process that serves {agent}"
+        )),
+        _ => None,
+    }
+}
+
+fn problems(error: &Error) -> Vec<String> {
+    let Some(Value::Array(problems)) = error.details().get("errors") else {
+        return Vec::new();
+    };
+    let text = |problem: &Value, field: &str| {
+        problem
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    problems
+        .iter()
+        .map(|problem| {
+            let location = match text(problem, "location") {
+                location if location.is_empty() => "input".to_owned(),
+                location => location,
+            };
+            format!("{location}: {}", text(problem, "message"))
+        })
+        .collect()
+}
