@@ -1,0 +1,145 @@
+"""Agents that the peer can serve, and types that Rust has too."""
+
+import asyncio
+from enum import Enum
+
+from openagentmesh import AgentSpec, MeshError
+from pydantic import BaseModel, Field
+
+
+class Tone(str, Enum):
+    formal = "formal"
+    friendly = "friendly"
+
+
+class Origin(BaseModel):
+    """Where a text comes from."""
+
+    author: str = Field(description="Who wrote it.")
+    year: int | None = None
+
+
+class Summarize(BaseModel):
+    """A text to be summarised."""
+
+    text: str = Field(min_length=1, description="What to summarise.")
+    max_words: int | None = Field(
+        default=10, ge=0, le=100, description="How many words to keep."
+    )
+    tones: list[Tone] = Field(description="How it may sound.")
+    origin: Origin = Field(description="Where it was found.")
+
+
+class Summary(BaseModel):
+    """What was made of a text."""
+
+    summary: str
+    words: int = Field(ge=0)
+
+
+class Translate(BaseModel):
+    """Plain, and with every keyword that strict tools do not know."""
+
+    text: str = Field(min_length=1, max_length=1000, description="What to translate.")
+    language: str = Field(pattern="^[a-z]{2}$")
+    limit: int = Field(default=10, ge=1, le=100)
+    keep: list[str] = Field(default=[], max_length=5)
+
+
+class Translation(BaseModel):
+    text: str
+    language: str
+
+
+class Piece(BaseModel):
+    index: int
+    text: str
+
+
+Text = str
+Numbers = list[int]
+
+
+async def summarize(request: Summarize) -> Summary:
+    words = request.text.split()[: request.max_words]
+    return Summary(summary=" ".join(words), words=len(words))
+
+
+async def translate(request: Translate) -> Translation:
+    return Translation(text=request.text.upper(), language=request.language)
+
+
+async def echo(message: str) -> str:
+    return f"Echo: {message}"
+
+
+async def noon() -> str:
+    return "12:00"
+
+
+async def swallow(food: list[int]) -> None:
+    pass
+
+
+async def fragile(how: str) -> str:
+    if how == "error":
+        raise ValueError("told to fail")
+    if how == "mesh error":
+        raise MeshError(code="rate_limited", message="come back later", details={"seconds": 5})
+    return how
+
+
+async def pieces(text: str) -> Piece:
+    for index, word in enumerate(text.split()):
+        yield Piece(index=index, text=word)
+
+
+async def ticker() -> Piece:
+    for index in range(1_000_000):
+        yield Piece(index=index, text="tick")
+        await asyncio.sleep(60)
+
+
+async def sentry() -> None:
+    await asyncio.Event().wait()
+
+
+# name: function, description, tags, version
+GALLERY = {
+    "nlp.summarizer": (summarize, "Summarises a text.", ["text", "summarization"], "1.2.3"),
+    "translate": (translate, "Translates a text.", [], "0.1.0"),
+    "echo": (echo, "Echoes a message back.", [], "0.1.0"),
+    "noon": (noon, "Tells the time that every clock shows twice a day.", [], "0.1.0"),
+    "swallow": (swallow, "Takes something and gives nothing.", [], "0.1.0"),
+    "fragile": (fragile, "Fails in the way it is told.", [], "0.1.0"),
+    "nlp.pieces": (pieces, "Takes a text apart.", ["text"], "0.1.0"),
+    "ticker": (ticker, "Ticks.", [], "0.1.0"),
+    "sentry": (sentry, "Watches.", [], "0.1.0"),
+}
+
+HAS_CHANNELS = "channel" in AgentSpec.model_fields
+
+
+def own_name(name):
+    """The name under which the SDK keeps an agent of its own."""
+    return name.rpartition(".")[2] if HAS_CHANNELS else name
+
+
+def spec(name, **about):
+    if HAS_CHANNELS:
+        channel = name.rpartition(".")[0] or None
+        return AgentSpec(name=own_name(name), channel=channel, **about)
+    return AgentSpec(name=name, **about)
+
+
+def add(mesh, name):
+    function, description, tags, version = GALLERY[name]
+    about = spec(name, description=description, tags=tags, version=version)
+    mesh.agent(about)(function)
+
+
+def add_named(mesh, name):
+    async def tell() -> str:
+        return name
+
+    mesh.agent(spec(name, description="Tells its name."))(tell)

@@ -1,0 +1,195 @@
+//! A caller in Python, agents in Rust: what goes wrong, and what is sent without waiting.
+
+use interop::{Peer, Raised, Sdk};
+use openagentmesh::{Agent, AgentSpec, agents};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::common::{TestMesh, python_lists, raised, within};
+use crate::rust_agents::{echo, fragile, letters, summarize};
+
+interop::with_each_sdk!(
+    an_invalid_input_is_told_with_every_location,
+    a_handler_that_fails_or_panics_is_a_mesh_error_and_goes_on,
+    a_name_that_nobody_serves_has_no_responders,
+    a_stream_of_a_responder_is_a_mismatch_at_the_host_too,
+    a_reply_that_is_too_large_is_an_error_and_nothing_worse,
+    what_is_sent_arrives_and_replies_go_where_they_are_wanted,
+);
+
+async fn call_that_fails(python: &mut Peer, name: &str, payload: Value) -> Raised {
+    let arguments = json!({"name": name, "payload": payload});
+    raised(python.ask("call", arguments).await)
+}
+
+async fn still_serves(python: &mut Peer) {
+    let arguments = json!({"name": "echo", "payload": "still"});
+    let reply = python.ask("call", arguments).await.unwrap();
+    assert_eq!(reply, "Echo: still");
+}
+
+async fn an_invalid_input_is_told_with_every_location(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    test.mesh.register(agents![summarize, echo]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+
+    let input = json!({"text": "", "max_words": 101, "tones": ["rude"], "origin": {}});
+    let error = call_that_fails(&mut python, "nlp.summarizer", input).await;
+    assert_eq!(error.class, "MeshError");
+    assert_eq!(error.code.as_deref(), Some("invalid_input"));
+    assert_eq!(error.agent.as_deref(), Some("nlp.summarizer"));
+    assert_eq!(error.request_id.unwrap().len(), 32);
+    assert!(
+        error.message.contains("nlp.summarizer"),
+        "{}",
+        error.message
+    );
+    let problems = error.details["errors"].as_array().unwrap();
+    let mut locations: Vec<_> = problems
+        .iter()
+        .map(|problem| problem["location"].as_str().unwrap())
+        .collect();
+    locations.sort_unstable();
+    assert_eq!(
+        locations,
+        ["/max_words", "/origin/author", "/text", "/tones/0"]
+    );
+    assert!(
+        problems
+            .iter()
+            .all(|problem| problem["message"].is_string())
+    );
+
+    // Not what it takes at all, and nothing.
+    for input in [json!(5), Value::Null] {
+        let error = call_that_fails(&mut python, "nlp.summarizer", input).await;
+        assert_eq!(error.code.as_deref(), Some("invalid_input"));
+    }
+    still_serves(&mut python).await;
+}
+
+async fn a_handler_that_fails_or_panics_is_a_mesh_error_and_goes_on(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    test.mesh.register(agents![fragile, echo]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    for (how, code, message) in [
+        ("error", "handler_error", "told to fail"),
+        (
+            "panic",
+            "handler_error",
+            "the handler panicked: told to panic",
+        ),
+        ("mesh error", "rate_limited", "come back later"),
+    ] {
+        let error = call_that_fails(&mut python, "fragile", json!(how)).await;
+        assert_eq!(error.class, "MeshError");
+        assert_eq!(error.code.as_deref(), Some(code));
+        assert_eq!(error.message, message);
+        assert_eq!(error.agent.as_deref(), Some("fragile"));
+        if how == "mesh error" {
+            assert_eq!(error.details["seconds"], 5);
+        }
+    }
+    still_serves(&mut python).await;
+}
+
+async fn a_name_that_nobody_serves_has_no_responders(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    test.mesh.register(agents![echo]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    python_lists(&mut python, &["echo"]).await;
+    let error = call_that_fails(&mut python, "nosuch", Value::Null).await;
+    assert_eq!(error.class, "NoRespondersError");
+
+    // An agent that was deregistered leaves no subscription behind.
+    still_serves(&mut python).await;
+    test.mesh.deregister(["echo"]).await.unwrap();
+    let error = call_that_fails(&mut python, "echo", json!("x")).await;
+    assert_eq!(error.class, "NoRespondersError");
+    let error = raised(python.ask("contract", json!({"name": "echo"})).await);
+    assert_eq!(error.code.as_deref(), Some("not_found"));
+}
+
+async fn a_stream_of_a_responder_is_a_mismatch_at_the_host_too(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    test.mesh.register(agents![echo]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    python_lists(&mut python, &["echo"]).await;
+    let arguments = json!({"name": "echo", "payload": "x"});
+
+    let error = raised(python.ask("stream", arguments.clone()).await);
+    assert_eq!(
+        error.class, "InvocationMismatch",
+        "the caller's own check, by our entry"
+    );
+
+    let error = raised(python.ask("stream_unchecked", arguments).await);
+    assert_eq!(error.class, "MeshError", "the host's answer");
+    assert_eq!(error.code.as_deref(), Some("invocation_mismatch"));
+    assert_eq!(error.agent.as_deref(), Some("echo"));
+    still_serves(&mut python).await;
+}
+
+async fn a_reply_that_is_too_large_is_an_error_and_nothing_worse(sdk: Sdk) {
+    const LIMIT: u32 = 64 * 1024;
+    let test = TestMesh::with_max_payload(LIMIT).await;
+    test.mesh.register(agents![letters, echo]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+
+    // The second fits without its headers only.
+    for count in [10 * LIMIT, LIMIT - 2] {
+        let error = call_that_fails(&mut python, "letters", json!(count)).await;
+        assert_eq!(error.code.as_deref(), Some("payload_too_large"), "{count}");
+        assert_eq!(error.agent.as_deref(), Some("letters"));
+        assert_eq!(error.details["limit"], LIMIT);
+    }
+    let arguments = json!({"name": "letters", "payload": LIMIT - 1024});
+    let reply = python.ask("call", arguments).await.unwrap();
+    assert_eq!(reply.as_str().unwrap().len() as u32, LIMIT - 1024);
+    still_serves(&mut python).await;
+}
+
+/// An agent that tells the test what it was sent.
+fn sink() -> (Agent, mpsc::UnboundedReceiver<String>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let agent = AgentSpec::new("sink", "Takes what it is sent.").handler(move |text: String| {
+        let sender = sender.clone();
+        async move { sender.send(text).unwrap() }
+    });
+    (agent, receiver)
+}
+
+async fn what_is_sent_arrives_and_replies_go_where_they_are_wanted(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let (sink, mut sunk) = sink();
+    let agents = agents![summarize, echo, fragile].into_iter().chain([sink]);
+    test.mesh.register(agents).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+
+    let forgotten = json!({"name": "sink", "payload": "forgotten"});
+    python.ask("send_forget", forgotten).await.unwrap();
+    assert_eq!(within(sunk.recv()).await.unwrap(), "forgotten");
+
+    let text = json!({"text": "a b", "max_words": 1, "tones": [], "origin": {"author": "N"}});
+    let sent = json!({"name": "nlp.summarizer", "payload": text});
+    let called = python.ask("send_on_reply", sent).await.unwrap();
+    assert_eq!(called, json!({"reply": {"summary": "a", "words": 1}}));
+
+    let sent = json!({"name": "fragile", "payload": "error"});
+    let called = python.ask("send_on_reply", sent).await.unwrap();
+    assert_eq!(called["error"]["code"], "handler_error");
+    assert_eq!(called["error"]["message"], "told to fail");
+
+    let sent = json!({"name": "echo", "payload": "back"});
+    let message = python.ask("send_reply_to", sent).await.unwrap();
+    assert_eq!(message["body"], "Echo: back");
+    assert_eq!(message["headers"]["X-Mesh-Status"], "ok");
+    assert_eq!(message["headers"]["X-Mesh-Source"], "echo");
+    let request_id = message["headers"]["X-Mesh-Request-Id"].as_str().unwrap();
+    assert_eq!(request_id.len(), 32);
+
+    let sent = json!({"name": "fragile", "payload": "error"});
+    let message = python.ask("send_reply_to", sent).await.unwrap();
+    assert_eq!(message["body"]["code"], "handler_error");
+    assert_eq!(message["headers"]["X-Mesh-Status"], "error");
+}

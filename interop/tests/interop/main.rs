@@ -1,0 +1,12 @@
+//! The Rust SDK and the published Python SDKs on one mesh, in both directions.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+mod errors_at_python;
+mod python_calls_rust;
+mod registering_together;
+mod rust_agents;
+mod rust_calls_python;
+mod setup;
+mod shared_catalog;
+mod tools;

@@ -1,0 +1,178 @@
+//! Hosts in both languages that register at the same moment, and leave again.
+
+use futures::future::join_all;
+use interop::{Peer, Sdk};
+use openagentmesh::{Agent, AgentMesh, AgentSpec};
+use serde_json::{Value, json};
+
+use crate::common::{TestMesh, python_lists, python_process, within};
+
+const RUST_HOSTS: usize = 4;
+const RUST_AGENTS: usize = 10;
+const PYTHON_AGENTS: usize = 5;
+
+fn rust_names(host: usize) -> Vec<String> {
+    (0..RUST_AGENTS)
+        .map(|agent| format!("rust.host-{host}.agent-{agent}"))
+        .collect()
+}
+
+fn python_names(host: usize) -> Vec<String> {
+    // 0.1.5 tells agents apart by the last segment alone.
+    (0..PYTHON_AGENTS)
+        .map(|agent| format!("python.host-{host}-agent-{agent}"))
+        .collect()
+}
+
+fn named(name: &str) -> Agent {
+    let answer = name.to_owned();
+    AgentSpec::new(name, "Tells its name.").handler(move || {
+        let answer = answer.clone();
+        async move { answer }
+    })
+}
+
+/// Registers in two goes, so that there are more writes to compete with.
+async fn register(mesh: &AgentMesh, host: usize) {
+    let names = rust_names(host);
+    let (first, second) = names.split_at(RUST_AGENTS / 2);
+    for half in [first, second] {
+        mesh.register(half.iter().map(|name| named(name)))
+            .await
+            .unwrap();
+    }
+}
+
+async fn must(peer: &mut Peer, command: &str, arguments: Value) -> Value {
+    // The Python SDK gives up after ten lost races, and its message then says so.
+    match peer.ask(command, arguments).await {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// All of them on one mesh, each agent listed once.
+struct Crowd {
+    test: TestMesh,
+    rust: Vec<AgentMesh>,
+    python: Vec<Peer>,
+}
+
+impl Crowd {
+    /// On a mesh that nobody has been on: whoever comes first makes its buckets.
+    async fn on_a_new_mesh() -> Self {
+        let test = TestMesh::start().await;
+        let mut python = join_all(Sdk::ALL.map(python_process)).await;
+        for (host, peer) in python.iter_mut().enumerate() {
+            must(peer, "prepare", json!({"url": test.server.url()})).await;
+            must(peer, "host_many", json!({"names": python_names(host)})).await;
+        }
+        let rust = join_all((0..RUST_HOSTS).map(|_| test.rust_peer())).await;
+        let arrive = async |_, peer: &mut Peer| must(peer, "connect", json!({})).await;
+        register_all(&rust, &mut python, arrive).await;
+        Self { test, rust, python }.complete().await
+    }
+
+    /// With every connection made, so that all of them write at once.
+    async fn on_a_known_mesh() -> Self {
+        let test = TestMesh::start().await;
+        let mut python = join_all(Sdk::ALL.map(|sdk| test.python_peer(sdk))).await;
+        let rust = join_all((0..RUST_HOSTS).map(|_| test.rust_peer())).await;
+        let arrive = async |host, peer: &mut Peer| {
+            must(peer, "host_many", json!({"names": python_names(host)})).await
+        };
+        register_all(&rust, &mut python, arrive).await;
+        Self { test, rust, python }.complete().await
+    }
+
+    /// Checks that nothing was lost, and that each side can call all.
+    async fn complete(mut self) -> Self {
+        let mut expected: Vec<String> = (0..RUST_HOSTS).flat_map(rust_names).collect();
+        expected.extend((0..self.python.len()).flat_map(python_names));
+        expected.sort_unstable();
+        assert_eq!(self.test.catalog_names().await, expected);
+
+        for name in &expected {
+            let answer: String = within(self.test.mesh.call(name, ())).await.unwrap();
+            assert_eq!(&answer, name);
+        }
+        let answers: Value = expected
+            .iter()
+            .map(|name| (name.clone(), json!(name)))
+            .collect();
+        for peer in &mut self.python {
+            let called = must(peer, "call_all", json!({"names": expected})).await;
+            assert_eq!(called, answers, "called by {}", peer.sdk());
+        }
+        self
+    }
+
+    async fn rust_leaves(&mut self) {
+        let leaving = std::mem::take(&mut self.rust);
+        for left in join_all(leaving.iter().map(AgentMesh::shutdown)).await {
+            left.unwrap();
+        }
+    }
+
+    async fn python_leaves(&mut self) {
+        join_all(
+            self.python
+                .iter_mut()
+                .map(|peer| must(peer, "leave", json!({}))),
+        )
+        .await;
+        for peer in self.python.drain(..) {
+            peer.end().await.unwrap();
+        }
+    }
+
+    /// What is listed is exactly `names`, and each of them answers.
+    async fn remain(&mut self, mut names: Vec<String>) {
+        names.sort_unstable();
+        assert_eq!(self.test.catalog_names().await, names);
+        for name in &names {
+            let answer: String = within(self.test.mesh.call(name, ())).await.unwrap();
+            assert_eq!(&answer, name);
+        }
+    }
+}
+
+/// Lets all of them go at one moment.
+async fn register_all(
+    rust: &[AgentMesh],
+    python: &mut [Peer],
+    arrive: impl AsyncFn(usize, &mut Peer) -> Value,
+) {
+    let hosts = rust.iter().enumerate();
+    let in_rust = hosts.map(|(host, mesh)| register(mesh, host));
+    let peers = python.iter_mut().enumerate();
+    let in_python = peers.map(|(host, peer)| arrive(host, peer));
+    within(async { tokio::join!(join_all(in_python), join_all(in_rust)) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_entry_is_lost_on_a_new_mesh_and_what_remains_is_what_python_serves() {
+    let mut crowd = Crowd::on_a_new_mesh().await;
+    crowd.rust_leaves().await;
+    let names = (0..crowd.python.len()).flat_map(python_names).collect();
+    crowd.remain(names).await;
+    crowd.python_leaves().await;
+    crowd.remain(vec![]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_entry_is_lost_on_a_known_mesh_and_what_remains_is_what_rust_serves() {
+    let mut crowd = Crowd::on_a_known_mesh().await;
+    crowd.python_leaves().await;
+    crowd
+        .remain((0..RUST_HOSTS).flat_map(rust_names).collect())
+        .await;
+
+    // Somebody who comes only now finds the same.
+    let mut late = crowd.test.python_peer(Sdk::V0_2_0).await;
+    let names: Vec<String> = (0..RUST_HOSTS).flat_map(rust_names).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(python_lists(&mut late, &names).await.len(), names.len());
+    crowd.rust_leaves().await;
+    crowd.remain(vec![]).await;
+}

@@ -1,0 +1,95 @@
+//! Agents in Rust. The types are those of `python/agents.py`, and so are the names.
+
+use openagentmesh::agent;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Tone {
+    Formal,
+    Friendly,
+}
+
+/// Where a text comes from.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Origin {
+    /// Who wrote it.
+    pub(crate) author: String,
+    pub(crate) year: Option<i64>,
+}
+
+/// A text to be summarised.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Summarize {
+    /// What to summarise.
+    #[schemars(length(min = 1))]
+    pub(crate) text: String,
+    /// How many words to keep.
+    #[schemars(range(max = 100))]
+    #[serde(default = "ten")]
+    pub(crate) max_words: Option<u32>,
+    /// How it may sound.
+    pub(crate) tones: Vec<Tone>,
+    /// Where it was found.
+    pub(crate) origin: Origin,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a default has the field's type")]
+fn ten() -> Option<u32> {
+    Some(10)
+}
+
+/// What was made of a text.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Summary {
+    pub(crate) summary: String,
+    pub(crate) words: u32,
+}
+
+/// Summarises a text.
+#[agent(name = "summarizer", channel = "nlp", tags = ["text", "summarization"], version = "1.2.3")]
+pub(crate) async fn summarize(request: Summarize) -> Summary {
+    let limit = request.max_words.map_or(usize::MAX, |limit| limit as usize);
+    let words: Vec<&str> = request.text.split_whitespace().take(limit).collect();
+    Summary {
+        summary: words.join(" "),
+        words: words.len() as u32,
+    }
+}
+
+/// Echoes a message back.
+#[agent]
+pub(crate) async fn echo(message: String) -> String {
+    format!("Echo: {message}")
+}
+
+/// Tells the time that every clock shows twice a day.
+#[agent]
+pub(crate) async fn noon() -> String {
+    "12:00".to_owned()
+}
+
+/// Takes something and gives nothing.
+#[agent]
+pub(crate) async fn swallow(_food: Vec<i64>) {}
+
+/// Fails in the way it is told.
+#[agent]
+pub(crate) async fn fragile(how: String) -> Result<String, openagentmesh::BoxError> {
+    match how.as_str() {
+        "error" => Err("told to fail".into()),
+        "mesh error" => {
+            let error = openagentmesh::Error::new("rate_limited", "come back later");
+            Err(error.with_detail("seconds", 5).into())
+        }
+        "panic" => panic!("told to panic"),
+        _ => Ok(how),
+    }
+}
+
+/// Gives as many letters as it is asked for.
+#[agent]
+pub(crate) async fn letters(count: usize) -> String {
+    "x".repeat(count)
+}
