@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The code on the wire; `None` for what has to do with this machine only.
-    pub(crate) code: Option<String>,
+    pub(crate) code: Option<ErrorCode>,
     pub(crate) message: String,
     pub(crate) details: Vec<String>,
     pub(crate) hint: Option<String>,
@@ -19,9 +19,9 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// The mesh or an agent said no, or could not be asked.
-    pub(crate) fn mesh(code: &ErrorCode, message: impl Into<String>) -> Self {
+    pub(crate) fn mesh(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
-            code: Some(code.to_string()),
+            code: Some(code),
             ..Self::here(message)
         }
     }
@@ -41,7 +41,7 @@ impl Failure {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self {
             usage: true,
-            ..Self::mesh(&ErrorCode::InvalidInput, message)
+            ..Self::mesh(ErrorCode::InvalidInput, message)
         }
     }
 
@@ -59,11 +59,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         // Without a request id, the input was refused here, before anything was sent.
         let usage = error.code() == &ErrorCode::InvalidInput && error.request_id().is_none();
-        let mut failure = Self::mesh(error.code(), error.message());
-        failure.usage = usage;
-        failure.details = problems(&error);
-        failure.hint = hint(&error);
-        failure
+        Self {
+            details: problems(&error),
+            hint: next_step(&error),
+            usage,
+            ..Self::mesh(error.code().clone(), error.message())
+        }
     }
 }
 
@@ -76,39 +77,7 @@ impl From<LocalError> for Failure {
     }
 }
 
-fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(if self.usage { 2 } else { 1 })
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        // Without a request id, the input was refused here, before anything was sent.
-        let usage = error.code() == &ErrorCode::InvalidInput && error.request_id().is_none();
-        let mut failure = Self::mesh(error.code(), error.message());
-        failure.usage = usage;
-        failure.details = problems(&error);
-        failure.hint = hint(&error);
-        failure
-    }
-}
-
-impl From<LocalError> for Failure {
-    fn from(error: LocalError) -> Self {
-        let code = match error {
-            LocalError::InvalidPort { .. } => return Self::usage(error.to_string()),
-            _ => ErrorCode::ConnectionFailed,
-        };
-        Self::mesh(code.as_str(), error.to_string())
-    }
-}
-
-fn hint(error: &Error) -> Option<String> {
+fn next_step(error: &Error) -> Option<String> {
     let agent = error.agent().unwrap_or("NAME");
     match error.code() {
         ErrorCode::NotFound => Some("oam mesh catalog lists the agents there are".to_owned()),
@@ -130,21 +99,14 @@ fn problems(error: &Error) -> Vec<String> {
     let Some(Value::Array(problems)) = error.details().get("errors") else {
         return Vec::new();
     };
-    let text = |problem: &Value, field: &str| {
-        problem
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
     problems
         .iter()
         .map(|problem| {
-            let location = match text(problem, "location") {
-                location if location.is_empty() => "input".to_owned(),
-                location => location,
-            };
-            format!("{location}: {}", text(problem, "message"))
+            let text = |field: &str| problem[field].as_str().unwrap_or_default();
+            let location = Some(text("location"))
+                .filter(|l| !l.is_empty())
+                .unwrap_or("input");
+            format!("{location}: {}", text("message"))
         })
         .collect()
 }

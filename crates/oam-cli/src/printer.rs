@@ -52,10 +52,12 @@ impl Printer {
 
     /// What went wrong, with its code and what to do next.
     pub(crate) fn failure(&self, failure: &Failure) {
-        self.err(&format!(
-            "{ERROR}error[{}]{ERROR:#}: {}",
-            failure.code, failure.message
-        ));
+        let code = failure
+            .code
+            .as_ref()
+            .map(|code| format!("[{code}]"))
+            .unwrap_or_default();
+        self.err(&format!("{ERROR}error{code}{ERROR:#}: {}", failure.message));
         for detail in &failure.details {
             self.err(&format!("  {detail}"));
         }

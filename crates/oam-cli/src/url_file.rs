@@ -22,10 +22,9 @@ pub(crate) fn write(url: &str) -> Result<PathBuf, Failure> {
     let path = working_directory()?.join(URL_FILE);
     std::fs::write(&path, format!("{url}\n")).map_err(|error| {
         Failure::here(format!(
-                "the mesh is at {url}, but {} cannot be written: {error}",
-                path.display()
-            ),
-        )
+            "the mesh is at {url}, but {} cannot be written: {error}",
+            path.display()
+        ))
         .hint(format!(
             "name the mesh to other commands with {URL_VARIABLE}={url}"
         ))
@@ -36,16 +35,16 @@ pub(crate) fn write(url: &str) -> Result<PathBuf, Failure> {
 /// Removes the file; it is fine if it is gone already.
 pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::here(format!("{} cannot be removed: {error}", path.display()),
-        )
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::here(format!(
+            "{} cannot be removed: {error}",
+            path.display()
+        ))
         .hint("remove it by hand: it names a mesh that is gone")),
         _ => Ok(()),
     }
 }
 
 pub(crate) fn working_directory() -> Result<PathBuf, Failure> {
-    std::env::current_dir().map_err(|error| {
-        Failure::here(format!("the working directory is gone: {error}"),
-        )
-    })
+    std::env::current_dir()
+        .map_err(|error| Failure::here(format!("the working directory is gone: {error}")))
 }

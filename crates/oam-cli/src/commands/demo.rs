@@ -76,10 +76,7 @@ async fn show(printer: &Printer) -> Result<AgentMesh, Failure> {
         .call::<serde_json::Value>("text.count", serde_json::json!({}))
         .await
     else {
-        return Err(Failure::mesh(
-            "invalid_input",
-            "text.count took an input without a text",
-        ));
+        return Err(Failure::here("text.count took an input without a text"));
     };
     printer.line(format!(
         "  text.count {{}} -> {}: {}",

@@ -17,7 +17,10 @@ pub(crate) async fn run(arguments: AgentCall, printer: &Printer) -> Result<(), F
     let reply: Box<RawValue> = mesh.call(&name, &input).timeout(arguments.timeout).await?;
     if arguments.json {
         let value: Value = serde_json::from_str(reply.get()).map_err(|error| {
-            Failure::mesh(&ErrorCode::HandlerError, format!("the reply is not JSON: {error}"))
+            Failure::mesh(
+                ErrorCode::HandlerError,
+                format!("the reply is not JSON: {error}"),
+            )
         })?;
         return printer.json(&value);
     }

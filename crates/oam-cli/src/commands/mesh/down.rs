@@ -25,10 +25,9 @@ pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
             Ok(())
         }
         _ => Err(Failure::here(format!(
-                "the mesh at {url}, which {} names, was not started by oam mesh up",
-                path.display()
-            ),
-        )
+            "the mesh at {url}, which {} names, was not started by oam mesh up",
+            path.display()
+        ))
         .hint("stop it where it was started (Ctrl-C for oam mesh up --foreground)")),
     }
 }

@@ -23,24 +23,24 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
     let is_here = path.parent() == Some(&*url_file::working_directory()?);
     if DetachedServer::find_by_url(&url).await?.is_some() {
         return Err(Failure::here(format!(
-                "a mesh is running already at {url}, which {} names",
-                path.display()
-            ),
-        )
+            "a mesh is running already at {url}, which {} names",
+            path.display()
+        ))
         .hint("use it as it is, or stop it first: oam mesh down"));
     }
     let answers = openagentmesh::AgentMesh::connect(&url).await.is_ok();
     if is_here && answers {
-        return Err(Failure::here(format!("{} names the mesh at {url}, which answers", path.display()),
-        )
+        return Err(Failure::here(format!(
+            "{} names the mesh at {url}, which answers",
+            path.display()
+        ))
         .hint("use it as it is, or remove that file to start a mesh of your own"));
     }
     if is_here && !is_loopback(&url) {
         return Err(Failure::here(format!(
-                "{} names the mesh at {url} and would be overwritten",
-                path.display()
-            ),
-        )
+            "{} names the mesh at {url} and would be overwritten",
+            path.display()
+        ))
         .hint("remove that file to start a mesh of your own"));
     }
     Ok(())
