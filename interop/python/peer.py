@@ -32,6 +32,9 @@ class Peer:
     async def version(self):
         return importlib.metadata.version("openagentmesh")
 
+    async def exit(self, reason):
+        sys.exit(reason)
+
     # Coming and going
 
     async def prepare(self, url):

@@ -5,6 +5,19 @@
 //! awaits what it needs instead of waiting for a time. Each SDK version lives in a virtual
 //! environment of its own, which the first test that needs it makes ([`environment`]).
 //!
+//! A host in Rust runs in the same process as its test, as a task of its own:
+//!
+//! ```
+//! use openagentmesh::{Agent, AgentMesh, Result};
+//!
+//! fn host(mesh: AgentMesh, agents: Vec<Agent>) -> tokio::task::JoinHandle<Result<()>> {
+//!     tokio::spawn(async move {
+//!         mesh.register(agents).await?;
+//!         mesh.shutdown().await
+//!     })
+//! }
+//! ```
+//!
 //! [`schema`] compares the JSON Schemas that the two languages write for one type.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

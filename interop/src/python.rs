@@ -66,26 +66,26 @@ pub enum NoPython {
 pub fn find(search_path: &OsStr) -> Result<PathBuf, NoPython> {
     let mut best = NoPython::Missing;
     for candidate in candidates(search_path) {
-        match probe(&candidate) {
+        let flaw = match probe(&candidate) {
             // A version manager's placeholder for a version that is not installed.
-            None => {}
-            Some((version, _)) if version < OLDEST => {
-                if best == NoPython::Missing {
-                    best = NoPython::TooOld {
-                        version,
-                        path: candidate,
-                    };
-                }
-            }
-            Some((version, false)) => {
-                if !matches!(best, NoPython::Bare { .. }) {
-                    best = NoPython::Bare {
-                        version,
-                        path: candidate,
-                    };
-                }
-            }
+            None => continue,
+            Some((version, _)) if version < OLDEST => NoPython::TooOld {
+                version,
+                path: candidate,
+            },
+            Some((version, false)) => NoPython::Bare {
+                version,
+                path: candidate,
+            },
             Some((_, true)) => return Ok(candidate),
+        };
+        let is_better = match &best {
+            NoPython::Missing => true,
+            NoPython::TooOld { .. } => matches!(flaw, NoPython::Bare { .. }),
+            NoPython::Bare { .. } => false,
+        };
+        if is_better {
+            best = flaw;
         }
     }
     Err(best)

@@ -1,5 +1,9 @@
 //! Hosts in both languages that register at the same moment, and leave again.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures::future::join_all;
 use interop::{Peer, Sdk};
 use openagentmesh::{Agent, AgentMesh, AgentSpec};
@@ -148,6 +152,39 @@ async fn register_all(
     let peers = python.iter_mut().enumerate();
     let in_python = peers.map(|(host, peer)| arrive(host, peer));
     within(async { tokio::join!(join_all(in_python), join_all(in_rust)) }).await;
+}
+
+interop::with_each_sdk!(hosts_in_both_languages_share_the_requests_of_one_name);
+
+async fn hosts_in_both_languages_share_the_requests_of_one_name(sdk: Sdk) {
+    const REQUESTS: usize = 100;
+    let test = TestMesh::start().await;
+    let mut python = test.python_peer(sdk).await;
+    must(&mut python, "host_many", json!({"names": ["who"]})).await;
+    let host = test.rust_peer().await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&taken);
+    let who = AgentSpec::new("who", "Tells who answers.").handler(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async { "rust" }
+    });
+    host.register(who).await.unwrap();
+    assert_eq!(test.catalog_names().await, ["who"], "one entry for both");
+
+    let mut answers = HashMap::new();
+    for _ in 0..REQUESTS {
+        let answer: String = within(test.mesh.call("who", ())).await.unwrap();
+        *answers.entry(answer).or_insert(0) += 1;
+    }
+    assert_eq!(answers.len(), 2, "both languages answer: {answers:?}");
+    // Were they not of one queue group, each would take every request.
+    assert_eq!(taken.load(Ordering::Relaxed), answers["rust"]);
+
+    must(&mut python, "leave", json!({})).await;
+    for _ in 0..10 {
+        let answer: String = within(test.mesh.call("who", ())).await.unwrap();
+        assert_eq!(answer, "rust", "nothing is lost when one of them leaves");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
