@@ -154,7 +154,7 @@ async fn a_slow_agent_times_out() {
     let spec = AgentSpec::new("slow", "Never answers.");
     served
         .mesh
-        .register(spec.handler(|| std::future::pending::<u32>()))
+        .register(spec.handler(std::future::pending::<u32>))
         .await
         .unwrap();
     let ran = served.oam(&["agent", "call", "slow", "--timeout", "0.2"]);

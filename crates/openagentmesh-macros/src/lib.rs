@@ -1,7 +1,7 @@
 //! The `#[agent]` attribute of OpenAgentMesh.
 //!
-//! A function goes through two steps: [`ast`] reads it into what an agent is made of, or says what
-//! to write instead; [`expand`] writes the code that makes the agent.
+//! A function goes through two steps: `ast` reads it into what an agent is made of, or says what
+//! to write instead; `expand` writes the code that makes the agent.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

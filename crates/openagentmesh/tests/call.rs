@@ -208,7 +208,7 @@ async fn a_slow_handler_is_a_timeout_that_names_the_agent() {
     let test = TestMesh::start().await;
     let spec = AgentSpec::new("slow", "Never answers.");
     test.mesh
-        .register(spec.handler(|| std::future::pending::<u32>()))
+        .register(spec.handler(std::future::pending::<u32>))
         .await
         .unwrap();
     let error = test
