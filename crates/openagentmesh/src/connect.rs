@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, Event, ServerAddr};
 use openagentmesh_protocol::{ErrorCode, InstanceId};
+use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 
 use crate::endpoint::{Endpoint, EndpointSource};
@@ -76,7 +77,12 @@ impl MeshBuilder {
         let instance_id = InstanceId::random();
         let client = dial(&endpoint, &instance_id).await?;
         let grace = self.grace.unwrap_or(AgentMesh::DEFAULT_GRACE);
-        Ok(AgentMesh::new(client, instance_id, endpoint.url, grace))
+        Ok(AgentMesh::new(
+            client,
+            instance_id,
+            shown(&endpoint.url),
+            grace,
+        ))
     }
 }
 
@@ -88,6 +94,12 @@ async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<async_nat
         // Each call has a deadline of its own.
         .request_timeout(None)
         .event_callback(|event| async move { trace(&event) });
+    if let Some((user, password)) = servers.iter().find_map(login) {
+        options = match password {
+            Some(password) => options.user_and_password(user, password),
+            None => options.token(user),
+        };
+    }
     if let Some(path) = &endpoint.credentials {
         options = options.credentials_file(path).await.map_err(|error| {
             Error::new(
@@ -111,21 +123,34 @@ async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<async_nat
 }
 
 fn parse(url: &str) -> Result<Vec<ServerAddr>> {
-    url.split(',')
-        .map(|one| {
-            one.trim().parse().map_err(|error| {
-                Error::new(
-                    ErrorCode::InvalidInput,
-                    format!(
-                        "'{}' is not the URL of a NATS server ({error}); \
-                         one looks like nats://127.0.0.1:4222",
-                        one.trim()
-                    ),
-                )
-                .with_source(error)
-            })
-        })
-        .collect()
+    url.split(',').map(|one| parse_one(one.trim())).collect()
+}
+
+fn parse_one(url: &str) -> Result<ServerAddr> {
+    let invalid = |reason: String| {
+        Error::new(
+            ErrorCode::InvalidInput,
+            format!(
+                "'{}' is not the URL of a NATS server ({reason}); \
+                 one looks like nats://127.0.0.1:4222",
+                shown(url)
+            ),
+        )
+    };
+    let server: ServerAddr = url
+        .parse()
+        .map_err(|error: std::io::Error| invalid(error.to_string()).with_source(error))?;
+    if server.host().is_empty() {
+        return Err(invalid("it names no host".to_owned()));
+    }
+    Ok(server)
+}
+
+/// What stands before the host: a user and a password, or a token alone. The client does not look
+/// there by itself.
+fn login(server: &ServerAddr) -> Option<(String, Option<String>)> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((decoded(server.username()?), server.password().map(decoded)))
 }
 
 /// Whether any of `servers` takes connections.

@@ -336,7 +336,7 @@ impl AgentMesh {
         }
     }
 
-    /// The server's URL as it was given or found.
+    /// The server's URL as it was given or found, but without a password: fit to be shown.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.0.core.url

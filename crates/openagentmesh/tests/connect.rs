@@ -1,0 +1,120 @@
+//! Connecting: what is found, what is refused, and a mesh of one's own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{TestMesh, echo, eventually, within};
+use openagentmesh::{AgentMesh, ErrorCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+#[tokio::test]
+async fn an_unreachable_mesh_fails_in_under_a_second() {
+    // Nothing listens on this port of the loopback network: refused at once.
+    let started = Instant::now();
+    let error = AgentMesh::connect("nats://127.0.0.9:9").await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed);
+    assert!(
+        error.message().contains("is it running? try: oam mesh up"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_handshake_gets_more_time_than_a_silent_address() {
+    let test = TestMesh::start().await;
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", proxy.local_addr().unwrap());
+    let upstream = test.server.url().trim_start_matches("nats://").to_owned();
+    let connecting = tokio::spawn(async move { AgentMesh::connect(url).await });
+
+    // The second connection is the look whether anything listens: only then the first goes on.
+    let (mut client, _) = within(proxy.accept()).await.unwrap();
+    let (probe, _) = within(proxy.accept()).await.unwrap();
+    drop(probe);
+    let mut server = TcpStream::connect(upstream).await.unwrap();
+    let relay = tokio::spawn(async move {
+        tokio::io::copy_bidirectional(&mut client, &mut server)
+            .await
+            .ok();
+    });
+    let mesh = within(connecting).await.unwrap().unwrap();
+    assert!(mesh.catalog().await.unwrap().is_empty());
+    relay.abort();
+}
+
+#[tokio::test]
+async fn what_is_no_nats_server_is_said_to_be_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        connection
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await
+            .unwrap();
+        connection.read_to_end(&mut Vec::new()).await.ok();
+    });
+    let error = within(AgentMesh::connect(url)).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed);
+    server.abort();
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_denied_and_never_shown() {
+    let test = TestMesh::start().await;
+    let url = test
+        .server
+        .url()
+        .replace("nats://", "nats://nobody:secret@");
+    let error = within(AgentMesh::connect(url)).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionDenied);
+    assert!(!error.message().contains("secret"), "{error}");
+    let server = &test.server;
+    let login = format!(
+        "nats://{}:{}@",
+        server.system_user(),
+        server.system_password()
+    );
+    within(AgentMesh::connect(server.url().replace("nats://", &login)))
+        .await
+        .unwrap();
+
+    let missing = AgentMesh::builder()
+        .url(test.server.url())
+        .credentials("/nonexistent.creds");
+    let error = missing.connect().await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionDenied);
+    assert!(error.message().contains("/nonexistent.creds"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_url_is_invalid() {
+    for url in ["not a url at all", "nats://", "http://x:1"] {
+        let error = AgentMesh::connect(url).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::InvalidInput, "{url}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_local_mesh_lives_as_long_as_its_last_handle() {
+    let mesh = AgentMesh::local().await.unwrap();
+    mesh.register(echo()).await.unwrap();
+    let other = mesh.clone();
+    drop(mesh);
+    assert_eq!(other.call::<String>("echo", "x").await.unwrap(), "Echo: x");
+    let address = other.url().trim_start_matches("nats://").to_owned();
+    drop(other);
+    eventually(|| async { TcpStream::connect(&address).await.err() }).await;
+
+    let mesh = AgentMesh::local().await.unwrap();
+    let address = mesh.url().trim_start_matches("nats://").to_owned();
+    within(mesh.shutdown()).await.unwrap();
+    assert!(
+        TcpStream::connect(&address).await.is_err(),
+        "the server is gone by then"
+    );
+}
