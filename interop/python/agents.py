@@ -37,6 +37,19 @@ class Summary(BaseModel):
     words: int = Field(ge=0)
 
 
+class Gauge(BaseModel):
+    """Of every kind of field one."""
+
+    tone: Tone | None = None
+    origin: Origin | None = Field(default=None, description="If it is known.")
+    origins: list[Origin] = []
+    labels: dict[str, str]
+    ratio: float = Field(gt=0)
+    exact: bool = False
+    code: str | None = Field(default=None, pattern="^[A-Z]+$")
+    pair: tuple[int, str]
+
+
 class Translate(BaseModel):
     """Plain, and with every keyword that strict tools do not know."""
 

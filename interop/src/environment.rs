@@ -93,7 +93,11 @@ fn make(sdk: Sdk, home: &Path, python: &Path) -> Result<(), SetupError> {
         said,
     })?;
     let package = format!("openagentmesh=={}", sdk.version());
-    let output = run(Command::new(interpreter(home)).args(["-m", "pip", "install", &package]));
+    let mut pip = Command::new(interpreter(home));
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check"])
+        // Nothing stays outside of the directory that was given.
+        .args(["--no-cache-dir", &package]);
+    let output = run(&mut pip);
     check(output).map_err(|said| SetupError::NotInstalled { sdk, said })
 }
 

@@ -4,8 +4,8 @@ use interop::{Peer, Sdk, schema::meaning};
 use openagentmesh::agents;
 use serde_json::{Value, json};
 
-use crate::common::{TestMesh, python_lists};
-use crate::rust_agents::{echo, noon, summarize, swallow};
+use crate::common::{TestMesh, python_lists, raised};
+use crate::rust_agents::{echo, gauge, noon, summarize, swallow};
 
 interop::with_each_sdk!(
     the_catalog_lists_rust_agents_with_all_that_it_has_of_them,
@@ -13,6 +13,7 @@ interop::with_each_sdk!(
     a_contract_means_what_python_would_have_written,
     every_agent_of_the_catalog_has_a_contract,
     calls_get_their_replies,
+    every_kind_of_field_means_the_same_in_both_languages,
 );
 
 /// A mesh with agents in Rust, and a peer in Python that lists them.
@@ -173,4 +174,46 @@ async fn calls_get_their_replies(sdk: Sdk) {
     );
     assert_eq!(call("noon", Value::Null).await, "12:00");
     assert_eq!(call("swallow", json!([1, 2])).await, json!({}));
+}
+
+async fn every_kind_of_field_means_the_same_in_both_languages(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    test.mesh.register(agents![gauge]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    let contract = python
+        .ask("contract", json!({"name": "gauge"}))
+        .await
+        .unwrap();
+    let ours = &contract["skills"][0]["inputSchema"];
+    let theirs = python
+        .ask("schema", json!({"type": "Gauge"}))
+        .await
+        .unwrap();
+    assert_eq!(
+        pretty(&meaning(ours)),
+        pretty(&meaning(&theirs)),
+        "ours is {ours}"
+    );
+
+    let mut call = async |payload: Value| {
+        let arguments = json!({"name": "gauge", "payload": payload});
+        python.ask("call", arguments).await
+    };
+    let least = json!({"labels": {}, "ratio": 0.5, "pair": [1, "one"]});
+    assert_eq!(call(least).await.unwrap(), 3);
+    let most = json!({
+        "tone": "formal", "origin": {"author": "Nobody"}, "origins": [{"author": "Somebody"}],
+        "labels": {"a": "b"}, "ratio": 2, "exact": true, "code": "ABC", "pair": [2, "two"],
+    });
+    assert_eq!(call(most).await.unwrap(), 8);
+    let wrong = json!({"labels": {"a": 1}, "ratio": 0, "code": "abc", "pair": [1]});
+    let error = raised(call(wrong).await);
+    assert_eq!(error.code.as_deref(), Some("invalid_input"));
+    let problems = error.details["errors"].as_array().unwrap();
+    let mut locations: Vec<_> = problems
+        .iter()
+        .map(|problem| &problem["location"])
+        .collect();
+    locations.sort_by_key(|location| location.to_string());
+    assert_eq!(locations, ["/code", "/labels/a", "/pair", "/ratio"]);
 }

@@ -1,5 +1,7 @@
 //! Agents in Rust. The types are those of `python/agents.py`, and so are the names.
 
+use std::collections::BTreeMap;
+
 use openagentmesh::agent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,37 @@ pub(crate) struct Summarize {
 #[expect(clippy::unnecessary_wraps, reason = "a default has the field's type")]
 fn ten() -> Option<u32> {
     Some(10)
+}
+
+/// Of every kind of field one.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Gauge {
+    pub(crate) tone: Option<Tone>,
+    /// If it is known.
+    pub(crate) origin: Option<Origin>,
+    #[serde(default)]
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) labels: BTreeMap<String, String>,
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub(crate) ratio: f64,
+    #[serde(default)]
+    pub(crate) exact: bool,
+    #[schemars(regex(pattern = "^[A-Z]+$"))]
+    pub(crate) code: Option<String>,
+    pub(crate) pair: (i64, String),
+}
+
+/// Takes one field of every kind and tells how many it took.
+#[agent]
+pub(crate) async fn gauge(input: Gauge) -> usize {
+    let optional = [
+        input.tone.is_some(),
+        input.origin.is_some(),
+        !input.origins.is_empty(),
+        input.exact,
+        input.code.is_some(),
+    ];
+    3 + optional.into_iter().filter(|given| *given).count()
 }
 
 /// What was made of a text.

@@ -1,6 +1,7 @@
 //! Making the environments that the peers run in, and what a machine that cannot is told.
 
 use std::ffi::OsStr;
+#[cfg(unix)]
 use std::path::Path;
 
 use interop::environment::{self, SetupError};
@@ -11,8 +12,10 @@ use serde_json::json;
 use crate::common::python_process;
 
 /// Programs that stand for Pythons.
+#[cfg(unix)]
 const STAND_INS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pythons");
 
+#[cfg(unix)]
 fn path_of(names: &[&str]) -> std::ffi::OsString {
     std::env::join_paths(names.iter().map(|name| Path::new(STAND_INS).join(name))).unwrap()
 }
