@@ -1,6 +1,8 @@
 //! Envelopes: what the headers of a request, a reply and a chunk say.
 
-use crate::header::{self, HeaderError, HeaderSink, HeaderSource, parse, parse_bool};
+use crate::header::{
+    self, HeaderError, HeaderSink, HeaderSource, parse, parse_bool, parse_lenient,
+};
 use crate::{InstanceId, RequestId, Usage};
 
 /// Whether a reply is the output or an error object.
@@ -144,7 +146,7 @@ impl<'a> ReplyHeaders<'a> {
             source: source.get(header::SOURCE).filter(|v| !v.is_empty()),
             request_id: request_id(source)?,
             instance_id: instance_id(source)?,
-            usage: parse(source, header::USAGE, Usage::parse)?,
+            usage: parse_lenient(source, header::USAGE, Usage::parse),
         })
     }
 
@@ -198,7 +200,7 @@ impl ChunkHeaders {
             status: parse(source, header::STATUS, Status::parse)?,
             request_id: request_id(source)?,
             instance_id: instance_id(source)?,
-            usage: parse(source, header::USAGE, Usage::parse)?,
+            usage: parse_lenient(source, header::USAGE, Usage::parse),
         })
     }
 

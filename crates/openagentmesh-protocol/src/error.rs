@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::lenient::null_is_default;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal,)+) => {
         /// What went wrong, as one word that programs compare.
@@ -104,21 +106,15 @@ pub struct ErrorObject {
     /// What went wrong.
     pub code: ErrorCode,
     /// What went wrong, for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub message: String,
     /// The agent concerned; empty when none is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub agent: String,
     /// The request concerned; empty when none is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub request_id: String,
     /// More about it, by code.
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub details: Map<String, Value>,
-}
-
-fn null_is_empty<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Map<String, Value>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -125,6 +125,15 @@ pub(crate) fn parse<T>(
     }
 }
 
+/// Like [`parse`], for what only informs: a value that does not parse is as good as none.
+pub(crate) fn parse_lenient<T>(
+    source: &impl HeaderSource,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    source.get(name).and_then(parse)
+}
+
 pub(crate) fn parse_bool(value: &str) -> Option<bool> {
     match value {
         "true" => Some(true),

@@ -26,6 +26,7 @@ pub mod envelope;
 pub mod error;
 pub mod header;
 pub mod id;
+mod lenient;
 pub mod liveness;
 pub mod log;
 pub mod name;

@@ -1,89 +1,13 @@
-//! The catalog: one line about every agent of the mesh.
+//! The whole catalog, as its writers share it.
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use std::fmt;
 
-use crate::name::is_in_channel;
-use crate::{Capabilities, shape};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Map;
+use serde_json::value::{RawValue, to_raw_value};
 
-/// One agent's line in the catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "WireEntry")]
-pub struct CatalogEntry {
-    /// The full name.
-    pub name: String,
-    /// What the agent does.
-    pub description: String,
-    /// The agent's own version.
-    pub version: String,
-    /// Words to filter by.
-    pub tags: Vec<String>,
-    /// Whether it answers requests.
-    pub invocable: bool,
-    /// Whether it gives many values.
-    pub streaming: bool,
-    /// Fields that this version does not know, as they were read.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-impl CatalogEntry {
-    /// What the entry says the agent can do.
-    #[must_use]
-    pub fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            streaming: self.streaming,
-            invocable: self.invocable,
-        }
-    }
-}
-
-/// An entry as any published SDK spells it.
-#[derive(Deserialize)]
-struct WireEntry {
-    name: String,
-    #[serde(default)]
-    channel: Option<String>,
-    #[serde(default)]
-    description: String,
-    #[serde(default = "default_version")]
-    version: String,
-    #[serde(default)]
-    tags: Vec<String>,
-    #[serde(default = "shape::yes")]
-    invocable: bool,
-    #[serde(default)]
-    streaming: bool,
-    #[serde(flatten)]
-    extra: Map<String, Value>,
-}
-
-impl From<WireEntry> for CatalogEntry {
-    fn from(wire: WireEntry) -> Self {
-        Self {
-            name: full_name(wire.channel.as_deref(), wire.name),
-            description: wire.description,
-            version: wire.version,
-            tags: wire.tags,
-            invocable: wire.invocable,
-            streaming: wire.streaming,
-            extra: wire.extra,
-        }
-    }
-}
-
-pub(crate) fn default_version() -> String {
-    "0.1.0".to_owned()
-}
-
-/// The full name of an agent whose channel may be spelled apart, as 0.1.5 did.
-pub(crate) fn full_name(channel: Option<&str>, name: String) -> String {
-    match channel {
-        None | Some("") => name,
-        Some(channel) => format!("{channel}.{name}"),
-    }
-}
+use super::{CatalogEntry, full_name};
 
 /// The whole catalog as its writers share it.
 ///
@@ -160,10 +84,15 @@ impl CatalogDocument {
         self.entries().find(|entry| entry.name == name)
     }
 
+    /// The names of all entries that have one, whether the rest is understood or not.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.entries.iter().filter_map(|raw| entry_name(raw))
+    }
+
     /// Adds `entries`, each in the place of an older one of its name.
     ///
-    /// Fields of the older entry that this version does not know are kept. Returns whether
-    /// anything changed.
+    /// Fields of the older entry that this version does not know are kept as they were written.
+    /// Returns whether anything changed.
     ///
     /// # Errors
     ///
@@ -174,28 +103,21 @@ impl CatalogDocument {
     ) -> serde_json::Result<bool> {
         let mut positions = self.positions();
         let mut changed = false;
-        for mut entry in entries {
-            let known = positions.get(&entry.name).copied();
-            if let Some(position) = known
-                && let Ok(older) =
-                    serde_json::from_str::<CatalogEntry>(self.entries[position].get())
-            {
-                for (field, value) in older.extra.clone() {
-                    entry.extra.entry(field).or_insert(value);
+        for entry in entries {
+            match positions.get(&entry.name).copied() {
+                Some(position) => {
+                    let older = &self.entries[position];
+                    if is_same(older, &entry) {
+                        continue;
+                    }
+                    self.entries[position] = merge(older, &entry)?;
                 }
-                if older == entry && !spells_channel_apart(&self.entries[position]) {
-                    continue;
-                }
-            }
-            let raw = serde_json::value::to_raw_value(&entry)?;
-            changed = true;
-            match known {
-                Some(position) => self.entries[position] = raw,
                 None => {
-                    positions.insert(entry.name, self.entries.len());
-                    self.entries.push(raw);
+                    self.entries.push(to_raw_value(&entry)?);
+                    positions.insert(entry.name, self.entries.len() - 1);
                 }
             }
+            changed = true;
         }
         Ok(changed)
     }
@@ -223,72 +145,67 @@ fn entry_name(raw: &RawValue) -> Option<String> {
     Some(full_name(entry.channel.as_deref(), entry.name))
 }
 
-fn spells_channel_apart(raw: &RawValue) -> bool {
-    serde_json::from_str::<EntryName>(raw.get()).is_ok_and(|entry| entry.channel.is_some())
+/// Whether `older` says what `entry` says, and nothing is spelled as it no longer is.
+fn is_same(older: &RawValue, entry: &CatalogEntry) -> bool {
+    let spells_channel_apart =
+        serde_json::from_str::<EntryName>(older.get()).is_ok_and(|entry| entry.channel.is_some());
+    !spells_channel_apart
+        && serde_json::from_str::<CatalogEntry>(older.get()).is_ok_and(|older| {
+            let known = CatalogEntry {
+                extra: Map::new(),
+                ..older
+            };
+            known
+                == CatalogEntry {
+                    extra: Map::new(),
+                    ..entry.clone()
+                }
+        })
 }
 
-/// Which entries of the catalog to show. The default shows all.
-///
-/// ```
-/// use openagentmesh_protocol::CatalogFilter;
-///
-/// let filter = CatalogFilter::default().channel("nlp").tag("text").streaming(false);
-/// # let entry = openagentmesh_protocol::CatalogEntry {
-/// #     name: "nlp.summarizer".into(), description: String::new(), version: String::new(),
-/// #     tags: vec!["text".into()], invocable: true, streaming: false, extra: Default::default(),
-/// # };
-/// assert!(filter.matches(&entry));
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CatalogFilter {
-    channel: Option<String>,
-    tags: Vec<String>,
-    invocable: Option<bool>,
-    streaming: Option<bool>,
+/// `entry`, followed by the fields of `older` that it does not have. The channel of 0.1.5 is no
+/// such field: it is part of the name.
+fn merge(older: &RawValue, entry: &CatalogEntry) -> serde_json::Result<Box<RawValue>> {
+    let mut fields: Fields = serde_json::from_str(to_raw_value(entry)?.get())?;
+    let older: Fields = serde_json::from_str(older.get())?;
+    for (name, value) in older.0 {
+        if name != "channel" && fields.0.iter().all(|(known, _)| *known != name) {
+            fields.0.push((name, value));
+        }
+    }
+    to_raw_value(&fields)
 }
 
-impl CatalogFilter {
-    /// Only agents whose name is `channel` or lies below it.
-    #[must_use]
-    pub fn channel(mut self, channel: impl Into<String>) -> Self {
-        self.channel = Some(channel.into());
-        self
-    }
+/// The fields of an object in their order, each value as the text that it was read as.
+struct Fields(Vec<(String, Box<RawValue>)>);
 
-    /// Only agents that have `tag`, besides those asked for before.
-    #[must_use]
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tags.push(tag.into());
-        self
-    }
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
 
-    /// Only agents that answer requests, or only those that do not.
-    #[must_use]
-    pub fn invocable(mut self, invocable: bool) -> Self {
-        self.invocable = Some(invocable);
-        self
-    }
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields;
 
-    /// Only agents that give many values, or only those that do not.
-    #[must_use]
-    pub fn streaming(mut self, streaming: bool) -> Self {
-        self.streaming = Some(streaming);
-        self
-    }
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
 
-    /// Whether `entry` passes.
-    #[must_use]
-    pub fn matches(&self, entry: &CatalogEntry) -> bool {
-        self.channel
-            .as_deref()
-            .is_none_or(|channel| is_in_channel(&entry.name, channel))
-            && self.tags.iter().all(|tag| entry.tags.contains(tag))
-            && self
-                .invocable
-                .is_none_or(|invocable| entry.invocable == invocable)
-            && self
-                .streaming
-                .is_none_or(|streaming| entry.streaming == streaming)
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -324,12 +241,17 @@ mod tests {
 
     #[test]
     fn an_entry_keeps_unknown_fields_of_its_older_self() {
-        let json = br#"[{"name":"a","description":"old","owner":"ops"}]"#;
+        let json = br#"[{"name":"a","description":"old","tags":null,"owner":"ops","cost":1.50}]"#;
         let mut catalog = CatalogDocument::parse(json).unwrap();
         assert!(catalog.upsert([entry("a")]).unwrap());
         let updated = catalog.get("a").unwrap();
         assert_eq!(updated.description, "Does something.");
         assert_eq!(updated.extra["owner"], "ops");
+        assert!(
+            text(&catalog).contains(r#""cost":1.50"#),
+            "{}",
+            text(&catalog)
+        );
         assert!(
             !catalog.upsert([entry("a")]).unwrap(),
             "the second write changes nothing"
