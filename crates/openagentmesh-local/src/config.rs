@@ -65,11 +65,6 @@ impl Config<'_> {
 
     fn render(&self, system: &SystemCredentials) -> Result<String, LocalError> {
         let directory = quoted_path(self.directory)?;
-        let name = self
-            .directory
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
         Ok(format!(
             r#"# Written by openagentmesh-local; it goes when the server is stopped.
 listen: "127.0.0.1:{port}"
@@ -89,7 +84,7 @@ no_auth_user: "app"
 system_account: "SYS"
 "#,
             port = listen_port(self.port),
-            name = quoted(&format!("oam-{name}")),
+            name = quoted(&server_name(self.directory)),
             log = quoted_path(&log_path(self.directory))?,
             max_payload = self.max_payload,
             data = quoted_path(&self.directory.join("data"))?,
@@ -99,6 +94,12 @@ system_account: "SYS"
             system_password = system.password,
         ))
     }
+}
+
+/// What the server in `directory` calls itself. No other one has this name.
+pub(crate) fn server_name(directory: &Path) -> String {
+    let id = directory.file_name().unwrap_or_default().to_string_lossy();
+    format!("oam-{id}")
 }
 
 /// Where a server in `directory` writes its log.

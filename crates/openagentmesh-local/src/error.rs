@@ -139,6 +139,15 @@ pub enum LocalError {
         waited: Duration,
     },
 
+    /// A mesh runs where its process can neither be seen nor ended from here.
+    #[error(
+        "the mesh at {url} was started in another container or outside of this one; stop it there"
+    )]
+    OutOfReach {
+        /// Where that mesh answers.
+        url: String,
+    },
+
     /// Another process holds a lock for longer than its work should take.
     #[error(
         "another process has held the lock {path} for more than {} s; \

@@ -1,7 +1,6 @@
 //! Starting a server in a prepared directory and waiting until it answers.
 
 use std::io::{Read, Seek, SeekFrom};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -11,7 +10,9 @@ use serde::Deserialize;
 use crate::LocalError;
 use crate::background::Cancellation;
 use crate::config::{Config, SystemCredentials, log_path};
+use crate::greeting::greets;
 use crate::process::{OwnedChild, stderr_path};
+use crate::watchdog::Watchdog;
 
 /// How long a server may take until it answers.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -22,10 +23,21 @@ const POLL: Duration = Duration::from_millis(2);
 /// How much of a log goes into an error message, in bytes.
 const LOG_TAIL: u64 = 2048;
 
+/// Whether a server may outlive the process that starts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// It ends with that process, from the first moment on.
+    Bound,
+    /// It may, once it is started.
+    Unbound,
+}
+
 /// A server that answers.
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) child: OwnedChild,
+    /// Ends a [`Lifetime::Bound`] server if this process dies, where that can be had.
+    pub(crate) watchdog: Option<Watchdog>,
     pub(crate) endpoints: Endpoints,
     pub(crate) system: SystemCredentials,
 }
@@ -53,10 +65,16 @@ struct PortsFile {
 pub(crate) fn launch(
     binary: &Path,
     config: &Config<'_>,
+    lifetime: Lifetime,
     cancellation: &Cancellation,
 ) -> Result<Launched, LocalError> {
     let (_, system) = config.write()?;
     let mut child = OwnedChild::spawn(binary, config.directory)?;
+    // An owner that is killed between the two leaves its server to the next start.
+    let watchdog = match lifetime {
+        Lifetime::Bound => Watchdog::start(child.pid(), config.directory),
+        Lifetime::Unbound => None,
+    };
     let deadline = Instant::now() + START_PATIENCE;
     loop {
         cancellation.check()?;
@@ -64,10 +82,11 @@ pub(crate) fn launch(
             return Err(explain_exit(status, config));
         }
         if let Some(endpoints) = read_endpoints(config.directory)
-            && answers(endpoints.port, deadline)
+            && answers(endpoints.port, config.directory, deadline)
         {
             return Ok(Launched {
                 child,
+                watchdog,
                 endpoints,
                 system,
             });
@@ -108,21 +127,14 @@ fn port_of(url: &str) -> Option<u16> {
     url.rsplit_once(':')?.1.parse().ok()
 }
 
-/// Whether a NATS server greets on this port of the loopback interface.
-fn answers(port: u16, deadline: Instant) -> bool {
+/// Whether the server in `directory` greets on this port of the loopback interface.
+fn answers(port: u16, directory: &Path, deadline: Instant) -> bool {
     // A server that is alive greets at once; one that does not is asked again.
     const GREETING_PATIENCE: Duration = Duration::from_secs(1);
     let patience = GREETING_PATIENCE
         .min(deadline.saturating_duration_since(Instant::now()))
         .max(Duration::from_millis(1));
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let greeting = TcpStream::connect_timeout(&address, patience).and_then(|mut stream| {
-        let mut greeting = [0; 5];
-        stream.set_read_timeout(Some(patience))?;
-        stream.read_exact(&mut greeting)?;
-        Ok(greeting)
-    });
-    greeting.is_ok_and(|greeting| &greeting == b"INFO ")
+    greets(port, directory, patience)
 }
 
 fn explain_exit(status: ExitStatus, config: &Config<'_>) -> LocalError {

@@ -1,7 +1,7 @@
 //! The real `nats-server` for local use: find it, install it, configure it, run it, stop it.
 //!
-//! * [`LocalServer`] is a throwaway server that lives as long as the value: for tests, examples
-//!   and programs that bring their own mesh.
+//! * [`LocalServer`] is a throwaway server that lives as long as the value, and never longer than
+//!   this process, however that ends: for tests, examples and programs that bring their own mesh.
 //! * [`DetachedServer`] outlives the process that started it, until it is stopped: `oam mesh up`
 //!   and `oam mesh down`.
 //! * [`NatsServerSearch`] finds the program or installs it; both of the above use it.
@@ -33,12 +33,14 @@ mod config;
 mod detached;
 mod directory;
 mod error;
+mod greeting;
 mod home;
 mod launch;
 mod orphans;
 mod platform;
 mod process;
 mod server;
+mod watchdog;
 
 pub use binary::{NATS_SERVER_VARIABLE, NatsServer, NatsServerSearch};
 pub use detached::{DetachedServer, DetachedServerBuilder};

@@ -1,4 +1,5 @@
-//! Servers whose owner was killed before it could stop them.
+//! Servers whose owner was killed before it could stop them, and whose watchdog did not see to it:
+//! it was killed, too, or not started yet, or is just doing it.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,8 +7,9 @@ use crate::binary::{NatsServer, NatsServerSearch};
 use crate::config::{Config, DEFAULT_MAX_PAYLOAD, SystemCredentials, log_path};
 use crate::directory::OwnedDirectory;
 use crate::home::Home;
-use crate::launch::{Endpoints, launch};
+use crate::launch::{Endpoints, Lifetime, launch};
 use crate::process::OwnedChild;
+use crate::watchdog::Watchdog;
 use crate::{LocalError, background, orphans};
 
 /// How long a server may take to end in order before it is killed.
@@ -18,17 +19,20 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 ///
 /// Each one has a directory of its own below `~/.agentmesh/run` for configuration, log and data,
 /// and chooses free ports, so any number of them run side by side. Everything is thrown away in
-/// the end:
+/// the end, process and directory:
 ///
 /// * [`stop`](Self::stop) ends the server in order and reports what went wrong.
 /// * Dropping the value kills the server, waits for its end (some milliseconds, blocking) and
 ///   removes the directory.
-/// * If this process is killed, the next start of any [`LocalServer`] of this user ends the server
-///   that was left and removes its directory.
+/// * If this process ends without either, on Ctrl-C, `SIGTERM`, `kill -9` or in any other way, a
+///   watchdog kills the server and removes the directory within a moment. This process need not
+///   handle any signal for that.
 ///
 /// The server is in a process group of its own: Ctrl-C at the terminal reaches this process only.
-/// A process that ends on a signal without dropping its values leaves the server to the next
-/// start, so handle Ctrl-C and `SIGTERM` (`tokio::signal`) and stop the server then.
+///
+/// The watchdog is a process of `/bin/sh` for each server, so there is none on Windows. Where there
+/// is none, or if it is killed as well, the next start of any [`LocalServer`] of this user ends the
+/// server that was left and removes its directory.
 ///
 /// # Example
 ///
@@ -45,9 +49,11 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 #[must_use = "dropping a LocalServer ends it"]
 pub struct LocalServer {
-    // Dropped in this order: first the process, then its directory.
+    // Dropped in this order: first the process, then its directory, and the watchdog only when
+    // there is nothing left to watch, so that it helps out if this process dies on the way.
     child: OwnedChild,
     directory: OwnedDirectory,
+    watchdog: Option<Watchdog>,
     endpoints: Endpoints,
     system: SystemCredentials,
     binary: NatsServer,
@@ -162,7 +168,10 @@ impl LocalServer {
     pub async fn stop(self) -> Result<(), LocalError> {
         background::run(move |_| {
             let Self {
-                child, directory, ..
+                child,
+                directory,
+                watchdog: _watchdog,
+                ..
             } = self;
             child.terminate(STOP_GRACE)?;
             directory.remove()
@@ -231,8 +240,8 @@ impl LocalServerBuilder {
         self
     }
 
-    /// Starts the server and returns once it answers. Servers whose owner was killed are cleaned
-    /// up on the way.
+    /// Starts the server and returns once it answers. Servers that a killed owner left, and its
+    /// watchdog with it, are cleaned up on the way.
     ///
     /// It must be called in a tokio runtime with I/O and time enabled.
     ///
@@ -275,10 +284,11 @@ impl LocalServerBuilder {
                 port,
                 max_payload,
             };
-            let launched = launch(binary.path(), &config, cancellation)?;
+            let launched = launch(binary.path(), &config, Lifetime::Bound, cancellation)?;
             Ok(LocalServer {
                 child: launched.child,
                 directory,
+                watchdog: launched.watchdog,
                 endpoints: launched.endpoints,
                 system: launched.system,
                 binary,

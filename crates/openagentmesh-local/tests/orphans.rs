@@ -1,65 +1,49 @@
-//! Servers whose owner was killed.
+//! Servers whose owner was killed, and whose watchdog does not help.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::Command;
 
-use common::{PART, assert_nothing_left, builder, eventually, home, nats_server, play};
+use common::{
+    Helper, assert_nothing_left, builder, eventually_nothing_left, home, play, start_owner,
+};
 use openagentmesh_local::LocalServer;
-
-/// Ends and reaps a helper process however the test ends.
-struct Helper(Child);
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
+use sysinfo::Signal;
 
 /// Owns servers until it is killed; started by the tests below.
 #[tokio::test]
 #[ignore = "a part that the other tests play in a process of its own"]
 async fn owner() {
-    let Some(home) = std::env::var_os(PART) else {
-        return;
-    };
-    let home = PathBuf::from(home);
-    let settings = LocalServer::builder()
-        .home_directory(&home)
-        .binary(nats_server().await);
-    let first = settings.clone().start().await.unwrap();
-    let second = settings.start().await.unwrap();
-    std::fs::write(
-        home.join("ready"),
-        format!("{}\n{}", first.pid(), second.pid()),
-    )
-    .unwrap();
-    std::future::pending::<()>().await;
+    common::own_two_servers().await;
 }
 
-async fn kill_an_owner(home: &Path) {
-    let mut owner = Helper(play("owner", home));
-    eventually("the owner's servers run", || home.join("ready").exists()).await;
+/// Leaves two servers that nobody looks after.
+async fn abandon_servers(home: &Path) {
+    let mut owner = start_owner(home).await;
+    let watchdogs = common::watchdogs_of(home);
+    assert_eq!(watchdogs.len(), 2);
+    for watchdog in watchdogs {
+        common::signal(watchdog, Signal::Kill);
+    }
+    common::eventually("the watchdogs are gone", || {
+        common::watchdogs_of(home).is_empty()
+    })
+    .await;
     owner.0.kill().unwrap();
     owner.0.wait().unwrap();
+    assert_eq!(common::servers_of(home).len(), 2);
 }
 
 #[tokio::test]
 async fn the_next_start_cleans_up_after_a_killed_owner() {
     let home = home();
-    kill_an_owner(home.path()).await;
-    assert_eq!(
-        common::processes_of(home.path()).len(),
-        2,
-        "servers outlive a killed owner"
-    );
+    abandon_servers(home.path()).await;
 
     let server = builder(&home).await.start().await.unwrap();
-    assert_eq!(common::processes_of(home.path()), [server.pid()]);
+    assert_eq!(common::servers_of(home.path()), [server.pid()]);
     assert_eq!(
         common::contents(&home.path().join(".agentmesh/run")).len(),
         1
@@ -71,7 +55,7 @@ async fn the_next_start_cleans_up_after_a_killed_owner() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_starts_clean_up_together_and_spare_each_other() {
     let home = home();
-    kill_an_owner(home.path()).await;
+    abandon_servers(home.path()).await;
     let mut starts = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let builder = builder(&home).await;
@@ -79,10 +63,8 @@ async fn many_starts_clean_up_together_and_spare_each_other() {
     }
     let servers = starts.join_all().await;
     let mut pids: Vec<u32> = servers.iter().map(LocalServer::pid).collect();
-    let mut running = common::processes_of(home.path());
     pids.sort_unstable();
-    running.sort_unstable();
-    assert_eq!(pids, running);
+    assert_eq!(pids, common::servers_of(home.path()));
     for server in servers {
         server.stop().await.unwrap();
     }
@@ -92,24 +74,16 @@ async fn many_starts_clean_up_together_and_spare_each_other() {
 #[tokio::test]
 async fn the_servers_of_a_living_owner_are_spared() {
     let home = home();
-    let owner = Helper(play("owner", home.path()));
-    eventually("the owner's servers run", || {
-        home.path().join("ready").exists()
-    })
-    .await;
+    let owner = start_owner(home.path()).await;
     let server = builder(&home).await.start().await.unwrap();
-    assert_eq!(common::processes_of(home.path()).len(), 3);
+    assert_eq!(common::servers_of(home.path()).len(), 3);
     server.stop().await.unwrap();
+    assert_eq!(common::servers_of(home.path()).len(), 2);
     drop(owner);
-    builder(&home)
-        .await
-        .start()
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
-    assert_nothing_left(home.path());
+    // This start and the watchdogs clean up at the same time.
+    let server = builder(&home).await.start().await.unwrap();
+    server.stop().await.unwrap();
+    eventually_nothing_left(home.path()).await;
 }
 
 #[tokio::test]
@@ -121,6 +95,7 @@ async fn an_owner_may_be_killed_at_any_moment_of_a_start() {
         owner.0.kill().unwrap();
         owner.0.wait().unwrap();
     }
+    // Watchdogs that were in time may still be at it, or have been overtaken by a later start.
     builder(&home)
         .await
         .start()
@@ -129,7 +104,7 @@ async fn an_owner_may_be_killed_at_any_moment_of_a_start() {
         .stop()
         .await
         .unwrap();
-    assert_nothing_left(home.path());
+    eventually_nothing_left(home.path()).await;
 }
 
 #[tokio::test]

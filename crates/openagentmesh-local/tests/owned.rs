@@ -74,7 +74,7 @@ async fn takes_another_limit_for_messages() {
 async fn drop_leaves_nothing() {
     let home = home();
     let server = builder(&home).await.start().await.unwrap();
-    assert_eq!(common::processes_of(home.path()), [server.pid()]);
+    assert_eq!(common::servers_of(home.path()), [server.pid()]);
     drop(server);
     assert_nothing_left(home.path());
 }
@@ -104,7 +104,7 @@ async fn twenty_start_at_once() {
         starts.spawn(async move { builder.start().await.unwrap() });
     }
     let servers = starts.join_all().await;
-    assert_eq!(common::processes_of(home.path()).len(), 20);
+    assert_eq!(common::servers_of(home.path()).len(), 20);
     for server in &servers {
         async_nats::connect(server.url())
             .await

@@ -9,7 +9,7 @@ use crate::background;
 use crate::config::{Config, DEFAULT_MAX_PAYLOAD};
 use crate::directory::{FileLock, OwnedDirectory, create_private};
 use crate::home::Home;
-use crate::launch::launch;
+use crate::launch::{Lifetime, launch};
 use crate::process::OwnedChild;
 use crate::server::choose_binary;
 
@@ -136,7 +136,7 @@ impl DetachedServerBuilder {
                 max_payload,
             };
             refuse_taken_port(&config, &record::running(&parent, Some(directory.path()))?)?;
-            let launched = launch(binary.path(), &config, cancellation)?;
+            let launched = launch(binary.path(), &config, Lifetime::Unbound, cancellation)?;
             let record = Record::new(&launched, started_in, binary.version().to_string());
             record.write(directory.path())?;
             Ok(Started {

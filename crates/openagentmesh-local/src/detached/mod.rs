@@ -90,6 +90,10 @@ impl DetachedServer {
     /// The servers that are running, oldest first. What is left of others, because they crashed or
     /// the machine was restarted, is removed.
     ///
+    /// In a container that shares the home directory, a server that runs outside, or in another
+    /// container, is listed if it can be reached from here. If not, it is neither listed nor
+    /// removed.
+    ///
     /// # Errors
     ///
     /// [`LocalError::NoHome`] if there is no home directory; [`LocalError::Locked`] if another
@@ -201,7 +205,8 @@ impl DetachedServer {
     ///
     /// # Errors
     ///
-    /// [`LocalError::StillRunning`] if the server could not be ended; [`LocalError::Locked`] if
+    /// [`LocalError::StillRunning`] if the server could not be ended; [`LocalError::OutOfReach`] if
+    /// it runs where it cannot be ended from here, as in another container; [`LocalError::Locked`] if
     /// another process starts or stops a server for more than 30 s; [`LocalError::Io`] if the
     /// directory could not be removed; [`LocalError::Interrupted`] if the runtime is stopping.
     ///
@@ -220,13 +225,16 @@ impl DetachedServer {
     /// # }
     /// ```
     pub async fn stop(&self) -> Result<(), LocalError> {
-        let directory = self.directory.clone();
+        let Self { directory, record } = self.clone();
         background::run(move |cancellation| {
             let Some(parent) = directory.parent().filter(|parent| parent.is_dir()) else {
                 return Ok(());
             };
             let _lock = record::lock(parent, cancellation)?;
             end_servers_of(&directory, STOP_GRACE)?;
+            if record.greets(&directory) {
+                return Err(LocalError::OutOfReach { url: record.url });
+            }
             remove(&directory)
         })
         .await

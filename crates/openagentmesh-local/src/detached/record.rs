@@ -11,11 +11,15 @@ use super::DetachedServer;
 use crate::LocalError;
 use crate::background::Cancellation;
 use crate::directory::{FileLock, private_file, remove, server_directories};
+use crate::greeting::greets;
 use crate::launch::Launched;
 use crate::process::{end_servers_of, is_server_of};
 
 /// How long to wait for other processes that start or stop a mesh. One at a time does.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a server may take to greet. One that is alive does so at once.
+const GREETING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is known about a mesh, in its directory.
 const RECORD_FILE: &str = "mesh.json";
@@ -25,6 +29,9 @@ const RECORD_FILE: &str = "mesh.json";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) pid: u32,
+    /// Where `pid` means something. Absent from records of the first version.
+    #[serde(default)]
+    pid_namespace: Option<String>,
     pub(super) url: String,
     pub(super) websocket_url: String,
     pub(super) port: u16,
@@ -41,6 +48,7 @@ impl Record {
     pub(super) fn new(launched: &Launched, started_in: PathBuf, version: String) -> Self {
         Self {
             pid: launched.child.pid(),
+            pid_namespace: pid_namespace(),
             url: launched.endpoints.url.clone(),
             websocket_url: launched.endpoints.websocket_url.clone(),
             port: launched.endpoints.port,
@@ -51,6 +59,17 @@ impl Record {
             version,
             started_at: OffsetDateTime::now_utc(),
         }
+    }
+
+    /// Whether the server of this record, in `directory`, answers, wherever it runs.
+    pub(super) fn greets(&self, directory: &Path) -> bool {
+        greets(self.port, directory, GREETING_PATIENCE)
+    }
+
+    /// Whether the server was started where its process cannot be seen from here, as in another
+    /// container. Then it may run although there seems to be no such process.
+    fn is_of_another_namespace(&self) -> bool {
+        self.pid_namespace.is_some() && self.pid_namespace != pid_namespace()
     }
 
     pub(super) fn write(&self, directory: &Path) -> Result<(), LocalError> {
@@ -77,13 +96,24 @@ impl Record {
     }
 }
 
+/// A name for the set of processes that this one sees; two containers have different ones. A home
+/// directory can also be shared with a virtual machine, as containers on macOS do.
+fn pid_namespace() -> Option<String> {
+    if cfg!(target_os = "linux") {
+        let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+        Some(link.to_string_lossy().into_owned())
+    } else {
+        Some(std::env::consts::OS.to_owned())
+    }
+}
+
 /// The right to start, list and stop detached servers.
 pub(super) fn lock(parent: &Path, cancellation: &Cancellation) -> Result<FileLock, LocalError> {
     FileLock::acquire(&parent.join(".lock"), PATIENCE, cancellation)
 }
 
 /// The running servers, oldest first, leaving out the directory `except`. Directories of others
-/// are removed. The caller must hold the lock.
+/// are removed, unless nobody can tell from here. The caller must hold the lock.
 pub(super) fn running(
     parent: &Path,
     except: Option<&Path>,
@@ -94,8 +124,16 @@ pub(super) fn running(
             continue;
         }
         match Record::read(&directory)? {
-            Some(record) if is_server_of(record.pid, &directory)? => {
+            // The process cannot be seen if it runs in another container, but it may be heard.
+            Some(record) if is_server_of(record.pid, &directory)? || record.greets(&directory) => {
                 servers.push(DetachedServer { directory, record });
+            }
+            // Neither seen nor heard: that container may have another network, too.
+            Some(record) if record.is_of_another_namespace() => {
+                tracing::debug!(
+                    directory = %directory.display(),
+                    "leaving a mesh alone that was started in another container"
+                );
             }
             _ => {
                 if let Err(failure) = clear(&directory) {
