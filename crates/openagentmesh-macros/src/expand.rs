@@ -1,7 +1,8 @@
 //! The code that makes the agent.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use crate::ast::AgentFunction;
 
@@ -14,8 +15,11 @@ pub(crate) fn expand(agent: &AgentFunction) -> TokenStream {
     let ident = &function.sig.ident;
     let spec = spec(agent);
     let marker = marker(agent);
+    let check = check_for_hidden_result(agent);
     quote! {
         #function
+
+        #check
 
         #[doc(hidden)]
         #[allow(non_camel_case_types, dead_code)]
@@ -75,4 +79,20 @@ fn output_marker(agent: &AgentFunction) -> TokenStream {
     } else {
         quote!(::openagentmesh::handler::Plain)
     }
+}
+
+/// A `Result` under another name would be sent as it is, errors and all.
+fn check_for_hidden_result(agent: &AgentFunction) -> Option<TokenStream> {
+    let output = agent.output.as_ref().filter(|_| !agent.is_fallible())?;
+    Some(quote_spanned! {output.span()=>
+        const _: () = {
+            #[allow(unused_imports)]
+            use ::openagentmesh::__private::NoResult as _;
+            ::core::assert!(
+                !::openagentmesh::__private::Probe::<#output>::IS_RESULT,
+                "this output is a `Result` under another name, so its errors would be sent as \
+                 replies: write `Result<…>` itself after the arrow"
+            );
+        };
+    })
 }

@@ -36,6 +36,12 @@ use proc_macro::TokenStream;
 /// | `concurrency = n` | how many requests run at once | 64 |
 /// | `queue = n` | how many requests wait beyond those | 1024 |
 ///
+/// # What it adds
+///
+/// The function is left as it is. Beside it stands a hidden type of its name, which `agents![…]`
+/// finds. So a function in a module of the same name is not imported next to that module; name it
+/// by its path, as in `agents![echo::echo]`.
+///
 /// # Errors
 ///
 /// A function that cannot be an agent does not compile; the message says what to write instead.

@@ -89,6 +89,17 @@ impl RequestHeaders {
         })
     }
 
+    /// Reads no more than tells where an answer goes, from headers that [`read`](Self::read)
+    /// refuses.
+    #[must_use]
+    pub fn read_destination(source: &impl HeaderSource) -> Self {
+        Self {
+            request_id: request_id(source).unwrap_or_default(),
+            stream: parse_lenient(source, header::STREAM, parse_bool).unwrap_or(false),
+            ..Self::default()
+        }
+    }
+
     /// Writes the headers that are set.
     pub fn write(&self, sink: &mut impl HeaderSink) {
         put_if_set(

@@ -3,19 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{ConnectErrorKind, Event, ServerAddr};
+use async_nats::{ConnectErrorKind, ServerAddr};
 use openagentmesh_protocol::{ErrorCode, InstanceId};
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 
+use crate::connection::{Connection, Observer};
 use crate::endpoint::{Endpoint, EndpointSource};
 use crate::error::{Error, Result};
 use crate::mesh::AgentMesh;
 
 /// After this time without a connection, whether anything listens at all is looked at.
-const REACHABLE: Duration = Duration::from_millis(600);
+const REACHABLE: Duration = Duration::from_millis(400);
 /// How long to wait for a listener then.
-const PROBE: Duration = Duration::from_millis(250);
+const PROBE: Duration = Duration::from_millis(450);
 /// How long a listener may take to greet, secure and authenticate.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -75,10 +76,10 @@ impl MeshBuilder {
     pub async fn connect(self) -> Result<AgentMesh> {
         let endpoint = Endpoint::resolve(self.url.as_deref(), self.credentials.as_deref())?;
         let instance_id = InstanceId::random();
-        let client = dial(&endpoint, &instance_id).await?;
+        let connection = dial(&endpoint, &instance_id).await?;
         let grace = self.grace.unwrap_or(AgentMesh::DEFAULT_GRACE);
         Ok(AgentMesh::new(
-            client,
+            connection,
             instance_id,
             shown(&endpoint.url),
             grace,
@@ -86,14 +87,19 @@ impl MeshBuilder {
     }
 }
 
-async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<async_nats::Client> {
+async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<Connection> {
     let servers = parse(&endpoint.url)?;
+    let observer = Observer::new();
+    let reconnections = observer.watch();
     let mut options = async_nats::ConnectOptions::new()
         .name(instance_id.client_name())
         .connection_timeout(HANDSHAKE)
         // Each call has a deadline of its own.
         .request_timeout(None)
-        .event_callback(|event| async move { trace(&event) });
+        .event_callback(move |event| {
+            observer.observe(&event);
+            std::future::ready(())
+        });
     if let Some((user, password)) = servers.iter().find_map(login) {
         options = match password {
             Some(password) => options.user_and_password(user, password),
@@ -102,7 +108,7 @@ async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<async_nat
     }
     if let Some(path) = &endpoint.credentials {
         options = options.credentials_file(path).await.map_err(|error| {
-            Error::new(
+            Error::raised(
                 ErrorCode::ConnectionDenied,
                 format!(
                     "cannot read the credentials file {}: {error}",
@@ -119,7 +125,9 @@ async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<async_nat
         Err(_) if listens(&servers).await => connecting.await,
         Err(_) => return Err(unreachable(endpoint, "nothing answers there".to_owned())),
     };
-    connected.map_err(|error| explain(endpoint, error))
+    connected
+        .map(|client| Connection::new(client, reconnections))
+        .map_err(|error| explain(endpoint, error))
 }
 
 fn parse(url: &str) -> Result<Vec<ServerAddr>> {
@@ -128,7 +136,7 @@ fn parse(url: &str) -> Result<Vec<ServerAddr>> {
 
 fn parse_one(url: &str) -> Result<ServerAddr> {
     let invalid = |reason: String| {
-        Error::new(
+        Error::raised(
             ErrorCode::InvalidInput,
             format!(
                 "'{}' is not the URL of a NATS server ({reason}); \
@@ -165,15 +173,17 @@ async fn listens(servers: &[ServerAddr]) -> bool {
 
 fn explain(endpoint: &Endpoint, error: async_nats::ConnectError) -> Error {
     let failure = match error.kind() {
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => Error::new(
-            ErrorCode::ConnectionDenied,
-            format!(
-                "the mesh at {} refused the credentials ({error}); \
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            Error::raised(
+                ErrorCode::ConnectionDenied,
+                format!(
+                    "the mesh at {} refused the credentials ({error}); \
                  name a credentials file with OAM_CREDS or in .oam-url",
-                shown(&endpoint.url)
-            ),
-        ),
-        ConnectErrorKind::Tls => Error::new(
+                    shown(&endpoint.url)
+                ),
+            )
+        }
+        ConnectErrorKind::Tls => Error::raised(
             ErrorCode::ConnectionFailed,
             format!(
                 "cannot secure the connection to the mesh at {}: {error}",
@@ -192,7 +202,7 @@ fn unreachable(endpoint: &Endpoint, reason: String) -> Error {
         EndpointSource::File(path) => format!(" (from {})", path.display()),
         EndpointSource::Default => " (the default)".to_owned(),
     };
-    Error::new(
+    Error::raised(
         ErrorCode::ConnectionFailed,
         format!(
             "cannot reach the mesh at {}{named_by}: {reason}; is it running? try: oam mesh up",
@@ -201,24 +211,19 @@ fn unreachable(endpoint: &Endpoint, reason: String) -> Error {
     )
 }
 
-/// The URL without the password that may stand in it.
+/// The URL without the login that may stand in it.
 fn shown(url: &str) -> String {
-    let one = |url: &str| match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
+    let one = |url: &str| {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
+        match rest.rsplit_once('@') {
+            Some((_, host)) => format!("{scheme}://{host}"),
+            None => url.to_owned(),
+        }
     };
     url.split(',')
         .map(|url| one(url.trim()))
         .collect::<Vec<_>>()
         .join(",")
-}
-
-fn trace(event: &Event) {
-    match event {
-        Event::Connected | Event::Draining | Event::Closed => tracing::debug!(%event, "mesh"),
-        Event::Disconnected | Event::LameDuckMode => tracing::info!(%event, "mesh"),
-        _ => tracing::warn!(%event, "mesh"),
-    }
 }
 
 #[cfg(test)]
@@ -228,6 +233,7 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         assert_eq!(shown("nats://user:secret@host:4222"), "nats://host:4222");
+        assert_eq!(shown("user:secret@host:1"), "nats://host:1");
         assert_eq!(shown("nats://a:1, nats://t@b:2"), "nats://a:1,nats://b:2");
     }
 }

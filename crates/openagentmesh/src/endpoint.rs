@@ -140,7 +140,7 @@ struct UrlFile {
 /// A bare URL line, or TOML with `url` and optional `creds`, which is relative to the file.
 fn read_url_file(path: &Path) -> Result<UrlFile> {
     let invalid = |what: String| {
-        Error::new(
+        Error::raised(
             ErrorCode::InvalidInput,
             format!(
                 "{} {what}; write a URL such as {DEFAULT_URL} into it, or remove it",

@@ -34,6 +34,8 @@ struct Inner {
     request_id: Option<String>,
     details: Map<String, Value>,
     source: Option<BoxError>,
+    /// Whether a program made it with [`Error::new`], for the callers of its agent.
+    made_for_callers: bool,
 }
 
 impl Error {
@@ -54,14 +56,26 @@ impl Error {
     /// ```
     #[must_use]
     pub fn new(code: impl Into<ErrorCode>, message: impl Into<String>) -> Self {
+        let mut error = Self::raised(code.into(), message);
+        error.0.made_for_callers = true;
+        error
+    }
+
+    /// An error that the SDK itself raises.
+    pub(crate) fn raised(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
-            code: code.into(),
+            code,
             message: message.into(),
             agent: None,
             request_id: None,
             details: Map::new(),
             source: None,
+            made_for_callers: false,
         }))
+    }
+
+    pub(crate) fn is_made_for_callers(&self) -> bool {
+        self.0.made_for_callers
     }
 
     /// Adds one field to the [`details`](Error::details).
@@ -139,13 +153,14 @@ impl From<ErrorObject> for Error {
             request_id: given(object.request_id),
             details: object.details,
             source: None,
+            made_for_callers: false,
         }))
     }
 }
 
 impl From<InvalidName> for Error {
     fn from(error: InvalidName) -> Self {
-        Self::new(ErrorCode::InvalidInput, error.to_string())
+        Self::raised(ErrorCode::InvalidInput, error.to_string())
             .with_detail("name", error.name())
             .with_source(error)
     }

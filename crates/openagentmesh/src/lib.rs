@@ -69,6 +69,7 @@
 mod agent;
 mod client;
 mod connect;
+mod connection;
 mod discovery;
 mod endpoint;
 mod error;
@@ -136,4 +137,22 @@ macro_rules! agents {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::agent::AgentFn;
+
+    /// Tells whether a type is a `Result`, whatever it is called: the constant of the impl goes
+    /// before that of the trait.
+    #[derive(Debug)]
+    pub struct Probe<T>(std::marker::PhantomData<T>);
+
+    /// What every other type is.
+    pub trait NoResult {
+        /// That it is none.
+        const IS_RESULT: bool = false;
+    }
+
+    impl<T> NoResult for Probe<T> {}
+
+    impl<T, E> Probe<Result<T, E>> {
+        /// That it is one.
+        pub const IS_RESULT: bool = true;
+    }
 }

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream;
-use openagentmesh_protocol::{AgentName, CatalogEntry, Contract, InstanceId};
+use openagentmesh_protocol::{AgentName, CatalogEntry, Contract, ErrorCode, InstanceId};
 use serde::Serialize;
 
 use crate::agent::Agent;
-use crate::client::Call;
+use crate::client::{Call, Replies};
 use crate::connect::MeshBuilder;
+use crate::connection::Connection;
 use crate::discovery::Directory;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::shutdown;
+
+/// How long a shutdown may take once a second signal has come.
+const IMPATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection to a mesh: calls its agents, and serves some.
 ///
@@ -21,6 +24,9 @@ use crate::shutdown;
 /// dropped, the agents of this process are no longer served; [`run`](AgentMesh::run) and
 /// [`shutdown`](AgentMesh::shutdown) also finish what they are doing and take them off the
 /// catalog.
+///
+/// A handler that calls other agents captures a handle, which then lives as long as its agent is
+/// served: such a process ends with `run` or `shutdown`, not with a drop.
 ///
 /// ```no_run
 /// use openagentmesh::{AgentMesh, AgentSpec};
@@ -45,33 +51,39 @@ struct Handle {
     server: std::sync::Mutex<Option<openagentmesh_local::LocalServer>>,
 }
 
-/// What calls and served agents need of a connection.
+/// What calls need of a connection.
 pub(crate) struct Core {
-    pub(crate) client: async_nats::Client,
+    pub(crate) connection: Connection,
     pub(crate) instance_id: InstanceId,
-    pub(crate) directory: Directory,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) replies: Replies,
     url: String,
-    host: Host,
-    grace: Duration,
+    host: Arc<Host>,
 }
 
 impl AgentMesh {
     pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
     pub(crate) fn new(
-        client: async_nats::Client,
+        connection: Connection,
         instance_id: InstanceId,
         url: String,
         grace: Duration,
     ) -> Self {
-        let jetstream = jetstream::new(client.clone());
-        let core = Core {
-            directory: Directory::new(client.clone(), jetstream),
-            host: Host::new(client.clone(), instance_id.clone()),
-            client,
-            instance_id,
-            url,
+        let directory = Arc::new(Directory::new(connection.clone()));
+        let host = Host::new(
+            connection.clone(),
+            Arc::clone(&directory),
+            instance_id.clone(),
             grace,
+        );
+        let core = Core {
+            replies: Replies::new(connection.client.clone()),
+            connection,
+            instance_id,
+            directory,
+            url,
+            host,
         };
         Self(Arc::new(Handle {
             core,
@@ -134,13 +146,10 @@ impl AgentMesh {
     /// ```
     #[cfg(feature = "local")]
     pub async fn local() -> Result<Self> {
-        use crate::error::Error;
-        use openagentmesh_protocol::ErrorCode;
-
         let server = openagentmesh_local::LocalServer::start()
             .await
             .map_err(|error| {
-                Error::new(ErrorCode::ConnectionFailed, error.to_string()).with_source(error)
+                Error::raised(ErrorCode::ConnectionFailed, error.to_string()).with_source(error)
             })?;
         let mesh = Self::connect(server.url()).await?;
         *mesh
@@ -166,7 +175,7 @@ impl AgentMesh {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel-safe: dropped midway, agents may be listed that nobody serves.
+    /// Cancel-safe: once polled, it goes on to its end in the background.
     ///
     /// ```no_run
     /// use openagentmesh::{AgentMesh, agent, agents};
@@ -184,10 +193,8 @@ impl AgentMesh {
     /// # }
     /// ```
     pub async fn register(&self, agents: impl IntoIterator<Item = Agent>) -> Result<()> {
-        let core = self.core();
-        core.host
-            .register(agents.into_iter().collect(), &core.directory)
-            .await
+        let host = Arc::clone(&self.core().host);
+        finished(host.register(agents.into_iter().collect())).await
     }
 
     /// Stops serving the agents `names`: takes no more requests, finishes those that were taken,
@@ -200,7 +207,7 @@ impl AgentMesh {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel-safe: dropped midway, agents may stay listed that nobody serves.
+    /// Cancel-safe: once polled, it goes on to its end in the background.
     pub async fn deregister<N: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = N>,
@@ -209,10 +216,8 @@ impl AgentMesh {
             .into_iter()
             .map(|name| Ok(AgentName::new(name.as_ref())?))
             .collect::<Result<Vec<_>>>()?;
-        let core = self.core();
-        core.host
-            .deregister(&names, &core.directory, core.grace)
-            .await
+        let host = Arc::clone(&self.core().host);
+        finished(host.deregister(names)).await
     }
 
     /// Calls agent `name` with `input` and waits for its one reply.
@@ -270,7 +275,8 @@ impl AgentMesh {
 
     /// Serves until Ctrl-C or SIGTERM, then shuts down in order.
     ///
-    /// A second signal during the shutdown ends the wait for running requests.
+    /// A second signal during the shutdown gives up running requests, a third one the wait for the
+    /// mesh.
     ///
     /// # Errors
     ///
@@ -289,7 +295,11 @@ impl AgentMesh {
             ended = &mut shutdown => return ended,
             () = signals.next() => self.core().host.abort(),
         }
-        shutdown.await
+        // Running requests are given up; leaving the catalog has a moment still.
+        tokio::select! {
+            ended = tokio::time::timeout(IMPATIENCE, shutdown) => ended.unwrap_or_else(|_| Err(hurried())),
+            () = signals.next() => Err(hurried()),
+        }
     }
 
     /// Leaves the mesh in order: takes no more requests, finishes those that were taken within
@@ -304,18 +314,17 @@ impl AgentMesh {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel-safe: dropped midway, agents may stay listed that nobody serves.
+    /// Cancel-safe: once polled, it goes on to its end in the background.
     pub async fn shutdown(&self) -> Result<()> {
         let core = self.core();
-        let left = core.host.shutdown(&core.directory, core.grace).await;
+        let host = Arc::clone(&core.host);
+        let left = finished(host.shutdown()).await;
         // Whatever is still in the connection's buffer goes out before it closes.
-        let flushed = core.client.flush().await;
-        if let Err(error) = core.client.drain().await {
-            tracing::debug!(%error, "the connection was closed already");
-        }
-        if let Err(error) = flushed {
+        if let Err(error) = core.connection.flush().await {
             tracing::debug!(%error, "the connection was closed before it was flushed");
         }
+        core.connection.close().await;
+        core.host.abort();
         #[cfg(feature = "local")]
         self.stop_server().await;
         left
@@ -351,6 +360,28 @@ impl AgentMesh {
     fn core(&self) -> &Core {
         &self.0.core
     }
+}
+
+/// Runs `work` to its end even if nobody waits for it any more, so that agents are not left served
+/// and unlisted, or listed and not served.
+async fn finished(work: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(failure) => match failure.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::raised(
+                ErrorCode::ConnectionFailed,
+                "the runtime shut down before the mesh was told",
+            )),
+        },
+    }
+}
+
+fn hurried() -> Error {
+    Error::raised(
+        ErrorCode::Timeout,
+        "the shutdown was cut short; agents may stay listed that nobody serves",
+    )
 }
 
 impl Drop for Handle {

@@ -50,7 +50,7 @@ impl Signals {
             use tokio::signal::unix::{SignalKind, signal};
             let listen = |kind| {
                 signal(kind).map_err(|error| {
-                    Error::new(
+                    Error::raised(
                         ErrorCode::ConnectionFailed,
                         format!("signals cannot be awaited: {error}"),
                     )

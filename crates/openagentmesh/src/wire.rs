@@ -67,7 +67,7 @@ pub(crate) fn check_size(client: &Client, headers: &HeaderMap, body: usize) -> R
 }
 
 pub(crate) fn too_large(what: &str, size: usize, limit: usize) -> Error {
-    Error::new(
+    Error::raised(
         ErrorCode::PayloadTooLarge,
         format!(
             "{what} has {size} bytes with its headers, and the server carries at most {limit}; \
@@ -79,7 +79,7 @@ pub(crate) fn too_large(what: &str, size: usize, limit: usize) -> Error {
 }
 
 pub(crate) fn closed(reason: impl Into<String>) -> Error {
-    Error::new(
+    Error::raised(
         ErrorCode::ConnectionFailed,
         format!("the connection to the mesh is closed: {}", reason.into()),
     )

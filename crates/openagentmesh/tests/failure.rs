@@ -72,6 +72,69 @@ async fn an_error_made_for_callers_keeps_its_code_and_one_of_another_agent_is_a_
 }
 
 #[tokio::test]
+async fn what_goes_wrong_on_the_handlers_way_is_its_own_error() {
+    let test = TestMesh::start().await;
+    let mesh = test.peer().await;
+    mesh.shutdown().await.unwrap();
+    let lost = AgentSpec::new("lost", "Has lost its connection.").handler(move || {
+        let mesh = mesh.clone();
+        async move { mesh.call::<u32>("other", ()).await }
+    });
+    test.mesh.register(lost).await.unwrap();
+    let error = within(test.mesh.call::<u32>("lost", ())).await.unwrap_err();
+    assert_eq!(
+        error.code(),
+        &ErrorCode::HandlerError,
+        "the caller's connection is fine"
+    );
+    assert_eq!(error.details()["cause"]["code"], "connection_failed");
+}
+
+#[derive(serde::Deserialize, openagentmesh::schemars::JsonSchema)]
+struct Unchecked {
+    #[schemars(regex(pattern = "("))]
+    _text: String,
+}
+
+#[tokio::test]
+async fn an_input_that_could_not_be_checked_is_refused_at_registration() {
+    let test = TestMesh::start().await;
+    let spec = AgentSpec::new("unchecked", "Has a pattern that is none.");
+    let error = test
+        .mesh
+        .register(spec.handler(|_: Unchecked| async { true }))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    assert!(
+        error
+            .message()
+            .contains("input schema of agent 'unchecked'"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_is_answered_where_the_caller_waits() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let raw = test.raw().await;
+    let mut chunks = raw.subscribe("mesh.stream.abc").await.unwrap();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("x-mesh-request-id", "abc");
+    headers.insert("x-mesh-stream", "true");
+    headers.insert("X-Mesh-Timeout-Ms", "soon");
+    raw.publish_with_headers("mesh.agent.echo", headers, "\"x\"".into())
+        .await
+        .unwrap();
+    let end = within(chunks.next()).await.unwrap();
+    let object: Value = serde_json::from_slice(&end.payload).unwrap();
+    assert_eq!(object["code"], "invalid_input");
+    assert_eq!(object["request_id"], "abc");
+    assert_eq!(object["details"]["header"], "X-Mesh-Timeout-Ms");
+}
+
+#[tokio::test]
 async fn every_error_is_copied_to_the_dead_letters() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;

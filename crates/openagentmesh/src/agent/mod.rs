@@ -7,11 +7,11 @@ mod spec;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use openagentmesh_protocol::{AgentName, Contract, Shape};
+use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Shape};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use handler::{Fallible, Handler, Input, IntoOutput, Plain, Responder, ResultOutput, Trigger};
 pub use spec::AgentSpec;
@@ -73,6 +73,22 @@ impl Agent {
             chunk_schema: None,
             registered_at: None,
             mcp: None,
+        })
+    }
+
+    /// Refuses an agent whose input could not be checked.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(input) = &self.parts.input else {
+            return Ok(());
+        };
+        input.check().map_err(|reason| {
+            Error::raised(
+                ErrorCode::InvalidInput,
+                format!(
+                    "the input schema of agent '{}' is invalid: {reason}",
+                    self.spec.name
+                ),
+            )
         })
     }
 

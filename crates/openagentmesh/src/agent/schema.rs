@@ -55,7 +55,7 @@ pub(crate) struct Problem {
 pub(crate) struct InputSchema {
     schema: Value,
     exceeds_types: bool,
-    validator: OnceLock<Option<jsonschema::Validator>>,
+    validator: OnceLock<Result<jsonschema::Validator, String>>,
 }
 
 impl InputSchema {
@@ -82,23 +82,35 @@ impl InputSchema {
         self.exceeds_types
     }
 
+    /// Whether it can be checked at all. Without restrictions, the types check.
+    pub(crate) fn check(&self) -> Result<(), &str> {
+        if self.exceeds_types {
+            self.validator().map(|_| ())
+        } else {
+            Ok(())
+        }
+    }
+
     /// Everything that `input` violates.
     pub(crate) fn problems(&self, input: &Value) -> Vec<Problem> {
-        let validator = self.validator.get_or_init(|| {
+        let mut problems = Vec::new();
+        // Without a validator the schema only repeats the types, which found the problem already.
+        if let Ok(validator) = self.validator() {
+            for error in validator.iter_errors(input) {
+                collect(&error, &mut problems);
+            }
+        }
+        problems
+    }
+
+    fn validator(&self) -> Result<&jsonschema::Validator, &str> {
+        let compiled = self.validator.get_or_init(|| {
             jsonschema::options()
                 .should_validate_formats(false)
                 .build(&self.schema)
-                .inspect_err(|error| tracing::warn!(%error, "an input schema does not compile"))
-                .ok()
+                .map_err(|error| error.to_string())
         });
-        let Some(validator) = validator else {
-            return Vec::new();
-        };
-        let mut problems = Vec::new();
-        for error in validator.iter_errors(input) {
-            collect(&error, &mut problems);
-        }
-        problems
+        compiled.as_ref().map_err(String::as_str)
     }
 }
 

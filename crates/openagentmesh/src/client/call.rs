@@ -2,7 +2,7 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, RequestErrorKind};
+use async_nats::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -38,7 +38,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Cancel safety
 ///
-/// Dropping the future stops the wait. Whether the request was sent and its handler runs is
+/// Dropping the future stops the wait and leaves nothing behind here. Whether the request was sent and its handler runs is
 /// then unknown.
 #[must_use = "a call is sent when it is awaited"]
 pub struct Call<'m, Out> {
@@ -73,38 +73,27 @@ impl<Out: DeserializeOwned + 'static> Call<'_, Out> {
         let request_id = RequestId::random();
         let about = |error: Error| error.with_agent(&name).with_request(&request_id);
 
-        let body = self.body.map_err(about)?;
+        let body = self.body?;
         let headers = headers(self.core, &request_id);
-        wire::check_size(&self.core.client, &headers, body.len()).map_err(about)?;
-        let request = async_nats::Request::new()
-            .headers(headers)
-            .payload(body)
-            .timeout(Some(self.timeout));
-        let reply = match self
-            .core
-            .client
-            .send_request(subject::agent(&name), request)
-            .await
-        {
-            Ok(reply) => reply,
-            Err(error) => {
-                return Err(about(match error.kind() {
-                    RequestErrorKind::NoResponders => nobody_serves(self.core, &name).await,
-                    RequestErrorKind::TimedOut => Error::new(
-                        ErrorCode::Timeout,
-                        format!("agent '{name}' did not answer within {:?}", self.timeout),
-                    ),
-                    _ => wire::closed(error.to_string()),
-                }));
+        wire::check_size(&self.core.connection.client, &headers, body.len()).map_err(about)?;
+        let answered = async {
+            let subject = subject::agent(&name).into();
+            let reply = self.core.replies.request(subject, headers, body).await?;
+            if reply.status == Some(StatusCode::NO_RESPONDERS) {
+                return Err(nobody_serves(self.core, &name).await);
             }
+            decode(&reply)
         };
-        decode(&reply).map_err(|error| {
-            if error.agent().is_none() {
-                about(error)
-            } else {
-                error
-            }
-        })
+        match tokio::time::timeout(self.timeout, answered).await {
+            Ok(Ok(output)) => Ok(output),
+            // What the agent answered says itself whom it is about.
+            Ok(Err(error)) if error.request_id().is_some() => Err(error),
+            Ok(Err(error)) => Err(about(error)),
+            Err(_) => Err(about(Error::raised(
+                ErrorCode::Timeout,
+                format!("agent '{name}' did not answer within {:?}", self.timeout),
+            ))),
+        }
     }
 }
 
@@ -122,7 +111,7 @@ fn encode(input: &impl Serialize) -> Result<Bytes> {
     match serde_json::to_vec(input) {
         Ok(json) if json == b"null" => Ok(Bytes::new()),
         Ok(json) => Ok(json.into()),
-        Err(error) => Err(Error::new(
+        Err(error) => Err(Error::raised(
             ErrorCode::InvalidInput,
             format!("the input cannot be written as JSON: {error}"),
         )
@@ -142,7 +131,7 @@ fn headers(core: &Core, request_id: &RequestId) -> HeaderMap {
 }
 
 fn decode<Out: DeserializeOwned + 'static>(reply: &async_nats::Message) -> Result<Out> {
-    let unreadable = |what: String| Error::new(ErrorCode::HandlerError, what);
+    let unreadable = |what: String| Error::raised(ErrorCode::HandlerError, what);
     let received = Received(reply.headers.as_ref());
     let headers = ReplyHeaders::read(&received)
         .map_err(|error| unreadable(format!("the reply cannot be read: {error}")))?;
@@ -173,11 +162,11 @@ fn decode<Out: DeserializeOwned + 'static>(reply: &async_nats::Message) -> Resul
 async fn nobody_serves(core: &Core, name: &AgentName) -> Error {
     match core.directory.lists(name).await {
         Ok(false) => discovery::not_found(name),
-        Ok(true) => Error::new(
+        Ok(true) => Error::raised(
             ErrorCode::NotAvailable,
             format!("agent '{name}' is in the catalog, but no process serves it now"),
         ),
-        Err(error) => Error::new(
+        Err(error) => Error::raised(
             ErrorCode::NotFound,
             format!("nobody serves agent '{name}' (and the catalog cannot be read: {error})"),
         ),

@@ -1,5 +1,8 @@
 //! Calling agents.
 
 mod call;
+mod replies;
 
 pub use call::Call;
+
+pub(crate) use replies::Replies;

@@ -41,26 +41,19 @@ pub(super) async fn edit(
         }
         match store.update(CATALOG_KEY, value.into(), revision).await {
             Ok(_) => return Ok(()),
-            // A write whose acknowledgement was lost may hold: reading again tells.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    UpdateErrorKind::WrongLastRevision | UpdateErrorKind::TimedOut
-                ) =>
-            {
-                if Instant::now() >= deadline {
-                    return Err(contended(error));
-                }
-            }
-            Err(error) => return Err(bucket::failed("write", CATALOG, error)),
+            // Another writer was faster, or the acknowledgement was lost and the write may hold:
+            // reading again tells.
+            Err(error) if Instant::now() >= deadline => return Err(gave_up(error)),
+            Err(error) => tracing::debug!(%error, "the catalog is read and written again"),
         }
-        tokio::time::sleep(rand::rng().random_range(Duration::ZERO..pause)).await;
+        let nap = rand::rng().random_range(Duration::ZERO..pause);
+        tokio::time::sleep(nap).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 /// The catalog and the revision that a write of it expects; 0 where there never was one.
-async fn read(store: &Store) -> Result<(CatalogDocument, u64)> {
+pub(super) async fn read(store: &Store) -> Result<(CatalogDocument, u64)> {
     let entry = store
         .entry(CATALOG_KEY)
         .await
@@ -68,14 +61,14 @@ async fn read(store: &Store) -> Result<(CatalogDocument, u64)> {
     Ok(match entry {
         None => (CatalogDocument::default(), 0),
         Some(entry) if entry.operation == Operation::Put => {
-            (parse_catalog(Some(entry.value))?, entry.revision)
+            (parse_catalog(&entry.value)?, entry.revision)
         }
         Some(removed) => (CatalogDocument::default(), removed.revision),
     })
 }
 
 fn too_large(size: usize, agents: usize, limit: usize) -> Error {
-    Error::new(
+    Error::raised(
         ErrorCode::PayloadTooLarge,
         format!(
             "the catalog would have {agents} agents in {size} bytes, and the server carries at \
@@ -88,12 +81,18 @@ fn too_large(size: usize, agents: usize, limit: usize) -> Error {
     .with_detail("agents", agents)
 }
 
-fn contended(error: UpdateError) -> Error {
-    Error::new(
-        ErrorCode::Timeout,
+fn gave_up(error: UpdateError) -> Error {
+    let (code, reason) = match error.kind() {
+        UpdateErrorKind::WrongLastRevision => (
+            ErrorCode::Timeout,
+            "other processes keep changing it".to_owned(),
+        ),
+        _ => (ErrorCode::ConnectionFailed, error.to_string()),
+    };
+    Error::raised(
+        code,
         format!(
-            "the catalog could not be written within {} s, because other processes keep changing \
-             it; try again",
+            "the catalog could not be written within {} s: {reason}; try again",
             PATIENCE.as_secs()
         ),
     )
@@ -101,7 +100,7 @@ fn contended(error: UpdateError) -> Error {
 }
 
 fn not_json(error: serde_json::Error) -> Error {
-    Error::new(
+    Error::raised(
         ErrorCode::InvalidInput,
         format!("a catalog entry cannot be JSON: {error}"),
     )

@@ -20,10 +20,11 @@ pub(super) struct Request {
 impl Request {
     /// Reads the envelope of `message`. Whatever is wrong with it, it can be answered.
     pub(super) fn of(message: &Message) -> Self {
-        let headers = RequestHeaders::read(&Received(message.headers.as_ref()));
-        let (headers, defect) = match headers {
+        let source = Received(message.headers.as_ref());
+        let (headers, defect) = match RequestHeaders::read(&source) {
             Ok(headers) => (headers, None),
-            Err(defect) => (RequestHeaders::default(), Some(defect)),
+            // The answer still goes to where the caller waits for it.
+            Err(defect) => (RequestHeaders::read_destination(&source), Some(defect)),
         };
         Self {
             named: headers.request_id.is_some(),

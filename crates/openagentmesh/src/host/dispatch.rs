@@ -16,11 +16,11 @@ use crate::error::{BoxError, Error};
 /// Runs the handler for one request and returns the body of its reply.
 pub(super) async fn run(served: &Served, request: &Request, body: &Bytes) -> Result<Bytes, Error> {
     if let Some(defect) = &request.defect {
-        return Err(Error::new(ErrorCode::InvalidInput, defect.to_string())
+        return Err(Error::raised(ErrorCode::InvalidInput, defect.to_string())
             .with_detail("header", defect.name()));
     }
     if request.stream {
-        return Err(Error::new(
+        return Err(Error::raised(
             ErrorCode::InvocationMismatch,
             format!(
                 "agent '{}' gives one reply: use call() instead of stream()",
@@ -45,20 +45,20 @@ pub(super) async fn run(served: &Served, request: &Request, body: &Bytes) -> Res
 
 /// What a caller is told whose request the host could not finish.
 pub(super) fn shut_down() -> Error {
-    Error::new(
+    Error::raised(
         ErrorCode::NotAvailable,
         "the host shut down before the handler finished; try again, another host may serve it",
     )
 }
 
-/// An error that the handler made for its callers keeps its code. One that it got from another
-/// agent is not this agent's own: it becomes the cause of a handler error.
+/// An error that the handler made for its callers keeps its code. One that it met on the mesh
+/// is not this agent's own: it becomes the cause of a handler error.
 fn failed(error: BoxError) -> Error {
     match error.downcast::<Error>() {
-        Ok(error) if error.agent().is_none() => *error,
-        Ok(error) => Error::new(ErrorCode::HandlerError, error.message())
+        Ok(error) if error.is_made_for_callers() => *error,
+        Ok(error) => Error::raised(ErrorCode::HandlerError, error.message())
             .with_detail("cause", json!(error.to_object())),
-        Err(error) => Error::new(ErrorCode::HandlerError, with_causes(&*error)),
+        Err(error) => Error::raised(ErrorCode::HandlerError, with_causes(&*error)),
     }
 }
 
@@ -83,7 +83,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    Error::new(
+    Error::raised(
         ErrorCode::HandlerError,
         format!("the handler panicked: {reason}"),
     )

@@ -1,16 +1,18 @@
 //! Serving agents.
 //!
-//! A request's way is a straight line: the agent's [`service`] takes it from its subscription
-//! and gives it a place, [`decode`] reads it, [`validate`] explains a bad input, [`dispatch`]
-//! runs the handler, [`reply`] answers.
+//! A request's way is a straight line: the agent's `service` takes it from its subscription and
+//! gives it a place, `decode` reads it, `validate` explains a bad input, `dispatch` runs the
+//! handler, `reply` answers. Beside it, `keeper` sees to it that what is served stays listed.
 
 mod decode;
 mod dispatch;
+mod keeper;
 mod reply;
 mod service;
 mod validate;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode, InstanceId};
@@ -18,33 +20,53 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
+use crate::connection::Connection;
 use crate::discovery::Directory;
 use crate::error::{Error, Result};
+use crate::wire;
 use service::Service;
+
+/// How long to try to take agents that have left off the lists.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The agents that this process serves.
 ///
 /// Each has a task that takes its requests, and a task per running request. They end when the
-/// agent is deregistered or the host shuts down, and at the latest when the host is dropped.
+/// agent is deregistered or the host shuts down, and at the latest when `abort` fires.
 pub(crate) struct Host {
-    client: async_nats::Client,
+    connection: Connection,
+    directory: Arc<Directory>,
     instance_id: InstanceId,
+    grace: Duration,
+    /// Held while agents are added, so that an agent that is served is either listed or about to.
     services: Mutex<BTreeMap<AgentName, Service>>,
+    keeper: Once,
     abort: CancellationToken,
 }
 
 impl Host {
-    pub(crate) fn new(client: async_nats::Client, instance_id: InstanceId) -> Self {
-        Self {
-            client,
+    pub(crate) fn new(
+        connection: Connection,
+        directory: Arc<Directory>,
+        instance_id: InstanceId,
+        grace: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            connection,
+            directory,
             instance_id,
-            services: Mutex::new(BTreeMap::new()),
+            grace,
+            services: Mutex::default(),
+            keeper: Once::new(),
             abort: CancellationToken::new(),
-        }
+        })
     }
 
     /// Serves `agents` and lists them, all or none.
-    pub(crate) async fn register(&self, agents: Vec<Agent>, directory: &Directory) -> Result<()> {
+    pub(crate) async fn register(self: Arc<Self>, agents: Vec<Agent>) -> Result<()> {
+        for agent in &agents {
+            agent.check()?;
+        }
         let contracts = agents
             .iter()
             .map(Agent::contract_registered_now)
@@ -54,55 +76,36 @@ impl Host {
         }
         let mut services = self.services.lock().await;
         refuse_duplicates(&contracts, &services)?;
-        directory.check_sizes(&contracts)?;
+        self.directory.check_sizes(&contracts)?;
 
-        let mut started = Vec::with_capacity(agents.len());
-        let listed = async {
-            for (agent, contract) in agents.iter().zip(&contracts) {
-                let service = Service::start(
-                    agent,
-                    &contract.name,
-                    self.client.clone(),
-                    self.instance_id.clone(),
-                    self.abort.child_token(),
-                )
-                .await?;
-                started.push((contract.name.clone(), service));
-            }
-            // Whoever finds an agent in the catalog can call it: the server knows the
-            // subscriptions before the first entry is written.
-            self.client
-                .flush()
-                .await
-                .map_err(|error| crate::wire::closed(error.to_string()))?;
-            directory.add(&contracts).await
+        // Dropped on the way out of an error, they stop.
+        let mut started = BTreeMap::new();
+        for (agent, contract) in agents.iter().zip(&contracts) {
+            let service = Service::start(
+                agent,
+                contract.clone(),
+                self.connection.client.clone(),
+                self.instance_id.clone(),
+                self.abort.child_token(),
+            )
+            .await?;
+            started.insert(contract.name.clone(), service);
         }
-        .await;
-        match listed {
-            Ok(()) => {
-                services.extend(started);
-                Ok(())
-            }
-            Err(error) => {
-                for (_, service) in started {
-                    service.abort();
-                }
-                Err(error)
-            }
-        }
+        // Whoever finds an agent in the catalog can call it: the server knows the subscriptions
+        // before the first entry is written.
+        self.connection.flush().await?;
+        self.directory.add(&contracts).await?;
+        self.keeper.call_once(|| keeper::start(&self));
+        services.append(&mut started);
+        Ok(())
     }
 
     /// Stops serving `names` and takes them off the lists. Requests that were taken are finished
-    /// within `grace`.
-    pub(crate) async fn deregister(
-        &self,
-        names: &[AgentName],
-        directory: &Directory,
-        grace: Duration,
-    ) -> Result<()> {
+    /// within the grace time.
+    pub(crate) async fn deregister(self: Arc<Self>, names: Vec<AgentName>) -> Result<()> {
         let mut services = self.services.lock().await;
         if let Some(unknown) = names.iter().find(|name| !services.contains_key(*name)) {
-            return Err(Error::new(
+            return Err(Error::raised(
                 ErrorCode::NotFound,
                 format!("this process does not serve agent '{unknown}'"),
             )
@@ -112,34 +115,39 @@ impl Host {
             .iter()
             .filter_map(|name| services.remove_entry(name))
             .collect();
-        leave(leaving, directory, grace).await
+        drop(services);
+        self.leave(leaving).await
     }
 
     /// Deregisters every agent; see [`Host::deregister`].
-    pub(crate) async fn shutdown(&self, directory: &Directory, grace: Duration) -> Result<()> {
+    pub(crate) async fn shutdown(self: Arc<Self>) -> Result<()> {
         let leaving = std::mem::take(&mut *self.services.lock().await)
             .into_iter()
             .collect();
-        leave(leaving, directory, grace).await
+        self.leave(leaving).await
+    }
+
+    async fn leave(&self, leaving: Vec<(AgentName, Service)>) -> Result<()> {
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        let (names, services): (Vec<_>, Vec<_>) = leaving.into_iter().unzip();
+        let drained = services
+            .into_iter()
+            .map(|service| service.drain(self.grace));
+        futures::future::join_all(drained).await;
+        let removed = tokio::time::timeout(FAREWELL, self.directory.remove(&names)).await;
+        removed.unwrap_or_else(|_| {
+            Err(wire::closed(
+                "the mesh could not be told that agents left; they stay listed",
+            ))
+        })
     }
 
     /// Stops every task of the host, whatever it is doing.
     pub(crate) fn abort(&self) {
         self.abort.cancel();
     }
-}
-
-async fn leave(
-    leaving: Vec<(AgentName, Service)>,
-    directory: &Directory,
-    grace: Duration,
-) -> Result<()> {
-    if leaving.is_empty() {
-        return Ok(());
-    }
-    let (names, services): (Vec<_>, Vec<_>) = leaving.into_iter().unzip();
-    futures::future::join_all(services.into_iter().map(|service| service.drain(grace))).await;
-    directory.remove(&names).await
 }
 
 fn refuse_duplicates(
@@ -149,7 +157,7 @@ fn refuse_duplicates(
     let mut seen = std::collections::BTreeSet::new();
     for Contract { name, .. } in contracts {
         if services.contains_key(name) || !seen.insert(name) {
-            return Err(Error::new(
+            return Err(Error::raised(
                 ErrorCode::InvalidInput,
                 format!(
                     "agent '{name}' is registered twice in this process; \

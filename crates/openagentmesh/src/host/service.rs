@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
-use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId, subject};
+use openagentmesh_protocol::{AgentName, Contract, ErrorCode, InstanceId, subject};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +15,10 @@ use super::decode::Request;
 use super::{dispatch, reply};
 use crate::agent::{Agent, InputSchema, Unary};
 use crate::error::{Error, Result};
+use crate::wire;
+
+/// How long a subscription may take to end, which is one round trip to the server.
+const RETIREMENT: Duration = Duration::from_secs(2);
 
 /// What every request of an agent needs.
 pub(super) struct Served {
@@ -32,8 +36,9 @@ pub(super) struct Served {
     admitted_limit: usize,
 }
 
-/// A served agent. Dropping it leaves its tasks to the host's abort.
+/// A served agent. Dropping it ends its tasks, whatever they are doing.
 pub(super) struct Service {
+    contract: Contract,
     tasks: TaskTracker,
     stop: CancellationToken,
     abort: CancellationToken,
@@ -44,15 +49,16 @@ impl Service {
     /// `abort` fires.
     pub(super) async fn start(
         agent: &Agent,
-        name: &AgentName,
+        contract: Contract,
         client: Client,
         instance_id: InstanceId,
         abort: CancellationToken,
     ) -> Result<Self> {
+        let name = &contract.name;
         let requests = client
             .queue_subscribe(subject::agent(name), subject::queue_group(name))
             .await
-            .map_err(|error| crate::wire::closed(error.to_string()))?;
+            .map_err(|error| wire::closed(error.to_string()))?;
         let concurrency = agent.concurrency().get().min(Semaphore::MAX_PERMITS);
         let served = Arc::new(Served {
             name: name.clone(),
@@ -68,6 +74,7 @@ impl Service {
             admitted_limit: concurrency.saturating_add(agent.queue()),
         });
         let service = Self {
+            contract,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             abort,
@@ -83,6 +90,8 @@ impl Service {
 
     /// Takes no more requests and finishes those that were taken; what still runs after `grace`
     /// is answered that the host shut down.
+    ///
+    /// Cancel-safe: dropped, it ends the tasks at once.
     pub(super) async fn drain(self, grace: Duration) {
         self.stop.cancel();
         self.tasks.close();
@@ -102,7 +111,13 @@ impl Service {
         }
     }
 
-    pub(super) fn abort(self) {
+    pub(super) fn contract(&self) -> &Contract {
+        &self.contract
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
         self.abort.cancel();
     }
 }
@@ -122,7 +137,9 @@ async fn take_requests(
             () = served.abort.cancelled() => break,
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
-                if requests.drain().await.is_err() {
+                // Without a connection nothing more arrives.
+                let retired = retire(&served.client, &mut requests);
+                if tokio::time::timeout(RETIREMENT, retired).await.is_err() {
                     break;
                 }
                 continue;
@@ -136,6 +153,30 @@ async fn take_requests(
             }
             None => refuse(&served, &message).await,
         }
+    }
+}
+
+/// Ends the subscription without losing a request that the server has sent already.
+///
+/// The client forgets a subscription as soon as it has told the server so, and drops what arrives
+/// until the server has heard it. Here the server is told first: a limit of more digits than it
+/// reads ends the subscription there at once, while the client waits for that many messages. The
+/// answer to a request that nobody serves then comes after the last message of the subscription.
+async fn retire(client: &Client, requests: &mut Subscriber) {
+    const MORE_THAN_THE_SERVER_READS: u64 = 10_000_000_000;
+
+    if requests
+        .unsubscribe_after(MORE_THAN_THE_SERVER_READS)
+        .await
+        .is_ok()
+    {
+        // "No responders" is the answer; any other outcome ends the wait as well.
+        let ping = client.send_request(client.new_inbox(), async_nats::Request::new());
+        ping.await.ok();
+    }
+    // What arrived is still in the subscriber, which gives it out before it ends.
+    if let Err(error) = requests.unsubscribe().await {
+        tracing::debug!(%error, "the connection was closed before the subscription");
     }
 }
 
@@ -160,7 +201,7 @@ async fn serve(place: Place, message: Message) {
 
 async fn refuse(served: &Served, message: &Message) {
     let in_flight = served.admitted.load(Ordering::Relaxed);
-    let error = Error::new(
+    let error = Error::raised(
         ErrorCode::Overloaded,
         format!(
             "agent '{}' has {in_flight} requests in flight on this host and runs {} at once; \

@@ -43,7 +43,7 @@ fn problems(schema: Option<&InputSchema>, body: &Bytes) -> Result<Vec<Problem>, 
         Value::Null
     } else {
         serde_json::from_slice(body).map_err(|error| {
-            Error::new(
+            Error::raised(
                 ErrorCode::InvalidInput,
                 format!("the input is not JSON: {error}"),
             )
@@ -71,7 +71,7 @@ fn invalid(served: &Served, problems: Vec<Problem>) -> Error {
         0 => String::new(),
         more => format!("; and {more} more in details.errors"),
     };
-    Error::new(
+    Error::raised(
         ErrorCode::InvalidInput,
         format!(
             "the input of agent '{}' is invalid: {}{more}",
