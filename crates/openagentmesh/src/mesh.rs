@@ -246,7 +246,7 @@ impl AgentMesh {
     ///
     /// # Errors
     ///
-    /// `connection_failed` when it cannot be read. Cancel-safe.
+    /// `connection_failed` when it cannot be read or understood. Cancel-safe.
     pub async fn catalog(&self) -> Result<Vec<CatalogEntry>> {
         self.core().directory.catalog().await
     }
@@ -255,8 +255,8 @@ impl AgentMesh {
     ///
     /// # Errors
     ///
-    /// `not_found` when no such agent is registered, `invalid_input` when it is no agent name or
-    /// its contract cannot be read, `connection_failed` when the registry cannot be read.
+    /// `not_found` when no such agent is registered, `invalid_input` when it is no agent name,
+    /// `connection_failed` when the registry cannot be read or understood.
     /// Cancel-safe.
     ///
     /// ```no_run

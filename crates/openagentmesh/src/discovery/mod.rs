@@ -161,7 +161,7 @@ impl NamesWatch {
 fn parse_catalog(value: &[u8]) -> Result<CatalogDocument> {
     CatalogDocument::parse(value).map_err(|error| {
         Error::raised(
-            ErrorCode::InvalidInput,
+            ErrorCode::ConnectionFailed,
             format!(
                 "the catalog of this mesh is not a JSON array ({error}); some peer overwrote \
                  key '{CATALOG_KEY}' of bucket '{CATALOG}'"

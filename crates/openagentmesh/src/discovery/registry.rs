@@ -21,8 +21,8 @@ pub(super) async fn get(store: &Store, name: &AgentName) -> Result<Option<Contra
         .map(|json| {
             serde_json::from_slice(&json).map_err(|error| {
                 Error::raised(
-                    ErrorCode::InvalidInput,
-                    format!("the contract of agent '{name}' cannot be read: {error}"),
+                    ErrorCode::ConnectionFailed,
+                    format!("the contract of agent '{name}' in the registry is malformed: {error}"),
                 )
                 .with_agent(name)
                 .with_source(error)
