@@ -121,7 +121,7 @@ impl AgentMesh {
         Self::builder().connect().await
     }
 
-    /// Connects with further options.
+    /// Connects with further options; see [`MeshBuilder`].
     pub fn builder() -> MeshBuilder {
         MeshBuilder::default()
     }
@@ -169,7 +169,7 @@ impl AgentMesh {
     /// # Errors
     ///
     /// `invalid_input` when a name is no agent name (the message names the segment) or is
-    /// registered twice in this process; `payload_too_large` when the catalog or a contract would
+    /// registered twice in this process, or an input schema is none; `payload_too_large` when the catalog or a contract would
     /// exceed what the server carries; `connection_failed` when the mesh cannot be written to;
     /// `timeout` when other writers of the catalog win every race for a minute.
     ///
@@ -208,6 +208,13 @@ impl AgentMesh {
     /// # Cancel safety
     ///
     /// Cancel-safe: once polled, it goes on to its end in the background.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.deregister(["nlp.summarizer"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn deregister<N: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = N>,
@@ -247,6 +254,18 @@ impl AgentMesh {
     /// # Errors
     ///
     /// `connection_failed` when it cannot be read or understood. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use openagentmesh::CatalogFilter;
+    ///
+    /// let texts = CatalogFilter::default().channel("nlp").tag("text");
+    /// for agent in mesh.catalog().await?.iter().filter(|agent| texts.matches(agent)) {
+    ///     println!("{}: {}", agent.name, agent.description);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn catalog(&self) -> Result<Vec<CatalogEntry>> {
         self.core().directory.catalog().await
     }
@@ -286,6 +305,14 @@ impl AgentMesh {
     /// # Cancel safety
     ///
     /// Cancel-safe until a signal arrives; afterwards as [`shutdown`](AgentMesh::shutdown).
+    ///
+    /// ```no_run
+    /// # async fn example(agents: Vec<openagentmesh::Agent>) -> openagentmesh::Result<()> {
+    /// let mesh = openagentmesh::AgentMesh::from_env().await?;
+    /// mesh.register(agents).await?;
+    /// mesh.run().await
+    /// # }
+    /// ```
     pub async fn run(&self) -> Result<()> {
         let mut signals = shutdown::Signals::listen()?;
         signals.next().await;
@@ -314,7 +341,8 @@ impl AgentMesh {
     ///
     /// # Cancel safety
     ///
-    /// Cancel-safe: once polled, it goes on to its end in the background.
+    /// Cancel-safe: once polled, the agents leave in the background; the connection then closes with
+    /// the last handle.
     pub async fn shutdown(&self) -> Result<()> {
         let core = self.core();
         let host = Arc::clone(&core.host);
