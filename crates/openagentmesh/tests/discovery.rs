@@ -39,7 +39,13 @@ async fn a_registered_agent_is_in_the_catalog_with_its_contract() {
     assert_eq!(contract.output_schema.as_ref().unwrap()["type"], "integer");
     let input = contract.input_schema.as_ref().unwrap();
     assert_eq!(input["prefixItems"].as_array().unwrap().len(), 2);
-    assert!(contract.registered_at.is_some());
+    let registered_at = contract.registered_at.unwrap();
+    assert_eq!(
+        registered_at.len(),
+        "2026-11-22T04:35:00.854160+00:00".len(),
+        "{registered_at}"
+    );
+    assert!(registered_at.ends_with("+00:00"), "{registered_at}");
 
     let error = caller.contract("nosuch").await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound);

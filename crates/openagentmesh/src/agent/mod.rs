@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Shape};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
 
 use crate::error::{Error, Result};
 
@@ -18,6 +19,10 @@ pub use spec::AgentSpec;
 
 pub(crate) use handler::{DecodeError, Unary};
 pub(crate) use schema::{InputSchema, Problem, is_unit};
+
+/// How the published SDKs write a time, which is always UTC.
+const TIMESTAMP: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+00:00");
 
 /// An agent that can be registered: an [`AgentSpec`] and its handler.
 ///
@@ -94,7 +99,7 @@ impl Agent {
 
     pub(crate) fn contract_registered_now(&self) -> Result<Contract> {
         let mut contract = self.contract()?;
-        contract.registered_at = OffsetDateTime::now_utc().format(&Rfc3339).ok();
+        contract.registered_at = OffsetDateTime::now_utc().format(TIMESTAMP).ok();
         Ok(contract)
     }
 
