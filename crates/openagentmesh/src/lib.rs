@@ -91,7 +91,8 @@ pub use shutdown::shutdown_signal;
 /// The traits by which functions become handlers; see [`AgentSpec::handler`].
 pub mod handler {
     pub use crate::agent::{
-        Fallible, Handler, Input, IntoOutput, Plain, Responder, ResultOutput, Trigger,
+        Background, Fallible, Handler, Input, IntoOutput, Plain, Publisher, Responder,
+        ResultOutput, Streamer, Trigger, Watcher,
     };
 }
 

@@ -6,19 +6,24 @@
 //! | shape | function | marker |
 //! |---|---|---|
 //! | responder | `async fn(In) -> Out` | [`Responder<In, K>`] |
+//! | streamer | `fn(In) -> impl Stream<Item = Out>` | [`Streamer<In, K>`] |
 //! | trigger | `async fn() -> Out` | [`Trigger<K>`] |
+//! | publisher | `fn() -> impl Stream<Item = Out>` | [`Publisher<K>`] |
+//! | watcher | `async fn()` in [`Background`] | [`Watcher`] |
 //!
-//! A streamer, a publisher and a watcher differ from these in what the function returns (a
-//! `Stream`, or nothing) and so get a marker and an implementation of their own beside them.
-//! `K` tells an output ([`Plain`]) from a `Result` of one ([`Fallible`]).
+//! `K` tells an output ([`Plain`]) from a `Result` of one ([`Fallible`]). A watcher is said to be
+//! one, because a function that gives nothing is also a trigger whose output is `()`.
+//!
+//! Every shape has its contract. Hosts serve responders and triggers; the others are refused at
+//! registration.
 
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, Stream};
 use openagentmesh_protocol::Shape;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -50,6 +55,22 @@ pub struct Responder<In, K>(PhantomData<fn(In) -> K>);
 #[derive(Debug)]
 pub struct Trigger<K>(PhantomData<fn() -> K>);
 
+/// Marks a streamer: takes an input, gives a stream of outputs.
+#[derive(Debug)]
+pub struct Streamer<In, K>(PhantomData<fn(In) -> K>);
+
+/// Marks a publisher: takes nothing, gives a stream of events.
+#[derive(Debug)]
+pub struct Publisher<K>(PhantomData<fn() -> K>);
+
+/// Marks a watcher: takes nothing, gives nothing.
+#[derive(Debug)]
+pub enum Watcher {}
+
+/// A function that runs in the background: the handler of a watcher.
+#[derive(Debug, Clone, Copy)]
+pub struct Background<F>(pub F);
+
 /// Marks an output that is the value itself.
 #[derive(Debug)]
 pub enum Plain {}
@@ -62,7 +83,9 @@ pub enum Fallible {}
 pub trait ResultOutput {}
 
 impl<In> ResultOutput for Responder<In, Fallible> {}
+impl<In> ResultOutput for Streamer<In, Fallible> {}
 impl ResultOutput for Trigger<Fallible> {}
+impl ResultOutput for Publisher<Fallible> {}
 
 /// What a handler may take: anything that serde can read and schemars can describe.
 #[diagnostic::on_unimplemented(
@@ -124,7 +147,22 @@ pub struct Parts {
     pub(crate) shape: Shape,
     pub(crate) input: Option<Arc<InputSchema>>,
     pub(crate) output: Option<Value>,
-    pub(crate) handler: Arc<dyn Unary>,
+    pub(crate) chunk: Option<Value>,
+    /// What serves a request; `None` for the shapes that hosts do not serve.
+    pub(crate) handler: Option<Arc<dyn Unary>>,
+}
+
+impl Parts {
+    /// A shape that hosts do not serve.
+    fn unserved(shape: Shape) -> Self {
+        Self {
+            shape,
+            input: None,
+            output: None,
+            chunk: None,
+            handler: None,
+        }
+    }
 }
 
 /// Why an input could not be made into the handler's type.
@@ -165,10 +203,11 @@ where
             shape: Shape::Responder,
             input: Some(Arc::new(InputSchema::of::<In>())),
             output: output_schema::<<Fut::Output as IntoOutput<K>>::Output>(),
-            handler: Arc::new(WithInput {
+            chunk: None,
+            handler: Some(Arc::new(WithInput {
                 function: self,
                 types: PhantomData,
-            }),
+            })),
         }
     }
 }
@@ -184,11 +223,53 @@ where
             shape: Shape::Trigger,
             input: None,
             output: output_schema::<<Fut::Output as IntoOutput<K>>::Output>(),
-            handler: Arc::new(WithoutInput {
+            chunk: None,
+            handler: Some(Arc::new(WithoutInput {
                 function: self,
                 types: PhantomData,
-            }),
+            })),
         }
+    }
+}
+
+impl<F, S, In, K> Handler<Streamer<In, K>> for F
+where
+    F: Fn(In) -> S + Send + Sync + 'static,
+    S: Stream<Item: IntoOutput<K>> + Send + 'static,
+    In: Input,
+    K: 'static,
+{
+    fn into_parts(self) -> Parts {
+        Parts {
+            input: Some(Arc::new(InputSchema::of::<In>())),
+            chunk: output_schema::<<S::Item as IntoOutput<K>>::Output>(),
+            ..Parts::unserved(Shape::Streamer)
+        }
+    }
+}
+
+impl<F, S, K> Handler<Publisher<K>> for F
+where
+    F: Fn() -> S + Send + Sync + 'static,
+    S: Stream<Item: IntoOutput<K>> + Send + 'static,
+    K: 'static,
+{
+    fn into_parts(self) -> Parts {
+        Parts {
+            chunk: output_schema::<<S::Item as IntoOutput<K>>::Output>(),
+            ..Parts::unserved(Shape::Publisher)
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<F, Fut> Handler<Watcher> for Background<F>
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    fn into_parts(self) -> Parts {
+        Parts::unserved(Shape::Watcher)
     }
 }
 

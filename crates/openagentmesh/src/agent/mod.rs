@@ -14,7 +14,10 @@ use time::macros::format_description;
 
 use crate::error::{Error, Result};
 
-pub use handler::{Fallible, Handler, Input, IntoOutput, Plain, Responder, ResultOutput, Trigger};
+pub use handler::{
+    Background, Fallible, Handler, Input, IntoOutput, Plain, Publisher, Responder, ResultOutput,
+    Streamer, Trigger, Watcher,
+};
 pub use spec::AgentSpec;
 
 pub(crate) use handler::{DecodeError, Unary};
@@ -75,14 +78,14 @@ impl Agent {
             capabilities: self.parts.shape.capabilities(),
             input_schema: self.parts.input.as_deref().map(InputSchema::to_value),
             output_schema: self.parts.output.clone(),
-            chunk_schema: None,
+            chunk_schema: self.parts.chunk.clone(),
             registered_at: None,
             mcp: None,
         })
     }
 
     /// Refuses an agent whose input could not be checked.
-    pub(crate) fn check(&self) -> Result<()> {
+    fn check_input(&self) -> Result<()> {
         let Some(input) = &self.parts.input else {
             return Ok(());
         };
@@ -111,8 +114,19 @@ impl Agent {
         self.spec.queue
     }
 
-    pub(crate) fn handler(&self) -> Arc<dyn Unary> {
-        Arc::clone(&self.parts.handler)
+    /// The handler, checked to be one that a host can serve.
+    pub(crate) fn servable(&self) -> Result<Arc<dyn Unary>> {
+        self.check_input()?;
+        self.parts.handler.clone().ok_or_else(|| {
+            Error::raised(
+                ErrorCode::InvalidInput,
+                format!(
+                    "agent '{}' is a {}, which this version does not serve; it serves responders \
+                     and triggers: write an `async fn` that returns its output",
+                    self.spec.name, self.parts.shape
+                ),
+            )
+        })
     }
 
     pub(crate) fn input(&self) -> Option<Arc<InputSchema>> {

@@ -88,7 +88,7 @@ impl AgentSpec {
     /// Makes an agent that runs `handler` for each request.
     ///
     /// The shape is inferred: `async fn(In) -> Out` is a responder, `async fn() -> Out` a
-    /// trigger. `In` is anything that implements `Deserialize` and `JsonSchema`; `Out` anything
+    /// trigger; [`handler`](crate::handler) lists all five, of which hosts serve these two. `In` is anything that implements `Deserialize` and `JsonSchema`; `Out` anything
     /// that implements `Serialize` and `JsonSchema`, or a `Result` of it with any error.
     ///
     /// A `Result` whose error is itself serialisable (`Result<T, String>` among them) could be

@@ -64,9 +64,10 @@ impl Host {
 
     /// Serves `agents` and lists them, all or none.
     pub(crate) async fn register(self: Arc<Self>, agents: Vec<Agent>) -> Result<()> {
-        for agent in &agents {
-            agent.check()?;
-        }
+        let handlers = agents
+            .iter()
+            .map(Agent::servable)
+            .collect::<Result<Vec<_>>>()?;
         let contracts = agents
             .iter()
             .map(Agent::contract_registered_now)
@@ -80,9 +81,10 @@ impl Host {
 
         // Dropped on the way out of an error, they stop.
         let mut started = BTreeMap::new();
-        for (agent, contract) in agents.iter().zip(&contracts) {
+        for ((agent, handler), contract) in agents.iter().zip(handlers).zip(&contracts) {
             let service = Service::start(
                 agent,
+                handler,
                 contract.clone(),
                 self.connection.client.clone(),
                 self.instance_id.clone(),

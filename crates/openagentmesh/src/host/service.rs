@@ -49,6 +49,7 @@ impl Service {
     /// `abort` fires.
     pub(super) async fn start(
         agent: &Agent,
+        handler: Arc<dyn Unary>,
         contract: Contract,
         client: Client,
         instance_id: InstanceId,
@@ -65,7 +66,7 @@ impl Service {
             client,
             instance_id,
             errors_subject: subject::errors(name).into(),
-            handler: agent.handler(),
+            handler,
             input: agent.input(),
             abort: abort.clone(),
             concurrency,
