@@ -129,13 +129,20 @@ fn a_mesh_in_the_foreground_ends_with_its_signal() {
 }
 
 #[test]
-fn a_url_file_of_another_mesh_is_not_overwritten() {
+fn a_url_file_of_another_mesh_is_neither_overwritten_nor_removed() {
     let sandbox = Sandbox::new();
     let file = sandbox.work().join(".oam-url");
     std::fs::write(&file, "url = \"nats://192.0.2.1:4222\"\n").unwrap();
     let up = sandbox.oam(&["mesh", "up", "--port", "0"]);
     assert_eq!(up.code, 1);
     assert!(up.stderr.contains("would be overwritten"), "{up:?}");
+    let down = sandbox.oam(&["mesh", "down"]);
+    assert_eq!(down.code, 1);
+    assert!(
+        down.stderr.contains("was not started by oam mesh up"),
+        "{down:?}"
+    );
+    assert!(file.is_file(), "it is not removed either");
     std::fs::write(&file, "nonsense\n").unwrap();
     let up = sandbox.oam(&["mesh", "up", "--port", "0"]);
     assert_eq!(up.code, 2);

@@ -38,8 +38,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Cancel safety
 ///
-/// Dropping the future stops the wait and leaves nothing behind here. Whether the request was sent and its handler runs is
-/// then unknown.
+/// Dropping the future stops the wait and leaves nothing behind here. Whether the request was sent
+/// and its handler runs is then unknown.
 #[must_use = "a call is sent when it is awaited"]
 pub struct Call<'m, Out> {
     core: &'m Core,

@@ -12,8 +12,10 @@ use super::bucket::{self, ENVELOPE};
 use super::parse_catalog;
 use crate::error::{Error, Result};
 
-/// How long to try before the caller is told that others win every race.
+/// How long to try while others win every race.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to try while the server does not take the write for another reason.
+const PATIENCE_WITH_FAULTS: Duration = Duration::from_secs(5);
 /// The first pause after a lost race lasts at most this long, each further one up to twice that.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -27,7 +29,7 @@ pub(super) async fn edit(
     max_payload: usize,
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
 ) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let started = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
         let (mut catalog, revision) = read(store).await?;
@@ -43,7 +45,9 @@ pub(super) async fn edit(
             Ok(_) => return Ok(()),
             // Another writer was faster, or the acknowledgement was lost and the write may hold:
             // reading again tells.
-            Err(error) if Instant::now() >= deadline => return Err(gave_up(error)),
+            Err(error) if started.elapsed() >= patience(&error) => {
+                return Err(gave_up(error, started.elapsed()));
+            }
             Err(error) => tracing::debug!(%error, "the catalog is read and written again"),
         }
         let nap = rand::rng().random_range(Duration::ZERO..pause);
@@ -81,7 +85,14 @@ fn too_large(size: usize, agents: usize, limit: usize) -> Error {
     .with_detail("agents", agents)
 }
 
-fn gave_up(error: UpdateError) -> Error {
+fn patience(error: &UpdateError) -> Duration {
+    match error.kind() {
+        UpdateErrorKind::WrongLastRevision => PATIENCE,
+        _ => PATIENCE_WITH_FAULTS,
+    }
+}
+
+fn gave_up(error: UpdateError, tried: Duration) -> Error {
     let (code, reason) = match error.kind() {
         UpdateErrorKind::WrongLastRevision => (
             ErrorCode::Timeout,
@@ -93,7 +104,7 @@ fn gave_up(error: UpdateError) -> Error {
         code,
         format!(
             "the catalog could not be written within {} s: {reason}; try again",
-            PATIENCE.as_secs()
+            tried.as_secs()
         ),
     )
     .with_source(error)

@@ -15,21 +15,23 @@ pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
         printer.line(format!("stopped the mesh at {url}"));
         return Ok(());
     }
-    match AgentMesh::connect(&url).await {
-        Err(error) if error.code() == &ErrorCode::ConnectionFailed => {
-            url_file::remove(&path)?;
-            printer.line(format!(
-                "the mesh at {url} is not running; removed {}, which named it",
-                path.display()
-            ));
-            Ok(())
-        }
-        _ => Err(Failure::here(format!(
-            "the mesh at {url}, which {} names, was not started by oam mesh up",
+    let is_gone = url_file::is_local(&url)
+        && AgentMesh::connect(&url)
+            .await
+            .is_err_and(|error| error.code() == &ErrorCode::ConnectionFailed);
+    if is_gone {
+        url_file::remove(&path)?;
+        printer.line(format!(
+            "the mesh at {url} is not running; removed {}, which named it",
             path.display()
-        ))
-        .hint("stop it where it was started (Ctrl-C for oam mesh up --foreground)")),
+        ));
+        return Ok(());
     }
+    Err(Failure::here(format!(
+        "the mesh at {url}, which {} names, was not started by oam mesh up",
+        path.display()
+    ))
+    .hint("stop it where it was started (Ctrl-C for oam mesh up --foreground)"))
 }
 
 /// Nothing names a mesh here: one that was started here may still run.

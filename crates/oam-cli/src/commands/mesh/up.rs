@@ -28,28 +28,21 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
         ))
         .hint("use it as it is, or stop it first: oam mesh down"));
     }
-    let answers = openagentmesh::AgentMesh::connect(&url).await.is_ok();
-    if is_here && answers {
-        return Err(Failure::here(format!(
-            "{} names the mesh at {url}, which answers",
-            path.display()
-        ))
-        .hint("use it as it is, or remove that file to start a mesh of your own"));
-    }
-    if is_here && !is_loopback(&url) {
+    if is_here && !url_file::is_local(&url) {
         return Err(Failure::here(format!(
             "{} names the mesh at {url} and would be overwritten",
             path.display()
         ))
         .hint("remove that file to start a mesh of your own"));
     }
+    if is_here && openagentmesh::AgentMesh::connect(&url).await.is_ok() {
+        return Err(Failure::here(format!(
+            "{} names the mesh at {url}, which answers",
+            path.display()
+        ))
+        .hint("use it as it is, or remove that file to start a mesh of your own"));
+    }
     Ok(())
-}
-
-fn is_loopback(url: &str) -> bool {
-    let host = url.rsplit_once("://").map_or(url, |(_, host)| host);
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
 }
 
 async fn in_background(port: u16, printer: &Printer) -> Result<(), Failure> {
@@ -68,14 +61,16 @@ async fn in_background(port: u16, printer: &Printer) -> Result<(), Failure> {
 }
 
 async fn in_foreground(port: u16, printer: &Printer) -> Result<(), Failure> {
+    // One wait from the start to the end, so that no signal falls between two.
+    let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
     let server = tokio::select! {
         server = LocalServer::builder().port(port).start() => server?,
-        signal = openagentmesh::shutdown_signal() => return Ok(signal?),
+        signal = &mut signal => return Ok(signal?),
     };
     let path = url_file::write(server.url())?;
     announce(printer, server.url());
     printer.note("stop it with Ctrl-C");
-    let signal = openagentmesh::shutdown_signal().await;
+    let signal = signal.await;
     url_file::remove(&path)?;
     server.stop().await?;
     Ok(signal?)
