@@ -17,6 +17,27 @@ pub(crate) struct Arguments {
     pub(crate) queue: Option<LitInt>,
 }
 
+impl Arguments {
+    /// Whether anything is given that goes for one agent only.
+    pub(crate) fn has_more_than_a_channel(&self) -> bool {
+        let Self {
+            name,
+            channel: _,
+            description,
+            tags,
+            version,
+            concurrency,
+            queue,
+        } = self;
+        [name, description, version]
+            .iter()
+            .any(|given| given.is_some())
+            || !tags.is_empty()
+            || concurrency.is_some()
+            || queue.is_some()
+    }
+}
+
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut arguments = Self::default();

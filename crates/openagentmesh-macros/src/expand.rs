@@ -3,19 +3,23 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
+use syn::{ItemFn, ItemImpl, Type};
 
-use crate::ast::AgentFunction;
+use crate::ast::{AgentFunction, Gives, is_result};
 
 /// The function as it stands, and beside it a type of the same name that knows the agent. Types
 /// and functions have namespaces of their own, so `name(…)` calls the function and
 /// `agents![name]` finds the type.
-pub(crate) fn expand(agent: &AgentFunction) -> TokenStream {
-    let function = &agent.function;
+pub(crate) fn function(agent: &AgentFunction, function: &ItemFn) -> TokenStream {
     let visibility = &function.vis;
-    let ident = &function.sig.ident;
+    let ident = &agent.ident;
     let spec = spec(agent);
     let marker = marker(agent);
     let check = check_for_hidden_result(agent);
+    let handler = match &agent.gives {
+        Gives::Nothing(_) => quote!(::openagentmesh::handler::Background(#ident)),
+        _ => quote!(#ident),
+    };
     quote! {
         #function
 
@@ -27,9 +31,85 @@ pub(crate) fn expand(agent: &AgentFunction) -> TokenStream {
 
         impl ::openagentmesh::__private::AgentFn for #ident {
             fn agent() -> ::openagentmesh::Agent {
-                #spec.handler::<#marker>(#ident)
+                #spec.handler::<#marker>(#handler)
             }
         }
+    }
+}
+
+/// The block as it stands, and beside it a function that makes agents of its marked methods. They
+/// share the value.
+pub(crate) fn block(agents: &[AgentFunction], block: &ItemImpl) -> TokenStream {
+    let (generics, _, clause) = block.generics.split_for_impl();
+    let this = &block.self_ty;
+    let checks = agents.iter().map(check_for_hidden_result);
+    let methods = agents.iter().map(|agent| {
+        let spec = spec(agent);
+        let marker = marker(agent);
+        let handler = method_handler(agent);
+        quote!(#spec.handler::<#marker>({
+            let this = ::openagentmesh::__private::Arc::clone(&this);
+            #handler
+        }))
+    });
+    quote! {
+        #block
+
+        #(#checks)*
+
+        impl #generics #this #clause {
+            /// The agents of this value, for `AgentMesh::register`. They share it: pass a value, or
+            /// an `Arc` of one that is used elsewhere too.
+            pub fn agents(
+                this: impl ::core::convert::Into<::openagentmesh::__private::Arc<Self>>,
+            ) -> ::std::vec::Vec<::openagentmesh::Agent> {
+                let this: ::openagentmesh::__private::Arc<Self> = this.into();
+                ::std::vec![#(#methods),*]
+            }
+        }
+    }
+}
+
+/// A closure that calls the method on the shared value, which it holds as long as the method runs.
+fn method_handler(agent: &AgentFunction) -> TokenStream {
+    let method = &agent.ident;
+    let context = agent
+        .context
+        .then(|| quote!(context: ::openagentmesh::Context,));
+    let input = agent.input.iter().map(|input| quote!(input: #input,));
+    let pass_context = agent.context.then(|| quote!(context,));
+    let pass_input = agent.input.iter().map(|_| quote!(input,));
+    let call = match &agent.receiver {
+        // A stream may borrow from the value: it is held beside it.
+        Some(receiver) if receiver.reference.is_some() => {
+            quote!(Self::#method(&this, #pass_context #(#pass_input)*))
+        }
+        Some(_) => quote!(Self::#method(this, #pass_context #(#pass_input)*)),
+        None => quote!(Self::#method(#pass_context #(#pass_input)*)),
+    };
+    let body = match &agent.gives {
+        Gives::Stream(_) => quote! {
+            ::openagentmesh::__private::produced(move |items| async move {
+                let _ = &this;
+                items.forward(#call).await
+            })
+        },
+        Gives::Nothing(_) | Gives::Value(_) => quote! {
+            async move {
+                let _ = &this;
+                #call.await
+            }
+        },
+    };
+    let closure = quote! {
+        move |#context #(#input)*| {
+            let this = ::openagentmesh::__private::Arc::clone(&this);
+            #body
+        }
+    };
+    match &agent.gives {
+        Gives::Nothing(_) => quote!(::openagentmesh::handler::Background(#closure)),
+        _ => closure,
     }
 }
 
@@ -39,7 +119,7 @@ fn spec(agent: &AgentFunction) -> TokenStream {
     let name = match &arguments.name {
         Some(name) => quote!(#name),
         None => {
-            let name = agent.function.sig.ident.to_string();
+            let name = agent.ident.to_string();
             let name = name.trim_start_matches("r#");
             quote!(#name)
         }
@@ -64,26 +144,34 @@ fn spec(agent: &AgentFunction) -> TokenStream {
     }
 }
 
-/// The marker settles what the types alone leave open: whether a `Result` is an output.
+/// The marker settles what the types alone leave open: whether a `Result` is an output, and
+/// whether nothing is one.
 fn marker(agent: &AgentFunction) -> TokenStream {
-    let output = output_marker(agent);
-    match &agent.input {
-        Some(input) => quote!(::openagentmesh::handler::Responder<#input, #output>),
-        None => quote!(::openagentmesh::handler::Trigger<#output>),
-    }
-}
-
-fn output_marker(agent: &AgentFunction) -> TokenStream {
-    if agent.is_fallible() {
-        quote!(::openagentmesh::handler::Fallible)
+    let output = match agent.gives.output() {
+        Some(output) if is_result(output) => quote!(::openagentmesh::handler::Fallible),
+        _ => quote!(::openagentmesh::handler::Plain),
+    };
+    let shape = match (&agent.gives, &agent.input) {
+        (Gives::Value(_), Some(input)) => quote!(Responder<#input, #output>),
+        (Gives::Value(_), None) => quote!(Trigger<#output>),
+        (Gives::Stream(_), Some(input)) => quote!(Streamer<#input, #output>),
+        (Gives::Stream(_), None) => quote!(Publisher<#output>),
+        (Gives::Nothing(_), _) => quote!(Watcher),
+    };
+    let shape = quote!(::openagentmesh::handler::#shape);
+    if agent.context {
+        quote!(::openagentmesh::handler::WithContext<#shape>)
     } else {
-        quote!(::openagentmesh::handler::Plain)
+        shape
     }
 }
 
 /// A `Result` under another name would be sent as it is, errors and all.
 fn check_for_hidden_result(agent: &AgentFunction) -> Option<TokenStream> {
-    let output = agent.output.as_ref().filter(|_| !agent.is_fallible())?;
+    let output = agent.gives.output().filter(|output| !is_result(output))?;
+    if mentions_self(output) {
+        return None;
+    }
     Some(quote_spanned! {output.span()=>
         const _: () = {
             #[allow(unused_imports)]
@@ -95,4 +183,9 @@ fn check_for_hidden_result(agent: &AgentFunction) -> Option<TokenStream> {
             );
         };
     })
+}
+
+/// `Self` has no meaning beside the block.
+fn mentions_self(output: &Type) -> bool {
+    matches!(output, Type::Path(path) if path.path.segments.iter().any(|s| s.ident == "Self"))
 }

@@ -58,6 +58,8 @@ pub struct RequestHeaders {
     pub timeout_ms: Option<u64>,
     /// How many chunks the caller can take.
     pub stream_credit: Option<u32>,
+    /// Whether the caller answers probes.
+    pub probe: bool,
     /// W3C trace context.
     pub traceparent: Option<String>,
     /// W3C trace context, the vendors' part.
@@ -84,6 +86,7 @@ impl RequestHeaders {
             instance_id: instance_id(source)?,
             timeout_ms: parse(source, header::TIMEOUT_MS, |v| v.parse().ok())?,
             stream_credit: parse(source, header::STREAM_CREDIT, |v| v.parse().ok())?,
+            probe: parse_lenient(source, header::PROBE, parse_bool).unwrap_or(false),
             traceparent: text(header::TRACEPARENT),
             tracestate: text(header::TRACESTATE),
         })
@@ -121,6 +124,9 @@ impl RequestHeaders {
         }
         if let Some(credit) = self.stream_credit {
             sink.put(header::STREAM_CREDIT, &credit.to_string());
+        }
+        if self.probe {
+            sink.put(header::PROBE, "true");
         }
         put_if_set(sink, header::TRACEPARENT, self.traceparent.as_deref());
         put_if_set(sink, header::TRACESTATE, self.tracestate.as_deref());
@@ -236,6 +242,83 @@ impl ChunkHeaders {
         );
         if let Some(usage) = &self.usage {
             sink.put(header::USAGE, &usage.to_header());
+        }
+    }
+}
+
+/// What a caller tells the host that serves its request, on the reply subject of a chunk or a probe.
+///
+/// ```
+/// use openagentmesh_protocol::{Feedback, Headers};
+///
+/// let mut headers = Headers::default();
+/// Feedback::Credit(8).write(&mut headers);
+/// assert_eq!(Feedback::read(&headers), Some(Feedback::Credit(8)));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Feedback {
+    /// It can take so many chunks more.
+    Credit(u32),
+    /// It does not wait any longer.
+    Cancel,
+}
+
+impl Feedback {
+    /// Reads what a message says; `None` where that is neither, or cannot be understood.
+    #[must_use]
+    pub fn read(source: &impl HeaderSource) -> Option<Self> {
+        if parse_lenient(source, header::CANCEL, parse_bool).unwrap_or(false) {
+            return Some(Self::Cancel);
+        }
+        parse_lenient(source, header::STREAM_CREDIT, |v| v.parse().ok()).map(Self::Credit)
+    }
+
+    /// Writes the header that says it.
+    pub fn write(self, sink: &mut impl HeaderSink) {
+        match self {
+            Self::Credit(chunks) => sink.put(header::STREAM_CREDIT, &chunks.to_string()),
+            Self::Cancel => sink.put(header::CANCEL, "true"),
+        }
+    }
+}
+
+/// Whether a message on a reply subject is a probe: see [`header::PROBE`].
+#[must_use]
+pub fn is_probe(source: &impl HeaderSource) -> bool {
+    parse_lenient(source, header::PROBE, parse_bool).unwrap_or(false)
+}
+
+/// What a raw publish carries: see [`header::CONTENT_TYPE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContentType {
+    /// `application/json`: a JSON value.
+    Json,
+    /// `application/octet-stream`: bytes.
+    Bytes,
+    /// `text/plain`: UTF-8 text.
+    Text,
+}
+
+impl ContentType {
+    /// Reads what a message says it carries; JSON unless it says otherwise.
+    #[must_use]
+    pub fn read(source: &impl HeaderSource) -> Self {
+        match source.get(header::CONTENT_TYPE) {
+            Some("application/octet-stream") => Self::Bytes,
+            Some("text/plain") => Self::Text,
+            _ => Self::Json,
+        }
+    }
+
+    /// The header's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Bytes => "application/octet-stream",
+            Self::Text => "text/plain",
         }
     }
 }

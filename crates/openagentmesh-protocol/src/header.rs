@@ -24,6 +24,12 @@ pub const CONTENT_TYPE: &str = "X-Mesh-Content-Type";
 pub const USAGE: &str = "X-Mesh-Usage";
 /// `X-Mesh-Timeout-Ms`: on a request, how long its caller will wait.
 pub const TIMEOUT_MS: &str = "X-Mesh-Timeout-Ms";
+/// `X-Mesh-Probe`: on a request, `true` says that its caller answers probes; on a message to the
+/// request's reply subject, it is one: the host asks whether anybody still waits.
+pub const PROBE: &str = "X-Mesh-Probe";
+/// `X-Mesh-Cancel`: `true` on a message to a reply subject that a host gave with a probe or a chunk:
+/// nobody waits for the answer any more.
+pub const CANCEL: &str = "X-Mesh-Cancel";
 /// `traceparent`: the W3C trace context of a request.
 pub const TRACEPARENT: &str = "traceparent";
 /// `tracestate`: the vendors' part of the W3C trace context of a request.

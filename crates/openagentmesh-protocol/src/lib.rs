@@ -38,13 +38,13 @@ pub mod usage;
 
 pub use catalog::{CatalogDocument, CatalogEntry, CatalogFilter};
 pub use contract::Contract;
-pub use envelope::{ChunkHeaders, ReplyHeaders, RequestHeaders, Status};
+pub use envelope::{ChunkHeaders, ContentType, Feedback, ReplyHeaders, RequestHeaders, Status};
 pub use error::{ErrorCode, ErrorObject};
 pub use header::{HeaderError, HeaderSink, HeaderSource, Headers};
 pub use id::{InstanceId, RequestId};
 pub use liveness::{DeathNotice, DeathReason, InstanceRecord};
 pub use log::{LogEvent, LogLevel};
 pub use name::{AgentName, InvalidName};
-pub use shape::{Capabilities, Shape};
+pub use shape::{Capabilities, Shape, Verb};
 pub use subject::Subject;
 pub use usage::Usage;

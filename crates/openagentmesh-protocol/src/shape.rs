@@ -67,6 +67,98 @@ pub struct Capabilities {
     pub invocable: bool,
 }
 
+impl Capabilities {
+    /// The shape as far as the wire knows it: a trigger looks like a responder.
+    fn shape(self) -> Shape {
+        match (self.invocable, self.streaming) {
+            (true, false) => Shape::Responder,
+            (true, true) => Shape::Streamer,
+            (false, true) => Shape::Publisher,
+            (false, false) => Shape::Watcher,
+        }
+    }
+
+    /// The verb that fits; `None` where there is nothing to ask for.
+    ///
+    /// ```
+    /// use openagentmesh_protocol::{Shape, Verb};
+    /// assert_eq!(Shape::Streamer.capabilities().verb(), Some(Verb::Stream));
+    /// assert_eq!(Shape::Watcher.capabilities().verb(), None);
+    /// ```
+    #[must_use]
+    pub fn verb(self) -> Option<Verb> {
+        match self.shape() {
+            Shape::Responder | Shape::Trigger => Some(Verb::Call),
+            Shape::Streamer => Some(Verb::Stream),
+            Shape::Publisher => Some(Verb::Subscribe),
+            Shape::Watcher => None,
+        }
+    }
+
+    /// Why `verb` does not fit and which one does; `None` when it fits.
+    ///
+    /// ```
+    /// use openagentmesh_protocol::{Shape, Verb};
+    /// let streamer = Shape::Streamer.capabilities();
+    /// assert_eq!(streamer.mismatch(Verb::Stream), None);
+    /// assert_eq!(streamer.mismatch(Verb::Call), Some("streams its reply: use stream()"));
+    /// ```
+    #[must_use]
+    pub fn mismatch(self, verb: Verb) -> Option<&'static str> {
+        match (self.shape(), verb) {
+            (Shape::Responder | Shape::Trigger, Verb::Call | Verb::Send)
+            | (Shape::Streamer, Verb::Stream)
+            | (Shape::Publisher, Verb::Subscribe) => None,
+            (Shape::Responder | Shape::Trigger, Verb::Stream) => {
+                Some("gives one reply: use call()")
+            }
+            (Shape::Responder | Shape::Trigger, Verb::Subscribe) => {
+                Some("answers requests and publishes no events: use call()")
+            }
+            (Shape::Streamer, Verb::Call | Verb::Send) => Some("streams its reply: use stream()"),
+            (Shape::Streamer, Verb::Subscribe) => {
+                Some("streams its replies to requests and publishes no events: use stream()")
+            }
+            (Shape::Publisher, _) => Some("publishes events: use subscribe()"),
+            (Shape::Watcher, _) => {
+                Some("runs in the background: it takes no requests and publishes no events")
+            }
+        }
+    }
+}
+
+/// A way to talk to an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Ask and wait for the one reply.
+    Call,
+    /// Ask and take the chunks of the reply as they come.
+    Stream,
+    /// Ask and go on.
+    Send,
+    /// Take the events that it publishes.
+    Subscribe,
+}
+
+impl Verb {
+    /// The verb as a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Stream => "stream",
+            Self::Send => "send",
+            Self::Subscribe => "subscribe",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 pub(crate) fn yes() -> bool {
     true
 }

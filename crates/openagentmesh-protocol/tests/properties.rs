@@ -89,10 +89,11 @@ proptest! {
         instance_id in proptest::option::of(instance_id()),
         timeout_ms in any::<Option<u64>>(),
         stream_credit in any::<Option<u32>>(),
+        probe in any::<bool>(),
         traceparent in proptest::option::of(text()),
     ) {
         let request = RequestHeaders {
-            request_id, stream, reply_to, instance_id, timeout_ms, stream_credit, traceparent,
+            request_id, stream, reply_to, instance_id, timeout_ms, stream_credit, probe, traceparent,
             tracestate: None,
         };
         let mut headers = Headers::default();

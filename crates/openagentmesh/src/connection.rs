@@ -53,6 +53,22 @@ impl Connection {
         }
     }
 
+    /// Waits until the server has done everything that it was asked for before: a request that nobody
+    /// serves is answered behind all of it.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when there is no connection for 2 s.
+    pub(crate) async fn synchronize(&self) -> Result<()> {
+        let nobody = self.client.new_inbox();
+        let ping = self.client.send_request(nobody, async_nats::Request::new());
+        match tokio::time::timeout(FLUSH, ping).await {
+            // "No responders" is the answer.
+            Ok(_) => Ok(()),
+            Err(_) => Err(wire::closed("the server has not been reached for a while")),
+        }
+    }
+
     /// Closes the connection; without one there is nothing to wait for.
     pub(crate) async fn close(&self) {
         match tokio::time::timeout(FLUSH, self.client.drain()).await {

@@ -76,10 +76,14 @@ mod error;
 mod host;
 mod mesh;
 mod shutdown;
+mod trace;
 mod wire;
 
-pub use agent::{Agent, AgentSpec};
-pub use client::Call;
+pub use agent::{Agent, AgentSpec, Context};
+pub use client::{
+    Call, Chunks, Client, Event, Events, Publish, RawSubscribe, Reply, SendRequest, StreamRequest,
+    Subscribe,
+};
 pub use connect::MeshBuilder;
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
@@ -91,16 +95,18 @@ pub use shutdown::shutdown_signal;
 /// The traits by which functions become handlers; see [`AgentSpec::handler`].
 pub mod handler {
     pub use crate::agent::{
-        Background, Fallible, Handler, Input, IntoOutput, Plain, Publisher, Responder,
-        ResultOutput, Streamer, Trigger, Watcher,
+        Background, Fallible, Handler, Input, IntoEnd, IntoOutput, Plain, Publisher, Responder,
+        ResultOutput, Streamer, Trigger, Watcher, WithContext,
     };
 }
 
 pub use openagentmesh_macros::agent;
 pub use openagentmesh_protocol as protocol;
 pub use openagentmesh_protocol::{
-    AgentName, CatalogEntry, CatalogFilter, Contract, ErrorCode, InstanceId, RequestId, Shape,
+    AgentName, CatalogEntry, CatalogFilter, Contract, ErrorCode, Headers, InstanceId, RequestId,
+    Shape,
 };
+pub use tokio_util::sync::CancellationToken;
 
 pub use schemars;
 pub use serde;
@@ -137,7 +143,8 @@ macro_rules! agents {
 /// What the macros' output refers to.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::agent::AgentFn;
+    pub use crate::agent::{AgentFn, Items, produced};
+    pub use std::sync::Arc;
 
     /// Tells whether a type is a `Result`, whatever it is called: the constant of the impl goes
     /// before that of the trait.

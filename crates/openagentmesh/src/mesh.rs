@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, CatalogEntry, Contract, ErrorCode, InstanceId};
-use serde::Serialize;
+use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 
 use crate::agent::Agent;
-use crate::client::{Call, Replies};
+use crate::client::{Client, Core, Replies};
 use crate::connect::MeshBuilder;
 use crate::connection::Connection;
 use crate::discovery::Directory;
@@ -18,15 +17,16 @@ use crate::shutdown;
 /// How long a shutdown may take once a second signal has come.
 const IMPATIENCE: Duration = Duration::from_secs(3);
 
-/// A connection to a mesh: calls its agents, and serves some.
+/// A connection to a mesh: serves agents, and calls them as the [`Client`] that it is.
 ///
 /// Cloning it is cheap and gives another handle of the same connection. When the last handle is
 /// dropped, the agents of this process are no longer served; [`run`](AgentMesh::run) and
 /// [`shutdown`](AgentMesh::shutdown) also finish what they are doing and take them off the
 /// catalog.
 ///
-/// A handler that calls other agents captures a handle, which then lives as long as its agent is
-/// served: such a process ends with `run` or `shutdown`, not with a drop.
+/// A handler that calls other agents does so through its [`Context`](crate::Context). One that
+/// captures a handle keeps it alive as long as its agent is served: such a process ends with `run` or
+/// `shutdown`, not with a drop.
 ///
 /// ```no_run
 /// use openagentmesh::{AgentMesh, AgentSpec};
@@ -46,19 +46,10 @@ pub struct AgentMesh(Arc<Handle>);
 
 /// What all handles share.
 struct Handle {
-    core: Core,
+    client: Client,
+    host: Arc<Host>,
     #[cfg(feature = "local")]
     server: std::sync::Mutex<Option<openagentmesh_local::LocalServer>>,
-}
-
-/// What calls need of a connection.
-pub(crate) struct Core {
-    pub(crate) connection: Connection,
-    pub(crate) instance_id: InstanceId,
-    pub(crate) directory: Arc<Directory>,
-    pub(crate) replies: Replies,
-    url: String,
-    host: Arc<Host>,
 }
 
 impl AgentMesh {
@@ -70,23 +61,16 @@ impl AgentMesh {
         url: String,
         grace: Duration,
     ) -> Self {
-        let directory = Arc::new(Directory::new(connection.clone()));
-        let host = Host::new(
-            connection.clone(),
-            Arc::clone(&directory),
-            instance_id.clone(),
-            grace,
-        );
-        let core = Core {
+        let core = Arc::new(Core {
+            directory: Arc::new(Directory::new(connection.clone())),
             replies: Replies::new(connection.client.clone()),
             connection,
             instance_id,
-            directory,
             url,
-            host,
-        };
+        });
         Self(Arc::new(Handle {
-            core,
+            host: Host::new(Arc::clone(&core), grace),
+            client: Client::new(core, None),
             #[cfg(feature = "local")]
             server: std::sync::Mutex::new(None),
         }))
@@ -193,7 +177,7 @@ impl AgentMesh {
     /// # }
     /// ```
     pub async fn register(&self, agents: impl IntoIterator<Item = Agent>) -> Result<()> {
-        let host = Arc::clone(&self.core().host);
+        let host = Arc::clone(&self.0.host);
         finished(host.register(agents.into_iter().collect())).await
     }
 
@@ -223,73 +207,8 @@ impl AgentMesh {
             .into_iter()
             .map(|name| Ok(AgentName::new(name.as_ref())?))
             .collect::<Result<Vec<_>>>()?;
-        let host = Arc::clone(&self.core().host);
+        let host = Arc::clone(&self.0.host);
         finished(host.deregister(names)).await
-    }
-
-    /// Calls agent `name` with `input` and waits for its one reply.
-    ///
-    /// `input` is anything serialisable, `()` for an agent without an input. The reply is read as
-    /// `Out`; use [`serde_json::Value`] to take whatever comes. The call is a [`Call`], which can be
-    /// given a timeout before it is awaited and lists the errors.
-    ///
-    /// ```no_run
-    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// use std::time::Duration;
-    ///
-    /// let text: String = mesh.call("echo", "hello").await?;
-    /// let any = mesh
-    ///     .call::<serde_json::Value>("nlp.summarizer", serde_json::json!({"text": text}))
-    ///     .timeout(Duration::from_secs(5))
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn call<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> Call<'_, Out> {
-        Call::new(self.core(), name.as_ref(), &input)
-    }
-
-    /// The catalog: one entry for every agent on the mesh, as it is now.
-    ///
-    /// # Errors
-    ///
-    /// `connection_failed` when it cannot be read or understood. Cancel-safe.
-    ///
-    /// ```no_run
-    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// use openagentmesh::CatalogFilter;
-    ///
-    /// let texts = CatalogFilter::default().channel("nlp").tag("text");
-    /// for agent in mesh.catalog().await?.iter().filter(|agent| texts.matches(agent)) {
-    ///     println!("{}: {}", agent.name, agent.description);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn catalog(&self) -> Result<Vec<CatalogEntry>> {
-        self.core().directory.catalog().await
-    }
-
-    /// The contract of agent `name`: its schemas and all else that a caller needs.
-    ///
-    /// # Errors
-    ///
-    /// `not_found` when no such agent is registered, `invalid_input` when it is no agent name,
-    /// `connection_failed` when the registry cannot be read or understood.
-    /// Cancel-safe.
-    ///
-    /// ```no_run
-    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// let contract = mesh.contract("echo").await?;
-    /// println!("{:?}", contract.input_schema);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn contract(&self, name: impl AsRef<str>) -> Result<Contract> {
-        self.core()
-            .directory
-            .contract(&AgentName::new(name.as_ref())?)
-            .await
     }
 
     /// Serves until Ctrl-C or SIGTERM, then shuts down in order.
@@ -320,7 +239,7 @@ impl AgentMesh {
         let mut shutdown = std::pin::pin!(self.shutdown());
         tokio::select! {
             ended = &mut shutdown => return ended,
-            () = signals.next() => self.core().host.abort(),
+            () = signals.next() => self.0.host.abort(),
         }
         // Running requests are given up; leaving the catalog has a moment still.
         tokio::select! {
@@ -344,15 +263,14 @@ impl AgentMesh {
     /// Cancel-safe: once polled, the agents leave in the background; the connection then closes with
     /// the last handle.
     pub async fn shutdown(&self) -> Result<()> {
-        let core = self.core();
-        let host = Arc::clone(&core.host);
-        let left = finished(host.shutdown()).await;
+        let connection = &self.core().connection;
+        let left = finished(Arc::clone(&self.0.host).shutdown()).await;
         // Whatever is still in the connection's buffer goes out before it closes.
-        if let Err(error) = core.connection.flush().await {
+        if let Err(error) = connection.flush().await {
             tracing::debug!(%error, "the connection was closed before it was flushed");
         }
-        core.connection.close().await;
-        core.host.abort();
+        connection.close().await;
+        self.0.host.abort();
         #[cfg(feature = "local")]
         self.stop_server().await;
         left
@@ -372,21 +290,14 @@ impl AgentMesh {
             tracing::warn!(%error, "the local server did not stop in order");
         }
     }
+}
 
-    /// The server's URL as it was given or found, but without a password: fit to be shown.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.0.core.url
-    }
+/// The verbs by which agents are found and called are those of the [`Client`].
+impl std::ops::Deref for AgentMesh {
+    type Target = Client;
 
-    /// This process's identity on the mesh.
-    #[must_use]
-    pub fn instance_id(&self) -> &InstanceId {
-        &self.0.core.instance_id
-    }
-
-    fn core(&self) -> &Core {
-        &self.0.core
+    fn deref(&self) -> &Client {
+        &self.0.client
     }
 }
 
@@ -414,7 +325,7 @@ fn hurried() -> Error {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.core.host.abort();
+        self.host.abort();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_nats::{Client, HeaderMap, HeaderName, Subject};
 use bytes::Bytes;
-use openagentmesh_protocol::{ErrorCode, HeaderSink, HeaderSource};
+use openagentmesh_protocol::{ErrorCode, HeaderSink, HeaderSource, Headers};
 
 use crate::error::{Error, Result};
 
@@ -11,20 +11,36 @@ pub(crate) struct Received<'a>(pub(crate) Option<&'a HeaderMap>);
 
 impl HeaderSource for Received<'_> {
     fn get(&self, name: &str) -> Option<&str> {
-        let headers = self.0?;
-        // Nearly every peer spells headers as the protocol does; only then a lookup suffices.
-        if let Some(value) = headers.get(name) {
-            return Some(value.as_str());
-        }
-        headers
-            .iter()
-            .find(|(spelled, _)| {
-                let spelled: &str = spelled.as_ref();
-                spelled.eq_ignore_ascii_case(name)
-            })
-            .and_then(|(_, values)| values.first())
-            .map(|value| value.as_str())
+        header(self.0?, name)
     }
+}
+
+/// The first value of header `name`, compared without regard to case.
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    // Nearly every peer spells headers as the protocol does; only then a lookup suffices.
+    if let Some(value) = headers.get(name) {
+        return Some(value.as_str());
+    }
+    headers
+        .iter()
+        .find(|(spelled, _)| {
+            let spelled: &str = spelled.as_ref();
+            spelled.eq_ignore_ascii_case(name)
+        })
+        .and_then(|(_, values)| values.first())
+        .map(|value| value.as_str())
+}
+
+/// All headers, without the types of the client.
+pub(crate) fn plain_headers(headers: Option<&HeaderMap>) -> Headers {
+    headers
+        .into_iter()
+        .flat_map(HeaderMap::iter)
+        .flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            values.iter().map(move |value| (name, value.as_str()))
+        })
+        .collect()
 }
 
 /// The headers of a message to be sent.
@@ -46,14 +62,47 @@ impl HeaderSink for Outgoing {
 pub(crate) async fn publish(
     client: &Client,
     subject: impl Into<Subject>,
+    reply: Option<Subject>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<()> {
     check_size(client, &headers, body.len())?;
-    client
-        .publish_with_headers(subject.into(), headers, body)
-        .await
-        .map_err(|error| closed(error.to_string()))
+    let subject = subject.into();
+    let published = match reply {
+        None => client.publish_with_headers(subject, headers, body).await,
+        Some(reply) => {
+            client
+                .publish_with_reply_and_headers(subject, reply, headers, body)
+                .await
+        }
+    };
+    published.map_err(|error| closed(error.to_string()))
+}
+
+/// Refuses a subject that the server would not take.
+///
+/// # Errors
+///
+/// `invalid_input`, with the reason.
+pub(crate) fn check_subject(subject: &str, wildcards: bool) -> Result<()> {
+    let segments: Vec<&str> = subject.split('.').collect();
+    let reason = if subject.is_empty() {
+        "it is empty".to_owned()
+    } else if subject.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        "it has a space".to_owned()
+    } else if segments.contains(&"") {
+        "one of its segments is empty".to_owned()
+    } else if !wildcards && segments.iter().any(|segment| matches!(*segment, "*" | ">")) {
+        "it has a wildcard, and a message goes to one subject".to_owned()
+    } else if segments.iter().rev().skip(1).any(|segment| *segment == ">") {
+        "`>` stands for all segments that follow, so nothing can follow it".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::raised(
+        ErrorCode::InvalidInput,
+        format!("'{subject}' is no subject: {reason}"),
+    ))
 }
 
 /// Refuses a message that the server would answer by closing the connection.

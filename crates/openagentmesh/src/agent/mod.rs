@@ -1,6 +1,8 @@
 //! What an agent is: its spec, its handler, and the contract that both make.
 
+mod context;
 mod handler;
+mod produced;
 mod schema;
 mod spec;
 
@@ -14,13 +16,16 @@ use time::macros::format_description;
 
 use crate::error::{Error, Result};
 
+pub use context::Context;
 pub use handler::{
-    Background, Fallible, Handler, Input, IntoOutput, Plain, Publisher, Responder, ResultOutput,
-    Streamer, Trigger, Watcher,
+    Background, Fallible, Handler, Input, IntoEnd, IntoOutput, Plain, Publisher, Responder,
+    ResultOutput, Streamer, Trigger, Watcher, WithContext,
 };
+pub use produced::{Items, produced};
 pub use spec::AgentSpec;
 
-pub(crate) use handler::{DecodeError, Unary};
+pub(crate) use context::Inner as ContextInner;
+pub(crate) use handler::{Chunks, DecodeError, Invocation, Many, Once, Run, Running};
 pub(crate) use schema::{InputSchema, Problem, is_unit};
 
 /// How the published SDKs write a time, which is always UTC.
@@ -85,7 +90,7 @@ impl Agent {
     }
 
     /// Refuses an agent whose input could not be checked.
-    fn check_input(&self) -> Result<()> {
+    pub(crate) fn check_input(&self) -> Result<()> {
         let Some(input) = &self.parts.input else {
             return Ok(());
         };
@@ -114,19 +119,8 @@ impl Agent {
         self.spec.queue
     }
 
-    /// The handler, checked to be one that a host can serve.
-    pub(crate) fn servable(&self) -> Result<Arc<dyn Unary>> {
-        self.check_input()?;
-        self.parts.handler.clone().ok_or_else(|| {
-            Error::raised(
-                ErrorCode::InvalidInput,
-                format!(
-                    "agent '{}' is a {}, which this version does not serve; it serves responders \
-                     and triggers: write an `async fn` that returns its output",
-                    self.spec.name, self.parts.shape
-                ),
-            )
-        })
+    pub(crate) fn run(&self) -> Run {
+        self.parts.run.clone()
     }
 
     pub(crate) fn input(&self) -> Option<Arc<InputSchema>> {

@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use super::Agent;
-use super::handler::{Handler, ResultOutput};
+use super::handler::{Background, Handler, ResultOutput};
 
 /// How many requests of one agent run at once, unless its spec says otherwise.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
@@ -85,17 +85,64 @@ impl AgentSpec {
         self
     }
 
-    /// Makes an agent that runs `handler` for each request.
+    /// Makes an agent of `handler`, whose shape is inferred:
     ///
-    /// The shape is inferred: `async fn(In) -> Out` is a responder, `async fn() -> Out` a
-    /// trigger; [`handler`](crate::handler) lists all five, of which hosts serve these two. `In` is anything that implements `Deserialize` and `JsonSchema`; `Out` anything
-    /// that implements `Serialize` and `JsonSchema`, or a `Result` of it with any error.
+    /// | function | shape |
+    /// |---|---|
+    /// | `async fn(In) -> Out` | responder: answers each request |
+    /// | `fn(In) -> impl Stream<Item = Out>` | streamer: answers each request with a stream |
+    /// | `async fn() -> Out` | trigger: answers each request, takes no input |
+    /// | `fn() -> impl Stream<Item = Out>` | publisher: publishes events while it is served |
+    ///
+    /// and a [`watcher`](AgentSpec::watcher), which runs while it is served. `In` is anything that
+    /// implements `Deserialize` and `JsonSchema`; `Out` anything that implements `Serialize` and
+    /// `JsonSchema`, or a `Result` of it with any error. A [`Context`](crate::Context) may stand
+    /// before the input.
+    ///
+    /// ```
+    /// use futures::{Stream, stream};
+    /// use openagentmesh::{AgentSpec, Shape};
+    ///
+    /// let agent = AgentSpec::new("count", "Counts up to a number.")
+    ///     .handler(|to: u32| stream::iter(1..=to));
+    /// assert_eq!(agent.shape(), Shape::Streamer);
+    /// ```
     ///
     /// A `Result` whose error is itself serialisable (`Result<T, String>` among them) could be
     /// meant as an output too, and the compiler asks for a type; say which with
     /// [`result_handler`](AgentSpec::result_handler).
     pub fn handler<M>(self, handler: impl Handler<M>) -> Agent {
         Agent::new(self, handler.into_parts())
+    }
+
+    /// Makes a watcher: `function` is started when the agent is registered, and again after an
+    /// error or a panic. It takes nothing or a [`Context`](crate::Context), and gives nothing or a
+    /// `Result` of nothing.
+    ///
+    /// It is dropped when the agent is deregistered or the host shuts down.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use openagentmesh::{AgentSpec, Context};
+    ///
+    /// let agent = AgentSpec::new("janitor", "Calls for a cleanup every hour.").watcher(
+    ///     |ctx: Context| async move {
+    ///         let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    ///         loop {
+    ///             hours.tick().await;
+    ///             ctx.mesh().call::<()>("cleanup", ()).await?;
+    ///         }
+    ///         # #[expect(unreachable_code, reason = "it gives the closure its type")]
+    ///         openagentmesh::Result::Ok(())
+    ///     },
+    /// );
+    /// ```
+    pub fn watcher<F, M>(self, function: F) -> Agent
+    where
+        Background<F>: Handler<M>,
+    {
+        Agent::new(self, Background(function).into_parts())
     }
 
     /// Makes an agent whose handler returns a `Result`, whatever its error type is.

@@ -1,8 +1,293 @@
-//! Calling agents.
+//! Calling agents, and taking and giving events.
+//!
+//! [`Client`] has the verbs; each is a builder of its own. `request` is what the builders of
+//! requests share, `replies` waits for answers, `reply` reads them, `buffer` holds what comes
+//! faster than it is taken.
 
+mod buffer;
 mod call;
+mod chunks;
+mod events;
+mod publish;
 mod replies;
+mod reply;
+mod request;
+mod send;
+mod stream;
+mod subscribe;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openagentmesh_protocol::{AgentName, CatalogEntry, ContentType, Contract, InstanceId};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::connection::Connection;
+use crate::discovery::Directory;
+use crate::error::Result;
 
 pub use call::Call;
+pub use chunks::Chunks;
+pub use events::{Event, Events};
+pub use publish::Publish;
+pub use send::{Reply, SendRequest};
+pub use stream::StreamRequest;
+pub use subscribe::{RawSubscribe, Subscribe};
 
 pub(crate) use replies::Replies;
+pub(crate) use request::{mismatch, to_json};
+
+/// What calls need of a connection.
+pub(crate) struct Core {
+    pub(crate) connection: Connection,
+    pub(crate) instance_id: InstanceId,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) replies: Replies,
+    pub(crate) url: String,
+}
+
+/// The calling side of a mesh: finds agents, talks to them, takes and gives events.
+///
+/// An [`AgentMesh`](crate::AgentMesh) is one that also serves; a handler has one in its
+/// [`Context`](crate::Context), whose requests end with the one that it serves. Cloning it is
+/// cheap. It does not keep agents served.
+#[derive(Clone)]
+pub struct Client {
+    core: Arc<Core>,
+    deadline: Option<Instant>,
+}
+
+impl Client {
+    pub(crate) fn new(core: Arc<Core>, deadline: Option<Instant>) -> Self {
+        Self { core, deadline }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// When everything that is asked for through it must be over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Calls agent `name` with `input` and waits for its one reply.
+    ///
+    /// `input` is anything serialisable, `()` for an agent without an input. The reply is read as
+    /// `Out`; use [`serde_json::Value`] to take whatever comes. The call is a [`Call`], which can be
+    /// given a timeout and headers before it is awaited and lists the errors.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let text: String = mesh.call("echo", "hello").await?;
+    /// let any = mesh
+    ///     .call::<serde_json::Value>("nlp.summarizer", serde_json::json!({"text": text}))
+    ///     .timeout(Duration::from_secs(5))
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> Call<Out> {
+        Call::new(self, name.as_ref(), &input)
+    }
+
+    /// Calls agent `name` with `input` and takes its reply chunk by chunk.
+    ///
+    /// Awaiting the [`StreamRequest`] sends the request and gives [`Chunks`], a stream of
+    /// `Result<Out>`.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use futures::StreamExt;
+    ///
+    /// let mut words = mesh.stream::<String>("writer", "a poem").await?;
+    /// while let Some(word) = words.next().await {
+    ///     print!("{} ", word?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> StreamRequest<Out> {
+        StreamRequest::new(self, name.as_ref(), &input)
+    }
+
+    /// Sends `input` to agent `name` and goes on.
+    ///
+    /// The reply is dropped, or goes to a subject, to a callback, or to a handle, as the
+    /// [`SendRequest`] is told before it is awaited.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.send("audit.log", "something happened").await?;
+    ///
+    /// mesh.send("nlp.summarizer", "a long text")
+    ///     .on_reply(|summary: String| async move { println!("{summary}") })
+    ///     .on_error(|error| async move { eprintln!("no summary: {error}") })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send(&self, name: impl AsRef<str>, input: impl Serialize) -> SendRequest {
+        SendRequest::new(self, name.as_ref(), &input)
+    }
+
+    /// Takes the events of publisher `name`.
+    ///
+    /// Awaiting the [`Subscribe`] gives [`Events`], a stream that ends when the publisher does.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use futures::StreamExt;
+    ///
+    /// let mut prices = mesh.subscribe::<f64>("market.prices").await?;
+    /// while let Some(price) = prices.next().await {
+    ///     println!("{}", price?.data);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe<T: 'static>(&self, name: impl AsRef<str>) -> Subscribe<T> {
+        Subscribe::to_agent(self, name.as_ref())
+    }
+
+    /// Takes the events of all publishers in `channel`, those that come later among them.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use futures::StreamExt;
+    ///
+    /// let mut events = mesh.subscribe_channel::<serde_json::Value>("market").await?;
+    /// while let Some(event) = events.next().await {
+    ///     let event = event?;
+    ///     println!("{}: {}", event.subject(), event.data);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe_channel<T: 'static>(&self, channel: impl AsRef<str>) -> Subscribe<T> {
+        Subscribe::to_channel(self, channel.as_ref())
+    }
+
+    /// Takes every message on `subject`, which may have the wildcards `*` (one segment) and `>`
+    /// (all that follow).
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use futures::StreamExt;
+    ///
+    /// let mut failures = mesh.subscribe_subject::<serde_json::Value>("mesh.errors.>").await?;
+    /// while let Some(failure) = failures.next().await {
+    ///     println!("{}", failure?.data["message"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe_subject<T: 'static>(&self, subject: impl AsRef<str>) -> Subscribe<T> {
+        Subscribe::to_subject(self, subject.as_ref())
+    }
+
+    /// Publishes `event` as JSON to `subject`.
+    ///
+    /// Awaiting the [`Publish`] hands it to the connection; nobody need be there to take it.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.publish("orders.new", serde_json::json!({"id": 7})).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish(&self, subject: impl AsRef<str>, event: impl Serialize) -> Publish {
+        Publish::new(self, subject.as_ref(), to_json(&event), ContentType::Json)
+    }
+
+    /// Publishes `bytes` as they are to `subject`; see [`publish`](Client::publish).
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.publish_bytes("images.new", vec![0x89, 0x50]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish_bytes(&self, subject: impl AsRef<str>, bytes: impl Into<Bytes>) -> Publish {
+        Publish::new(self, subject.as_ref(), Ok(bytes.into()), ContentType::Bytes)
+    }
+
+    /// Publishes `text` as it is to `subject`; see [`publish`](Client::publish).
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.publish_text("notes.new", "remember the milk").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish_text(&self, subject: impl AsRef<str>, text: impl Into<String>) -> Publish {
+        let bytes = Bytes::from(text.into());
+        Publish::new(self, subject.as_ref(), Ok(bytes), ContentType::Text)
+    }
+
+    /// The catalog: one entry for every agent on the mesh, as it is now.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when it cannot be read or understood. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use openagentmesh::CatalogFilter;
+    ///
+    /// let texts = CatalogFilter::default().channel("nlp").tag("text");
+    /// for agent in mesh.catalog().await?.iter().filter(|agent| texts.matches(agent)) {
+    ///     println!("{}: {}", agent.name, agent.description);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn catalog(&self) -> Result<Vec<CatalogEntry>> {
+        self.core.directory.catalog().await
+    }
+
+    /// The contract of agent `name`: its schemas and all else that a caller needs.
+    ///
+    /// # Errors
+    ///
+    /// `not_found` when no such agent is registered, `invalid_input` when it is no agent name,
+    /// `connection_failed` when the registry cannot be read or understood.
+    /// Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let contract = mesh.contract("echo").await?;
+    /// println!("{:?}", contract.input_schema);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn contract(&self, name: impl AsRef<str>) -> Result<Contract> {
+        self.core
+            .directory
+            .contract(&AgentName::new(name.as_ref())?)
+            .await
+    }
+
+    /// The server's URL as it was given or found, but without a password: fit to be shown.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.core.url
+    }
+
+    /// This process's identity on the mesh.
+    #[must_use]
+    pub fn instance_id(&self) -> &InstanceId {
+        &self.core.instance_id
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("instance_id", self.instance_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -4,76 +4,78 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_nats::{Client, HeaderMap, Message, Subject, Subscriber};
+use async_nats::{Client, Message, Subject, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt;
+use openagentmesh_protocol::envelope::is_probe;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::error::Result;
-use crate::wire;
-
-/// Whoever waits, by the number that ends the reply subject.
-type Waiting = Mutex<HashMap<u64, oneshot::Sender<Message>>>;
+use crate::wire::{self, Outgoing, Received};
 
 /// The reply subjects of a process. Nothing stays behind of a call that was given up.
 pub(crate) struct Replies {
+    shared: Arc<Shared>,
+    next: AtomicU64,
+    reader: OnceCell<AbortHandle>,
+}
+
+struct Shared {
     client: Client,
     prefix: String,
-    next: AtomicU64,
-    waiting: Arc<Waiting>,
-    reader: OnceCell<AbortHandle>,
+    /// Whoever waits, by the number that ends the reply subject.
+    waiting: Mutex<HashMap<u64, Waiting>>,
+}
+
+struct Waiting {
+    reply: oneshot::Sender<Message>,
+    /// Where the host that works on it can be told that nobody waits any more.
+    feedback: Option<Subject>,
 }
 
 impl Replies {
     pub(crate) fn new(client: Client) -> Self {
         Self {
-            prefix: client.new_inbox(),
-            client,
+            shared: Arc::new(Shared {
+                prefix: client.new_inbox(),
+                client,
+                waiting: Mutex::default(),
+            }),
             next: AtomicU64::new(0),
-            waiting: Arc::default(),
             reader: OnceCell::new(),
         }
     }
 
-    /// Publishes a request and waits for its first reply, which may be the server's that nobody
-    /// is there. Cancel-safe: dropping the future ends the wait.
+    /// A place among those who wait for a reply.
     ///
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed.
-    pub(crate) async fn request(
-        &self,
-        subject: Subject,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Message> {
+    pub(super) async fn expect(&self) -> Result<Expected> {
         self.reader.get_or_try_init(|| self.start_reader()).await?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = oneshot::channel();
-        lock(&self.waiting).insert(number, sender);
-        let _place = Place {
-            waiting: &self.waiting,
-            number,
+        let (reply, receiver) = oneshot::channel();
+        let waiting = Waiting {
+            reply,
+            feedback: None,
         };
-
-        let reply = format!("{}.{number}", self.prefix);
-        self.client
-            .publish_with_reply_and_headers(subject, reply, headers, body)
-            .await
-            .map_err(|error| wire::closed(error.to_string()))?;
-        receiver
-            .await
-            .map_err(|_| wire::closed("it was closed before the reply came"))
+        lock(&self.shared.waiting).insert(number, waiting);
+        Ok(Expected {
+            shared: Arc::clone(&self.shared),
+            number,
+            receiver,
+        })
     }
 
     async fn start_reader(&self) -> Result<AbortHandle> {
         let replies = self
+            .shared
             .client
-            .subscribe(format!("{}.*", self.prefix))
+            .subscribe(format!("{}.*", self.shared.prefix))
             .await
             .map_err(|error| wire::closed(error.to_string()))?;
-        let reader = tokio::spawn(read(replies, Arc::clone(&self.waiting)));
+        let reader = tokio::spawn(read(replies, Arc::clone(&self.shared)));
         Ok(reader.abort_handle())
     }
 }
@@ -88,35 +90,99 @@ impl Drop for Replies {
 
 /// Gives each reply to whoever waits for it; a late one has nobody. Ends with the connection, and
 /// then so does every wait.
-async fn read(mut replies: Subscriber, waiting: Arc<Waiting>) {
+async fn read(mut replies: Subscriber, shared: Arc<Shared>) {
     while let Some(reply) = replies.next().await {
         let number = reply
             .subject
             .rsplit('.')
             .next()
             .and_then(|number| number.parse().ok());
-        let sender = number.and_then(|number: u64| lock(&waiting).remove(&number));
-        if let Some(sender) = sender {
+        let Some(number) = number else { continue };
+        if reply.reply.is_some() && is_probe(&Received(reply.headers.as_ref())) {
+            answer_probe(&shared, number, reply.reply).await;
+            continue;
+        }
+        let waiting = lock(&shared.waiting).remove(&number);
+        if let Some(waiting) = waiting {
             // The caller may have given up at this very moment.
-            drop(sender.send(reply));
+            drop(waiting.reply.send(reply));
         }
     }
-    lock(&waiting).clear();
+    lock(&shared.waiting).clear();
 }
 
-/// A place among those who wait; given back when dropped.
-struct Place<'r> {
-    waiting: &'r Waiting,
+/// A host asks whether anybody still waits: silence says yes.
+async fn answer_probe(shared: &Shared, number: u64, feedback: Option<Subject>) {
+    if let Some(waiting) = lock(&shared.waiting).get_mut(&number) {
+        waiting.feedback = feedback;
+        return;
+    }
+    if let Some(feedback) = feedback {
+        cancel(shared.client.clone(), feedback).await;
+    }
+}
+
+/// Tells a host that nobody waits any more.
+async fn cancel(client: Client, feedback: Subject) {
+    let mut headers = Outgoing::default();
+    openagentmesh_protocol::Feedback::Cancel.write(&mut headers);
+    let told = wire::publish(&client, feedback, None, headers.0, Bytes::new()).await;
+    if let Err(error) = told {
+        tracing::debug!(%error, "a host was not told that its caller is gone");
+    }
+}
+
+/// A place among those who wait. Dropped before the reply has come, it tells the host so.
+pub(super) struct Expected {
+    shared: Arc<Shared>,
     number: u64,
+    receiver: oneshot::Receiver<Message>,
 }
 
-impl Drop for Place<'_> {
+impl Expected {
+    /// Where the reply is to go.
+    pub(super) fn subject(&self) -> String {
+        format!("{}.{}", self.shared.prefix, self.number)
+    }
+
+    /// Waits for the first reply, which may be the server's that nobody is there. Cancel-safe; not
+    /// to be awaited again once it has answered.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(super) async fn reply(&mut self) -> Result<Message> {
+        (&mut self.receiver)
+            .await
+            .map_err(|_| wire::closed("it was closed before the reply came"))
+    }
+
+    /// Where the host can be told that nobody waits any more, which it said with a chunk.
+    pub(super) fn set_feedback(&self, feedback: &Subject) {
+        if let Some(waiting) = lock(&self.shared.waiting).get_mut(&self.number) {
+            waiting.feedback = Some(feedback.clone());
+        }
+    }
+
+    /// The answer is complete: there is nobody to be told anything.
+    pub(super) fn finish(&self) {
+        lock(&self.shared.waiting).remove(&self.number);
+    }
+}
+
+impl Drop for Expected {
     fn drop(&mut self) {
-        lock(self.waiting).remove(&self.number);
+        let unanswered = lock(&self.shared.waiting).remove(&self.number);
+        // Without a runtime, the connection is gone too, which tells the host as well.
+        if let Some(feedback) = unanswered.and_then(|waiting| waiting.feedback)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(cancel(self.shared.client.clone(), feedback));
+        }
     }
 }
 
 /// Nothing that holds the lock can panic halfway through a change.
-fn lock(waiting: &Waiting) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Message>>> {
+fn lock(waiting: &Mutex<HashMap<u64, Waiting>>) -> MutexGuard<'_, HashMap<u64, Waiting>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }

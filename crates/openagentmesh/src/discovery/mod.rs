@@ -1,30 +1,40 @@
 //! Finding agents: the catalog, the contracts, and keeping both up to date.
 
 mod bucket;
+mod cache;
 mod catalog_writer;
 mod registry;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use async_nats::jetstream::kv::{Operation, Watch};
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY, REGISTRY};
-use openagentmesh_protocol::{AgentName, CatalogDocument, CatalogEntry, Contract, ErrorCode};
+use openagentmesh_protocol::{
+    AgentName, Capabilities, CatalogDocument, CatalogEntry, Contract, ErrorCode,
+};
+use tokio::sync::watch;
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use bucket::Bucket;
+use cache::CatalogCache;
+
+pub(crate) use cache::Known;
 
 /// The mesh's catalog and registry.
 pub(crate) struct Directory {
     connection: Connection,
-    catalog: Bucket,
+    catalog: Arc<Bucket>,
     registry: Bucket,
+    cache: CatalogCache,
 }
 
 impl Directory {
     pub(crate) fn new(connection: Connection) -> Self {
+        let catalog = Arc::new(Bucket::new(connection.clone(), CATALOG));
         Self {
-            catalog: Bucket::new(connection.clone(), CATALOG),
+            cache: CatalogCache::new(connection.clone(), Arc::clone(&catalog)),
+            catalog,
             registry: Bucket::new(connection.clone(), REGISTRY),
             connection,
         }
@@ -35,18 +45,19 @@ impl Directory {
         Ok(self.document().await?.entries().collect())
     }
 
-    /// The names in the catalog, whether the rest of their entries is understood or not.
-    pub(crate) async fn names(&self) -> Result<HashSet<String>> {
-        Ok(self.document().await?.names().collect())
+    /// The catalog's entry of `name`, as it is now.
+    pub(crate) async fn entry(&self, name: &AgentName) -> Result<Option<CatalogEntry>> {
+        Ok(self.document().await?.get(name.as_str()))
     }
 
-    /// Whether the catalog lists `name`.
-    pub(crate) async fn lists(&self, name: &AgentName) -> Result<bool> {
-        Ok(self
-            .document()
-            .await?
-            .names()
-            .any(|listed| listed == name.as_str()))
+    /// What `name` can do, as far as this process knows.
+    pub(crate) async fn capabilities(&self, name: &AgentName) -> Option<Capabilities> {
+        self.cache.capabilities(name).await
+    }
+
+    /// What this process knows of the catalog, now and after each change.
+    pub(crate) fn follow(&self) -> watch::Receiver<Known> {
+        self.cache.follow()
     }
 
     async fn document(&self) -> Result<CatalogDocument> {
@@ -120,16 +131,6 @@ impl Directory {
         registry::check_sizes(contracts, self.max_payload())
     }
 
-    /// The names in the catalog, now and after each change.
-    pub(crate) async fn watch_names(&self) -> Result<NamesWatch> {
-        let store = self.catalog.open_or_create().await?;
-        store
-            .watch_with_history(CATALOG_KEY)
-            .await
-            .map(NamesWatch)
-            .map_err(|error| bucket::failed("watch", CATALOG, error))
-    }
-
     /// Those of `names` that the registry has no contract of.
     pub(crate) async fn without_contract(&self, names: &[AgentName]) -> Result<Vec<AgentName>> {
         let registry = self.registry.open_or_create().await?;
@@ -138,23 +139,6 @@ impl Directory {
 
     fn max_payload(&self) -> usize {
         self.connection.client.max_payload()
-    }
-}
-
-/// The names in the catalog, whenever it changes.
-pub(crate) struct NamesWatch(Watch);
-
-impl NamesWatch {
-    /// The names after the next change; `None` when the watch has ended. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Option<Result<HashSet<String>>> {
-        use futures::StreamExt;
-        Some(match self.0.next().await? {
-            Ok(entry) if entry.operation == Operation::Put => {
-                parse_catalog(&entry.value).map(|catalog| catalog.names().collect())
-            }
-            Ok(_) => Ok(HashSet::new()),
-            Err(error) => Err(bucket::failed("watch", CATALOG, error)),
-        })
     }
 }
 

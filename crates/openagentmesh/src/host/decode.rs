@@ -1,25 +1,34 @@
 //! Reading a request's envelope.
 
+use std::sync::OnceLock;
+use std::time::Duration;
+
 use async_nats::{Message, Subject};
 use openagentmesh_protocol::{HeaderError, RequestHeaders, RequestId};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::wire::Received;
+use super::service::Served;
+use crate::agent::{Context, ContextInner};
+use crate::client::Client;
+use crate::wire::{self, Received};
 
 /// A request's envelope, and where its answer goes.
-pub(super) struct Request {
+pub(super) struct Request<'m> {
+    message: &'m Message,
     pub(super) id: RequestId,
-    /// Whether the caller gave the id; without it there is no stream to end.
-    named: bool,
-    /// Whether the caller asked for a stream.
-    pub(super) stream: bool,
-    pub(super) reply: Option<Subject>,
+    pub(super) headers: RequestHeaders,
+    /// When its caller stops waiting.
+    pub(super) deadline: Option<Instant>,
     /// What is wrong with the headers, if anything is.
     pub(super) defect: Option<HeaderError>,
+    /// Made when the handler asks for it.
+    cancelled: OnceLock<CancellationToken>,
 }
 
-impl Request {
+impl<'m> Request<'m> {
     /// Reads the envelope of `message`. Whatever is wrong with it, it can be answered.
-    pub(super) fn of(message: &Message) -> Self {
+    pub(super) fn of(message: &'m Message, received: Instant) -> Self {
         let source = Received(message.headers.as_ref());
         let (headers, defect) = match RequestHeaders::read(&source) {
             Ok(headers) => (headers, None),
@@ -27,16 +36,50 @@ impl Request {
             Err(defect) => (RequestHeaders::read_destination(&source), Some(defect)),
         };
         Self {
-            named: headers.request_id.is_some(),
-            id: headers.request_id.unwrap_or_else(RequestId::random),
-            stream: headers.stream,
-            reply: message.reply.clone(),
+            id: headers.request_id.clone().unwrap_or_else(RequestId::random),
+            deadline: headers
+                .timeout_ms
+                .and_then(|timeout| received.checked_add(Duration::from_millis(timeout))),
+            message,
+            headers,
             defect,
+            cancelled: OnceLock::new(),
         }
     }
 
-    /// The id of the stream that waits for an answer, if one does.
+    pub(super) fn body(&self) -> &'m [u8] {
+        &self.message.payload
+    }
+
+    pub(super) fn reply(&self) -> Option<&'m Subject> {
+        self.message.reply.as_ref()
+    }
+
+    /// The id of the stream that waits for an answer, if one does. Without an id from the caller
+    /// there is none to wait.
     pub(super) fn awaited_stream(&self) -> Option<&RequestId> {
-        (self.stream && self.named).then_some(&self.id)
+        self.headers
+            .request_id
+            .as_ref()
+            .filter(|_| self.headers.stream)
+    }
+
+    /// What the handler can know of the request.
+    pub(super) fn context(&self, served: &Served) -> Context {
+        Context::of(ContextInner {
+            agent: Some(served.name.clone()),
+            request_id: self.id.clone(),
+            headers: wire::plain_headers(self.message.headers.as_ref()),
+            caller: self.headers.instance_id.clone(),
+            cancelled: self.cancelled.get_or_init(CancellationToken::new).clone(),
+            mesh: Client::new(served.core.clone(), self.deadline),
+        })
+    }
+
+    /// Tells whoever works for the request that nobody waits for it any more.
+    pub(super) fn cancel(&self) {
+        if let Some(cancelled) = self.cancelled.get() {
+            cancelled.cancel();
+        }
     }
 }

@@ -3,44 +3,136 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::Bytes;
+use async_nats::Message;
 use futures::FutureExt;
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{ErrorCode, Verb};
 use serde_json::json;
+use tokio::time::Instant;
 
+use super::attendance::{self, Absence};
 use super::decode::Request;
 use super::service::Served;
-use super::validate;
+use super::{reply, stream, validate};
+use crate::agent::{DecodeError, Invocation, Once, Run};
+use crate::client::mismatch;
 use crate::error::{BoxError, Error};
+use crate::trace;
 
-/// Runs the handler for one request and returns the body of its reply.
-pub(super) async fn run(served: &Served, request: &Request, body: &Bytes) -> Result<Bytes, Error> {
+/// Why a request has no output.
+pub(super) enum Unanswered {
+    /// Its caller is told this.
+    Failed(Error),
+    /// Its caller is gone.
+    Abandoned,
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Runs the handler for one request, and answers it.
+pub(super) async fn serve(served: &Served, message: &Message, received: Instant) {
+    let request = Request::of(message, received);
+    let answered = match check(served, &request) {
+        Err(error) => Err(Unanswered::Failed(error)),
+        Ok(()) => match &served.run {
+            Run::Once(function) => answer(served, &request, &**function).await,
+            Run::Many(function) => stream::answer(served, &request, &**function).await,
+        },
+    };
+    match answered {
+        Ok(()) => {}
+        Err(Unanswered::Failed(error)) => reply::error(served, &request, error).await,
+        Err(Unanswered::Abandoned) => {
+            tracing::debug!(agent = %served.name, request_id = %request.id, "the caller is gone");
+        }
+    }
+}
+
+/// Refuses what the handler need not see.
+fn check(served: &Served, request: &Request<'_>) -> Result<(), Error> {
     if let Some(defect) = &request.defect {
         return Err(Error::raised(ErrorCode::InvalidInput, defect.to_string())
             .with_detail("header", defect.name()));
     }
-    if request.stream {
-        return Err(Error::raised(
-            ErrorCode::InvocationMismatch,
-            format!(
-                "agent '{}' gives one reply: use call() instead of stream()",
-                served.name
-            ),
-        ));
+    let verb = if request.headers.stream {
+        Verb::Stream
+    } else {
+        Verb::Call
+    };
+    if let Some(mismatch) = mismatch(&served.name, served.shape.capabilities(), verb) {
+        return Err(mismatch);
     }
-    validate::restrictions(served, body)?;
-    // A handler may panic before it returns its future as well as later.
-    let started = catch_unwind(AssertUnwindSafe(|| served.handler.start(body)))
-        .map_err(|panic| panicked(&*panic))?;
-    let running = started.map_err(|error| validate::explain(served, body, error))?;
-    tokio::select! {
+    if request
+        .deadline
+        .is_some_and(|deadline| deadline <= Instant::now())
+    {
+        return Err(too_late(served, "before its handler could be started"));
+    }
+    validate::restrictions(served, request.body())
+}
+
+async fn answer(served: &Served, request: &Request<'_>, function: &Once) -> Result<(), Unanswered> {
+    let running = start(served, request, function)?;
+    let running = trace::in_span(
+        &served.name,
+        &request.headers,
+        AssertUnwindSafe(running).catch_unwind(),
+    );
+    let output = tokio::select! {
         biased;
-        output = AssertUnwindSafe(running).catch_unwind() => match output {
-            Ok(output) => output.map_err(failed),
-            Err(panic) => Err(panicked(&*panic)),
-        },
-        () = served.abort.cancelled() => Err(shut_down()),
+        output = running => output,
+        absence = attendance::ended(served, request, None) => {
+            return Err(unanswered(served, request, absence));
+        }
+    };
+    match output {
+        Ok(Ok(body)) => {
+            reply::output(served, request, body).await;
+            Ok(())
+        }
+        Ok(Err(error)) => Err(failed(error).into()),
+        Err(panic) => Err(panicked(&*panic).into()),
     }
+}
+
+/// Starts the handler, which may panic before it gives its future or stream as well as later.
+pub(super) fn start<T>(
+    served: &Served,
+    request: &Request<'_>,
+    function: impl FnOnce(Invocation<'_>) -> Result<T, DecodeError>,
+) -> Result<T, Error> {
+    let invocation = Invocation {
+        body: request.body(),
+        context: &|| request.context(served),
+    };
+    catch_unwind(AssertUnwindSafe(|| function(invocation)))
+        .map_err(|panic| panicked(&*panic))?
+        .map_err(|error| validate::explain(served, request.body(), error))
+}
+
+/// What becomes of a request for whose answer nobody waits; the handler was dropped already.
+pub(super) fn unanswered(served: &Served, request: &Request<'_>, absence: Absence) -> Unanswered {
+    request.cancel();
+    match absence {
+        Absence::CallerGone => Unanswered::Abandoned,
+        Absence::DeadlinePassed => {
+            Unanswered::Failed(too_late(served, "before its handler had finished"))
+        }
+        Absence::HostStopped => Unanswered::Failed(shut_down()),
+    }
+}
+
+fn too_late(served: &Served, when: &str) -> Error {
+    Error::raised(
+        ErrorCode::Timeout,
+        format!(
+            "the time that the caller of agent '{}' gave it was over {when}",
+            served.name
+        ),
+    )
 }
 
 /// What a caller is told whose request the host could not finish.
@@ -53,7 +145,7 @@ pub(super) fn shut_down() -> Error {
 
 /// An error that the handler made for its callers keeps its code. One that it met on the mesh
 /// is not this agent's own: it becomes the cause of a handler error.
-fn failed(error: BoxError) -> Error {
+pub(super) fn failed(error: BoxError) -> Error {
     match error.downcast::<Error>() {
         Ok(error) if error.is_made_for_callers() => *error,
         Ok(error) => Error::raised(ErrorCode::HandlerError, error.message())
@@ -77,7 +169,7 @@ fn with_causes(error: &(dyn std::error::Error + Send + Sync)) -> String {
     message
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Error {
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
     let reason = panic
         .downcast_ref::<&str>()
         .copied()

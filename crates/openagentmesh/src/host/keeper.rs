@@ -9,9 +9,10 @@ use openagentmesh_protocol::AgentName;
 use tokio::time::Instant;
 
 use super::Host;
+use crate::discovery::Known;
 use crate::error::Result;
 
-/// How long to wait before the mesh is looked at again after that failed.
+/// How long to wait before the mesh is written to again after that failed.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// How long after an entry was missed its contract is looked at again: the published SDKs delete
@@ -30,49 +31,48 @@ pub(super) fn start(host: &Arc<Host>) {
     });
 }
 
+/// Looks after each change of the catalog.
 async fn keep(host: Arc<Host>) {
-    let mut reconnections = host.connection.watch_reconnections();
-    loop {
-        reconnections.mark_unchanged();
-        let watched = tokio::select! {
-            watched = watch(&host) => watched,
-            // Whatever was under way is about a server that is gone.
-            found_again = reconnections.changed() => match found_again {
-                Ok(()) => continue,
-                Err(_) => return,
-            },
-        };
-        if let Err(error) = watched {
-            tracing::debug!(%error, "the catalog cannot be watched now");
-        }
-        tokio::time::timeout(RETRY, reconnections.changed())
-            .await
-            .ok();
-    }
-}
-
-/// Watches the catalog until that fails.
-async fn watch(host: &Host) -> Result<()> {
-    let mut changes = host.directory.watch_names().await?;
-    // A catalog that lost everything has nothing to send.
-    let mut listed = host.directory.names().await?;
+    let mut catalog = host.core.directory.follow();
     let mut second_look = None;
     loop {
-        if restore(host, |name| listed.contains(name.as_str())).await? == Restored::Some {
-            second_look = Some(Instant::now() + SECOND_LOOK);
-        }
-        let due = second_look.unwrap_or_else(|| Instant::now() + NEVER);
-        match tokio::time::timeout_at(due, changes.next()).await {
-            Ok(Some(names)) => listed = names?,
-            Ok(None) => return Ok(()),
-            Err(_) => {
+        let known = catalog.borrow_and_update().clone();
+        let restored = match known {
+            Known::Listing(listing) => restore(&host, |name| listing.lists(name)).await,
+            Known::NotYet | Known::Nothing => Ok(Restored::None),
+        };
+        let retry = match restored {
+            Ok(Restored::None) => None,
+            Ok(Restored::Some) => {
+                second_look = Some(Instant::now() + SECOND_LOOK);
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "agents cannot be listed now");
+                Some(Instant::now() + RETRY)
+            }
+        };
+        let never = Instant::now() + NEVER;
+        tokio::select! {
+            changed = catalog.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep_until(retry.unwrap_or(never)) => {}
+            () = tokio::time::sleep_until(second_look.unwrap_or(never)) => {
                 second_look = None;
-                let served: Vec<AgentName> = host.services.lock().await.keys().cloned().collect();
-                let missing = host.directory.without_contract(&served).await?;
-                restore(host, |name| !missing.contains(name)).await?;
+                if let Err(error) = look_again(&host).await {
+                    tracing::debug!(%error, "contracts cannot be looked at now");
+                    second_look = Some(Instant::now() + RETRY);
+                }
             }
         }
     }
+}
+
+/// Lists anew what is served and has no contract.
+async fn look_again(host: &Host) -> Result<()> {
+    let served: Vec<AgentName> = host.services.lock().await.keys().cloned().collect();
+    let missing = host.core.directory.without_contract(&served).await?;
+    restore(host, |name| !missing.contains(name)).await?;
+    Ok(())
 }
 
 #[derive(Debug, PartialEq)]
@@ -96,6 +96,6 @@ async fn restore(host: &Host, listed: impl Fn(&AgentName) -> bool) -> Result<Res
         agents = missing.len(),
         "listing agents that this host serves"
     );
-    host.directory.add(&missing).await?;
+    host.core.directory.add(&missing).await?;
     Ok(Restored::Some)
 }

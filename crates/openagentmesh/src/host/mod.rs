@@ -2,28 +2,36 @@
 //!
 //! A request's way is a straight line: the agent's `service` takes it from its subscription and
 //! gives it a place, `decode` reads it, `validate` explains a bad input, `dispatch` runs the
-//! handler, `reply` answers. Beside it, `keeper` sees to it that what is served stays listed.
+//! handler, `reply` answers, at once or chunk by chunk (`stream`).
+//!
+//! Beside it, `attendance` knows when nobody waits for the answer any more, `feedback` hears what
+//! callers say meanwhile, `background` runs publishers and watchers, and `keeper` sees to it that
+//! what is served stays listed.
 
+mod attendance;
+mod background;
 mod decode;
 mod dispatch;
+mod feedback;
 mod keeper;
 mod reply;
 mod service;
+mod stream;
 mod validate;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, Contract, ErrorCode, InstanceId};
+use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
-use crate::connection::Connection;
-use crate::discovery::Directory;
+use crate::client::Core;
 use crate::error::{Error, Result};
 use crate::wire;
+use feedback::Feedback;
 use service::Service;
 
 /// How long to try to take agents that have left off the lists.
@@ -34,9 +42,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Each has a task that takes its requests, and a task per running request. They end when the
 /// agent is deregistered or the host shuts down, and at the latest when `abort` fires.
 pub(crate) struct Host {
-    connection: Connection,
-    directory: Arc<Directory>,
-    instance_id: InstanceId,
+    core: Arc<Core>,
+    feedback: Arc<Feedback>,
     grace: Duration,
     /// Held while agents are added, so that an agent that is served is either listed or about to.
     services: Mutex<BTreeMap<AgentName, Service>>,
@@ -45,16 +52,10 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(
-        connection: Connection,
-        directory: Arc<Directory>,
-        instance_id: InstanceId,
-        grace: Duration,
-    ) -> Arc<Self> {
+    pub(crate) fn new(core: Arc<Core>, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
-            connection,
-            directory,
-            instance_id,
+            feedback: Arc::new(Feedback::new(core.connection.client.clone())),
+            core,
             grace,
             services: Mutex::default(),
             keeper: Once::new(),
@@ -64,10 +65,7 @@ impl Host {
 
     /// Serves `agents` and lists them, all or none.
     pub(crate) async fn register(self: Arc<Self>, agents: Vec<Agent>) -> Result<()> {
-        let handlers = agents
-            .iter()
-            .map(Agent::servable)
-            .collect::<Result<Vec<_>>>()?;
+        agents.iter().try_for_each(Agent::check_input)?;
         let contracts = agents
             .iter()
             .map(Agent::contract_registered_now)
@@ -77,17 +75,17 @@ impl Host {
         }
         let mut services = self.services.lock().await;
         refuse_duplicates(&contracts, &services)?;
-        self.directory.check_sizes(&contracts)?;
+        self.core.directory.check_sizes(&contracts)?;
+        self.feedback.start().await?;
 
         // Dropped on the way out of an error, they stop.
         let mut started = BTreeMap::new();
-        for ((agent, handler), contract) in agents.iter().zip(handlers).zip(&contracts) {
+        for (agent, contract) in agents.iter().zip(&contracts) {
             let service = Service::start(
                 agent,
-                handler,
                 contract.clone(),
-                self.connection.client.clone(),
-                self.instance_id.clone(),
+                Arc::clone(&self.core),
+                Arc::clone(&self.feedback),
                 self.abort.child_token(),
             )
             .await?;
@@ -95,9 +93,10 @@ impl Host {
         }
         // Whoever finds an agent in the catalog can call it: the server knows the subscriptions
         // before the first entry is written.
-        self.connection.flush().await?;
-        self.directory.add(&contracts).await?;
+        self.core.connection.flush().await?;
+        self.core.directory.add(&contracts).await?;
         self.keeper.call_once(|| keeper::start(&self));
+        started.values().for_each(Service::begin);
         services.append(&mut started);
         Ok(())
     }
@@ -138,7 +137,7 @@ impl Host {
             .into_iter()
             .map(|service| service.drain(self.grace));
         futures::future::join_all(drained).await;
-        let removed = tokio::time::timeout(FAREWELL, self.directory.remove(&names)).await;
+        let removed = tokio::time::timeout(FAREWELL, self.core.directory.remove(&names)).await;
         removed.unwrap_or_else(|_| {
             Err(wire::closed(
                 "the mesh could not be told that agents left; they stay listed",

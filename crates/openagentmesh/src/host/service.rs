@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
-use openagentmesh_protocol::{AgentName, Contract, ErrorCode, InstanceId, subject};
+use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Shape, subject};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::decode::Request;
-use super::{dispatch, reply};
-use crate::agent::{Agent, InputSchema, Unary};
+use super::feedback::Feedback;
+use super::{background, dispatch, reply};
+use crate::agent::{Agent, InputSchema, Run};
+use crate::client::Core;
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::wire;
 
@@ -23,10 +27,11 @@ const RETIREMENT: Duration = Duration::from_secs(2);
 /// What every request of an agent needs.
 pub(super) struct Served {
     pub(super) name: AgentName,
-    pub(super) client: Client,
-    pub(super) instance_id: InstanceId,
+    pub(super) shape: Shape,
+    pub(super) core: Arc<Core>,
+    pub(super) feedback: Arc<Feedback>,
     pub(super) errors_subject: async_nats::Subject,
-    pub(super) handler: Arc<dyn Unary>,
+    pub(super) run: Run,
     pub(super) input: Option<Arc<InputSchema>>,
     pub(super) abort: CancellationToken,
     concurrency: usize,
@@ -36,9 +41,16 @@ pub(super) struct Served {
     admitted_limit: usize,
 }
 
+impl Served {
+    pub(super) fn client(&self) -> &Client {
+        &self.core.connection.client
+    }
+}
+
 /// A served agent. Dropping it ends its tasks, whatever they are doing.
 pub(super) struct Service {
     contract: Contract,
+    served: Arc<Served>,
     tasks: TaskTracker,
     stop: CancellationToken,
     abort: CancellationToken,
@@ -49,24 +61,27 @@ impl Service {
     /// `abort` fires.
     pub(super) async fn start(
         agent: &Agent,
-        handler: Arc<dyn Unary>,
         contract: Contract,
-        client: Client,
-        instance_id: InstanceId,
+        core: Arc<Core>,
+        feedback: Arc<Feedback>,
         abort: CancellationToken,
     ) -> Result<Self> {
         let name = &contract.name;
-        let requests = client
+        // Publishers and watchers take requests too, to say which verb fits.
+        let requests = core
+            .connection
+            .client
             .queue_subscribe(subject::agent(name), subject::queue_group(name))
             .await
             .map_err(|error| wire::closed(error.to_string()))?;
         let concurrency = agent.concurrency().get().min(Semaphore::MAX_PERMITS);
         let served = Arc::new(Served {
             name: name.clone(),
-            client,
-            instance_id,
+            shape: agent.shape(),
+            core,
+            feedback,
             errors_subject: subject::errors(name).into(),
-            handler,
+            run: agent.run(),
             input: agent.input(),
             abort: abort.clone(),
             concurrency,
@@ -76,6 +91,7 @@ impl Service {
         });
         let service = Self {
             contract,
+            served: Arc::clone(&served),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             abort,
@@ -87,6 +103,14 @@ impl Service {
             service.stop.clone(),
         ));
         Ok(service)
+    }
+
+    /// Starts what the agent does without being asked; others must know of it by now.
+    pub(super) fn begin(&self) {
+        if matches!(self.served.shape, Shape::Publisher | Shape::Watcher) {
+            let served = Arc::clone(&self.served);
+            self.tasks.spawn(background::run(served, self.stop.clone()));
+        }
     }
 
     /// Takes no more requests and finishes those that were taken; what still runs after `grace`
@@ -139,7 +163,7 @@ async fn take_requests(
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 // Without a connection nothing more arrives.
-                let retired = retire(&served.client, &mut requests);
+                let retired = retire(&served.core.connection, &mut requests);
                 if tokio::time::timeout(RETIREMENT, retired).await.is_err() {
                     break;
                 }
@@ -150,7 +174,7 @@ async fn take_requests(
         let Some(message) = request else { break };
         match Place::take(&served) {
             Some(place) => {
-                tasks.spawn(serve(place, message));
+                tasks.spawn(serve(place, message, Instant::now()));
             }
             None => refuse(&served, &message).await,
         }
@@ -163,17 +187,16 @@ async fn take_requests(
 /// until the server has heard it. Here the server is told first: a limit of more digits than it
 /// reads ends the subscription there at once, while the client waits for that many messages. The
 /// answer to a request that nobody serves then comes after the last message of the subscription.
-async fn retire(client: &Client, requests: &mut Subscriber) {
+async fn retire(connection: &Connection, requests: &mut Subscriber) {
     const MORE_THAN_THE_SERVER_READS: u64 = 10_000_000_000;
 
     if requests
         .unsubscribe_after(MORE_THAN_THE_SERVER_READS)
         .await
         .is_ok()
+        && let Err(error) = connection.synchronize().await
     {
-        // "No responders" is the answer; any other outcome ends the wait as well.
-        let ping = client.send_request(client.new_inbox(), async_nats::Request::new());
-        ping.await.ok();
+        tracing::debug!(%error, "the last requests of an agent may be lost");
     }
     // What arrived is still in the subscriber, which gives it out before it ends.
     if let Err(error) = requests.unsubscribe().await {
@@ -181,23 +204,20 @@ async fn retire(client: &Client, requests: &mut Subscriber) {
     }
 }
 
-async fn serve(place: Place, message: Message) {
+async fn serve(place: Place, message: Message, received: Instant) {
     let served = &place.0;
     let permit = tokio::select! {
         biased;
         permit = served.running.acquire() => permit,
         () = served.abort.cancelled() => {
-            reply::error(served, &Request::of(&message), dispatch::shut_down()).await;
+            let request = Request::of(&message, received);
+            reply::error(served, &request, dispatch::shut_down()).await;
             return;
         }
     };
     // The semaphore is never closed.
     debug_assert!(permit.is_ok());
-    let request = Request::of(&message);
-    match dispatch::run(served, &request, &message.payload).await {
-        Ok(output) => reply::output(served, &request, output).await,
-        Err(error) => reply::error(served, &request, error).await,
-    }
+    dispatch::serve(served, &message, received).await;
 }
 
 async fn refuse(served: &Served, message: &Message) {
@@ -212,7 +232,7 @@ async fn refuse(served: &Served, message: &Message) {
     )
     .with_detail("in_flight", in_flight)
     .with_detail("concurrency", served.concurrency);
-    reply::error(served, &Request::of(message), error).await;
+    reply::error(served, &Request::of(message, Instant::now()), error).await;
 }
 
 /// A place among the requests that run or wait; given back when dropped.

@@ -1,6 +1,5 @@
 //! Telling a caller everything that is wrong with an input.
 
-use bytes::Bytes;
 use openagentmesh_protocol::ErrorCode;
 use serde_json::{Value, json};
 
@@ -9,7 +8,7 @@ use crate::agent::{DecodeError, InputSchema, Problem};
 use crate::error::Error;
 
 /// Checks what deserialisation cannot see. Most schemas have nothing of the kind.
-pub(super) fn restrictions(served: &Served, body: &Bytes) -> Result<(), Error> {
+pub(super) fn restrictions(served: &Served, body: &[u8]) -> Result<(), Error> {
     match &served.input {
         Some(schema) if schema.exceeds_types() => {}
         _ => return Ok(()),
@@ -23,7 +22,7 @@ pub(super) fn restrictions(served: &Served, body: &Bytes) -> Result<(), Error> {
 }
 
 /// Explains why the input did not become the handler's type.
-pub(super) fn explain(served: &Served, body: &Bytes, error: DecodeError) -> Error {
+pub(super) fn explain(served: &Served, body: &[u8], error: DecodeError) -> Error {
     match problems(served.input.as_deref(), body) {
         Err(not_json) => not_json,
         Ok(problems) if problems.is_empty() => invalid(
@@ -38,7 +37,7 @@ pub(super) fn explain(served: &Served, body: &Bytes, error: DecodeError) -> Erro
     }
 }
 
-fn problems(schema: Option<&InputSchema>, body: &Bytes) -> Result<Vec<Problem>, Error> {
+fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Vec<Problem>, Error> {
     let input: Value = if body.is_empty() {
         Value::Null
     } else {

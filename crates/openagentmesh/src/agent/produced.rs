@@ -1,0 +1,98 @@
+//! A stream made by a future that gives one item at a time, so that a method that borrows its
+//! struct can be an agent that owns it.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::{Stream, StreamExt};
+
+/// The place of the one item that is on its way.
+type Slot<T> = Arc<Mutex<Option<T>>>;
+
+/// Where the future puts its items.
+#[derive(Debug)]
+pub struct Items<T>(Slot<T>);
+
+impl<T> Items<T> {
+    /// Gives all items of `stream`, each once the one before was taken.
+    pub async fn forward(self, stream: impl Stream<Item = T>) {
+        let mut stream = pin!(stream);
+        while let Some(item) = stream.next().await {
+            *lock(&self.0) = Some(item);
+            // The stream polls this future again only after it took the item.
+            poll_fn(|_| match *lock(&self.0) {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(()),
+            })
+            .await;
+        }
+    }
+}
+
+/// The stream of the items that `produce` gives.
+pub fn produced<T, Fut>(produce: impl FnOnce(Items<T>) -> Fut) -> impl Stream<Item = T>
+where
+    Fut: Future<Output = ()>,
+{
+    let slot = Slot::default();
+    Produced {
+        producing: Some(Box::pin(produce(Items(Arc::clone(&slot))))),
+        slot,
+    }
+}
+
+struct Produced<T, Fut> {
+    producing: Option<Pin<Box<Fut>>>,
+    slot: Slot<T>,
+}
+
+impl<T, Fut: Future<Output = ()>> Stream for Produced<T, Fut> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let Some(producing) = &mut self.producing else {
+            return Poll::Ready(None);
+        };
+        let ended = producing.as_mut().poll(cx).is_ready();
+        if ended {
+            self.producing = None;
+        }
+        match lock(&self.slot).take() {
+            Some(item) => Poll::Ready(Some(item)),
+            None if ended => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Nothing that holds the lock can panic.
+fn lock<T>(slot: &Slot<T>) -> MutexGuard<'_, Option<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, stream};
+
+    use super::*;
+
+    #[test]
+    fn items_come_one_by_one_and_in_order() {
+        let text = Arc::new("a b c".to_owned());
+        let stream = produced(move |items| async move {
+            items
+                .forward(stream::iter(text.split(' ').map(str::to_owned)))
+                .await;
+        });
+        let all: Vec<String> = stream.collect().now_or_never().unwrap_or_default();
+        assert_eq!(all, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn no_items_are_no_items() {
+        let stream = produced(|items: Items<u8>| items.forward(stream::empty()));
+        assert_eq!(stream.collect::<Vec<_>>().now_or_never(), Some(vec![]));
+    }
+}

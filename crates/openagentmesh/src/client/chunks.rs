@@ -1,0 +1,262 @@
+//! Taking the chunks of a stream: in order, without loss, and no faster than they are read.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Feedback, Status};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::buffer::{Buffer, Buffered};
+use super::replies::Expected;
+use super::reply;
+use super::request::Checked;
+use crate::error::{Error, Result};
+use crate::wire::{self, Outgoing, Received};
+
+/// The chunks of a streamed reply, in order and without loss; what awaiting a
+/// [`StreamRequest`](super::StreamRequest) gives.
+///
+/// Each item is a chunk read as `Out`, or the error that ends the stream:
+///
+/// * any error that the agent answers, `invalid_input` before the first chunk or `handler_error`
+///   after some among them;
+/// * `not_found` when nobody serves the name, `not_available` when the catalog lists it all the
+///   same;
+/// * `timeout` when a chunk did not come in time, or the stream did not end in time;
+/// * `chunk_sequence_error` when a chunk was lost on its way;
+/// * `handler_error` when a chunk is not what `Out` says;
+/// * `connection_failed` when the connection is closed.
+///
+/// After an error there is nothing more. The host makes no more chunks than are taken here, give or
+/// take a [`window`](super::StreamRequest::window).
+///
+/// # Cancel safety
+///
+/// Waiting for the next chunk can be given up and begun again. Dropping the stream ends the work at
+/// the host: the handler's stream is dropped.
+#[must_use = "chunks come when they are asked for"]
+pub struct Chunks<Out>(BoxStream<'static, Result<Out>>);
+
+impl<Out: DeserializeOwned + Send + 'static> Chunks<Out> {
+    pub(super) fn new(receiving: Receiving) -> Self {
+        let chunks = futures::stream::unfold(Some(receiving), |receiving| async move {
+            let mut receiving = receiving?;
+            let chunk = match receiving.next().await {
+                Ok(None) => return None,
+                Ok(Some(body)) => {
+                    reply::output("chunk", &body).map_err(|error| receiving.request.about(error))
+                }
+                Err(error) => Err(error),
+            };
+            let more = chunk.is_ok().then_some(receiving);
+            Some((chunk, more))
+        });
+        Self(chunks.boxed())
+    }
+}
+
+impl<Out> Stream for Chunks<Out> {
+    type Item = Result<Out>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl<Out> std::fmt::Debug for Chunks<Out> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chunks").finish_non_exhaustive()
+    }
+}
+
+/// A stream on its way. Dropped before it has ended, it tells the host so: by what `expected` does,
+/// and by the end of its subscription.
+pub(super) struct Receiving {
+    request: Checked,
+    source: Source,
+    /// Takes the server's word that nobody is there, and the host's probes.
+    expected: Expected,
+    /// Whether that word may still come.
+    unserved: bool,
+    next_seq: u64,
+    window: u32,
+    /// Chunks that were taken and not yet given back as credit.
+    taken: u32,
+    feedback: Option<Subject>,
+    deadline: Option<Instant>,
+    chunk_timeout: Duration,
+}
+
+enum Source {
+    /// The host sends no more than was asked for.
+    Credited(Subscriber),
+    /// It sends as fast as it can.
+    Buffered(Buffer),
+    /// Between the two.
+    Closed,
+}
+
+impl Receiving {
+    pub(super) fn new(
+        request: Checked,
+        subscriber: Subscriber,
+        expected: Expected,
+        window: u32,
+        deadline: Option<Instant>,
+        chunk_timeout: Duration,
+    ) -> Self {
+        Self {
+            request,
+            source: Source::Credited(subscriber),
+            expected,
+            unserved: true,
+            next_seq: 0,
+            window,
+            taken: 0,
+            feedback: None,
+            deadline,
+            chunk_timeout,
+        }
+    }
+
+    /// The next chunk's body; `None` at the end of the stream.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let patience = Instant::now() + self.chunk_timeout;
+        let until = self.deadline.map_or(patience, |end| end.min(patience));
+        match tokio::time::timeout_at(until, self.receive()).await {
+            Ok(received) => received.and_then(|message| self.read(message)),
+            Err(_) if until == patience => Err(self.request.timed_out(format_args!(
+                "sent no chunk within {:?}",
+                self.chunk_timeout
+            ))),
+            Err(_) => Err(self
+                .request
+                .timed_out("did not end its stream within the time it was given")),
+        }
+    }
+
+    /// The next message of the stream. Cancel-safe: what was not returned is not lost.
+    async fn receive(&mut self) -> Result<Message> {
+        self.give_credit().await?;
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = self.source.next() => message?,
+                word = self.expected.reply(), if self.unserved => {
+                    self.unserved = false;
+                    if word?.status == Some(StatusCode::NO_RESPONDERS) {
+                        self.expected.finish();
+                        return Err(self.request.nobody_serves().await);
+                    }
+                    continue;
+                }
+            };
+            self.unserved = false;
+            self.source.buffer_if_uncredited(&message);
+            return Ok(message);
+        }
+    }
+
+    /// Gives half of the window back at a time.
+    async fn give_credit(&mut self) -> Result<()> {
+        if self.taken < self.window.div_ceil(2) {
+            return Ok(());
+        }
+        let Some(feedback) = self.feedback.clone() else {
+            return Ok(());
+        };
+        let mut headers = Outgoing::default();
+        Feedback::Credit(self.taken).write(&mut headers);
+        let client = &self.request.core().connection.client;
+        wire::publish(client, feedback, None, headers.0, Bytes::new()).await?;
+        self.taken = 0;
+        Ok(())
+    }
+
+    /// The chunk that a message carries; `None` for the end marker.
+    fn read(&mut self, message: Message) -> Result<Option<Bytes>> {
+        let headers = ChunkHeaders::read(&Received(message.headers.as_ref())).map_err(|error| {
+            self.request.about(Error::raised(
+                ErrorCode::ChunkSequenceError,
+                format!("a chunk cannot be read: {error}"),
+            ))
+        })?;
+        if headers.status == Some(Status::Error) {
+            self.expected.finish();
+            return Err(reply::error(&message.payload));
+        }
+        let end_without_number = headers.end && headers.seq.is_none();
+        if headers.seq != Some(self.next_seq) && !end_without_number {
+            return Err(self.out_of_sequence(headers.seq));
+        }
+        if headers.end {
+            self.expected.finish();
+            return Ok(None);
+        }
+        self.next_seq += 1;
+        self.taken += 1;
+        if let Some(feedback) = message.reply {
+            if self.feedback.is_none() {
+                self.expected.set_feedback(&feedback);
+            }
+            self.feedback = Some(feedback);
+        }
+        Ok(Some(message.payload))
+    }
+
+    fn out_of_sequence(&self, got: Option<u64>) -> Error {
+        let expected = self.next_seq;
+        let got_text = got.map_or("one without a number".to_owned(), |got| got.to_string());
+        let error = Error::raised(
+            ErrorCode::ChunkSequenceError,
+            format!(
+                "chunk {expected} of agent '{}' was lost: {got_text} came in its place",
+                self.request.name
+            ),
+        )
+        .with_detail("expected_seq", expected)
+        .with_detail("got_seq", got);
+        self.request.about(error)
+    }
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Message> {
+        match self {
+            Self::Credited(subscriber) => subscriber
+                .next()
+                .await
+                .ok_or_else(|| wire::closed("it was closed before the stream ended")),
+            Self::Buffered(buffer) => match buffer.next().await {
+                Some(Buffered::Message(message)) => Ok(message),
+                Some(Buffered::Lost(lost)) => Err(Error::raised(
+                    ErrorCode::ChunkSequenceError,
+                    format!(
+                        "the chunks of this stream were taken too slowly: {} waited and {lost} \
+                         more were dropped; its host does not heed how fast they are taken",
+                        Buffer::CHUNKS
+                    ),
+                )
+                .with_detail("lost", lost)),
+                None => Err(wire::closed("it was closed before the stream ended")),
+            },
+            Self::Closed => Err(wire::closed("it was closed before the stream ended")),
+        }
+    }
+
+    /// A chunk that names nobody to give credit to comes from a host that sends as fast as it can.
+    fn buffer_if_uncredited(&mut self, message: &Message) {
+        if message.reply.is_some() || !matches!(self, Self::Credited(_)) {
+            return;
+        }
+        if let Self::Credited(subscriber) = std::mem::replace(self, Self::Closed) {
+            *self = Self::Buffered(Buffer::start(subscriber));
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Taking events: in order, with every loss told.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use openagentmesh_protocol::{
+    AgentName, ChunkHeaders, ContentType, ErrorCode, Headers, InstanceId, Status, Subject,
+};
+use serde::de::DeserializeOwned;
+
+use super::buffer::{Buffer, Buffered};
+use super::reply;
+use crate::error::{Error, Result};
+use crate::wire::Received;
+
+/// How many producers' numbering is followed at once.
+const PRODUCERS: usize = 4096;
+
+/// Something that was published.
+#[derive(Debug)]
+pub struct Event<T> {
+    /// What was published.
+    pub data: T,
+    message: Message,
+}
+
+impl<T> Event<T> {
+    /// The subject that it was published to.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.message.subject
+    }
+
+    /// The publisher, where the subject is that of one's events.
+    #[must_use]
+    pub fn agent(&self) -> Option<AgentName> {
+        publisher(&self.message)
+    }
+
+    /// The subject on which an answer is awaited, where one is.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<&str> {
+        self.message.reply.as_deref()
+    }
+
+    /// The value of header `name`, compared without regard to case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        crate::wire::header(self.message.headers.as_ref()?, name)
+    }
+
+    /// All headers.
+    #[must_use]
+    pub fn headers(&self) -> Headers {
+        crate::wire::plain_headers(self.message.headers.as_ref())
+    }
+}
+
+/// The events of a subscription, in the order in which each producer published them; what awaiting a
+/// [`Subscribe`](super::Subscribe) gives.
+///
+/// Each item is an [`Event`] with its data read as `T`, or an error. These errors do not end it:
+///
+/// * `chunk_sequence_error` where events were lost: they came faster than they were taken for long
+///   (16,384 events or 64 MiB wait at most), or the connection was lost meanwhile. `details.lost`
+///   says how many, where that is known;
+/// * `handler_error` when an event is not what `T` says, or a publisher failed. Its host starts it
+///   again; one of the published Python SDK does not.
+///
+/// After a `timeout` error there is nothing more. The events of one agent end when its publisher
+/// does, with the last of its hosts that were heard; those of a channel or a subject end with the
+/// connection.
+///
+/// # Cancel safety
+///
+/// Waiting for the next event can be given up and begun again. Dropping it ends the subscription.
+#[must_use = "events come when they are asked for"]
+pub struct Events<T>(BoxStream<'static, Result<Event<T>>>);
+
+impl<T: 'static> Events<T> {
+    pub(super) fn new(receiving: Receiving<T>) -> Self {
+        let events = futures::stream::unfold(Some(receiving), |receiving| async move {
+            let mut receiving = receiving?;
+            let event = receiving.next().await?;
+            let over = matches!(&event, Err(error) if error.code() == &ErrorCode::Timeout);
+            Some((event, (!over).then_some(receiving)))
+        });
+        Self(events.boxed())
+    }
+}
+
+impl<T> Stream for Events<T> {
+    type Item = Result<Event<T>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl<T> std::fmt::Debug for Events<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+/// Makes the data of an event of its bytes.
+pub(super) type Decode<T> = fn(&Message) -> Result<T>;
+
+/// Reads JSON, and text as a JSON string.
+pub(super) fn json<T: DeserializeOwned + 'static>(message: &Message) -> Result<T> {
+    match ContentType::read(&Received(message.headers.as_ref())) {
+        ContentType::Text => {
+            let text = serde_json::to_vec(&String::from_utf8_lossy(&message.payload));
+            reply::output("event", &text.unwrap_or_default())
+        }
+        ContentType::Bytes => Err(Error::raised(
+            ErrorCode::HandlerError,
+            format!(
+                "the event on {} is bytes, not JSON: take it with raw()",
+                message.subject
+            ),
+        )),
+        _ => reply::output("event", &message.payload),
+    }
+}
+
+/// Takes the bytes as they are.
+pub(super) fn raw(message: &Message) -> Result<Bytes> {
+    Ok(message.payload.clone())
+}
+
+/// A subscription.
+pub(super) struct Receiving<T> {
+    buffer: Buffer,
+    subject: String,
+    timeout: Option<Duration>,
+    /// What is taken of all that arrives.
+    scope: Scope,
+    decode: Decode<T>,
+    /// The next number of each producer that was heard.
+    producers: HashMap<Producer, u64>,
+    ended: bool,
+}
+
+/// Which messages of a subscription are events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those of one publisher: they end with it.
+    Agent,
+    /// Those of many, among other messages.
+    Channel,
+    /// All there are, whatever they are.
+    Subject,
+}
+
+/// A publisher in one process. Older peers do not name theirs, so their losses are not seen.
+type Producer = (String, InstanceId);
+
+impl<T> Receiving<T> {
+    pub(super) fn new(
+        subscriber: Subscriber,
+        subject: String,
+        timeout: Option<Duration>,
+        scope: Scope,
+        decode: Decode<T>,
+    ) -> Self {
+        Self {
+            buffer: Buffer::start(subscriber),
+            subject,
+            timeout,
+            scope,
+            decode,
+            producers: HashMap::new(),
+            ended: false,
+        }
+    }
+
+    /// The next event; `None` when there are no more.
+    async fn next(&mut self) -> Option<Result<Event<T>>> {
+        let Some(timeout) = self.timeout else {
+            return self.receive().await;
+        };
+        match tokio::time::timeout(timeout, self.receive()).await {
+            Ok(event) => event,
+            Err(_) => Some(Err(Error::raised(
+                ErrorCode::Timeout,
+                format!(
+                    "nothing was published to {} within {timeout:?}",
+                    self.subject
+                ),
+            ))),
+        }
+    }
+
+    /// Cancel-safe: what was not returned is not lost.
+    async fn receive(&mut self) -> Option<Result<Event<T>>> {
+        while !self.ended {
+            match self.buffer.next().await? {
+                Buffered::Lost(lost) => {
+                    // The numbering goes on behind the gap that was just told.
+                    self.producers.clear();
+                    return Some(Err(self.lost(lost)));
+                }
+                Buffered::Message(message) => {
+                    if let Some(event) = self.take(message) {
+                        return Some(event);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The event that a message is, if it is one.
+    fn take(&mut self, message: Message) -> Option<Result<Event<T>>> {
+        if self.scope == Scope::Channel && publisher(&message).is_none() {
+            return None;
+        }
+        let headers = ChunkHeaders::read(&Received(message.headers.as_ref())).unwrap_or_default();
+        if self.scope == Scope::Subject {
+            return Some(self.event(message));
+        }
+        let lost = self.follow(&message, &headers);
+        if headers.status == Some(Status::Error) {
+            return Some(Err(reply::error(&message.payload)));
+        }
+        if headers.end && message.payload.is_empty() {
+            return lost.map(|lost| Err(self.lost(lost)));
+        }
+        match lost {
+            None => Some(self.event(message)),
+            Some(lost) => {
+                self.buffer.put_back(message);
+                Some(Err(self.lost(lost)))
+            }
+        }
+    }
+
+    fn event(&self, message: Message) -> Result<Event<T>> {
+        let data = (self.decode)(&message)?;
+        Ok(Event { data, message })
+    }
+
+    /// Follows the numbering of the message's producer, and says how many it skipped.
+    fn follow(&mut self, message: &Message, headers: &ChunkHeaders) -> Option<u64> {
+        let producer = headers
+            .instance_id
+            .clone()
+            .map(|instance| (message.subject.to_string(), instance));
+        let known = producer
+            .as_ref()
+            .and_then(|p| self.producers.get(p))
+            .copied();
+        let lost = match (known, headers.seq) {
+            (Some(expected), Some(seq)) => seq.checked_sub(expected).filter(|lost| *lost > 0),
+            _ => None,
+        };
+        if headers.end {
+            if let Some(producer) = &producer {
+                self.producers.remove(producer);
+            }
+            self.ended = self.scope == Scope::Agent && self.producers.is_empty();
+        } else if let (Some(producer), Some(seq)) = (producer, headers.seq) {
+            if self.producers.len() >= PRODUCERS {
+                self.producers.clear();
+            }
+            self.producers.insert(producer, seq + 1);
+        }
+        lost
+    }
+
+    fn lost(&self, lost: u64) -> Error {
+        Error::raised(
+            ErrorCode::ChunkSequenceError,
+            format!(
+                "{lost} events on {} were lost: they came faster than they were taken, or the \
+                 connection was lost",
+                self.subject
+            ),
+        )
+        .with_detail("lost", lost)
+    }
+}
+
+fn publisher(message: &Message) -> Option<AgentName> {
+    match Subject::parse(&message.subject) {
+        Subject::Events(name) => Some(name),
+        _ => None,
+    }
+}

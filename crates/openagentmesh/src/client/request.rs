@@ -1,0 +1,229 @@
+//! What every request to an agent has: a name, an input, headers, and a check before it is sent.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use openagentmesh_protocol::{AgentName, Capabilities, ErrorCode, RequestHeaders, RequestId, Verb};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{Client, Core};
+use crate::discovery;
+use crate::error::{Error, Result};
+use crate::wire::{self, Outgoing};
+
+/// A request as its builder holds it. What is wrong with it is said when it is awaited.
+pub(super) struct Request {
+    pub(super) client: Client,
+    name: Result<AgentName>,
+    body: Result<Bytes>,
+    headers: ExtraHeaders,
+}
+
+/// A request that fits the agent, as far as can be known here.
+pub(super) struct Checked {
+    pub(super) client: Client,
+    pub(super) name: AgentName,
+    pub(super) id: RequestId,
+    body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Request {
+    pub(super) fn new(client: &Client, name: &str, input: &impl Serialize) -> Self {
+        Self {
+            client: client.clone(),
+            name: AgentName::new(name).map_err(Error::from),
+            body: encode(input),
+            headers: ExtraHeaders::default(),
+        }
+    }
+
+    pub(super) fn header(&mut self, name: &str, value: &str) {
+        self.headers.add(name, value);
+    }
+
+    /// Refuses what cannot be sent, and what the agent does not do as far as the catalog knows.
+    pub(super) async fn check(self, verb: Verb) -> Result<Checked> {
+        let Self {
+            client,
+            name,
+            body,
+            headers,
+        } = self;
+        let name = name?;
+        let body = body?;
+        let headers = headers.take()?;
+        if let Some(capabilities) = client.core().directory.capabilities(&name).await
+            && let Some(mismatch) = mismatch(&name, capabilities, verb)
+        {
+            return Err(mismatch);
+        }
+        Ok(Checked {
+            client,
+            name,
+            id: RequestId::random(),
+            body,
+            headers,
+        })
+    }
+
+    /// When the answer must be there: what is asked for, but never later than the client's own.
+    pub(super) fn deadline(&self, timeout: Duration) -> Instant {
+        let asked = Instant::now() + timeout.min(FAR);
+        self.client
+            .deadline()
+            .map_or(asked, |inherited| inherited.min(asked))
+    }
+}
+
+/// Times beyond this are as good as none, and cannot overflow.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+impl Checked {
+    pub(super) fn core(&self) -> &Core {
+        self.client.core()
+    }
+
+    /// Publishes the request with the protocol's headers and its own.
+    ///
+    /// # Errors
+    ///
+    /// `payload_too_large` before anything is sent, `connection_failed` when the connection is
+    /// closed.
+    pub(super) async fn publish(
+        &mut self,
+        reply: Option<String>,
+        mut protocol: RequestHeaders,
+    ) -> Result<()> {
+        protocol.request_id = Some(self.id.clone());
+        protocol.instance_id = Some(self.core().instance_id.clone());
+        crate::trace::inject(&mut protocol);
+        let mut headers = Outgoing(std::mem::take(&mut self.headers));
+        protocol.write(&mut headers);
+        let body = std::mem::take(&mut self.body);
+        let client = &self.core().connection.client;
+        let subject = openagentmesh_protocol::subject::agent(&self.name);
+        wire::publish(client, subject, reply.map(Into::into), headers.0, body)
+            .await
+            .map_err(|error| self.about(error))
+    }
+
+    /// Says whom an error that arose here is about.
+    pub(super) fn about(&self, error: Error) -> Error {
+        error.with_agent(&self.name).with_request(&self.id)
+    }
+
+    pub(super) fn timed_out(&self, what: impl std::fmt::Display) -> Error {
+        self.about(Error::raised(
+            ErrorCode::Timeout,
+            format!("agent '{}' {what}", self.name),
+        ))
+    }
+
+    /// Nobody is subscribed: the catalog tells whether somebody should be.
+    pub(super) async fn nobody_serves(&self) -> Error {
+        let name = &self.name;
+        let error = match self.core().directory.entry(name).await {
+            Ok(None) => discovery::not_found(name),
+            Ok(Some(_)) => Error::raised(
+                ErrorCode::NotAvailable,
+                format!("agent '{name}' is in the catalog, but no process serves it now"),
+            ),
+            Err(error) => Error::raised(
+                ErrorCode::NotFound,
+                format!("nobody serves agent '{name}' (and the catalog cannot be read: {error})"),
+            ),
+        };
+        self.about(error)
+    }
+}
+
+/// What is left until `deadline`, as the header says it.
+pub(super) fn milliseconds_until(deadline: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Rounded up: the host must not give up before the caller does.
+    u64::try_from(left.as_millis())
+        .unwrap_or(u64::MAX)
+        .saturating_add(1)
+}
+
+/// The error that says which verb fits; `None` when this one does.
+pub(crate) fn mismatch(name: &AgentName, capabilities: Capabilities, verb: Verb) -> Option<Error> {
+    let reason = capabilities.mismatch(verb)?;
+    let error = Error::raised(
+        ErrorCode::InvocationMismatch,
+        format!("agent '{name}' {reason} instead of {verb}()"),
+    )
+    .with_agent(name);
+    Some(match capabilities.verb() {
+        Some(fitting) => error.with_detail("use", fitting.as_str()),
+        None => Error::raised(
+            ErrorCode::InvocationMismatch,
+            format!("agent '{name}' {reason}"),
+        )
+        .with_agent(name),
+    })
+}
+
+/// `null` is "no input", which the wire says with an empty body.
+fn encode(input: &impl Serialize) -> Result<Bytes> {
+    let json = to_json(input)?;
+    Ok(if json == "null" { Bytes::new() } else { json })
+}
+
+/// # Errors
+///
+/// `invalid_input` when `value` cannot be JSON.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| {
+        Error::raised(
+            ErrorCode::InvalidInput,
+            format!("the input cannot be written as JSON: {error}"),
+        )
+        .with_source(error)
+    })
+}
+
+/// The headers that a program adds to a message.
+#[derive(Default)]
+pub(super) struct ExtraHeaders {
+    map: HeaderMap,
+    wrong: Option<String>,
+}
+
+impl ExtraHeaders {
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        const RESERVED: &[&str] = &["x-mesh-", "nats-"];
+        let lower = name.to_ascii_lowercase();
+        if RESERVED.iter().any(|prefix| lower.starts_with(prefix)) {
+            self.wrong = Some(format!(
+                "header '{name}' belongs to the protocol; give yours another name"
+            ));
+            return;
+        }
+        match (HeaderName::from_str(name), HeaderValue::from_str(value)) {
+            (Ok(name), Ok(value)) => self.map.append(name, value),
+            (Err(_), _) => {
+                self.wrong = Some(format!("'{name}' cannot be the name of a header"));
+            }
+            (_, Err(_)) => {
+                self.wrong = Some(format!(
+                    "the value of header '{name}' has a line break; encode it"
+                ));
+            }
+        }
+    }
+
+    /// # Errors
+    ///
+    /// `invalid_input` when one of them cannot be sent.
+    pub(super) fn take(self) -> Result<HeaderMap> {
+        match self.wrong {
+            None => Ok(self.map),
+            Some(reason) => Err(Error::raised(ErrorCode::InvalidInput, reason)),
+        }
+    }
+}

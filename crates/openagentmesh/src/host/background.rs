@@ -1,0 +1,168 @@
+//! Publishers and watchers: they run while the agent is served, and again after a failure.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
+use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Headers, RequestId, Shape, subject};
+use rand::RngExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::{failed, panicked};
+use super::reply;
+use super::service::Served;
+use crate::agent::{Chunks, Context, ContextInner, Invocation, Run, Running};
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::wire::{self, Outgoing};
+
+/// How long to wait after a first failure; after each further one twice as long, and up to as much
+/// again at random.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After running for so long, a failure is a first one again.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// Runs the agent until it ends by itself, or `stop` or the abort fires.
+pub(super) async fn run(served: Arc<Served>, stop: CancellationToken) {
+    let mut events = EventSender::new(&served);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let started = Instant::now();
+        let run = RequestId::random();
+        let cancelled = OnceLock::new();
+        let ended = tokio::select! {
+            biased;
+            () = served.abort.cancelled() => None,
+            () = stop.cancelled() => None,
+            ended = run_once(&served, &run, &cancelled, &mut events) => Some(ended),
+        };
+        // What the run has started elsewhere ends with it.
+        cancelled.get().map(CancellationToken::cancel);
+        let error = match ended {
+            None => break,
+            Some(Ok(())) => {
+                tracing::debug!(agent = %served.name, "it has ended by itself");
+                break;
+            }
+            Some(Err(error)) => error,
+        };
+        if started.elapsed() >= STEADY {
+            pause = FIRST_PAUSE;
+        }
+        let nap = pause + rand::rng().random_range(Duration::ZERO..pause);
+        tracing::warn!(agent = %served.name, code = %error.code(), %error, restart_in = ?nap,
+            "it failed and is started again");
+        reply::dead_letter(&served, &run, error).await;
+        tokio::select! {
+            () = served.abort.cancelled() => break,
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(nap) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    if served.shape == Shape::Publisher
+        && let Err(error) = events.end().await
+    {
+        tracing::debug!(agent = %served.name, %error, "subscribers were not told of the end");
+    }
+}
+
+/// Runs the agent until it ends.
+async fn run_once(
+    served: &Arc<Served>,
+    run: &RequestId,
+    cancelled: &OnceLock<CancellationToken>,
+    events: &mut EventSender,
+) -> Result<()> {
+    let running = async {
+        match start(served, run, cancelled)? {
+            Started::Once(running) => running.await.map(|_| ()).map_err(failed),
+            Started::Many(chunks) => events.send_all(chunks).await,
+        }
+    };
+    AssertUnwindSafe(running)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+enum Started {
+    Once(Running),
+    Many(Chunks),
+}
+
+fn start(
+    served: &Arc<Served>,
+    run: &RequestId,
+    cancelled: &OnceLock<CancellationToken>,
+) -> Result<Started> {
+    let context = || {
+        Context::of(ContextInner {
+            agent: Some(served.name.clone()),
+            request_id: run.clone(),
+            headers: Headers::default(),
+            caller: None,
+            cancelled: cancelled.get_or_init(CancellationToken::new).clone(),
+            mesh: Client::new(Arc::clone(&served.core), None),
+        })
+    };
+    let invocation = Invocation {
+        body: &[],
+        context: &context,
+    };
+    let started = match &served.run {
+        Run::Once(function) => function(invocation).map(Started::Once),
+        Run::Many(function) => function(invocation).map(Started::Many),
+    };
+    // Neither takes an input, so that there is none to be wrong.
+    started.map_err(|error| Error::raised(ErrorCode::HandlerError, error.message))
+}
+
+/// Where a publisher's events go. Their numbers go on over restarts, so that subscribers see one
+/// stream.
+struct EventSender {
+    served: Arc<Served>,
+    subject: async_nats::Subject,
+    next_seq: u64,
+}
+
+impl EventSender {
+    fn new(served: &Arc<Served>) -> Self {
+        Self {
+            subject: subject::events(&served.name).into(),
+            served: Arc::clone(served),
+            next_seq: 0,
+        }
+    }
+
+    /// Publishes as fast as the connection takes it.
+    async fn send_all(&mut self, mut chunks: Chunks) -> Result<()> {
+        while let Some(event) = chunks.next().await {
+            self.send(false, event.map_err(failed)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<()> {
+        self.send(true, Bytes::new()).await
+    }
+
+    async fn send(&mut self, end: bool, body: Bytes) -> Result<()> {
+        let mut headers = Outgoing::default();
+        ChunkHeaders {
+            seq: Some(self.next_seq),
+            end,
+            instance_id: Some(self.served.core.instance_id.clone()),
+            ..ChunkHeaders::default()
+        }
+        .write(&mut headers);
+        let subject = self.subject.clone();
+        wire::publish(self.served.client(), subject, None, headers.0, body).await?;
+        self.next_seq += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! What callers say while their request is worked on: that they can take more chunks, or that they
+//! do not wait any longer. The server says the latter for those that are gone.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
+use futures::StreamExt;
+use openagentmesh_protocol::Feedback as Said;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::wire::{self, Received};
+
+/// The subjects of a host on which callers can be heard: one subscription for all requests.
+pub(super) struct Feedback {
+    client: Client,
+    prefix: String,
+    next: AtomicU64,
+    heard: Arc<Listeners>,
+    reader: OnceCell<AbortHandle>,
+}
+
+type Listeners = Mutex<HashMap<u64, Arc<Heard>>>;
+
+/// What was heard of one request's caller.
+pub(super) struct Heard {
+    /// Chunks that the caller can take; none are counted where it does not count them.
+    credit: Option<Semaphore>,
+    gone: CancellationToken,
+}
+
+impl Feedback {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            prefix: client.new_inbox(),
+            client,
+            next: AtomicU64::new(0),
+            heard: Arc::default(),
+            reader: OnceCell::new(),
+        }
+    }
+
+    /// Starts to listen, if that was not done before.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(super) async fn start(&self) -> Result<()> {
+        let started = self.reader.get_or_try_init(|| async {
+            let messages = self
+                .client
+                .subscribe(format!("{}.*", self.prefix))
+                .await
+                .map_err(|error| wire::closed(error.to_string()))?;
+            let reader = tokio::spawn(read(messages, Arc::clone(&self.heard)));
+            Ok(reader.abort_handle())
+        });
+        started.await.map(|_| ())
+    }
+
+    /// A subject of one request's own. `credit` is how many chunks its caller can take, if it counts
+    /// them.
+    pub(super) fn listen(&self, credit: Option<u32>) -> Listener {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let heard = Arc::new(Heard {
+            // Without any there would never be a chunk on whose subject more could be given.
+            credit: credit.map(|credit| Semaphore::new(permits(credit.max(1)))),
+            gone: CancellationToken::new(),
+        });
+        lock(&self.heard).insert(number, Arc::clone(&heard));
+        Listener {
+            subject: format!("{}.{number}", self.prefix).into(),
+            number,
+            heard,
+            listeners: Arc::clone(&self.heard),
+        }
+    }
+}
+
+impl Drop for Feedback {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.get() {
+            reader.abort();
+        }
+    }
+}
+
+/// Tells each listener what its caller said. Ends with the connection.
+async fn read(mut messages: Subscriber, listeners: Arc<Listeners>) {
+    while let Some(message) = messages.next().await {
+        let number = message.subject.rsplit('.').next();
+        let Some(number) = number.and_then(|number| number.parse().ok()) else {
+            continue;
+        };
+        let heard = lock(&listeners).get(&number).cloned();
+        // A request that is over has nobody listening.
+        if let Some(heard) = heard {
+            heard.take_in(&message);
+        }
+    }
+}
+
+impl Heard {
+    fn take_in(&self, message: &Message) {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            self.gone.cancel();
+            return;
+        }
+        match Said::read(&Received(message.headers.as_ref())) {
+            Some(Said::Cancel) => self.gone.cancel(),
+            Some(Said::Credit(chunks)) => {
+                if let Some(credit) = &self.credit {
+                    // Only this task adds, so that the sum stays below what a semaphore can hold.
+                    let room = permits(u32::MAX).saturating_sub(credit.available_permits());
+                    credit.add_permits(permits(chunks).min(room));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn permits(chunks: u32) -> usize {
+    usize::try_from(chunks).map_or(Semaphore::MAX_PERMITS, |n| n.min(Semaphore::MAX_PERMITS))
+}
+
+/// Where one request's caller is heard, until it is dropped.
+pub(super) struct Listener {
+    subject: Subject,
+    number: u64,
+    heard: Arc<Heard>,
+    listeners: Arc<Listeners>,
+}
+
+impl Listener {
+    /// The subject that the caller, or the server in its place, answers on.
+    pub(super) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Waits until the caller does not wait any longer. Cancel-safe.
+    pub(super) async fn gone(&self) {
+        self.heard.gone.cancelled().await;
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.heard.gone.is_cancelled()
+    }
+
+    /// Waits until the caller can take a chunk, and counts it. Cancel-safe.
+    pub(super) async fn one_chunk(&self) {
+        if let Some(credit) = &self.heard.credit
+            // The semaphore is never closed.
+            && let Ok(permit) = credit.acquire().await
+        {
+            permit.forget();
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        lock(&self.listeners).remove(&self.number);
+    }
+}
+
+/// Nothing that holds the lock can panic halfway through a change.
+fn lock(listeners: &Listeners) -> MutexGuard<'_, HashMap<u64, Arc<Heard>>> {
+    listeners.lock().unwrap_or_else(PoisonError::into_inner)
+}
