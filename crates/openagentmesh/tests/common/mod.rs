@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openagentmesh::{AgentMesh, AgentSpec};
@@ -42,6 +44,31 @@ impl TestMesh {
 pub(crate) fn echo() -> openagentmesh::Agent {
     AgentSpec::new("echo", "Echoes a message back.")
         .handler(|message: String| async move { format!("Echo: {message}") })
+}
+
+/// Counts how many of its guards live: a handler that holds one tells when it is dropped.
+#[derive(Clone, Default)]
+pub(crate) struct Alive(Arc<AtomicUsize>);
+
+/// One that lives.
+pub(crate) struct Guard(Alive);
+
+impl Alive {
+    pub(crate) fn guard(&self) -> Guard {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Guard(self.clone())
+    }
+
+    /// Waits until so many live.
+    pub(crate) async fn are(&self, count: usize) {
+        eventually(|| async { (self.0.load(Ordering::SeqCst) == count).then_some(()) }).await;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Fails the test when `what` takes longer than anything here should.

@@ -1,0 +1,317 @@
+//! Work ends with whoever waits for it: dropped, timed out, or killed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{Alive, TestMesh, eventually, within};
+use futures::{StreamExt, stream};
+use openagentmesh::{Agent, AgentMesh, AgentSpec, CancellationToken, Context, ErrorCode};
+use serde_json::Value;
+
+/// The tokens of the contexts that handlers got.
+type Tokens = Arc<Mutex<Vec<CancellationToken>>>;
+
+/// Agents that never end by themselves, and tell how many of them run.
+fn endless(alive: &Alive, tokens: &Tokens) -> Vec<Agent> {
+    let (guards, seen) = (alive.clone(), tokens.clone());
+    let sleeper = AgentSpec::new("sleeper", "Never answers.").handler(move |ctx: Context| {
+        seen.lock().unwrap().push(ctx.cancellation().clone());
+        let guard = guards.guard();
+        async move {
+            std::future::pending::<()>().await;
+            drop(guard);
+            0
+        }
+    });
+    let (guards, seen) = (alive.clone(), tokens.clone());
+    let ticker =
+        AgentSpec::new("ticker", "Ticks for ever.").handler(move |ctx: Context, millis: u64| {
+            seen.lock().unwrap().push(ctx.cancellation().clone());
+            let guard = guards.guard();
+            stream::iter(0_u64..).then(move |n| {
+                let _ = &guard;
+                async move {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    n
+                }
+            })
+        });
+    vec![sleeper, ticker]
+}
+
+struct Endless {
+    test: TestMesh,
+    caller: AgentMesh,
+    alive: Alive,
+    tokens: Tokens,
+}
+
+impl Endless {
+    async fn start() -> Self {
+        let test = TestMesh::start().await;
+        let (alive, tokens) = (Alive::default(), Tokens::default());
+        test.mesh.register(endless(&alive, &tokens)).await.unwrap();
+        let caller = test.peer().await;
+        Self {
+            test,
+            caller,
+            alive,
+            tokens,
+        }
+    }
+
+    async fn all_tokens_fire(&self, count: usize) {
+        eventually(|| async {
+            let tokens = self.tokens.lock().unwrap();
+            let fired = tokens.iter().filter(|token| token.is_cancelled()).count();
+            (fired == count).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_call_drops_its_handler() {
+    let endless = Endless::start().await;
+    // Both sides on one connection, and on two.
+    for (count, caller) in [&endless.caller, &endless.test.mesh]
+        .into_iter()
+        .enumerate()
+    {
+        let call = tokio::spawn(caller.call::<u32>("sleeper", ()).into_future());
+        endless.alive.are(1).await;
+        call.abort();
+        endless.alive.are(0).await;
+        endless.all_tokens_fire(count + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_times_out_drops_its_handler() {
+    let endless = Endless::start().await;
+    let call = endless.caller.call::<u32>("sleeper", ());
+    let error = within(call.timeout(Duration::from_millis(50)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout);
+    endless.alive.are(0).await;
+    endless.all_tokens_fire(1).await;
+}
+
+/// A host that is told how long its caller waits gives up by itself, whoever the caller is.
+#[tokio::test]
+async fn a_deadline_ends_the_work_and_is_answered() {
+    let endless = Endless::start().await;
+    let raw = endless.test.raw().await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Mesh-Timeout-Ms", "50");
+    let reply = within(raw.request_with_headers("mesh.agent.sleeper", headers, "".into()))
+        .await
+        .unwrap();
+    let object: Value = serde_json::from_slice(&reply.payload).unwrap();
+    assert_eq!(object["code"], "timeout");
+    endless.alive.are(0).await;
+    endless.all_tokens_fire(1).await;
+}
+
+#[tokio::test]
+async fn work_whose_deadline_has_passed_is_not_started() {
+    let test = TestMesh::start().await;
+    let started = Arc::new(Mutex::new(Vec::new()));
+    let release = Arc::new(tokio::sync::Notify::new());
+    let (seen, released) = (started.clone(), release.clone());
+    let gate = AgentSpec::new("gate", "Runs one at a time.")
+        .concurrency(1)
+        .handler(move |name: String| {
+            seen.lock().unwrap().push(name);
+            let released = released.clone();
+            async move { released.notified().await }
+        });
+    test.mesh.register(gate).await.unwrap();
+    let first = tokio::spawn(test.mesh.call::<()>("gate", "first").into_future());
+    eventually(|| async { (started.lock().unwrap().len() == 1).then_some(()) }).await;
+    // It waits for its turn until its time is over.
+    let call = test
+        .mesh
+        .call::<()>("gate", "late")
+        .timeout(Duration::from_millis(50));
+    assert_eq!(within(call).await.unwrap_err().code(), &ErrorCode::Timeout);
+    release.notify_one();
+    within(first).await.unwrap().unwrap();
+    let last = tokio::spawn(test.mesh.call::<()>("gate", "last").into_future());
+    eventually(|| async { (started.lock().unwrap().len() == 2).then_some(()) }).await;
+    release.notify_one();
+    within(last).await.unwrap().unwrap();
+    assert_eq!(*started.lock().unwrap(), ["first", "last"]);
+}
+
+#[tokio::test]
+async fn a_dropped_stream_drops_its_handler() {
+    let endless = Endless::start().await;
+    // At once, after some chunks, and while the next one is a minute away.
+    for (count, (millis, taken)) in [(1, 0), (1, 3), (0, 100), (60_000, 0)]
+        .into_iter()
+        .enumerate()
+    {
+        let mut chunks = endless
+            .caller
+            .stream::<u64>("ticker", millis)
+            .await
+            .unwrap();
+        for n in 0..taken {
+            assert_eq!(within(chunks.next()).await.unwrap().unwrap(), n);
+        }
+        eventually(|| async { (endless.tokens.lock().unwrap().len() == count + 1).then_some(()) })
+            .await;
+        drop(chunks);
+        endless.alive.are(0).await;
+        endless.all_tokens_fire(count + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_reply_drops_its_handler() {
+    let endless = Endless::start().await;
+    let reply = endless
+        .caller
+        .send("sleeper", ())
+        .reply::<u32>()
+        .await
+        .unwrap();
+    endless.alive.are(1).await;
+    drop(reply);
+    endless.alive.are(0).await;
+}
+
+/// A consumer of any SDK that goes away is noticed by its next chunk.
+#[tokio::test]
+async fn a_consumer_that_says_nothing_is_noticed_by_its_next_chunk() {
+    let endless = Endless::start().await;
+    let raw = endless.test.raw().await;
+    let mut chunks = raw.subscribe("mesh.stream.abc").await.unwrap();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Mesh-Request-Id", "abc");
+    headers.insert("X-Mesh-Stream", "true");
+    raw.publish_with_headers("mesh.agent.ticker", headers, "1".into())
+        .await
+        .unwrap();
+    for seq in 0..3 {
+        let chunk = within(chunks.next()).await.unwrap();
+        let headers = chunk.headers.unwrap();
+        assert_eq!(
+            headers.get("X-Mesh-Stream-Seq").unwrap().as_str(),
+            seq.to_string()
+        );
+        assert!(headers.get("X-Mesh-Probe").is_none());
+    }
+    chunks.unsubscribe().await.unwrap();
+    endless.alive.are(0).await;
+    endless.all_tokens_fire(1).await;
+}
+
+/// A caller that did not say that it answers probes gets none.
+#[tokio::test]
+async fn a_caller_that_does_not_know_probes_gets_none() {
+    let test = TestMesh::start().await;
+    let release = Arc::new(tokio::sync::Notify::new());
+    let released = release.clone();
+    let slow = AgentSpec::new("slow", "Answers when it is released.").handler(move || {
+        let released = released.clone();
+        async move { released.notified().await }
+    });
+    test.mesh.register(slow).await.unwrap();
+    let raw = test.raw().await;
+    let mut inboxes = raw.subscribe("_INBOX.>").await.unwrap();
+    raw.flush().await.unwrap();
+    // One of ours is probed meanwhile, which tells that there was time for it.
+    let unknowing = tokio::spawn({
+        let raw = raw.clone();
+        async move { raw.request("mesh.agent.slow", "".into()).await }
+    });
+    let ours = tokio::spawn(test.mesh.call::<()>("slow", ()).into_future());
+    let probe = within(inboxes.next()).await.unwrap();
+    assert_eq!(
+        probe.headers.unwrap().get("X-Mesh-Probe").unwrap().as_str(),
+        "true"
+    );
+    release.notify_waiters();
+    within(ours).await.unwrap().unwrap();
+    let reply = within(unknowing).await.unwrap().unwrap();
+    assert_eq!(
+        reply
+            .headers
+            .unwrap()
+            .get("X-Mesh-Status")
+            .unwrap()
+            .as_str(),
+        "ok"
+    );
+}
+
+/// A process of its own that calls or streams until it is killed.
+struct Caller(Child);
+
+impl Caller {
+    fn start(test: &TestMesh, verb: &str) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["caller_to_be_killed", "--exact", "--ignored"])
+            .env("TEST_URL", test.server.url())
+            .env("TEST_VERB", verb)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    /// SIGKILL: it has no time to say anything.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test]
+#[ignore = "a process of another test"]
+async fn caller_to_be_killed() {
+    let (Ok(url), Ok(verb)) = (std::env::var("TEST_URL"), std::env::var("TEST_VERB")) else {
+        return;
+    };
+    let mesh = AgentMesh::connect(url).await.unwrap();
+    match verb.as_str() {
+        "call" => drop(mesh.call::<u32>("sleeper", ()).await),
+        "send" => {
+            let reply = mesh.send("sleeper", ()).reply::<u32>().await.unwrap();
+            drop(reply.await);
+        }
+        "stream" => {
+            let mut chunks = mesh.stream::<u64>("ticker", 1).await.unwrap();
+            while chunks.next().await.is_some() {}
+        }
+        _ => {
+            let mut chunks = mesh.stream::<u64>("ticker", 60_000).await.unwrap();
+            while chunks.next().await.is_some() {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_killed_caller_drops_its_handlers() {
+    let endless = Endless::start().await;
+    for verb in ["call", "send", "stream", "slow stream"] {
+        let mut caller = Caller::start(&endless.test, verb);
+        endless.alive.are(1).await;
+        caller.kill();
+        endless.alive.are(0).await;
+    }
+    endless.all_tokens_fire(4).await;
+}

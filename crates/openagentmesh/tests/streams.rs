@@ -1,0 +1,320 @@
+//! Streams: in order, without loss, held back by a slow consumer, and ended by whatever ends them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use common::{Alive, TestMesh, eventually, within};
+use futures::{StreamExt, TryStreamExt, stream};
+use openagentmesh::{AgentSpec, Error, ErrorCode};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+fn counter() -> openagentmesh::Agent {
+    AgentSpec::new("counter", "Counts up to a number.").handler(|to: u64| stream::iter(0..to))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_chunks_arrive_in_order() {
+    let test = TestMesh::start().await;
+    test.mesh.register(counter()).await.unwrap();
+    let caller = test.peer().await;
+    let mut chunks = within(caller.stream::<u64>("counter", 100_000))
+        .await
+        .unwrap();
+    let mut next = 0;
+    within(async {
+        while let Some(n) = chunks.try_next().await.unwrap() {
+            assert_eq!(n, next);
+            next += 1;
+        }
+    })
+    .await;
+    assert_eq!(next, 100_000);
+}
+
+#[tokio::test]
+async fn a_window_of_one_is_a_stream_too() {
+    let test = TestMesh::start().await;
+    test.mesh.register(counter()).await.unwrap();
+    for window in [0, 1, 2, 3] {
+        let chunks = test
+            .mesh
+            .stream::<u64>("counter", 10)
+            .window(window)
+            .await
+            .unwrap();
+        let all: Vec<u64> = within(chunks.try_collect()).await.unwrap();
+        assert_eq!(all, (0..10).collect::<Vec<_>>(), "{window}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_or_a_panic_ends_the_stream_behind_the_chunks_before_it() {
+    let test = TestMesh::start().await;
+    let spec = |name| AgentSpec::new(name, "Fails after two chunks.");
+    let failing = spec("failing")
+        .result_handler(|error: String| stream::iter([Ok(1), Ok(2), Err(error), Ok(4)]));
+    let coded = spec("coded").handler(|_: String| {
+        stream::iter([
+            Ok(1),
+            Ok(2),
+            Err(Error::new("rate_limited", "come back later")),
+        ])
+    });
+    let panicking = spec("panicking").handler(|reason: String| {
+        stream::iter(1..=3).map(move |n| if n == 3 { panic!("{reason}") } else { n })
+    });
+    let early = spec("early").handler(|reason: String| {
+        assert!(reason.is_empty(), "{reason}");
+        stream::iter([1])
+    });
+    test.mesh
+        .register([failing, coded, panicking, early])
+        .await
+        .unwrap();
+    let raw = test.raw().await;
+    let mut letters = raw.subscribe("mesh.errors.>").await.unwrap();
+    raw.flush().await.unwrap();
+
+    for (name, before, code, message) in [
+        ("failing", 2, "handler_error", "the disk is full"),
+        ("coded", 2, "rate_limited", "come back later"),
+        (
+            "panicking",
+            2,
+            "handler_error",
+            "the handler panicked: the disk is full",
+        ),
+        (
+            "early",
+            0,
+            "handler_error",
+            "the handler panicked: the disk is full",
+        ),
+    ] {
+        let mut chunks = test
+            .mesh
+            .stream::<u32>(name, "the disk is full")
+            .await
+            .unwrap();
+        for n in 1..=before {
+            assert_eq!(within(chunks.next()).await.unwrap().unwrap(), n, "{name}");
+        }
+        let error = within(chunks.next()).await.unwrap().unwrap_err();
+        assert_eq!(error.code().as_str(), code, "{name}");
+        assert_eq!(error.message(), message);
+        assert_eq!(error.agent(), Some(name));
+        assert!(within(chunks.next()).await.is_none(), "{name}: it is over");
+        let letter = within(letters.next()).await.unwrap();
+        assert_eq!(letter.subject.as_str(), format!("mesh.errors.{name}"));
+        let object: Value = serde_json::from_slice(&letter.payload).unwrap();
+        assert_eq!(object["request_id"].as_str(), error.request_id());
+    }
+}
+
+#[tokio::test]
+async fn a_bad_input_or_a_chunk_too_large_ends_the_stream_with_its_reason() {
+    let test = TestMesh::with_max_payload(64 * 1024).await;
+    let spec = AgentSpec::new("growing", "Streams longer and longer texts.");
+    let growing = spec.handler(|to: u32| stream::iter((0..to).map(|n| "x".repeat(1 << n))));
+    test.mesh.register(growing).await.unwrap();
+    let mut chunks = test.mesh.stream::<String>("growing", "many").await.unwrap();
+    let error = within(chunks.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    assert_eq!(error.details()["errors"][0]["location"], "");
+
+    let chunks = test.mesh.stream::<String>("growing", 30).await.unwrap();
+    let results: Vec<_> = within(chunks.collect()).await;
+    assert_eq!(results.len(), 17, "chunks of up to 32 KiB fit");
+    let error = results.last().unwrap().as_ref().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::PayloadTooLarge);
+}
+
+#[tokio::test]
+async fn a_chunk_of_another_type_ends_the_stream_and_the_work() {
+    let test = TestMesh::start().await;
+    let alive = Alive::default();
+    let spec = AgentSpec::new("endless", "Never stops.");
+    let guarded = alive.clone();
+    let endless = spec.handler(move |_: u32| {
+        let guard = guarded.guard();
+        stream::iter(0_u64..).map(move |n| {
+            let _ = &guard;
+            n
+        })
+    });
+    test.mesh.register(endless).await.unwrap();
+    let mut chunks = test.mesh.stream::<String>("endless", 1).await.unwrap();
+    let error = within(chunks.next()).await.unwrap().unwrap_err();
+    assert!(
+        error.message().contains("not a alloc::string::String"),
+        "{error}"
+    );
+    assert!(within(chunks.next()).await.is_none());
+    alive.are(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_consumer_holds_its_producer_back() {
+    let test = TestMesh::start().await;
+    let made = Arc::new(AtomicU64::new(0));
+    let counted = made.clone();
+    let spec = AgentSpec::new("maker", "Counts what it makes.");
+    let maker = spec.handler(move |to: u64| {
+        let made = counted.clone();
+        stream::iter(0..to).inspect(move |_| {
+            made.fetch_add(1, Ordering::SeqCst);
+        })
+    });
+    test.mesh.register(maker).await.unwrap();
+    let caller = test.peer().await;
+    let mut chunks = caller
+        .stream::<u64>("maker", 100_000)
+        .window(16)
+        .await
+        .unwrap();
+    // The whole window and the one that is made ahead, and then no more however often one looks.
+    for taken in 0..100 {
+        assert_eq!(within(chunks.next()).await.unwrap().unwrap(), taken);
+        let made = made.load(Ordering::SeqCst);
+        assert!(
+            made <= taken + 1 + 16 + 1,
+            "{made} made when {taken} was taken"
+        );
+    }
+    eventually(|| async { (made.load(Ordering::SeqCst) >= 100).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_says_nothing_for_too_long_is_a_timeout() {
+    let test = TestMesh::start().await;
+    let alive = Alive::default();
+    let guarded = alive.clone();
+    let spec = AgentSpec::new("stuck", "Gives one chunk and no more.");
+    let stuck = spec.handler(move |_: u32| {
+        let guard = guarded.guard();
+        stream::iter([1]).chain(stream::pending()).map(move |n| {
+            let _ = &guard;
+            n
+        })
+    });
+    test.mesh.register(stuck).await.unwrap();
+
+    let request = test.mesh.stream::<u32>("stuck", 1);
+    let mut chunks = request
+        .chunk_timeout(Duration::from_millis(100))
+        .await
+        .unwrap();
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 1);
+    let error = within(chunks.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout);
+    assert!(
+        error.message().contains("sent no chunk within 100ms"),
+        "{error}"
+    );
+    assert!(within(chunks.next()).await.is_none());
+    alive.are(0).await;
+
+    let request = test.mesh.stream::<u32>("stuck", 1);
+    let mut chunks = request.timeout(Duration::from_millis(300)).await.unwrap();
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 1);
+    let error = within(chunks.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout);
+    alive.are(0).await;
+}
+
+#[tokio::test]
+async fn a_lost_chunk_is_an_error_and_never_a_silent_gap() {
+    let test = TestMesh::start().await;
+    let raw = test.raw().await;
+    let mut requests = raw.subscribe("mesh.agent.lossy").await.unwrap();
+    raw.flush().await.unwrap();
+    let host = tokio::spawn(async move {
+        let request = requests.next().await.unwrap();
+        let id = request
+            .headers
+            .unwrap()
+            .get("X-Mesh-Request-Id")
+            .unwrap()
+            .to_string();
+        for seq in ["0", "1", "3"] {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("X-Mesh-Stream-Seq", seq);
+            headers.insert("X-Mesh-Stream-End", "false");
+            raw.publish_with_headers(format!("mesh.stream.{id}"), headers, seq.into())
+                .await
+                .unwrap();
+        }
+        raw.flush().await.unwrap();
+        raw
+    });
+    let mut chunks = test.mesh.stream::<u32>("lossy", ()).await.unwrap();
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 1);
+    let error = within(chunks.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ChunkSequenceError);
+    assert_eq!(error.details()["expected_seq"], 2);
+    assert_eq!(error.details()["got_seq"], 3);
+    assert!(within(chunks.next()).await.is_none());
+    within(host).await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_of_one_agent_run_side_by_side() {
+    let test = TestMesh::start().await;
+    let go = Arc::new(Notify::new());
+    let waiting = go.clone();
+    let spec = AgentSpec::new("pausing", "Waits in the middle.");
+    let pausing = spec.handler(move |wait: bool| {
+        let go = waiting.clone();
+        stream::iter([1, 2]).then(move |n| {
+            let go = go.clone();
+            async move {
+                if wait && n == 2 {
+                    go.notified().await;
+                }
+                n
+            }
+        })
+    });
+    test.mesh.register(pausing).await.unwrap();
+    let mut slow = test.mesh.stream::<u32>("pausing", true).await.unwrap();
+    assert_eq!(within(slow.next()).await.unwrap().unwrap(), 1);
+    for _ in 0..20 {
+        let quick = test.mesh.stream::<u32>("pausing", false).await.unwrap();
+        assert_eq!(within(quick.try_collect::<Vec<_>>()).await.unwrap(), [1, 2]);
+    }
+    go.notify_one();
+    assert_eq!(within(slow.try_collect::<Vec<_>>()).await.unwrap(), [2]);
+}
+
+#[tokio::test]
+async fn giving_up_the_wait_for_a_chunk_loses_none() {
+    let test = TestMesh::start().await;
+    test.mesh.register(counter()).await.unwrap();
+    let mut chunks = test
+        .mesh
+        .stream::<u64>("counter", 500)
+        .window(8)
+        .await
+        .unwrap();
+    let mut all = Vec::new();
+    within(async {
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::task::yield_now() => {}
+                chunk = chunks.next() => match chunk {
+                    Some(chunk) => all.push(chunk.unwrap()),
+                    None => break,
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!(all, (0..500).collect::<Vec<_>>());
+}
