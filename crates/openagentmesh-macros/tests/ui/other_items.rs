@@ -11,10 +11,6 @@ async fn generic<T: Send>(value: T) -> bool {
     true
 }
 
-/// Takes and gives nothing.
-#[agent]
-async fn nothing() {}
-
 struct Desk;
 
 impl Desk {

@@ -204,14 +204,18 @@ impl ExtraHeaders {
             ));
             return;
         }
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         match (HeaderName::from_str(name), HeaderValue::from_str(value)) {
-            (Ok(name), Ok(value)) => self.map.append(name, value),
-            (Err(_), _) => {
-                self.wrong = Some(format!("'{name}' cannot be the name of a header"));
-            }
-            (_, Err(_)) => {
+            (Ok(name), Ok(value)) if is_name => self.map.append(name, value),
+            (Ok(_), Err(_)) if is_name => {
                 self.wrong = Some(format!(
                     "the value of header '{name}' has a line break; encode it"
+                ));
+            }
+            _ => {
+                self.wrong = Some(format!(
+                    "'{name}' cannot be the name of a header: write visible ASCII characters \
+                     without a colon"
                 ));
             }
         }

@@ -1,0 +1,395 @@
+//! Events: published by agents and by anybody, taken by agent, by channel and by subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{Alive, TestMesh, eventually, within};
+use futures::{Stream, StreamExt, stream};
+use openagentmesh::{Agent, AgentSpec, Context, Error, ErrorCode};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+/// A publisher of what the test sends, from when it is first heard.
+fn relay(name: &str, source: &broadcast::Sender<u32>) -> Agent {
+    let source = source.clone();
+    AgentSpec::new(name, "Publishes what it is given.").handler(move || received(&source))
+}
+
+fn received(source: &broadcast::Sender<u32>) -> impl Stream<Item = u32> + use<> {
+    stream::unfold(source.subscribe(), |mut source| async move {
+        Some((source.recv().await.ok()?, source))
+    })
+}
+
+/// Waits until publishers take what is sent.
+async fn heard(source: &broadcast::Sender<u32>, publishers: usize) {
+    eventually(|| async { (source.receiver_count() == publishers).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn events_arrive_in_order_and_end_when_the_publisher_leaves() {
+    let test = TestMesh::start().await;
+    let source = broadcast::Sender::new(64);
+    test.mesh.register(relay("ticker", &source)).await.unwrap();
+    heard(&source, 1).await;
+    let subscriber = test.peer().await;
+    let mut events = subscriber.subscribe::<u32>("ticker").await.unwrap();
+    for n in 0..10 {
+        source.send(n).unwrap();
+    }
+    for n in 0..10 {
+        let event = within(events.next()).await.unwrap().unwrap();
+        assert_eq!(event.data, n);
+        assert_eq!(event.header("x-mesh-stream-seq").unwrap(), n.to_string());
+        assert!(
+            event
+                .headers()
+                .iter()
+                .any(|(name, _)| name == "X-Mesh-Instance-Id")
+        );
+    }
+    let raw = test.raw().await;
+    let mut end = raw.subscribe("mesh.agent.ticker.events").await.unwrap();
+    raw.flush().await.unwrap();
+    test.mesh.deregister(["ticker"]).await.unwrap();
+    assert!(within(events.next()).await.is_none());
+    let end = within(end.next()).await.unwrap();
+    let headers = end.headers.unwrap();
+    assert_eq!(headers.get("X-Mesh-Stream-End").unwrap().as_str(), "true");
+    assert_eq!(headers.get("X-Mesh-Stream-Seq").unwrap().as_str(), "10");
+    assert!(end.payload.is_empty());
+}
+
+#[tokio::test]
+async fn events_of_an_agent_go_on_while_one_of_its_hosts_lives() {
+    let test = TestMesh::start().await;
+    let source = broadcast::Sender::new(64);
+    let other = test.peer().await;
+    test.mesh.register(relay("ticker", &source)).await.unwrap();
+    other.register(relay("ticker", &source)).await.unwrap();
+    heard(&source, 2).await;
+    let mut events = test.peer().await.subscribe::<u32>("ticker").await.unwrap();
+    source.send(1).unwrap();
+    for _ in 0..2 {
+        assert_eq!(within(events.next()).await.unwrap().unwrap().data, 1);
+    }
+    other.shutdown().await.unwrap();
+    source.send(2).unwrap();
+    assert_eq!(within(events.next()).await.unwrap().unwrap().data, 2);
+    test.mesh.shutdown().await.unwrap();
+    assert!(within(events.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_channel_is_all_its_publishers_and_nothing_else() {
+    let test = TestMesh::start().await;
+    let mut events = test.mesh.subscribe_channel::<u32>("market").await.unwrap();
+    let source = broadcast::Sender::new(64);
+    let echo = AgentSpec::new("market.echo", "Answers.").handler(|n: u32| async move { n });
+    let names = ["market.prices", "market.deep.volumes", "other.prices"];
+    let mut agents = names.map(|name| relay(name, &source)).to_vec();
+    agents.push(echo);
+    test.mesh.register(agents).await.unwrap();
+    heard(&source, 3).await;
+    assert_eq!(test.mesh.call::<u32>("market.echo", 5).await.unwrap(), 5);
+    source.send(9).unwrap();
+    let mut publishers = Vec::new();
+    for _ in 0..2 {
+        let event = within(events.next()).await.unwrap().unwrap();
+        assert_eq!(event.data, 9);
+        publishers.push(event.agent().unwrap().to_string());
+    }
+    publishers.sort();
+    assert_eq!(publishers, ["market.deep.volumes", "market.prices"]);
+    // One that leaves does not end the channel.
+    test.mesh.deregister(["market.prices"]).await.unwrap();
+    source.send(10).unwrap();
+    let event = within(events.next()).await.unwrap().unwrap();
+    assert_eq!(
+        (event.data, event.subject()),
+        (10, "mesh.agent.market.deep.volumes.events")
+    );
+}
+
+#[tokio::test]
+async fn whatever_is_published_is_taken_as_what_it_is() {
+    let test = TestMesh::start().await;
+    let mesh = &test.mesh;
+    let mut values = mesh.subscribe_subject::<Value>("orders.*").await.unwrap();
+    let mut bytes = mesh
+        .subscribe_subject::<Value>("orders.>")
+        .raw()
+        .await
+        .unwrap();
+    mesh.publish("orders.new", json!({"id": 7}))
+        .header("Priority", "high")
+        .await
+        .unwrap();
+    mesh.publish_text("orders.note", "grüß \"dich\"")
+        .await
+        .unwrap();
+    mesh.publish_bytes("orders.image", vec![0xff, 0x00])
+        .await
+        .unwrap();
+    let raw = test.raw().await;
+    raw.publish("orders.raw", "[1, 2]".into()).await.unwrap();
+    raw.flush().await.unwrap();
+
+    let event = within(values.next()).await.unwrap().unwrap();
+    assert_eq!(
+        (event.subject(), &event.data),
+        ("orders.new", &json!({"id": 7}))
+    );
+    assert_eq!(event.header("priority"), Some("high"));
+    assert_eq!(
+        event.header("X-Mesh-Content-Type"),
+        Some("application/json")
+    );
+    let event = within(values.next()).await.unwrap().unwrap();
+    assert_eq!(event.data, "grüß \"dich\"");
+    let error = within(values.next()).await.unwrap().unwrap_err();
+    assert!(error.message().contains("orders.image is bytes"), "{error}");
+    assert_eq!(
+        within(values.next()).await.unwrap().unwrap().data,
+        json!([1, 2])
+    );
+
+    let expected: [&[u8]; 4] = [
+        b"{\"id\":7}",
+        "grüß \"dich\"".as_bytes(),
+        &[0xff, 0x00],
+        b"[1, 2]",
+    ];
+    for expected in expected {
+        let event = within(bytes.next()).await.unwrap().unwrap();
+        assert_eq!(event.data, Bytes::from_static(expected));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_subject_or_no_header_is_refused() {
+    let test = TestMesh::start().await;
+    let mesh = &test.mesh;
+    for subject in [
+        "",
+        "a b",
+        "a..b",
+        ".a",
+        "a.",
+        "orders.*",
+        "orders.>",
+        "a\r\nPUB x 0",
+    ] {
+        let error = mesh.publish(subject, 1).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::InvalidInput, "{subject:?}");
+    }
+    for subject in ["", "a b", "a..b", "a.>.b"] {
+        let error = mesh.subscribe_subject::<u32>(subject).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::InvalidInput, "{subject:?}");
+    }
+    for (name, value) in [
+        ("a b", "x"),
+        ("", "x"),
+        ("X-Mesh-Status", "ok"),
+        ("Fine", "a\r\nb"),
+    ] {
+        let error = mesh
+            .publish("fine", 1)
+            .header(name, value)
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::InvalidInput, "{name:?}");
+        let call = mesh.call::<u32>("fine", 1).header(name, value);
+        assert_eq!(
+            call.await.unwrap_err().code(),
+            &ErrorCode::InvalidInput,
+            "{name:?}"
+        );
+    }
+    mesh.publish("fine", 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_that_fails_starts_again_and_says_so() {
+    let test = TestMesh::start().await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    let flaky = AgentSpec::new("flaky", "Fails twice.").handler(move || {
+        let run = counted.fetch_add(1, Ordering::SeqCst);
+        assert!(run != 1, "panicked in run {run}");
+        stream::iter([Ok(run), Err(Error::new("broken", "failed in run 0"))])
+            .take(if run == 0 { 2 } else { 1 })
+            .chain(stream::pending())
+    });
+    let mut letters = test
+        .mesh
+        .subscribe_subject::<Value>("mesh.errors.flaky")
+        .await
+        .unwrap();
+    let raw = test.raw().await;
+    let mut events = raw.subscribe("mesh.agent.flaky.events").await.unwrap();
+    raw.flush().await.unwrap();
+    test.mesh.register(flaky).await.unwrap();
+    for (run, seq) in [("0", "0"), ("2", "1")] {
+        let event = within(events.next()).await.unwrap();
+        assert_eq!(event.payload, run);
+        let headers = event.headers.unwrap();
+        assert_eq!(
+            headers.get("X-Mesh-Stream-Seq").unwrap().as_str(),
+            seq,
+            "one stream goes on"
+        );
+        assert_eq!(headers.get("X-Mesh-Stream-End").unwrap().as_str(), "false");
+    }
+    for (code, message) in [
+        ("broken", "failed in run 0"),
+        ("handler_error", "the handler panicked: panicked in run 1"),
+    ] {
+        let letter = within(letters.next()).await.unwrap().unwrap().data;
+        assert_eq!(letter["code"], code);
+        assert_eq!(letter["message"], message);
+        assert_eq!(letter["agent"], "flaky");
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_watcher_runs_while_it_is_served_and_starts_again_after_a_failure() {
+    let test = TestMesh::start().await;
+    let alive = Alive::default();
+    let runs = Arc::new(AtomicU32::new(0));
+    let (guards, counted) = (alive.clone(), runs.clone());
+    let tokens = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = tokens.clone();
+    let watcher = AgentSpec::new("watcher", "Fails once.").watcher(move |ctx: Context| {
+        let (guard, run) = (guards.guard(), counted.fetch_add(1, Ordering::SeqCst));
+        seen.lock().unwrap().push(ctx.cancellation().clone());
+        async move {
+            if run == 0 {
+                return Err("not yet".to_owned());
+            }
+            std::future::pending::<()>().await;
+            drop(guard);
+            Ok(())
+        }
+    });
+    let mut letters = test
+        .mesh
+        .subscribe_subject::<Value>("mesh.errors.>")
+        .await
+        .unwrap();
+    test.mesh.register(watcher).await.unwrap();
+    assert_eq!(
+        within(letters.next()).await.unwrap().unwrap().data["message"],
+        "not yet"
+    );
+    eventually(|| async { (runs.load(Ordering::SeqCst) == 2).then_some(()) }).await;
+    alive.are(1).await;
+    let fired = |index: usize| tokens.lock().unwrap()[index].is_cancelled();
+    assert!(fired(0) && !fired(1));
+    within(test.mesh.deregister(["watcher"])).await.unwrap();
+    alive.are(0).await;
+    assert!(fired(1));
+}
+
+#[tokio::test]
+async fn a_watcher_that_has_done_its_work_is_not_started_again() {
+    let test = TestMesh::start().await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    let once = AgentSpec::new("once", "Does it once.").watcher(move || {
+        let counted = counted.clone();
+        async move {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    test.mesh.register(once).await.unwrap();
+    eventually(|| async { (runs.load(Ordering::SeqCst) == 1).then_some(()) }).await;
+    within(test.mesh.shutdown()).await.unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn agents_that_run_by_themselves_end_with_the_last_handle() {
+    let test = TestMesh::start().await;
+    let host = test.peer().await;
+    let alive = Alive::default();
+    let (first, second) = (alive.clone(), alive.clone());
+    let watcher = AgentSpec::new("watcher", "Runs.").watcher(move |ctx: Context| {
+        let guard = first.guard();
+        async move {
+            std::future::pending::<()>().await;
+            drop((ctx, guard));
+        }
+    });
+    let publisher = AgentSpec::new("publisher", "Publishes.").handler(move |ctx: Context| {
+        let guard = second.guard();
+        stream::repeat(1_u32).map(move |n| {
+            let _ = (&ctx, &guard);
+            n
+        })
+    });
+    host.register([watcher, publisher]).await.unwrap();
+    alive.are(2).await;
+    drop(host);
+    alive.are(0).await;
+}
+
+#[tokio::test]
+async fn events_that_do_not_come_are_a_timeout() {
+    let test = TestMesh::start().await;
+    let subscription = test.mesh.subscribe_subject::<u32>("quiet");
+    let mut events = subscription
+        .timeout(Duration::from_millis(50))
+        .await
+        .unwrap();
+    let error = within(events.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout);
+    assert!(within(events.next()).await.is_none());
+}
+
+/// A subscriber that takes nothing for a while is told how much it missed, and goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_were_lost_are_told() {
+    const EVENTS: u32 = 40_000;
+    let test = TestMesh::start().await;
+    let burst = broadcast::Sender::new(4);
+    let source = burst.clone();
+    let publisher = AgentSpec::new("bursts", "Publishes as many numbers as it is told.")
+        .handler(move || received(&source).flat_map(|count| stream::iter(0..count)));
+    test.mesh.register(publisher).await.unwrap();
+    heard(&burst, 1).await;
+    let subscriber = test.peer().await;
+    let mut events = subscriber.subscribe::<u32>("bursts").await.unwrap();
+    let mut counting = test.peer().await.subscribe::<u32>("bursts").await.unwrap();
+    burst.send(EVENTS).unwrap();
+    // One that keeps up gets all of them, and so knows when they were published.
+    for n in 0..EVENTS {
+        assert_eq!(within(counting.next()).await.unwrap().unwrap().data, n);
+    }
+    let (mut taken, mut lost) = (0, 0);
+    while taken + lost < EVENTS {
+        match within(events.next()).await.unwrap() {
+            Ok(event) => {
+                assert_eq!(event.data, taken + lost, "in order, around the gap");
+                taken += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.code(), &ErrorCode::ChunkSequenceError);
+                lost += u32::try_from(error.details()["lost"].as_u64().unwrap()).unwrap();
+            }
+        }
+    }
+    assert!(lost > 0 && taken >= 16 * 1024, "{taken} taken, {lost} lost");
+    burst.send(1).unwrap();
+    assert_eq!(
+        within(events.next()).await.unwrap().unwrap().data,
+        0,
+        "and it goes on"
+    );
+}

@@ -1,0 +1,238 @@
+//! Many at once: calls beside each other, calls in line, and memory that stays flat.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{TestMesh, within};
+use futures::{StreamExt, future, stream};
+use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+const CALLS: usize = 1_000;
+const NAP: Duration = Duration::from_millis(50);
+
+fn napper(concurrency: usize, queue: usize, most: &Arc<AtomicUsize>) -> openagentmesh::Agent {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = most.clone();
+    AgentSpec::new("napper", "Sleeps for a moment.")
+        .concurrency(concurrency)
+        .queue(queue)
+        .handler(move |n: usize| {
+            let (running, most) = (running.clone(), most.clone());
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(NAP).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                n
+            }
+        })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_calls_sleep_side_by_side() {
+    let test = TestMesh::start().await;
+    let most = Arc::default();
+    test.mesh.register(napper(CALLS, 0, &most)).await.unwrap();
+    let caller = test.peer().await;
+    caller.call::<usize>("napper", 0).await.unwrap();
+    let started = Instant::now();
+    let calls = (0..CALLS).map(|n| caller.call::<usize>("napper", n).into_future());
+    let replies = within(future::try_join_all(calls)).await.unwrap();
+    assert_eq!(replies, (0..CALLS).collect::<Vec<_>>());
+    // One after the other they would sleep for 50 s.
+    assert!(
+        started.elapsed() < NAP * 1_000 / 5,
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(most.load(Ordering::SeqCst) > CALLS / 2, "{most:?} at once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_limit_calls_wait_in_line_or_are_refused() {
+    let test = TestMesh::start().await;
+    let most = Arc::default();
+    test.mesh.register(napper(4, 40, &most)).await.unwrap();
+    let caller = test.peer().await;
+    let calls = (0..CALLS).map(|n| caller.call::<usize>("napper", n).into_future());
+    let (mut answered, mut refused) = (0, 0);
+    for (n, outcome) in within(future::join_all(calls))
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        match outcome {
+            Ok(reply) => {
+                assert_eq!(reply, n);
+                answered += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.code(), &ErrorCode::Overloaded);
+                assert_eq!(error.details()["in_flight"], 44);
+                assert!(error.message().contains("44 requests in flight"), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 4);
+    assert!(answered >= 44, "{answered} answered, {refused} refused");
+    assert_eq!(answered + refused, CALLS);
+}
+
+/// A process of its own, which does what the test writes to it and answers with a line.
+struct Peer {
+    child: Child,
+    commands: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Peer {
+    fn start(role: &str, url: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([role, "--exact", "--ignored", "--nocapture"])
+            .env("OAM_URL", url)
+            .env("OAM_TEST_ROLE", role)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let commands = child.stdin.take().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            child,
+            commands,
+            answers,
+        }
+    }
+
+    async fn hears(&mut self, mark: &str) -> String {
+        loop {
+            let line = within(self.answers.next_line())
+                .await
+                .unwrap()
+                .expect("it ended");
+            if let Some(answer) = line.strip_prefix(mark) {
+                return answer.trim().to_owned();
+            }
+        }
+    }
+
+    async fn ask(&mut self, command: &str) -> String {
+        self.commands
+            .write_all(format!("{command}\n").as_bytes())
+            .await
+            .unwrap();
+        self.hears("answer").await
+    }
+
+    /// Memory that is the process's own, in KiB.
+    fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+#[tokio::test]
+#[ignore = "a process of another test"]
+async fn host_of_long_streams() {
+    if std::env::var("OAM_TEST_ROLE").is_err() {
+        return;
+    }
+    let mesh = AgentMesh::from_env().await.unwrap();
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = made.clone();
+    let maker = AgentSpec::new("maker", "Makes long chunks.").handler(move |chunks: usize| {
+        let made = counted.clone();
+        stream::iter(0..chunks).map(move |n| {
+            made.fetch_add(1, Ordering::SeqCst);
+            format!("{n:01000}")
+        })
+    });
+    mesh.register(maker).await.unwrap();
+    println!("ready");
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(_)) = commands.next_line().await {
+        println!("answer {}", made.load(Ordering::SeqCst));
+    }
+}
+
+#[tokio::test]
+#[ignore = "a process of another test"]
+async fn slow_consumer() {
+    if std::env::var("OAM_TEST_ROLE").is_err() {
+        return;
+    }
+    let mesh = AgentMesh::from_env().await.unwrap();
+    let mut chunks = mesh.stream::<String>("maker", 100_000).await.unwrap();
+    println!("ready");
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(count)) = commands.next_line().await {
+        for _ in 0..count.parse().unwrap() {
+            chunks.next().await.unwrap().unwrap();
+        }
+        println!("answer taken");
+    }
+}
+
+/// 100,000 chunks of a kilobyte are 100 MB: neither side may hold more than a window of them.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn memory_stays_flat_while_a_consumer_is_slow() {
+    const FLAT: u64 = 8 * 1024;
+    let test = TestMesh::start().await;
+    let mut host = Peer::start("host_of_long_streams", test.server.url());
+    host.hears("ready").await;
+    let mut consumer = Peer::start("slow_consumer", test.server.url());
+    consumer.hears("ready").await;
+    consumer.ask("1").await;
+    let before = (host.memory(), consumer.memory());
+    // It takes one chunk now and then: the host has all the time in the world to make too many.
+    for taken in 2..=50 {
+        consumer.ask("1").await;
+        let made: u64 = host.ask("made").await.parse().unwrap();
+        assert!(
+            made <= taken + 128 + 1,
+            "{made} chunks were made when {taken} were taken"
+        );
+    }
+    let after = (host.memory(), consumer.memory());
+    assert!(
+        after.0 <= before.0 + FLAT,
+        "the host grew from {} to {} KiB",
+        before.0,
+        after.0
+    );
+    assert!(
+        after.1 <= before.1 + FLAT,
+        "the consumer grew from {} to {} KiB",
+        before.1,
+        after.1
+    );
+    // And when it hurries, the rest is there in time, in the same memory.
+    consumer.ask("20000").await;
+    let hurried = (host.memory(), consumer.memory());
+    assert!(
+        hurried.0 <= before.0 + FLAT,
+        "the host grew from {} to {} KiB",
+        before.0,
+        hurried.0
+    );
+    assert!(
+        hurried.1 <= before.1 + FLAT,
+        "the consumer grew from {} to {} KiB",
+        before.1,
+        hurried.1
+    );
+}

@@ -1,0 +1,184 @@
+//! Sending and going on: the reply goes nowhere, to a function, to a handle, or to a subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{TestMesh, echo, within};
+use futures::StreamExt;
+use openagentmesh::{AgentSpec, Error, ErrorCode};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// An agent that tells the test what it was sent, and fails when it is told to.
+fn recorder() -> (openagentmesh::Agent, mpsc::Receiver<String>) {
+    let (sender, received) = mpsc::channel(16);
+    let agent = AgentSpec::new("recorder", "Records.").result_handler(move |text: String| {
+        let sender = sender.clone();
+        async move {
+            sender.send(text.clone()).await.unwrap();
+            if text == "fail" {
+                return Err("told to fail".to_owned());
+            }
+            Ok(text.len())
+        }
+    });
+    (agent, received)
+}
+
+#[tokio::test]
+async fn what_is_sent_is_done_and_nobody_hears_of_it() {
+    let test = TestMesh::start().await;
+    let (agent, mut received) = recorder();
+    test.mesh.register(agent).await.unwrap();
+    let raw = test.raw().await;
+    let mut requests = raw.subscribe("mesh.agent.recorder").await.unwrap();
+    raw.flush().await.unwrap();
+    let caller = test.peer().await;
+    caller
+        .send("recorder", "hello")
+        .header("Priority", "low")
+        .await
+        .unwrap();
+    assert_eq!(within(received.recv()).await.unwrap(), "hello");
+    let request = within(requests.next()).await.unwrap();
+    assert_eq!(request.reply, None);
+    let headers = request.headers.unwrap();
+    assert_eq!(headers.get("Priority").unwrap().as_str(), "low");
+    assert_eq!(headers.get("X-Mesh-Request-Id").unwrap().as_str().len(), 32);
+}
+
+#[tokio::test]
+async fn a_reply_runs_its_function_and_a_failure_the_other() {
+    let test = TestMesh::start().await;
+    let (agent, _received) = recorder();
+    test.mesh.register(agent).await.unwrap();
+    let (outcomes, mut outcome) = mpsc::channel::<Result<usize, Error>>(4);
+    let send = async |name: &str, text: &str| {
+        let (replied, failed) = (outcomes.clone(), outcomes.clone());
+        test.mesh
+            .send(name, text)
+            .timeout(Duration::from_millis(500))
+            .on_reply(|length: usize| async move { replied.send(Ok(length)).await.unwrap() })
+            .on_error(|error| async move { failed.send(Err(error)).await.unwrap() })
+            .await
+            .unwrap();
+    };
+    send("recorder", "hello").await;
+    assert_eq!(within(outcome.recv()).await.unwrap().unwrap(), 5);
+    send("recorder", "fail").await;
+    let error = within(outcome.recv()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert_eq!(error.message(), "told to fail");
+    send("nosuch", "hello").await;
+    let error = within(outcome.recv()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+
+    let stuck = AgentSpec::new("stuck", "Never answers.");
+    test.mesh
+        .register(stuck.handler(|_: String| std::future::pending::<usize>()))
+        .await
+        .unwrap();
+    send("stuck", "hello").await;
+    let error = within(outcome.recv()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout);
+    assert_eq!(error.agent(), Some("stuck"));
+
+    test.mesh.register(echo()).await.unwrap();
+    send("echo", "text").await;
+    let error = within(outcome.recv()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::HandlerError, "it is no number");
+}
+
+#[tokio::test]
+async fn the_reply_goes_to_the_protocols_subject() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let raw = test.raw().await;
+    let mut results = raw.subscribe("mesh.results.*").await.unwrap();
+    raw.flush().await.unwrap();
+    let reply = test
+        .mesh
+        .send("echo", "hello")
+        .reply::<String>()
+        .await
+        .unwrap();
+    let result = within(results.next()).await.unwrap();
+    let headers = result.headers.unwrap();
+    let id = headers.get("X-Mesh-Request-Id").unwrap().as_str();
+    assert_eq!(result.subject.as_str(), format!("mesh.results.{id}"));
+    assert_eq!(within(reply).await.unwrap(), "Echo: hello");
+}
+
+#[tokio::test]
+async fn a_handle_keeps_the_reply_until_it_is_awaited() {
+    let test = TestMesh::start().await;
+    let (agent, mut received) = recorder();
+    test.mesh.register(agent).await.unwrap();
+    let mut replies = Vec::new();
+    for text in ["a", "bb", "fail"] {
+        replies.push(
+            test.mesh
+                .send("recorder", text)
+                .reply::<usize>()
+                .await
+                .unwrap(),
+        );
+        assert_eq!(within(received.recv()).await.unwrap(), text);
+    }
+    let failed = replies.pop().unwrap();
+    assert_eq!(
+        within(failed).await.unwrap_err().code(),
+        &ErrorCode::HandlerError
+    );
+    for (reply, expected) in replies.into_iter().zip([1, 2]) {
+        assert_eq!(within(reply).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_reply_can_go_to_any_subject() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let mut answers = test
+        .mesh
+        .subscribe_subject::<Value>("answers.here")
+        .await
+        .unwrap();
+    test.mesh
+        .send("echo", "hello")
+        .reply_to("answers.here")
+        .await
+        .unwrap();
+    let answer = within(answers.next()).await.unwrap().unwrap();
+    assert_eq!(answer.data, "Echo: hello");
+    assert_eq!(answer.header("X-Mesh-Status"), Some("ok"));
+    test.mesh
+        .send("echo", 1)
+        .reply_to("answers.here")
+        .await
+        .unwrap();
+    let answer = within(answers.next()).await.unwrap().unwrap();
+    assert_eq!(answer.data["code"], "invalid_input");
+}
+
+#[tokio::test]
+async fn a_reply_cannot_go_two_ways() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let send = || test.mesh.send("echo", "hello");
+    let nothing = |_: String| async {};
+    for error in [
+        send().reply_to("here").on_reply(nothing).await.unwrap_err(),
+        send().reply_to("here").reply::<String>().await.unwrap_err(),
+        send()
+            .on_reply(nothing)
+            .reply::<String>()
+            .await
+            .unwrap_err(),
+        send().reply_to("no subject").await.unwrap_err(),
+    ] {
+        assert_eq!(error.code(), &ErrorCode::InvalidInput, "{error}");
+    }
+}
