@@ -1,0 +1,57 @@
+//! Agents that share a value: the methods of an `impl` block. `cargo run --example
+//! agents_with_state`, and type in a second terminal what it prints, in any order and more than
+//! once: all of them work on the same desk.
+
+use std::collections::BTreeMap;
+
+use openagentmesh::{AgentMesh, Error, agent};
+use tokio::sync::Mutex;
+
+/// A help desk. Requests run side by side, so what they change stands behind a lock.
+#[derive(Default)]
+struct Desk {
+    tickets: Mutex<Tickets>,
+}
+
+#[derive(Default)]
+struct Tickets {
+    last: u32,
+    open: BTreeMap<u32, String>,
+}
+
+#[agent(channel = "desk")]
+impl Desk {
+    /// Opens a ticket and gives its number.
+    #[agent]
+    async fn open(&self, problem: String) -> u32 {
+        let mut tickets = self.tickets.lock().await;
+        tickets.last += 1;
+        let number = tickets.last;
+        tickets.open.insert(number, problem);
+        number
+    }
+
+    /// Lists the tickets that are open, the oldest first.
+    #[agent]
+    async fn list(&self) -> BTreeMap<u32, String> {
+        self.tickets.lock().await.open.clone()
+    }
+
+    /// Closes a ticket and gives what it was about.
+    #[agent]
+    async fn close(&self, number: u32) -> Result<String, Error> {
+        let closed = self.tickets.lock().await.open.remove(&number);
+        closed.ok_or_else(|| Error::new("no_ticket", format!("ticket {number} is not open")))
+    }
+}
+
+#[tokio::main]
+async fn main() -> openagentmesh::Result<()> {
+    let mesh = AgentMesh::from_env().await?;
+    mesh.register(Desk::agents(Desk::default())).await?;
+    println!("serving a help desk on {}; try:", mesh.url());
+    println!("  oam agent call desk.open '\"The printer is on fire\"'");
+    println!("  oam agent call desk.list");
+    println!("  oam agent call desk.close 1");
+    mesh.run().await
+}

@@ -1,0 +1,43 @@
+//! A publisher gives events to whoever listens, for as long as it is served:
+//! `cargo run --example publisher`, and type in a second terminal, or in three, what it prints.
+//! Everybody sees the same readings, and nobody those from before.
+
+use std::time::Duration;
+
+use async_stream::stream;
+use futures::Stream;
+use openagentmesh::{AgentMesh, agent, agents};
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio::time::interval;
+
+/// What the instruments on the roof show.
+#[derive(Serialize, JsonSchema)]
+struct Reading {
+    celsius: f64,
+    wind_knots: u32,
+}
+
+/// Publishes the weather on the roof, twice a second.
+#[agent(channel = "weather")]
+fn roof() -> impl Stream<Item = Reading> {
+    stream! {
+        let mut ticks = interval(Duration::from_millis(500));
+        for tick in 0_u32.. {
+            ticks.tick().await;
+            yield Reading {
+                celsius: 17.0 + (f64::from(tick) / 20.0).sin() * 4.0,
+                wind_knots: 8 + tick % 5,
+            };
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> openagentmesh::Result<()> {
+    let mesh = AgentMesh::from_env().await?;
+    mesh.register(agents![roof]).await?;
+    println!("serving weather.roof on {}; try:", mesh.url());
+    println!("  oam agent subscribe weather.roof");
+    mesh.run().await
+}
