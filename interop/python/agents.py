@@ -1,6 +1,7 @@
 """Agents that the peer can serve, and types that Rust has too."""
 
 import asyncio
+from collections import defaultdict
 from enum import Enum
 
 from openagentmesh import AgentSpec, MeshError
@@ -117,6 +118,57 @@ async def sentry() -> None:
     await asyncio.Event().wait()
 
 
+async def numbers(count: int) -> int:
+    NOTES.put_nowait(count)
+    for number in range(count):
+        yield number
+    NOTES.put_nowait("all numbers told")
+
+
+async def stumble(how: str) -> Piece:
+    for index in range(2):
+        yield Piece(index=index, text="before")
+    await fragile(how)
+
+
+async def note(text: str) -> int:
+    NOTES.put_nowait(text)
+    return len(text)
+
+
+# What the agents above were given, until the test asks for it.
+NOTES = asyncio.Queue()
+
+
+async def noted(count):
+    return [await NOTES.get() for _ in range(count)]
+
+
+# What a publisher has yet to do, by its name.
+FEEDS = defaultdict(asyncio.Queue)
+
+
+def emit(name, texts):
+    for text in texts:
+        FEEDS[name].put_nowait(text)
+
+
+def finish(name, error):
+    FEEDS[name].put_nowait(ValueError(error) if error else None)
+
+
+def publisher(name):
+    async def publish() -> Piece:
+        index = 0
+        while (text := await FEEDS[name].get()) is not None:
+            if isinstance(text, Exception):
+                raise text
+            yield Piece(index=index, text=text)
+            index += 1
+
+    return publish
+
+
 # name: function, description, tags, version
 GALLERY = {
     "nlp.summarizer": (summarize, "Summarises a text.", ["text", "summarization"], "1.2.3"),
@@ -128,6 +180,11 @@ GALLERY = {
     "nlp.pieces": (pieces, "Takes a text apart.", ["text"], "0.1.0"),
     "ticker": (ticker, "Ticks.", [], "0.1.0"),
     "sentry": (sentry, "Watches.", [], "0.1.0"),
+    "numbers": (numbers, "Counts.", [], "0.1.0"),
+    "stumble": (stumble, "Gives a little and fails in the way it is told.", [], "0.1.0"),
+    "note": (note, "Keeps what it is given.", [], "0.1.0"),
+    "news.local": (publisher("news.local"), "Tells what it is told.", [], "0.1.0"),
+    "news.world": (publisher("news.world"), "Tells what it is told.", [], "0.1.0"),
 }
 
 HAS_CHANNELS = "channel" in AgentSpec.model_fields

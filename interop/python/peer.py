@@ -21,6 +21,33 @@ CATALOG_BUCKET = "mesh-catalog"
 CATALOG_KEY = "catalog"
 
 
+class Consumer:
+    """Takes what one of the SDK's iterators gives, in a task of its own."""
+
+    def __init__(self, iterator):
+        self.taken = asyncio.Queue()
+        self.task = asyncio.create_task(self._run(iterator))
+
+    async def _run(self, iterator):
+        try:
+            async for item in iterator:
+                self.taken.put_nowait({"item": item})
+        except Exception as error:
+            self.taken.put_nowait({"raised": describe(error)})
+        else:
+            self.taken.put_nowait({"ended": True})
+
+    async def take(self, count):
+        """The next `count` items, or fewer and how it ended; without a count all to the end."""
+        items = []
+        while count is None or len(items) < count:
+            next = await self.taken.get()
+            if "item" not in next:
+                return {"items": items, **next}
+            items.append(next["item"])
+        return {"items": items}
+
+
 class Peer:
     """The commands."""
 
@@ -28,6 +55,7 @@ class Peer:
         self.mesh = None
         self.connected = False
         self.url = None
+        self.consumers = {}
 
     async def version(self):
         return importlib.metadata.version("openagentmesh")
@@ -113,12 +141,69 @@ class Peer:
     async def stream(self, name, payload=None):
         return [chunk async for chunk in self.mesh.stream(name, payload, timeout=20.0)]
 
-    async def stream_unchecked(self, name, payload=None):
-        """Streams without asking the catalog first, so that the host itself answers."""
-        for check in ("_check_capability", "_check_stream"):
-            if hasattr(self.mesh, check):
-                setattr(self.mesh, check, lambda *_: None)
-        return await self.stream(name, payload)
+    async def skip_checks(self):
+        """Lets every verb through without a look at the catalog, so that the host itself answers."""
+        for check in ("capability", "call", "stream", "send", "subscribe"):
+            if hasattr(self.mesh, f"_check_{check}"):
+                setattr(self.mesh, f"_check_{check}", lambda *_: None)
+
+    # Taking what comes
+
+    async def open_stream(self, key, name, payload=None):
+        """Streams on, while the peer does other things; `take` has the chunks."""
+        self.consumers[key] = Consumer(self.mesh.stream(name, payload, timeout=60.0))
+
+    async def open_events(self, key, **source):
+        """The same for a subscription. The server knows of it once this returns."""
+        connection = self.mesh._nc
+        subscribe = connection.subscribe
+        subscribed = asyncio.Event()
+
+        async def subscribe_and_tell(*args, **kwargs):
+            connection.subscribe = subscribe
+            subscription = await subscribe(*args, **kwargs)
+            await connection.flush()
+            subscribed.set()
+            return subscription
+
+        connection.subscribe = subscribe_and_tell
+        consumer = self.consumers[key] = Consumer(self.mesh.subscribe(**source))
+        waiting = asyncio.create_task(subscribed.wait())
+        await asyncio.wait({waiting, consumer.task}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        connection.subscribe = subscribe
+
+    async def take(self, key, count=None):
+        return await self.consumers[key].take(count)
+
+    async def break_stream(self, name, count, payload=None):
+        """Streams, and leaves the loop after `count` chunks as any program would."""
+        chunks = []
+        async for chunk in self.mesh.stream(name, payload, timeout=60.0):
+            chunks.append(chunk)
+            if len(chunks) == count:
+                break
+        return chunks
+
+    # Giving
+
+    async def publish(self, subject, text, content_type=None):
+        """Publishes as is: the published SDKs have no verb for it."""
+        headers = {"X-Mesh-Content-Type": content_type} if content_type else None
+        await self.mesh._nc.publish(subject, text.encode(), headers=headers)
+        await self.mesh._nc.flush()
+
+    async def emit(self, name, texts):
+        """Has a publisher of the gallery publish."""
+        agents.emit(name, texts)
+
+    async def finish(self, name, error=None):
+        """Has a publisher of the gallery end, or fail."""
+        agents.finish(name, error)
+
+    async def noted(self, count):
+        """What the agents of the gallery were given, once that is `count` inputs."""
+        return await agents.noted(count)
 
     async def send_forget(self, name, payload=None):
         await self.mesh.send(name, payload)
@@ -145,6 +230,12 @@ class Peer:
             await self.mesh.send(name, payload, reply_to=subject)
             message = await replies.next_msg(timeout=20.0)
         return {"headers": dict(message.headers), "body": json.loads(message.data)}
+
+    async def ask_in_every_way(self, name, payload):
+        """Asks at once in every way that waits for a reply, and gives what came by each."""
+        ways = ("call", "send_on_reply", "send_reply_to")
+        replies = await asyncio.gather(*(getattr(self, way)(name, payload) for way in ways))
+        return dict(zip(ways, replies))
 
     # The catalog's text, as a peer of another kind would write it
 

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_nats::Message;
+use futures::StreamExt;
 use interop::{Peer, PeerError, Raised, Sdk};
 use openagentmesh::AgentMesh;
 use openagentmesh_local::LocalServer;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -50,10 +53,14 @@ impl TestMesh {
         peer
     }
 
+    /// A connection that knows nothing of the mesh.
+    pub(crate) async fn nats(&self) -> async_nats::Client {
+        async_nats::connect(self.server.url()).await.unwrap()
+    }
+
     /// The catalog as it is written, entry by entry.
     pub(crate) async fn catalog_text(&self) -> Vec<Box<RawValue>> {
-        let client = async_nats::connect(self.server.url()).await.unwrap();
-        let jetstream = async_nats::jetstream::new(client);
+        let jetstream = async_nats::jetstream::new(self.nats().await);
         let store = jetstream.get_key_value("mesh-catalog").await.unwrap();
         let text = store.get("catalog").await.unwrap().unwrap();
         serde_json::from_slice(&text).unwrap()
@@ -99,6 +106,71 @@ pub(crate) async fn python_lists(peer: &mut Peer, names: &[&str]) -> Vec<Value> 
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// What a peer took of a stream or a subscription.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) items: Vec<Value>,
+    /// The error that ended it.
+    pub(crate) raised: Option<Raised>,
+    /// Whether it ended without one.
+    #[serde(default)]
+    pub(crate) ended: bool,
+}
+
+/// Waits until the peer has taken `count` more of what it opened as `key`; without a count, until
+/// that has ended.
+pub(crate) async fn take(peer: &mut Peer, key: &str, count: Option<usize>) -> Taken {
+    let taken = peer.ask("take", json!({"key": key, "count": count}));
+    serde_json::from_value(taken.await.unwrap()).unwrap()
+}
+
+/// All messages on a mesh, for a test that says what was not sent.
+pub(crate) struct Observer {
+    client: async_nats::Client,
+    messages: async_nats::Subscriber,
+}
+
+impl Observer {
+    pub(crate) async fn start(test: &TestMesh) -> Self {
+        let client = test.nats().await;
+        let messages = client.subscribe(">").await.unwrap();
+        client.flush().await.unwrap();
+        Self { client, messages }
+    }
+
+    /// The next message for which `wanted` holds.
+    pub(crate) async fn next(&mut self, wanted: impl Fn(&Message) -> bool) -> Message {
+        within(async {
+            loop {
+                let message = self.messages.next().await.unwrap();
+                if wanted(&message) {
+                    return message;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Everything that the server has taken until now and that was not returned before.
+    pub(crate) async fn rest(&mut self) -> Vec<Message> {
+        const MARK: &str = "interop.mark";
+        self.client.publish(MARK, "".into()).await.unwrap();
+        let mut rest = Vec::new();
+        loop {
+            let message = self.next(|_| true).await;
+            if message.subject.as_str() == MARK {
+                return rest;
+            }
+            rest.push(message);
+        }
+    }
+}
+
+/// A header's value.
+pub(crate) fn header<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
+    Some(message.headers.as_ref()?.get(name)?.as_str())
 }
 
 /// What a command raised; anything else fails the test.

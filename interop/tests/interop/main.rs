@@ -4,9 +4,12 @@
 mod common;
 mod errors_at_python;
 mod python_calls_rust;
+mod python_leaves_streams;
+mod python_streams_rust;
 mod registering_together;
 mod rust_agents;
 mod rust_calls_python;
 mod setup;
 mod shared_catalog;
+mod taps;
 mod tools;

@@ -5,13 +5,14 @@ use openagentmesh::agents;
 use serde_json::{Value, json};
 
 use crate::common::{TestMesh, python_lists, raised};
-use crate::rust_agents::{echo, gauge, noon, summarize, swallow};
+use crate::rust_agents::{echo, gauge, noon, pieces, sentry, summarize, swallow, ticker};
 
 interop::with_each_sdk!(
     the_catalog_lists_rust_agents_with_all_that_it_has_of_them,
     filters_find_rust_agents,
     a_contract_means_what_python_would_have_written,
     every_agent_of_the_catalog_has_a_contract,
+    every_shape_has_its_capabilities,
     calls_get_their_replies,
     every_kind_of_field_means_the_same_in_both_languages,
 );
@@ -150,6 +151,36 @@ async fn every_agent_of_the_catalog_has_a_contract(sdk: Sdk) {
         found,
         ["\"echo\"", "\"nlp.summarizer\"", "\"noon\"", "\"swallow\""]
     );
+}
+
+async fn every_shape_has_its_capabilities(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let agents = agents![echo, pieces, noon, ticker, sentry];
+    test.mesh.register(agents).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    let shapes = [
+        ("echo", true, false),
+        ("nlp.pieces", true, true),
+        ("noon", true, false),
+        ("ticker", false, true),
+        ("sentry", false, false),
+    ];
+    let catalog = python_lists(&mut python, &shapes.map(|(name, ..)| name)).await;
+    for (name, invocable, streaming) in shapes {
+        let entry = catalog.iter().find(|entry| entry["name"] == name).unwrap();
+        let contract = python.ask("contract", json!({"name": name})).await.unwrap();
+        for it in [entry, &contract, &contract["capabilities"]] {
+            assert_eq!(it["invocable"], invocable, "{name}");
+            assert_eq!(it["streaming"], streaming, "{name}");
+        }
+        assert_eq!(contract["chunk_schema"].is_object(), streaming, "{name}");
+        let output = contract["skills"][0].get("outputSchema");
+        assert_eq!(output.is_some(), invocable && !streaming, "{name}");
+    }
+    for (filter, count) in [("streaming", 2), ("invocable", 3)] {
+        let found = python.ask("catalog", json!({filter: true})).await.unwrap();
+        assert_eq!(found.as_array().unwrap().len(), count, "{filter}");
+    }
 }
 
 async fn calls_get_their_replies(sdk: Sdk) {

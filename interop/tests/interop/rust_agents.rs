@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use openagentmesh::agent;
+use futures::{Stream, StreamExt, stream};
+use openagentmesh::{BoxError, agent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +110,7 @@ pub(crate) async fn swallow(_food: Vec<i64>) {}
 
 /// Fails in the way it is told.
 #[agent]
-pub(crate) async fn fragile(how: String) -> Result<String, openagentmesh::BoxError> {
+pub(crate) async fn fragile(how: String) -> Result<String, BoxError> {
     match how.as_str() {
         "error" => Err("told to fail".into()),
         "mesh error" => {
@@ -125,4 +126,55 @@ pub(crate) async fn fragile(how: String) -> Result<String, openagentmesh::BoxErr
 #[agent]
 pub(crate) async fn letters(count: usize) -> String {
     "x".repeat(count)
+}
+
+/// A part of something.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Piece {
+    pub(crate) index: i64,
+    pub(crate) text: String,
+}
+
+impl Piece {
+    pub(crate) fn new(index: i64, text: &str) -> Self {
+        Self {
+            index,
+            text: text.to_owned(),
+        }
+    }
+}
+
+/// Takes a text apart.
+#[agent(name = "pieces", channel = "nlp", tags = ["text"])]
+pub(crate) fn pieces(text: String) -> impl Stream<Item = Piece> {
+    let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    let pieces = (0..).zip(words);
+    stream::iter(pieces.map(|(index, text)| Piece { index, text }))
+}
+
+/// Counts.
+#[agent]
+pub(crate) fn numbers(count: u64) -> impl Stream<Item = u64> {
+    stream::iter(0..count)
+}
+
+/// Gives a little and fails in the way it is told.
+#[agent]
+pub(crate) fn stumble(how: String) -> impl Stream<Item = Result<Piece, BoxError>> {
+    assert_ne!(how, "panic at once", "told to panic at once");
+    let before = (0..2).map(|index| Ok(Piece::new(index, "before")));
+    let failure = async move { fragile(how).await.map(|fine| Piece::new(2, &fine)) };
+    stream::iter(before).chain(stream::once(failure))
+}
+
+/// Ticks.
+#[agent]
+pub(crate) fn ticker() -> impl Stream<Item = Piece> {
+    stream::iter([Piece::new(0, "tick")]).chain(stream::pending())
+}
+
+/// Watches.
+#[agent]
+pub(crate) async fn sentry() {
+    std::future::pending().await
 }

@@ -1,0 +1,123 @@
+//! A consumer in Python that leaves a stream, in order or not: the handler in Rust stops.
+
+use std::time::Duration;
+
+use async_nats::Request;
+use async_nats::client::RequestErrorKind;
+use interop::{Peer, Sdk};
+use openagentmesh::agents;
+use serde_json::json;
+
+use crate::common::{TestMesh, python_lists, take, within};
+use crate::rust_agents::numbers;
+use crate::taps::{Run, endless, tap};
+
+interop::with_each_sdk!(
+    a_consumer_that_breaks_out_of_its_loop_stops_the_handler,
+    a_consumer_that_is_killed_stops_the_handler,
+    a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_breaks_out,
+    a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_is_killed,
+);
+
+async fn a_consumer_that_breaks_out_of_its_loop_stops_the_handler(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let (endless, mut runs) = endless();
+    let agents = agents![numbers].into_iter().chain([endless]);
+    test.mesh.register(agents).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+
+    let arguments = json!({"name": "endless", "count": 3, "payload": "go"});
+    let chunks = python.ask("break_stream", arguments).await.unwrap();
+    assert_eq!(chunks, json!([0, 1, 2]));
+    let dropped = within(runs.recv()).await.unwrap();
+    within(dropped).await.unwrap_err();
+
+    // Neither side has suffered.
+    let arguments = json!({"name": "numbers", "payload": 3});
+    let chunks = python.ask("stream", arguments).await.unwrap();
+    assert_eq!(chunks, json!([0, 1, 2]));
+    python.end().await.unwrap();
+}
+
+async fn a_consumer_that_is_killed_stops_the_handler(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let (agent, mut runs) = endless();
+    test.mesh.register([agent]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    let arguments = json!({"key": "it", "name": "endless", "payload": "go"});
+    python.ask("open_stream", arguments).await.unwrap();
+    take(&mut python, "it", Some(3)).await;
+    let dropped = within(runs.recv()).await.unwrap();
+
+    python.kill().await.unwrap();
+    within(dropped).await.unwrap_err();
+}
+
+/// A consumer that has taken three chunks of a stream that pauses then.
+async fn paused(test: &TestMesh, sdk: Sdk) -> (Peer, Run) {
+    let (agent, mut runs) = tap();
+    test.mesh.register([agent]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    python_lists(&mut python, &["tap"]).await;
+    let given = async {
+        let run = within(runs.recv()).await.unwrap();
+        for number in 0..3 {
+            run.chunks.send(number).unwrap();
+        }
+        run
+    };
+    let open = json!({"name": "tap", "count": 3, "payload": "go"});
+    let (chunks, run) = tokio::join!(python.ask("break_stream", open), given);
+    assert_eq!(chunks.unwrap(), json!([0, 1, 2]));
+    (python, run)
+}
+
+/// The consumer has left: whatever the server says when the next chunk comes stops the handler.
+async fn stops_with_its_next_chunk(test: &TestMesh, run: Run) {
+    nobody_takes(test, &run.request_id).await;
+    assert!(
+        !run.chunks.is_closed(),
+        "until now nothing has told the host"
+    );
+    run.chunks.send(3).unwrap();
+    within(run.chunks.closed()).await;
+}
+
+/// Waits until the server knows nobody who takes the chunks of a stream.
+async fn nobody_takes(test: &TestMesh, request_id: &str) {
+    let client = test.nats().await;
+    let subject = format!("mesh.stream.{request_id}");
+    within(async {
+        loop {
+            // The published SDKs skip a message without a body.
+            let question = Request::new().timeout(Some(Duration::from_millis(50)));
+            match client.send_request(subject.clone(), question).await {
+                Err(error) if error.kind() == RequestErrorKind::NoResponders => return,
+                _ => {}
+            }
+        }
+    })
+    .await;
+}
+
+async fn a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_breaks_out(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let (python, run) = paused(&test, sdk).await;
+    stops_with_its_next_chunk(&test, run).await;
+    python.end().await.unwrap();
+}
+
+async fn a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_is_killed(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let (agent, mut runs) = tap();
+    test.mesh.register([agent]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    let arguments = json!({"key": "it", "name": "tap", "payload": "go"});
+    python.ask("open_stream", arguments).await.unwrap();
+    let run = within(runs.recv()).await.unwrap();
+    run.chunks.send(0).unwrap();
+    assert_eq!(take(&mut python, "it", Some(1)).await.items, [json!(0)]);
+
+    python.kill().await.unwrap();
+    stops_with_its_next_chunk(&test, run).await;
+}
