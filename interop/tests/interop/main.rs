@@ -9,6 +9,7 @@ mod python_streams_rust;
 mod registering_together;
 mod rust_agents;
 mod rust_calls_python;
+mod rust_streams_python;
 mod setup;
 mod shared_catalog;
 mod taps;

@@ -1,0 +1,165 @@
+//! A caller in Rust takes streamed replies of agents in Python.
+
+use futures::{StreamExt, TryStreamExt};
+use interop::Sdk;
+use openagentmesh::{Chunks, ErrorCode, Result};
+use serde_json::{Value, json};
+
+use crate::common::{TestMesh, within};
+use crate::rust_agents::Piece;
+
+interop::with_each_sdk!(
+    chunks_come_in_order_typed_and_untyped,
+    an_error_comes_behind_the_chunks_before_it,
+    an_invalid_input_is_what_python_calls_it,
+    a_chunk_of_another_type_is_an_error,
+    a_consumer_that_leaves_early_breaks_nothing,
+    whoever_keeps_up_gets_every_chunk,
+    whoever_is_too_slow_is_told,
+);
+
+/// Far more than a consumer keeps.
+const MANY: u64 = 40_000;
+
+/// All chunks, and the error that ended them.
+async fn all<T>(chunks: Result<Chunks<T>>) -> (Vec<T>, Option<openagentmesh::Error>)
+where
+    Chunks<T>: futures::Stream<Item = Result<T>>,
+{
+    let mut chunks = chunks.unwrap();
+    let mut taken = Vec::new();
+    while let Some(chunk) = within(chunks.next()).await {
+        match chunk {
+            Ok(chunk) => taken.push(chunk),
+            Err(error) => {
+                assert!(
+                    within(chunks.next()).await.is_none(),
+                    "an error is the last"
+                );
+                return (taken, Some(error));
+            }
+        }
+    }
+    (taken, None)
+}
+
+async fn chunks_come_in_order_typed_and_untyped(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let _python = test.python_host(sdk, &["nlp.pieces", "numbers"]).await;
+    let mesh = &test.mesh;
+
+    let pieces = mesh
+        .stream::<Piece>("nlp.pieces", "grüß dich")
+        .await
+        .unwrap();
+    let pieces: Vec<Piece> = within(pieces.try_collect()).await.unwrap();
+    assert_eq!(pieces, [Piece::new(0, "grüß"), Piece::new(1, "dich")]);
+    let pieces = mesh
+        .stream::<Value>("nlp.pieces", json!("a"))
+        .await
+        .unwrap();
+    let pieces: Vec<Value> = within(pieces.try_collect()).await.unwrap();
+    assert_eq!(pieces, [json!({"index": 0, "text": "a"})]);
+    let none = mesh.stream::<Piece>("nlp.pieces", "").await;
+    assert!(matches!(all(none).await, (none, None) if none.is_empty()));
+    let (numbers, error) = all(mesh.stream::<u64>("numbers", 1000).await).await;
+    assert!(numbers.into_iter().eq(0..1000));
+    assert!(error.is_none());
+}
+
+async fn an_error_comes_behind_the_chunks_before_it(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let _python = test.python_host(sdk, &["stumble"]).await;
+    for (how, code, message) in [
+        ("error", "handler_error", "told to fail"),
+        ("mesh error", "rate_limited", "come back later"),
+    ] {
+        let (chunks, error) = all(test.mesh.stream::<Piece>("stumble", how).await).await;
+        let before = [Piece::new(0, "before"), Piece::new(1, "before")];
+        assert_eq!(chunks, before, "{how}");
+        let error = error.unwrap();
+        assert_eq!(error.code().as_str(), code);
+        assert_eq!(error.message(), message);
+        if how == "mesh error" {
+            assert_eq!(error.details()["seconds"], 5);
+        } else {
+            assert_eq!(error.agent(), Some("stumble"));
+            assert_eq!(error.request_id().unwrap().len(), 32);
+        }
+    }
+}
+
+async fn an_invalid_input_is_what_python_calls_it(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let _python = test.python_host(sdk, &["numbers"]).await;
+    let (chunks, error) = all(test.mesh.stream::<u64>("numbers", "many").await).await;
+    assert!(chunks.is_empty());
+    let error = error.unwrap();
+    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert_eq!(error.agent(), Some("numbers"));
+    assert!(error.message().contains("int"), "{error}");
+}
+
+async fn a_chunk_of_another_type_is_an_error(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let _python = test.python_host(sdk, &["nlp.pieces"]).await;
+    let (chunks, error) = all(test.mesh.stream::<u64>("nlp.pieces", "a b").await).await;
+    assert!(chunks.is_empty());
+    let error = error.unwrap();
+    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert!(error.message().contains("u64"), "{error}");
+}
+
+async fn a_consumer_that_leaves_early_breaks_nothing(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let mut python = test.python_host(sdk, &["numbers", "echo"]).await;
+    let mut chunks = test.mesh.stream::<u64>("numbers", 500).await.unwrap();
+    for number in 0..3 {
+        assert_eq!(within(chunks.next()).await.unwrap().unwrap(), number);
+    }
+    drop(chunks);
+    // One that was never looked at.
+    drop(test.mesh.stream::<u64>("numbers", 501).await.unwrap());
+
+    // The published SDKs do not notice: they tell all of it to nobody, one stream after another.
+    let noted = python.ask("noted", json!({"count": 4})).await.unwrap();
+    let told = "all numbers told";
+    assert_eq!(noted, json!([500, told, 501, told]));
+    let (numbers, error) = all(test.mesh.stream::<u64>("numbers", 10).await).await;
+    assert!(numbers.into_iter().eq(0..10));
+    assert!(error.is_none());
+    let echo: String = test.mesh.call("echo", "still").await.unwrap();
+    assert_eq!(echo, "Echo: still");
+    python.end().await.unwrap();
+}
+
+async fn whoever_keeps_up_gets_every_chunk(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let _python = test.python_host(sdk, &["numbers"]).await;
+    let (numbers, error) = all(test.mesh.stream::<u64>("numbers", MANY).await).await;
+    assert!(error.is_none(), "{error:?}");
+    assert!(numbers.into_iter().eq(0..MANY));
+}
+
+async fn whoever_is_too_slow_is_told(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let mut python = test.python_host(sdk, &["numbers", "echo"]).await;
+    let mut chunks = test.mesh.stream::<u64>("numbers", MANY).await.unwrap();
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
+
+    // Nothing is taken until all was sent, and has arrived: a reply comes behind it.
+    python.ask("noted", json!({"count": 2})).await.unwrap();
+    let _: String = within(test.mesh.call("echo", "behind")).await.unwrap();
+
+    let (rest, error) = all(Ok(chunks)).await;
+    let kept = rest.len() as u64;
+    assert!(rest.into_iter().eq(1..=kept), "what was kept is in order");
+    assert!(kept < MANY - 1, "nothing was lost");
+    let error = error.unwrap();
+    assert_eq!(error.code(), &ErrorCode::ChunkSequenceError);
+    assert!(error.details()["lost"].as_u64().unwrap() > 0, "{error}");
+
+    let (numbers, error) = all(test.mesh.stream::<u64>("numbers", 10).await).await;
+    assert!(numbers.into_iter().eq(0..10));
+    assert!(error.is_none());
+}
