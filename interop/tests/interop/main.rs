@@ -3,6 +3,8 @@
 
 mod common;
 mod errors_at_python;
+mod events_from_python;
+mod events_from_rust;
 mod python_calls_rust;
 mod python_leaves_streams;
 mod python_streams_rust;
