@@ -1,20 +1,17 @@
-//! A caller in Python, agents in Rust: what goes wrong, and what is sent without waiting.
+//! A caller in Python, agents in Rust: what goes wrong.
 
 use interop::{Peer, Raised, Sdk};
-use openagentmesh::{Agent, AgentSpec, agents};
+use openagentmesh::agents;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
-use crate::common::{TestMesh, python_lists, raised, within};
+use crate::common::{TestMesh, python_lists, raised};
 use crate::rust_agents::{echo, fragile, letters, summarize};
 
 interop::with_each_sdk!(
     an_invalid_input_is_told_with_every_location,
     a_handler_that_fails_or_panics_is_a_mesh_error_and_goes_on,
     a_name_that_nobody_serves_has_no_responders,
-    a_stream_of_a_responder_is_a_mismatch_at_the_host_too,
     a_reply_that_is_too_large_is_an_error_and_nothing_worse,
-    what_is_sent_arrives_and_replies_go_where_they_are_wanted,
 );
 
 async fn call_that_fails(python: &mut Peer, name: &str, payload: Value) -> Raised {
@@ -110,26 +107,6 @@ async fn a_name_that_nobody_serves_has_no_responders(sdk: Sdk) {
     assert_eq!(error.code.as_deref(), Some("not_found"));
 }
 
-async fn a_stream_of_a_responder_is_a_mismatch_at_the_host_too(sdk: Sdk) {
-    let test = TestMesh::start().await;
-    test.mesh.register(agents![echo]).await.unwrap();
-    let mut python = test.python_peer(sdk).await;
-    python_lists(&mut python, &["echo"]).await;
-    let arguments = json!({"name": "echo", "payload": "x"});
-
-    let error = raised(python.ask("stream", arguments.clone()).await);
-    assert_eq!(
-        error.class, "InvocationMismatch",
-        "the caller's own check, by our entry"
-    );
-
-    let error = raised(python.ask("stream_unchecked", arguments).await);
-    assert_eq!(error.class, "MeshError", "the host's answer");
-    assert_eq!(error.code.as_deref(), Some("invocation_mismatch"));
-    assert_eq!(error.agent.as_deref(), Some("echo"));
-    still_serves(&mut python).await;
-}
-
 async fn a_reply_that_is_too_large_is_an_error_and_nothing_worse(sdk: Sdk) {
     const LIMIT: u32 = 64 * 1024;
     let test = TestMesh::with_max_payload(LIMIT).await;
@@ -147,49 +124,4 @@ async fn a_reply_that_is_too_large_is_an_error_and_nothing_worse(sdk: Sdk) {
     let reply = python.ask("call", arguments).await.unwrap();
     assert_eq!(reply.as_str().unwrap().len() as u32, LIMIT - 1024);
     still_serves(&mut python).await;
-}
-
-/// An agent that tells the test what it was sent.
-fn sink() -> (Agent, mpsc::UnboundedReceiver<String>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let agent = AgentSpec::new("sink", "Takes what it is sent.").handler(move |text: String| {
-        let sender = sender.clone();
-        async move { sender.send(text).unwrap() }
-    });
-    (agent, receiver)
-}
-
-async fn what_is_sent_arrives_and_replies_go_where_they_are_wanted(sdk: Sdk) {
-    let test = TestMesh::start().await;
-    let (sink, mut sunk) = sink();
-    let agents = agents![summarize, echo, fragile].into_iter().chain([sink]);
-    test.mesh.register(agents).await.unwrap();
-    let mut python = test.python_peer(sdk).await;
-
-    let forgotten = json!({"name": "sink", "payload": "forgotten"});
-    python.ask("send_forget", forgotten).await.unwrap();
-    assert_eq!(within(sunk.recv()).await.unwrap(), "forgotten");
-
-    let text = json!({"text": "a b", "max_words": 1, "tones": [], "origin": {"author": "N"}});
-    let sent = json!({"name": "nlp.summarizer", "payload": text});
-    let called = python.ask("send_on_reply", sent).await.unwrap();
-    assert_eq!(called, json!({"reply": {"summary": "a", "words": 1}}));
-
-    let sent = json!({"name": "fragile", "payload": "error"});
-    let called = python.ask("send_on_reply", sent).await.unwrap();
-    assert_eq!(called["error"]["code"], "handler_error");
-    assert_eq!(called["error"]["message"], "told to fail");
-
-    let sent = json!({"name": "echo", "payload": "back"});
-    let message = python.ask("send_reply_to", sent).await.unwrap();
-    assert_eq!(message["body"], "Echo: back");
-    assert_eq!(message["headers"]["X-Mesh-Status"], "ok");
-    assert_eq!(message["headers"]["X-Mesh-Source"], "echo");
-    let request_id = message["headers"]["X-Mesh-Request-Id"].as_str().unwrap();
-    assert_eq!(request_id.len(), 32);
-
-    let sent = json!({"name": "fragile", "payload": "error"});
-    let message = python.ask("send_reply_to", sent).await.unwrap();
-    assert_eq!(message["body"]["code"], "handler_error");
-    assert_eq!(message["headers"]["X-Mesh-Status"], "error");
 }
