@@ -92,23 +92,23 @@ async fn a_reply_runs_its_function_and_a_failure_the_other() {
 }
 
 #[tokio::test]
-async fn the_reply_goes_to_the_protocols_subject() {
+async fn the_reply_to_a_function_goes_to_the_protocols_subject() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
     let mut results = raw.subscribe("mesh.results.*").await.unwrap();
     raw.flush().await.unwrap();
-    let reply = test
-        .mesh
+    let (replied, mut reply) = mpsc::channel(1);
+    test.mesh
         .send("echo", "hello")
-        .reply::<String>()
+        .on_reply(|text: String| async move { replied.send(text).await.unwrap() })
         .await
         .unwrap();
     let result = within(results.next()).await.unwrap();
     let headers = result.headers.unwrap();
     let id = headers.get("X-Mesh-Request-Id").unwrap().as_str();
     assert_eq!(result.subject.as_str(), format!("mesh.results.{id}"));
-    assert_eq!(within(reply).await.unwrap(), "Echo: hello");
+    assert_eq!(within(reply.recv()).await.unwrap(), "Echo: hello");
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use futures::future::BoxFuture;
 use openagentmesh_protocol::{RequestHeaders, Verb};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
+use super::replies::Expected;
 use super::request::{Checked, Request, milliseconds_until};
 use super::{Client, reply};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long a call waits for its reply, unless it says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,40 +71,63 @@ impl<Out> Call<Out> {
 
 impl<Out: DeserializeOwned + 'static> Call<Out> {
     async fn run(self) -> Result<Out> {
-        let deadline = self.request.deadline(self.timeout);
-        let mut request = self.request.check(Verb::Call).await?;
-        let mut expected = request.core().replies.expect().await?;
+        let sent = Sent::send(self.request, Verb::Call, self.timeout).await?;
+        sent.reply().await
+    }
+}
+
+/// A request whose reply is awaited. Dropped before it has come, it tells the host so.
+pub(super) struct Sent {
+    request: Checked,
+    expected: Expected,
+    deadline: Instant,
+    timeout: Duration,
+}
+
+impl Sent {
+    pub(super) async fn send(request: Request, verb: Verb, timeout: Duration) -> Result<Self> {
+        let deadline = request.deadline(timeout);
+        let request = request.check(verb).await?;
+        let expected = request.core().replies.expect().await?;
+        let mut sent = Self {
+            request,
+            expected,
+            deadline,
+            timeout,
+        };
         let headers = RequestHeaders {
             timeout_ms: Some(milliseconds_until(deadline)),
             probe: true,
             ..RequestHeaders::default()
         };
-        let answered = async {
-            request.publish(Some(expected.subject()), headers).await?;
-            let reply = expected.reply().await.map_err(|e| request.about(e))?;
-            if reply.status == Some(StatusCode::NO_RESPONDERS) {
-                return Err(request.nobody_serves().await);
-            }
-            // What the agent answered says itself whom it is about.
-            reply::decode(&reply).map_err(|error| match error.request_id() {
-                Some(_) => error,
-                None => request.about(error),
-            })
-        };
-        match tokio::time::timeout_at(deadline, answered).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self::timed_out(&request, self.timeout)),
+        let subject = sent.expected.subject();
+        // A connection that is lost takes requests until its buffers are full.
+        let published = sent.request.publish(Some(subject), headers);
+        match tokio::time::timeout_at(deadline, published).await {
+            Ok(published) => published.map(|()| sent),
+            Err(_) => Err(sent.timed_out()),
         }
     }
-}
 
-fn timed_out(request: &Checked, timeout: Duration) -> crate::Error {
-    request.timed_out(match request.client.deadline() {
-        None => format!("did not answer within {timeout:?}"),
-        Some(_) => format!(
-            "did not answer within {timeout:?}, or within the time of the request that called it"
-        ),
-    })
+    pub(super) async fn reply<Out: DeserializeOwned + 'static>(mut self) -> Result<Out> {
+        let reply = match tokio::time::timeout_at(self.deadline, self.expected.reply()).await {
+            Ok(reply) => reply.map_err(|error| self.request.about(error))?,
+            Err(_) => return Err(self.timed_out()),
+        };
+        if reply.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(self.request.nobody_serves().await);
+        }
+        // What the agent answered says itself whom it is about.
+        reply::decode(&reply).map_err(|error| match error.request_id() {
+            Some(_) => error,
+            None => self.request.about(error),
+        })
+    }
+
+    fn timed_out(&self) -> Error {
+        self.request
+            .timed_out(format_args!("did not answer within {:?}", self.timeout))
+    }
 }
 
 impl<Out: DeserializeOwned + 'static> IntoFuture for Call<Out> {

@@ -56,6 +56,19 @@ impl Request {
         let name = name?;
         let body = body?;
         let headers = headers.take()?;
+        if client
+            .deadline()
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            return Err(Error::raised(
+                ErrorCode::Timeout,
+                format!(
+                    "agent '{name}' was not asked: the time of the request that is served here is \
+                     over"
+                ),
+            )
+            .with_agent(&name));
+        }
         if let Some(capabilities) = client.core().directory.capabilities(&name).await
             && let Some(mismatch) = mismatch(&name, capabilities, verb)
         {

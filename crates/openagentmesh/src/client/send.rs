@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::call::Sent;
 use super::request::{Checked, Request, milliseconds_until};
 use super::{Client, reply};
 use crate::error::{Error, Result};
@@ -191,15 +192,8 @@ impl<Out: DeserializeOwned + 'static> SendRequest<Reply<Out>> {
         if self.on_reply.is_some() || self.on_error.is_some() {
             return Err(two_ways("reply", "on_reply or on_error"));
         }
-        let mut awaited = Awaited::send(self.request, self.timeout).await?;
-        let reply = async move {
-            let message = awaited.message().await?;
-            reply::decode(&message).map_err(|error| match error.request_id() {
-                Some(_) => error,
-                None => awaited.request.about(error),
-            })
-        };
-        Ok(Reply(reply.boxed()))
+        let sent = Sent::send(self.request, Verb::Send, self.timeout).await?;
+        Ok(Reply(sent.reply().boxed()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openagentmesh_protocol::{HeaderSink, RequestHeaders, header};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::decode::Request;
 use super::feedback::Listener;
@@ -13,8 +13,13 @@ use crate::wire::{self, Outgoing};
 
 /// How long a request runs before its caller is asked for the first time whether it still waits.
 const FIRST_PROBE: Duration = Duration::from_millis(100);
-/// How long until it is asked again.
-const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the server may take to say that nobody is there, and until it is asked again then.
+const ABSENCE: Duration = Duration::from_millis(500);
+/// How often in a row nobody is there until the caller counts as gone: a lost connection is found
+/// again in less time, mostly.
+const ABSENCES: u32 = 3;
+/// How long until a caller that is there is asked again.
+const PROBE_INTERVAL: Duration = Duration::from_millis(1500);
 /// A time that does not come.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
@@ -29,44 +34,58 @@ pub(super) enum Absence {
     HostStopped,
 }
 
-/// Waits until nobody waits for the answer to `request`.
+/// Waits until nobody waits for the answer to `request`. `consumer` is where the taker of its chunks
+/// is heard, if there are chunks.
 ///
 /// Callers that answer probes are asked now and then on the subject of their reply: one that gave up
 /// says so, and in the place of one that is no more the server does.
 pub(super) async fn ended(
     served: &Served,
     request: &Request<'_>,
-    listener: Option<&Listener>,
+    consumer: Option<&Listener>,
 ) -> Absence {
-    let now = Instant::now();
-    let probed = request.reply().filter(|_| request.headers.probe);
-    let mut own_listener = None;
-    let mut next_probe = probed.map(|_| now + FIRST_PROBE);
-    loop {
-        let never = Instant::now() + NEVER;
-        let heard = listener.or(own_listener.as_ref());
-        tokio::select! {
-            biased;
-            () = served.abort.cancelled() => return Absence::HostStopped,
-            () = gone(heard) => return Absence::CallerGone,
-            () = sleep_until(request.deadline.unwrap_or(never)) => return Absence::DeadlinePassed,
-            () = sleep_until(next_probe.unwrap_or(never)) => {}
-        }
-        if let Some(caller) = probed {
-            let listener = match listener {
-                Some(listener) => listener,
-                None => own_listener.get_or_insert_with(|| served.feedback.listen(None)),
-            };
-            probe(served, request, caller, listener).await;
-            next_probe = Some(Instant::now() + PROBE_INTERVAL);
-        }
+    tokio::select! {
+        biased;
+        () = served.abort.cancelled() => Absence::HostStopped,
+        () = gone(consumer) => Absence::CallerGone,
+        () = sleep_until(request.deadline.unwrap_or_else(never)) => Absence::DeadlinePassed,
+        () = left(served, request) => Absence::CallerGone,
     }
+}
+
+fn never() -> Instant {
+    Instant::now() + NEVER
 }
 
 async fn gone(listener: Option<&Listener>) {
     match listener {
         Some(listener) => listener.gone().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Waits until probes tell that the caller is gone; for ever if it does not answer them.
+async fn left(served: &Served, request: &Request<'_>) {
+    let Some(caller) = request.reply().filter(|_| request.headers.probe) else {
+        return std::future::pending().await;
+    };
+    sleep(FIRST_PROBE).await;
+    let listener = served.feedback.listen_to_caller();
+    let (mut absences, mut in_a_row) = (0, 0);
+    while in_a_row < ABSENCES {
+        probe(served, request, caller, &listener).await;
+        let mut said_so = tokio::time::timeout(ABSENCE, listener.gone()).await.is_ok();
+        let before = std::mem::replace(&mut absences, listener.absences());
+        if absences > before {
+            in_a_row += 1;
+        } else if !said_so {
+            in_a_row = 0;
+            let pause = tokio::time::timeout(PROBE_INTERVAL, listener.gone());
+            said_so = pause.await.is_ok();
+        }
+        if said_so {
+            return;
+        }
     }
 }
 

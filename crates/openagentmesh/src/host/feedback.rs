@@ -27,10 +27,12 @@ pub(super) struct Feedback {
 type Listeners = Mutex<HashMap<u64, Arc<Heard>>>;
 
 /// What was heard of one request's caller.
-pub(super) struct Heard {
+struct Heard {
     /// Chunks that the caller can take; none are counted where it does not count them.
     credit: Option<Semaphore>,
     gone: CancellationToken,
+    /// How often the server said that nobody is there, where that alone does not mean gone.
+    absences: Option<AtomicU64>,
 }
 
 impl Feedback {
@@ -62,15 +64,30 @@ impl Feedback {
         started.await.map(|_| ())
     }
 
-    /// A subject of one request's own. `credit` is how many chunks its caller can take, if it counts
-    /// them.
-    pub(super) fn listen(&self, credit: Option<u32>) -> Listener {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let heard = Arc::new(Heard {
+    /// A subject for the chunks of one request. `credit` is how many its caller can take, if it
+    /// counts them. A chunk that nobody takes means that the caller is gone.
+    pub(super) fn listen_to_consumer(&self, credit: Option<u32>) -> Listener {
+        self.listen(Heard {
             // Without any there would never be a chunk on whose subject more could be given.
             credit: credit.map(|credit| Semaphore::new(permits(credit.max(1)))),
             gone: CancellationToken::new(),
-        });
+            absences: None,
+        })
+    }
+
+    /// A subject for the probes of one request. One that nobody takes may only mean that the caller
+    /// has lost its connection for a moment.
+    pub(super) fn listen_to_caller(&self) -> Listener {
+        self.listen(Heard {
+            credit: None,
+            gone: CancellationToken::new(),
+            absences: Some(AtomicU64::new(0)),
+        })
+    }
+
+    fn listen(&self, heard: Heard) -> Listener {
+        let heard = Arc::new(heard);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.heard).insert(number, Arc::clone(&heard));
         Listener {
             subject: format!("{}.{number}", self.prefix).into(),
@@ -107,7 +124,10 @@ async fn read(mut messages: Subscriber, listeners: Arc<Listeners>) {
 impl Heard {
     fn take_in(&self, message: &Message) {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
-            self.gone.cancel();
+            match &self.absences {
+                Some(absences) => drop(absences.fetch_add(1, Ordering::Relaxed)),
+                None => self.gone.cancel(),
+            }
             return;
         }
         match Said::read(&Received(message.headers.as_ref())) {
@@ -149,6 +169,12 @@ impl Listener {
 
     pub(super) fn is_gone(&self) -> bool {
         self.heard.gone.is_cancelled()
+    }
+
+    /// How many probes nobody took.
+    pub(super) fn absences(&self) -> u64 {
+        let absences = self.heard.absences.as_ref();
+        absences.map_or(0, |absences| absences.load(Ordering::Relaxed))
     }
 
     /// Waits until the caller can take a chunk, and counts it. Cancel-safe.

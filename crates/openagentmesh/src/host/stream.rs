@@ -33,7 +33,9 @@ pub(super) async fn answer(
         .into());
     };
     let chunks = dispatch::start(served, request, function)?;
-    let listener = served.feedback.listen(request.headers.stream_credit);
+    let listener = served
+        .feedback
+        .listen_to_consumer(request.headers.stream_credit);
     let sender = Sender {
         served,
         request,
