@@ -42,8 +42,19 @@ pub(crate) enum MeshCommand {
     Up(MeshUp),
     /// Stop the mesh that `oam mesh up` started
     Down,
+    /// Name the mesh that commands and programs in this directory connect to
+    ///
+    /// Checks that it answers and writes .oam-url into this directory; programs and commands
+    /// started here or below find the mesh.
+    Connect(MeshConnect),
     /// List the agents on the mesh
     Catalog(MeshCatalog),
+    /// Print the messages on a subject as they pass by
+    ///
+    /// Everything on the mesh is a message: requests and events are on mesh.agent.NAME and
+    /// mesh.agent.NAME.events, streamed replies on mesh.stream.ID, errors on mesh.errors.NAME.
+    /// Ctrl-C ends it.
+    Listen(MeshListen),
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +65,33 @@ pub(crate) struct MeshUp {
     /// Stay in this terminal until Ctrl-C
     #[arg(short, long)]
     pub(crate) foreground: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshConnect {
+    /// URL of the mesh, such as nats://127.0.0.1:4222
+    pub(crate) url: String,
+    /// NATS credentials file, which .oam-url then names too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) creds: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshListen {
+    /// The subject; `*` stands for one segment, `>` for all that follow (quote them in the shell)
+    pub(crate) subject: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Seconds to wait for each message [default: for ever]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// Print each message as a JSON object on one line
+    ///
+    /// It has the subject, the reply subject (if there is one), the headers (an object; a header
+    /// that is repeated has an array) and the body: the value if it is JSON, else the text. A body
+    /// that is not UTF-8 is base64, and "encoding": "base64" says so.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +115,14 @@ pub(crate) enum AgentCommand {
     Contract(AgentContract),
     /// Call an agent and print its reply
     Call(AgentCall),
+    /// Call an agent that streams and print each chunk of its reply as it arrives
+    ///
+    /// Ctrl-C, or a closed pipe as in `oam agent stream NAME | head`, ends the work at the agent too.
+    Stream(AgentStream),
+    /// Print the events of a publisher as they arrive
+    ///
+    /// Ends when the publisher does, or with Ctrl-C.
+    Subscribe(AgentSubscribe),
 }
 
 #[derive(Debug, Args)]
@@ -92,7 +138,7 @@ pub(crate) struct AgentCall {
     /// The agent's name, as the catalog has it
     pub(crate) name: String,
     /// The input as JSON; read from stdin if it is absent or `-`
-    #[arg(allow_hyphen_values = true)]
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
     pub(crate) payload: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -100,6 +146,37 @@ pub(crate) struct AgentCall {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Print the reply over several lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentStream {
+    /// The agent's name, as the catalog has it
+    pub(crate) name: String,
+    /// The input as JSON; read from stdin if it is absent or `-`
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    pub(crate) payload: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Seconds that the whole stream may take [default: no limit, but 60 for each chunk]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// Print each chunk over several lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentSubscribe {
+    /// The publisher's name, as the catalog has it
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Seconds to wait for each event [default: for ever]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// Print each event over several lines
     #[arg(long)]
     pub(crate) json: bool,
 }

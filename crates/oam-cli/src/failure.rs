@@ -6,6 +6,8 @@ use openagentmesh::{Error, ErrorCode};
 use openagentmesh_local::LocalError;
 use serde_json::Value;
 
+use crate::shell;
+
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -24,6 +26,21 @@ impl Failure {
             code: Some(code),
             ..Self::here(message)
         }
+    }
+
+    /// The agent is not used by the verb that was typed: the hint is the command that fits it, with
+    /// what was `typed` behind the name. `None` for every other error.
+    pub(crate) fn wrong_verb(error: &Error, typed: &str) -> Option<Self> {
+        if error.code() != &ErrorCode::InvocationMismatch {
+            return None;
+        }
+        let agent = shell::word(error.agent().unwrap_or("NAME"));
+        let hint = match error.details().get("use").and_then(Value::as_str) {
+            Some(verb @ ("call" | "stream")) => format!("oam agent {verb} {agent}{typed}"),
+            Some("subscribe") => format!("oam agent subscribe {agent}"),
+            _ => "oam mesh catalog shows how each agent is used".to_owned(),
+        };
+        Some(Self::mesh(error.code().clone(), error.message()).hint(hint))
     }
 
     /// This machine said no.

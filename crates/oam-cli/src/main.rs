@@ -1,14 +1,17 @@
 //! `oam`, the command line of OpenAgentMesh.
 //!
 //! `cli` says what can be typed, `commands` has a file for each command, `printer` owns what is
-//! printed and `failure` what goes wrong.
+//! printed, `live` prints what comes bit by bit, and `failure` is what goes wrong.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod cli;
 mod commands;
 mod failure;
+mod json;
+mod live;
 mod printer;
+mod shell;
 mod url_file;
 
 use std::process::ExitCode;
@@ -25,7 +28,7 @@ async fn main() -> ExitCode {
     trace();
     let printer = Printer::new();
     match commands::run(cli, &printer).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             printer.failure(&failure);
             failure.exit_code()

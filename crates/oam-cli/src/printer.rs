@@ -1,6 +1,6 @@
 //! Everything that is printed: results to stdout, everything else to stderr.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -9,8 +9,10 @@ use crate::failure::Failure;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
-const STRONG: Style = Style::new().bold();
-const FAINT: Style = Style::new().dimmed();
+/// What is looked at first.
+pub(crate) const STRONG: Style = Style::new().bold();
+/// What is there to be read last.
+pub(crate) const FAINT: Style = Style::new().dimmed();
 
 /// Writes for people and for pipes: colours only where a terminal shows them.
 pub(crate) struct Printer;
@@ -48,6 +50,41 @@ impl Printer {
     /// Something that is no result: it does not disturb a pipe.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
         self.err(text.as_ref());
+    }
+
+    /// What a person at a terminal may wonder about; a script does not.
+    pub(crate) fn hint_for_people(&self, text: &str) {
+        if io::stdout().is_terminal() {
+            self.note(format!("{FAINT}{text}{FAINT:#}"));
+        }
+    }
+
+    /// Waits until nobody can read the results any more, as when `head` has enough. A terminal and a
+    /// file always have a reader. Cancel-safe.
+    #[cfg(unix)]
+    pub(crate) async fn reader_gone(&self) {
+        use std::os::fd::AsFd;
+
+        use tokio::io::Interest;
+        use tokio::net::unix::pipe::Sender;
+
+        let stdout = io::stdout();
+        if !stdout.is_terminal()
+            && let Ok(stdout) = stdout.as_fd().try_clone_to_owned()
+            // Unchecked, because nothing is written through it: stdout stays as it is, blocking. What
+            // cannot be watched, such as a file, is nothing that a reader leaves.
+            && let Ok(stdout) = Sender::from_owned_fd_unchecked(stdout)
+            && stdout.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
+    /// Where it cannot be told, the next write tells.
+    #[cfg(not(unix))]
+    pub(crate) async fn reader_gone(&self) {
+        std::future::pending().await
     }
 
     /// What went wrong, with its code and what to do next.

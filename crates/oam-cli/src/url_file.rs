@@ -1,12 +1,15 @@
-//! The `.oam-url` that `oam mesh up` writes and `oam mesh down` removes.
+//! The `.oam-url` that `oam mesh up` and `oam mesh connect` write and `oam mesh down` removes.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use openagentmesh::{Endpoint, URL_FILE, URL_VARIABLE};
+use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::printer::Printer;
 
 /// The file that names the mesh for commands typed here, and what it names.
 pub(crate) fn nearest() -> Result<Option<(PathBuf, String)>, Failure> {
@@ -33,11 +36,112 @@ pub(crate) fn write(url: &str) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
+/// Names the mesh at `url`, which it is reached at with `creds`, for this directory and those below.
+pub(crate) fn write_endpoint(url: &str, creds: Option<&Path>) -> Result<PathBuf, Failure> {
+    #[derive(Serialize)]
+    struct UrlFile<'a> {
+        url: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        creds: Option<PathBuf>,
+    }
+
+    let directory = working_directory()?;
+    let path = directory.join(URL_FILE);
+    let text = match creds {
+        // Without a scheme, the line could not be told from TOML.
+        None if url.contains("://") => format!("{url}\n"),
+        _ => {
+            let creds = creds
+                .map(|creds| seen_from(&directory, creds))
+                .transpose()?;
+            toml::to_string(&UrlFile { url, creds }).map_err(|error| {
+                Failure::usage(format!("{URL_FILE} cannot be written as TOML: {error}"))
+            })?
+        }
+    };
+    write_private_if(has_login(url), &path, &text)
+        .map_err(|error| Failure::here(format!("{} cannot be written: {error}", path.display())))?;
+    Ok(path)
+}
+
+/// The path of a file as one in `directory` names it: both can be moved together if the file is below.
+fn seen_from(directory: &Path, file: &Path) -> Result<PathBuf, Failure> {
+    let cannot = |error| Failure::usage(format!("{} cannot be found: {error}", file.display()));
+    // The file itself may be a link that is made anew now and then.
+    let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else {
+        return Err(Failure::usage(format!("{} is no file", file.display())));
+    };
+    let absolute = directory
+        .join(parent)
+        .canonicalize()
+        .map_err(cannot)?
+        .join(name);
+    let directory = directory.canonicalize().map_err(cannot)?;
+    Ok(match absolute.strip_prefix(&directory) {
+        Ok(below) => below.to_owned(),
+        Err(_) => absolute,
+    })
+}
+
+/// Writes `text`; where it is a secret, nobody else can read it from the first byte on.
+fn write_private_if(secret: bool, path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    #[cfg(unix)]
+    if secret {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    #[cfg(not(unix))]
+    let _ = secret;
+    file.write_all(text.as_bytes())
+}
+
+/// Says so if another mesh than that at `url` is used all the same.
+pub(crate) fn note_other_variable(printer: &Printer, url: &str) {
+    if let Ok(other) = std::env::var(URL_VARIABLE)
+        && !other.is_empty()
+        && other != url
+    {
+        printer.note(format!(
+            "{URL_VARIABLE} is set to {} and goes before {URL_FILE}; unset it to use this mesh",
+            shown(&other)
+        ));
+    }
+}
+
+/// The URL without the login that may stand in it.
+pub(crate) fn shown(url: &str) -> String {
+    let one = |url: &str| match split_login(url) {
+        (Some(scheme), Some(_), host) => format!("{scheme}://{host}"),
+        (None, Some(_), host) => host.to_owned(),
+        (_, None, _) => url.to_owned(),
+    };
+    let urls: Vec<_> = url.split(',').map(|url| one(url.trim())).collect();
+    urls.join(",")
+}
+
+/// Whether a login stands in the URL.
+pub(crate) fn has_login(url: &str) -> bool {
+    url.split(',').any(|url| split_login(url).1.is_some())
+}
+
+/// Scheme, login, and the rest of one URL.
+fn split_login(url: &str) -> (Option<&str>, Option<&str>, &str) {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, url),
+    };
+    match rest.rsplit_once('@') {
+        Some((login, host)) => (scheme, Some(login), host),
+        None => (scheme, None, rest),
+    }
+}
+
 /// Whether `url` can be of a mesh that `oam mesh up` started: one on this machine. A file that
 /// names any other was written by a person, and is theirs to remove.
 pub(crate) fn is_local(url: &str) -> bool {
     url.split(',').all(|url| {
-        let authority = url.rsplit_once("://").map_or(url, |(_, rest)| rest).trim();
+        let (_, _, authority) = split_login(url.trim());
         let host = authority
             .rsplit_once(':')
             .map_or(authority, |(host, _)| host);
@@ -47,6 +151,14 @@ pub(crate) fn is_local(url: &str) -> bool {
                 .parse()
                 .is_ok_and(|address: IpAddr| address.is_loopback())
     })
+}
+
+/// Removes the file if it still names the mesh at `url`.
+pub(crate) fn remove_if_it_names(path: &Path, url: &str) -> Result<(), Failure> {
+    match Endpoint::from_file(path) {
+        Ok(endpoint) if endpoint.url == url => remove(path),
+        _ => Ok(()),
+    }
 }
 
 /// Removes the file; it is fine if it is gone already.
@@ -68,7 +180,7 @@ pub(crate) fn working_directory() -> Result<PathBuf, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_local;
+    use super::{has_login, is_local, shown};
 
     #[test]
     fn only_this_machine_is_local() {
@@ -77,6 +189,7 @@ mod tests {
             "nats://localhost:1",
             "127.1.2.3:1",
             "ws://[::1]:1",
+            "nats://user:secret@127.0.0.1:1",
         ] {
             assert!(is_local(url), "{url}");
         }
@@ -90,5 +203,18 @@ mod tests {
         ] {
             assert!(!is_local(url), "{url}");
         }
+    }
+
+    #[test]
+    fn a_login_is_never_shown() {
+        for (url, expected) in [
+            ("nats://user:p@ss@host:1", "nats://host:1"),
+            ("token@host:1", "host:1"),
+            ("nats://a:1, tls://t@b:2", "nats://a:1,tls://b:2"),
+        ] {
+            assert!(has_login(url), "{url}");
+            assert_eq!(shown(url), expected);
+        }
+        assert!(!has_login("nats://a:1,b:2"));
     }
 }

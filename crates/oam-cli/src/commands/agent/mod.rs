@@ -1,2 +1,5 @@
 pub(crate) mod call;
 pub(crate) mod contract;
+mod payload;
+pub(crate) mod stream;
+pub(crate) mod subscribe;

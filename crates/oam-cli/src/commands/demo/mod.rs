@@ -1,47 +1,19 @@
 //! A mesh with sample agents, to look at and to play with.
 
+mod agents;
+
 use std::io::IsTerminal;
 
-use openagentmesh::{AgentMesh, agent, agents};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use futures::StreamExt;
+use openagentmesh::{AgentMesh, Client};
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::shell;
 
-/// Echoes a message back.
-#[agent]
-async fn echo(message: String) -> String {
-    format!("Echo: {message}")
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct Text {
-    /// The text to count in.
-    #[schemars(length(min = 1))]
-    text: String,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Counts {
-    words: usize,
-    letters: usize,
-}
-
-/// Counts the words and letters of a text.
-#[agent(channel = "text", tags = ["text"], version = "1.0.0")]
-async fn count(input: Text) -> Counts {
-    Counts {
-        words: input.text.split_whitespace().count(),
-        letters: input.text.chars().filter(|c| c.is_alphabetic()).count(),
-    }
-}
-
-/// Rolls a die.
-#[agent(channel = "dice", tags = ["games"])]
-async fn roll() -> u8 {
-    rand::random_range(1..=6)
-}
+/// How many events are shown.
+const EVENTS: usize = 3;
 
 pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
     tokio::select! {
@@ -55,36 +27,100 @@ async fn show(printer: &Printer) -> Result<AgentMesh, Failure> {
     let mesh = AgentMesh::local().await?;
     printer.line(format!("A mesh is up at {}", mesh.url()));
 
-    mesh.register(agents![echo, count, roll]).await?;
-    printer.line("Registered three agents; each is one Rust function:");
-    for entry in mesh.catalog().await? {
-        printer.line(format!("  {:<12}{}", entry.name, entry.description));
+    mesh.register(agents::all()).await?;
+    let catalog = mesh.catalog().await?;
+    printer.line(format!(
+        "Registered {} agents; each is one Rust function:",
+        catalog.len()
+    ));
+    for entry in catalog {
+        printer.line(format!("  {:<17}{}", entry.name, entry.description));
     }
 
     // A connection of its own: as far as the mesh can tell, another process.
     let caller = AgentMesh::connect(mesh.url()).await?;
-    printer.line("Called them from a second connection:");
-    let reply: serde_json::Value = caller.call("echo", "hello").await?;
-    printer.line(format!("  echo \"hello\" -> {reply}"));
-    let input = serde_json::json!({"text": "agents are plain functions"});
-    let reply: serde_json::Value = caller.call("text.count", &input).await?;
-    printer.line(format!("  text.count {input} -> {reply}"));
-    let reply: serde_json::Value = caller.call("dice.roll", ()).await?;
-    printer.line(format!("  dice.roll -> {reply}"));
-
-    let Err(refused) = caller
-        .call::<serde_json::Value>("text.count", serde_json::json!({}))
-        .await
-    else {
-        return Err(Failure::here("text.count took an input without a text"));
-    };
-    printer.line(format!(
-        "  text.count {{}} -> {}: {}",
-        refused.code(),
-        refused.message()
-    ));
+    printer.line("Called from a second connection:");
+    call(&caller, printer, "echo", json!("hello")).await?;
+    let text = json!({"text": "agents are plain functions"});
+    call(&caller, printer, "text.count", text).await?;
+    printer.line("Streamed, chunk by chunk:");
+    stream(
+        &caller,
+        printer,
+        "text.words",
+        json!({"text": "one by one"}),
+    )
+    .await?;
+    printer.line("Subscribed to, event by event:");
+    subscribe(&caller, printer, "shop.orders").await?;
+    printer.line("Left to itself, shop.bookkeeper has subscribed too and kept the books:");
+    call(&caller, printer, "shop.turnover", Value::Null).await?;
+    printer.line("Refused, with a code that programs can act on:");
+    refused(&caller, printer, "text.count", json!({})).await?;
+    refused(
+        &caller,
+        printer,
+        "text.words",
+        json!({"text": "one by one"}),
+    )
+    .await?;
     caller.shutdown().await?;
     Ok(mesh)
+}
+
+async fn call(caller: &Client, printer: &Printer, name: &str, input: Value) -> Result<(), Failure> {
+    let reply: Value = caller.call(name, &input).await?;
+    printer.line(format!("  {} -> {reply}", request(name, &input)));
+    Ok(())
+}
+
+async fn stream(
+    caller: &Client,
+    printer: &Printer,
+    name: &str,
+    input: Value,
+) -> Result<(), Failure> {
+    printer.line(format!("  {}", request(name, &input)));
+    let mut chunks = caller.stream::<Value>(name, &input).await?;
+    while let Some(chunk) = chunks.next().await {
+        printer.line(format!("    -> {}", chunk?));
+    }
+    Ok(())
+}
+
+async fn subscribe(caller: &Client, printer: &Printer, name: &str) -> Result<(), Failure> {
+    printer.line(format!("  {name}"));
+    let mut events = caller.subscribe::<Value>(name).await?.take(EVENTS);
+    while let Some(event) = events.next().await {
+        printer.line(format!("    -> {}", event?.data));
+    }
+    Ok(())
+}
+
+/// Calls an agent that cannot be called like this.
+async fn refused(
+    caller: &Client,
+    printer: &Printer,
+    name: &str,
+    input: Value,
+) -> Result<(), Failure> {
+    let request = request(name, &input);
+    match caller.call::<Value>(name, &input).await {
+        Err(error) => {
+            printer.line(format!("  {request} -> {}: {error}", error.code()));
+            Ok(())
+        }
+        Ok(reply) => Err(Failure::here(format!(
+            "{request} was to be refused, and gave {reply}"
+        ))),
+    }
+}
+
+fn request(name: &str, input: &Value) -> String {
+    match input {
+        Value::Null => name.to_owned(),
+        input => format!("{name} {input}"),
+    }
 }
 
 /// Stays up for a person; there is nobody to stay up for behind a pipe.
@@ -94,21 +130,23 @@ async fn serve(mesh: AgentMesh, printer: &Printer) -> Result<(), Failure> {
         return Ok(());
     }
     let oam = std::env::args().next().unwrap_or_else(|| "oam".to_owned());
+    let oam = shell::word(&oam);
     let url = mesh.url();
     printer.line("");
     printer.title("Try these in a second terminal:");
-    printer.command(
-        &format!("{oam} mesh catalog --url {url}"),
-        "lists the agents",
-    );
-    printer.command(
-        &format!("{oam} agent contract text.count --url {url}"),
-        "shows its schemas",
-    );
-    printer.command(
-        &format!("{oam} agent call echo '\"hi\"' --url {url}"),
-        "calls it",
-    );
+    for (command, effect) in [
+        ("mesh catalog", "lists the agents"),
+        ("agent contract text.count", "shows its schemas"),
+        ("agent call echo '\"hi\"'", "calls it"),
+        (
+            "agent stream text.words '{\"text\": \"one by one\"}'",
+            "prints each chunk",
+        ),
+        ("agent subscribe shop.orders", "prints each event"),
+        ("mesh listen 'mesh.agent.>'", "prints what passes by"),
+    ] {
+        printer.command(&format!("{oam} {command} --url {url}"), effect);
+    }
     printer.line("");
     printer.line("Ctrl-C stops the mesh.");
     mesh.run().await?;

@@ -12,9 +12,10 @@ pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
     if let Some(server) = DetachedServer::find_by_url(&url).await? {
         server.stop().await?;
         url_file::remove(&path)?;
-        printer.line(format!("stopped the mesh at {url}"));
+        printer.line(format!("stopped the mesh at {}", server.url()));
         return Ok(());
     }
+    let shown = url_file::shown(&url);
     let is_gone = url_file::is_local(&url)
         && AgentMesh::connect(&url)
             .await
@@ -22,13 +23,13 @@ pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
     if is_gone {
         url_file::remove(&path)?;
         printer.line(format!(
-            "the mesh at {url} is not running; removed {}, which named it",
+            "the mesh at {shown} is not running; removed {}, which named it",
             path.display()
         ));
         return Ok(());
     }
     Err(Failure::here(format!(
-        "the mesh at {url}, which {} names, was not started by oam mesh up",
+        "the mesh at {shown}, which {} names, was not started by oam mesh up",
         path.display()
     ))
     .hint("stop it where it was started (Ctrl-C for oam mesh up --foreground)"))

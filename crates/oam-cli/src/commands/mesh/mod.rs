@@ -1,3 +1,5 @@
 pub(crate) mod catalog;
+pub(crate) mod connect;
 pub(crate) mod down;
+pub(crate) mod listen;
 pub(crate) mod up;

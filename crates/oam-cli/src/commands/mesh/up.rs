@@ -1,4 +1,3 @@
-use openagentmesh::URL_VARIABLE;
 use openagentmesh_local::{DetachedServer, LocalServer};
 
 use crate::cli::MeshUp;
@@ -23,22 +22,25 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
     let is_here = path.parent() == Some(&*url_file::working_directory()?);
     if DetachedServer::find_by_url(&url).await?.is_some() {
         return Err(Failure::here(format!(
-            "a mesh is running already at {url}, which {} names",
+            "a mesh is running already at {}, which {} names",
+            url_file::shown(&url),
             path.display()
         ))
         .hint("use it as it is, or stop it first: oam mesh down"));
     }
     if is_here && !url_file::is_local(&url) {
         return Err(Failure::here(format!(
-            "{} names the mesh at {url} and would be overwritten",
-            path.display()
+            "{} names the mesh at {} and would be overwritten",
+            path.display(),
+            url_file::shown(&url)
         ))
         .hint("remove that file to start a mesh of your own"));
     }
     if is_here && openagentmesh::AgentMesh::connect(&url).await.is_ok() {
         return Err(Failure::here(format!(
-            "{} names the mesh at {url}, which answers",
-            path.display()
+            "{} names the mesh at {}, which answers",
+            path.display(),
+            url_file::shown(&url)
         ))
         .hint("use it as it is, or remove that file to start a mesh of your own"));
     }
@@ -71,19 +73,13 @@ async fn in_foreground(port: u16, printer: &Printer) -> Result<(), Failure> {
     announce(printer, server.url());
     printer.note("stop it with Ctrl-C");
     let signal = signal.await;
-    url_file::remove(&path)?;
+    // By now it may name another mesh: `oam mesh connect` says which.
+    url_file::remove_if_it_names(&path, server.url())?;
     server.stop().await?;
     Ok(signal?)
 }
 
 fn announce(printer: &Printer, url: &str) {
     printer.line(format!("the mesh is up at {url}"));
-    if let Ok(other) = std::env::var(URL_VARIABLE)
-        && !other.is_empty()
-        && other != url
-    {
-        printer.note(format!(
-            "{URL_VARIABLE} is set to {other} and goes before .oam-url; unset it to use this mesh"
-        ));
-    }
+    url_file::note_other_variable(printer, url);
 }

@@ -1,0 +1,46 @@
+use std::process::ExitCode;
+
+use futures::StreamExt;
+use openagentmesh::{AgentName, Chunks, Error};
+use serde_json::value::RawValue;
+
+use super::payload::Payload;
+use crate::cli::AgentStream;
+use crate::commands::connect;
+use crate::failure::Failure;
+use crate::json;
+use crate::live::{self, End};
+use crate::printer::Printer;
+
+/// What a shell reports of a command that Ctrl-C ended: the output is not all there is.
+const INTERRUPTED: u8 = 130;
+
+pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<ExitCode, Failure> {
+    let name = AgentName::new(&arguments.name).map_err(Error::from)?;
+    let payload = Payload::read(arguments.payload, "stream", &name).await?;
+    let mesh = connect(arguments.target).await?;
+    let mut request = mesh.stream(&name, payload.json());
+    if let Some(timeout) = arguments.timeout {
+        // A chunk may take as long as all of them.
+        request = request.timeout(timeout).chunk_timeout(timeout);
+    }
+    let chunks: Chunks<Box<RawValue>> = request.await.map_err(|error| payload.failure(error))?;
+    let lines = chunks.map(|chunk| match chunk {
+        Ok(chunk) => Ok(json::text(&chunk, arguments.json)),
+        Err(error) => Err(payload.failure(error)),
+    });
+    let ended = live::print(printer, lines, interrupt()).await;
+    // The stream is cancelled now; the agent hears of it before the connection closes.
+    mesh.shutdown().await?;
+    Ok(match ended? {
+        End::Complete | End::Unread => ExitCode::SUCCESS,
+        End::Interrupted => ExitCode::from(INTERRUPTED),
+    })
+}
+
+/// Waits for Ctrl-C. SIGTERM ends the process as it is, and the agent hears of that too.
+async fn interrupt() -> Result<(), Failure> {
+    tokio::signal::ctrl_c()
+        .await
+        .map_err(|error| Failure::here(format!("Ctrl-C cannot be awaited: {error}")))
+}
