@@ -32,6 +32,47 @@
 //! # }
 //! ```
 //!
+//! # Shapes and verbs
+//!
+//! What a function takes and gives says which agent it is, and how others talk to it:
+//!
+//! | function | agent | verb |
+//! |---|---|---|
+//! | `async fn f(input: In) -> Out` | responder | [`call`](Client::call), [`send`](Client::send) |
+//! | `fn f(input: In) -> impl Stream<Item = Out>` | streamer | [`stream`](Client::stream) |
+//! | `async fn f() -> Out` | trigger | [`call`](Client::call), [`send`](Client::send) |
+//! | `fn f() -> impl Stream<Item = Out>` | publisher | [`subscribe`](Client::subscribe) |
+//! | `async fn f()` | watcher | |
+//!
+//! A [`Context`] may stand before the input: the request's id, headers and deadline, and the mesh, for
+//! calling other agents. A verb that does not fit is refused before anything is sent, with the one
+//! that does.
+//!
+//! ```
+//! use futures::{Stream, TryStreamExt, stream};
+//! use openagentmesh::{Context, Error, agent};
+//!
+//! /// Counts up to a number.
+//! #[agent]
+//! fn count(to: u32) -> impl Stream<Item = u32> {
+//!     stream::iter(1..=to)
+//! }
+//!
+//! /// Squares what another agent counts, as it comes.
+//! #[agent]
+//! fn squares(ctx: Context, to: u32) -> impl Stream<Item = Result<u32, Error>> {
+//!     stream::once(async move { ctx.mesh().stream::<u32>("count", to).await })
+//!         .try_flatten()
+//!         .map_ok(|n| n * n)
+//! }
+//! ```
+//!
+//! # Who waits, and for how long
+//!
+//! A call or stream that is dropped, times out, or dies with its process ends the work at the host: the
+//! handler is dropped. Its [deadline](Context::deadline) goes on into the calls that it makes. A consumer that is slow
+//! holds its producer back.
+//!
 //! # Inputs and outputs
 //!
 //! Any type that serde can read and [`schemars`] can describe is an input, any that serde can write

@@ -124,19 +124,17 @@ impl AgentSpec {
     /// ```
     /// use std::time::Duration;
     ///
-    /// use openagentmesh::{AgentSpec, Context};
+    /// use openagentmesh::{AgentSpec, Context, Result};
     ///
-    /// let agent = AgentSpec::new("janitor", "Calls for a cleanup every hour.").watcher(
-    ///     |ctx: Context| async move {
-    ///         let mut hours = tokio::time::interval(Duration::from_secs(3600));
-    ///         loop {
-    ///             hours.tick().await;
-    ///             ctx.mesh().call::<()>("cleanup", ()).await?;
-    ///         }
-    ///         # #[expect(unreachable_code, reason = "it gives the closure its type")]
-    ///         openagentmesh::Result::Ok(())
-    ///     },
-    /// );
+    /// async fn tidy(ctx: Context) -> Result<()> {
+    ///     let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    ///     loop {
+    ///         hours.tick().await;
+    ///         ctx.mesh().send("cleanup", ()).await?;
+    ///     }
+    /// }
+    ///
+    /// let agent = AgentSpec::new("janitor", "Asks for a cleanup every hour.").watcher(tidy);
     /// ```
     pub fn watcher<F, M>(self, function: F) -> Agent
     where
