@@ -1,0 +1,69 @@
+//! The processes of a run: a host and a caller for each language.
+//!
+//! A caller takes a [`Task`](crate::measure::Task) per line of its input and answers each with a
+//! line of its output. Every process ends when its input does, so that none outlives the bench.
+
+mod caller;
+mod host;
+mod ours;
+mod peer;
+mod raw;
+
+use std::io::Write;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::Result;
+use crate::measure::BODY_BYTES;
+
+pub(crate) use peer::Peer;
+
+/// What a role says when it can be used.
+const READY: &str = "ready";
+
+/// Who a process is.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// Serves.
+    Host,
+    /// Calls, and takes the time.
+    Caller,
+}
+
+/// Plays `role` until the input ends.
+pub(crate) async fn run(role: Role, url: &str) -> Result<()> {
+    let tasks = input();
+    match role {
+        Role::Host => host::run(url, tasks).await,
+        Role::Caller => caller::run(url, tasks).await,
+    }
+}
+
+/// The lines of the input. A thread of its own reads them, which keeps no process alive.
+fn input() -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines() {
+            let Ok(line) = line else { break };
+            if sender.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Answers with a line.
+fn say(what: &impl Serialize) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    serde_json::to_writer(&mut stdout, what)?;
+    writeln!(stdout)?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// What everybody sends.
+fn body() -> String {
+    "x".repeat(BODY_BYTES - "\"\"".len())
+}
