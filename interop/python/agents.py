@@ -131,6 +131,12 @@ async def stumble(how: str) -> Piece:
     await fragile(how)
 
 
+async def halt(count: int) -> int:
+    for number in range(count):
+        yield number
+    await asyncio.Event().wait()
+
+
 async def note(text: str) -> int:
     NOTES.put_nowait(text)
     return len(text)
@@ -148,9 +154,10 @@ async def noted(count):
 FEEDS = defaultdict(asyncio.Queue)
 
 
-def emit(name, texts):
+async def emit(name, texts):
     for text in texts:
         FEEDS[name].put_nowait(text)
+    await FEEDS[name].join()
 
 
 def finish(name, error):
@@ -164,6 +171,8 @@ def publisher(name):
             if isinstance(text, Exception):
                 raise text
             yield Piece(index=index, text=text)
+            # The SDK comes back for more once it has published.
+            FEEDS[name].task_done()
             index += 1
 
     return publish
@@ -182,6 +191,7 @@ GALLERY = {
     "sentry": (sentry, "Watches.", [], "0.1.0"),
     "numbers": (numbers, "Counts.", [], "0.1.0"),
     "stumble": (stumble, "Gives a little and fails in the way it is told.", [], "0.1.0"),
+    "halt": (halt, "Counts and does not end.", [], "0.1.0"),
     "note": (note, "Keeps what it is given.", [], "0.1.0"),
     "news.local": (publisher("news.local"), "Tells what it is told.", [], "0.1.0"),
     "news.world": (publisher("news.world"), "Tells what it is told.", [], "0.1.0"),

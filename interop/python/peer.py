@@ -194,8 +194,9 @@ class Peer:
         await self.mesh._nc.flush()
 
     async def emit(self, name, texts):
-        """Has a publisher of the gallery publish."""
-        agents.emit(name, texts)
+        """Has a publisher of the gallery publish. The server has all of it once this returns."""
+        await agents.emit(name, texts)
+        await self.mesh._nc.flush()
 
     async def finish(self, name, error=None):
         """Has a publisher of the gallery end, or fail."""

@@ -15,6 +15,7 @@ interop::with_each_sdk!(
     events_end_when_the_publisher_does,
     an_error_of_the_publisher_comes_behind_its_events,
     the_events_of_a_channel_name_their_publishers,
+    whoever_is_too_slow_is_told_how_much_was_lost,
     what_is_published_to_a_subject_is_taken_as_what_it_is,
 );
 
@@ -120,6 +121,34 @@ async fn the_events_of_a_channel_name_their_publishers(sdk: Sdk) {
     let event = within(events.next()).await.unwrap().unwrap();
     assert_eq!(event.agent().unwrap().as_str(), "news.world");
     assert_eq!(event.data.index, 10);
+}
+
+async fn whoever_is_too_slow_is_told_how_much_was_lost(sdk: Sdk) {
+    const MANY: i64 = 40_000;
+    let test = TestMesh::start().await;
+    let mut python = test.python_host(sdk, &["news.local", "echo"]).await;
+    let mut events = test.mesh.subscribe::<Piece>("news.local").await.unwrap();
+    // Nothing is taken until all has arrived: a reply comes behind it.
+    emit(&mut python, "news.local", 0..MANY as usize).await;
+    let _: String = within(test.mesh.call("echo", "behind")).await.unwrap();
+
+    let (mut taken, mut lost) = (0, 0);
+    while taken + lost < MANY {
+        match within(events.next()).await.unwrap() {
+            Ok(event) => {
+                assert_eq!(event.data.index, taken + lost, "the gap was told before");
+                taken += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.code(), &ErrorCode::ChunkSequenceError);
+                lost += error.details()["lost"].as_i64().unwrap();
+            }
+        }
+    }
+    assert!(taken > 0 && lost > 0, "{taken} were taken and {lost} lost");
+    emit(&mut python, "news.local", 0..1).await;
+    let event = within(events.next()).await.unwrap().unwrap();
+    assert_eq!(event.data.index, MANY, "it goes on");
 }
 
 async fn what_is_published_to_a_subject_is_taken_as_what_it_is(sdk: Sdk) {

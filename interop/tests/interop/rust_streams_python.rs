@@ -1,8 +1,10 @@
 //! A caller in Rust takes streamed replies of agents in Python.
 
-use futures::{StreamExt, TryStreamExt};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
 use interop::Sdk;
-use openagentmesh::{Chunks, ErrorCode, Result};
+use openagentmesh::{AgentSpec, Chunks, ErrorCode, Result};
 use serde_json::{Value, json};
 
 use crate::common::{TestMesh, within};
@@ -14,6 +16,8 @@ interop::with_each_sdk!(
     an_invalid_input_is_what_python_calls_it,
     a_chunk_of_another_type_is_an_error,
     a_consumer_that_leaves_early_breaks_nothing,
+    a_host_that_is_killed_ends_its_stream_in_time,
+    hosts_in_both_languages_stream_under_one_name,
     whoever_keeps_up_gets_every_chunk,
     whoever_is_too_slow_is_told,
 );
@@ -131,6 +135,60 @@ async fn a_consumer_that_leaves_early_breaks_nothing(sdk: Sdk) {
     let echo: String = test.mesh.call("echo", "still").await.unwrap();
     assert_eq!(echo, "Echo: still");
     python.end().await.unwrap();
+}
+
+async fn a_host_that_is_killed_ends_its_stream_in_time(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let python = test.python_host(sdk, &["halt"]).await;
+    let chunks = test.mesh.stream::<u64>("halt", 3);
+    let mut chunks = chunks.chunk_timeout(Duration::from_secs(2)).await.unwrap();
+    for number in 0..3 {
+        assert_eq!(within(chunks.next()).await.unwrap().unwrap(), number);
+    }
+    python.kill().await.unwrap();
+    let (rest, error) = all(Ok(chunks)).await;
+    assert!(rest.is_empty());
+    assert_eq!(error.unwrap().code(), &ErrorCode::Timeout);
+    let (rest, error) = all(test.mesh.stream::<u64>("halt", 3).await).await;
+    assert!(rest.is_empty());
+    assert_eq!(error.unwrap().code(), &ErrorCode::NotAvailable);
+}
+
+/// Not with a name in a channel: there, hosts of 0.1.5 form a queue group of their own.
+async fn hosts_in_both_languages_stream_under_one_name(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let mut python = test.python_host(sdk, &["numbers"]).await;
+    let host = test.rust_peer().await;
+    let ours = AgentSpec::new("numbers", "Counts down.")
+        .handler(|count: u64| stream::iter((0..count).rev()));
+    host.register([ours]).await.unwrap();
+
+    // The server deals the requests out at random.
+    let mut hosts = [0, 0];
+    while hosts.contains(&0) {
+        assert!(
+            hosts[0] + hosts[1] < 200,
+            "one host gets everything: {hosts:?}"
+        );
+        let (numbers, error) = all(test.mesh.stream::<u64>("numbers", 3).await).await;
+        assert!(error.is_none(), "{error:?}");
+        assert!(numbers == [0, 1, 2] || numbers == [2, 1, 0], "{numbers:?}");
+        hosts[usize::from(numbers[0] == 0)] += 1;
+    }
+    let mut hosts = [0, 0];
+    while hosts.contains(&0) {
+        assert!(
+            hosts[0] + hosts[1] < 200,
+            "one host gets everything: {hosts:?}"
+        );
+        let arguments = json!({"name": "numbers", "payload": 3});
+        let numbers = python.ask("stream", arguments).await.unwrap();
+        assert!(
+            numbers == json!([0, 1, 2]) || numbers == json!([2, 1, 0]),
+            "{numbers}"
+        );
+        hosts[usize::from(numbers[0] == 0)] += 1;
+    }
 }
 
 async fn whoever_keeps_up_gets_every_chunk(sdk: Sdk) {
