@@ -149,6 +149,7 @@ pub use openagentmesh_protocol::{
 };
 pub use tokio_util::sync::CancellationToken;
 
+pub use futures;
 pub use schemars;
 pub use serde;
 pub use serde_json;

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Alive, TestMesh, within};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, TryStreamExt, stream};
 use openagentmesh::{AgentSpec, Context, Error, ErrorCode, agent, agents};
 use serde_json::{Value, json};
 

@@ -119,7 +119,7 @@ async fn a_header_that_cannot_be_is_answered_where_the_caller_waits() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
-    let mut chunks = raw.subscribe("mesh.stream.abc").await.unwrap();
+    let mut chunks = common::subscribed(&raw, "mesh.stream.abc").await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("x-mesh-request-id", "abc");
     headers.insert("x-mesh-stream", "true");
@@ -138,8 +138,7 @@ async fn a_header_that_cannot_be_is_answered_where_the_caller_waits() {
 async fn every_error_is_copied_to_the_dead_letters() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
-    let mut letters = raw.subscribe("mesh.errors.>").await.unwrap();
-    raw.flush().await.unwrap();
+    let mut letters = common::subscribed(&raw, "mesh.errors.>").await;
     test.mesh.register(echo()).await.unwrap();
     // Fire and forget: nobody waits for this reply.
     raw.publish("mesh.agent.echo", "1".into()).await.unwrap();
@@ -164,7 +163,7 @@ async fn a_stream_of_an_agent_with_one_reply_is_a_mismatch() {
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
     let id = "0123456789abcdef0123456789abcdef";
-    let mut chunks = raw.subscribe(format!("mesh.stream.{id}")).await.unwrap();
+    let mut chunks = common::subscribed(&raw, &format!("mesh.stream.{id}")).await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("X-Mesh-Request-Id", id);
     headers.insert("X-Mesh-Stream", "true");

@@ -33,8 +33,7 @@ async fn what_is_sent_is_done_and_nobody_hears_of_it() {
     let (agent, mut received) = recorder();
     test.mesh.register(agent).await.unwrap();
     let raw = test.raw().await;
-    let mut requests = raw.subscribe("mesh.agent.recorder").await.unwrap();
-    raw.flush().await.unwrap();
+    let mut requests = common::subscribed(&raw, "mesh.agent.recorder").await;
     let caller = test.peer().await;
     caller
         .send("recorder", "hello")
@@ -96,8 +95,7 @@ async fn the_reply_to_a_function_goes_to_the_protocols_subject() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
-    let mut results = raw.subscribe("mesh.results.*").await.unwrap();
-    raw.flush().await.unwrap();
+    let mut results = common::subscribed(&raw, "mesh.results.*").await;
     let (replied, mut reply) = mpsc::channel(1);
     test.mesh
         .send("echo", "hello")

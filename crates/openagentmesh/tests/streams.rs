@@ -77,8 +77,7 @@ async fn an_error_or_a_panic_ends_the_stream_behind_the_chunks_before_it() {
         .await
         .unwrap();
     let raw = test.raw().await;
-    let mut letters = raw.subscribe("mesh.errors.>").await.unwrap();
-    raw.flush().await.unwrap();
+    let mut letters = common::subscribed(&raw, "mesh.errors.>").await;
 
     for (name, before, code, message) in [
         ("failing", 2, "handler_error", "the disk is full"),
@@ -231,8 +230,7 @@ async fn a_stream_that_says_nothing_for_too_long_is_a_timeout() {
 async fn a_lost_chunk_is_an_error_and_never_a_silent_gap() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
-    let mut requests = raw.subscribe("mesh.agent.lossy").await.unwrap();
-    raw.flush().await.unwrap();
+    let mut requests = common::subscribed(&raw, "mesh.agent.lossy").await;
     let host = tokio::spawn(async move {
         let request = requests.next().await.unwrap();
         let id = request
@@ -317,4 +315,20 @@ async fn giving_up_the_wait_for_a_chunk_loses_none() {
     })
     .await;
     assert_eq!(all, (0..500).collect::<Vec<_>>());
+}
+
+/// A service that knows no more than NATS answers on the request's own subject.
+#[tokio::test]
+async fn one_answer_instead_of_a_stream_is_told() {
+    let test = TestMesh::start().await;
+    let raw = test.raw().await;
+    let mut requests = common::subscribed(&raw, "mesh.agent.service").await;
+    let mut chunks = test.mesh.stream::<u32>("service", ()).await.unwrap();
+    let request = within(requests.next()).await.unwrap();
+    raw.publish(request.reply.unwrap(), "1".into())
+        .await
+        .unwrap();
+    let error = within(chunks.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvocationMismatch);
+    assert!(error.message().contains("use call()"), "{error}");
 }

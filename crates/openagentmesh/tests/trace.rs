@@ -41,8 +41,7 @@ async fn a_handler_runs_in_a_child_of_its_callers_span() {
     let counter = AgentSpec::new("counter", "Counts.").handler(|to: u32| stream::iter(0..to));
     test.mesh.register([inner, outer, counter]).await.unwrap();
     let raw = test.raw().await;
-    let mut requests = raw.subscribe("mesh.agent.outer").await.unwrap();
-    raw.flush().await.unwrap();
+    let mut requests = common::subscribed(&raw, "mesh.agent.outer").await;
 
     let work = async {
         within(test.mesh.call::<u32>("outer", ())).await.unwrap();

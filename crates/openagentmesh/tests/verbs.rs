@@ -245,9 +245,8 @@ async fn a_verb_that_does_not_fit_is_refused_before_anything_is_sent() {
     let raw = test.raw().await;
     let mut requests = Vec::new();
     for name in ["responder", "streamer", "trigger", "publisher", "watcher"] {
-        requests.push(raw.subscribe(format!("mesh.agent.{name}")).await.unwrap());
+        requests.push(common::subscribed(&raw, &format!("mesh.agent.{name}")).await);
     }
-    raw.flush().await.unwrap();
     for (verb, name, message, fitting) in MISMATCHES {
         let error = talk(&caller, verb, name).await.unwrap_err();
         assert_eq!(
@@ -260,7 +259,6 @@ async fn a_verb_that_does_not_fit_is_refused_before_anything_is_sent() {
         assert_eq!(error.details().get("use").and_then(Value::as_str), *fitting);
     }
     // Behind everything that could have been sent comes this, which is the first to arrive.
-    let mark = raw.clone();
     for (subscription, name) in
         requests
             .iter_mut()
@@ -273,7 +271,6 @@ async fn a_verb_that_does_not_fit_is_refused_before_anything_is_sent() {
         let first = within(subscription.next()).await.unwrap();
         assert_eq!(&first.payload[..], b"\"mark\"", "{name}");
     }
-    drop(mark);
 }
 
 #[tokio::test]
@@ -287,7 +284,7 @@ async fn a_host_refuses_a_verb_that_does_not_fit_whatever_its_caller_checked() {
                     .await
                     .unwrap(),
                 "stream" => {
-                    let mut chunks = raw.subscribe("mesh.stream.abc").await.unwrap();
+                    let mut chunks = common::subscribed(&raw, "mesh.stream.abc").await;
                     let mut headers = async_nats::HeaderMap::new();
                     headers.insert("X-Mesh-Request-Id", "abc");
                     headers.insert("X-Mesh-Stream", "true");

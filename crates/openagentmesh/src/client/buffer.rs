@@ -87,11 +87,13 @@ async fn fill(mut subscriber: Subscriber, sender: mpsc::Sender<Buffered>, bytes:
                     continue;
                 }
                 let length = message.length;
+                bytes.fetch_add(length, Ordering::Relaxed);
                 match sender.try_send(Buffered::Message(message)) {
-                    Ok(()) => {
-                        bytes.fetch_add(length, Ordering::Relaxed);
+                    Ok(()) => {}
+                    Err(mpsc::error::TrySendError::Full(_)) => {
+                        bytes.fetch_sub(length, Ordering::Relaxed);
+                        lost = 1;
                     }
-                    Err(mpsc::error::TrySendError::Full(_)) => lost = 1,
                     Err(mpsc::error::TrySendError::Closed(_)) => return,
                 }
             }

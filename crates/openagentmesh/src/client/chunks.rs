@@ -9,13 +9,13 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Feedback, Status};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 use super::buffer::{Buffer, Buffered};
 use super::replies::Expected;
 use super::reply;
-use super::request::Checked;
+use super::request::{Checked, from_now};
 use crate::error::{Error, Result};
 use crate::wire::{self, Outgoing, Received};
 
@@ -58,6 +58,17 @@ impl<Out: DeserializeOwned + Send + 'static> Chunks<Out> {
             Some((chunk, more))
         });
         Self(chunks.boxed())
+    }
+}
+
+impl<Out> Chunks<Out> {
+    /// The next chunk; `None` when the stream has ended. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [items](Chunks).
+    pub async fn next(&mut self) -> Option<Result<Out>> {
+        StreamExt::next(&mut self.0).await
     }
 }
 
@@ -127,7 +138,7 @@ impl Receiving {
 
     /// The next chunk's body; `None` at the end of the stream.
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let patience = Instant::now() + self.chunk_timeout;
+        let patience = from_now(self.chunk_timeout);
         let until = self.deadline.map_or(patience, |end| end.min(patience));
         match tokio::time::timeout_at(until, self.receive()).await {
             Ok(received) => received.and_then(|message| self.read(message)),
@@ -144,22 +155,33 @@ impl Receiving {
     /// The next message of the stream. Cancel-safe: what was not returned is not lost.
     async fn receive(&mut self) -> Result<Message> {
         self.give_credit().await?;
-        loop {
-            let message = tokio::select! {
-                biased;
-                message = self.source.next() => message?,
-                word = self.expected.reply(), if self.unserved => {
-                    self.unserved = false;
-                    if word?.status == Some(StatusCode::NO_RESPONDERS) {
-                        self.expected.finish();
-                        return Err(self.request.nobody_serves().await);
-                    }
-                    continue;
-                }
-            };
-            self.unserved = false;
-            self.source.buffer_if_uncredited(&message);
-            return Ok(message);
+        let message = tokio::select! {
+            biased;
+            message = self.source.next() => message?,
+            word = self.expected.reply(), if self.unserved => {
+                self.unserved = false;
+                return Err(self.answered_once(&word?).await);
+            }
+        };
+        self.unserved = false;
+        self.source.buffer_if_uncredited(&message);
+        Ok(message)
+    }
+
+    /// Why an answer came where none is expected: nobody is there, or whoever is does not stream.
+    async fn answered_once(&self, answer: &Message) -> Error {
+        if answer.status == Some(StatusCode::NO_RESPONDERS) {
+            return self.request.nobody_serves().await;
+        }
+        match reply::decode::<IgnoredAny>(answer) {
+            Err(error) => error,
+            Ok(_) => self.request.about(Error::raised(
+                ErrorCode::InvocationMismatch,
+                format!(
+                    "agent '{}' answered once instead of streaming: use call()",
+                    self.request.name
+                ),
+            )),
         }
     }
 

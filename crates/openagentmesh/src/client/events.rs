@@ -95,6 +95,17 @@ impl<T: 'static> Events<T> {
     }
 }
 
+impl<T> Events<T> {
+    /// The next event; `None` when there are no more. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [items](Events).
+    pub async fn next(&mut self) -> Option<Result<Event<T>>> {
+        StreamExt::next(&mut self.0).await
+    }
+}
+
 impl<T> Stream for Events<T> {
     type Item = Result<Event<T>>;
 

@@ -101,8 +101,6 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// use futures::StreamExt;
-    ///
     /// let mut words = mesh.stream::<String>("writer", "a poem").await?;
     /// while let Some(word) = words.next().await {
     ///     print!("{} ", word?);
@@ -140,8 +138,6 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// use futures::StreamExt;
-    ///
     /// let mut prices = mesh.subscribe::<f64>("market.prices").await?;
     /// while let Some(price) = prices.next().await {
     ///     println!("{}", price?.data);
@@ -157,8 +153,6 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// use futures::StreamExt;
-    ///
     /// let mut events = mesh.subscribe_channel::<serde_json::Value>("market").await?;
     /// while let Some(event) = events.next().await {
     ///     let event = event?;
@@ -176,8 +170,6 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// use futures::StreamExt;
-    ///
     /// let mut failures = mesh.subscribe_subject::<serde_json::Value>("mesh.errors.>").await?;
     /// while let Some(failure) = failures.next().await {
     ///     println!("{}", failure?.data["message"]);

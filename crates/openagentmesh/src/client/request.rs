@@ -69,9 +69,7 @@ impl Request {
             )
             .with_agent(&name));
         }
-        if let Some(capabilities) = client.core().directory.capabilities(&name).await
-            && let Some(mismatch) = mismatch(&name, capabilities, verb)
-        {
+        if let Some(mismatch) = known_mismatch(&client, &name, verb).await {
             return Err(mismatch);
         }
         Ok(Checked {
@@ -85,15 +83,18 @@ impl Request {
 
     /// When the answer must be there: what is asked for, but never later than the client's own.
     pub(super) fn deadline(&self, timeout: Duration) -> Instant {
-        let asked = Instant::now() + timeout.min(FAR);
+        let asked = from_now(timeout);
         self.client
             .deadline()
             .map_or(asked, |inherited| inherited.min(asked))
     }
 }
 
-/// Times beyond this are as good as none, and cannot overflow.
-const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+/// A moment that is `time` away, or a year where that is longer.
+pub(super) fn from_now(time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+    Instant::now() + time.min(FAR)
+}
 
 impl Checked {
     pub(super) fn core(&self) -> &Core {
@@ -151,6 +152,18 @@ impl Checked {
             ),
         };
         self.about(error)
+    }
+}
+
+/// Why `verb` does not fit, as far as the catalog knows. What this process knows of it may be old, so
+/// that a refusal is looked up.
+async fn known_mismatch(client: &Client, name: &AgentName, verb: Verb) -> Option<Error> {
+    let directory = &client.core().directory;
+    let known = mismatch(name, directory.capabilities(name).await?, verb)?;
+    match directory.entry(name).await {
+        Ok(Some(entry)) => mismatch(name, entry.capabilities(), verb),
+        Ok(None) => None,
+        Err(_) => Some(known),
     }
 }
 

@@ -41,6 +41,20 @@ impl TestMesh {
     }
 }
 
+/// Subscribes, and waits until the server knows: everything that is published from now on is taken.
+pub(crate) async fn subscribed(raw: &async_nats::Client, subject: &str) -> async_nats::Subscriber {
+    let subscriber = raw.subscribe(subject.to_owned()).await.unwrap();
+    synchronize(raw).await;
+    subscriber
+}
+
+/// Waits until the server has done all that the client asked it for.
+pub(crate) async fn synchronize(raw: &async_nats::Client) {
+    // Nobody serves this: the server says so, behind everything before.
+    let nobody = raw.request(raw.new_inbox(), "".into()).await;
+    assert!(nobody.is_err());
+}
+
 pub(crate) fn echo() -> openagentmesh::Agent {
     AgentSpec::new("echo", "Echoes a message back.")
         .handler(|message: String| async move { format!("Echo: {message}") })
