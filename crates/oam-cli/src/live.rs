@@ -2,13 +2,17 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use openagentmesh::{Error, ErrorCode, Event, Events};
+use openagentmesh::{AgentMesh, Error, ErrorCode, Event, Events};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failure::Failure;
 use crate::printer::Printer;
+
+/// How long the end of a command may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why nothing more is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +82,15 @@ pub(crate) fn unless_over<T>(
 /// Waits for Ctrl-C or SIGTERM: the orderly end of what has none of its own.
 pub(crate) async fn shutdown_signal() -> Result<(), Failure> {
     Ok(openagentmesh::shutdown_signal().await?)
+}
+
+/// Leaves the mesh once what was dropped is cancelled at the other end too. Without a connection there
+/// is nobody to be told, and nothing to wait for.
+pub(crate) async fn leave(mesh: AgentMesh) -> Result<(), Failure> {
+    match tokio::time::timeout(FAREWELL, mesh.shutdown()).await {
+        Ok(left) => Ok(left?),
+        Err(_) => Ok(()),
+    }
 }
 
 /// A thread that writes lines to stdout. A reader that does not read stops the thread, while signals

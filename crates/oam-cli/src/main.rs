@@ -36,10 +36,12 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What the libraries have to say goes to stderr: warnings, or what `RUST_LOG` asks for.
+/// What the libraries have to say goes to stderr: warnings, or what `RUST_LOG` asks for. The client of
+/// NATS is left out, because its errors come back as errors of the command.
 fn trace() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("error,openagentmesh=warn,openagentmesh_local=warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("error,async_nats=off,openagentmesh=warn,openagentmesh_local=warn")
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Ran, Sandbox, mesh};
+use common::Served;
 use openagentmesh::schemars::JsonSchema;
 use openagentmesh::serde::{Deserialize, Serialize};
 use openagentmesh::{AgentSpec, agent, agents};
@@ -34,39 +34,13 @@ async fn broken() -> Result<u32, std::io::Error> {
     Err(std::io::Error::other("the disk is full"))
 }
 
-struct Served {
-    sandbox: Sandbox,
-    url: String,
-    mesh: openagentmesh::AgentMesh,
-    _server: openagentmesh_local::LocalServer,
-}
-
-impl Served {
-    async fn start() -> Self {
-        let (server, mesh) = mesh().await;
-        mesh.register(agents![echo, sum, broken]).await.unwrap();
-        Self {
-            sandbox: Sandbox::new(),
-            url: server.url().to_owned(),
-            mesh,
-            _server: server,
-        }
-    }
-
-    fn oam(&self, arguments: &[&str]) -> Ran {
-        self.oam_with_stdin(arguments, "")
-    }
-
-    /// Blocks the test; the agents are served by the runtime's own threads meanwhile.
-    fn oam_with_stdin(&self, arguments: &[&str], input: &str) -> Ran {
-        self.sandbox
-            .oam_with_stdin(&[arguments, &["--url", &self.url]].concat(), input)
-    }
+async fn served() -> Served {
+    Served::start(agents![echo, sum, broken]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_is_called_with_an_argument_or_with_stdin() {
-    let served = Served::start().await;
+    let served = served().await;
     let ran = served.oam(&["agent", "call", "echo", "\"hello\""]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
@@ -81,7 +55,7 @@ async fn an_agent_is_called_with_an_argument_or_with_stdin() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_json_fails_before_anything_is_sent() {
-    let served = Served::start().await;
+    let served = served().await;
     let ran = served.oam(&["agent", "call", "echo", "hello"]);
     assert_eq!(ran.code, 2);
     assert!(
@@ -102,7 +76,7 @@ async fn what_is_not_json_fails_before_anything_is_sent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_failure_has_its_code_and_a_hint() {
-    let served = Served::start().await;
+    let served = served().await;
     for (arguments, code, expected) in [
         (
             &["agent", "call", "nosuch", "1"][..],
@@ -150,7 +124,7 @@ async fn each_failure_has_its_code_and_a_hint() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_agent_times_out() {
-    let served = Served::start().await;
+    let served = served().await;
     let spec = AgentSpec::new("slow", "Never answers.");
     served
         .mesh
@@ -168,7 +142,7 @@ async fn a_slow_agent_times_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_catalog_is_a_table_or_json() {
-    let served = Served::start().await;
+    let served = served().await;
     let ran = served.oam(&["mesh", "catalog"]);
     insta::assert_snapshot!(ran.stdout, @r"
     NAME      USE   TAGS     DESCRIPTION
@@ -187,7 +161,7 @@ async fn the_catalog_is_a_table_or_json() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contract_is_the_document_of_the_registry() {
-    let served = Served::start().await;
+    let served = served().await;
     let ran = served.oam(&["agent", "contract", "math.sum"]);
     let contract: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(contract["x-agentmesh"]["subject"], "mesh.agent.math.sum");
@@ -198,7 +172,7 @@ async fn a_contract_is_the_document_of_the_registry() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_has_enough_is_no_error() {
-    let served = Served::start().await;
+    let served = served().await;
     let mut command = served
         .sandbox
         .command(&["mesh", "catalog", "--json", "--url", &served.url]);

@@ -15,14 +15,20 @@ fn the_demo_without_a_terminal_shows_itself_and_ends() {
     let sandbox = Sandbox::new();
     let demo = sandbox.oam(&["demo"]);
     assert_eq!(demo.code, 0, "{demo:?}");
+    assert_eq!(demo.stderr, "");
     for expected in [
         "A mesh is up at nats://127.0.0.1:",
+        "Registered 6 agents;",
         "\"Echo: hello\"",
         "\"words\":4",
+        "    -> \"one\"\n    -> \"by\"\n    -> \"one\"\n",
+        "shop.turnover -> {\"orders\":",
         "invalid_input",
+        "invocation_mismatch: agent 'text.words' streams its reply",
     ] {
-        assert!(demo.stdout.contains(expected), "{demo:?}");
+        assert!(demo.stdout.contains(expected), "{expected}: {demo:?}");
     }
+    assert_eq!(demo.stdout.matches("-> {\"item\":").count(), 3, "{demo:?}");
     assert_eq!(sandbox.url(), None, "it leaves no trace in the directory");
 }
 

@@ -4,11 +4,19 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use openagentmesh::{Agent, AgentMesh};
 use openagentmesh_local::{LocalServer, NatsServerSearch};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+use tokio::sync::watch;
+
+/// How long anything may take that is awaited.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The `nats-server` of this machine, so that a home of a test's own needs none.
 static NATS_SERVER: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -111,11 +119,140 @@ impl Drop for Sandbox {
     }
 }
 
-/// A mesh of the test's own, served by the test itself.
-pub(crate) async fn mesh() -> (LocalServer, openagentmesh::AgentMesh) {
-    let server = LocalServer::start().await.unwrap();
-    let mesh = openagentmesh::AgentMesh::connect(server.url())
-        .await
-        .unwrap();
-    (server, mesh)
+/// A mesh whose agents the test itself serves, and a place to type commands for it.
+pub(crate) struct Served {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) mesh: AgentMesh,
+    pub(crate) url: String,
+    pub(crate) server: LocalServer,
+}
+
+impl Served {
+    pub(crate) async fn start(agents: impl IntoIterator<Item = Agent>) -> Self {
+        let server = LocalServer::start().await.unwrap();
+        let mesh = AgentMesh::connect(server.url()).await.unwrap();
+        mesh.register(agents.into_iter().collect::<Vec<_>>())
+            .await
+            .unwrap();
+        Self {
+            sandbox: Sandbox::new(),
+            mesh,
+            url: server.url().to_owned(),
+            server,
+        }
+    }
+
+    pub(crate) fn oam(&self, arguments: &[&str]) -> Ran {
+        self.oam_with_stdin(arguments, "")
+    }
+
+    /// Blocks the test; the agents are served by the runtime's own threads meanwhile.
+    pub(crate) fn oam_with_stdin(&self, arguments: &[&str], input: &str) -> Ran {
+        self.sandbox.oam_with_stdin(&self.here(arguments), input)
+    }
+
+    /// Starts a command that is looked at while it runs.
+    pub(crate) fn start_oam(&self, arguments: &[&str]) -> Running {
+        Running::start(self.sandbox.command(&self.here(arguments)))
+    }
+
+    fn here<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+        [arguments, &["--url", &self.url]].concat()
+    }
+}
+
+/// A command that runs.
+pub(crate) struct Running {
+    child: Child,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
+}
+
+impl Running {
+    pub(crate) fn start(command: Command) -> Self {
+        let mut child = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Self {
+            child,
+            lines: Some(BufReader::new(stdout).lines()),
+        }
+    }
+
+    /// The next line of its stdout; `None` at the end.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        in_time("a line", self.lines.as_mut().unwrap().next_line())
+            .await
+            .unwrap()
+    }
+
+    /// Cancel-safe: what was not returned comes next.
+    pub(crate) async fn line_within(&mut self, time: Duration) -> Option<String> {
+        let line = tokio::time::timeout(time, self.lines.as_mut().unwrap().next_line());
+        line.await.ok()?.unwrap()
+    }
+
+    /// Waits until it prints anything, and reads no more of it than that.
+    pub(crate) async fn first_byte(&mut self) {
+        let stdout = self.lines.as_mut().unwrap().get_mut();
+        in_time("a byte", stdout.get_mut().read_u8()).await.unwrap();
+    }
+
+    /// Closes the pipe that it prints into.
+    pub(crate) fn stop_reading(&mut self) {
+        self.lines = None;
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// How it ended, and what it had to say on stderr.
+    pub(crate) async fn end(&mut self) -> (ExitStatus, String) {
+        let mut stderr = String::new();
+        let mut pipe = self.child.stderr.take().unwrap();
+        let status = in_time("the end of the command", async {
+            pipe.read_to_string(&mut stderr).await.unwrap();
+            self.child.wait().await.unwrap()
+        });
+        (status.await, stderr)
+    }
+}
+
+pub(crate) async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, work).await {
+        Ok(done) => done,
+        Err(_) => panic!("{what} did not come within {DEADLINE:?}"),
+    }
+}
+
+/// Counts the guards that live: a handler that holds one tells when it is dropped.
+#[derive(Clone, Default)]
+pub(crate) struct Alive(Arc<watch::Sender<usize>>);
+
+/// One that lives.
+pub(crate) struct Guard(Alive);
+
+impl Alive {
+    pub(crate) fn guard(&self) -> Guard {
+        self.0.send_modify(|alive| *alive += 1);
+        Guard(self.clone())
+    }
+
+    pub(crate) async fn is(&self, expected: usize) {
+        let mut alive = self.0.subscribe();
+        let reached = alive.wait_for(|alive| *alive == expected);
+        in_time("the start or the end of a handler", reached)
+            .await
+            .unwrap();
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|alive| *alive -= 1);
+    }
 }

@@ -30,8 +30,7 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
         Err(error) => Err(payload.failure(error)),
     });
     let ended = live::print(printer, lines, interrupt()).await;
-    // The stream is cancelled now; the agent hears of it before the connection closes.
-    mesh.shutdown().await?;
+    live::leave(mesh).await?;
     Ok(match ended? {
         End::Complete | End::Unread => ExitCode::SUCCESS,
         End::Interrupted => ExitCode::from(INTERRUPTED),

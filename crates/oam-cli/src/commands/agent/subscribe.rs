@@ -25,6 +25,6 @@ pub(crate) async fn run(arguments: AgentSubscribe, printer: &Printer) -> Result<
     let lines = live::unless_over(printer, events)
         .map(|event| event.map(|event| json::text(&event.data, arguments.json)));
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
-    mesh.shutdown().await?;
+    live::leave(mesh).await?;
     ended.map(|_| ())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, stream};
 use openagentmesh::{Agent, Context, agent, agents};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: MeshListen, printer: &Printer) -> Result<(), 
     let lines = live::unless_over(printer, messages)
         .map(|message| message.and_then(|message| show(&message, Body::read(&message.data))));
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
-    mesh.shutdown().await?;
+    live::leave(mesh).await?;
     ended.map(|_| ())
 }
 
