@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, Event, jetstream};
+use async_nats::{Client, Event, HeaderMap, jetstream};
+use bytes::Bytes;
+use futures::StreamExt;
 use tokio::sync::watch;
 
 use crate::error::Result;
@@ -53,20 +55,33 @@ impl Connection {
         }
     }
 
-    /// Waits until the server has done everything that it was asked for before: a request that nobody
-    /// serves is answered behind all of it.
+    /// Waits until the server has done everything that it was asked for before: a message of one's own
+    /// comes back behind all of it.
     ///
     /// # Errors
     ///
     /// `connection_failed` when there is no connection for 2 s.
     pub(crate) async fn synchronize(&self) -> Result<()> {
-        let nobody = self.client.new_inbox();
-        let ping = self.client.send_request(nobody, async_nats::Request::new());
-        match tokio::time::timeout(FLUSH, ping).await {
-            // "No responders" is the answer.
-            Ok(_) => Ok(()),
+        match tokio::time::timeout(FLUSH, self.echo()).await {
+            Ok(echoed) => echoed,
             Err(_) => Err(wire::closed("the server has not been reached for a while")),
         }
+    }
+
+    async fn echo(&self) -> Result<()> {
+        let inbox = self.client.new_inbox();
+        let subscribed = self.client.subscribe(inbox.clone()).await;
+        let mut echo = subscribed.map_err(|error| wire::closed(error.to_string()))?;
+        wire::publish(&self.client, inbox, None, HeaderMap::new(), Bytes::new()).await?;
+        match echo.next().await {
+            Some(_) => Ok(()),
+            None => Err(wire::closed("it was closed meanwhile")),
+        }
+    }
+
+    /// Whether there is a connection now, as far as is known.
+    pub(crate) fn is_up(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
     }
 
     /// Closes the connection; without one there is nothing to wait for.
@@ -103,15 +118,18 @@ impl Observer {
             Event::Connected => {
                 tracing::debug!("connected");
                 if self.was_lost.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the connection to the mesh is back");
                     self.reconnections.send_modify(|count| *count += 1);
                 }
             }
             Event::Disconnected => {
-                tracing::info!("the connection to the mesh is lost; connecting again");
+                tracing::warn!("the connection to the mesh is lost; connecting again");
                 self.was_lost.store(true, Ordering::Relaxed);
             }
             Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),
             Event::LameDuckMode => tracing::info!("the server is about to shut down"),
+            // Every attempt that fails, several times a second.
+            Event::ClientError(error) => tracing::debug!(%error, "connection"),
             _ => tracing::warn!(%event, "connection"),
         }
     }

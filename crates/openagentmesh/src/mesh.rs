@@ -266,10 +266,12 @@ impl AgentMesh {
         let connection = &self.core().connection;
         let left = finished(Arc::clone(&self.0.host).shutdown()).await;
         // Whatever is still in the connection's buffer goes out before it closes.
-        if let Err(error) = connection.flush().await {
-            tracing::debug!(%error, "the connection was closed before it was flushed");
+        if connection.is_up() {
+            if let Err(error) = connection.flush().await {
+                tracing::debug!(%error, "the connection was closed before it was flushed");
+            }
+            connection.close().await;
         }
-        connection.close().await;
         self.0.host.abort();
         #[cfg(feature = "local")]
         self.stop_server().await;

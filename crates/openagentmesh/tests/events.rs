@@ -171,6 +171,23 @@ async fn whatever_is_published_is_taken_as_what_it_is() {
 }
 
 #[tokio::test]
+async fn everything_there_is_can_be_listened_to() {
+    let test = TestMesh::start().await;
+    let listen = test.mesh.subscribe_subject::<Value>(">").raw();
+    let mut everything = within(listen).await.unwrap();
+    test.mesh.publish("orders.new", 7).await.unwrap();
+    let taken = async {
+        loop {
+            let event = everything.next().await.unwrap().unwrap();
+            if event.subject() == "orders.new" {
+                return event.data;
+            }
+        }
+    };
+    assert_eq!(&within(taken).await[..], b"7");
+}
+
+#[tokio::test]
 async fn what_is_no_subject_or_no_header_is_refused() {
     let test = TestMesh::start().await;
     let mesh = &test.mesh;
