@@ -2,7 +2,6 @@
 //! failure. `cargo run --example watcher`, type in a second terminal what it prints, and look at
 //! the first: every failure of every agent on the mesh shows up there.
 
-use futures::StreamExt;
 use openagentmesh::protocol::ErrorObject;
 use openagentmesh::{AgentMesh, Context, Error, Result, agent, agents};
 

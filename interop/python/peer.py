@@ -162,7 +162,7 @@ class Peer:
         async def subscribe_and_tell(*args, **kwargs):
             connection.subscribe = subscribe
             subscription = await subscribe(*args, **kwargs)
-            await connection.flush()
+            await synchronize(connection)
             subscribed.set()
             return subscription
 
@@ -191,12 +191,12 @@ class Peer:
         """Publishes as is: the published SDKs have no verb for it."""
         headers = {"X-Mesh-Content-Type": content_type} if content_type else None
         await self.mesh._nc.publish(subject, text.encode(), headers=headers)
-        await self.mesh._nc.flush()
+        await synchronize(self.mesh._nc)
 
     async def emit(self, name, texts):
         """Has a publisher of the gallery publish. The server has all of it once this returns."""
         await agents.emit(name, texts)
-        await self.mesh._nc.flush()
+        await synchronize(self.mesh._nc)
 
     async def finish(self, name, error=None):
         """Has a publisher of the gallery end, or fail."""
@@ -227,7 +227,7 @@ class Peer:
         subject = f"interop.replies.{uuid.uuid4().hex}"
         async with await nats.connect(self.url) as connection:
             replies = await connection.subscribe(subject)
-            await connection.flush()
+            await synchronize(connection)
             await self.mesh.send(name, payload, reply_to=subject)
             message = await replies.next_msg(timeout=20.0)
         return {"headers": dict(message.headers), "body": json.loads(message.data)}
@@ -249,6 +249,13 @@ class Peer:
             comma = "" if entries == "[" else ","
             text = f"{entries}{comma}{text}]"
             await store.update(CATALOG_KEY, text.encode(), last=current.revision)
+
+
+async def synchronize(connection):
+    """Returns once the server has taken what the connection was given before."""
+    # The PING of a flush goes ahead of what is not written yet; the second goes behind it.
+    await connection.flush()
+    await connection.flush()
 
 
 def describe(error):

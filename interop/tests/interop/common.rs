@@ -136,8 +136,10 @@ impl Observer {
     pub(crate) async fn start(test: &TestMesh) -> Self {
         let client = test.nats().await;
         let messages = client.subscribe(">").await.unwrap();
-        client.flush().await.unwrap();
-        Self { client, messages }
+        let mut observer = Self { client, messages };
+        // The server knows of it once its own mark comes back.
+        observer.rest().await;
+        observer
     }
 
     /// The next message for which `wanted` holds.
@@ -166,6 +168,13 @@ impl Observer {
             rest.push(message);
         }
     }
+}
+
+/// Waits until the server has taken what `client` was given before.
+pub(crate) async fn synchronize(client: &async_nats::Client) {
+    // That nobody is there is said behind it.
+    let answer = within(client.request("interop.nobody", "".into())).await;
+    assert!(answer.is_err());
 }
 
 /// A header's value.

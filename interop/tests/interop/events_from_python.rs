@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use futures::StreamExt;
 use interop::{Peer, Sdk};
 use openagentmesh::{ErrorCode, Events};
 use serde_json::{Value, json};

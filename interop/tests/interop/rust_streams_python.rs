@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 use interop::Sdk;
-use openagentmesh::{AgentSpec, Chunks, ErrorCode, Result};
+use openagentmesh::{AgentSpec, Chunks, Error, ErrorCode, Result};
 use serde_json::{Value, json};
 
 use crate::common::{TestMesh, within};
@@ -26,10 +26,7 @@ interop::with_each_sdk!(
 const MANY: u64 = 40_000;
 
 /// All chunks, and the error that ended them.
-async fn all<T>(chunks: Result<Chunks<T>>) -> (Vec<T>, Option<openagentmesh::Error>)
-where
-    Chunks<T>: futures::Stream<Item = Result<T>>,
-{
+async fn all<T>(chunks: Result<Chunks<T>>) -> (Vec<T>, Option<Error>) {
     let mut chunks = chunks.unwrap();
     let mut taken = Vec::new();
     while let Some(chunk) = within(chunks.next()).await {

@@ -7,7 +7,7 @@ use openagentmesh::{ErrorCode, agents};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::common::{TestMesh, header, within};
+use crate::common::{TestMesh, header, synchronize, within};
 use crate::rust_agents::{Summary, echo, fragile, summarize};
 use crate::taps::sink;
 
@@ -178,7 +178,7 @@ async fn rust_sends_and_the_reply_goes_to_a_subject(sdk: Sdk) {
     let _python = test.python_host(sdk, &["echo", "fragile"]).await;
     let client = test.nats().await;
     let mut replies = client.subscribe("interop.replies").await.unwrap();
-    client.flush().await.unwrap();
+    synchronize(&client).await;
     let send = |name, payload| test.mesh.send(name, payload).reply_to("interop.replies");
 
     send("echo", "back").await.unwrap();
