@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use async_stream::{stream, try_stream};
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use openagentmesh::{AgentMesh, Context, Result, agent, agents};
 use tokio::time::interval;
 

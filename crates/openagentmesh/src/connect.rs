@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, ServerAddr};
+use futures::FutureExt;
 use openagentmesh_protocol::{ErrorCode, InstanceId};
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
@@ -90,15 +91,23 @@ impl MeshBuilder {
 async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<Connection> {
     let servers = parse(&endpoint.url)?;
     let observer = Observer::new();
-    let reconnections = observer.watch();
+    let (observing, reconnecting) = (observer.clone(), observer.clone());
     let mut options = async_nats::ConnectOptions::new()
         .name(instance_id.client_name())
         .connection_timeout(HANDSHAKE)
         // Each call has a deadline of its own.
         .request_timeout(None)
         .event_callback(move |event| {
-            observer.observe(&event);
+            observing.observe(&event);
             std::future::ready(())
+        })
+        // The pauses are ours, because they end when the connection is given up.
+        .reconnect_delay_callback(|_attempts| Duration::ZERO)
+        .reconnect_to_server_callback(move |servers, _info| {
+            let failures = servers.iter().map(|server| server.failed_attempts).max();
+            let may_dial = reconnecting.clone().may_dial(failures.unwrap_or_default());
+            // Which server it is, the client chooses.
+            may_dial.map(|()| None)
         });
     if let Some((user, password)) = servers.iter().find_map(login) {
         options = match password {
@@ -126,7 +135,7 @@ async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<Connectio
         Err(_) => return Err(unreachable(endpoint, "nothing answers there".to_owned())),
     };
     connected
-        .map(|client| Connection::new(client, reconnections))
+        .map(|client| Connection::new(client, &observer))
         .map_err(|error| explain(endpoint, error))
 }
 

@@ -7,13 +7,18 @@ use std::time::Duration;
 use async_nats::{Client, Event, HeaderMap, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
+use rand::RngExt;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::wire;
 
 /// How long a flush waits for a connection that is not there.
 const FLUSH: Duration = Duration::from_secs(2);
+/// How long to wait before a lost server is dialed for the second time; then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// A client, and a count of its reconnections.
 #[derive(Clone)]
@@ -22,14 +27,17 @@ pub(crate) struct Connection {
     pub(crate) jetstream: jetstream::Context,
     /// Whoever keeps something that a server might have forgotten looks again when this changes.
     reconnections: watch::Receiver<u64>,
+    given_up: CancellationToken,
 }
 
 impl Connection {
-    pub(crate) fn new(client: Client, reconnections: watch::Receiver<u64>) -> Self {
+    /// What `observer` sees is what happens to `client`.
+    pub(crate) fn new(client: Client, observer: &Observer) -> Self {
         Self {
             jetstream: jetstream::new(client.clone()),
             client,
-            reconnections,
+            reconnections: observer.reconnections.subscribe(),
+            given_up: observer.given_up.clone(),
         }
     }
 
@@ -84,21 +92,35 @@ impl Connection {
         self.client.connection_state() == async_nats::connection::State::Connected
     }
 
-    /// Closes the connection; without one there is nothing to wait for.
+    /// Closes the connection once what is in its buffer is sent. A lost one is not found again.
     pub(crate) async fn close(&self) {
+        self.give_up();
+        if !self.is_up() {
+            return;
+        }
+        if let Err(error) = self.flush().await {
+            tracing::debug!(%error, "the connection was closed before it was flushed");
+        }
         match tokio::time::timeout(FLUSH, self.client.drain()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the connection was closed already"),
             Err(_) => tracing::debug!("the connection was lost before it could be closed"),
         }
     }
+
+    /// Does not look for a server again once this connection is lost. The client would do so for
+    /// ever, and then send what was meant for another time.
+    pub(crate) fn give_up(&self) {
+        self.given_up.cancel();
+    }
 }
 
-/// Counts reconnections from the events of a client.
+/// Sees what happens to a client's connection.
 #[derive(Clone)]
 pub(crate) struct Observer {
     was_lost: Arc<AtomicBool>,
     reconnections: watch::Sender<u64>,
+    given_up: CancellationToken,
 }
 
 impl Observer {
@@ -106,11 +128,28 @@ impl Observer {
         Self {
             was_lost: Arc::default(),
             reconnections: watch::channel(0).0,
+            given_up: CancellationToken::new(),
         }
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        self.reconnections.subscribe()
+    /// Ends when the client may dial, after attempts that failed so often; never once nobody needs
+    /// the connection any more.
+    pub(crate) async fn may_dial(self, failures: usize) {
+        let pause = match failures {
+            0 => Duration::ZERO,
+            _ => {
+                let doublings =
+                    u32::try_from(failures).map_or(u32::MAX, |failures| failures.min(16));
+                let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
+                // Those that were lost together do not all come back in the same instant.
+                pause.mul_f64(rand::rng().random_range(0.5..1.0))
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.given_up.cancelled() => std::future::pending().await,
+            () = tokio::time::sleep(pause) => {}
+        }
     }
 
     pub(crate) fn observe(&self, event: &Event) {

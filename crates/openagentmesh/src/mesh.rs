@@ -152,10 +152,11 @@ impl AgentMesh {
     ///
     /// # Errors
     ///
-    /// `invalid_input` when a name is no agent name (the message names the segment) or is
-    /// registered twice in this process, or an input schema is none; `payload_too_large` when the catalog or a contract would
-    /// exceed what the server carries; `connection_failed` when the mesh cannot be written to;
-    /// `timeout` when other writers of the catalog win every race for a minute.
+    /// `invalid_input` when a name is no agent name (the message names the segment), ends in
+    /// `.events`, which is where another agent publishes, or is registered twice in this process, or
+    /// when an input schema is none; `payload_too_large` when the catalog or a contract would exceed
+    /// what the server carries; `connection_failed` when the mesh cannot be written to; `timeout`
+    /// when other writers of the catalog win every race for a minute.
     ///
     /// # Cancel safety
     ///
@@ -263,15 +264,8 @@ impl AgentMesh {
     /// Cancel-safe: once polled, the agents leave in the background; the connection then closes with
     /// the last handle.
     pub async fn shutdown(&self) -> Result<()> {
-        let connection = &self.core().connection;
         let left = finished(Arc::clone(&self.0.host).shutdown()).await;
-        // Whatever is still in the connection's buffer goes out before it closes.
-        if connection.is_up() {
-            if let Err(error) = connection.flush().await {
-                tracing::debug!(%error, "the connection was closed before it was flushed");
-            }
-            connection.close().await;
-        }
+        self.core().connection.close().await;
         self.0.host.abort();
         #[cfg(feature = "local")]
         self.stop_server().await;

@@ -149,6 +149,53 @@ async fn work_whose_deadline_has_passed_is_not_started() {
     assert_eq!(*started.lock().unwrap(), ["first", "last"]);
 }
 
+/// Requests that wait for others are given up like those that run, and make room.
+#[tokio::test]
+async fn work_that_nobody_waits_for_any_more_is_not_started() {
+    let test = TestMesh::start().await;
+    let started = Arc::new(Mutex::new(Vec::new()));
+    let release = Arc::new(tokio::sync::Notify::new());
+    let (seen, released) = (started.clone(), release.clone());
+    let gate = AgentSpec::new("gate", "Runs one at a time, and keeps three.")
+        .concurrency(1)
+        .queue(3)
+        .handler(move |name: String| {
+            seen.lock().unwrap().push(name);
+            let released = released.clone();
+            async move { released.notified().await }
+        });
+    test.mesh.register(gate).await.unwrap();
+    let call = |name: &str| tokio::spawn(test.mesh.call::<()>("gate", name).into_future());
+    let first = call("first");
+    eventually(|| async { (started.lock().unwrap().len() == 1).then_some(()) }).await;
+    // Once one is refused, three wait in line.
+    let waiting = ["a", "b", "c", "d"].map(call);
+    eventually(|| async { waiting.iter().any(|call| call.is_finished()).then_some(()) }).await;
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    let raw = test.raw().await;
+    let last = eventually(|| async {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("X-Mesh-Timeout-Ms", "1");
+        let request = raw.request_with_headers("mesh.agent.gate", headers, "\"late\"".into());
+        let reply = within(request).await.unwrap();
+        let object: Value = serde_json::from_slice(&reply.payload).unwrap();
+        (object["code"] == "timeout").then_some(object)
+    })
+    .await;
+    let message = last["message"].as_str().unwrap();
+    assert!(
+        message.contains("before its handler could be started"),
+        "{message}"
+    );
+    release.notify_one();
+    within(first).await.unwrap().unwrap();
+    let last = call("last");
+    eventually(|| async { (started.lock().unwrap().len() == 2).then_some(()) }).await;
+    release.notify_one();
+    within(last).await.unwrap().unwrap();
+    assert_eq!(*started.lock().unwrap(), ["first", "last"]);
+}
+
 #[tokio::test]
 async fn a_dropped_stream_drops_its_handler() {
     let endless = Endless::start().await;

@@ -97,6 +97,23 @@ async fn a_name_is_registered_once_in_a_process() {
     assert_eq!(test.mesh.catalog().await.unwrap().len(), 1);
 }
 
+/// `mesh.agent.market.events` is where `market` publishes.
+#[tokio::test]
+async fn a_name_whose_requests_would_be_events_is_refused() {
+    let test = TestMesh::start().await;
+    let error = test
+        .mesh
+        .register(named("market.events"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    assert!(
+        error.message().contains("events of agent 'market'"),
+        "{error}"
+    );
+    test.mesh.register(named("events")).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_deregistered_agent_is_gone_from_everywhere() {
     let test = TestMesh::start().await;

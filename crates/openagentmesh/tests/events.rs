@@ -410,6 +410,69 @@ async fn events_that_were_lost_are_told() {
     );
 }
 
+/// Whatever was lost, the end is heard.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_missed_events_hears_of_their_end() {
+    const EVENTS: u32 = 40_000;
+    let test = TestMesh::start().await;
+    let burst = broadcast::Sender::new(4);
+    let source = burst.clone();
+    let publisher = AgentSpec::new("bursts", "Publishes as many numbers as it is told.");
+    let publisher = publisher.handler(move || {
+        let counts = received(&source).take(1);
+        counts.flat_map(|count| stream::iter(0..count))
+    });
+    test.mesh.register(publisher).await.unwrap();
+    heard(&burst, 1).await;
+    let subscriber = test.peer().await;
+    let mut events = subscriber.subscribe::<u32>("bursts").await.unwrap();
+    let raw = test.raw().await;
+    let mut all = common::subscribed(&raw, "mesh.agent.bursts.events").await;
+    burst.send(EVENTS).unwrap();
+    // The last is the end marker.
+    for _ in 0..=EVENTS {
+        within(all.next()).await.unwrap();
+    }
+    let (mut taken, mut lost, mut losses) = (0, 0, 0);
+    while let Some(event) = within(events.next()).await {
+        match event {
+            Ok(_) => taken += 1,
+            Err(error) => {
+                lost += u32::try_from(error.details()["lost"].as_u64().unwrap()).unwrap();
+                losses += 1;
+            }
+        }
+    }
+    assert_eq!(taken + lost, EVENTS);
+    assert_eq!(losses, 1, "what was lost together is told together");
+}
+
+/// Whoever may publish can write whatever it likes.
+#[tokio::test]
+async fn numbers_and_marks_that_make_no_sense_harm_nobody() {
+    let test = TestMesh::start().await;
+    let source = broadcast::Sender::new(4);
+    test.mesh.register(relay("quiet", &source)).await.unwrap();
+    let mut events = test.mesh.subscribe::<u32>("quiet").await.unwrap();
+    let raw = test.raw().await;
+    for (name, value) in [
+        ("X-Mesh-Stream-Seq", "18446744073709551615"),
+        ("X-Mesh-Stream-Seq", "3"),
+        ("X-Mesh-Stream-End", "maybe"),
+        ("X-Mesh-Status", "perhaps"),
+    ] {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("X-Mesh-Instance-Id", "cafecafecafecafe");
+        headers.insert(name, value);
+        let subject = "mesh.agent.quiet.events";
+        raw.publish_with_headers(subject, headers, "1".into())
+            .await
+            .unwrap();
+        let event = within(events.next()).await.unwrap();
+        assert_eq!(event.unwrap().data, 1, "{name}: {value}");
+    }
+}
+
 /// Without a server there is nowhere to publish to: a publisher waits instead of filling memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_waits_for_its_connection() {

@@ -47,6 +47,57 @@ async fn a_handler_that_fails_or_panics_goes_on_serving() {
     );
 }
 
+/// What a handler holds is dropped when nobody waits for it any more, and may panic too.
+#[tokio::test]
+async fn a_panic_while_something_is_dropped_is_answered() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "it went off");
+        }
+    }
+    let test = TestMesh::start().await;
+    let call = AgentSpec::new("call", "Goes off at the end.").handler(|n: u32| {
+        let bomb = Bomb;
+        std::future::poll_fn(move |_| {
+            let _ = &bomb;
+            std::task::Poll::Ready(n)
+        })
+    });
+    let late = AgentSpec::new("late", "Goes off at the deadline.").handler(|_: u32| {
+        let bomb = Bomb;
+        async move {
+            std::future::pending::<()>().await;
+            drop(bomb);
+        }
+    });
+    let stream = AgentSpec::new("stream", "Goes off at the end.").handler(|n: u32| {
+        let bomb = Bomb;
+        futures::stream::iter(0..n).map(move |n| {
+            let _ = &bomb;
+            n
+        })
+    });
+    test.mesh.register([call, late, stream]).await.unwrap();
+    let error = within(test.mesh.call::<u32>("call", 1)).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert!(error.message().contains("it went off"), "{error}");
+
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Mesh-Timeout-Ms", "50");
+    let raw = test.raw().await;
+    let request = raw.request_with_headers("mesh.agent.late", headers, "1".into());
+    let reply = within(request).await.unwrap();
+    let object: Value = serde_json::from_slice(&reply.payload).unwrap();
+    assert_eq!(object["code"], "handler_error");
+
+    let mut chunks = test.mesh.stream::<u32>("stream", 2).await.unwrap();
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 1);
+    let error = within(chunks.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::HandlerError);
+}
+
 #[tokio::test]
 async fn an_error_made_for_callers_keeps_its_code_and_one_of_another_agent_is_a_cause() {
     let test = TestMesh::start().await;

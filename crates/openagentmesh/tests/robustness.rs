@@ -146,33 +146,6 @@ async fn a_server_that_comes_back_with_nothing_is_told_everything_again() {
 }
 
 #[tokio::test]
-async fn without_a_server_nothing_waits_for_ever() {
-    let server = LocalServer::start().await.unwrap();
-    let mesh = AgentMesh::connect(server.url()).await.unwrap();
-    mesh.register(echo()).await.unwrap();
-    server.stop().await.unwrap();
-
-    // More calls than the client keeps commands for.
-    let calls = (0..3000).map(|_| {
-        let call = mesh
-            .call::<String>("echo", "x")
-            .timeout(Duration::from_millis(300));
-        call.into_future()
-    });
-    let ended = tokio::time::timeout(Duration::from_secs(30), futures::future::join_all(calls));
-    for result in ended.await.expect("every call ended") {
-        assert!(result.is_err());
-    }
-    let error = tokio::time::timeout(Duration::from_secs(60), mesh.shutdown())
-        .await
-        .unwrap();
-    assert!(
-        error.is_err(),
-        "the agent could not be taken off the catalog"
-    );
-}
-
-#[tokio::test]
 async fn a_registration_that_nobody_waits_for_goes_on_to_its_end() {
     let test = TestMesh::start().await;
     let host = test.peer().await;

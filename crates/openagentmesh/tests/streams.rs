@@ -4,7 +4,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::{Alive, TestMesh, eventually, within};
@@ -331,4 +331,55 @@ async fn one_answer_instead_of_a_stream_is_told() {
     let error = within(chunks.next()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::InvocationMismatch);
     assert!(error.message().contains("use call()"), "{error}");
+}
+
+/// However many chunks wait already, a stream ends when its time is over.
+#[tokio::test]
+async fn the_time_of_a_stream_ends_it_in_the_midst_of_its_chunks() {
+    let test = TestMesh::start().await;
+    test.mesh.register(counter()).await.unwrap();
+    let stream = test.mesh.stream::<u32>("counter", 1_000_000);
+    let mut chunks = stream
+        .window(u32::MAX)
+        .timeout(Duration::from_millis(200))
+        .await
+        .unwrap();
+    let error = within(async {
+        loop {
+            match chunks.next().await.unwrap() {
+                Ok(_) => tokio::time::sleep(Duration::from_micros(100)).await,
+                Err(error) => return error,
+            }
+        }
+    })
+    .await;
+    assert_eq!(error.code(), &ErrorCode::Timeout, "{error}");
+    assert!(within(chunks.next()).await.is_none());
+}
+
+/// The connection keeps so many messages for a reader and drops the rest: no window is wider.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_wider_than_the_connection_loses_nothing() {
+    const CHUNKS: u32 = 200_000;
+    let test = TestMesh::start().await;
+    let (made, all) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+    let (counted, told) = (made.clone(), all.clone());
+    let spec = AgentSpec::new("counted", "Counts what it made.");
+    let counted = spec.handler(move |to: u32| {
+        let (made, all) = (counted.clone(), told.clone());
+        stream::iter(0..to).inspect(move |_| {
+            if made.fetch_add(1, Ordering::SeqCst) == 30_000 {
+                all.notify_one();
+            }
+        })
+    });
+    test.mesh.register(counted).await.unwrap();
+    let consumer = test.peer().await;
+    let stream = consumer.stream::<u32>("counted", CHUNKS).window(u32::MAX);
+    let mut chunks = within(stream).await.unwrap();
+    within(all.notified()).await;
+    for expected in 0..CHUNKS {
+        assert_eq!(within(chunks.next()).await.unwrap().unwrap(), expected);
+    }
+    assert!(within(chunks.next()).await.is_none());
 }

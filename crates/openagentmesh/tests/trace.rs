@@ -75,6 +75,8 @@ async fn a_handler_runs_in_a_child_of_its_callers_span() {
 
 #[tokio::test]
 async fn without_a_span_nothing_is_sent() {
+    // Whoever comes across a span first decides for all threads whether anybody collects it.
+    let (_exporter, _guard) = collect_spans();
     let test = TestMesh::start().await;
     let agent = AgentSpec::new("headers", "Tells of a header.")
         .handler(|ctx: Context| async move { ctx.header("traceparent").map(str::to_owned) });

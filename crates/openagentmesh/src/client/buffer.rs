@@ -1,23 +1,25 @@
 //! A bounded buffer for what comes faster than it is taken.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::{Message, Subscriber};
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use openagentmesh_protocol::ChunkHeaders;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use crate::wire::Received;
 
 /// Messages that wait to be taken. A task of its own fills it, so that a slow reader neither makes
 /// the client drop messages unseen nor keeps more than this.
 ///
-/// What does not fit is counted, and the count stands where the messages would have.
+/// What does not fit is counted, and the count stands where the messages would have; once something
+/// was lost, half of the room must be free before more is kept. End markers are kept all the same:
+/// without one, nobody would know that nothing more comes.
 pub(super) struct Buffer {
-    messages: mpsc::Receiver<Buffered>,
-    bytes: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
     filling: AbortHandle,
-    /// Taken, and put back.
-    first: Option<Message>,
 }
 
 /// What stands in the buffer.
@@ -30,37 +32,39 @@ pub(super) enum Buffered {
 impl Buffer {
     /// How many messages wait at most.
     pub(super) const CHUNKS: usize = 16 * 1024;
-    /// How many bytes of messages wait at most, give or take one message.
-    const BYTES: usize = 64 * 1024 * 1024;
 
     /// Takes everything from `subscriber` until the buffer is dropped.
     pub(super) fn start(subscriber: Subscriber) -> Self {
-        let (sender, messages) = mpsc::channel(Self::CHUNKS);
-        let bytes = Arc::new(AtomicUsize::new(0));
-        let filling = tokio::spawn(fill(subscriber, sender, Arc::clone(&bytes)));
+        let queue = Arc::new(Queue::default());
+        let filling = tokio::spawn(fill(subscriber, Arc::clone(&queue)));
         Self {
-            messages,
-            bytes,
-            first: None,
+            queue,
             filling: filling.abort_handle(),
         }
     }
 
     /// What came next; `None` once the subscription has ended. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Buffered> {
-        if let Some(first) = self.first.take() {
-            return Some(Buffered::Message(first));
+        loop {
+            let changed = self.queue.changed.notified();
+            {
+                let mut waiting = self.queue.lock();
+                if let Some(next) = waiting.take() {
+                    return Some(next);
+                }
+                if waiting.ended {
+                    return None;
+                }
+            }
+            changed.await;
         }
-        let next = self.messages.recv().await;
-        if let Some(Buffered::Message(message)) = &next {
-            self.bytes.fetch_sub(message.length, Ordering::Relaxed);
-        }
-        next
     }
 
     /// Puts back the message that was taken last: it comes next.
     pub(super) fn put_back(&mut self, message: Message) {
-        self.first = Some(message);
+        let mut waiting = self.queue.lock();
+        waiting.bytes += message.length;
+        waiting.messages.push_front(Buffered::Message(message));
     }
 }
 
@@ -71,35 +75,70 @@ impl Drop for Buffer {
 }
 
 /// Runs until the subscription ends or the buffer is dropped.
-async fn fill(mut subscriber: Subscriber, sender: mpsc::Sender<Buffered>, bytes: Arc<AtomicUsize>) {
-    let mut lost = 0;
-    loop {
-        tokio::select! {
-            biased;
-            place = sender.reserve(), if lost > 0 => match place {
-                Ok(place) => place.send(Buffered::Lost(std::mem::take(&mut lost))),
-                Err(_) => return,
-            },
-            message = subscriber.next() => {
-                let Some(message) = message else { break };
-                if lost > 0 || bytes.load(Ordering::Relaxed) >= Buffer::BYTES {
-                    lost += 1;
-                    continue;
-                }
-                let length = message.length;
-                bytes.fetch_add(length, Ordering::Relaxed);
-                match sender.try_send(Buffered::Message(message)) {
-                    Ok(()) => {}
-                    Err(mpsc::error::TrySendError::Full(_)) => {
-                        bytes.fetch_sub(length, Ordering::Relaxed);
-                        lost = 1;
-                    }
-                    Err(mpsc::error::TrySendError::Closed(_)) => return,
-                }
-            }
+async fn fill(mut subscriber: Subscriber, queue: Arc<Queue>) {
+    while let Some(message) = subscriber.next().await {
+        queue.lock().put(message);
+        queue.changed.notify_one();
+    }
+    queue.lock().ended = true;
+    queue.changed.notify_one();
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+}
+
+impl Queue {
+    /// Nothing that holds the lock can panic halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<Buffered>,
+    bytes: usize,
+    /// Whether something was lost, and there is not yet room enough again.
+    overflowing: bool,
+    ended: bool,
+}
+
+impl Waiting {
+    /// How many bytes of messages wait at most, give or take one message.
+    const BYTES: usize = 64 * 1024 * 1024;
+    /// How many end markers are kept beyond the limit.
+    const END_MARKERS: usize = 1024;
+
+    fn put(&mut self, message: Message) {
+        let limit = if self.overflowing { 2 } else { 1 };
+        self.overflowing =
+            self.messages.len() >= Buffer::CHUNKS / limit || self.bytes >= Self::BYTES / limit;
+        if !self.overflowing || self.keeps(&message) {
+            self.bytes += message.length;
+            self.messages.push_back(Buffered::Message(message));
+        } else if let Some(Buffered::Lost(lost)) = self.messages.back_mut() {
+            *lost += 1;
+        } else {
+            self.messages.push_back(Buffered::Lost(1));
         }
     }
-    if lost > 0 && sender.send(Buffered::Lost(lost)).await.is_err() {
-        tracing::debug!(lost, "messages were lost that nobody waited for any more");
+
+    /// Whether `message` is kept although there is no room.
+    fn keeps(&self, message: &Message) -> bool {
+        self.messages.len() < Buffer::CHUNKS + Self::END_MARKERS
+            && message.payload.is_empty()
+            && ChunkHeaders::read(&Received(message.headers.as_ref()))
+                .is_ok_and(|headers| headers.end)
+    }
+
+    fn take(&mut self) -> Option<Buffered> {
+        let next = self.messages.pop_front();
+        if let Some(Buffered::Message(message)) = &next {
+            self.bytes -= message.length;
+        }
+        next
     }
 }

@@ -8,10 +8,10 @@ use futures::future::BoxFuture;
 use openagentmesh_protocol::{RequestHeaders, Verb};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
+use super::deadline::Deadline;
 use super::replies::Expected;
-use super::request::{Checked, Request, milliseconds_until};
+use super::request::{Checked, Request};
 use super::{Client, reply};
 use crate::error::{Error, Result};
 
@@ -80,37 +80,38 @@ impl<Out: DeserializeOwned + 'static> Call<Out> {
 pub(super) struct Sent {
     request: Checked,
     expected: Expected,
-    deadline: Instant,
-    timeout: Duration,
+    deadline: Deadline,
 }
 
 impl Sent {
     pub(super) async fn send(request: Request, verb: Verb, timeout: Duration) -> Result<Self> {
         let deadline = request.deadline(timeout);
+        let agent = request.agent();
+        deadline
+            .bound(agent, Self::ask(request, verb, deadline))
+            .await
+    }
+
+    async fn ask(request: Request, verb: Verb, deadline: Deadline) -> Result<Self> {
         let request = request.check(verb).await?;
         let expected = request.core().replies.expect().await?;
         let mut sent = Self {
             request,
             expected,
             deadline,
-            timeout,
         };
         let headers = RequestHeaders {
-            timeout_ms: Some(milliseconds_until(deadline)),
+            timeout_ms: Some(deadline.milliseconds_left()),
             probe: true,
             ..RequestHeaders::default()
         };
         let subject = sent.expected.subject();
-        // A connection that is lost takes requests until its buffers are full.
-        let published = sent.request.publish(Some(subject), headers);
-        match tokio::time::timeout_at(deadline, published).await {
-            Ok(published) => published.map(|()| sent),
-            Err(_) => Err(sent.timed_out()),
-        }
+        sent.request.publish(Some(subject), headers).await?;
+        Ok(sent)
     }
 
     pub(super) async fn reply<Out: DeserializeOwned + 'static>(mut self) -> Result<Out> {
-        let reply = match tokio::time::timeout_at(self.deadline, self.expected.reply()).await {
+        let reply = match tokio::time::timeout_at(self.deadline.at, self.expected.reply()).await {
             Ok(reply) => reply.map_err(|error| self.request.about(error))?,
             Err(_) => return Err(self.timed_out()),
         };
@@ -126,7 +127,7 @@ impl Sent {
 
     fn timed_out(&self) -> Error {
         self.request
-            .timed_out(format_args!("did not answer within {:?}", self.timeout))
+            .timed_out(format_args!("did not answer {}", self.deadline))
     }
 }
 

@@ -10,12 +10,12 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Feedback, Status};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use tokio::time::Instant;
 
 use super::buffer::{Buffer, Buffered};
+use super::deadline::Deadline;
 use super::replies::Expected;
 use super::reply;
-use super::request::{Checked, from_now};
+use super::request::Checked;
 use crate::error::{Error, Result};
 use crate::wire::{self, Outgoing, Received};
 
@@ -100,7 +100,7 @@ pub(super) struct Receiving {
     /// Chunks that were taken and not yet given back as credit.
     taken: u32,
     feedback: Option<Subject>,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     chunk_timeout: Duration,
 }
 
@@ -119,7 +119,7 @@ impl Receiving {
         subscriber: Subscriber,
         expected: Expected,
         window: u32,
-        deadline: Option<Instant>,
+        deadline: Option<Deadline>,
         chunk_timeout: Duration,
     ) -> Self {
         Self {
@@ -138,18 +138,25 @@ impl Receiving {
 
     /// The next chunk's body; `None` at the end of the stream.
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let patience = from_now(self.chunk_timeout);
-        let until = self.deadline.map_or(patience, |end| end.min(patience));
-        match tokio::time::timeout_at(until, self.receive()).await {
-            Ok(received) => received.and_then(|message| self.read(message)),
-            Err(_) if until == patience => Err(self.request.timed_out(format_args!(
-                "sent no chunk within {:?}",
-                self.chunk_timeout
-            ))),
-            Err(_) => Err(self
-                .request
-                .timed_out("did not end its stream within the time it was given")),
+        // Chunks that wait here already do not make the time longer.
+        if let Some(passed) = self.deadline.filter(|deadline| deadline.has_passed()) {
+            return Err(self.unfinished(passed));
         }
+        let patience = Deadline::after(self.chunk_timeout);
+        let until = self.deadline.map_or(patience, |end| end.min(patience));
+        match tokio::time::timeout_at(until.at, self.receive()).await {
+            Ok(received) => received.and_then(|message| self.read(message)),
+            Err(_) if until == patience => {
+                let what = format_args!("sent no chunk {until}");
+                Err(self.request.timed_out(what))
+            }
+            Err(_) => Err(self.unfinished(until)),
+        }
+    }
+
+    fn unfinished(&self, deadline: Deadline) -> Error {
+        let what = format_args!("did not end its stream {deadline}");
+        self.request.timed_out(what)
     }
 
     /// The next message of the stream. Cancel-safe: what was not returned is not lost.

@@ -73,9 +73,8 @@ impl<T> Event<T> {
 /// * `handler_error` when an event is not what `T` says, or a publisher failed. Its host starts it
 ///   again; one of the published Python SDK does not.
 ///
-/// After a `timeout` error there is nothing more. The events of one agent end when its publisher
-/// does, with the last of its hosts that were heard; those of a channel or a subject end with the
-/// connection.
+/// After a `timeout` error there is nothing more. All events end when this connection is closed; those
+/// of one agent end when its publisher does, too, with the last of its hosts that were heard.
 ///
 /// # Cancel safety
 ///
@@ -154,8 +153,8 @@ pub(super) struct Receiving<T> {
     /// What is taken of all that arrives.
     scope: Scope,
     decode: Decode<T>,
-    /// The next number of each producer that was heard.
-    producers: HashMap<Producer, u64>,
+    /// The next number of each producer that was heard, unless some of its events were lost here.
+    producers: HashMap<Producer, Option<u64>>,
     ended: bool,
 }
 
@@ -215,7 +214,7 @@ impl<T> Receiving<T> {
             match self.buffer.next().await? {
                 Buffered::Lost(lost) => {
                     // The numbering goes on behind the gap that was just told.
-                    self.producers.clear();
+                    self.producers.values_mut().for_each(|next| *next = None);
                     return Some(Err(self.lost(lost)));
                 }
                 Buffered::Message(message) => {
@@ -267,7 +266,8 @@ impl<T> Receiving<T> {
         let known = producer
             .as_ref()
             .and_then(|p| self.producers.get(p))
-            .copied();
+            .copied()
+            .flatten();
         let lost = match (known, headers.seq) {
             (Some(expected), Some(seq)) => seq.checked_sub(expected).filter(|lost| *lost > 0),
             _ => None,
@@ -281,7 +281,7 @@ impl<T> Receiving<T> {
             if self.producers.len() >= PRODUCERS {
                 self.producers.clear();
             }
-            self.producers.insert(producer, seq + 1);
+            self.producers.insert(producer, seq.checked_add(1));
         }
         lost
     }

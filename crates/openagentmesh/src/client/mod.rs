@@ -1,12 +1,13 @@
 //! Calling agents, and taking and giving events.
 //!
 //! [`Client`] has the verbs; each is a builder of its own. `request` is what the builders of
-//! requests share, `replies` waits for answers, `reply` reads them, `buffer` holds what comes
-//! faster than it is taken.
+//! requests share, `deadline` when they are given up, `replies` waits for answers, `reply` reads
+//! them, `buffer` holds what comes faster than it is taken.
 
 mod buffer;
 mod call;
 mod chunks;
+mod deadline;
 mod events;
 mod publish;
 mod replies;
@@ -45,6 +46,12 @@ pub(crate) struct Core {
     pub(crate) directory: Arc<Directory>,
     pub(crate) replies: Replies,
     pub(crate) url: String,
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.connection.give_up();
+    }
 }
 
 /// The calling side of a mesh: finds agents, talks to them, takes and gives events.

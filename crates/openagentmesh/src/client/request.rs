@@ -9,6 +9,7 @@ use openagentmesh_protocol::{AgentName, Capabilities, ErrorCode, RequestHeaders,
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::deadline::Deadline;
 use super::{Client, Core};
 use crate::discovery;
 use crate::error::{Error, Result};
@@ -56,10 +57,7 @@ impl Request {
         let name = name?;
         let body = body?;
         let headers = headers.take()?;
-        if client
-            .deadline()
-            .is_some_and(|deadline| deadline <= Instant::now())
-        {
+        if client.deadline().is_some_and(|end| end <= Instant::now()) {
             return Err(Error::raised(
                 ErrorCode::Timeout,
                 format!(
@@ -82,18 +80,21 @@ impl Request {
     }
 
     /// When the answer must be there: what is asked for, but never later than the client's own.
-    pub(super) fn deadline(&self, timeout: Duration) -> Instant {
-        let asked = from_now(timeout);
-        self.client
-            .deadline()
+    pub(super) fn deadline(&self, timeout: Duration) -> Deadline {
+        let asked = Deadline::after(timeout);
+        self.inherited_deadline()
             .map_or(asked, |inherited| inherited.min(asked))
     }
-}
 
-/// A moment that is `time` away, or a year where that is longer.
-pub(super) fn from_now(time: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-    Instant::now() + time.min(FAR)
+    /// When the request ends that is served where this one is made, if one is.
+    pub(super) fn inherited_deadline(&self) -> Option<Deadline> {
+        self.client.deadline().map(Deadline::inherited)
+    }
+
+    /// Whom it is about, where that is a name.
+    pub(super) fn agent(&self) -> Option<AgentName> {
+        self.name.as_ref().ok().cloned()
+    }
 }
 
 impl Checked {
@@ -165,15 +166,6 @@ async fn known_mismatch(client: &Client, name: &AgentName, verb: Verb) -> Option
         Ok(None) => None,
         Err(_) => Some(known),
     }
-}
-
-/// What is left until `deadline`, as the header says it.
-pub(super) fn milliseconds_until(deadline: Instant) -> u64 {
-    let left = deadline.saturating_duration_since(Instant::now());
-    // Rounded up: the host must not give up before the caller does.
-    u64::try_from(left.as_millis())
-        .unwrap_or(u64::MAX)
-        .saturating_add(1)
 }
 
 /// The error that says which verb fits; `None` when this one does.

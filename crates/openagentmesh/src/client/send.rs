@@ -11,10 +11,10 @@ use openagentmesh_protocol::envelope::is_probe;
 use openagentmesh_protocol::{ErrorCode, RequestHeaders, Verb, subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use super::call::Sent;
-use super::request::{Checked, Request, milliseconds_until};
+use super::deadline::Deadline;
+use super::request::{Checked, Request};
 use super::{Client, reply};
 use crate::error::{Error, Result};
 use crate::wire::{self, Received};
@@ -162,12 +162,17 @@ impl SendRequest {
     /// Sends it to whom it concerns, and never hears of it again.
     async fn forget(self) -> Result<()> {
         let reply_to = self.reply_to.transpose()?;
-        let mut request = self.request.check(Verb::Send).await?;
-        let headers = RequestHeaders {
-            reply_to: reply_to.clone(),
-            ..RequestHeaders::default()
+        let deadline = self.request.deadline(self.timeout);
+        let agent = self.request.agent();
+        let asking = async {
+            let mut request = self.request.check(Verb::Send).await?;
+            let headers = RequestHeaders {
+                reply_to: reply_to.clone(),
+                ..RequestHeaders::default()
+            };
+            request.publish(reply_to, headers).await
         };
-        request.publish(reply_to, headers).await
+        deadline.bound(agent, asking).await
     }
 }
 
@@ -260,13 +265,17 @@ impl<Out> std::fmt::Debug for Reply<Out> {
 struct Awaited {
     request: Checked,
     replies: Subscriber,
-    deadline: Instant,
-    timeout: Duration,
+    deadline: Deadline,
 }
 
 impl Awaited {
     async fn send(request: Request, timeout: Duration) -> Result<Self> {
         let deadline = request.deadline(timeout);
+        let agent = request.agent();
+        deadline.bound(agent, Self::ask(request, deadline)).await
+    }
+
+    async fn ask(request: Request, deadline: Deadline) -> Result<Self> {
         let mut request = request.check(Verb::Send).await?;
         let subject = subject::results(&request.id);
         let client = &request.core().connection.client;
@@ -275,7 +284,7 @@ impl Awaited {
             .await
             .map_err(|error| request.about(wire::closed(error.to_string())))?;
         let headers = RequestHeaders {
-            timeout_ms: Some(milliseconds_until(deadline)),
+            timeout_ms: Some(deadline.milliseconds_left()),
             probe: true,
             ..RequestHeaders::default()
         };
@@ -284,16 +293,15 @@ impl Awaited {
             request,
             replies,
             deadline,
-            timeout,
         })
     }
 
     /// The reply, or why there is none.
     async fn message(&mut self) -> Result<Message> {
         loop {
-            match tokio::time::timeout_at(self.deadline, self.replies.next()).await {
+            match tokio::time::timeout_at(self.deadline.at, self.replies.next()).await {
                 Err(_) => {
-                    let what = format_args!("did not answer within {:?}", self.timeout);
+                    let what = format_args!("did not answer {}", self.deadline);
                     return Err(self.request.timed_out(what));
                 }
                 Ok(None) => {

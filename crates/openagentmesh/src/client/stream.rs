@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::Client;
 use super::chunks::{Chunks, Receiving};
-use super::request::{Request, milliseconds_until};
+use super::deadline::Deadline;
+use super::request::Request;
 use crate::error::Result;
 use crate::wire;
 
@@ -18,6 +19,8 @@ use crate::wire;
 const DEFAULT_CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many chunks may be on their way, unless the request says otherwise.
 const DEFAULT_WINDOW: u32 = 128;
+/// How many chunks may be on their way at most: the connection keeps twice as many for a reader.
+const LARGEST_WINDOW: u32 = 32 * 1024;
 
 /// A request for a streamed reply, sent when it is awaited; made by [`Client::stream`].
 ///
@@ -30,6 +33,7 @@ const DEFAULT_WINDOW: u32 = 128;
 /// * `payload_too_large` before anything is sent, when the input does not fit the server;
 /// * `invalid_input` when the name is no agent name, the input cannot be JSON, or a header cannot be
 ///   sent;
+/// * `timeout` when the connection did not take the request in time;
 /// * `connection_failed` when the connection is closed.
 ///
 /// What the agent answers, its errors among it, comes as items of [`Chunks`].
@@ -72,13 +76,13 @@ impl<Out> StreamRequest<Out> {
         self
     }
 
-    /// How many chunks may be on their way or wait here: 128 if nothing is given, at least 1. The
-    /// host makes no more until some were taken.
+    /// How many chunks may be on their way or wait here: 128 if nothing is given, at least 1 and at
+    /// most 32,768. The host makes no more until some were taken.
     ///
     /// Hosts of the published Python SDK do not know of it; what they send too fast is kept up to a
     /// limit, and then the stream ends with `chunk_sequence_error`.
     pub fn window(mut self, chunks: u32) -> Self {
-        self.window = chunks.max(1);
+        self.window = chunks.clamp(1, LARGEST_WINDOW);
         self
     }
 
@@ -91,8 +95,15 @@ impl<Out> StreamRequest<Out> {
     async fn open(self) -> Result<Receiving> {
         let deadline = match self.timeout {
             Some(timeout) => Some(self.request.deadline(timeout)),
-            None => self.request.client.deadline(),
+            None => self.request.inherited_deadline(),
         };
+        let patience = Deadline::after(self.chunk_timeout);
+        let patience = deadline.map_or(patience, |deadline| deadline.min(patience));
+        let agent = self.request.agent();
+        patience.bound(agent, self.ask(deadline)).await
+    }
+
+    async fn ask(self, deadline: Option<Deadline>) -> Result<Receiving> {
         let mut request = self.request.check(Verb::Stream).await?;
         let expected = request.core().replies.expect().await?;
         let subscriber = request
@@ -104,7 +115,7 @@ impl<Out> StreamRequest<Out> {
             .map_err(|error| request.about(wire::closed(error.to_string())))?;
         let headers = RequestHeaders {
             stream: true,
-            timeout_ms: deadline.map(milliseconds_until),
+            timeout_ms: deadline.map(Deadline::milliseconds_left),
             stream_credit: Some(self.window),
             probe: true,
             ..RequestHeaders::default()

@@ -14,6 +14,9 @@ use crate::discovery;
 use crate::error::{Error, Result};
 use crate::wire;
 
+/// How long the server may take until a subscription has begun.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A subscription that begins when it is awaited; made by [`Client::subscribe`] and its kin.
 ///
 /// # Errors
@@ -23,7 +26,8 @@ use crate::wire;
 /// * `invocation_mismatch` when the agent publishes no events; the message says which verb fits;
 /// * `not_found` when there is no such agent;
 /// * `invalid_input` when the name is no agent name, or the subject none;
-/// * `connection_failed` when the connection is closed or the catalog cannot be read.
+/// * `connection_failed` when the connection is closed, the catalog cannot be read, or the server does
+///   not answer within 5 s.
 ///
 /// # Cancel safety
 ///
@@ -94,6 +98,15 @@ impl<T: 'static> Subscribe<T> {
     }
 
     async fn open(self, decode: Decode<T>) -> Result<Events<T>> {
+        match tokio::time::timeout(PATIENCE, self.begin(decode)).await {
+            Ok(events) => events,
+            Err(_) => Err(wire::closed(format!(
+                "the server did not answer within {PATIENCE:?}"
+            ))),
+        }
+    }
+
+    async fn begin(self, decode: Decode<T>) -> Result<Events<T>> {
         let target = self.target?;
         let subject = match &target {
             Target::Agent(name) => {

@@ -25,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// After running for so long, a failure is a first one again.
 const STEADY: Duration = Duration::from_secs(60);
+/// How long a connection that is full or lost may hold up the end.
+const LAST_EVENT: Duration = Duration::from_secs(1);
 
 /// Runs the agent until it ends by itself, or `stop` or the abort fires.
 pub(super) async fn run(served: Arc<Served>, stop: CancellationToken) {
@@ -64,10 +66,14 @@ pub(super) async fn run(served: Arc<Served>, stop: CancellationToken) {
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    if served.shape == Shape::Publisher
-        && let Err(error) = events.end().await
-    {
-        tracing::debug!(agent = %served.name, %error, "subscribers were not told of the end");
+    if served.shape == Shape::Publisher {
+        match tokio::time::timeout(LAST_EVENT, events.end()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(agent = %served.name, %error, "subscribers do not hear of the end");
+            }
+            Err(_) => tracing::debug!(agent = %served.name, "the connection takes no end marker"),
+        }
     }
 }
 

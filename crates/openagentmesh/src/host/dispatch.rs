@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use async_nats::Message;
 use futures::FutureExt;
 use openagentmesh_protocol::{ErrorCode, Verb};
 use serde_json::json;
@@ -17,6 +16,10 @@ use crate::agent::{DecodeError, Invocation, Once, Run};
 use crate::client::mismatch;
 use crate::error::{BoxError, Error};
 use crate::trace;
+
+/// How far a request came whose time was over.
+const NOT_STARTED: &str = "before its handler could be started";
+pub(super) const NOT_FINISHED: &str = "before its handler had finished";
 
 /// Why a request has no output.
 pub(super) enum Unanswered {
@@ -33,19 +36,29 @@ impl From<Error> for Unanswered {
 }
 
 /// Runs the handler for one request, and answers it.
-pub(super) async fn serve(served: &Served, message: &Message, received: Instant) {
-    let request = Request::of(message, received);
-    let answered = match check(served, &request) {
+pub(super) async fn serve(served: &Served, request: &Request<'_>) {
+    let answered = match check(served, request) {
         Err(error) => Err(Unanswered::Failed(error)),
         Ok(()) => match &served.run {
-            Run::Once(function) => answer(served, &request, &**function).await,
-            Run::Many(function) => stream::answer(served, &request, &**function).await,
+            Run::Once(function) => answer(served, request, &**function).await,
+            Run::Many(function) => stream::answer(served, request, &**function).await,
         },
     };
-    match answered {
-        Ok(()) => {}
-        Err(Unanswered::Failed(error)) => reply::error(served, &request, error).await,
-        Err(Unanswered::Abandoned) => {
+    if let Err(unanswered) = answered {
+        give_up(served, request, unanswered).await;
+    }
+}
+
+/// Answers a request that waited for others, and for which there is no need any more to be started.
+pub(super) async fn leave_queue(served: &Served, request: &Request<'_>, absence: Absence) {
+    let unanswered = unanswered(served, request, absence, NOT_STARTED);
+    give_up(served, request, unanswered).await;
+}
+
+async fn give_up(served: &Served, request: &Request<'_>, unanswered: Unanswered) {
+    match unanswered {
+        Unanswered::Failed(error) => reply::error(served, request, error).await,
+        Unanswered::Abandoned => {
             tracing::debug!(agent = %served.name, request_id = %request.id, "the caller is gone");
         }
     }
@@ -69,7 +82,7 @@ fn check(served: &Served, request: &Request<'_>) -> Result<(), Error> {
         .deadline
         .is_some_and(|deadline| deadline <= Instant::now())
     {
-        return Err(too_late(served, "before its handler could be started"));
+        return Err(too_late(served, NOT_STARTED));
     }
     validate::restrictions(served, request.body())
 }
@@ -85,7 +98,7 @@ async fn answer(served: &Served, request: &Request<'_>, function: &Once) -> Resu
         biased;
         output = running => output,
         absence = attendance::ended(served, request, None) => {
-            return Err(unanswered(served, request, absence));
+            return Err(unanswered(served, request, absence, NOT_FINISHED));
         }
     };
     match output {
@@ -114,13 +127,16 @@ pub(super) fn start<T>(
 }
 
 /// What becomes of a request for whose answer nobody waits; the handler was dropped already.
-pub(super) fn unanswered(served: &Served, request: &Request<'_>, absence: Absence) -> Unanswered {
+pub(super) fn unanswered(
+    served: &Served,
+    request: &Request<'_>,
+    absence: Absence,
+    when: &str,
+) -> Unanswered {
     request.cancel();
     match absence {
         Absence::CallerGone => Unanswered::Abandoned,
-        Absence::DeadlinePassed => {
-            Unanswered::Failed(too_late(served, "before its handler had finished"))
-        }
+        Absence::DeadlinePassed => Unanswered::Failed(too_late(served, when)),
         Absence::HostStopped => Unanswered::Failed(shut_down()),
     }
 }

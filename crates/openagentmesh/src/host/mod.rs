@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
+use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Subject, subject};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ use service::Service;
 
 /// How long to try to take agents that have left off the lists.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// The same where the connection is lost: it may be back any moment.
+const LOST_FAREWELL: Duration = Duration::from_secs(1);
 
 /// The agents that this process serves.
 ///
@@ -74,13 +76,33 @@ impl Host {
             return Ok(());
         }
         let mut services = self.services.lock().await;
-        refuse_duplicates(&contracts, &services)?;
+        refuse_names(&contracts, &services)?;
         self.core.directory.check_sizes(&contracts)?;
         self.feedback.start().await?;
 
-        // Dropped on the way out of an error, they stop.
         let mut started = BTreeMap::new();
-        for (agent, contract) in agents.iter().zip(&contracts) {
+        if let Err(error) = self.start(&agents, &contracts, &mut started).await {
+            // Whoever heard of the name elsewhere may have asked already.
+            let drained = started
+                .into_values()
+                .map(|service| service.drain(self.grace));
+            futures::future::join_all(drained).await;
+            return Err(error);
+        }
+        self.keeper.call_once(|| keeper::start(&self));
+        started.values().for_each(Service::begin);
+        services.append(&mut started);
+        Ok(())
+    }
+
+    /// Takes requests, and lists the agents once the server knows.
+    async fn start(
+        &self,
+        agents: &[Agent],
+        contracts: &[Contract],
+        started: &mut BTreeMap<AgentName, Service>,
+    ) -> Result<()> {
+        for (agent, contract) in agents.iter().zip(contracts) {
             let service = Service::start(
                 agent,
                 contract.clone(),
@@ -94,11 +116,7 @@ impl Host {
         // Whoever finds an agent in the catalog can call it: the server knows the subscriptions
         // before the first entry is written.
         self.core.connection.flush().await?;
-        self.core.directory.add(&contracts).await?;
-        self.keeper.call_once(|| keeper::start(&self));
-        started.values().for_each(Service::begin);
-        services.append(&mut started);
-        Ok(())
+        self.core.directory.add(contracts).await
     }
 
     /// Stops serving `names` and takes them off the lists. Requests that were taken are finished
@@ -137,7 +155,12 @@ impl Host {
             .into_iter()
             .map(|service| service.drain(self.grace));
         futures::future::join_all(drained).await;
-        let removed = tokio::time::timeout(FAREWELL, self.core.directory.remove(&names)).await;
+        let patience = if self.core.connection.is_up() {
+            FAREWELL
+        } else {
+            LOST_FAREWELL
+        };
+        let removed = tokio::time::timeout(patience, self.core.directory.remove(&names)).await;
         removed.unwrap_or_else(|_| {
             Err(wire::closed(
                 "the mesh could not be told that agents left; they stay listed",
@@ -151,12 +174,19 @@ impl Host {
     }
 }
 
-fn refuse_duplicates(
-    contracts: &[Contract],
-    services: &BTreeMap<AgentName, Service>,
-) -> Result<()> {
+fn refuse_names(contracts: &[Contract], services: &BTreeMap<AgentName, Service>) -> Result<()> {
     let mut seen = std::collections::BTreeSet::new();
     for Contract { name, .. } in contracts {
+        if let Subject::Events(publisher) = Subject::parse(&subject::agent(name)) {
+            return Err(Error::raised(
+                ErrorCode::InvalidInput,
+                format!(
+                    "no agent can be called '{name}': requests to it would be events of agent \
+                     '{publisher}'; give it a name that does not end in '.events'"
+                ),
+            )
+            .with_agent(name));
+        }
         if services.contains_key(name) || !seen.insert(name) {
             return Err(Error::raised(
                 ErrorCode::InvalidInput,

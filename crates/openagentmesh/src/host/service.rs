@@ -1,11 +1,12 @@
 //! One agent's service: taking requests, giving each a place, and ending in order.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, Message, Subscriber};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Shape, subject};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::decode::Request;
 use super::feedback::Feedback;
-use super::{background, dispatch, reply};
+use super::{attendance, background, dispatch, reply};
 use crate::agent::{Agent, InputSchema, Run};
 use crate::client::Core;
 use crate::connection::Connection;
@@ -164,7 +165,8 @@ async fn take_requests(
                 stopping = true;
                 // Without a connection nothing more arrives.
                 let retired = retire(&served.core.connection, &mut requests);
-                if tokio::time::timeout(RETIREMENT, retired).await.is_err() {
+                let is_up = served.core.connection.is_up();
+                if !is_up || tokio::time::timeout(RETIREMENT, retired).await.is_err() {
                     break;
                 }
                 continue;
@@ -205,19 +207,25 @@ async fn retire(connection: &Connection, requests: &mut Subscriber) {
 }
 
 async fn serve(place: Place, message: Message, received: Instant) {
-    let served = &place.0;
-    let permit = tokio::select! {
-        biased;
-        permit = served.running.acquire() => permit,
-        () = served.abort.cancelled() => {
-            let request = Request::of(&message, received);
-            reply::error(served, &request, dispatch::shut_down()).await;
-            return;
-        }
+    let served = &*place.0;
+    let request = Request::of(&message, received);
+    let serving = async {
+        let permit = tokio::select! {
+            biased;
+            permit = served.running.acquire() => permit,
+            absence = attendance::ended(served, &request, None) => {
+                dispatch::leave_queue(served, &request, absence).await;
+                return;
+            }
+        };
+        // The semaphore is never closed.
+        debug_assert!(permit.is_ok());
+        dispatch::serve(served, &request).await;
     };
-    // The semaphore is never closed.
-    debug_assert!(permit.is_ok());
-    dispatch::serve(served, &message, received).await;
+    // What a handler leaves behind is dropped here and there, and may panic anywhere.
+    if let Err(panic) = AssertUnwindSafe(serving).catch_unwind().await {
+        reply::error(served, &request, dispatch::panicked(&*panic)).await;
+    }
 }
 
 async fn refuse(served: &Served, message: &Message) {

@@ -59,7 +59,12 @@ pub(super) async fn answer(
             },
         }
     };
-    Err(dispatch::unanswered(served, request, absence))
+    Err(dispatch::unanswered(
+        served,
+        request,
+        absence,
+        dispatch::NOT_FINISHED,
+    ))
 }
 
 /// Why a stream stopped before its end.

@@ -1,0 +1,155 @@
+//! Servers that are gone, or stand still: whatever is asked for ends in time, and nothing is sent later.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::process::Command;
+use std::time::Duration;
+
+use common::{TestMesh, echo, within};
+use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, stream};
+use openagentmesh::{AgentMesh, AgentSpec, ErrorCode, Result};
+use openagentmesh_local::LocalServer;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// One of each request, with a short timeout; each ends with an error.
+fn requests(mesh: &AgentMesh) -> Vec<(&'static str, BoxFuture<'static, Result<()>>)> {
+    let call = mesh.call::<String>("echo", "x").timeout(SHORT);
+    let stream = mesh.stream::<u32>("count", 3).timeout(SHORT);
+    let send = mesh.send("echo", "x").timeout(SHORT);
+    let reply = mesh.send("echo", "x").timeout(SHORT).reply::<String>();
+    let (told, error) = tokio::sync::oneshot::channel();
+    let on_error = mesh.send("echo", "x").timeout(SHORT).on_error(|error| {
+        told.send(error).unwrap();
+        std::future::ready(())
+    });
+    vec![
+        ("call", async { call.await.map(drop) }.boxed()),
+        (
+            "stream",
+            async { stream.await?.next().await.unwrap().map(drop) }.boxed(),
+        ),
+        // As long as there is room for it, it counts as sent.
+        (
+            "send",
+            async { send.timeout(SHORT).await.and(Err(lost())) }.boxed(),
+        ),
+        ("reply", async { reply.await?.await.map(drop) }.boxed()),
+        (
+            "on_error",
+            async {
+                on_error.await?;
+                Err(error.await.unwrap())
+            }
+            .boxed(),
+        ),
+    ]
+}
+
+fn lost() -> openagentmesh::Error {
+    openagentmesh::Error::new(ErrorCode::Timeout, "nobody knows")
+}
+
+async fn all_fail(mesh: &AgentMesh, times: usize) {
+    let requests = (0..times).flat_map(|_| requests(mesh));
+    let ended = join_all(requests.map(|(verb, request)| async move { (verb, request.await) }));
+    for (verb, result) in within(ended).await {
+        let error = result.expect_err(verb);
+        assert_eq!(error.code(), &ErrorCode::Timeout, "{verb}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_nothing_waits_for_ever() {
+    let server = LocalServer::start().await.unwrap();
+    let mesh = AgentMesh::connect(server.url()).await.unwrap();
+    let count = AgentSpec::new("count", "Counts.").handler(|to: u32| stream::iter(0..to));
+    mesh.register([echo(), count]).await.unwrap();
+    assert_eq!(mesh.call::<String>("echo", "x").await.unwrap(), "Echo: x");
+    server.stop().await.unwrap();
+
+    // More than the client keeps commands for.
+    all_fail(&mesh, 1000).await;
+    let subscription = mesh.subscribe_subject::<u32>("numbers");
+    let error = within(subscription).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
+    let left = within(mesh.shutdown()).await;
+    assert!(left.is_err(), "nobody could be told that the agents left");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_server_that_stands_still_is_a_timeout_even_before_the_first_request() {
+    let test = TestMesh::start().await;
+    let count = AgentSpec::new("count", "Counts.").handler(|to: u32| stream::iter(0..to));
+    test.mesh.register([echo(), count]).await.unwrap();
+    // It knows nothing of the catalog yet.
+    let caller = test.peer().await;
+    let signal = |name: &str| {
+        let pid = test.server.pid().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    signal("-STOP");
+    all_fail(&caller, 1).await;
+    let subscription = caller.subscribe::<u32>("numbers");
+    let error = within(subscription).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
+    signal("-CONT");
+    assert_eq!(
+        within(caller.call::<String>("echo", "x")).await.unwrap(),
+        "Echo: x"
+    );
+}
+
+/// A publisher fills the client's buffer while there is no server. Once its mesh is closed, it does not
+/// look for one any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mesh_that_was_closed_without_a_server_does_not_come_back() {
+    for shut_down in [true, false] {
+        let server = LocalServer::start().await.unwrap();
+        let port = server.port();
+        let closed = AgentMesh::connect(server.url()).await.unwrap();
+        let other = AgentMesh::connect(server.url()).await.unwrap();
+        let busy = AgentSpec::new("busy", "Publishes.").handler(|| stream::repeat(1_u32));
+        closed.register(busy).await.unwrap();
+        server.stop().await.unwrap();
+        let id = closed.instance_id().to_string();
+        if shut_down {
+            assert!(within(closed.shutdown()).await.is_err());
+        }
+        drop(closed);
+
+        // Both would dial in the same rhythm.
+        let mut dialed_by_other = 0;
+        let next = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        while dialed_by_other < 3 {
+            let hello = within(hello(&next)).await;
+            assert!(!hello.contains(&id), "{hello}");
+            assert!(hello.contains(other.instance_id().as_str()), "{hello}");
+            dialed_by_other += 1;
+        }
+    }
+}
+
+/// How the next client introduces itself to a server, which then hangs up.
+async fn hello(server: &TcpListener) -> String {
+    let (client, _) = server.accept().await.unwrap();
+    let (reader, mut writer) = client.into_split();
+    let info = r#"INFO {"server_id":"x","version":"2.11.0","max_payload":1048576}"#;
+    let info = format!("{info}\r\n");
+    writer.write_all(info.as_bytes()).await.unwrap();
+    let mut hello = String::new();
+    let mut reader = BufReader::new(reader);
+    reader.read_line(&mut hello).await.unwrap();
+    hello
+}
