@@ -27,7 +27,7 @@ pub(super) fn agents() -> Vec<Agent> {
         },
     );
     let events =
-        AgentSpec::new("bench.events", "Publishes what it is asked for.").handler(move || {
+        AgentSpec::new("bench.news", "Publishes what it is asked for.").handler(move || {
             let batches = stream::unfold(Arc::clone(&asked), |asked| async move {
                 let count = asked.lock().await.recv().await?;
                 Some((stream::iter((0..count).map(|_| body())), asked))
@@ -73,7 +73,7 @@ impl caller::Calls for Caller {
     }
 
     async fn events(&self, messages: u32) -> Result<()> {
-        let mut events = self.mesh.subscribe::<String>("bench.events").await?;
+        let mut events = self.mesh.subscribe::<String>("bench.news").await?;
         let mut left = messages;
         while left > 0 {
             let batch = left.min(BATCH);

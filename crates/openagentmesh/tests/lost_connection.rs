@@ -129,14 +129,15 @@ async fn a_mesh_that_was_closed_without_a_server_does_not_come_back() {
         }
         drop(closed);
 
-        // Both would dial in the same rhythm.
-        let mut dialed_by_other = 0;
+        // Both would dial in turns. Dropped, its last task may take a moment to end.
+        let mut in_a_row = 0;
         let next = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        while dialed_by_other < 3 {
+        while in_a_row < 3 {
             let hello = within(hello(&next)).await;
-            assert!(!hello.contains(&id), "{hello}");
-            assert!(hello.contains(other.instance_id().as_str()), "{hello}");
-            dialed_by_other += 1;
+            let is_other = hello.contains(other.instance_id().as_str());
+            assert!(is_other || hello.contains(&id), "{hello}");
+            assert!(is_other || !shut_down, "{hello}");
+            in_a_row = if is_other { in_a_row + 1 } else { 0 };
         }
     }
 }
