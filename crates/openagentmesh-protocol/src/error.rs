@@ -76,6 +76,10 @@ codes! {
     ConnectionDenied = "connection_denied",
     /// The key exists already.
     KvKeyExists = "kv_key_exists",
+    /// The key has another revision than the writer expected: somebody else was faster.
+    KvWrongRevision = "kv_wrong_revision",
+    /// A file of the workspace is not what was written.
+    DigestMismatch = "digest_mismatch",
     /// The host's concurrency limit and its queue are full.
     Overloaded = "overloaded",
     /// The message exceeds what the server carries.

@@ -108,6 +108,7 @@
 #![deny(missing_docs)]
 
 mod agent;
+mod bucket;
 mod client;
 mod connect;
 mod connection;
@@ -117,6 +118,7 @@ mod error;
 mod host;
 mod mesh;
 mod shutdown;
+mod state;
 mod trace;
 mod wire;
 
@@ -126,12 +128,17 @@ pub use client::{
     Subscribe,
 };
 pub use connect::MeshBuilder;
+pub use discovery::{CatalogChange, CatalogChanges, Contract, Query, WaitFor};
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
 pub use error::{BoxError, Error, Result};
 pub use mesh::AgentMesh;
 pub use shutdown::shutdown_signal;
+pub use state::{
+    Download, Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch, ObjectChange,
+    ObjectChanges, ObjectInfo, ObjectReader, ObjectWatch, Progress, Upload, Workspace,
+};
 
 /// The traits by which functions become handlers; see [`AgentSpec::handler`].
 pub mod handler {
@@ -144,8 +151,7 @@ pub mod handler {
 pub use openagentmesh_macros::agent;
 pub use openagentmesh_protocol as protocol;
 pub use openagentmesh_protocol::{
-    AgentName, CatalogEntry, CatalogFilter, Contract, ErrorCode, Headers, InstanceId, RequestId,
-    Shape,
+    AgentName, CatalogEntry, CatalogFilter, ErrorCode, Headers, InstanceId, RequestId, Shape,
 };
 pub use tokio_util::sync::CancellationToken;
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openagentmesh_protocol::bucket::{ARTIFACTS, CONTEXT};
 use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 
 use crate::agent::Agent;
+use crate::bucket::Bucket;
 use crate::client::{Client, Core, Replies};
 use crate::connect::MeshBuilder;
 use crate::connection::Connection;
@@ -62,12 +64,16 @@ impl AgentMesh {
         grace: Duration,
     ) -> Self {
         let core = Arc::new(Core {
-            directory: Arc::new(Directory::new(connection.clone())),
+            directory: Arc::new(Directory::new(&connection)),
             replies: Replies::new(connection.client.clone()),
+            kv: Bucket::new(connection.clone(), CONTEXT),
+            objects: Bucket::new(connection.clone(), ARTIFACTS),
             connection,
             instance_id,
             url,
         });
+        // Whoever asks for agents later finds the catalog here.
+        drop(core.directory.follow());
         Self(Arc::new(Handle {
             host: Host::new(Arc::clone(&core), grace),
             client: Client::new(core, None),

@@ -39,7 +39,7 @@ async fn a_registered_agent_is_in_the_catalog_with_its_contract() {
     assert_eq!(contract.output_schema.as_ref().unwrap()["type"], "integer");
     let input = contract.input_schema.as_ref().unwrap();
     assert_eq!(input["prefixItems"].as_array().unwrap().len(), 2);
-    let registered_at = contract.registered_at.unwrap();
+    let registered_at = contract.registered_at.clone().unwrap();
     assert_eq!(
         registered_at.len(),
         "2026-11-22T04:35:00.854160+00:00".len(),
@@ -203,7 +203,7 @@ async fn a_bucket_that_is_no_catalog_is_an_error_that_says_so() {
         .put("catalog", "{\"not\": \"an array\"}".into())
         .await
         .unwrap();
-    let error = test.mesh.catalog().await.unwrap_err();
+    let error = test.mesh.catalog().fresh().await.unwrap_err();
     assert!(error.message().contains("not a JSON array"), "{error}");
     assert!(test.mesh.register(named("other")).await.is_err());
     let value = store.get("catalog").await.unwrap().unwrap();

@@ -108,11 +108,11 @@ async fn a_contract_has_the_schemas_of_the_python_types(sdk: Sdk) {
     let ours = ours[0].contract().unwrap();
     assert_eq!(
         meaning(&ours.input_schema.unwrap()),
-        meaning(&contract.input_schema.unwrap())
+        meaning(&contract.input_schema.clone().unwrap())
     );
     assert_eq!(
         meaning(&ours.output_schema.unwrap()),
-        meaning(&contract.output_schema.unwrap())
+        meaning(&contract.output_schema.clone().unwrap())
     );
 }
 

@@ -78,6 +78,18 @@ impl CatalogDocument {
             .filter_map(|raw| serde_json::from_str(raw.get()).ok())
     }
 
+    /// The text of each entry, understood or not, in the order they stand.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|raw| raw.get())
+    }
+
+    /// The full name in the `text` of an entry, whether the rest is understood or not.
+    #[must_use]
+    pub fn name_in(text: &str) -> Option<String> {
+        let entry: EntryName = serde_json::from_str(text).ok()?;
+        Some(full_name(entry.channel.as_deref(), entry.name))
+    }
+
     /// The entry of agent `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<CatalogEntry> {
@@ -141,8 +153,7 @@ impl CatalogDocument {
 }
 
 fn entry_name(raw: &RawValue) -> Option<String> {
-    let entry: EntryName = serde_json::from_str(raw.get()).ok()?;
-    Some(full_name(entry.channel.as_deref(), entry.name))
+    CatalogDocument::name_in(raw.get())
 }
 
 /// Whether `older` says what `entry` says, and nothing is spelled as it no longer is.

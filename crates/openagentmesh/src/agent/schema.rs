@@ -4,10 +4,13 @@ use std::any::TypeId;
 use std::sync::OnceLock;
 
 use jsonschema::error::ValidationErrorKind;
+use openagentmesh_protocol::{AgentName, ErrorCode};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
 
 /// Whether `T` is `()`: nothing on the wire.
 pub(crate) fn is_unit<T: 'static>() -> bool {
@@ -48,6 +51,33 @@ pub(crate) struct Problem {
     pub(crate) rule: String,
 }
 
+impl Problem {
+    /// The error that tells a caller of agent `name` all `problems` of its input.
+    pub(crate) fn error(name: &AgentName, problems: &[Self]) -> Error {
+        const SHOWN: usize = 3;
+        let described: Vec<String> = problems
+            .iter()
+            .take(SHOWN)
+            .map(|problem| match problem.location.as_str() {
+                "" => problem.message.clone(),
+                location => format!("{location}: {}", problem.message),
+            })
+            .collect();
+        let more = match problems.len().saturating_sub(described.len()) {
+            0 => String::new(),
+            more => format!("; and {more} more in details.errors"),
+        };
+        Error::raised(
+            ErrorCode::InvalidInput,
+            format!(
+                "the input of agent '{name}' is invalid: {}{more}",
+                described.join("; ")
+            ),
+        )
+        .with_detail("errors", json!(problems))
+    }
+}
+
 /// The schema of an input.
 ///
 /// Deserialisation sees most violations by itself. The validator is for what it cannot see and
@@ -65,7 +95,7 @@ impl InputSchema {
         ))
     }
 
-    fn new(schema: Value) -> Self {
+    pub(crate) fn new(schema: Value) -> Self {
         Self {
             exceeds_types: exceeds_types(&schema),
             schema,
@@ -92,15 +122,17 @@ impl InputSchema {
     }
 
     /// Everything that `input` violates.
-    pub(crate) fn problems(&self, input: &Value) -> Vec<Problem> {
+    ///
+    /// # Errors
+    ///
+    /// Why the schema is none. With a schema of Rust types that passed [`InputSchema::check`], this
+    /// means that it only repeats the types.
+    pub(crate) fn problems(&self, input: &Value) -> Result<Vec<Problem>, &str> {
         let mut problems = Vec::new();
-        // Without a validator the schema only repeats the types, which found the problem already.
-        if let Ok(validator) = self.validator() {
-            for error in validator.iter_errors(input) {
-                collect(&error, &mut problems);
-            }
+        for error in self.validator()?.iter_errors(input) {
+            collect(&error, &mut problems);
         }
-        problems
+        Ok(problems)
     }
 
     fn validator(&self) -> Result<&jsonschema::Validator, &str> {
@@ -198,8 +230,6 @@ fn exceeds_integer_type(node: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[derive(serde::Deserialize, JsonSchema)]
@@ -231,14 +261,18 @@ mod tests {
 
     #[test]
     fn every_problem_is_listed_with_its_location() {
-        let problems = InputSchema::of::<Restricted>().problems(&json!({"text": "", "words": 11}));
+        let problems = InputSchema::of::<Restricted>()
+            .problems(&json!({"text": "", "words": 11}))
+            .unwrap();
         let found: Vec<_> = problems
             .iter()
             .map(|p| (p.location.as_str(), p.rule.as_str()))
             .collect();
         assert_eq!(found, [("/text", "minLength"), ("/words", "maximum")]);
 
-        let problems = InputSchema::of::<Plain>().problems(&json!({"name": 1}));
+        let problems = InputSchema::of::<Plain>()
+            .problems(&json!({"name": 1}))
+            .unwrap();
         let mut found: Vec<_> = problems.iter().map(|p| p.location.as_str()).collect();
         found.sort_unstable();
         assert_eq!(found, ["/age", "/name", "/nested"]);

@@ -10,14 +10,14 @@ use crate::error::{Error, Result};
 
 /// A moment, and how it came about. Shown, it completes "did not answer …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Deadline {
-    pub(super) at: Instant,
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
     asked: Option<Duration>,
 }
 
 impl Deadline {
     /// What `timeout` asks for; one of more than a year is a year.
-    pub(super) fn after(timeout: Duration) -> Self {
+    pub(crate) fn after(timeout: Duration) -> Self {
         const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
         Self {
             at: Instant::now() + timeout.min(FAR),
@@ -26,21 +26,21 @@ impl Deadline {
     }
 
     /// The end of the request in whose service another is made.
-    pub(super) fn inherited(at: Instant) -> Self {
+    pub(crate) fn inherited(at: Instant) -> Self {
         Self { at, asked: None }
     }
 
     /// Whichever comes first.
-    pub(super) fn min(self, other: Self) -> Self {
+    pub(crate) fn min(self, other: Self) -> Self {
         if other.at < self.at { other } else { self }
     }
 
-    pub(super) fn has_passed(self) -> bool {
+    pub(crate) fn has_passed(self) -> bool {
         self.at <= Instant::now()
     }
 
     /// What is left, as the header says it.
-    pub(super) fn milliseconds_left(self) -> u64 {
+    pub(crate) fn milliseconds_left(self) -> u64 {
         let left = self.at.saturating_duration_since(Instant::now());
         // Rounded up: the host must not give up before the caller does.
         u64::try_from(left.as_millis())
@@ -54,7 +54,7 @@ impl Deadline {
     /// # Errors
     ///
     /// Those of `asking`, and `timeout`.
-    pub(super) async fn bound<T>(
+    pub(crate) async fn bound<T>(
         self,
         agent: Option<AgentName>,
         asking: impl Future<Output = Result<T>>,

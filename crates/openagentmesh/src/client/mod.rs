@@ -18,15 +18,17 @@ mod stream;
 mod subscribe;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use openagentmesh_protocol::{AgentName, CatalogEntry, ContentType, Contract, InstanceId};
+use openagentmesh_protocol::{AgentName, CatalogEntry, ContentType, InstanceId};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
-use crate::discovery::Directory;
+use crate::discovery::{Contract, Directory, Query, WaitFor};
 use crate::error::Result;
+use crate::state::{Kv, KvBucket, ObjectBucket, Workspace};
 
 pub use call::Call;
 pub use chunks::Chunks;
@@ -36,6 +38,7 @@ pub use send::{Reply, SendRequest};
 pub use stream::StreamRequest;
 pub use subscribe::{RawSubscribe, Subscribe};
 
+pub(crate) use deadline::Deadline;
 pub(crate) use replies::Replies;
 pub(crate) use request::{mismatch, to_json};
 
@@ -45,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) instance_id: InstanceId,
     pub(crate) directory: Arc<Directory>,
     pub(crate) replies: Replies,
+    pub(crate) kv: KvBucket,
+    pub(crate) objects: ObjectBucket,
     pub(crate) url: String,
 }
 
@@ -77,6 +82,16 @@ impl Client {
     /// When everything that is asked for through it must be over.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// When something must be there that may take `timeout`: never later than the end of the request
+    /// in whose service it is.
+    pub(crate) fn deadline_after(&self, timeout: Option<Duration>) -> Option<Deadline> {
+        let inherited = self.deadline.map(Deadline::inherited);
+        match (timeout.map(Deadline::after), inherited) {
+            (Some(asked), Some(inherited)) => Some(asked.min(inherited)),
+            (asked, inherited) => asked.or(inherited),
+        }
     }
 
     /// Calls agent `name` with `input` and waits for its one reply.
@@ -227,7 +242,10 @@ impl Client {
         Publish::new(self, subject.as_ref(), Ok(bytes), ContentType::Text)
     }
 
-    /// The catalog: one entry for every agent on the mesh, as it is now.
+    /// The catalog: one entry for every agent on the mesh, or for those that pass a filter.
+    ///
+    /// Answered from what this process knows, which a watch in the background keeps current from when
+    /// it connects; agents that this process registers are in it at once. See [`Query`].
     ///
     /// # Errors
     ///
@@ -235,20 +253,56 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// use openagentmesh::CatalogFilter;
-    ///
-    /// let texts = CatalogFilter::default().channel("nlp").tag("text");
-    /// for agent in mesh.catalog().await?.iter().filter(|agent| texts.matches(agent)) {
+    /// for agent in mesh.catalog().channel("nlp").tag("text").await? {
     ///     println!("{}: {}", agent.name, agent.description);
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn catalog(&self) -> Result<Vec<CatalogEntry>> {
-        self.core.directory.catalog().await
+    pub fn catalog(&self) -> Query<CatalogEntry> {
+        Query::new(self)
     }
 
-    /// The contract of agent `name`: its schemas and all else that a caller needs.
+    /// The contracts of all agents, or of those that pass a filter, in the order of the catalog. An
+    /// agent whose contract is missing or malformed is left out.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the catalog or the registry cannot be read. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut tools = Vec::new();
+    /// for contract in mesh.discover().tag("text").invocable(true).await? {
+    ///     tools.push(contract.to_anthropic_tool()?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn discover(&self) -> Query<Contract> {
+        Query::new(self)
+    }
+
+    /// Waits until agent `name` is listed, and gives its entry. See [`WaitFor`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`WaitFor`]. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// mesh.wait_for("echo").timeout(Duration::from_secs(10)).await?;
+    /// let reply: String = mesh.call("echo", "hello").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_for(&self, name: impl AsRef<str>) -> WaitFor {
+        WaitFor::new(self, name.as_ref())
+    }
+
+    /// The contract of agent `name`, from the registry: its schemas and all else that a caller needs.
     ///
     /// # Errors
     ///
@@ -260,6 +314,7 @@ impl Client {
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
     /// let contract = mesh.contract("echo").await?;
     /// println!("{:?}", contract.input_schema);
+    /// contract.validate("hello")?;
     /// # Ok(())
     /// # }
     /// ```
@@ -268,6 +323,18 @@ impl Client {
             .directory
             .contract(&AgentName::new(name.as_ref())?)
             .await
+    }
+
+    /// The key-value store that everybody on the mesh shares. See [`Kv`].
+    #[must_use]
+    pub fn kv(&self) -> Kv {
+        Kv::new(&self.core)
+    }
+
+    /// The files that everybody on the mesh shares. See [`Workspace`].
+    #[must_use]
+    pub fn workspace(&self) -> Workspace {
+        Workspace::new(&self.core)
     }
 
     /// The server's URL as it was given or found, but without a password: fit to be shown.

@@ -82,13 +82,7 @@ impl Request {
     /// When the answer must be there: what is asked for, but never later than the client's own.
     pub(super) fn deadline(&self, timeout: Duration) -> Deadline {
         let asked = Deadline::after(timeout);
-        self.inherited_deadline()
-            .map_or(asked, |inherited| inherited.min(asked))
-    }
-
-    /// When the request ends that is served where this one is made, if one is.
-    pub(super) fn inherited_deadline(&self) -> Option<Deadline> {
-        self.client.deadline().map(Deadline::inherited)
+        self.client.deadline_after(Some(timeout)).unwrap_or(asked)
     }
 
     /// Whom it is about, where that is a name.
@@ -141,7 +135,7 @@ impl Checked {
     /// Nobody is subscribed: the catalog tells whether somebody should be.
     pub(super) async fn nobody_serves(&self) -> Error {
         let name = &self.name;
-        let error = match self.core().directory.entry(name).await {
+        let error = match self.core().directory.known_entry(name).await {
             Ok(None) => discovery::not_found(name),
             Ok(Some(_)) => Error::raised(
                 ErrorCode::NotAvailable,

@@ -93,10 +93,7 @@ impl<Out> StreamRequest<Out> {
     }
 
     async fn open(self) -> Result<Receiving> {
-        let deadline = match self.timeout {
-            Some(timeout) => Some(self.request.deadline(timeout)),
-            None => self.request.inherited_deadline(),
-        };
+        let deadline = self.request.client.deadline_after(self.timeout);
         let patience = Deadline::after(self.chunk_timeout);
         let patience = deadline.map_or(patience, |deadline| deadline.min(patience));
         let agent = self.request.agent();

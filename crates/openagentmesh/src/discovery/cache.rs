@@ -1,19 +1,18 @@
 //! What the catalog lists, kept up to date by one watch of the process.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_nats::jetstream::kv::Operation;
 use futures::StreamExt;
-use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
-use openagentmesh_protocol::{AgentName, Capabilities, CatalogDocument};
+use openagentmesh_protocol::CatalogDocument;
+use openagentmesh_protocol::bucket::CATALOG_KEY;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::bucket::{self, Bucket};
+use super::listing::Listing;
 use super::{catalog_writer, parse_catalog};
-use crate::connection::Connection;
+use crate::bucket::Bucket;
 use crate::error::Result;
 
 /// How long to wait before the catalog is watched again after that failed.
@@ -32,37 +31,25 @@ pub(crate) enum Known {
     Listing(Arc<Listing>),
 }
 
-/// The names in the catalog, with what each agent can do where its entry is understood.
-pub(crate) struct Listing(HashMap<String, Option<Capabilities>>);
-
-impl Listing {
-    fn of(catalog: &CatalogDocument) -> Self {
-        let mut listing: HashMap<_, _> = catalog.names().map(|name| (name, None)).collect();
-        for entry in catalog.entries() {
-            let capabilities = entry.capabilities();
-            listing.insert(entry.name, Some(capabilities));
+impl Known {
+    pub(crate) fn listing(&self) -> Option<&Arc<Listing>> {
+        match self {
+            Self::Listing(listing) => Some(listing),
+            Self::NotYet | Self::Nothing => None,
         }
-        Self(listing)
-    }
-
-    /// Whether `name` is listed.
-    pub(crate) fn lists(&self, name: &AgentName) -> bool {
-        self.0.contains_key(name.as_str())
     }
 }
 
 /// Watches the catalog from the first time that somebody asks, until it is dropped.
 pub(super) struct CatalogCache {
-    connection: Connection,
     catalog: Arc<Bucket>,
     known: watch::Sender<Known>,
     watching: OnceLock<AbortHandle>,
 }
 
 impl CatalogCache {
-    pub(super) fn new(connection: Connection, catalog: Arc<Bucket>) -> Self {
+    pub(super) fn new(catalog: Arc<Bucket>) -> Self {
         Self {
-            connection,
             catalog,
             known: watch::Sender::new(Known::NotYet),
             watching: OnceLock::new(),
@@ -72,28 +59,31 @@ impl CatalogCache {
     /// What is known, now and after each change.
     pub(super) fn follow(&self) -> watch::Receiver<Known> {
         self.watching.get_or_init(|| {
-            let watching = follow(
-                self.connection.clone(),
-                Arc::clone(&self.catalog),
-                self.known.clone(),
-            );
+            let watching = follow(Arc::clone(&self.catalog), self.known.clone());
             tokio::spawn(watching).abort_handle()
         });
         self.known.subscribe()
     }
 
-    /// What `name` can do, as far as is known. Waits only until the catalog was read once.
-    pub(super) async fn capabilities(&self, name: &AgentName) -> Option<Capabilities> {
+    /// What is known. Waits only until the catalog was read once, and not long; without it, whoever
+    /// asks does without or asks the server.
+    pub(super) async fn listing(&self) -> Option<Arc<Listing>> {
         if matches!(*self.known.borrow(), Known::NotYet) {
             let mut known = self.follow();
             let read = known.wait_for(|known| !matches!(known, Known::NotYet));
-            // Without the catalog, the host says whether the verb fits.
             drop(tokio::time::timeout(FIRST_LOOK, read).await);
         }
-        match &*self.known.borrow() {
-            Known::Listing(listing) => listing.0.get(name.as_str()).copied().flatten(),
-            Known::NotYet | Known::Nothing => None,
-        }
+        self.known.borrow().listing().cloned()
+    }
+
+    /// What is known already.
+    pub(super) fn known(&self) -> Option<Arc<Listing>> {
+        self.known.borrow().listing().cloned()
+    }
+
+    /// Takes in what this process has just written, which its own watch tells later.
+    pub(super) fn learn(&self, catalog: CatalogDocument, revision: u64) {
+        learn(&self.known, catalog, revision);
     }
 }
 
@@ -105,8 +95,22 @@ impl Drop for CatalogCache {
     }
 }
 
-async fn follow(connection: Connection, catalog: Arc<Bucket>, known: watch::Sender<Known>) {
-    let mut reconnections = connection.watch_reconnections();
+/// Takes in a catalog that is newer than what is known.
+fn learn(known: &watch::Sender<Known>, catalog: CatalogDocument, revision: u64) {
+    known.send_if_modified(|known| {
+        let Some(older) = known.listing() else {
+            return false;
+        };
+        let is_newer = revision > older.revision();
+        if is_newer {
+            *known = Known::Listing(Arc::new(older.updated(catalog, revision)));
+        }
+        is_newer
+    });
+}
+
+async fn follow(catalog: Arc<Bucket>, known: watch::Sender<Known>) {
+    let mut reconnections = catalog.connection().watch_reconnections();
     loop {
         reconnections.mark_unchanged();
         let watched = tokio::select! {
@@ -135,26 +139,25 @@ async fn follow(connection: Connection, catalog: Arc<Bucket>, known: watch::Send
 
 /// Watches the catalog until that fails.
 async fn watch(catalog: &Bucket, known: &watch::Sender<Known>) -> Result<()> {
-    let publish = |catalog: &CatalogDocument| {
-        known.send_replace(Known::Listing(Arc::new(Listing::of(catalog))));
-    };
-    let store = catalog.open_or_create().await?;
-    let mut changes = store
-        .watch(CATALOG_KEY)
-        .await
-        .map_err(|error| bucket::failed("watch", CATALOG, error))?;
+    let watching =
+        |store: async_nats::jetstream::kv::Store| async move { store.watch(CATALOG_KEY).await };
+    let mut changes = catalog.try_with("watch", watching).await?;
     // A catalog that lost everything has nothing to send.
-    let (current, revision) = catalog_writer::read(&store).await?;
-    publish(&current);
+    let (current, revision) = catalog_writer::read(catalog).await?;
+    known.send_modify(|known| {
+        let listing = match known.listing() {
+            Some(older) => older.updated(current, revision),
+            None => Listing::new(current, revision),
+        };
+        *known = Known::Listing(Arc::new(listing));
+    });
     while let Some(change) = changes.next().await {
-        let entry = change.map_err(|error| bucket::failed("watch", CATALOG, error))?;
-        if entry.revision <= revision {
-            continue;
-        }
-        match entry.operation {
-            Operation::Put => publish(&parse_catalog(&entry.value)?),
-            Operation::Delete | Operation::Purge => publish(&CatalogDocument::default()),
-        }
+        let entry = change.map_err(|error| catalog.failed("watch", error))?;
+        let current = match entry.operation {
+            Operation::Put => parse_catalog(&entry.value)?,
+            Operation::Delete | Operation::Purge => CatalogDocument::default(),
+        };
+        learn(known, current, entry.revision);
     }
     Ok(())
 }

@@ -1,15 +1,18 @@
 //! Changing the catalog without losing what others change at the same time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{Operation, Store, UpdateError, UpdateErrorKind};
-use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
+use async_nats::jetstream::kv::{Operation, UpdateError, UpdateErrorKind};
+use bytes::Bytes;
+use openagentmesh_protocol::bucket::CATALOG_KEY;
 use openagentmesh_protocol::{CatalogDocument, ErrorCode};
 use rand::RngExt;
 use tokio::time::Instant;
 
-use super::bucket::{self, ENVELOPE};
+use super::listing::Listing;
 use super::parse_catalog;
+use crate::bucket::{Bucket, ENVELOPE};
 use crate::error::{Error, Result};
 
 /// How long to try while others win every race.
@@ -20,29 +23,42 @@ const PATIENCE_WITH_FAULTS: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Applies `change` to the catalog by compare-and-swap, until it holds.
+/// Applies `change` to the catalog by compare-and-swap, until it holds. Returns what the catalog is now,
+/// with its revision, if it was written.
 ///
-/// `change` says whether it changed anything, and runs again on a newer catalog whenever another
-/// writer was faster.
+/// The first round starts from what is `known` of it, the others from what it is. `change` says whether
+/// it changed anything, and runs again on a newer catalog whenever another writer was faster.
 pub(super) async fn edit(
-    store: &Store,
-    max_payload: usize,
+    catalog: &Bucket,
+    mut known: Option<Arc<Listing>>,
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
-) -> Result<()> {
+) -> Result<Option<(CatalogDocument, u64)>> {
+    let max_payload = catalog.connection().client.max_payload();
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        let (mut catalog, revision) = read(store).await?;
-        if !change(&mut catalog).map_err(not_json)? {
-            return Ok(());
+        let was_known = known.take();
+        let is_as_it_is = was_known.is_none();
+        let (mut document, revision) = match was_known {
+            Some(listing) => (listing.document().clone(), listing.revision()),
+            None => read(catalog).await?,
+        };
+        match change(&mut document).map_err(not_json)? {
+            true => {}
+            false if is_as_it_is => return Ok(None),
+            false => continue,
         }
-        let value = catalog.to_json().map_err(not_json)?;
+        let value = Bytes::from(document.to_json().map_err(not_json)?);
         let size = value.len() + ENVELOPE;
         if size > max_payload {
-            return Err(too_large(size, catalog.len(), max_payload));
+            return Err(too_large(size, document.len(), max_payload));
         }
-        match store.update(CATALOG_KEY, value.into(), revision).await {
-            Ok(_) => return Ok(()),
+        let written = catalog.with(|store| {
+            let value = value.clone();
+            async move { store.update(CATALOG_KEY, value, revision).await }
+        });
+        match written.await? {
+            Ok(revision) => return Ok(Some((document, revision))),
             // Another writer was faster, or the acknowledgement was lost and the write may hold:
             // reading again tells.
             Err(error) if started.elapsed() >= patience(&error) => {
@@ -57,11 +73,13 @@ pub(super) async fn edit(
 }
 
 /// The catalog and the revision that a write of it expects; 0 where there never was one.
-pub(super) async fn read(store: &Store) -> Result<(CatalogDocument, u64)> {
-    let entry = store
-        .entry(CATALOG_KEY)
-        .await
-        .map_err(|error| bucket::failed("read", CATALOG, error))?;
+pub(super) async fn read(catalog: &Bucket) -> Result<(CatalogDocument, u64)> {
+    let entry = catalog
+        .try_with(
+            "read",
+            |store| async move { store.entry(CATALOG_KEY).await },
+        )
+        .await?;
     Ok(match entry {
         None => (CatalogDocument::default(), 0),
         Some(entry) if entry.operation == Operation::Put => {

@@ -1,8 +1,16 @@
 //! Finding agents: the catalog, the contracts, and keeping both up to date.
+//!
+//! `cache` follows the catalog and holds it as a `listing`; `query`, `changes` and `appearance` are
+//! what callers ask of it, `contract` is what they get of one agent. `catalog_writer` and `registry`
+//! write.
 
-mod bucket;
+mod appearance;
 mod cache;
 mod catalog_writer;
+mod changes;
+mod contract;
+mod listing;
+mod query;
 mod registry;
 
 use std::collections::HashSet;
@@ -10,49 +18,68 @@ use std::sync::Arc;
 
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY, REGISTRY};
 use openagentmesh_protocol::{
-    AgentName, Capabilities, CatalogDocument, CatalogEntry, Contract, ErrorCode,
+    AgentName, Capabilities, CatalogDocument, CatalogEntry, Contract as Document, ErrorCode,
 };
 use tokio::sync::watch;
 
+use crate::bucket::Bucket;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
-use bucket::Bucket;
 use cache::CatalogCache;
+use listing::Listing;
+
+pub use appearance::WaitFor;
+pub use changes::{CatalogChange, CatalogChanges};
+pub use contract::Contract;
+pub use query::Query;
 
 pub(crate) use cache::Known;
 
 /// The mesh's catalog and registry.
 pub(crate) struct Directory {
-    connection: Connection,
     catalog: Arc<Bucket>,
     registry: Bucket,
     cache: CatalogCache,
 }
 
 impl Directory {
-    pub(crate) fn new(connection: Connection) -> Self {
+    pub(crate) fn new(connection: &Connection) -> Self {
         let catalog = Arc::new(Bucket::new(connection.clone(), CATALOG));
         Self {
-            cache: CatalogCache::new(connection.clone(), Arc::clone(&catalog)),
+            cache: CatalogCache::new(Arc::clone(&catalog)),
             catalog,
             registry: Bucket::new(connection.clone(), REGISTRY),
-            connection,
         }
     }
 
-    /// The whole catalog, as it is now.
-    pub(crate) async fn catalog(&self) -> Result<Vec<CatalogEntry>> {
-        Ok(self.document().await?.entries().collect())
+    /// The catalog as this process knows it, or as it is if it knows nothing yet.
+    async fn listing(&self) -> Result<Arc<Listing>> {
+        match self.cache.listing().await {
+            Some(listing) => Ok(listing),
+            None => self.listing_now().await,
+        }
+    }
+
+    /// The catalog as it is.
+    async fn listing_now(&self) -> Result<Arc<Listing>> {
+        let (document, revision) = catalog_writer::read(&self.catalog).await?;
+        Ok(Arc::new(Listing::new(document, revision)))
+    }
+
+    /// The catalog's entry of `name`, as far as this process knows.
+    pub(crate) async fn known_entry(&self, name: &AgentName) -> Result<Option<Arc<CatalogEntry>>> {
+        Ok(self.listing().await?.get(name.as_str()).cloned())
     }
 
     /// The catalog's entry of `name`, as it is now.
-    pub(crate) async fn entry(&self, name: &AgentName) -> Result<Option<CatalogEntry>> {
-        Ok(self.document().await?.get(name.as_str()))
+    pub(crate) async fn entry(&self, name: &AgentName) -> Result<Option<Arc<CatalogEntry>>> {
+        Ok(self.listing_now().await?.get(name.as_str()).cloned())
     }
 
     /// What `name` can do, as far as this process knows.
     pub(crate) async fn capabilities(&self, name: &AgentName) -> Option<Capabilities> {
-        self.cache.capabilities(name).await
+        let listing = self.cache.listing().await?;
+        Some(listing.get(name.as_str())?.capabilities())
     }
 
     /// What this process knows of the catalog, now and after each change.
@@ -60,51 +87,35 @@ impl Directory {
         self.cache.follow()
     }
 
-    async fn document(&self) -> Result<CatalogDocument> {
-        match self.catalog.open().await? {
-            Some(store) => Ok(catalog_writer::read(&store).await?.0),
-            None => Ok(CatalogDocument::default()),
-        }
-    }
-
     /// The contract of `name`, from the registry.
     pub(crate) async fn contract(&self, name: &AgentName) -> Result<Contract> {
-        let document = match self.registry.open().await? {
-            Some(store) => registry::get(&store, name).await?,
-            None => None,
-        };
-        document.ok_or_else(|| not_found(name))
+        let document = registry::get(&self.registry, name).await?;
+        document.map(Contract::new).ok_or_else(|| not_found(name))
     }
 
     /// Lists `contracts`: each in the registry, then all in the catalog at once. Nothing stays
     /// behind if that fails.
-    pub(crate) async fn add(&self, contracts: &[Contract]) -> Result<()> {
-        let registry = self.registry.open_or_create().await?;
-        let catalog = self.catalog.open_or_create().await?;
-        let entries: Vec<CatalogEntry> = contracts.iter().map(Contract::to_catalog_entry).collect();
-        let mut listed_before = HashSet::new();
+    pub(crate) async fn add(&self, contracts: &[Document]) -> Result<()> {
+        let entries: Vec<CatalogEntry> = contracts.iter().map(Document::to_catalog_entry).collect();
+        let mut new: Vec<AgentName> = contracts.iter().map(|c| c.name.clone()).collect();
         let mut was_read = false;
         let added = async {
-            registry::put_all(&registry, contracts).await?;
-            catalog_writer::edit(&catalog, self.max_payload(), |catalog| {
+            registry::put_all(&self.registry, contracts).await?;
+            self.edit(|catalog| {
                 // A later round may find our own entries, written by one that seemed to fail.
                 if !std::mem::replace(&mut was_read, true) {
-                    listed_before = catalog.names().collect();
+                    let listed_before: HashSet<String> = catalog.names().collect();
+                    new.retain(|name| !listed_before.contains(name.as_str()));
                 }
                 catalog.upsert(entries.iter().cloned())
             })
             .await
         }
         .await;
-        if added.is_err() {
-            let new: Vec<AgentName> = contracts
-                .iter()
-                .map(|contract| contract.name.clone())
-                .filter(|name| !listed_before.contains(name.as_str()))
-                .collect();
-            if let Err(error) = self.remove(&new).await {
-                tracing::warn!(%error, "agents whose registration failed may stay listed");
-            }
+        if added.is_err()
+            && let Err(error) = self.remove(&new).await
+        {
+            tracing::warn!(%error, "agents whose registration failed may stay listed");
         }
         added
     }
@@ -114,31 +125,34 @@ impl Directory {
     /// In this order, because whoever else serves one of them lists it anew when it misses it in
     /// the catalog.
     pub(crate) async fn remove(&self, names: &[AgentName]) -> Result<()> {
-        if let Some(registry) = self.registry.open().await? {
-            registry::delete_all(&registry, names).await?;
-        }
-        if let Some(catalog) = self.catalog.open().await? {
-            catalog_writer::edit(&catalog, self.max_payload(), |catalog| {
-                Ok(catalog.remove(names.iter().map(AgentName::as_str)))
-            })
-            .await?;
+        registry::delete_all(&self.registry, names).await?;
+        self.edit(|catalog| Ok(catalog.remove(names.iter().map(AgentName::as_str))))
+            .await
+    }
+
+    /// Changes the catalog, and knows the outcome at once.
+    async fn edit(
+        &self,
+        change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
+    ) -> Result<()> {
+        let known = self.cache.known();
+        if let Some((catalog, revision)) =
+            catalog_writer::edit(&self.catalog, known, change).await?
+        {
+            self.cache.learn(catalog, revision);
         }
         Ok(())
     }
 
     /// Refuses contracts that the server could not carry, before anything is written.
-    pub(crate) fn check_sizes(&self, contracts: &[Contract]) -> Result<()> {
-        registry::check_sizes(contracts, self.max_payload())
+    pub(crate) fn check_sizes(&self, contracts: &[Document]) -> Result<()> {
+        let max_payload = self.catalog.connection().client.max_payload();
+        registry::check_sizes(contracts, max_payload)
     }
 
     /// Those of `names` that the registry has no contract of.
     pub(crate) async fn without_contract(&self, names: &[AgentName]) -> Result<Vec<AgentName>> {
-        let registry = self.registry.open_or_create().await?;
-        registry::missing(&registry, names).await
-    }
-
-    fn max_payload(&self) -> usize {
-        self.connection.client.max_payload()
+        registry::missing(&self.registry, names).await
     }
 }
 

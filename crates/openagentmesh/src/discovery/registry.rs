@@ -1,22 +1,24 @@
 //! Contracts in the registry: one key per agent.
 
 use async_nats::jetstream::kv::Store;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use openagentmesh_protocol::bucket::REGISTRY;
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
 
-use super::bucket::{self, ENVELOPE};
+use crate::bucket::{Bucket, ENVELOPE};
 use crate::error::{Error, Result};
 use crate::wire::too_large;
 
 /// How many requests to the server are under way at once.
 const AT_ONCE: usize = 64;
 
-pub(super) async fn get(store: &Store, name: &AgentName) -> Result<Option<Contract>> {
-    let value = store
-        .get(name.as_str())
-        .await
-        .map_err(|error| bucket::failed("read", REGISTRY, error))?;
+pub(super) async fn get(registry: &Bucket, name: &AgentName) -> Result<Option<Contract>> {
+    let value = registry
+        .try_with(
+            "read",
+            |store| async move { store.get(name.as_str()).await },
+        )
+        .await?;
     value
         .map(|json| {
             serde_json::from_slice(&json).map_err(|error| {
@@ -31,56 +33,79 @@ pub(super) async fn get(store: &Store, name: &AgentName) -> Result<Option<Contra
         .transpose()
 }
 
-pub(super) async fn put_all(store: &Store, contracts: &[Contract]) -> Result<()> {
+/// Those of `names` that have a contract, in their order. One that is malformed is left out, and logged.
+pub(super) async fn get_all(registry: &Bucket, names: &[AgentName]) -> Result<Vec<Contract>> {
+    let found: Vec<Option<Contract>> = stream::iter(names.to_vec())
+        .map(|name| get_understood(registry, name))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn get_understood(registry: &Bucket, name: AgentName) -> Result<Option<Contract>> {
+    match get(registry, &name).await {
+        // It is about this one contract.
+        Err(error) if error.agent().is_some() => {
+            tracing::warn!(%error, "a contract is left out");
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+pub(super) async fn put_all(registry: &Bucket, contracts: &[Contract]) -> Result<()> {
     let documents = contracts
         .iter()
         .map(|contract| Ok((contract.name.clone(), encode(contract)?)))
         .collect::<Result<Vec<_>>>()?;
     stream::iter(documents)
-        .map(|(name, json)| put(store.clone(), name, json))
+        .map(|(name, json)| put(registry, name, json))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
 }
 
-async fn put(store: Store, name: AgentName, json: Vec<u8>) -> Result<()> {
-    store
-        .put(name.as_str(), json.into())
-        .await
-        .map_err(|error| bucket::failed("write", REGISTRY, error))?;
+async fn put(registry: &Bucket, name: AgentName, json: Vec<u8>) -> Result<()> {
+    let (key, json) = (name.as_str(), Bytes::from(json));
+    let put = |store: Store| {
+        let json = json.clone();
+        async move { store.put(key, json).await }
+    };
+    registry.try_with("write", put).await?;
     Ok(())
 }
 
-pub(super) async fn delete_all(store: &Store, names: &[AgentName]) -> Result<()> {
+pub(super) async fn delete_all(registry: &Bucket, names: &[AgentName]) -> Result<()> {
     stream::iter(names.to_vec())
-        .map(|name| delete(store.clone(), name))
+        .map(|name| delete(registry, name))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
 }
 
-async fn delete(store: Store, name: AgentName) -> Result<()> {
-    store
-        .delete(name.as_str())
+async fn delete(registry: &Bucket, name: AgentName) -> Result<()> {
+    let key = name.as_str();
+    registry
+        .try_with("write", |store| async move { store.delete(key).await })
         .await
-        .map_err(|error| bucket::failed("write", REGISTRY, error))
 }
 
 /// Those of `names` that have no contract.
-pub(super) async fn missing(store: &Store, names: &[AgentName]) -> Result<Vec<AgentName>> {
+pub(super) async fn missing(registry: &Bucket, names: &[AgentName]) -> Result<Vec<AgentName>> {
     let missing: Vec<Option<AgentName>> = stream::iter(names.to_vec())
-        .map(|name| missing_one(store.clone(), name))
+        .map(|name| missing_one(registry, name))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
     Ok(missing.into_iter().flatten().collect())
 }
 
-async fn missing_one(store: Store, name: AgentName) -> Result<Option<AgentName>> {
-    let found = store
-        .get(name.as_str())
-        .await
-        .map_err(|error| bucket::failed("read", REGISTRY, error))?;
+async fn missing_one(registry: &Bucket, name: AgentName) -> Result<Option<AgentName>> {
+    let key = name.as_str();
+    let found = registry
+        .try_with("read", |store| async move { store.get(key).await })
+        .await?;
     Ok(found.is_none().then_some(name))
 }
 

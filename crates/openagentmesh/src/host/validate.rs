@@ -17,7 +17,7 @@ pub(super) fn restrictions(served: &Served, body: &[u8]) -> Result<(), Error> {
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(invalid(served, problems))
+        Err(Problem::error(&served.name, &problems))
     }
 }
 
@@ -25,15 +25,15 @@ pub(super) fn restrictions(served: &Served, body: &[u8]) -> Result<(), Error> {
 pub(super) fn explain(served: &Served, body: &[u8], error: DecodeError) -> Error {
     match problems(served.input.as_deref(), body) {
         Err(not_json) => not_json,
-        Ok(problems) if problems.is_empty() => invalid(
-            served,
-            vec![Problem {
+        Ok(problems) if problems.is_empty() => {
+            let problem = Problem {
                 location: error.location,
                 message: error.message,
                 rule: "type".to_owned(),
-            }],
-        ),
-        Ok(problems) => invalid(served, problems),
+            };
+            Problem::error(&served.name, &[problem])
+        }
+        Ok(problems) => Problem::error(&served.name, &problems),
     }
 }
 
@@ -52,31 +52,7 @@ fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Vec<Problem>, E
             )
         })?
     };
-    Ok(schema
-        .map(|schema| schema.problems(&input))
-        .unwrap_or_default())
-}
-
-fn invalid(served: &Served, problems: Vec<Problem>) -> Error {
-    let described: Vec<String> = problems
-        .iter()
-        .take(3)
-        .map(|problem| match problem.location.as_str() {
-            "" => problem.message.clone(),
-            location => format!("{location}: {}", problem.message),
-        })
-        .collect();
-    let more = match problems.len().saturating_sub(described.len()) {
-        0 => String::new(),
-        more => format!("; and {more} more in details.errors"),
-    };
-    Error::raised(
-        ErrorCode::InvalidInput,
-        format!(
-            "the input of agent '{}' is invalid: {}{more}",
-            served.name,
-            described.join("; ")
-        ),
-    )
-    .with_detail("errors", json!(problems))
+    // Without a validator the schema only repeats the types, which found the problem already.
+    let problems = schema.and_then(|schema| schema.problems(&input).ok());
+    Ok(problems.unwrap_or_default())
 }

@@ -1,0 +1,356 @@
+//! Values under keys, shared by everybody on the mesh.
+
+mod key;
+mod modify;
+mod value;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::kv::{
+    CreateErrorKind, Entry, Operation, Store, UpdateError, UpdateErrorKind,
+};
+use bytes::Bytes;
+use openagentmesh_protocol::bucket::CONTEXT;
+use openagentmesh_protocol::{ErrorCode, subject};
+
+use super::messages;
+use crate::bucket::{Bucket, is_too_large};
+use crate::client::Core;
+use crate::error::{Error, Result};
+use crate::wire::too_large;
+use key::{check_key, check_pattern};
+
+pub use value::{Json, KvEntry, KvValue};
+pub use watch::{KvChange, KvChanges, KvWatch};
+
+/// The bucket of a process's [`Kv`]s.
+pub(crate) type KvBucket = Bucket<Store>;
+
+/// What the headers of a write take at most, in bytes.
+const HEADERS: usize = 128;
+
+/// The key-value store that agents share; made by [`Client::kv`](crate::Client::kv). Cheap to clone.
+///
+/// A key is made of letters, digits and `-/_=.`; dots part it into segments. Patterns have `*` in the
+/// place of a segment and `>` in the place of all that follow, so that `>` alone is every key. A value
+/// is text, bytes, or [`Json`]: strings are stored as they are, so that agents in other languages read
+/// them as they are.
+///
+/// # Errors
+///
+/// Every method fails with `invalid_input` when the key or the pattern is none, and with
+/// `connection_failed` when the server does not answer within 10 s or does not do it. Writing fails
+/// with `payload_too_large` before anything is sent when the value does not fit the server.
+///
+/// # Cancel safety
+///
+/// A future that is dropped leaves nothing behind; whether a write was done is not known then.
+///
+/// ```no_run
+/// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+/// use openagentmesh::Json;
+///
+/// let kv = mesh.kv();
+/// kv.put("greeting", "hello").await?;
+/// kv.put("limits.retries", Json(3)).await?;
+///
+/// if let Some(entry) = kv.get("limits.retries").await? {
+///     println!("{} retries, revision {}", entry.json::<u32>()?, entry.revision);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Kv {
+    core: Arc<Core>,
+}
+
+impl Kv {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::clone(core),
+        }
+    }
+
+    fn bucket(&self) -> &KvBucket {
+        &self.core.kv
+    }
+
+    /// The value of `key`; `None` when it has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kv`]. Cancel-safe.
+    pub async fn get(&self, key: impl AsRef<str>) -> Result<Option<KvEntry>> {
+        let (entry, _) = self.read(key.as_ref()).await?;
+        Ok(entry)
+    }
+
+    /// The value of `key`, and the revision that the next write of it expects: also of a key that was
+    /// deleted; 0 of one that never was.
+    async fn read(&self, key: &str) -> Result<(Option<KvEntry>, u64)> {
+        check_key(key)?;
+        let reading = |store: Store| async move { store.entry(key).await };
+        let entry = self.bucket().try_with("read", reading).await?;
+        let revision = entry.as_ref().map_or(0, |entry| entry.revision);
+        let is_value = |entry: &Entry| entry.operation == Operation::Put;
+        Ok((entry.filter(is_value).map(entry_of), revision))
+    }
+
+    /// Puts `value` under `key`, whatever was there, and returns its revision.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kv`]. Cancel-safe.
+    pub async fn put(&self, key: impl AsRef<str>, value: impl KvValue) -> Result<u64> {
+        let key = key.as_ref();
+        let value = self.checked(key, value)?;
+        let put = |store: Store| {
+            let value = value.clone();
+            async move { store.put(key, value).await }
+        };
+        let written = self.bucket().with(put).await?;
+        written.map_err(|error| self.not_written(key, error))
+    }
+
+    /// Puts `value` under `key` if it has none, and returns its revision.
+    ///
+    /// # Errors
+    ///
+    /// `kv_key_exists` when the key has a value, and those of [`Kv`]. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use openagentmesh::ErrorCode;
+    ///
+    /// // Whoever comes first leads.
+    /// match mesh.kv().create("leader", mesh.instance_id().as_str()).await {
+    ///     Ok(_) => println!("leading"),
+    ///     Err(error) if error.code() == &ErrorCode::KvKeyExists => println!("following"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn create(&self, key: impl AsRef<str>, value: impl KvValue) -> Result<u64> {
+        let key = key.as_ref();
+        let value = self.checked(key, value)?;
+        let create = |store: Store| {
+            let value = value.clone();
+            async move { store.create(key, value).await }
+        };
+        let written = self.bucket().with(create).await?;
+        written.map_err(|error| match error.kind() {
+            CreateErrorKind::AlreadyExists => Error::raised(
+                ErrorCode::KvKeyExists,
+                format!("key '{key}' has a value already; update() or put() replaces it"),
+            )
+            .with_detail("key", key)
+            .with_source(error),
+            _ => self.not_written(key, error),
+        })
+    }
+
+    /// Puts `value` under `key` if its revision is still `revision`, and returns the new one. Revision 0
+    /// is that of a key that never had a value.
+    ///
+    /// # Errors
+    ///
+    /// `kv_wrong_revision` when somebody wrote the key meanwhile, and those of [`Kv`]. Cancel-safe.
+    pub async fn update(
+        &self,
+        key: impl AsRef<str>,
+        value: impl KvValue,
+        revision: u64,
+    ) -> Result<u64> {
+        let key = key.as_ref();
+        let value = self.checked(key, value)?;
+        let written = self.write_if(key, value, revision).await?;
+        written.map_err(|error| match error.kind() {
+            UpdateErrorKind::WrongLastRevision => Error::raised(
+                ErrorCode::KvWrongRevision,
+                format!(
+                    "key '{key}' does not have revision {revision} any more: somebody wrote it \
+                     meanwhile; read it again, or let modify() do so"
+                ),
+            )
+            .with_detail("key", key)
+            .with_detail("expected", revision)
+            .with_source(error),
+            _ => self.not_written(key, error),
+        })
+    }
+
+    async fn write_if(
+        &self,
+        key: &str,
+        value: Bytes,
+        revision: u64,
+    ) -> Result<std::result::Result<u64, UpdateError>> {
+        let update = |store: Store| {
+            let value = value.clone();
+            async move { store.update(key, value, revision).await }
+        };
+        self.bucket().with(update).await
+    }
+
+    /// Takes the value of `key` away. Nothing happens when it has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kv`]. Cancel-safe.
+    pub async fn delete(&self, key: impl AsRef<str>) -> Result<()> {
+        let key = key.as_ref();
+        check_key(key)?;
+        let delete = |store: Store| async move { store.delete(key).await };
+        self.bucket().try_with("write", delete).await
+    }
+
+    /// Takes the value of `key` away, and all that is remembered of earlier ones in a bucket that keeps
+    /// a history.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kv`]. Cancel-safe.
+    pub async fn purge(&self, key: impl AsRef<str>) -> Result<()> {
+        let key = key.as_ref();
+        check_key(key)?;
+        let purge = |store: Store| async move { store.purge(key).await };
+        self.bucket().try_with("write", purge).await
+    }
+
+    /// The keys that match `pattern` and have a value, sorted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kv`]. Cancel-safe.
+    pub async fn keys(&self, pattern: impl AsRef<str>) -> Result<Vec<String>> {
+        let entries = self.current(pattern.as_ref(), true).await?;
+        Ok(entries.into_iter().map(|entry| entry.key).collect())
+    }
+
+    /// The values whose keys match `pattern`, sorted by key.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kv`]. Cancel-safe.
+    pub async fn list(&self, pattern: impl AsRef<str>) -> Result<Vec<KvEntry>> {
+        self.current(pattern.as_ref(), false).await
+    }
+
+    /// What happens to the keys that match `pattern`: first the values there are, then every change.
+    /// See [`KvWatch`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`KvWatch`]. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use openagentmesh::KvChange;
+    ///
+    /// let mut limits = mesh.kv().watch("limits.*").await?;
+    /// while let Some(change) = limits.next().await {
+    ///     match change? {
+    ///         KvChange::Put(entry) => println!("{} is {}", entry.key, entry.text()?),
+    ///         gone => println!("{} is gone", gone.key()),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch(&self, pattern: impl AsRef<str>) -> KvWatch {
+        KvWatch::new(self, pattern.as_ref())
+    }
+
+    async fn current(&self, pattern: &str, headers_only: bool) -> Result<Vec<KvEntry>> {
+        check_pattern(pattern)?;
+        let messages = messages::list(self.bucket(), &filter(pattern), headers_only).await?;
+        // Of a key that was written meanwhile, the last value counts.
+        let mut entries = BTreeMap::new();
+        for message in messages {
+            match self.change(&message)? {
+                KvChange::Put(entry) => drop(entries.insert(entry.key.clone(), entry)),
+                KvChange::Deleted { key, .. } => drop(entries.remove(&key)),
+            }
+        }
+        Ok(entries.into_values().collect())
+    }
+
+    /// What a message of the bucket says.
+    fn change(&self, message: &Message) -> Result<KvChange> {
+        let info = message
+            .info()
+            .map_err(|error| self.bucket().failed("read", error))?;
+        let subject = message.subject.as_str();
+        let key = subject
+            .strip_prefix(&filter(""))
+            .unwrap_or(subject)
+            .to_owned();
+        let header = |name| message.headers.as_ref()?.get(name);
+        // A bucket with a time to live marks what it removed.
+        let is_value = header("KV-Operation").is_none_or(|operation| operation.as_str() == "PUT")
+            && header("Nats-Marker-Reason").is_none();
+        let revision = info.stream_sequence;
+        Ok(if is_value {
+            KvChange::Put(KvEntry {
+                key,
+                value: message.payload.clone(),
+                revision,
+                created: info.published,
+            })
+        } else {
+            KvChange::Deleted { key, revision }
+        })
+    }
+
+    /// The bytes of `value`, if they can be put under `key`.
+    fn checked(&self, key: &str, value: impl KvValue) -> Result<Bytes> {
+        check_key(key)?;
+        let value = value.into_bytes()?;
+        let limit = self.core.connection.client.max_payload();
+        let size = value.len() + key.len() + HEADERS;
+        if size > limit {
+            return Err(too_large(&format!("the value of key '{key}'"), size, limit));
+        }
+        Ok(value)
+    }
+
+    fn not_written(
+        &self,
+        key: &str,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        if is_too_large(&error) {
+            return Error::raised(
+                ErrorCode::PayloadTooLarge,
+                format!("the value of key '{key}' is larger than its bucket allows: {error}"),
+            )
+            .with_source(error);
+        }
+        self.bucket().failed("write", error)
+    }
+}
+
+impl std::fmt::Debug for Kv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kv").finish_non_exhaustive()
+    }
+}
+
+/// The subjects of the keys that match `pattern`.
+fn filter(pattern: &str) -> String {
+    subject::kv(CONTEXT, pattern)
+}
+
+fn entry_of(entry: Entry) -> KvEntry {
+    KvEntry {
+        key: entry.key,
+        value: entry.value,
+        revision: entry.revision,
+        created: entry.created,
+    }
+}

@@ -1,0 +1,276 @@
+//! Writing an object.
+
+use std::collections::VecDeque;
+use std::future::IntoFuture;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_nats::jetstream::context::PublishAckFuture;
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use openagentmesh_protocol::object::{ObjectMeta, ObjectOptions};
+use openagentmesh_protocol::{ErrorCode, RequestId, bucket};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::object::{CONTENT_TYPE, Version, check_name, chunks_subject, digest_text, purge_chunks};
+use super::{ObjectInfo, Progress, Workspace};
+use crate::client::Core;
+use crate::error::{Error, Result};
+
+/// How large a chunk is, in bytes, as the published SDKs cut.
+const CHUNK: usize = 128 * 1024;
+/// What a chunk needs beside itself in a message, in bytes.
+const HEADERS: usize = 1024;
+/// How many chunks may be on their way at once.
+const IN_FLIGHT: usize = 16;
+
+/// An upload that begins when it is awaited, and gives what is then known of the file; made by
+/// [`Workspace::put`] and its kin.
+///
+/// Readers of the file get the version before it until all of the new one is there.
+///
+/// # Errors
+///
+/// Awaiting it fails with
+///
+/// * `invalid_input` when no file can have this name, or its content cannot be read from where it is;
+/// * `connection_failed` when the server does not answer or does not take it.
+///
+/// The version before stays as it was, then.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends the upload; what was sent of it is removed in the background.
+#[must_use = "an upload begins when it is awaited"]
+pub struct Upload<'s> {
+    core: Arc<Core>,
+    source: Source<'s>,
+    meta: ObjectMeta,
+    on_progress: Option<OnProgress<'s>>,
+}
+
+type OnProgress<'s> = Box<dyn FnMut(Progress) + Send + 's>;
+
+/// Where the content comes from.
+pub(super) enum Source<'s> {
+    Bytes(Bytes),
+    Reader(Box<dyn AsyncRead + Send + Unpin + 's>),
+    File(PathBuf),
+}
+
+impl<'s> Upload<'s> {
+    pub(super) fn new(workspace: &Workspace, name: &str, source: Source<'s>) -> Self {
+        Self {
+            core: Arc::clone(&workspace.core),
+            source,
+            meta: ObjectMeta {
+                name: name.to_owned(),
+                bucket: bucket::ARTIFACTS.to_owned(),
+                ..ObjectMeta::default()
+            },
+            on_progress: None,
+        }
+    }
+
+    /// Says what the content is, such as `application/pdf`.
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        let headers = &mut self.meta.headers;
+        headers.insert(CONTENT_TYPE.to_owned(), vec![content_type.into()]);
+        self
+    }
+
+    /// Says in words what the file is.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.meta.description = Some(description.into());
+        self
+    }
+
+    /// Says something else of the file, under a name of your choice.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.meta.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Calls `function` after each chunk that the server has stored.
+    pub fn on_progress(mut self, function: impl FnMut(Progress) + Send + 's) -> Self {
+        self.on_progress = Some(Box::new(function));
+        self
+    }
+
+    async fn run(mut self) -> Result<ObjectInfo> {
+        check_name(&self.meta.name)?;
+        let (mut reader, total): (Box<dyn AsyncRead + Send + Unpin>, _) = match self.source {
+            Source::Reader(reader) => (reader, None),
+            Source::Bytes(bytes) => {
+                let total = bytes.len() as u64;
+                (Box::new(std::io::Cursor::new(bytes)), Some(total))
+            }
+            Source::File(path) => {
+                let unreadable = |error| unreadable(&path.display().to_string(), error);
+                let file = tokio::fs::File::open(&path).await.map_err(unreadable)?;
+                let length = file.metadata().await.map_err(unreadable)?.len();
+                (Box::new(file), Some(length))
+            }
+        };
+        let mut sending = Sending::start(Arc::clone(&self.core), total, self.on_progress).await?;
+        loop {
+            let chunk = read_chunk(&mut *reader, sending.chunk_size).await;
+            let chunk = chunk.map_err(|error| unreadable(&self.meta.name, error))?;
+            if chunk.is_empty() {
+                break;
+            }
+            sending.send(chunk).await?;
+        }
+        sending.finish(&mut self.meta).await
+    }
+}
+
+impl<'s> IntoFuture for Upload<'s> {
+    type Output = Result<ObjectInfo>;
+    type IntoFuture = BoxFuture<'s, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.run().boxed()
+    }
+}
+
+/// An upload on its way. Dropped before it is finished, it removes what it has sent.
+struct Sending<'s> {
+    core: Arc<Core>,
+    nuid: String,
+    chunk_size: usize,
+    in_flight: VecDeque<(u64, PublishAckFuture)>,
+    digest: Sha256,
+    chunks: u64,
+    progress: Progress,
+    size: u64,
+    on_progress: Option<OnProgress<'s>>,
+    finished: bool,
+}
+
+impl<'s> Sending<'s> {
+    async fn start(
+        core: Arc<Core>,
+        total: Option<u64>,
+        on_progress: Option<OnProgress<'s>>,
+    ) -> Result<Self> {
+        // Made if nobody has.
+        core.objects.handle().await?;
+        let room = core.connection.client.max_payload().saturating_sub(HEADERS);
+        Ok(Self {
+            core,
+            nuid: RequestId::random().to_string(),
+            chunk_size: CHUNK.min(room.max(1)),
+            in_flight: VecDeque::with_capacity(IN_FLIGHT),
+            digest: Sha256::new(),
+            chunks: 0,
+            progress: Progress { bytes: 0, total },
+            size: 0,
+            on_progress,
+            finished: false,
+        })
+    }
+
+    async fn send(&mut self, chunk: Bytes) -> Result<()> {
+        self.digest.update(&chunk);
+        self.chunks += 1;
+        self.size += chunk.len() as u64;
+        if self.in_flight.len() >= IN_FLIGHT {
+            self.confirm_one().await?;
+        }
+        let length = chunk.len() as u64;
+        let jetstream = &self.core.connection.jetstream;
+        let sent = jetstream.publish(chunks_subject(&self.nuid), chunk).await;
+        let sent = sent.map_err(|error| self.core.objects.failed("write", error))?;
+        self.in_flight.push_back((length, sent));
+        Ok(())
+    }
+
+    /// Waits until the server has stored the first of the chunks that are on their way.
+    async fn confirm_one(&mut self) -> Result<()> {
+        let Some((length, sent)) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        sent.await
+            .map_err(|error| self.core.objects.failed("write", error))?;
+        self.progress.bytes += length;
+        if let Some(on_progress) = &mut self.on_progress {
+            on_progress(self.progress);
+        }
+        Ok(())
+    }
+
+    /// Makes the object what readers of its name get.
+    async fn finish(mut self, meta: &mut ObjectMeta) -> Result<ObjectInfo> {
+        while !self.in_flight.is_empty() {
+            self.confirm_one().await?;
+        }
+        let now = OffsetDateTime::now_utc();
+        meta.nuid.clone_from(&self.nuid);
+        meta.size = self.size;
+        meta.chunks = self.chunks;
+        meta.digest = digest_text(&self.digest.finalize_reset());
+        meta.mtime = now.format(&Rfc3339).unwrap_or_default();
+        meta.options = Some(ObjectOptions {
+            max_chunk_size: Some(self.chunk_size as u64),
+            link: None,
+        });
+        loop {
+            let before = Version::read(&self.core.objects, &meta.name).await?;
+            if before.replace(&self.core.objects, meta).await? {
+                break;
+            }
+        }
+        self.finished = true;
+        Ok(ObjectInfo::of(meta.clone(), now))
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if self.finished || self.chunks == 0 {
+            return;
+        }
+        // Without a runtime, the connection is gone too.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (core, nuid) = (Arc::clone(&self.core), std::mem::take(&mut self.nuid));
+            runtime.spawn(async move {
+                if let Err(error) = purge_chunks(&core.objects, &nuid).await {
+                    tracing::warn!(%error, "chunks of an upload that was given up stay stored");
+                }
+            });
+        }
+    }
+}
+
+/// As many bytes as a chunk has, or what is left; none at the end.
+async fn read_chunk(
+    reader: &mut (dyn AsyncRead + Send + Unpin),
+    size: usize,
+) -> std::io::Result<Bytes> {
+    let mut chunk = BytesMut::with_capacity(size);
+    while chunk.len() < size {
+        let room = size - chunk.len();
+        if (&mut *reader)
+            .take(room as u64)
+            .read_buf(&mut chunk)
+            .await?
+            == 0
+        {
+            break;
+        }
+    }
+    Ok(chunk.freeze())
+}
+
+fn unreadable(what: &str, error: std::io::Error) -> Error {
+    Error::raised(
+        ErrorCode::InvalidInput,
+        format!("what is to be put into the workspace cannot be read from {what}: {error}"),
+    )
+    .with_source(error)
+}
