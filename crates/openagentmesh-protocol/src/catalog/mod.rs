@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::lenient::null_is_default;
 use crate::name::is_in_channel;
-use crate::{Capabilities, shape};
+use crate::{Capabilities, Verb, shape};
 
 pub use document::CatalogDocument;
 
@@ -41,6 +41,47 @@ impl CatalogEntry {
             invocable: self.invocable,
         }
     }
+
+    /// The entry in one short line, for a language model to choose by: the name, how it is talked to
+    /// unless it is called, the first sentence of the description, and the tags.
+    ///
+    /// ```
+    /// # let entry: openagentmesh_protocol::CatalogEntry = serde_json::from_str(r#"{
+    /// #     "name": "text.words", "description": "Streams the words of a text. One by one.",
+    /// #     "tags": ["text"], "invocable": true, "streaming": true
+    /// # }"#).unwrap();
+    /// assert_eq!(entry.to_compact(), "text.words (stream): Streams the words of a text. #text");
+    /// ```
+    #[must_use]
+    pub fn to_compact(&self) -> String {
+        let verb = match self.capabilities().verb() {
+            Some(Verb::Call) => String::new(),
+            Some(verb) => format!(" ({verb})"),
+            None => " (background)".to_owned(),
+        };
+        let tags: String = self.tags.iter().map(|tag| format!(" #{tag}")).collect();
+        let description = first_sentence(&self.description);
+        let separator = if description.is_empty() { "" } else { ": " };
+        format!("{}{verb}{separator}{description}{tags}", self.name)
+    }
+}
+
+/// The first sentence of `text`, or as much of it as fits into a line.
+fn first_sentence(text: &str) -> String {
+    /// In characters.
+    const LONGEST: usize = 160;
+    let line = text.trim().lines().next().unwrap_or_default().trim_end();
+    let end = line.find(". ").map_or(line.len(), |end| end + 1);
+    let sentence = &line[..end];
+    if sentence.chars().count() <= LONGEST {
+        return sentence.to_owned();
+    }
+    let mut shortened: String = sentence.chars().take(LONGEST).collect();
+    if let Some(end) = shortened.rfind(' ') {
+        shortened.truncate(end);
+    }
+    shortened.push('…');
+    shortened
 }
 
 /// An entry as any published SDK spells it.
