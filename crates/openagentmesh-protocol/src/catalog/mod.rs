@@ -70,7 +70,12 @@ impl CatalogEntry {
 fn first_sentence(text: &str) -> String {
     /// In characters.
     const LONGEST: usize = 160;
-    let line = text.trim().lines().next().unwrap_or_default().trim_end();
+    let paragraph = text
+        .trim()
+        .lines()
+        .take_while(|line| !line.trim().is_empty());
+    let words: Vec<&str> = paragraph.flat_map(str::split_whitespace).collect();
+    let line = words.join(" ");
     let end = line.find(". ").map_or(line.len(), |end| end + 1);
     let sentence = &line[..end];
     if sentence.chars().count() <= LONGEST {
@@ -203,5 +208,22 @@ impl CatalogFilter {
             && self
                 .streaming
                 .is_none_or(|streaming| entry.streaming == streaming)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_sentence;
+
+    #[test]
+    fn a_sentence_is_one_line_of_bounded_length() {
+        assert_eq!(first_sentence("One\n two. Three."), "One two.");
+        assert_eq!(first_sentence("One\n\nTwo"), "One");
+        assert_eq!(first_sentence("  "), "");
+        let long = first_sentence(&"word ".repeat(100));
+        assert!(
+            long.ends_with("word…") && long.chars().count() <= 161,
+            "{long}"
+        );
     }
 }

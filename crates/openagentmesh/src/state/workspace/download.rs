@@ -177,6 +177,7 @@ impl<'p> Download<'p> {
             on_progress: self.on_progress,
             consumer: None,
             batch: None,
+            delivered: 0,
             next_sequence: 0,
             chunks: 0,
             digest: Sha256::new(),
@@ -259,6 +260,8 @@ struct Reading<'p> {
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<Consumer<Config>>,
     batch: Option<Batch>,
+    /// How many chunks this consumer has delivered.
+    delivered: u64,
     /// The bucket's number from which the next chunk is looked for.
     next_sequence: u64,
     chunks: u64,
@@ -295,6 +298,7 @@ impl Reading<'_> {
             // Whatever happened to it, another one begins behind the last chunk that came.
             self.batch = None;
             self.consumer = None;
+            self.delivered = 0;
             attempts += 1;
         }
     }
@@ -326,12 +330,10 @@ impl Reading<'_> {
         let info = message
             .info()
             .map_err(|error| bucket.failed("read", error))?;
-        if self.chunks > 0
-            && info.consumer_sequence > 1
-            && info.stream_sequence < self.next_sequence
-        {
-            return Err(bucket.failed("read", "a chunk came twice"));
+        if info.consumer_sequence != self.delivered + 1 {
+            return Err(bucket.failed("read", "a chunk was lost on its way"));
         }
+        self.delivered = info.consumer_sequence;
         self.next_sequence = info.stream_sequence + 1;
         Ok(Some(message.payload.clone()))
     }
@@ -350,11 +352,7 @@ impl Reading<'_> {
         let messages = BATCH / chunk.unwrap_or(CHUNK).clamp(1024, BATCH);
         let messages = messages.min(self.meta.chunks - self.chunks).max(1);
         let messages = usize::try_from(messages).unwrap_or(1);
-        let fetching = consumer
-            .fetch()
-            .max_messages(messages)
-            .expires(NEXT)
-            .messages();
+        let fetching = consumer.fetch().max_messages(messages).messages();
         let batch = match tokio::time::timeout(NEXT, fetching).await {
             Ok(batch) => batch.map_err(|error| bucket.failed("read", error))?,
             Err(_) => return Err(bucket.failed("read", "the server does not answer")),
