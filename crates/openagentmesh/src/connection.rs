@@ -108,6 +108,11 @@ impl Connection {
         }
     }
 
+    /// Fires when nobody needs the connection any more.
+    pub(crate) fn given_up(&self) -> CancellationToken {
+        self.given_up.clone()
+    }
+
     /// Does not look for a server again once this connection is lost. The client would do so for
     /// ever, and then send what was meant for another time.
     pub(crate) fn give_up(&self) {

@@ -63,14 +63,16 @@ impl WaitFor {
 }
 
 async fn appears(client: &Client, name: &AgentName) -> Result<CatalogEntry> {
-    let mut known = client.core().directory.follow();
-    let listed = known
-        .wait_for(|known| {
-            let listing = known.listing();
-            listing.is_some_and(|listing| listing.get(name.as_str()).is_some())
-        })
-        .await
-        .map_err(|_| wire::closed("it was closed meanwhile"))?;
+    let core = client.core();
+    let mut known = core.directory.follow();
+    let listed = known.wait_for(|known| {
+        let listing = known.listing();
+        listing.is_some_and(|listing| listing.get(name.as_str()).is_some())
+    });
+    let closed = core.connection.given_up();
+    let Some(Ok(listed)) = closed.run_until_cancelled(listed).await else {
+        return Err(wire::closed("it was closed meanwhile"));
+    };
     let entry = listed
         .listing()
         .and_then(|listing| listing.get(name.as_str()));

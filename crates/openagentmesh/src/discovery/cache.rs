@@ -76,11 +76,6 @@ impl CatalogCache {
         self.known.borrow().listing().cloned()
     }
 
-    /// What is known already.
-    pub(super) fn known(&self) -> Option<Arc<Listing>> {
-        self.known.borrow().listing().cloned()
-    }
-
     /// Takes in what this process has just written, which its own watch tells later.
     pub(super) fn learn(&self, catalog: CatalogDocument, revision: u64) {
         learn(&self.known, catalog, revision);

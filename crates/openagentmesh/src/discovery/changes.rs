@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use openagentmesh_protocol::{CatalogEntry, CatalogFilter};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{Known, Listing};
 
@@ -46,9 +47,14 @@ impl CatalogChange {
 pub struct CatalogChanges(BoxStream<'static, CatalogChange>);
 
 impl CatalogChanges {
-    pub(super) fn new(known: watch::Receiver<Known>, filter: CatalogFilter) -> Self {
+    pub(super) fn new(
+        known: watch::Receiver<Known>,
+        filter: CatalogFilter,
+        closed: CancellationToken,
+    ) -> Self {
         let following = Following {
             known,
+            closed,
             filter,
             told: HashMap::new(),
             changes: VecDeque::new(),
@@ -83,6 +89,7 @@ impl std::fmt::Debug for CatalogChanges {
 
 struct Following {
     known: watch::Receiver<Known>,
+    closed: CancellationToken,
     filter: CatalogFilter,
     /// What the changes so far amount to.
     told: HashMap<String, Arc<CatalogEntry>>,
@@ -95,7 +102,8 @@ impl Following {
     async fn next(&mut self) -> Option<CatalogChange> {
         while self.changes.is_empty() {
             if std::mem::replace(&mut self.looked, true) {
-                self.known.changed().await.ok()?;
+                let changed = self.closed.run_until_cancelled(self.known.changed());
+                changed.await?.ok()?;
             }
             let known = self.known.borrow_and_update().clone();
             if let Some(listing) = known.listing() {

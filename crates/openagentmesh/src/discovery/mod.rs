@@ -135,7 +135,7 @@ impl Directory {
         &self,
         change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
     ) -> Result<()> {
-        let known = self.cache.known();
+        let known = self.cache.listing().await;
         if let Some((catalog, revision)) =
             catalog_writer::edit(&self.catalog, known, change).await?
         {

@@ -123,7 +123,9 @@ impl Query<CatalogEntry> {
     /// What happens to the agents that are asked for: first those there are, as added, then every
     /// change. Begins at once, and never fails: while the catalog cannot be heard of, nothing changes.
     pub fn watch(self) -> CatalogChanges {
-        CatalogChanges::new(self.client.core().directory.follow(), self.filter)
+        let core = self.client.core();
+        let closed = core.connection.given_up();
+        CatalogChanges::new(core.directory.follow(), self.filter, closed)
     }
 }
 

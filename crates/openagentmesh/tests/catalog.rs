@@ -1,0 +1,343 @@
+//! The catalog as callers ask it: from a cache, by filters, as changes; contracts; thousands of agents.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use common::{TestMesh, echo, eventually, within};
+use futures::stream;
+use openagentmesh::{
+    Agent, AgentMesh, AgentSpec, CatalogChange, CatalogEntry, ErrorCode, agent, agents,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+fn agent_called(name: &str, tags: &[&str]) -> Agent {
+    let spec = AgentSpec::new(name, format!("Is called {name}."));
+    let spec = tags.iter().fold(spec, |spec, tag| spec.tag(*tag));
+    spec.handler(|text: String| async move { text })
+}
+
+fn names(entries: impl IntoIterator<Item = CatalogEntry>) -> Vec<String> {
+    entries.into_iter().map(|entry| entry.name).collect()
+}
+
+#[tokio::test]
+async fn filters_add_up() {
+    let test = TestMesh::start().await;
+    let agents = [
+        agent_called("nlp.sum", &["text", "fast"]),
+        agent_called("nlp.deep.think", &["text"]),
+        agent_called("nlpx", &["text"]),
+        AgentSpec::new("nlp.words", "Streams.")
+            .tag("text")
+            .handler(|text: String| stream::iter([text])),
+        AgentSpec::new("nlp.news", "Publishes.").handler(stream::pending::<u32>),
+    ];
+    test.mesh.register(agents).await.unwrap();
+    let catalog = || test.mesh.catalog();
+    let all = names(catalog().await.unwrap());
+    assert_eq!(
+        all,
+        ["nlp.sum", "nlp.deep.think", "nlpx", "nlp.words", "nlp.news"]
+    );
+    let channel = names(catalog().channel("nlp").await.unwrap());
+    assert_eq!(
+        channel,
+        ["nlp.sum", "nlp.deep.think", "nlp.words", "nlp.news"]
+    );
+    assert_eq!(
+        names(catalog().channel("nlp.deep").await.unwrap()),
+        ["nlp.deep.think"]
+    );
+    assert_eq!(
+        names(catalog().tags(["text", "fast"]).await.unwrap()),
+        ["nlp.sum"]
+    );
+    let streaming = names(catalog().streaming(true).await.unwrap());
+    assert_eq!(streaming, ["nlp.words", "nlp.news"]);
+    assert_eq!(
+        names(catalog().invocable(false).await.unwrap()),
+        ["nlp.news"]
+    );
+    let one = catalog()
+        .channel("nlp")
+        .tag("text")
+        .streaming(true)
+        .invocable(true);
+    assert_eq!(names(one.await.unwrap()), ["nlp.words"]);
+    assert!(catalog().tag("nosuch").await.unwrap().is_empty());
+
+    // Contracts by the same filters, from another process.
+    let contracts = test
+        .peer()
+        .await
+        .discover()
+        .channel("nlp")
+        .tag("text")
+        .await
+        .unwrap();
+    let found: Vec<_> = contracts.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(found, ["nlp.sum", "nlp.deep.think", "nlp.words"]);
+    assert_eq!(
+        contracts[0].input_schema.as_ref().unwrap()["type"],
+        "string"
+    );
+    assert!(contracts[2].chunk_schema.is_some());
+}
+
+#[tokio::test]
+async fn what_a_process_registers_it_finds_at_once() {
+    let test = TestMesh::start().await;
+    for n in 0..20 {
+        let name = format!("agent{n}");
+        test.mesh.register(agent_called(&name, &[])).await.unwrap();
+        let listed = names(test.mesh.catalog().await.unwrap());
+        assert_eq!(listed.last(), Some(&name));
+        assert_eq!(listed.len(), n + 1);
+    }
+    test.mesh.deregister(["agent3"]).await.unwrap();
+    assert_eq!(test.mesh.catalog().await.unwrap().len(), 19);
+}
+
+#[tokio::test]
+async fn the_catalog_is_asked_for_once_however_often_a_process_looks() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    let peer = test.peer().await;
+    assert_eq!(names(peer.catalog().await.unwrap()), ["echo"]);
+    let raw = test.raw().await;
+    let reads = common::subscribed(&raw, "$JS.API.*.MSG.GET.KV_mesh-catalog").await;
+    for _ in 0..100 {
+        assert_eq!(peer.catalog().await.unwrap().len(), 1);
+        peer.call::<String>("echo", "x").await.unwrap();
+    }
+    let gone = peer.call::<String>("nosuch", "x").await.unwrap_err();
+    assert_eq!(gone.code(), &ErrorCode::NotFound);
+    assert_eq!(drained(&raw, reads).await, 0);
+}
+
+/// How many messages have come by now.
+async fn drained(raw: &async_nats::Client, mut messages: async_nats::Subscriber) -> usize {
+    use futures::{FutureExt, StreamExt};
+    // Behind everything that the server has sent before.
+    common::synchronize(raw).await;
+    let mut count = 0;
+    while messages.next().now_or_never().flatten().is_some() {
+        count += 1;
+    }
+    count
+}
+
+fn is_added(change: &CatalogChange, name: &str) -> bool {
+    matches!(change, CatalogChange::Added(entry) if entry.name == name)
+}
+
+#[tokio::test]
+async fn changes_begin_with_what_there_is() {
+    let test = TestMesh::start().await;
+    let peer = test.peer().await;
+    test.mesh
+        .register(agent_called("a.one", &[]))
+        .await
+        .unwrap();
+    let mut all = peer.catalog().watch();
+    let mut some = peer.catalog().channel("b").watch();
+    let mut next = async || within(all.next()).await.unwrap();
+    assert!(is_added(&next().await, "a.one"));
+    test.mesh
+        .register(agent_called("b.two", &[]))
+        .await
+        .unwrap();
+    assert!(is_added(&next().await, "b.two"));
+    assert!(is_added(&within(some.next()).await.unwrap(), "b.two"));
+
+    // Another process says something else of it.
+    let other = test.peer().await;
+    other
+        .register(agent_called("b.two", &["new"]))
+        .await
+        .unwrap();
+    for change in [next().await, within(some.next()).await.unwrap()] {
+        let CatalogChange::Changed(entry) = change else {
+            panic!("{change:?}")
+        };
+        assert_eq!(entry.tags, ["new"]);
+    }
+    test.mesh.deregister(["a.one"]).await.unwrap();
+    let change = next().await;
+    assert!(matches!(&change, CatalogChange::Removed(entry) if entry.name == "a.one"));
+    assert_eq!(change.entry().name, "a.one");
+    let waiting = tokio::spawn(peer.wait_for("nosuch").into_future());
+    peer.shutdown().await.unwrap();
+    assert_eq!(within(all.next()).await, None);
+    let error = within(waiting).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_to_come_is_waited_for() {
+    let test = TestMesh::start().await;
+    let peer = test.peer().await;
+    let waiting = tokio::spawn(peer.wait_for("echo").into_future());
+    let error = peer
+        .wait_for("nosuch")
+        .timeout(Duration::from_millis(50))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout, "{error}");
+    assert!(
+        error.message().contains("'nosuch' did not appear"),
+        "{error}"
+    );
+    let error = peer.wait_for("no name").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+    test.mesh.register(echo()).await.unwrap();
+    assert_eq!(within(waiting).await.unwrap().unwrap().name, "echo");
+    // It is there already, and callable.
+    within(peer.wait_for("echo")).await.unwrap();
+    assert_eq!(peer.call::<String>("echo", "x").await.unwrap(), "Echo: x");
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Text {
+    #[schemars(length(min = 1))]
+    text: String,
+    max: u8,
+}
+
+/// Cuts a text off.
+#[agent]
+async fn cut(input: Text) -> String {
+    input.text.chars().take(usize::from(input.max)).collect()
+}
+
+#[tokio::test]
+async fn a_contract_refuses_what_the_host_refuses_with_the_same_words() {
+    let test = TestMesh::start().await;
+    let trigger = AgentSpec::new("now", "Takes nothing.").handler(|| async { 1 });
+    test.mesh.register(agents![cut]).await.unwrap();
+    test.mesh.register(trigger).await.unwrap();
+    let peer = test.peer().await;
+    let contract = peer.contract("cut").await.unwrap();
+    contract
+        .validate(json!({"text": "hello", "max": 3}))
+        .unwrap();
+    for bad in [
+        json!({"text": "", "max": 3}),
+        json!({"text": "hello", "max": 300}),
+        json!({"text": 7}),
+        json!("hello"),
+        json!(null),
+    ] {
+        let here = contract.validate(&bad).unwrap_err();
+        let there = peer.call::<String>("cut", &bad).await.unwrap_err();
+        assert_eq!(here.code(), &ErrorCode::InvalidInput);
+        assert_eq!(here.message(), there.message(), "{bad}");
+        assert_eq!(here.details(), there.details(), "{bad}");
+        assert_eq!(here.agent(), there.agent());
+    }
+    peer.contract("now")
+        .await
+        .unwrap()
+        .validate("whatever")
+        .unwrap();
+    let error = peer.contract("nosuch").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_catalog_whose_bucket_was_deleted_comes_back() {
+    let test = TestMesh::start().await;
+    test.mesh
+        .register([echo(), agent_called("other", &[])])
+        .await
+        .unwrap();
+    let peer = test.peer().await;
+    assert_eq!(peer.catalog().await.unwrap().len(), 2);
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    jetstream.delete_stream("KV_mesh-catalog").await.unwrap();
+    test.mesh
+        .register(agent_called("third", &[]))
+        .await
+        .unwrap();
+    eventually(|| async {
+        let fresh = test.peer().await.catalog().await.unwrap();
+        (fresh.len() == 3).then_some(())
+    })
+    .await;
+    eventually(|| async { (peer.catalog().await.unwrap().len() == 3).then_some(()) }).await;
+}
+
+/// A mesh of so many agents that nobody serves, written as one would find it.
+async fn crowd(test: &TestMesh, count: usize) {
+    let entries: Vec<Value> = (0..count)
+        .map(|n| {
+            json!({"name": format!("crowd.agent{n}"), "description": "Is one of very many agents.",
+                "version": "1.0.0", "tags": ["crowd"], "invocable": true, "streaming": false})
+        })
+        .collect();
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    let store = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    let revision = store
+        .entry("catalog")
+        .await
+        .unwrap()
+        .map_or(0, |entry| entry.revision);
+    let json = serde_json::to_vec(&entries).unwrap();
+    store
+        .update("catalog", json.into(), revision)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn one_more_of_thousands_writes_the_catalog_once_and_reads_it_at_most_once() {
+    const CROWD: usize = 5000;
+    let test = TestMesh::start().await;
+    // Makes the buckets.
+    test.mesh
+        .register(agent_called("first", &[]))
+        .await
+        .unwrap();
+    test.mesh.deregister(["first"]).await.unwrap();
+    crowd(&test, CROWD).await;
+    let raw = test.raw().await;
+    let reads = common::subscribed(&raw, "$JS.API.*.MSG.GET.KV_mesh-catalog").await;
+    let writes = common::subscribed(&raw, "$KV.mesh-catalog.catalog").await;
+    let late = test.peer().await;
+    late.register(echo()).await.unwrap();
+    assert_eq!(names(late.catalog().await.unwrap()).len(), CROWD + 1);
+    assert_eq!(late.call::<String>("echo", "x").await.unwrap(), "Echo: x");
+    assert_eq!(late.catalog().tag("crowd").await.unwrap().len(), CROWD);
+    assert!(drained(&raw, reads).await <= 1);
+    assert_eq!(drained(&raw, writes).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_hosts_at_once_are_all_seen_by_everybody() {
+    const HOSTS: usize = 10;
+    let test = TestMesh::start().await;
+    let hosts: Vec<AgentMesh> = futures::future::join_all((0..HOSTS).map(|_| test.peer())).await;
+    let registering = hosts.iter().enumerate().map(|(host, mesh)| {
+        let agents: Vec<Agent> = (0..10)
+            .map(|n| agent_called(&format!("h{host}.a{n}"), &[]))
+            .collect();
+        mesh.register(agents)
+    });
+    within(futures::future::try_join_all(registering))
+        .await
+        .unwrap();
+    for mesh in &hosts {
+        eventually(|| async {
+            let listed = names(mesh.catalog().await.unwrap());
+            let distinct: BTreeSet<_> = listed.iter().collect();
+            assert_eq!(distinct.len(), listed.len(), "none twice");
+            (listed.len() == HOSTS * 10).then_some(())
+        })
+        .await;
+    }
+}
