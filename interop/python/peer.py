@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import sys
 import uuid
+from pathlib import Path
 
 import nats
 from openagentmesh import AgentMesh, MeshError
@@ -237,6 +238,61 @@ class Peer:
         ways = ("call", "send_on_reply", "send_reply_to")
         replies = await asyncio.gather(*(getattr(self, way)(name, payload) for way in ways))
         return dict(zip(ways, replies))
+
+    # Sharing values
+
+    async def kv_put(self, key, text):
+        await self.mesh.kv.put(key, text)
+
+    async def kv_put_bytes(self, key, hex):
+        await self.mesh.kv.put(key, bytes.fromhex(hex))
+
+    async def kv_get(self, key):
+        return await self.mesh.kv.get(key)
+
+    async def kv_get_bytes(self, key):
+        """What is stored: the SDK itself gives only text."""
+        return (await self.mesh.kv._kv.get(key)).value.hex()
+
+    async def kv_delete(self, key):
+        await self.mesh.kv.delete(key)
+
+    async def kv_keys(self):
+        return sorted(await self.mesh.kv._kv.keys())
+
+    async def kv_count(self, key, times):
+        """Adds one to a counter so many times."""
+        for _ in range(times):
+            while True:
+                try:
+                    await self.mesh.kv.update(key, lambda count: str(int(count) + 1))
+                    break
+                except RuntimeError:
+                    # Its way to say that it lost ten races in a row.
+                    continue
+
+    async def open_values(self, key, of):
+        """Takes the values of key `of` as they change; `take` has them. The first is the one that
+        it has already, which tells that the watch has begun."""
+        self.consumers[key] = Consumer(self.mesh.kv.watch(of))
+
+    # Sharing files, whose content the test finds and leaves at a path
+
+    async def file_put(self, name, path):
+        await self.mesh.workspace.put(name, Path(path).read_bytes())
+
+    async def file_put_text(self, name, text):
+        await self.mesh.workspace.put(name, text)
+
+    async def file_get(self, name, path):
+        Path(path).write_bytes(await self.mesh.workspace.get(name))
+
+    async def file_delete(self, name):
+        await self.mesh.workspace.delete(name)
+
+    async def file_info(self, name):
+        """What the client under the SDK knows of it: the SDK itself tells nothing."""
+        return (await self.mesh.workspace._store.get_info(name)).as_dict()
 
     # The catalog's text, as a peer of another kind would write it
 

@@ -17,5 +17,8 @@ mod rust_streams_python;
 mod sends;
 mod setup;
 mod shared_catalog;
+mod shared_discovery;
+mod shared_files;
+mod shared_values;
 mod taps;
 mod tools;
