@@ -108,6 +108,9 @@ fn next_step(error: &Error) -> Option<String> {
         ErrorCode::HandlerError => Some(format!(
             "the agent failed; look at the output of the process that serves {agent}"
         )),
+        ErrorCode::DigestMismatch => {
+            Some("get it again; if that fails too, put it again".to_owned())
+        }
         _ => None,
     }
 }

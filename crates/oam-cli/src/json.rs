@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
+
+use crate::failure::Failure;
 
 /// How far a nested value stands to the right.
 const INDENT: &str = "  ";
@@ -15,6 +18,18 @@ pub(crate) fn text(value: &RawValue, pretty: bool) -> String {
     } else {
         on_one_line(value.get()).into_owned()
     }
+}
+
+/// A value as JSON on one line.
+pub(crate) fn line(value: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string(value).map_err(impossible)?;
+    Ok(on_one_line(&json).into_owned())
+}
+
+/// What is wrong with a value that cannot be written as JSON.
+#[expect(clippy::needless_pass_by_value, reason = "as map_err passes it")]
+pub(crate) fn impossible(error: serde_json::Error) -> Failure {
+    Failure::here(format!("the result cannot be JSON: {error}"))
 }
 
 /// The same JSON on one line, with nothing that a terminal would take for a command.

@@ -12,7 +12,10 @@ use crate::failure::Failure;
 use crate::printer::Printer;
 
 /// How long the end of a command may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a shell reports of a command that Ctrl-C ended: the result is not all there is.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why nothing more is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,20 @@ pub(crate) async fn print(
         }
         () = printer.reader_gone() => Ok(End::Unread),
         end = printing => end,
+    }
+}
+
+/// Does `work` to its end, unless a signal comes: it is dropped then, and there is `None`.
+pub(crate) async fn unless_interrupted<T>(
+    work: impl IntoFuture<Output = T>,
+) -> Result<Option<T>, Failure> {
+    tokio::select! {
+        biased;
+        signal = shutdown_signal() => {
+            signal?;
+            Ok(None)
+        }
+        done = work.into_future() => Ok(Some(done)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! `oam`, the command line of OpenAgentMesh.
 //!
 //! `cli` says what can be typed, `commands` has a file for each command, `printer` owns what is
-//! printed, `live` prints what comes bit by bit, and `failure` is what goes wrong.
+//! printed, `live` prints what comes bit by bit, `transfer` shows how far a file has come, and
+//! `failure` is what goes wrong.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -12,6 +13,9 @@ mod json;
 mod live;
 mod printer;
 mod shell;
+mod stdin;
+mod text;
+mod transfer;
 mod url_file;
 
 use std::process::ExitCode;
@@ -20,14 +24,29 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Cli;
+use crate::failure::Failure;
 use crate::printer::Printer;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     trace();
     let printer = Printer::new();
-    match commands::run(cli, &printer).await {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::here(format!("no threads can be started: {error}"));
+            printer.failure(&failure);
+            return failure.exit_code();
+        }
+    };
+    let code = runtime.block_on(run(cli, &printer));
+    // A pipe that gives nothing may still be read, by a thread that nobody waits for any more.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(cli: Cli, printer: &Printer) -> ExitCode {
+    match commands::run(cli, printer).await {
         Ok(code) => code,
         Err(failure) => {
             printer.failure(&failure);

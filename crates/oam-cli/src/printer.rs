@@ -3,9 +3,12 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 use crate::failure::Failure;
+use crate::json;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
@@ -29,10 +32,47 @@ impl Printer {
 
     /// A result as JSON over several lines.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| Failure::here(format!("the result cannot be JSON: {error}")))?;
-        self.out(&text);
+        let json = to_raw_value(value).map_err(json::impossible)?;
+        self.out(&json::text(&json, true));
         Ok(())
+    }
+
+    /// A result as it is, byte by byte. On a terminal, what is printed next begins on a new line.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut stdout = io::stdout().lock();
+        let needs_line_break = stdout.is_terminal() && !bytes.ends_with(b"\n");
+        let written = stdout
+            .write_all(bytes)
+            .and_then(|()| stdout.write_all(if needs_line_break { b"\n" } else { b"" }))
+            .and_then(|()| stdout.flush());
+        leave_if_nobody_reads(written);
+    }
+
+    /// A result as a table, or rather its columns.
+    pub(crate) fn table<const COLUMNS: usize>(
+        &self,
+        header: [&str; COLUMNS],
+        rows: impl IntoIterator<Item = [String; COLUMNS]>,
+    ) {
+        let mut table = Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(header);
+        for row in rows {
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for line in table.to_string().lines() {
+            self.line(line.trim_end());
+        }
+    }
+
+    /// One thing that is known of what is shown.
+    pub(crate) fn field(&self, name: &str, value: impl AsRef<str>) {
+        self.out(&format!("{FAINT}{name:<14}{FAINT:#}{}", value.as_ref()));
     }
 
     /// A title of a part of the result.

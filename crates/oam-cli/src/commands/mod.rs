@@ -2,13 +2,15 @@
 
 mod agent;
 mod demo;
+mod kv;
 mod mesh;
+mod workspace;
 
 use std::process::ExitCode;
 
 use openagentmesh::AgentMesh;
 
-use crate::cli::{AgentCommand, Cli, Command, MeshCommand, Target};
+use crate::cli::{AgentCommand, Cli, Command, KvCommand, MeshCommand, Target, WorkspaceCommand};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -27,6 +29,27 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             AgentCommand::Call(arguments) => agent::call::run(arguments, printer).await?,
             AgentCommand::Stream(arguments) => return agent::stream::run(arguments, printer).await,
             AgentCommand::Subscribe(arguments) => agent::subscribe::run(arguments, printer).await?,
+        },
+        Command::Kv(command) => match command {
+            KvCommand::Get(arguments) => kv::get::run(arguments, printer).await?,
+            KvCommand::Put(arguments) => kv::put::run(arguments, printer).await?,
+            KvCommand::Create(arguments) => kv::create::run(arguments, printer).await?,
+            KvCommand::Delete(arguments) => kv::delete::run(arguments, printer).await?,
+            KvCommand::List(arguments) => kv::list::run(arguments, printer).await?,
+            KvCommand::Watch(arguments) => kv::watch::run(arguments, printer).await?,
+        },
+        Command::Workspace(command) => match command {
+            WorkspaceCommand::Put(arguments) => {
+                return workspace::put::run(arguments, printer).await;
+            }
+            WorkspaceCommand::Get(arguments) => {
+                return workspace::get::run(arguments, printer).await;
+            }
+            WorkspaceCommand::List(arguments) => workspace::list::run(arguments, printer).await?,
+            WorkspaceCommand::Info(arguments) => workspace::info::run(arguments, printer).await?,
+            WorkspaceCommand::Delete(arguments) => {
+                workspace::delete::run(arguments, printer).await?;
+            }
         },
     }
     Ok(ExitCode::SUCCESS)

@@ -1,13 +1,11 @@
 //! The input that is typed or piped for an agent.
 
-use std::io::{IsTerminal, Read};
-
 use openagentmesh::{AgentName, Error};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::shell;
+use crate::{shell, stdin};
 
 /// What is repeated in a hint: more than this does not fit a line.
 const SHORT: usize = 60;
@@ -23,10 +21,10 @@ impl Payload {
         agent: &AgentName,
     ) -> Result<Self, Failure> {
         let text = match argument.as_deref() {
-            Some("-") => from_stdin().await?,
+            Some("-") => stdin::text().await?,
             Some(text) => text.to_owned(),
-            None if std::io::stdin().is_terminal() => String::new(),
-            None => from_stdin().await?,
+            None if stdin::is_terminal() => String::new(),
+            None => stdin::text().await?,
         };
         parse(text.trim(), verb, agent).map(Self)
     }
@@ -47,18 +45,6 @@ impl Payload {
             Some(_) => ", with the same input".to_owned(),
         };
         Failure::wrong_verb(&error, &typed).unwrap_or_else(|| error.into())
-    }
-}
-
-async fn from_stdin() -> Result<String, Failure> {
-    let read = tokio::task::spawn_blocking(|| {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    });
-    match read.await {
-        Ok(Ok(text)) => Ok(text),
-        Ok(Err(error)) => Err(Failure::usage(format!("stdin cannot be read: {error}"))),
-        Err(error) => Err(Failure::usage(format!("stdin was not read: {error}"))),
     }
 }
 

@@ -12,9 +12,6 @@ use crate::json;
 use crate::live::{self, End};
 use crate::printer::Printer;
 
-/// What a shell reports of a command that Ctrl-C ended: the output is not all there is.
-const INTERRUPTED: u8 = 130;
-
 pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<ExitCode, Failure> {
     let name = AgentName::new(&arguments.name).map_err(Error::from)?;
     let payload = Payload::read(arguments.payload, "stream", &name).await?;
@@ -33,7 +30,7 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
     live::leave(mesh).await?;
     Ok(match ended? {
         End::Complete | End::Unread => ExitCode::SUCCESS,
-        End::Interrupted => ExitCode::from(INTERRUPTED),
+        End::Interrupted => ExitCode::from(live::INTERRUPTED),
     })
 }
 

@@ -1,59 +1,137 @@
-use comfy_table::{ContentArrangement, Table, presets};
-use openagentmesh::{CatalogEntry, CatalogFilter};
+use futures::StreamExt;
+use openagentmesh::{AgentMesh, CatalogChange, CatalogEntry, CatalogFilter};
+use serde::Serialize;
 
 use crate::cli::MeshCatalog;
 use crate::commands::connect;
 use crate::failure::Failure;
-use crate::printer::Printer;
+use crate::printer::{Printer, STRONG};
+use crate::text::{on_one_line, printable};
+use crate::{json, live};
 
 pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(), Failure> {
+    let show = Show::asked_for(&arguments);
+    let filter = filter(&arguments);
     let mesh = connect(arguments.target).await?;
-    let mut filter = CatalogFilter::default();
-    if let Some(channel) = arguments.channel {
-        filter = filter.channel(channel);
+    if arguments.watch {
+        return watch(mesh, filter, show, printer).await;
     }
-    for tag in arguments.tags {
-        filter = filter.tag(tag);
-    }
-    let mut entries = mesh.catalog().await?;
-    let all = entries.len();
-    entries.retain(|entry| filter.matches(entry));
+    let mut entries = mesh.catalog().filter(filter).await?;
     entries.sort_by(|a, b| a.name.cmp(&b.name));
-    if arguments.json {
-        return printer.json(&entries);
+    match show {
+        Show::Json => return printer.json(&entries),
+        Show::Compact => {
+            for entry in &entries {
+                printer.line(compact(entry));
+            }
+        }
+        Show::Table if entries.is_empty() => {}
+        Show::Table => printer.table(
+            ["NAME", "USE", "TAGS", "DESCRIPTION"],
+            entries.iter().map(row),
+        ),
     }
     if entries.is_empty() {
+        let all = mesh.catalog().await?.len();
         printer.note(match all {
             0 => format!("no agents on the mesh at {}", mesh.url()),
             1 => "the one agent on this mesh does not match".to_owned(),
             _ => format!("none of the {all} agents on this mesh matches"),
         });
-        return Ok(());
-    }
-    for line in table(&entries).lines() {
-        printer.line(line.trim_end());
     }
     Ok(())
 }
 
-fn table(entries: &[CatalogEntry]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["NAME", "USE", "TAGS", "DESCRIPTION"]);
-    for entry in entries {
-        table.add_row([
-            entry.name.as_str(),
-            how_to_use(entry),
-            &entry.tags.join(", "),
-            &entry.description,
-        ]);
+/// How an agent is shown.
+#[derive(Clone, Copy)]
+enum Show {
+    Table,
+    Compact,
+    Json,
+}
+
+impl Show {
+    fn asked_for(arguments: &MeshCatalog) -> Self {
+        match arguments {
+            MeshCatalog { json: true, .. } => Self::Json,
+            MeshCatalog { compact: true, .. } => Self::Compact,
+            _ => Self::Table,
+        }
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+}
+
+fn filter(arguments: &MeshCatalog) -> CatalogFilter {
+    let mut filter = CatalogFilter::default();
+    if let Some(channel) = &arguments.channel {
+        filter = filter.channel(channel);
     }
-    table.to_string()
+    for tag in &arguments.tags {
+        filter = filter.tag(tag);
+    }
+    if let Some(streaming) = arguments.streaming {
+        filter = filter.streaming(streaming);
+    }
+    if let Some(invocable) = arguments.invocable {
+        filter = filter.invocable(invocable);
+    }
+    filter
+}
+
+async fn watch(
+    mesh: AgentMesh,
+    filter: CatalogFilter,
+    show: Show,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let changes = mesh.catalog().filter(filter).watch();
+    printer.hint_for_people("waiting for agents that come and go; Ctrl-C ends it");
+    let lines = changes.map(|change| line(&change, show));
+    let ended = live::print(printer, lines, live::shutdown_signal()).await;
+    live::leave(mesh).await?;
+    ended.map(|_| ())
+}
+
+fn line(change: &CatalogChange, show: Show) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct Change<'c> {
+        change: &'static str,
+        agent: &'c CatalogEntry,
+    }
+
+    let (sign, word) = match change {
+        CatalogChange::Added(_) => ("+", "added"),
+        CatalogChange::Removed(_) => ("-", "removed"),
+        // Of a kind of change that came later, the entry is what it is about.
+        _ => ("~", "changed"),
+    };
+    let agent = change.entry();
+    let name = on_one_line(&agent.name);
+    Ok(match (show, change) {
+        (Show::Json, _) => json::line(&Change {
+            change: word,
+            agent,
+        })?,
+        (_, CatalogChange::Removed(_)) => format!("{sign} {STRONG}{name}{STRONG:#}"),
+        (Show::Compact, _) => format!("{sign} {}", compact(agent)),
+        (Show::Table, _) => {
+            let description = on_one_line(&agent.description);
+            let line = format!("{sign} {STRONG}{name}{STRONG:#}  {description}");
+            line.trim_end().to_owned()
+        }
+    })
+}
+
+fn compact(entry: &CatalogEntry) -> String {
+    on_one_line(&entry.to_compact())
+}
+
+fn row(entry: &CatalogEntry) -> [String; 4] {
+    [
+        printable(&entry.name),
+        how_to_use(entry).to_owned(),
+        printable(&entry.tags.join(", ")),
+        printable(&entry.description),
+    ]
 }
 
 /// The verb that fits the agent.

@@ -1,5 +1,3 @@
-use std::fmt::Write;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures::StreamExt;
@@ -11,9 +9,10 @@ use serde_json::{Map, Value};
 use crate::cli::MeshListen;
 use crate::commands::connect;
 use crate::failure::Failure;
-use crate::json::on_one_line;
+use crate::json::{self, on_one_line};
 use crate::live;
 use crate::printer::{FAINT, Printer, STRONG};
+use crate::text::printable;
 
 pub(crate) async fn run(arguments: MeshListen, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
@@ -69,20 +68,6 @@ fn for_people<T>(message: &Event<T>, body: Body<'_>) -> Result<String, Failure> 
     Ok(format!("{STRONG}{subject}{STRONG:#}  {body}"))
 }
 
-/// The text without what a terminal would take for a command.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() && !matches!(character, '\n' | '\t') {
-            // Writing to a string cannot fail.
-            let _ = write!(shown, "{}", character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
 #[derive(Serialize)]
 struct Message<'m> {
     subject: &'m str,
@@ -102,9 +87,7 @@ fn as_json<T>(message: &Event<T>, body: Body<'_>) -> Result<String, Failure> {
         encoding: matches!(body, Body::Bytes(_)).then_some("base64"),
         body,
     };
-    let json = serde_json::to_string(&message)
-        .map_err(|error| Failure::here(format!("the message cannot be JSON: {error}")))?;
-    Ok(on_one_line(&json).into_owned())
+    json::line(&message)
 }
 
 /// Each header with its value, or with all of them if it is repeated.

@@ -1,0 +1,18 @@
+use super::{key_failure, not_found};
+use crate::cli::KvDelete;
+use crate::commands::connect;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+pub(crate) async fn run(arguments: KvDelete, printer: &Printer) -> Result<(), Failure> {
+    let KvDelete { key, target } = arguments;
+    let mesh = connect(target).await?;
+    let kv = mesh.kv();
+    // Somebody who mistyped the key is to hear of it.
+    if kv.get(&key).await.map_err(key_failure)?.is_none() {
+        return Err(not_found(&key));
+    }
+    kv.delete(&key).await.map_err(key_failure)?;
+    printer.line(format!("deleted {key}"));
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! A key and its value as they are printed.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use openagentmesh::KvEntry;
+use serde::Serialize;
+
+use crate::text;
+
+/// For programs.
+#[derive(Serialize)]
+pub(super) struct Entry<'e> {
+    key: &'e str,
+    revision: u64,
+    created: String,
+    /// Always a text: what is stored as `3` is not told from what is stored as `"3"` otherwise.
+    value: Cow<'e, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
+}
+
+impl<'e> From<&'e KvEntry> for Entry<'e> {
+    fn from(entry: &'e KvEntry) -> Self {
+        let (value, encoding) = match str::from_utf8(&entry.value) {
+            Ok(text) => (text.into(), None),
+            Err(_) => (BASE64_STANDARD.encode(&entry.value).into(), Some("base64")),
+        };
+        Self {
+            key: &entry.key,
+            revision: entry.revision,
+            created: text::timestamp(entry.created),
+            value,
+            encoding,
+        }
+    }
+}
+
+/// The value for people, on one line.
+pub(super) fn value_on_one_line(value: &[u8]) -> String {
+    match str::from_utf8(value) {
+        Ok("") => "(empty)".to_owned(),
+        Ok(value) => text::on_one_line(value.trim_end_matches('\n')),
+        Err(_) => format!("({} bytes)", value.len()),
+    }
+}

@@ -1,0 +1,34 @@
+use super::entry::{Entry, value_on_one_line};
+use super::pattern_failure;
+use crate::cli::KvList;
+use crate::commands::connect;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::text::shortened;
+
+/// How much of a value a table shows, in characters.
+const SHOWN: usize = 80;
+
+pub(crate) async fn run(arguments: KvList, printer: &Printer) -> Result<(), Failure> {
+    let mesh = connect(arguments.target).await?;
+    let listed = mesh.kv().list(&arguments.pattern).await;
+    let entries = listed.map_err(pattern_failure)?;
+    if arguments.json {
+        return printer.json(&entries.iter().map(Entry::from).collect::<Vec<_>>());
+    }
+    if entries.is_empty() {
+        printer.note(match arguments.pattern.as_str() {
+            ">" => format!("no key has a value on the mesh at {}", mesh.url()),
+            pattern => format!("no key that matches {pattern} has a value"),
+        });
+        return Ok(());
+    }
+    printer.table(
+        ["KEY", "REVISION", "VALUE"],
+        entries.into_iter().map(|entry| {
+            let value = shortened(value_on_one_line(&entry.value), SHOWN);
+            [entry.key, entry.revision.to_string(), value]
+        }),
+    );
+    Ok(())
+}

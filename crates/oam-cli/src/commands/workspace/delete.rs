@@ -1,0 +1,36 @@
+use super::not_found;
+use crate::cli::WorkspaceDelete;
+use crate::commands::connect;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::text::on_one_line;
+
+pub(crate) async fn run(arguments: WorkspaceDelete, printer: &Printer) -> Result<(), Failure> {
+    let WorkspaceDelete {
+        name,
+        prefix,
+        target,
+    } = arguments;
+    if let Some(prefix) = prefix {
+        if prefix.is_empty() {
+            return Err(
+                Failure::usage("an empty prefix would delete every file in the workspace")
+                    .hint("oam workspace list shows them; delete each by its NAME"),
+            );
+        }
+        let mesh = connect(target).await?;
+        let deleted = mesh.workspace().delete_prefix(&prefix).await?;
+        printer.line(match deleted {
+            1 => "deleted 1 file".to_owned(),
+            _ => format!("deleted {deleted} files"),
+        });
+        return Ok(());
+    }
+    let name = name.unwrap_or_default();
+    let mesh = connect(target).await?;
+    if !mesh.workspace().delete(&name).await? {
+        return Err(not_found(&name));
+    }
+    printer.line(format!("deleted {}", on_one_line(&name)));
+    Ok(())
+}

@@ -1,0 +1,35 @@
+use indicatif::HumanBytes;
+
+use super::file::File;
+use crate::cli::WorkspaceList;
+use crate::commands::connect;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::text::{on_one_line, time};
+
+pub(crate) async fn run(arguments: WorkspaceList, printer: &Printer) -> Result<(), Failure> {
+    let mesh = connect(arguments.target).await?;
+    let objects = mesh.workspace().list(&arguments.prefix).await?;
+    if arguments.json {
+        return printer.json(&objects.iter().map(File::from).collect::<Vec<_>>());
+    }
+    if objects.is_empty() {
+        printer.note(match arguments.prefix.as_str() {
+            "" => format!("no files in the workspace of the mesh at {}", mesh.url()),
+            prefix => format!("no file in the workspace begins with '{prefix}'"),
+        });
+        return Ok(());
+    }
+    printer.table(
+        ["NAME", "SIZE", "MODIFIED", "TYPE"],
+        objects.iter().map(|object| {
+            [
+                on_one_line(&object.name),
+                HumanBytes(object.size).to_string(),
+                time(object.modified),
+                on_one_line(object.content_type.as_deref().unwrap_or("-")),
+            ]
+        }),
+    );
+    Ok(())
+}

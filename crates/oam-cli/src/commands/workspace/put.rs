@@ -1,0 +1,85 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use indicatif::HumanBytes;
+
+use super::file::File;
+use crate::cli::WorkspacePut;
+use crate::commands::connect;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::text::on_one_line;
+use crate::transfer::Transfer;
+use crate::{live, stdin};
+
+pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<ExitCode, Failure> {
+    let source = Source::find(arguments.file).await?;
+    let name = arguments.name;
+    let mesh = connect(arguments.target).await?;
+    let transfer = Transfer::new(format!("Putting {}", on_one_line(&name)));
+    let mut upload = match source {
+        Source::Stdin => mesh.workspace().put_reader(&name, tokio::io::stdin()),
+        Source::File(path) => mesh.workspace().put_file(&name, path),
+    }
+    .on_progress(|progress| transfer.show(progress));
+    if let Some(content_type) = arguments.content_type {
+        upload = upload.content_type(content_type);
+    }
+    if let Some(description) = arguments.description {
+        upload = upload.description(description);
+    }
+    for (key, value) in arguments.metadata {
+        upload = upload.metadata(key, value);
+    }
+    let uploaded = live::unless_interrupted(upload).await?;
+    drop(transfer);
+    let Some(uploaded) = uploaded else {
+        // What was sent is removed before the connection is: the server does one thing after another.
+        let files = mesh.workspace();
+        let removed = files.info(&name);
+        drop(tokio::time::timeout(live::FAREWELL, removed).await);
+        live::leave(mesh).await?;
+        return Ok(ExitCode::from(live::INTERRUPTED));
+    };
+    let object = uploaded?;
+    if arguments.json {
+        printer.json(&File::from(&object))?;
+    } else {
+        let name = on_one_line(&name);
+        printer.line(format!("put {name}, {}", HumanBytes(object.size)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the content comes from.
+enum Source {
+    Stdin,
+    File(PathBuf),
+}
+
+impl Source {
+    /// Looks for the `file` before anything is sent.
+    async fn find(file: Option<PathBuf>) -> Result<Self, Failure> {
+        match file {
+            Some(path) if path != Path::new("-") => {
+                check_readable(&path).await?;
+                Ok(Self::File(path))
+            }
+            None if stdin::is_terminal() => Err(Failure::usage("there is nothing to put")
+                .hint("name a file behind the NAME, pipe it in, or type - and end it with Ctrl-D")),
+            _ => Ok(Self::Stdin),
+        }
+    }
+}
+
+async fn check_readable(path: &Path) -> Result<(), Failure> {
+    let shown = path.display();
+    match tokio::fs::metadata(path).await {
+        Ok(found) if found.is_dir() => {
+            Err(Failure::usage(format!("{shown} is a directory")).hint("put its files one by one"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::usage(format!("{shown} cannot be read: {error}"))
+            .hint("the NAME comes first, then the FILE on this machine")),
+    }
+}
