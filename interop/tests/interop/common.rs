@@ -66,9 +66,9 @@ impl TestMesh {
         serde_json::from_slice(&text).unwrap()
     }
 
-    /// The names in the catalog, in the order of the alphabet.
+    /// The names in the catalog as it is now, in the order of the alphabet.
     pub(crate) async fn catalog_names(&self) -> Vec<String> {
-        let catalog = self.mesh.catalog().await.unwrap();
+        let catalog = self.mesh.catalog().fresh().await.unwrap();
         let mut names: Vec<_> = catalog.into_iter().map(|entry| entry.name).collect();
         names.sort_unstable();
         names

@@ -69,7 +69,7 @@ async fn the_catalog_lists_python_agents_with_all_that_it_has_of_them(sdk: Sdk) 
 
     python.end().await.unwrap();
     assert!(
-        test.mesh.catalog().await.unwrap().is_empty(),
+        test.mesh.catalog().fresh().await.unwrap().is_empty(),
         "it left in order"
     );
     let error = test.mesh.contract("nlp.summarizer").await.unwrap_err();

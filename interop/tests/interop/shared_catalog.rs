@@ -72,7 +72,7 @@ async fn entries_with_unknown_fields_are_kept_and_read_by_all(sdk: Sdk) {
         .ask("host", json!({"names": ["translate"]}))
         .await
         .unwrap();
-    let catalog = test.mesh.catalog().await.unwrap();
+    let catalog = test.mesh.catalog().fresh().await.unwrap();
     let theirs = catalog.iter().find(|entry| entry.name == "theirs").unwrap();
     assert_eq!(
         theirs.extra["lease"],
@@ -96,5 +96,5 @@ async fn what_is_no_entry_at_all_is_kept_too() {
     test.mesh.register(agents![noon]).await.unwrap();
     test.mesh.deregister(["echo", "noon"]).await.unwrap();
     assert_eq!(texts(&test.catalog_text().await), strange);
-    assert!(test.mesh.catalog().await.unwrap().is_empty());
+    assert!(test.mesh.catalog().fresh().await.unwrap().is_empty());
 }
