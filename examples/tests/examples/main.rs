@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod model;
 mod process;
 
 use std::collections::BTreeSet;
@@ -28,7 +29,7 @@ macro_rules! run {
                 let mesh = AgentMesh::connect(server.url()).await.unwrap();
                 let example = Example::start(stringify!($name), server.url());
                 super::$name(example, &mesh).await;
-                let left = mesh.catalog().await.unwrap();
+                let left = mesh.catalog().fresh().await.unwrap();
                 assert!(left.is_empty(), "still listed: {left:?}");
             })+
         }
@@ -38,13 +39,16 @@ macro_rules! run {
 run![
     agents_with_state,
     call,
+    discovery,
     echo,
     publish,
     publisher,
     relay,
     responder,
     send,
+    shared_files,
     shared_state,
+    shared_values,
     stream,
     streamer,
     subscribe,
@@ -60,7 +64,8 @@ fn every_example_is_run() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    let run: BTreeSet<String> = RUN.iter().map(|&name| name.to_owned()).collect();
+    let run = RUN.iter().chain(&[model::EXAMPLE]);
+    let run: BTreeSet<String> = run.map(|&name| name.to_owned()).collect();
     assert_eq!(examples, run, "each file has a test of its name above");
 }
 
@@ -246,4 +251,44 @@ async fn publish(example: Example, _: &AgentMesh) {
         "a photo of 3 bytes",
     ];
     assert_eq!(example.ends().await, expected);
+}
+
+async fn discovery(example: Example, _: &AgentMesh) {
+    let expected = [
+        "text.reverse: Turns a text around. #fun",
+        "text.letters (stream): Streams the letters of a text.",
+        "text.letters streams",
+        r#"invalid_input: "/text""#,
+        "2 agents can be tools",
+        "text.reverse is here",
+        "text.reverse has left",
+    ];
+    assert_eq!(example.ends().await, expected);
+}
+
+async fn shared_values(example: Example, mesh: &AgentMesh) {
+    let expected = [
+        "the motto: fresh every day",
+        "it is there already",
+        "shop.motto is fresh every day",
+        r#"shop.stock is {"apples":5}"#,
+        "shop.motto is gone",
+    ];
+    assert_eq!(example.ends().await, expected);
+    assert!(mesh.kv().keys(">").await.unwrap().is_empty());
+}
+
+async fn shared_files(example: Example, mesh: &AgentMesh) {
+    let expected = [
+        "19 bytes of notes",
+        "- buy milk",
+        "- and bread",
+        "all 1000000 bytes are stored",
+        "the copy has 1000000 bytes",
+        "data/sevens: 1000000 bytes of something",
+        "notes/milk.txt: 19 bytes of text/plain",
+        "and they are gone",
+    ];
+    assert_eq!(example.ends().await, expected);
+    assert!(mesh.workspace().list("").await.unwrap().is_empty());
 }

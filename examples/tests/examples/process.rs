@@ -30,8 +30,14 @@ pub(crate) struct Typed {
 
 impl Example {
     pub(crate) fn start(name: &str, url: &str) -> Self {
+        Self::start_with(name, url, &[])
+    }
+
+    /// Starts it with further variables in its environment.
+    pub(crate) fn start_with(name: &str, url: &str, variables: &[(&str, &str)]) -> Self {
         let program = program(name);
         let mut child = Command::new(&program)
+            .envs(variables.iter().copied())
             .env("OAM_URL", url)
             .env_remove("OAM_CREDS")
             .stdin(Stdio::null())

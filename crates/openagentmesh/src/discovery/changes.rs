@@ -52,14 +52,14 @@ impl CatalogChanges {
         filter: CatalogFilter,
         closed: CancellationToken,
     ) -> Self {
-        let following = Following {
+        let mut following = Following {
             known,
             closed,
             filter,
             told: HashMap::new(),
             changes: VecDeque::new(),
-            looked: false,
         };
+        following.look();
         let changes = futures::stream::unfold(following, |mut following| async move {
             let change = following.next().await?;
             Some((change, following))
@@ -95,22 +95,23 @@ struct Following {
     told: HashMap<String, Arc<CatalogEntry>>,
     /// What is to be told next.
     changes: VecDeque<CatalogChange>,
-    looked: bool,
 }
 
 impl Following {
     async fn next(&mut self) -> Option<CatalogChange> {
         while self.changes.is_empty() {
-            if std::mem::replace(&mut self.looked, true) {
-                let changed = self.closed.run_until_cancelled(self.known.changed());
-                changed.await?.ok()?;
-            }
-            let known = self.known.borrow_and_update().clone();
-            if let Some(listing) = known.listing() {
-                self.compare(listing);
-            }
+            let changed = self.closed.run_until_cancelled(self.known.changed());
+            changed.await?.ok()?;
+            self.look();
         }
         self.changes.pop_front()
+    }
+
+    fn look(&mut self) {
+        let known = self.known.borrow_and_update().clone();
+        if let Some(listing) = known.listing() {
+            self.compare(listing);
+        }
     }
 
     fn compare(&mut self, listing: &Listing) {
