@@ -98,6 +98,42 @@
 //! }
 //! ```
 //!
+//! # Who is there
+//!
+//! The [catalog](Client::catalog) has a line about every agent, and is asked by filters; its
+//! [changes](Query::watch) are a stream. A [`Contract`] has an agent's schemas, renders it as a tool for a
+//! language model, and tells whether an input fits.
+//!
+//! ```no_run
+//! # async fn example(mesh: openagentmesh::AgentMesh) -> Result<(), Box<dyn std::error::Error>> {
+//! for agent in mesh.catalog().channel("text").tag("fast").await? {
+//!     println!("{}", agent.to_compact());
+//! }
+//! let contract = mesh.contract("text.count").await?;
+//! contract.validate(serde_json::json!({"text": "one two"}))?;
+//! println!("{}", contract.to_anthropic_tool()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is shared
+//!
+//! [`kv`](Client::kv) has values under keys, with compare-and-swap and watches;
+//! [`workspace`](Client::workspace) has files of any size.
+//!
+//! ```no_run
+//! # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+//! use openagentmesh::Json;
+//!
+//! mesh.kv().modify("visits", |entry| {
+//!     let visits: u64 = entry.map_or(Ok(0), |entry| entry.json())?;
+//!     Ok(Json(visits + 1))
+//! }).await?;
+//! mesh.workspace().put_file("reports/2026.pdf", "2026.pdf").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Where requests go
 //!
 //! Processes that register the same name share its requests. Each runs up to
