@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Alive, TestMesh, eventually, within};
+use common::{Alive, Proxy, TestMesh, eventually, within};
 use futures::{StreamExt, stream};
 use openagentmesh::{Agent, AgentMesh, AgentSpec, CancellationToken, Context, ErrorCode};
 use serde_json::Value;
@@ -332,51 +332,6 @@ async fn a_caller_that_is_away_for_a_moment_is_waited_for() {
     endless.alive.are(1).await;
     sleeper.abort();
     endless.alive.are(0).await;
-}
-
-/// Stands between a client and the server, and can cut what goes through it.
-struct Proxy {
-    url: String,
-    cut: Arc<tokio::sync::Notify>,
-    accepting: tokio::task::JoinHandle<()>,
-}
-
-impl Proxy {
-    async fn start(test: &TestMesh) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("nats://{}", listener.local_addr().unwrap());
-        let server = test.server.url().trim_start_matches("nats://").to_owned();
-        let cut = Arc::new(tokio::sync::Notify::new());
-        let cuts = cut.clone();
-        let accepting = tokio::spawn(async move {
-            loop {
-                let (mut client, _) = listener.accept().await.unwrap();
-                let mut server = tokio::net::TcpStream::connect(&server).await.unwrap();
-                let cuts = cuts.clone();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = cuts.notified() => {}
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                    }
-                });
-            }
-        });
-        Self {
-            url,
-            cut,
-            accepting,
-        }
-    }
-
-    fn cut(&self) {
-        self.cut.notify_waiters();
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
 }
 
 /// A process of its own that calls or streams until it is killed.

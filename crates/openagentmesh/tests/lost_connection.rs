@@ -1,4 +1,5 @@
-//! Servers that are gone, or stand still: whatever is asked for ends in time, and nothing is sent later.
+//! Connections that are lost and found: whatever is asked for ends in time, nothing is sent later, and what
+//! is watched or moved goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -6,12 +7,14 @@ mod common;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{TestMesh, echo, within};
+use common::{Proxy, TestMesh, echo, eventually, within};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, stream};
-use openagentmesh::{AgentMesh, AgentSpec, ErrorCode, Result};
+use openagentmesh::{
+    AgentMesh, AgentSpec, CatalogChange, ErrorCode, KvChange, ObjectChange, Result,
+};
 use openagentmesh_local::LocalServer;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -153,4 +156,79 @@ async fn hello(server: &TcpListener) -> String {
     let mut reader = BufReader::new(reader);
     reader.read_line(&mut hello).await.unwrap();
     hello
+}
+
+#[tokio::test]
+async fn what_changed_while_a_watch_was_away_is_told_when_it_is_back() {
+    let test = TestMesh::start().await;
+    let proxy = Proxy::start(&test).await;
+    let watcher = AgentMesh::connect(&proxy.url).await.unwrap();
+    let (kv, files) = (test.mesh.kv(), test.mesh.workspace());
+    kv.put("key", "before").await.unwrap();
+    let mut keys = within(watcher.kv().watch(">")).await.unwrap();
+    let mut objects = within(watcher.workspace().watch("")).await.unwrap();
+    let mut agents = watcher.catalog().watch();
+    within(keys.next()).await.unwrap().unwrap();
+
+    proxy.close();
+    kv.put("key", "meanwhile").await.unwrap();
+    kv.put("other", "meanwhile").await.unwrap();
+    kv.delete("other").await.unwrap();
+    files.put("file", "meanwhile").await.unwrap();
+    test.mesh.register(echo()).await.unwrap();
+    proxy.open();
+
+    let KvChange::Put(entry) = within(keys.next()).await.unwrap().unwrap() else {
+        panic!("the key has a value");
+    };
+    assert_eq!(entry.text().unwrap(), "meanwhile");
+    let gone = within(keys.next()).await.unwrap().unwrap();
+    assert!(matches!(gone, KvChange::Deleted { key, .. } if key == "other"));
+    let change = within(objects.next()).await.unwrap().unwrap();
+    assert!(matches!(change, ObjectChange::Put(object) if object.name == "file"));
+    let change = within(agents.next()).await.unwrap();
+    assert!(matches!(change, CatalogChange::Added(entry) if entry.name == "echo"));
+}
+
+#[tokio::test]
+async fn a_download_goes_on_where_it_was_cut() {
+    let test = TestMesh::start().await;
+    let content: Vec<u8> = (0..20_000_000_u32).map(|n| (n / 1000) as u8).collect();
+    within(test.mesh.workspace().put("file", content.clone()))
+        .await
+        .unwrap();
+    let proxy = Proxy::start(&test).await;
+    let reader = AgentMesh::connect(&proxy.url).await.unwrap();
+    let mut reader = within(reader.workspace().get("file").reader())
+        .await
+        .unwrap();
+    let mut read = vec![0; 1_000_000];
+    within(reader.read_exact(&mut read)).await.unwrap();
+    proxy.cut();
+    within(reader.read_to_end(&mut read)).await.unwrap();
+    assert!(read == content);
+}
+
+/// Whatever happens to an upload, readers get one version or the other.
+#[tokio::test]
+async fn an_upload_that_was_cut_is_there_or_not() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    files.put("file", "before").await.unwrap();
+    let proxy = Proxy::start(&test).await;
+    let writer = AgentMesh::connect(&proxy.url).await.unwrap();
+    let (mut feed, reader) = tokio::io::duplex(1000);
+    let writing = writer.workspace();
+    let upload = tokio::spawn(async move { writing.put_reader("file", reader).await });
+    within(feed.write_all(&vec![1; 500_000])).await.unwrap();
+    proxy.close();
+    within(feed.write_all(&vec![2; 500_000])).await.unwrap();
+    proxy.open();
+    drop(feed);
+    let uploaded = within(upload).await.unwrap();
+    let got = eventually(|| async { files.get("file").await.ok() }).await;
+    match uploaded {
+        Ok(info) => assert_eq!((info.size, got.len()), (1_000_000, 1_000_000)),
+        Err(error) => assert_eq!(&got[..], b"before", "{error}"),
+    }
 }

@@ -2,12 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+mod proxy;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openagentmesh::{AgentMesh, AgentSpec};
 use openagentmesh_local::LocalServer;
+
+#[allow(unused_imports, reason = "each test binary uses its part")]
+pub(crate) use proxy::Proxy;
 
 /// A server and one connection to it. The server ends with the value.
 pub(crate) struct TestMesh {

@@ -1,0 +1,72 @@
+//! Losing a connection without losing the server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::TestMesh;
+
+/// Stands between a client and the server, and can cut what goes through it.
+pub(crate) struct Proxy {
+    pub(crate) url: String,
+    cut: Arc<Notify>,
+    is_open: Arc<AtomicBool>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(test: &TestMesh) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("nats://{}", listener.local_addr().unwrap());
+        let server = test.server.url().trim_start_matches("nats://").to_owned();
+        let cut = Arc::new(Notify::new());
+        let is_open = Arc::new(AtomicBool::new(true));
+        let (cuts, open) = (cut.clone(), is_open.clone());
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (mut client, _) = listener.accept().await.unwrap();
+                if !open.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let mut server = TcpStream::connect(&server).await.unwrap();
+                let cuts = cuts.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = cuts.notified() => {}
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    }
+                });
+            }
+        });
+        Self {
+            url,
+            cut,
+            is_open,
+            accepting,
+        }
+    }
+
+    /// Ends the connections that there are. New ones may come.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_waiters();
+    }
+
+    /// Ends the connections that there are, and takes none until it is opened again.
+    pub(crate) fn close(&self) {
+        self.is_open.store(false, Ordering::SeqCst);
+        self.cut();
+    }
+
+    pub(crate) fn open(&self) {
+        self.is_open.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
