@@ -97,7 +97,11 @@ impl Directory {
     /// behind if that fails.
     pub(crate) async fn add(&self, contracts: &[Document]) -> Result<()> {
         let entries: Vec<CatalogEntry> = contracts.iter().map(Document::to_catalog_entry).collect();
-        let mut new: Vec<AgentName> = contracts.iter().map(|c| c.name.clone()).collect();
+        // Those that others serve too stay listed whatever happens.
+        let known = self.cache.listing().await;
+        let is_new = |name: &AgentName| known.as_ref().is_none_or(|known| !known.lists(name));
+        let names = contracts.iter().map(|contract| contract.name.clone());
+        let mut new: Vec<AgentName> = names.filter(is_new).collect();
         let mut was_read = false;
         let added = async {
             registry::put_all(&self.registry, contracts).await?;
