@@ -115,7 +115,9 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report> {
         python = Some(Pair::start(start, url).await?);
     }
 
-    let mut report = Report::new(plan.rounds, nats_server);
+    let setting = format!("bodies of {BODY_BYTES} bytes");
+    let references = &[Contender::RawWithHeaders, Contender::Raw];
+    let mut report = Report::new(plan.rounds, nats_server, setting, references);
     // The first round warms everything up, and does not count.
     for round in 0..=plan.rounds {
         match round {

@@ -6,26 +6,30 @@ use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 use crate::Result;
-use crate::measure::{BODY_BYTES, Contender};
+use crate::measure::Contender;
 
 /// Everything that was measured in one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     cores: usize,
     nats_server: String,
-    body_bytes: usize,
+    /// What it was measured with, in words.
+    setting: String,
     rounds: u32,
     series: Vec<Series>,
+    /// Whom the others are compared to.
+    #[serde(skip)]
+    references: &'static [Contender],
 }
 
 /// One contender's values of one measure, one per round.
 #[derive(Debug, Serialize)]
 pub(crate) struct Series {
-    what: &'static str,
+    what: String,
     contender: Contender,
     unit: Unit,
-    /// How many messages each value is of.
-    messages: u32,
+    /// How many messages, agents or MiB each value is of.
+    count: u32,
     values: Vec<f64>,
 }
 
@@ -35,23 +39,55 @@ pub(crate) struct Series {
 pub(crate) enum Unit {
     /// Less is better.
     Microseconds,
+    /// Less is better.
+    Milliseconds,
     /// More is better.
     PerSecond,
+    /// More is better.
+    MebibytesPerSecond,
+    /// Less is better.
+    Kibibytes,
+    /// Less is better.
+    Mebibytes,
+    /// Less is better.
+    Count,
+}
+
+impl Unit {
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Microseconds => "µs",
+            Self::Milliseconds => "ms",
+            Self::PerSecond => "1/s",
+            Self::MebibytesPerSecond => "MiB/s",
+            Self::Kibibytes => "KiB",
+            Self::Mebibytes => "MiB",
+            Self::Count => "",
+        }
+    }
+
+    fn show(self, value: f64) -> String {
+        match self {
+            Self::PerSecond => format!("{:.1}k", value / 1e3),
+            Self::Milliseconds if value < 100.0 => format!("{value:.1}"),
+            _ => format!("{value:.0}"),
+        }
+    }
 }
 
 impl Series {
-    pub(crate) fn new(what: &'static str, contender: Contender, unit: Unit) -> Self {
+    pub(crate) fn new(what: impl Into<String>, contender: Contender, unit: Unit) -> Self {
         Self {
-            what,
+            what: what.into(),
             contender,
             unit,
-            messages: 0,
+            count: 0,
             values: Vec::new(),
         }
     }
 
-    pub(crate) fn add(&mut self, messages: u32, value: f64) {
-        self.messages = messages;
+    pub(crate) fn add(&mut self, count: u32, value: f64) {
+        self.count = count;
         self.values.push(value);
     }
 
@@ -66,13 +102,19 @@ impl Series {
 }
 
 impl Report {
-    pub(crate) fn new(rounds: u32, nats_server: String) -> Self {
+    pub(crate) fn new(
+        rounds: u32,
+        nats_server: String,
+        setting: String,
+        references: &'static [Contender],
+    ) -> Self {
         Self {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             nats_server,
-            body_bytes: BODY_BYTES,
+            setting,
             rounds,
             series: Vec::new(),
+            references,
         }
     }
 
@@ -90,50 +132,46 @@ impl Report {
     fn ratio(&self, series: &Series, to: Contender) -> Option<f64> {
         let same = |other: &&Series| other.what == series.what && other.contender == to;
         let [_, median, _] = self.series.iter().find(same)?.spread();
-        Some(series.spread()[1] / median)
+        let ratio = series.spread()[1] / median;
+        // Nothing can be told from none, such as of entries that went missing.
+        ratio.is_finite().then_some(ratio)
     }
 
     fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-        table.set_header([
-            "",
-            "",
-            "unit",
-            "median",
-            "min..max",
-            "to raw, same headers",
-            "to raw",
-        ]);
+        let mut header = ["", "", "unit", "median", "min..max"]
+            .map(str::to_owned)
+            .to_vec();
+        let references = self.references.iter();
+        header.extend(references.map(|to| format!("to {}", to.title())));
+        table.set_header(header);
         let mut shown = "";
         for series in self.in_order() {
             let [min, median, max] = series.spread();
-            let number = |value: f64| match series.unit {
-                Unit::Microseconds => format!("{value:.0}"),
-                Unit::PerSecond => format!("{:.1}k", value / 1e3),
-            };
-            let ratio = |to| match self.ratio(series, to) {
-                Some(ratio) if to != series.contender => format!("{ratio:.2}"),
-                _ => String::new(),
-            };
+            let number = |value| series.unit.show(value);
             let what = if series.what == shown {
                 ""
             } else {
-                series.what
+                &series.what
             };
-            shown = series.what;
-            table.add_row([
+            shown = &series.what;
+            let mut row = vec![
                 what.to_owned(),
                 series.contender.title().to_owned(),
-                match series.unit {
-                    Unit::Microseconds => "µs".to_owned(),
-                    Unit::PerSecond => "1/s".to_owned(),
-                },
+                series.unit.title().to_owned(),
                 number(median),
                 format!("{}..{}", number(min), number(max)),
-                ratio(Contender::RawWithHeaders),
-                ratio(Contender::Raw),
-            ]);
+            ];
+            row.extend(
+                self.references
+                    .iter()
+                    .map(|&to| match self.ratio(series, to) {
+                        Some(ratio) if to != series.contender => format!("{ratio:.2}"),
+                        _ => String::new(),
+                    }),
+            );
+            table.add_row(row);
         }
         for column in table.column_iter_mut().skip(3) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -145,7 +183,7 @@ impl Report {
     fn in_order(&self) -> impl Iterator<Item = &Series> {
         let mut series: Vec<&Series> = self.series.iter().collect();
         let place = |what: &str| self.series.iter().position(|series| series.what == what);
-        series.sort_by_key(|series| (place(series.what), series.contender as u8));
+        series.sort_by_key(|series| (place(&series.what), series.contender as u8));
         series.into_iter()
     }
 }
@@ -159,10 +197,10 @@ pub(crate) fn print(report: &Report, json: bool) -> Result<()> {
     }
     writeln!(
         stdout,
-        "{} cores, nats-server {}, bodies of {} bytes, rounds: {}\n\n{}",
+        "{} cores, nats-server {}, {}, rounds: {}\n\n{}",
         report.cores,
         report.nats_server,
-        report.body_bytes,
+        report.setting,
         report.rounds,
         report.table()
     )?;

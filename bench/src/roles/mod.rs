@@ -1,13 +1,14 @@
-//! The processes of a run: a host and a caller for each language.
+//! The processes of a run: a host and a caller for each language, or workers.
 //!
-//! A caller takes a [`Task`](crate::measure::Task) per line of its input and answers each with a
-//! line of its output. Every process ends when its input does, so that none outlives the bench.
+//! A caller takes a [`Task`](crate::measure::Task) per line of its input, a worker a
+//! [`Job`](crate::scale::Job), and each answers it with a line of its output. Every process ends when its input does, so that none outlives the bench.
 
 mod caller;
 mod host;
 mod ours;
 mod peer;
 mod raw;
+mod worker;
 
 use std::io::Write;
 
@@ -18,6 +19,7 @@ use crate::Result;
 use crate::measure::BODY_BYTES;
 
 pub(crate) use peer::Peer;
+pub(crate) use worker::noise;
 
 /// What a role says when it can be used.
 const READY: &str = "ready";
@@ -29,6 +31,10 @@ pub(crate) enum Role {
     Host,
     /// Calls, and takes the time.
     Caller,
+    /// Registers agents and moves files, and takes the time.
+    Worker,
+    /// The same with the bare client.
+    RawWorker,
 }
 
 /// Plays `role` until the input ends.
@@ -37,6 +43,8 @@ pub(crate) async fn run(role: Role, url: &str) -> Result<()> {
     match role {
         Role::Host => host::run(url, tasks).await,
         Role::Caller => caller::run(url, tasks).await,
+        Role::Worker => worker::run(worker::Ours::connect(url).await?, tasks).await,
+        Role::RawWorker => worker::run(worker::Raw::connect(url).await?, tasks).await,
     }
 }
 

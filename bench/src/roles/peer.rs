@@ -114,5 +114,7 @@ fn name(role: Role) -> &'static str {
     match role {
         Role::Host => "host",
         Role::Caller => "caller",
+        Role::Worker => "worker",
+        Role::RawWorker => "raw-worker",
     }
 }

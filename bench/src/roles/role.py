@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import sys
 import threading
 import time
@@ -108,13 +109,62 @@ async def caller(url, tasks):
             say(await measure(mesh, await tasks.get()))
 
 
+def add(mesh, name):
+    @mesh.agent(AgentSpec(name=name, description="Tells its name."))
+    async def tell() -> str:
+        return name
+
+
+async def work(mesh, job):
+    """Does a job, and takes the time of that part of it that the others are timed for."""
+    match job["do"]:
+        case "register":
+            for name in job["names"]:
+                add(mesh, name)
+            started = time.perf_counter()
+            # It registers what is new with the next thing that it does on the mesh.
+            await mesh.catalog()
+            return time.perf_counter() - started
+        case "put":
+            content = random.Random(7).randbytes(job["bytes"])
+            started = time.perf_counter()
+            await mesh.workspace.put(job["name"], content)
+            return time.perf_counter() - started
+        case "get":
+            started = time.perf_counter()
+            content = await mesh.workspace.get(job["name"])
+            seconds = time.perf_counter() - started
+            assert len(content) == job["bytes"], f"{len(content)} bytes came"
+            return seconds
+    raise AssertionError(f"a job of others: {job}")
+
+
+async def worker(url, jobs):
+    async with AgentMesh(url) as mesh:
+        say("ready")
+        while True:
+            job = await jobs.get()
+            started = time.perf_counter()
+            try:
+                say({"seconds": await work(mesh, job)})
+            except RuntimeError as error:
+                # It gives up after ten lost races, and serves on what it has registered by then.
+                say({"seconds": time.perf_counter() - started, "gave_up": str(error)})
+
+
 async def main(role, url):
     tasks = asyncio.Queue()
     reader = threading.Thread(
         target=read_input, args=(asyncio.get_running_loop(), tasks), daemon=True
     )
     reader.start()
-    await (host(url) if role == "host" else caller(url, tasks))
+    match role:
+        case "host":
+            await host(url)
+        case "caller":
+            await caller(url, tasks)
+        case "worker":
+            await worker(url, tasks)
 
 
 asyncio.run(main(*sys.argv[1:]))
