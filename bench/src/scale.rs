@@ -251,6 +251,15 @@ impl Run<'_> {
             return Err(format!("a worker has {} connections", new.len()).into());
         };
         let present = self.plan.crowd;
+        let kibibytes = |bytes: u64| bytes as f64 / 1024.0;
+        let joined = meter.settled(connection).await?;
+        self.add(
+            format!("joining {present} has received"),
+            contender,
+            Unit::Kibibytes,
+            1,
+            kibibytes(joined.bytes_received),
+        );
         for (index, which) in ["one more", "its next"].into_iter().enumerate() {
             let before = meter.settled(connection).await?;
             let names = vec![format!("more.{contender:?}-{round}-{index}")];
@@ -266,7 +275,6 @@ impl Run<'_> {
             let mut add = |about: &str, unit, value| {
                 self.add(format!("{which} {about}"), contender, unit, 1, value);
             };
-            let kibibytes = |bytes: u64| bytes as f64 / 1024.0;
             let beside = format!("beside {present}");
             add(&beside, Unit::Milliseconds, done.seconds * 1e3);
             add("has sent", Unit::Kibibytes, kibibytes(bytes_sent));

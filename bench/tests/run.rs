@@ -88,6 +88,7 @@ fn a_tiny_run_at_scale_measures_everything_once() {
         "6 agents",
         "6 by 3 processes",
         "6 by 3 processes: not listed",
+        "joining 4 has received",
     ];
     ours.extend(one.iter().chain(&next).map(String::as_str));
     ours.extend(files);
