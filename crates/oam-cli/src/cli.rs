@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -395,9 +395,9 @@ pub(crate) struct WorkspaceInfo {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["name", "prefix"])))]
 pub(crate) struct WorkspaceDelete {
     /// The file's name in the workspace
-    #[arg(required_unless_present = "prefix", conflicts_with = "prefix")]
     pub(crate) name: Option<String>,
     /// All files whose names begin with it
     #[arg(long)]

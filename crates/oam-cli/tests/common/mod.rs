@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, LazyLock};
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use openagentmesh::{Agent, AgentMesh};
 use openagentmesh_local::{LocalServer, NatsServerSearch};
+use rustix::pty::{self, OpenptFlags};
+use rustix::termios::{Winsize, tcsetwinsize};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
@@ -49,6 +52,13 @@ impl From<Output> for Ran {
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
+}
+
+/// What a command did whose output may be anything.
+pub(crate) struct RanWithBytes {
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 /// A home and a working directory; whatever mesh was started in it is stopped at the end.
@@ -104,6 +114,22 @@ impl Sandbox {
         child.wait_with_output().unwrap().into()
     }
 
+    /// Runs a command whose input and output may be anything.
+    pub(crate) fn oam_with_bytes(&self, arguments: &[&str], input: &[u8]) -> RanWithBytes {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        RanWithBytes {
+            code: output.status.code().expect("it ended by itself"),
+            stdout: output.stdout,
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// The URL that `.oam-url` names.
     pub(crate) fn url(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.work().join(".oam-url")).ok()?;
@@ -151,6 +177,17 @@ impl Served {
         self.sandbox.oam_with_stdin(&self.here(arguments), input)
     }
 
+    /// As [`Served::oam_with_stdin`], where input and output may be anything.
+    pub(crate) fn oam_with_bytes(&self, arguments: &[&str], input: &[u8]) -> RanWithBytes {
+        self.sandbox.oam_with_bytes(&self.here(arguments), input)
+    }
+
+    /// Runs a command in a terminal, with a stdin that gives nothing, and returns what is then to be
+    /// read there: stdout and stderr.
+    pub(crate) fn oam_in_terminal(&self, arguments: &[&str]) -> (i32, String) {
+        Terminal::open().run(self.sandbox.command(&self.here(arguments)))
+    }
+
     /// Starts a command that is looked at while it runs.
     pub(crate) fn start_oam(&self, arguments: &[&str]) -> Running {
         Running::start(self.sandbox.command(&self.here(arguments)))
@@ -158,6 +195,57 @@ impl Served {
 
     fn here<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
         [arguments, &["--url", &self.url]].concat()
+    }
+}
+
+/// A terminal of one command.
+struct Terminal {
+    screen: File,
+    command_side: File,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let screen = pty::openpt(flags).unwrap();
+        pty::grantpt(&screen).unwrap();
+        pty::unlockpt(&screen).unwrap();
+        let name = pty::ptsname(&screen, Vec::new()).unwrap();
+        let command_side = File::options()
+            .read(true)
+            .write(true)
+            .open(name.to_str().unwrap())
+            .unwrap();
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 120,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&screen, size).unwrap();
+        Self {
+            screen: screen.into(),
+            command_side,
+        }
+    }
+
+    fn run(self, mut command: Command) -> (i32, String) {
+        let Self {
+            mut screen,
+            command_side,
+        } = self;
+        command
+            .env("TERM", "xterm")
+            .stderr(command_side.try_clone().unwrap())
+            .stdout(command_side);
+        let mut child = command.spawn().unwrap();
+        // It holds the command's side open.
+        drop(command);
+        let mut seen = Vec::new();
+        // Reading ends with an error once the command has.
+        drop(screen.read_to_end(&mut seen));
+        let code = child.wait().unwrap().code().expect("it ended by itself");
+        (code, String::from_utf8(seen).unwrap().replace("\r\n", "\n"))
     }
 }
 

@@ -107,21 +107,31 @@ fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
             _ => "none: it works in the background".to_owned(),
         },
     );
+    let (input, output) = (&contract.input_schema, &contract.output_schema);
     if contract.capabilities.invocable {
-        schema("Takes", contract.input_schema.as_ref(), printer)?;
+        schema("Takes", input.as_ref(), "nothing", printer)?;
     }
-    match &contract.chunk_schema {
-        Some(each) => schema("Gives, many times", Some(each), printer),
-        None if contract.capabilities.verb().is_none() => Ok(()),
-        None => schema("Gives", contract.output_schema.as_ref(), printer),
+    if contract.capabilities.streaming {
+        let each = contract.chunk_schema.as_ref();
+        return schema("Gives, one by one", each, "what is not described", printer);
     }
+    if contract.capabilities.invocable {
+        schema("Gives", output.as_ref(), "nothing", printer)?;
+    }
+    Ok(())
 }
 
-fn schema(title: &str, schema: Option<&Value>, printer: &Printer) -> Result<(), Failure> {
+/// A part of the contract, or what is said `without` a schema.
+fn schema(
+    title: &str,
+    schema: Option<&Value>,
+    without: &str,
+    printer: &Printer,
+) -> Result<(), Failure> {
     printer.line("");
     printer.title(title);
     match schema {
-        None => printer.line("nothing that is described"),
+        None => printer.line(without),
         Some(schema) => {
             let schema = to_raw_value(schema).map_err(json::impossible)?;
             printer.line(json::text(&schema, true));

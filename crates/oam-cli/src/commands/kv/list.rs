@@ -4,7 +4,7 @@ use crate::cli::KvList;
 use crate::commands::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::text::shortened;
+use crate::text::{on_one_line, shortened};
 
 /// How much of a value a table shows, in characters.
 const SHOWN: usize = 80;
@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: KvList, printer: &Printer) -> Result<(), Fail
         ["KEY", "REVISION", "VALUE"],
         entries.into_iter().map(|entry| {
             let value = shortened(value_on_one_line(&entry.value), SHOWN);
-            [entry.key, entry.revision.to_string(), value]
+            [on_one_line(&entry.key), entry.revision.to_string(), value]
         }),
     );
     Ok(())

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use futures::StreamExt;
 use openagentmesh::KvChange;
 use serde::Serialize;
@@ -8,6 +10,7 @@ use crate::cli::KvWatch;
 use crate::commands::connect;
 use crate::failure::Failure;
 use crate::printer::{FAINT, Printer, STRONG};
+use crate::text::on_one_line;
 use crate::{json, live};
 
 pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<(), Failure> {
@@ -22,14 +25,49 @@ pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<(), Fai
         arguments.pattern
     ));
     let show = if arguments.json { as_json } else { for_people };
-    let lines = changes.map(|change| show(&change?));
+    let mut told = Told::new(arguments.updates_only);
+    let lines = changes.filter_map(move |change| {
+        let line = match change {
+            Ok(change) if !told.is_news(&change) => None,
+            Ok(change) => Some(show(&change)),
+            Err(error) => Some(Err(error.into())),
+        };
+        std::future::ready(line)
+    });
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
     ended.map(|_| ())
 }
 
+/// The keys whose values were printed: of all others, it is no news that they have none.
+struct Told {
+    keys: HashSet<String>,
+    updates_only: bool,
+}
+
+impl Told {
+    fn new(updates_only: bool) -> Self {
+        Self {
+            keys: HashSet::new(),
+            updates_only,
+        }
+    }
+
+    fn is_news(&mut self, change: &KvChange) -> bool {
+        match change {
+            // What was there before is not known.
+            _ if self.updates_only => true,
+            KvChange::Deleted { key, .. } => self.keys.remove(key),
+            put => {
+                self.keys.insert(put.key().to_owned());
+                true
+            }
+        }
+    }
+}
+
 fn for_people(change: &KvChange) -> Result<String, Failure> {
-    let key = change.key();
+    let key = on_one_line(change.key());
     Ok(match change {
         KvChange::Put(entry) => {
             let value = value_on_one_line(&entry.value);
