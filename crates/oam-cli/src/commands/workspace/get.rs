@@ -93,9 +93,14 @@ impl Destination {
             );
         }
         if found.is_file() {
+            let is_link = fs::symlink_metadata(&path)
+                .await
+                .is_ok_and(|found| found.is_symlink());
             // Of a link, what it points to is replaced.
-            let path = fs::canonicalize(&path).await.unwrap_or(path);
-            return Ok(Self::File(path));
+            return Ok(Self::File(match fs::canonicalize(&path).await {
+                Ok(real) if is_link => real,
+                _ => path,
+            }));
         }
         match OpenOptions::new().write(true).open(&path).await {
             Ok(file) => Ok(Self::Open(path, file)),
