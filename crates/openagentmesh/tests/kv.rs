@@ -111,6 +111,8 @@ async fn a_watch_gives_what_there_is_and_then_what_happens() {
     let (kv, other) = (test.mesh.kv(), test.peer().await.kv());
     kv.put("a.old", "1").await.unwrap();
     kv.put("b.old", "1").await.unwrap();
+    kv.put("a.gone", "1").await.unwrap();
+    kv.delete("a.gone").await.unwrap();
     let mut all = within(other.watch("a.*")).await.unwrap();
     let mut updates = within(other.watch("a.*").updates_only()).await.unwrap();
     let put = |change: KvChange| match change {

@@ -273,6 +273,8 @@ async fn a_watch_tells_of_files_that_come_change_and_go() {
     let files = test.mesh.workspace();
     files.put("in/old", "1").await.unwrap();
     files.put("out/old", "1").await.unwrap();
+    files.put("in/gone", "1").await.unwrap();
+    files.delete("in/gone").await.unwrap();
     let watcher = test.peer().await;
     let mut all = within(watcher.workspace().watch("in/")).await.unwrap();
     let mut updates = within(watcher.workspace().watch("in/").updates_only())

@@ -1,5 +1,6 @@
 //! The last message of each subject of a bucket: as a list, and as a watch.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
@@ -41,23 +42,62 @@ pub(super) async fn list<H: Handle>(
     Ok(listed)
 }
 
-/// Every message that is written to a subject that `filter` matches; before them, unless there are to be
-/// `updates_only`, the last one of each.
-pub(super) async fn watch<H: Handle>(
+/// What a message of a watched bucket is about, and what it says.
+pub(super) trait Change {
+    /// Whose change it is.
+    fn name(&self) -> &str;
+
+    /// Whether it says that there is nothing any more.
+    fn is_deletion(&self) -> bool;
+}
+
+/// What is written to a subject that `filter` matches, as `read` reads it; before that, unless there are
+/// to be `updates_only`, the last of each that was not deleted.
+pub(super) async fn watch<H: Handle, C: Change + Send + 'static>(
     bucket: &Bucket<H>,
     filter: &str,
     updates_only: bool,
-) -> Result<BoxStream<'static, Result<Message>>> {
+    read: impl Fn(&Message) -> Option<Result<C>> + Send + 'static,
+) -> Result<BoxStream<'static, Result<C>>> {
     let policy = if updates_only {
         DeliverPolicy::New
     } else {
         DeliverPolicy::LastPerSubject
     };
-    let (_, messages) = open(bucket, filter, policy, false).await?;
+    let (pending, messages) = open(bucket, filter, policy, false).await?;
     let name = bucket.name();
-    let watched = messages
-        .map(move |message| message.map_err(|error| crate::bucket::failed("watch", name, error)));
-    Ok(watched.boxed())
+    // As long as these come, a deletion may be one of old, of what was never told.
+    let mut told = (pending > 0 && !updates_only).then(HashSet::new);
+    let changes = messages.filter_map(move |message| {
+        std::future::ready(match message {
+            Err(error) => Some(Err(crate::bucket::failed("watch", name, error))),
+            Ok(message) => take(&message, &read, &mut told),
+        })
+    });
+    Ok(changes.boxed())
+}
+
+fn take<C: Change>(
+    message: &Message,
+    read: &impl Fn(&Message) -> Option<Result<C>>,
+    told: &mut Option<HashSet<String>>,
+) -> Option<Result<C>> {
+    let change = read(message);
+    let Some(names) = told else {
+        return change;
+    };
+    let is_news = match &change {
+        Some(Ok(change)) if change.is_deletion() => names.remove(change.name()),
+        Some(Ok(change)) => {
+            names.insert(change.name().to_owned());
+            true
+        }
+        _ => true,
+    };
+    if message.info().is_ok_and(|info| info.pending == 0) {
+        *told = None;
+    }
+    change.filter(|_| is_news)
 }
 
 /// How many messages are there, and these and those that follow.

@@ -8,32 +8,35 @@ use crate::error::{Error, Result};
 ///
 /// `invalid_input` when `key` is no key.
 pub(super) fn check_key(key: &str) -> Result<()> {
-    check("key", key, |segment| segment.chars().all(is_allowed))
+    check("key", key, key, |segment| segment.chars().all(is_allowed))
 }
 
 /// # Errors
 ///
 /// `invalid_input` when `pattern` is no pattern.
 pub(super) fn check_pattern(pattern: &str) -> Result<()> {
-    if let Some((before, ">")) = pattern.rsplit_once('.') {
-        return check_pattern(before);
-    }
-    check("pattern of keys", pattern, |segment| {
+    // What stands for all that follows stands last.
+    let before = match pattern.strip_suffix('>') {
+        Some("") => return Ok(()),
+        Some(before) => before.strip_suffix('.').unwrap_or(pattern),
+        None => pattern,
+    };
+    check("pattern of keys", pattern, before, |segment| {
         segment == "*" || segment.chars().all(is_allowed)
     })
-    .or_else(|error| if pattern == ">" { Ok(()) } else { Err(error) })
 }
 
 fn is_allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_' | '=')
 }
 
-fn check(what: &str, text: &str, is_segment: impl Fn(&str) -> bool) -> Result<()> {
+/// Checks the segments of `checked`, which is `text` or its beginning.
+fn check(what: &str, text: &str, checked: &str, is_segment: impl Fn(&str) -> bool) -> Result<()> {
     let reason = if text.is_empty() {
         "it is empty"
-    } else if text.split('.').any(str::is_empty) {
+    } else if checked.split('.').any(str::is_empty) {
         "one of its segments, which dots part, is empty"
-    } else if !text.split('.').all(is_segment) {
+    } else if !checked.split('.').all(is_segment) {
         "it is made of letters, digits and - / _ = ."
     } else {
         return Ok(());
@@ -62,8 +65,12 @@ mod tests {
             assert!(check_key(pattern).is_err(), "{pattern}");
             assert!(check_pattern(pattern).is_ok(), "{pattern}");
         }
-        for pattern in [">.a", "a*", "a.b>", "a.>.b", ".>", "a..>"] {
-            assert!(check_pattern(pattern).is_err(), "{pattern}");
+        for pattern in [">.a", "a*", "a.b>", "a.>.b", ".>", "a..>", ">>"] {
+            let error = check_pattern(pattern).unwrap_err();
+            assert!(
+                error.message().starts_with(&format!("'{pattern}' ")),
+                "{error}"
+            );
         }
     }
 }

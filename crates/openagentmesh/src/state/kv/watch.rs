@@ -4,6 +4,7 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use async_nats::jetstream::Message;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
@@ -34,6 +35,16 @@ impl KvChange {
             Self::Put(entry) => &entry.key,
             Self::Deleted { key, .. } => key,
         }
+    }
+}
+
+impl messages::Change for KvChange {
+    fn name(&self) -> &str {
+        self.key()
+    }
+
+    fn is_deletion(&self) -> bool {
+        matches!(self, Self::Deleted { .. })
     }
 }
 
@@ -73,9 +84,10 @@ impl KvWatch {
         check_pattern(&self.pattern)?;
         let kv = self.kv;
         let filter = filter(&self.pattern);
-        let messages = messages::watch(kv.bucket(), &filter, self.updates_only).await?;
-        let changes = messages.map(move |message| kv.change(&message?));
-        Ok(KvChanges(changes.boxed()))
+        let reader = kv.clone();
+        let read = move |message: &Message| Some(reader.change(message));
+        let changes = messages::watch(kv.bucket(), &filter, self.updates_only, read).await?;
+        Ok(KvChanges(changes))
     }
 }
 

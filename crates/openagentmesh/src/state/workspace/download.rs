@@ -83,7 +83,7 @@ impl<'p> Download<'p> {
     ///
     /// # Errors
     ///
-    /// Those of [`Download`], and `handler_error` when `writer` does not take it. Some of it may be
+    /// Those of [`Download`], and `invalid_input` when `writer` does not take it. Some of it may be
     /// written then.
     ///
     /// # Cancel safety
@@ -104,7 +104,8 @@ impl<'p> Download<'p> {
     }
 
     /// Writes all that is in the file to the file at `path`, in the place of what was there. Until all
-    /// has come and is what was written, `path` stays as it is.
+    /// has come and is what was written, `path` stays as it is. A file that is replaced keeps its
+    /// permissions, a link its place; what is no file, such as a device, is written to as it comes.
     ///
     /// # Errors
     ///
@@ -116,14 +117,33 @@ impl<'p> Download<'p> {
     pub async fn to_file(self, path: impl AsRef<Path>) -> Result<ObjectInfo> {
         let path = path.as_ref();
         let unwritable = |error| unwritable(&path.display().to_string(), error);
+        let older = tokio::fs::metadata(path).await.ok();
+        if older.as_ref().is_some_and(|older| !older.is_file()) {
+            let mut options = tokio::fs::OpenOptions::new();
+            let mut device = options.write(true).open(path).await.map_err(unwritable)?;
+            return self.to_writer(&mut device).await;
+        }
+        let target = match older {
+            Some(_) => tokio::fs::canonicalize(path).await.map_err(unwritable)?,
+            None => path.to_owned(),
+        };
         let mut reading = self.begin().await?;
-        let part = Part::beside(path);
-        let mut file = tokio::fs::File::create(&part.0).await.map_err(unwritable)?;
+        let part = Part::beside(&target);
+        let mut file = tokio::fs::File::create_new(&part.0)
+            .await
+            .map_err(unwritable)?;
+        if let Some(older) = older {
+            file.set_permissions(older.permissions())
+                .await
+                .map_err(unwritable)?;
+        }
         while let Some(chunk) = reading.next().await? {
             file.write_all(&chunk).await.map_err(unwritable)?;
         }
         file.sync_all().await.map_err(unwritable)?;
-        tokio::fs::rename(&part.0, path).await.map_err(unwritable)?;
+        tokio::fs::rename(&part.0, &target)
+            .await
+            .map_err(unwritable)?;
         Ok(reading.info)
     }
 

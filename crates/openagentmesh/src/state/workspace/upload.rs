@@ -31,7 +31,8 @@ const IN_FLIGHT: usize = 16;
 /// An upload that begins when it is awaited, and gives what is then known of the file; made by
 /// [`Workspace::put`] and its kin.
 ///
-/// Readers of the file get the version before it until all of the new one is there.
+/// Readers of the file get the version before it until all of the new one is there. When it was written
+/// is told by this process's clock; [`Workspace::info`] tells it by the server's.
 ///
 /// # Errors
 ///
@@ -238,7 +239,12 @@ impl Drop for Sending<'_> {
         // Without a runtime, the connection is gone too.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (core, nuid) = (Arc::clone(&self.core), std::mem::take(&mut self.nuid));
+            let in_flight = std::mem::take(&mut self.in_flight);
             runtime.spawn(async move {
+                // One that is stored later than this would stay.
+                for (_, sent) in in_flight {
+                    drop(sent.await);
+                }
                 if let Err(error) = purge_chunks(&core.objects, &nuid).await {
                     tracing::warn!(%error, "chunks of an upload that was given up stay stored");
                 }

@@ -48,6 +48,16 @@ impl ObjectChange {
     }
 }
 
+impl messages::Change for ObjectChange {
+    fn name(&self) -> &str {
+        Self::name(self)
+    }
+
+    fn is_deletion(&self) -> bool {
+        matches!(self, Self::Deleted { .. })
+    }
+}
+
 /// A watch that begins when it is awaited; made by [`Workspace::watch`].
 ///
 /// # Errors
@@ -85,17 +95,13 @@ impl ObjectWatch {
             prefix,
             updates_only,
         } = self;
-        let messages = messages::watch(workspace.bucket(), &all_objects(), updates_only).await?;
-        let changes = messages.filter_map(move |message| {
-            let change = match message {
-                Ok(message) => ObjectChange::of(&message)
-                    .filter(|change| change.name().starts_with(&prefix))
-                    .map(Ok),
-                Err(error) => Some(Err(error)),
-            };
-            std::future::ready(change)
-        });
-        Ok(ObjectChanges(changes.boxed()))
+        let read = move |message: &Message| {
+            let change = ObjectChange::of(message)?;
+            change.name().starts_with(&prefix).then_some(Ok(change))
+        };
+        let bucket = workspace.bucket();
+        let changes = messages::watch(bucket, &all_objects(), updates_only, read).await?;
+        Ok(ObjectChanges(changes))
     }
 }
 
@@ -111,7 +117,7 @@ impl IntoFuture for ObjectWatch {
 /// Changes of files, each as an [`ObjectChange`] or an error; what awaiting an [`ObjectWatch`] gives.
 ///
 /// A lost connection is found again, and with it what changed meanwhile: of a file that changed several
-/// times the last version. A file that was deleted before the watch began may be told as deleted.
+/// times the last version.
 ///
 /// # Cancel safety
 ///
