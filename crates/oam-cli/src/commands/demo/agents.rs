@@ -111,3 +111,19 @@ pub(super) fn all() -> Vec<Agent> {
     all.extend(Books::agents(Books::default()));
     all
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::all;
+
+    #[test]
+    fn a_model_reads_the_catalog_for_thirty_tokens_an_agent() {
+        let lines: Vec<String> = all()
+            .iter()
+            .map(|agent| agent.contract().unwrap().to_catalog_entry().to_compact())
+            .collect();
+        let tokens = tiktoken_rs::o200k_base_singleton().count_ordinary(&lines.join("\n"));
+        assert!(tokens <= 30 * lines.len(), "{tokens} tokens for {lines:#?}");
+    }
+}
