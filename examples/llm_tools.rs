@@ -8,12 +8,14 @@
 //! cargo run --example llm_tools -- "How many words has 'the quick brown fox'?"
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use openagentmesh::protocol::tool::OpenAiApi;
 use openagentmesh::{AgentMesh, BoxError, CatalogEntry, Contract};
 use serde_json::{Value, json};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// How often the model may use tools before it has to answer.
 const ROUNDS: usize = 8;
@@ -130,7 +132,18 @@ impl Model {
     fn from_env() -> Result<Self> {
         let base = std::env::var("OPENAI_BASE_URL")
             .map_err(|_| "OPENAI_BASE_URL names no endpoint, such as http://127.0.0.1:11434/v1")?;
-        let http = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(120)));
+        // Whom this machine trusts.
+        let roots = rustls_native_certs::load_native_certs().certs;
+        let roots = roots
+            .iter()
+            .map(|root| Certificate::from_der(root).to_owned());
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::from(roots))
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let http = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .timeout_global(Some(Duration::from_secs(120)));
         Ok(Self {
             url: format!("{}/chat/completions", base.trim_end_matches('/')),
             key: std::env::var("OPENAI_API_KEY").ok(),
