@@ -66,8 +66,8 @@ impl AgentMesh {
         let core = Arc::new(Core {
             directory: Arc::new(Directory::new(&connection)),
             replies: Replies::new(connection.client.clone()),
-            kv: Bucket::new(connection.clone(), CONTEXT),
-            objects: Bucket::new(connection.clone(), ARTIFACTS),
+            kv: Arc::new(Bucket::new(connection.clone(), CONTEXT)),
+            objects: Arc::new(Bucket::new(connection.clone(), ARTIFACTS)),
             connection,
             instance_id,
             url,

@@ -341,3 +341,49 @@ async fn many_hosts_at_once_are_all_seen_by_everybody() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn a_catalog_that_names_an_agent_twice_has_it_once() {
+    let test = TestMesh::start().await;
+    test.mesh
+        .register(agent_called("first", &[]))
+        .await
+        .unwrap();
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    let store = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    let twice = r#"[{"name":"dup","description":"one"},{"name":"dup","description":"two"}]"#;
+    store.put("catalog", twice.into()).await.unwrap();
+    let peer = test.peer().await;
+    let mut changes = peer.catalog().channel("dup").watch();
+    let change = within(changes.next()).await.unwrap();
+    assert_eq!(change.entry().description, "one");
+    let listed = peer.catalog().channel("dup").await.unwrap();
+    assert_eq!(listed.len(), 1);
+    peer.register(agent_called("dup", &[])).await.unwrap();
+    let change = within(changes.next()).await.unwrap();
+    assert!(
+        matches!(&change, CatalogChange::Changed(entry) if entry.description == "Is called dup.")
+    );
+}
+
+#[tokio::test]
+async fn a_registration_that_does_not_fit_leaves_the_contracts_of_others_alone() {
+    let test = TestMesh::with_max_payload(16 * 1024).await;
+    test.mesh
+        .register(agent_called("shared", &["ours"]))
+        .await
+        .unwrap();
+    let other = test.peer().await;
+    other.catalog().await.unwrap();
+    let many = (0..200).map(|n| agent_called(&format!("agent{n}"), &[]));
+    let agents: Vec<_> = std::iter::once(agent_called("shared", &["theirs"]))
+        .chain(many)
+        .collect();
+    let error = other.register(agents).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::PayloadTooLarge, "{error}");
+    let contract = test.mesh.contract("shared").await.unwrap();
+    assert_eq!(contract.tags, ["ours"]);
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    let mut registry = jetstream.get_stream("KV_mesh-registry").await.unwrap();
+    assert_eq!(registry.info().await.unwrap().state.messages, 1);
+}

@@ -21,13 +21,13 @@ fn named(name: &str) -> openagentmesh::Agent {
 async fn a_registered_agent_is_in_the_catalog_with_its_contract() {
     let test = TestMesh::start().await;
     assert!(
-        test.mesh.catalog().await.unwrap().is_empty(),
+        test.mesh.catalog().fresh().await.unwrap().is_empty(),
         "nobody has made the bucket yet"
     );
     test.mesh.register(agents![add]).await.unwrap();
 
     let caller = test.peer().await;
-    let catalog = caller.catalog().await.unwrap();
+    let catalog = caller.catalog().fresh().await.unwrap();
     assert_eq!(
         serde_json::to_value(&catalog).unwrap(),
         json!([{
@@ -61,7 +61,7 @@ async fn an_invalid_name_fails_at_registration_and_registers_nothing() {
         .unwrap_err();
     assert_eq!(error.code(), &ErrorCode::InvalidInput);
     assert!(error.message().contains("segment 'risk score'"), "{error}");
-    assert!(test.mesh.catalog().await.unwrap().is_empty());
+    assert!(test.mesh.catalog().fresh().await.unwrap().is_empty());
     assert_eq!(
         test.mesh
             .call::<Value>("echo", "x")
@@ -94,7 +94,7 @@ async fn a_name_is_registered_once_in_a_process() {
             "{error}"
         );
     }
-    assert_eq!(test.mesh.catalog().await.unwrap().len(), 1);
+    assert_eq!(test.mesh.catalog().fresh().await.unwrap().len(), 1);
 }
 
 /// `mesh.agent.market.events` is where `market` publishes.
@@ -121,7 +121,7 @@ async fn a_deregistered_agent_is_gone_from_everywhere() {
     let error = test.mesh.deregister(["echo", "nosuch"]).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound);
     assert_eq!(
-        test.mesh.catalog().await.unwrap().len(),
+        test.mesh.catalog().fresh().await.unwrap().len(),
         2,
         "nothing was done"
     );
@@ -130,6 +130,7 @@ async fn a_deregistered_agent_is_gone_from_everywhere() {
     let names: Vec<_> = test
         .mesh
         .catalog()
+        .fresh()
         .await
         .unwrap()
         .into_iter()
@@ -159,7 +160,7 @@ async fn a_registration_that_does_not_fit_the_server_leaves_nothing_behind() {
     assert_eq!(error.code(), &ErrorCode::PayloadTooLarge);
     assert!(error.message().contains("raise max_payload"), "{error}");
 
-    assert_eq!(test.mesh.catalog().await.unwrap().len(), 1);
+    assert_eq!(test.mesh.catalog().fresh().await.unwrap().len(), 1);
     let error = test.mesh.contract("bulk.agent-0").await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound);
     let error = test
@@ -224,7 +225,7 @@ async fn two_hosts_of_one_agent_share_its_requests() {
             .await
             .unwrap();
     }
-    assert_eq!(test.mesh.catalog().await.unwrap().len(), 1);
+    assert_eq!(test.mesh.catalog().fresh().await.unwrap().len(), 1);
     let mut answers = std::collections::BTreeSet::new();
     for _ in 0..100 {
         answers.insert(test.mesh.call::<u32>("who", ()).await.unwrap());

@@ -366,6 +366,7 @@ async fn events_that_do_not_come_are_a_timeout() {
     let error = within(events.next()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::Timeout);
     assert!(within(events.next()).await.is_none());
+    assert!(within(events.next()).await.is_none());
 }
 
 /// A subscriber that takes nothing for a while is told how much it missed, and goes on.

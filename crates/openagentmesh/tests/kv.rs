@@ -258,6 +258,9 @@ async fn what_is_no_key_no_pattern_or_too_large_is_refused_before_it_is_sent() {
             assert_eq!(error.code(), &ErrorCode::InvalidInput, "{pattern}: {error}");
         }
     }
+    let key = "k".repeat(3000);
+    let error = kv.put(&key, "x").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput, "{error}");
     let large = "x".repeat(5000);
     for error in [
         kv.put("large", &large).await.unwrap_err(),

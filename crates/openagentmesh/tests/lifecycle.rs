@@ -101,7 +101,7 @@ async fn no_entry_is_lost_when_many_processes_register_at_once() {
     let catalog = tokio::time::timeout(
         Duration::from_secs(60),
         eventually(|| async {
-            let catalog = test.mesh.catalog().await.unwrap();
+            let catalog = test.mesh.catalog().fresh().await.unwrap();
             (catalog.len() >= PROCESSES * AGENTS).then_some(catalog)
         }),
     )
@@ -124,7 +124,7 @@ async fn no_entry_is_lost_when_many_processes_register_at_once() {
     for host in &mut hosts {
         assert!(within(host.wait()).await.unwrap().success());
     }
-    assert!(test.mesh.catalog().await.unwrap().is_empty());
+    assert!(test.mesh.catalog().fresh().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_host_that_is_told_to_stop_finishes_what_it_took_and_leaves() {
         signal(&host, stop);
         assert_eq!(within(running).await.unwrap().unwrap(), "finished");
         assert!(within(host.wait()).await.unwrap().success());
-        assert!(test.mesh.catalog().await.unwrap().is_empty());
+        assert!(test.mesh.catalog().fresh().await.unwrap().is_empty());
         let error = test.mesh.call::<Value>("slow", 0).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::NotFound);
     }

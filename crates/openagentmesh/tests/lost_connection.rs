@@ -232,3 +232,48 @@ async fn an_upload_that_was_cut_is_there_or_not() {
         Err(error) => assert_eq!(&got[..], b"before", "{error}"),
     }
 }
+
+#[tokio::test]
+async fn watches_end_with_their_own_connection_and_survive_their_bucket() {
+    let test = TestMesh::start().await;
+    let watcher = test.peer().await;
+    let kv = test.mesh.kv();
+    kv.put("key", "first").await.unwrap();
+    let mut keys = within(watcher.kv().watch(">")).await.unwrap();
+    let mut updates = within(watcher.kv().watch(">").updates_only())
+        .await
+        .unwrap();
+    within(keys.next()).await.unwrap().unwrap();
+
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    jetstream.delete_stream("KV_mesh-context").await.unwrap();
+    kv.put("key", "second").await.unwrap();
+    for changes in [&mut keys, &mut updates] {
+        let change = within(changes.next()).await.unwrap().unwrap();
+        assert!(matches!(&change, KvChange::Put(entry) if entry.text().unwrap() == "second"));
+    }
+    watcher.shutdown().await.unwrap();
+    for changes in [&mut keys, &mut updates] {
+        assert!(within(changes.next()).await.is_none());
+        assert!(within(changes.next()).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn updates_only_are_updates_only_after_a_cut_too() {
+    let test = TestMesh::start().await;
+    let kv = test.mesh.kv();
+    for key in ["old1", "old2"] {
+        kv.put(key, "x").await.unwrap();
+    }
+    let proxy = Proxy::start(&test).await;
+    let watcher = AgentMesh::connect(&proxy.url).await.unwrap();
+    let mut updates = within(watcher.kv().watch(">").updates_only())
+        .await
+        .unwrap();
+    proxy.close();
+    kv.put("new", "x").await.unwrap();
+    proxy.open();
+    let change = within(updates.next()).await.unwrap().unwrap();
+    assert_eq!(change.key(), "new");
+}

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 async fn names(mesh: &AgentMesh) -> Vec<String> {
     let mut names: Vec<_> = mesh
         .catalog()
+        .fresh()
         .await
         .unwrap()
         .into_iter()
@@ -155,8 +156,12 @@ async fn a_registration_that_nobody_waits_for_goes_on_to_its_end() {
     // What is listed is served, and can be stopped.
     eventually(|| async { host.deregister(["echo"]).await.ok() }).await;
     assert!(names(&test.mesh).await.is_empty());
-    let error = test.mesh.call::<Value>("echo", "x").await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::NotFound);
+    // The caller hears of it a moment later.
+    eventually(|| async {
+        let error = test.mesh.call::<Value>("echo", "x").await.unwrap_err();
+        (error.code() == &ErrorCode::NotFound).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -436,3 +436,82 @@ async fn a_file_that_is_replaced_while_it_is_read_is_no_mixture() {
     assert_eq!(inside.code(), &ErrorCode::DigestMismatch, "{inside}");
     assert_eq!(&files.get("file").await.unwrap()[..], b"new");
 }
+
+/// The moment in which one version takes the place of another can be interrupted too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_is_dropped_while_it_takes_its_place_damages_nothing() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    files.put("file", "before").await.unwrap();
+    let raw = test.raw().await;
+    let mut written = common::subscribed(&raw, "$O.mesh-artifacts.M.>").await;
+    for _ in 0..20 {
+        let upload = tokio::spawn({
+            let files = files.clone();
+            async move { files.put("file", noise(1000)).await }
+        });
+        within(futures::StreamExt::next(&mut written))
+            .await
+            .unwrap();
+        upload.abort();
+        let got = within(files.get("file")).await.unwrap();
+        assert!(got == noise(1000) || got == "before", "{} bytes", got.len());
+    }
+    stored_are(&test, 2).await;
+}
+
+/// The server allows so many consumers of a bucket, for everybody together.
+#[tokio::test]
+async fn reading_and_listing_leave_no_consumer_behind() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    files.put("small", "x").await.unwrap();
+    files.put("large", noise(2 * CHUNK)).await.unwrap();
+    let watch = files.watch("").await.unwrap();
+    for _ in 0..20 {
+        within(files.get("small")).await.unwrap();
+        within(files.get("large")).await.unwrap();
+        assert_eq!(files.list("").await.unwrap().len(), 2);
+    }
+    drop(watch);
+    let jetstream = jetstream::new(test.raw().await);
+    let mut stream = jetstream.get_stream("OBJ_mesh-artifacts").await.unwrap();
+    // Sooner than the server would forget them by itself.
+    let begun = std::time::Instant::now();
+    while stream.info().await.unwrap().state.consumer_count > 0 {
+        assert!(begun.elapsed().as_secs() < 4, "consumers are left");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What others write is replaced, and never harms other files.
+#[tokio::test]
+async fn a_description_that_nobody_understands_can_be_replaced() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    files.put("other", "stays").await.unwrap();
+    for (name, wrong) in [("put", json!({"a": 1})), ("delete", json!(7))] {
+        files.put(name, "x").await.unwrap();
+        tamper(&test, name, |meta| meta["metadata"] = wrong.clone()).await;
+        let error = files.get(name).await.unwrap_err();
+        assert!(error.message().contains("malformed"), "{error}");
+    }
+    files.put("put", "again").await.unwrap();
+    assert_eq!(&files.get("put").await.unwrap()[..], b"again");
+    assert!(files.delete("delete").await.unwrap());
+
+    files.put("evil", "x").await.unwrap();
+    tamper(&test, "evil", |meta| meta["nuid"] = json!("*")).await;
+    let error = files.get("evil").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::DigestMismatch);
+    assert!(files.delete("evil").await.unwrap());
+    assert_eq!(&files.get("other").await.unwrap()[..], b"stays");
+
+    let large = "x".repeat(9_000_000);
+    let error = files
+        .put("large", "x")
+        .metadata("note", large)
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::PayloadTooLarge, "{error}");
+}

@@ -143,12 +143,15 @@ impl CatalogDocument {
         self.entries.len() != before
     }
 
+    /// Where each name stands: of two with one name, the first.
     fn positions(&self) -> std::collections::HashMap<String, usize> {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter_map(|(position, raw)| Some((entry_name(raw)?, position)))
-            .collect()
+        let mut positions = std::collections::HashMap::with_capacity(self.entries.len());
+        for (position, raw) in self.entries.iter().enumerate() {
+            if let Some(name) = entry_name(raw) {
+                positions.entry(name).or_insert(position);
+            }
+        }
+        positions
     }
 }
 

@@ -57,7 +57,7 @@ impl<Out: DeserializeOwned + Send + 'static> Chunks<Out> {
             let more = chunk.is_ok().then_some(receiving);
             Some((chunk, more))
         });
-        Self(chunks.boxed())
+        Self(chunks.fuse().boxed())
     }
 }
 

@@ -90,7 +90,7 @@ impl<T: 'static> Events<T> {
             let over = matches!(&event, Err(error) if error.code() == &ErrorCode::Timeout);
             Some((event, (!over).then_some(receiving)))
         });
-        Self(events.boxed())
+        Self(events.fuse().boxed())
     }
 }
 

@@ -48,8 +48,8 @@ pub(crate) struct Core {
     pub(crate) instance_id: InstanceId,
     pub(crate) directory: Arc<Directory>,
     pub(crate) replies: Replies,
-    pub(crate) kv: KvBucket,
-    pub(crate) objects: ObjectBucket,
+    pub(crate) kv: Arc<KvBucket>,
+    pub(crate) objects: Arc<ObjectBucket>,
     pub(crate) url: String,
 }
 

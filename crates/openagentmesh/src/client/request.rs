@@ -15,6 +15,9 @@ use crate::discovery;
 use crate::error::{Error, Result};
 use crate::wire::{self, Outgoing};
 
+/// How long a failure may wait for what the catalog says of it.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A request as its builder holds it. What is wrong with it is said when it is awaited.
 pub(super) struct Request {
     pub(super) client: Client,
@@ -135,7 +138,9 @@ impl Checked {
     /// Nobody is subscribed: the catalog tells whether somebody should be.
     pub(super) async fn nobody_serves(&self) -> Error {
         let name = &self.name;
-        let error = match self.core().directory.known_entry(name).await {
+        let known = self.core().directory.known_entry(name);
+        let known = tokio::time::timeout(LOOK, known).await;
+        let error = match known.unwrap_or_else(|_| Err(wire::closed("it does not answer"))) {
             Ok(None) => discovery::not_found(name),
             Ok(Some(_)) => Error::raised(
                 ErrorCode::NotAvailable,

@@ -3,21 +3,23 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use async_nats::jetstream::kv::Operation;
-use futures::StreamExt;
-use openagentmesh_protocol::CatalogDocument;
-use openagentmesh_protocol::bucket::CATALOG_KEY;
+use async_nats::HeaderValue;
+use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
+use openagentmesh_protocol::{CatalogDocument, subject};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
+use super::catalog_writer::Written;
 use super::listing::Listing;
-use super::{catalog_writer, parse_catalog};
-use crate::bucket::Bucket;
+use super::parse_catalog;
+use crate::bucket::{Arrival, Bucket, Start, Tail};
 use crate::error::Result;
 
-/// How long to wait before the catalog is watched again after that failed.
-const RETRY: Duration = Duration::from_secs(2);
-/// How long to wait for the catalog when it is first asked for.
+/// How long to wait before the catalog is watched again after that failed; then twice as long each time.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// How long after the process has connected the catalog is waited for.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// The catalog as this process knows it.
@@ -45,6 +47,7 @@ pub(super) struct CatalogCache {
     catalog: Arc<Bucket>,
     known: watch::Sender<Known>,
     watching: OnceLock<AbortHandle>,
+    made: Instant,
 }
 
 impl CatalogCache {
@@ -53,6 +56,7 @@ impl CatalogCache {
             catalog,
             known: watch::Sender::new(Known::NotYet),
             watching: OnceLock::new(),
+            made: Instant::now(),
         }
     }
 
@@ -71,14 +75,26 @@ impl CatalogCache {
         if matches!(*self.known.borrow(), Known::NotYet) {
             let mut known = self.follow();
             let read = known.wait_for(|known| !matches!(known, Known::NotYet));
-            drop(tokio::time::timeout(FIRST_LOOK, read).await);
+            // Whoever comes later does not wait again.
+            let until = self.made + FIRST_LOOK;
+            drop(tokio::time::timeout_at(until, read).await);
         }
         self.known.borrow().listing().cloned()
     }
 
     /// Takes in what this process has just written, which its own watch tells later.
-    pub(super) fn learn(&self, catalog: CatalogDocument, revision: u64) {
-        learn(&self.known, catalog, revision);
+    pub(super) fn learn(&self, written: Written) {
+        let Written {
+            document,
+            revision,
+            begins_again,
+        } = written;
+        // The numbers of another bucket cannot be compared.
+        if begins_again {
+            replace(&self.known, document, revision);
+        } else if self.known.borrow().listing().is_some() {
+            learn(&self.known, document, revision);
+        }
     }
 }
 
@@ -90,34 +106,47 @@ impl Drop for CatalogCache {
     }
 }
 
-/// Takes in a catalog that is newer than what is known.
+/// Takes in a catalog if it is newer than what is known.
 fn learn(known: &watch::Sender<Known>, catalog: CatalogDocument, revision: u64) {
+    let is_news = |known: &Known| {
+        let older = known.listing();
+        older.is_none_or(|older| revision > older.revision())
+    };
+    if !is_news(&known.borrow()) {
+        return;
+    }
+    let newer = read(known, catalog, revision);
     known.send_if_modified(|known| {
-        let Some(older) = known.listing() else {
-            return false;
-        };
-        let is_newer = revision > older.revision();
-        if is_newer {
-            *known = Known::Listing(Arc::new(older.updated(catalog, revision)));
+        let is_news = is_news(known);
+        if is_news {
+            *known = newer;
         }
-        is_newer
+        is_news
     });
 }
 
+/// Takes in a catalog, whatever is known.
+fn replace(known: &watch::Sender<Known>, catalog: CatalogDocument, revision: u64) {
+    let newer = read(known, catalog, revision);
+    known.send_replace(newer);
+}
+
+/// Reads a catalog beside the lock: thousands of entries take their time.
+fn read(known: &watch::Sender<Known>, catalog: CatalogDocument, revision: u64) -> Known {
+    let older = known.borrow().listing().cloned();
+    Known::Listing(Arc::new(match older {
+        Some(older) => older.updated(catalog, revision),
+        None => Listing::new(catalog, revision),
+    }))
+}
+
 async fn follow(catalog: Arc<Bucket>, known: watch::Sender<Known>) {
-    let mut reconnections = catalog.connection().watch_reconnections();
+    let mut pause = FIRST_RETRY;
     loop {
-        reconnections.mark_unchanged();
-        let watched = tokio::select! {
-            watched = watch(&catalog, &known) => watched,
-            // Whatever was under way is about a server that is gone.
-            found_again = reconnections.changed() => match found_again {
-                Ok(()) => continue,
-                Err(_) => return,
-            },
-        };
-        if let Err(error) = watched {
-            tracing::debug!(%error, "the catalog cannot be watched now");
+        match watch(&catalog, &known, &mut pause).await {
+            // The connection is closed.
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "the catalog cannot be watched now"),
         }
         known.send_if_modified(|known| {
             let was_never_read = matches!(known, Known::NotYet);
@@ -126,33 +155,55 @@ async fn follow(catalog: Arc<Bucket>, known: watch::Sender<Known>) {
             }
             was_never_read
         });
-        tokio::time::timeout(RETRY, reconnections.changed())
-            .await
-            .ok();
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_RETRY);
     }
 }
 
-/// Watches the catalog until that fails.
-async fn watch(catalog: &Bucket, known: &watch::Sender<Known>) -> Result<()> {
-    let watching =
-        |store: async_nats::jetstream::kv::Store| async move { store.watch(CATALOG_KEY).await };
-    let mut changes = catalog.try_with("watch", watching).await?;
-    // A catalog that lost everything has nothing to send.
-    let (current, revision) = catalog_writer::read(catalog).await?;
-    known.send_modify(|known| {
-        let listing = match known.listing() {
-            Some(older) => older.updated(current, revision),
-            None => Listing::new(current, revision),
+/// Watches the catalog until that fails, or the connection is closed.
+async fn watch(
+    catalog: &Arc<Bucket>,
+    known: &watch::Sender<Known>,
+    pause: &mut Duration,
+) -> Result<()> {
+    let subject = subject::kv(CATALOG, CATALOG_KEY);
+    let mut tail = Tail::open(Arc::clone(catalog), subject, Start::Last, false).await?;
+    *pause = FIRST_RETRY;
+    if tail.pending() == 0 {
+        replace(known, CatalogDocument::default(), 0);
+    }
+    let mut begins = true;
+    while let Some(arrival) = tail.next().await {
+        let message = match arrival {
+            Arrival::Message(message) => message,
+            Arrival::Idle => continue,
+            Arrival::Anew => {
+                replace(known, CatalogDocument::default(), 0);
+                begins = true;
+                continue;
+            }
         };
-        *known = Known::Listing(Arc::new(listing));
-    });
-    while let Some(change) = changes.next().await {
-        let entry = change.map_err(|error| catalog.failed("watch", error))?;
-        let current = match entry.operation {
-            Operation::Put => parse_catalog(&entry.value)?,
-            Operation::Delete | Operation::Purge => CatalogDocument::default(),
+        let info = message
+            .info()
+            .map_err(|error| catalog.failed("watch", error))?;
+        let operation = message.headers.as_ref().and_then(|h| h.get("KV-Operation"));
+        let document = match operation.map(HeaderValue::as_str) {
+            None | Some("PUT") => match parse_catalog(&message.payload) {
+                Ok(document) => document,
+                Err(error) => {
+                    tracing::warn!(%error, "the catalog is taken to be what it was before");
+                    continue;
+                }
+            },
+            Some(_) => CatalogDocument::default(),
         };
-        learn(known, current, entry.revision);
+        let revision = info.stream_sequence;
+        // What this process wrote itself it knows already; the numbers of another bucket begin again.
+        if std::mem::take(&mut begins) {
+            replace(known, document, revision);
+        } else {
+            learn(known, document, revision);
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::kv::{Operation, UpdateError, UpdateErrorKind};
 use bytes::Bytes;
 use openagentmesh_protocol::bucket::CATALOG_KEY;
-use openagentmesh_protocol::{CatalogDocument, ErrorCode};
+use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode};
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -23,6 +23,14 @@ const PATIENCE_WITH_FAULTS: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
+/// The catalog as it was just written.
+pub(super) struct Written {
+    pub(super) document: CatalogDocument,
+    pub(super) revision: u64,
+    /// Whether its bucket is another one than what was known of it.
+    pub(super) begins_again: bool,
+}
+
 /// Applies `change` to the catalog by compare-and-swap, until it holds. Returns what the catalog is now,
 /// with its revision, if it was written.
 ///
@@ -32,10 +40,11 @@ pub(super) async fn edit(
     catalog: &Bucket,
     mut known: Option<Arc<Listing>>,
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
-) -> Result<Option<(CatalogDocument, u64)>> {
+) -> Result<Option<Written>> {
     let max_payload = catalog.connection().client.max_payload();
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
+    let known_revision = known.as_ref().map_or(0, |listing| listing.revision());
     loop {
         let was_known = known.take();
         let is_as_it_is = was_known.is_none();
@@ -48,17 +57,19 @@ pub(super) async fn edit(
             false if is_as_it_is => return Ok(None),
             false => continue,
         }
-        let value = Bytes::from(document.to_json().map_err(not_json)?);
-        let size = value.len() + ENVELOPE;
-        if size > max_payload {
-            return Err(too_large(size, document.len(), max_payload));
-        }
+        let value = encode(&document, max_payload)?;
         let written = catalog.with(|store| {
             let value = value.clone();
             async move { store.update(CATALOG_KEY, value, revision).await }
         });
         match written.await? {
-            Ok(revision) => return Ok(Some((document, revision))),
+            Ok(written) => {
+                return Ok(Some(Written {
+                    document,
+                    revision: written,
+                    begins_again: revision < known_revision,
+                }));
+            }
             // Another writer was faster, or the acknowledgement was lost and the write may hold:
             // reading again tells.
             Err(error) if started.elapsed() >= patience(&error) => {
@@ -70,6 +81,26 @@ pub(super) async fn edit(
         tokio::time::sleep(nap).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Refuses `entries` that the server could not carry together with those that are `known`.
+pub(super) fn check_size(
+    catalog: &Bucket,
+    known: &Listing,
+    entries: &[CatalogEntry],
+) -> Result<()> {
+    let mut document = known.document().clone();
+    document.upsert(entries.iter().cloned()).map_err(not_json)?;
+    encode(&document, catalog.connection().client.max_payload()).map(drop)
+}
+
+fn encode(document: &CatalogDocument, max_payload: usize) -> Result<Bytes> {
+    let value = Bytes::from(document.to_json().map_err(not_json)?);
+    let size = value.len() + ENVELOPE;
+    if size > max_payload {
+        return Err(too_large(size, document.len(), max_payload));
+    }
+    Ok(value)
 }
 
 /// The catalog and the revision that a write of it expects; 0 where there never was one.

@@ -64,7 +64,7 @@ impl CatalogChanges {
             let change = following.next().await?;
             Some((change, following))
         });
-        Self(changes.boxed())
+        Self(changes.fuse().boxed())
     }
 
     /// The next change; `None` when there are no more. Cancel-safe.

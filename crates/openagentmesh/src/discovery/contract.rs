@@ -36,9 +36,10 @@ impl Contract {
         }
     }
 
-    /// Checks `input` against the input schema: what does not pass is refused by the agent's host, too.
+    /// Checks `input` against the input schema, before anything is sent.
     ///
-    /// An agent that takes no input heeds none, so that anything passes.
+    /// An agent that takes no input heeds none, so that anything passes. A host may be more lenient than
+    /// its schema, where the type it reads is: one that knows a field by a second name, say.
     ///
     /// # Errors
     ///

@@ -45,12 +45,16 @@ impl Listing {
         for text in document.texts() {
             let known = read_before.get(text).cloned();
             let parsed = known.unwrap_or_else(|| Read::of(text));
-            entries.extend(parsed.entry.clone());
-            if let Some(name) = &parsed.name {
-                // Of two with one name the first counts, as it does for other readers.
-                by_name
-                    .entry(Arc::clone(name))
-                    .or_insert_with(|| parsed.entry.clone());
+            // Of two with one name the first counts.
+            let is_first = parsed
+                .name
+                .as_ref()
+                .is_none_or(|name| !by_name.contains_key(name));
+            if is_first {
+                entries.extend(parsed.entry.clone());
+            }
+            if let Some(name) = parsed.name.clone().filter(|_| is_first) {
+                by_name.insert(name, parsed.entry.clone());
             }
             read.insert(text.into(), parsed);
         }

@@ -13,7 +13,6 @@ mod listing;
 mod query;
 mod registry;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY, REGISTRY};
@@ -93,35 +92,31 @@ impl Directory {
         document.map(Contract::new).ok_or_else(|| not_found(name))
     }
 
-    /// Lists `contracts`: each in the registry, then all in the catalog at once. Nothing stays
-    /// behind if that fails.
+    /// Lists `contracts` that were not served here before. Nothing stays behind if that fails.
     pub(crate) async fn add(&self, contracts: &[Document]) -> Result<()> {
-        let entries: Vec<CatalogEntry> = contracts.iter().map(Document::to_catalog_entry).collect();
         // Those that others serve too stay listed whatever happens.
         let known = self.cache.listing().await;
         let is_new = |name: &AgentName| known.as_ref().is_none_or(|known| !known.lists(name));
         let names = contracts.iter().map(|contract| contract.name.clone());
-        let mut new: Vec<AgentName> = names.filter(is_new).collect();
-        let mut was_read = false;
-        let added = async {
-            registry::put_all(&self.registry, contracts).await?;
-            self.edit(|catalog| {
-                // A later round may find our own entries, written by one that seemed to fail.
-                if !std::mem::replace(&mut was_read, true) {
-                    let listed_before: HashSet<String> = catalog.names().collect();
-                    new.retain(|name| !listed_before.contains(name.as_str()));
-                }
-                catalog.upsert(entries.iter().cloned())
-            })
-            .await
+        let new: Vec<AgentName> = names.filter(is_new).collect();
+        if let Some(known) = &known {
+            catalog_writer::check_size(&self.catalog, known, &entries(contracts))?;
         }
-        .await;
+        let added = self.list(contracts).await;
         if added.is_err()
             && let Err(error) = self.remove(&new).await
         {
             tracing::warn!(%error, "agents whose registration failed may stay listed");
         }
         added
+    }
+
+    /// Lists `contracts`: each in the registry, then all in the catalog at once.
+    pub(crate) async fn list(&self, contracts: &[Document]) -> Result<()> {
+        registry::put_all(&self.registry, contracts).await?;
+        let entries = entries(contracts);
+        self.edit(|catalog| catalog.upsert(entries.iter().cloned()))
+            .await
     }
 
     /// Takes `names` off the registry, and then off the catalog, all at once.
@@ -140,10 +135,9 @@ impl Directory {
         change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
     ) -> Result<()> {
         let known = self.cache.listing().await;
-        if let Some((catalog, revision)) =
-            catalog_writer::edit(&self.catalog, known, change).await?
-        {
-            self.cache.learn(catalog, revision);
+        let written = catalog_writer::edit(&self.catalog, known, change).await?;
+        if let Some(written) = written {
+            self.cache.learn(written);
         }
         Ok(())
     }
@@ -158,6 +152,10 @@ impl Directory {
     pub(crate) async fn without_contract(&self, names: &[AgentName]) -> Result<Vec<AgentName>> {
         registry::missing(&self.registry, names).await
     }
+}
+
+fn entries(contracts: &[Document]) -> Vec<CatalogEntry> {
+    contracts.iter().map(Document::to_catalog_entry).collect()
 }
 
 fn parse_catalog(value: &[u8]) -> Result<CatalogDocument> {

@@ -96,6 +96,6 @@ async fn restore(host: &Host, listed: impl Fn(&AgentName) -> bool) -> Result<Res
         agents = missing.len(),
         "listing agents that this host serves"
     );
-    host.core.directory.add(&missing).await?;
+    host.core.directory.list(&missing).await?;
     Ok(Restored::Some)
 }

@@ -4,6 +4,9 @@ use openagentmesh_protocol::ErrorCode;
 
 use crate::error::{Error, Result};
 
+/// The longest key in bytes: a subject still has room for it.
+const LONGEST: usize = 2048;
+
 /// # Errors
 ///
 /// `invalid_input` when `key` is no key.
@@ -34,6 +37,8 @@ fn is_allowed(c: char) -> bool {
 fn check(what: &str, text: &str, checked: &str, is_segment: impl Fn(&str) -> bool) -> Result<()> {
     let reason = if text.is_empty() {
         "it is empty"
+    } else if text.len() > LONGEST {
+        "it is longer than 2048 bytes"
     } else if checked.split('.').any(str::is_empty) {
         "one of its segments, which dots part, is empty"
     } else if !checked.split('.').all(is_segment) {

@@ -75,7 +75,7 @@ impl Kv {
         }
     }
 
-    fn bucket(&self) -> &KvBucket {
+    fn bucket(&self) -> &Arc<KvBucket> {
         &self.core.kv
     }
 
@@ -197,7 +197,8 @@ impl Kv {
         self.bucket().with(update).await
     }
 
-    /// Takes the value of `key` away. Nothing happens when it has none.
+    /// Takes the value of `key` away. One that has none is marked as deleted all the same, which watches
+    /// tell.
     ///
     /// # Errors
     ///
@@ -268,7 +269,7 @@ impl Kv {
 
     async fn current(&self, pattern: &str, headers_only: bool) -> Result<Vec<KvEntry>> {
         check_pattern(pattern)?;
-        let messages = messages::list(self.bucket(), &filter(pattern), headers_only).await?;
+        let messages = messages::list(self.bucket(), filter(pattern), headers_only).await?;
         // Of a key that was written meanwhile, the last value counts.
         let mut entries = BTreeMap::new();
         for message in messages {

@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 
 use super::{Kv, KvEntry, check_pattern, filter, messages};
+use crate::bucket::Start;
 use crate::error::Result;
 
 /// What happened to a key.
@@ -84,9 +85,14 @@ impl KvWatch {
         check_pattern(&self.pattern)?;
         let kv = self.kv;
         let filter = filter(&self.pattern);
+        let start = if self.updates_only {
+            Start::New
+        } else {
+            Start::Last
+        };
         let reader = kv.clone();
         let read = move |message: &Message| Some(reader.change(message));
-        let changes = messages::watch(kv.bucket(), &filter, self.updates_only, read).await?;
+        let changes = messages::watch(kv.bucket(), filter, start, read).await?;
         Ok(KvChanges(changes))
     }
 }
@@ -103,8 +109,7 @@ impl IntoFuture for KvWatch {
 /// Changes of keys, each as a [`KvChange`] or an error; what awaiting a [`KvWatch`] gives.
 ///
 /// A lost connection is found again, and with it what changed meanwhile: of a key that changed several
-/// times the last value. Only `connection_failed` ends it: the connection is closed, or the bucket was
-/// deleted.
+/// times the last value. It ends when this connection is closed.
 ///
 /// # Cancel safety
 ///

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::{Batch, Config};
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
-use async_nats::jetstream::stream::Stream as JetStream;
+use async_nats::jetstream::stream::{ConsumerError, Stream as JetStream};
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -18,10 +18,12 @@ use openagentmesh_protocol::object::ObjectMeta;
 use openagentmesh_protocol::{ErrorCode, RequestId};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
 use tokio_util::io::StreamReader;
 
-use super::object::{Version, chunks_subject, digest_text};
+use super::object::{self, Version, chunks_subject, digest_text, is_nuid};
 use super::{ObjectInfo, Progress, Workspace};
+use crate::bucket::forget;
 use crate::client::Core;
 use crate::error::{Error, Result};
 
@@ -29,12 +31,14 @@ use crate::error::{Error, Result};
 const BATCH: u64 = 4 * 1024 * 1024;
 /// How large a chunk is taken to be where its writer does not say.
 const CHUNK: u64 = 128 * 1024;
-/// How long the next chunk may take.
-const NEXT: Duration = Duration::from_secs(10);
+/// How long the next chunk may take until it is asked for again.
+const NEXT: Duration = Duration::from_secs(5);
+/// How long it is asked for again.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How often in a row no chunk comes until they count as lost.
 const ATTEMPTS: u32 = 3;
 /// How long a reader may take between two batches until the server forgets it, which it survives.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// A download that begins when it is awaited, and gives all that is in the file; made by
 /// [`Workspace::get`]. What does not fit into memory goes [to a file](Download::to_file), [to a
@@ -100,7 +104,7 @@ impl<'p> Download<'p> {
         }
         let flushed = writer.flush().await;
         flushed.map_err(|error| unwritable("the writer", error))?;
-        Ok(reading.info)
+        Ok(reading.info.clone())
     }
 
     /// Writes all that is in the file to the file at `path`, in the place of what was there. Until all
@@ -128,10 +132,7 @@ impl<'p> Download<'p> {
             None => path.to_owned(),
         };
         let mut reading = self.begin().await?;
-        let part = Part::beside(&target);
-        let mut file = tokio::fs::File::create_new(&part.0)
-            .await
-            .map_err(unwritable)?;
+        let (mut file, part) = Part::create(&target).await.map_err(unwritable)?;
         if let Some(older) = older {
             file.set_permissions(older.permissions())
                 .await
@@ -144,7 +145,7 @@ impl<'p> Download<'p> {
         tokio::fs::rename(&part.0, &target)
             .await
             .map_err(unwritable)?;
-        Ok(reading.info)
+        Ok(reading.info.clone())
     }
 
     async fn all(self) -> Result<Bytes> {
@@ -162,7 +163,7 @@ impl<'p> Download<'p> {
 
     async fn begin(self) -> Result<Reading<'p>> {
         let version = Version::read(&self.core.objects, &self.name).await?;
-        let (Some(info), Some(meta)) = (version.object(), version.meta()) else {
+        let Some((meta, modified)) = version.meta()? else {
             return Err(Error::raised(
                 ErrorCode::NotFound,
                 format!("there is no file '{}' in the workspace", self.name),
@@ -190,12 +191,13 @@ impl<'p> Download<'p> {
             core: self.core,
             progress: Progress {
                 bytes: 0,
-                total: Some(info.size),
+                total: Some(meta.size),
             },
             meta: meta.clone(),
-            info,
+            info: ObjectInfo::of(meta.clone(), modified),
             on_progress: self.on_progress,
             consumer: None,
+            stream: None,
             batch: None,
             delivered: 0,
             next_sequence: 0,
@@ -279,6 +281,8 @@ struct Reading<'p> {
     info: ObjectInfo,
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<Consumer<Config>>,
+    /// Where the consumer is.
+    stream: Option<JetStream>,
     batch: Option<Batch>,
     /// How many chunks this consumer has delivered.
     delivered: u64,
@@ -289,6 +293,12 @@ struct Reading<'p> {
     digest: Sha256,
 }
 
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Reading<'_> {
     /// The next chunk; `None` once all have come, and are what was written.
     async fn next(&mut self) -> Result<Option<Bytes>> {
@@ -296,6 +306,10 @@ impl Reading<'_> {
             self.check()?;
             return Ok(None);
         }
+        if !is_nuid(&self.meta.nuid) {
+            return Err(self.damaged("its chunks have no name"));
+        }
+        let started = Instant::now();
         let mut attempts = 0;
         loop {
             match self.receive().await {
@@ -310,15 +324,13 @@ impl Reading<'_> {
                 }
                 Ok(None) if attempts < ATTEMPTS => {}
                 Ok(None) => return Err(self.damaged("one of its chunks is missing")),
-                Err(error) if attempts < ATTEMPTS => {
+                Err(error) if attempts < ATTEMPTS && started.elapsed() < PATIENCE => {
                     tracing::debug!(%error, name = self.info.name, "reading on with a new consumer");
                 }
                 Err(error) => return Err(error),
             }
             // Whatever happened to it, another one begins behind the last chunk that came.
-            self.batch = None;
-            self.consumer = None;
-            self.delivered = 0;
+            self.close();
             attempts += 1;
         }
     }
@@ -329,11 +341,21 @@ impl Reading<'_> {
 
     /// The next chunk; `None` where the server has none.
     async fn receive(&mut self) -> Result<Option<Bytes>> {
+        if self.meta.chunks == 1 {
+            return self.receive_only_chunk().await;
+        }
         if let Some(chunk) = self.receive_from_batch().await? {
             return Ok(Some(chunk));
         }
         self.open_batch().await?;
         self.receive_from_batch().await
+    }
+
+    /// One chunk needs no consumer.
+    async fn receive_only_chunk(&mut self) -> Result<Option<Bytes>> {
+        let subject = chunks_subject(&self.meta.nuid);
+        let last = object::last_message(&self.core.objects, &subject).await?;
+        Ok(last.map(|message| message.payload))
     }
 
     async fn receive_from_batch(&mut self) -> Result<Option<Bytes>> {
@@ -398,9 +420,20 @@ impl Reading<'_> {
                 num_replicas: 1,
                 ..Config::default()
             };
-            stream.create_consumer(config).await
+            let consumer = stream.create_consumer(config).await?;
+            Ok::<_, ConsumerError>((consumer, stream))
         };
-        self.core.objects.try_with("read", create).await
+        let (consumer, stream) = self.core.objects.try_with("read", create).await?;
+        self.stream = Some(stream);
+        Ok(consumer)
+    }
+
+    fn close(&mut self) {
+        self.batch = None;
+        self.delivered = 0;
+        if let (Some(consumer), Some(stream)) = (self.consumer.take(), self.stream.take()) {
+            forget(stream, consumer.cached_info().name.clone());
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -434,10 +467,19 @@ impl Reading<'_> {
 struct Part(PathBuf);
 
 impl Part {
-    fn beside(path: &Path) -> Self {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", RequestId::random()));
-        Self(path.with_file_name(name))
+    /// Creates a file beside `path`.
+    async fn create(path: &Path) -> std::io::Result<(tokio::fs::File, Self)> {
+        let id = RequestId::random().to_string();
+        let name = format!(".oam-{}.part", id.get(..8).unwrap_or(&id));
+        let path = path.with_file_name(name);
+        // Created where nobody waits any more, it is removed with what comes of it.
+        let creating = move || {
+            let file = std::fs::File::create_new(&path)?;
+            Ok((file, Self(path)))
+        };
+        let created: std::io::Result<_> = tokio::task::spawn_blocking(creating).await?;
+        let (file, part) = created?;
+        Ok((tokio::fs::File::from_std(file), part))
     }
 }
 

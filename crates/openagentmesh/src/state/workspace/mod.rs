@@ -20,7 +20,7 @@ use super::messages;
 use crate::bucket::Bucket;
 use crate::client::Core;
 use crate::error::{Error, Result};
-use object::{Version, all_objects, check_name};
+use object::{Version, all_objects};
 use upload::Source;
 
 pub use download::{Download, ObjectReader};
@@ -79,7 +79,7 @@ impl Workspace {
         }
     }
 
-    fn bucket(&self) -> &ObjectBucket {
+    fn bucket(&self) -> &Arc<ObjectBucket> {
         &self.core.objects
     }
 
@@ -130,7 +130,8 @@ impl Workspace {
     /// Those of [`Workspace`]. Cancel-safe.
     pub async fn info(&self, name: impl AsRef<str>) -> Result<Option<ObjectInfo>> {
         let version = Version::read(self.bucket(), name.as_ref()).await?;
-        Ok(version.object())
+        let meta = version.meta()?;
+        Ok(meta.map(|(meta, modified)| ObjectInfo::of(meta.clone(), modified)))
     }
 
     /// What is known of the files whose names begin with `prefix`, sorted by name; `""` lists all.
@@ -139,7 +140,7 @@ impl Workspace {
     ///
     /// Those of [`Workspace`]. Cancel-safe.
     pub async fn list(&self, prefix: impl AsRef<str>) -> Result<Vec<ObjectInfo>> {
-        let messages = messages::list(self.bucket(), &all_objects(), false).await?;
+        let messages = messages::list(self.bucket(), all_objects(), false).await?;
         let mut objects = std::collections::BTreeMap::new();
         for message in messages {
             match ObjectChange::of(&message) {
@@ -164,18 +165,13 @@ impl Workspace {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it may have deleted the file.
+    /// Once polled, it goes on to its end in the background.
     pub async fn delete(&self, name: impl AsRef<str>) -> Result<bool> {
-        let name = name.as_ref();
-        check_name(name)?;
-        loop {
-            let version = Version::read(self.bucket(), name).await?;
-            if version.object().is_none() {
-                return Ok(false);
-            }
-            if version.delete(self.bucket()).await? {
-                return Ok(true);
-            }
+        let (core, name) = (Arc::clone(&self.core), name.as_ref().to_owned());
+        let deleting = async move { object::delete(&core.objects, &name).await };
+        match tokio::spawn(deleting).await {
+            Ok(deleted) => deleted,
+            Err(error) => Err(self.bucket().failed("write", error)),
         }
     }
 

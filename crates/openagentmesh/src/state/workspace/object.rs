@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::context::PublishErrorKind;
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
+use bytes::Bytes;
 use openagentmesh_protocol::bucket::ARTIFACTS;
 use openagentmesh_protocol::object::ObjectMeta;
 use openagentmesh_protocol::{ErrorCode, Subject};
 use time::OffsetDateTime;
 
 use super::ObjectBucket;
+use crate::bucket::failed;
 use crate::error::{Error, Result};
 
 /// The header under which an object has its content type.
@@ -94,68 +96,101 @@ pub(super) fn chunks_subject(nuid: &str) -> String {
     Subject::ObjectChunk(nuid.to_owned()).to_string()
 }
 
+/// The last message of `subject`, if there is one.
+pub(super) async fn last_message(
+    bucket: &ObjectBucket,
+    subject: &str,
+) -> Result<Option<StreamMessage>> {
+    let last = |stream: Stream| async move {
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    bucket.try_with("read", last).await
+}
+
 /// The last description of a name, and the number that the next one expects: 0 where there never was
 /// one.
 pub(super) struct Version {
+    name: String,
     subject: String,
     sequence: u64,
-    written: Option<(ObjectMeta, OffsetDateTime)>,
+    written: Written,
+}
+
+enum Written {
+    Never,
+    Meta(Box<ObjectMeta>, OffsetDateTime),
+    /// By somebody who writes descriptions of another kind; this is what is wrong with it.
+    Malformed(String),
 }
 
 impl Version {
     pub(super) async fn read(bucket: &ObjectBucket, name: &str) -> Result<Self> {
         check_name(name)?;
         let subject = Subject::ObjectMeta(URL_SAFE.encode(name)).to_string();
-        let last = |stream: Stream| {
-            let subject = &subject;
-            async move {
-                match stream.get_last_raw_message_by_subject(subject).await {
-                    Ok(message) => Ok(Some(message)),
-                    Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                        Ok(None)
-                    }
-                    Err(error) => Err(error),
-                }
-            }
+        let last = last_message(bucket, &subject).await?;
+        let sequence = last.as_ref().map_or(0, |message| message.sequence);
+        let written = match last {
+            None => Written::Never,
+            Some(message) => match serde_json::from_slice(&message.payload) {
+                Ok(meta) => Written::Meta(Box::new(meta), message.time),
+                Err(error) => Written::Malformed(error.to_string()),
+            },
         };
-        let Some(message) = bucket.try_with("read", last).await? else {
-            return Ok(Self {
-                subject,
-                sequence: 0,
-                written: None,
-            });
-        };
-        let meta = serde_json::from_slice(&message.payload).map_err(|error| {
-            bucket.failed(
-                "read",
-                format!("the description of '{name}' is malformed: {error}"),
-            )
-        })?;
         Ok(Self {
+            name: name.to_owned(),
             subject,
-            sequence: message.sequence,
-            written: Some((meta, message.time)),
+            sequence,
+            written,
         })
     }
 
-    /// Its description, unless it was deleted.
-    pub(super) fn meta(&self) -> Option<&ObjectMeta> {
-        let (meta, _) = self.written.as_ref()?;
-        (!meta.deleted).then_some(meta)
+    /// Its description with when it was written, unless there is none or it was deleted.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when it cannot be understood.
+    pub(super) fn meta(&self) -> Result<Option<(&ObjectMeta, OffsetDateTime)>> {
+        match &self.written {
+            Written::Never => Ok(None),
+            Written::Meta(meta, modified) => Ok((!meta.deleted).then_some((meta, *modified))),
+            Written::Malformed(reason) => Err(failed(
+                "read",
+                ARTIFACTS,
+                format!(
+                    "the description of file '{}' is malformed ({reason}); put() or delete() \
+                     replaces it",
+                    self.name
+                ),
+            )),
+        }
     }
 
-    /// What is known of it, unless it was deleted.
-    pub(super) fn object(&self) -> Option<ObjectInfo> {
-        let (meta, modified) = self.written.as_ref()?;
-        (!meta.deleted).then(|| ObjectInfo::of(meta.clone(), *modified))
+    /// Whether there is something to be deleted.
+    pub(super) fn exists(&self) -> bool {
+        match &self.written {
+            Written::Never => false,
+            Written::Meta(meta, _) => !meta.deleted,
+            Written::Malformed(_) => true,
+        }
     }
 
-    /// Puts `meta` in its place, and its chunks away; `false` when somebody else was faster.
-    pub(super) async fn replace(&self, bucket: &ObjectBucket, meta: &ObjectMeta) -> Result<bool> {
-        let json = serde_json::to_vec(meta).map_err(|error| bucket.failed("write", error))?;
+    /// The identifier of the chunks that it has, or had.
+    fn nuid(&self) -> &str {
+        match &self.written {
+            Written::Meta(meta, _) => &meta.nuid,
+            Written::Never | Written::Malformed(_) => "",
+        }
+    }
+
+    /// Puts `json` in its place; `false` when somebody else was faster.
+    async fn replace(&self, bucket: &ObjectBucket, json: Bytes) -> Result<bool> {
         let write = |_: Stream| {
             let message = PublishMessage::build()
-                .payload(json.clone().into())
+                .payload(json.clone())
                 .header(NATS_ROLLUP, "sub")
                 .expected_last_subject_sequence(self.sequence);
             let subject = self.subject.clone();
@@ -163,37 +198,80 @@ impl Version {
             async move { jetstream.send_publish(subject, message).await?.await }
         };
         match bucket.with(write).await? {
-            Ok(_) => {}
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => return Ok(false),
-            Err(error) => return Err(bucket.failed("write", error)),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
+            Err(error) => Err(bucket.failed("write", error)),
         }
-        if let Some(meta) = self.meta()
-            && let Err(error) = purge_chunks(bucket, &meta.nuid).await
-        {
-            tracing::warn!(name = meta.name, %error, "chunks that nobody reads any more stay stored");
-        }
-        Ok(true)
     }
+}
 
-    /// Marks it as deleted, and puts its chunks away; `false` when somebody else wrote it meanwhile.
-    pub(super) async fn delete(&self, bucket: &ObjectBucket) -> Result<bool> {
-        let Some(meta) = self.meta() else {
-            return Ok(true);
-        };
-        let tombstone = ObjectMeta {
-            size: 0,
-            chunks: 0,
-            digest: String::new(),
-            deleted: true,
-            ..meta.clone()
-        };
-        self.replace(bucket, &tombstone).await
+/// Why a description was not put in the place of the one before.
+pub(super) struct Unpublished {
+    pub(super) error: Error,
+    /// Whether it may have been, as far as is known: then its chunks are not to be touched.
+    pub(super) may_be_read: bool,
+}
+
+/// Puts `meta` in the place of the description before, and that one's chunks away.
+pub(super) async fn publish(bucket: &ObjectBucket, meta: &ObjectMeta) -> Result<(), Unpublished> {
+    let unpublished = |error, may_be_read| Unpublished { error, may_be_read };
+    let json = serde_json::to_vec(meta);
+    let json = json.map_err(|error| unpublished(bucket.failed("write", error), false))?;
+    let json = Bytes::from(json);
+    let before = loop {
+        let before = Version::read(bucket, &meta.name).await;
+        let before = before.map_err(|error| unpublished(error, false))?;
+        match before.replace(bucket, json.clone()).await {
+            Ok(true) => break before,
+            Ok(false) => {}
+            // What was lost may have been the answer.
+            Err(error) => match Version::read(bucket, &meta.name).await {
+                Ok(now) if now.nuid() == meta.nuid && now.sequence > before.sequence => {
+                    break before;
+                }
+                Ok(_) => return Err(unpublished(error, false)),
+                Err(_) => return Err(unpublished(error, true)),
+            },
+        }
+    };
+    let replaced = before.nuid();
+    // A deletion keeps the identifier of what it deletes.
+    if (replaced != meta.nuid || meta.deleted)
+        && let Err(error) = purge_chunks(bucket, replaced).await
+    {
+        tracing::warn!(name = meta.name, %error, "chunks that nobody reads any more stay stored");
     }
+    Ok(())
+}
+
+/// Marks the file as deleted, and puts its chunks away; `false` when there is none.
+pub(super) async fn delete(bucket: &ObjectBucket, name: &str) -> Result<bool> {
+    let version = Version::read(bucket, name).await?;
+    if !version.exists() {
+        return Ok(false);
+    }
+    let tombstone = ObjectMeta {
+        name: name.to_owned(),
+        bucket: ARTIFACTS.to_owned(),
+        nuid: version.nuid().to_owned(),
+        deleted: true,
+        ..ObjectMeta::default()
+    };
+    match publish(bucket, &tombstone).await {
+        Ok(()) => Ok(true),
+        Err(unpublished) => Err(unpublished.error),
+    }
+}
+
+/// Whether chunks can have this identifier: it must name its own subject, and no other.
+pub(super) fn is_nuid(nuid: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    !nuid.is_empty() && nuid.chars().all(is_allowed)
 }
 
 /// Removes the chunks of an object that nobody can read any more.
 pub(super) async fn purge_chunks(bucket: &ObjectBucket, nuid: &str) -> Result<()> {
-    if nuid.is_empty() {
+    if !is_nuid(nuid) {
         return Ok(());
     }
     let purge = |stream: Stream| async move { stream.purge().filter(chunks_subject(nuid)).await };

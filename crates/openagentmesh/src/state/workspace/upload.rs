@@ -15,11 +15,13 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::runtime::Handle;
 
-use super::object::{CONTENT_TYPE, Version, check_name, chunks_subject, digest_text, purge_chunks};
+use super::object::{CONTENT_TYPE, check_name, chunks_subject, digest_text, publish, purge_chunks};
 use super::{ObjectInfo, Progress, Workspace};
 use crate::client::Core;
 use crate::error::{Error, Result};
+use crate::wire::too_large;
 
 /// How large a chunk is, in bytes, as the published SDKs cut.
 const CHUNK: usize = 128 * 1024;
@@ -39,13 +41,16 @@ const IN_FLIGHT: usize = 16;
 /// Awaiting it fails with
 ///
 /// * `invalid_input` when no file can have this name, or its content cannot be read from where it is;
+/// * `payload_too_large` before anything is sent, when what is said of it does not fit the server;
 /// * `connection_failed` when the server does not answer or does not take it.
 ///
-/// The version before stays as it was, then.
+/// The version before stays as it was, then; unless the connection was lost in the very moment in which
+/// the new one took its place.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the upload; what was sent of it is removed in the background.
+/// Dropping the future ends the upload; what was sent of it is removed in the background. Once all of it
+/// is stored, it takes its place all the same.
 #[must_use = "an upload begins when it is awaited"]
 pub struct Upload<'s> {
     core: Arc<Core>,
@@ -102,8 +107,22 @@ impl<'s> Upload<'s> {
         self
     }
 
+    /// Refuses a description that the server could not carry, before anything is sent.
+    fn check_description(&self) -> Result<()> {
+        let limit = self.core.connection.client.max_payload();
+        let described = serde_json::to_vec(&self.meta);
+        let described = described.map_err(|error| self.core.objects.failed("write", error))?;
+        let size = described.len() + HEADERS;
+        if size > limit {
+            let what = format!("the description of file '{}'", self.meta.name);
+            return Err(too_large(&what, size, limit));
+        }
+        Ok(())
+    }
+
     async fn run(mut self) -> Result<ObjectInfo> {
         check_name(&self.meta.name)?;
+        self.check_description()?;
         let (mut reader, total): (Box<dyn AsyncRead + Send + Unpin>, _) = match self.source {
             Source::Reader(reader) => (reader, None),
             Source::Bytes(bytes) => {
@@ -150,6 +169,8 @@ struct Sending<'s> {
     progress: Progress,
     size: u64,
     on_progress: Option<OnProgress<'s>>,
+    /// Where what it sent is removed, wherever it is dropped.
+    runtime: Handle,
     finished: bool,
 }
 
@@ -172,6 +193,7 @@ impl<'s> Sending<'s> {
             progress: Progress { bytes: 0, total },
             size: 0,
             on_progress,
+            runtime: Handle::current(),
             finished: false,
         })
     }
@@ -220,13 +242,22 @@ impl<'s> Sending<'s> {
             max_chunk_size: Some(self.chunk_size as u64),
             link: None,
         });
-        loop {
-            let before = Version::read(&self.core.objects, &meta.name).await?;
-            if before.replace(&self.core.objects, meta).await? {
-                break;
-            }
-        }
+        // From here on, nobody can say that it did not happen: it goes on though nobody waits.
         self.finished = true;
+        let (core, described) = (Arc::clone(&self.core), meta.clone());
+        let publishing = async move {
+            let published = publish(&core.objects, &described).await;
+            if let Err(unpublished) = &published
+                && !unpublished.may_be_read
+            {
+                remove(&core, &described.nuid).await;
+            }
+            published.map_err(|unpublished| unpublished.error)
+        };
+        match tokio::spawn(publishing).await {
+            Ok(published) => published?,
+            Err(error) => return Err(self.core.objects.failed("write", error)),
+        }
         Ok(ObjectInfo::of(meta.clone(), now))
     }
 }
@@ -236,20 +267,21 @@ impl Drop for Sending<'_> {
         if self.finished || self.chunks == 0 {
             return;
         }
-        // Without a runtime, the connection is gone too.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (core, nuid) = (Arc::clone(&self.core), std::mem::take(&mut self.nuid));
-            let in_flight = std::mem::take(&mut self.in_flight);
-            runtime.spawn(async move {
-                // One that is stored later than this would stay.
-                for (_, sent) in in_flight {
-                    drop(sent.await);
-                }
-                if let Err(error) = purge_chunks(&core.objects, &nuid).await {
-                    tracing::warn!(%error, "chunks of an upload that was given up stay stored");
-                }
-            });
-        }
+        let (core, nuid) = (Arc::clone(&self.core), std::mem::take(&mut self.nuid));
+        let in_flight = std::mem::take(&mut self.in_flight);
+        self.runtime.spawn(async move {
+            // One that is stored later than this would stay.
+            for (_, sent) in in_flight {
+                drop(sent.await);
+            }
+            remove(&core, &nuid).await;
+        });
+    }
+}
+
+async fn remove(core: &Core, nuid: &str) {
+    if let Err(error) = purge_chunks(&core.objects, nuid).await {
+        tracing::warn!(%error, "chunks of an upload that was given up stay stored");
     }
 }
 

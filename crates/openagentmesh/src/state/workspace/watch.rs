@@ -12,6 +12,7 @@ use openagentmesh_protocol::object::ObjectMeta;
 
 use super::object::all_objects;
 use super::{ObjectInfo, Workspace, messages};
+use crate::bucket::Start;
 use crate::error::Result;
 
 /// What happened to a file.
@@ -100,7 +101,12 @@ impl ObjectWatch {
             change.name().starts_with(&prefix).then_some(Ok(change))
         };
         let bucket = workspace.bucket();
-        let changes = messages::watch(bucket, &all_objects(), updates_only, read).await?;
+        let start = if updates_only {
+            Start::New
+        } else {
+            Start::Last
+        };
+        let changes = messages::watch(bucket, all_objects(), start, read).await?;
         Ok(ObjectChanges(changes))
     }
 }
@@ -117,7 +123,7 @@ impl IntoFuture for ObjectWatch {
 /// Changes of files, each as an [`ObjectChange`] or an error; what awaiting an [`ObjectWatch`] gives.
 ///
 /// A lost connection is found again, and with it what changed meanwhile: of a file that changed several
-/// times the last version.
+/// times the last version. It ends when this connection is closed.
 ///
 /// # Cancel safety
 ///

@@ -1,4 +1,6 @@
-//! The mesh's buckets: opened when they are first needed, and made where they are missing.
+//! The mesh's buckets: opened when they are first needed, made where they are missing, and followed.
+
+mod tail;
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -18,7 +20,8 @@ use tokio::sync::Mutex;
 
 use crate::connection::Connection;
 use crate::error::{BoxError, Error, Result};
-use crate::wire;
+
+pub(crate) use tail::{Arrival, Start, Tail, forget};
 
 /// Room that the headers of a stored message take beside its value, in bytes.
 pub(crate) const ENVELOPE: usize = 256;
@@ -98,10 +101,14 @@ impl<H: Handle> Bucket<H> {
         };
         match tokio::time::timeout(PATIENCE, done).await {
             Ok(done) => done,
-            Err(_) => Err(wire::closed(format!(
-                "the server did not answer for bucket '{}' within {PATIENCE:?}",
-                self.name
-            ))),
+            Err(_) => Err(Error::raised(
+                ErrorCode::ConnectionFailed,
+                format!(
+                    "the server did not answer for bucket '{}' of this mesh within {PATIENCE:?}: \
+                     the connection is lost or slow, or its user may not use the bucket",
+                    self.name
+                ),
+            )),
         }
     }
 
