@@ -63,7 +63,9 @@ impl CatalogCache {
     /// What is known, now and after each change.
     pub(super) fn follow(&self) -> watch::Receiver<Known> {
         self.watching.get_or_init(|| {
+            let closed = self.catalog.connection().given_up();
             let watching = follow(Arc::clone(&self.catalog), self.known.clone());
+            let watching = async move { closed.run_until_cancelled(watching).await };
             tokio::spawn(watching).abort_handle()
         });
         self.known.subscribe()
@@ -146,7 +148,8 @@ async fn follow(catalog: Arc<Bucket>, known: watch::Sender<Known>) {
         match watch(&catalog, &known, &mut pause).await {
             // The connection is closed.
             Ok(()) => return,
-            Err(error) => tracing::warn!(%error, "the catalog cannot be watched now"),
+            // Whoever needs it is told.
+            Err(error) => tracing::debug!(%error, "the catalog cannot be watched now"),
         }
         known.send_if_modified(|known| {
             let was_never_read = matches!(known, Known::NotYet);
