@@ -387,3 +387,29 @@ async fn a_registration_that_does_not_fit_leaves_the_contracts_of_others_alone()
     let mut registry = jetstream.get_stream("KV_mesh-registry").await.unwrap();
     assert_eq!(registry.info().await.unwrap().state.messages, 1);
 }
+
+/// A server allows so many consumers of a bucket, and some users none.
+#[tokio::test]
+async fn a_catalog_that_cannot_be_watched_is_asked_for() {
+    let test = TestMesh::start().await;
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    jetstream.delete_stream("KV_mesh-catalog").await.ok();
+    let config = async_nats::jetstream::stream::Config {
+        name: "KV_mesh-catalog".to_owned(),
+        subjects: vec!["$KV.mesh-catalog.>".into()],
+        max_messages_per_subject: 1,
+        max_consumers: 1,
+        allow_rollup: true,
+        ..Default::default()
+    };
+    let stream = jetstream.create_stream(config).await.unwrap();
+    let only = async_nats::jetstream::consumer::pull::Config::default();
+    eventually(|| async { stream.create_consumer(only.clone()).await.ok() }).await;
+
+    let (host, peer) = (test.peer().await, test.peer().await);
+    let waiting = tokio::spawn(peer.wait_for("echo").into_future());
+    host.register(echo()).await.unwrap();
+    assert_eq!(within(waiting).await.unwrap().unwrap().name, "echo");
+    assert_eq!(names(peer.catalog().await.unwrap()), ["echo"]);
+    assert_eq!(peer.call::<String>("echo", "x").await.unwrap(), "Echo: x");
+}

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::catalog_writer::Written;
+use super::catalog_writer::{self, Written};
 use super::listing::Listing;
 use super::parse_catalog;
 use crate::bucket::{Arrival, Bucket, Start, Tail};
@@ -18,7 +18,7 @@ use crate::error::Result;
 
 /// How long to wait before the catalog is watched again after that failed; then twice as long each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// How long after the process has connected the catalog is waited for.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
@@ -151,13 +151,28 @@ async fn follow(catalog: Arc<Bucket>, known: watch::Sender<Known>) {
             // Whoever needs it is told.
             Err(error) => tracing::debug!(%error, "the catalog cannot be watched now"),
         }
-        known.send_if_modified(|known| {
-            let was_never_read = matches!(known, Known::NotYet);
-            if was_never_read {
-                *known = Known::Nothing;
+        // The server may have as many consumers as it allows, or allow this user none: then it is asked.
+        match catalog_writer::read(&catalog).await {
+            Ok((document, revision)) => {
+                let is_known = known
+                    .borrow()
+                    .listing()
+                    .is_some_and(|l| l.revision() == revision);
+                if !is_known {
+                    replace(&known, document, revision);
+                }
             }
-            was_never_read
-        });
+            Err(error) => {
+                tracing::debug!(%error, "the catalog cannot be read now");
+                known.send_if_modified(|known| {
+                    let was_never_read = matches!(known, Known::NotYet);
+                    if was_never_read {
+                        *known = Known::Nothing;
+                    }
+                    was_never_read
+                });
+            }
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_RETRY);
     }
