@@ -87,11 +87,17 @@ impl Client {
     /// When something must be there that may take `timeout`: never later than the end of the request
     /// in whose service it is.
     pub(crate) fn deadline_after(&self, timeout: Option<Duration>) -> Option<Deadline> {
-        let inherited = self.deadline.map(Deadline::inherited);
-        match (timeout.map(Deadline::after), inherited) {
-            (Some(asked), Some(inherited)) => Some(asked.min(inherited)),
-            (asked, inherited) => asked.or(inherited),
+        match timeout {
+            Some(timeout) => Some(self.deadline_within(timeout)),
+            None => self.deadline.map(Deadline::inherited),
         }
+    }
+
+    /// As [`Client::deadline_after`], where it may not take for ever.
+    pub(crate) fn deadline_within(&self, timeout: Duration) -> Deadline {
+        let asked = Deadline::after(timeout);
+        let inherited = self.deadline.map(Deadline::inherited);
+        inherited.map_or(asked, |inherited| asked.min(inherited))
     }
 
     /// Calls agent `name` with `input` and waits for its one reply.

@@ -84,8 +84,7 @@ impl Request {
 
     /// When the answer must be there: what is asked for, but never later than the client's own.
     pub(super) fn deadline(&self, timeout: Duration) -> Deadline {
-        let asked = Deadline::after(timeout);
-        self.client.deadline_after(Some(timeout)).unwrap_or(asked)
+        self.client.deadline_within(timeout)
     }
 
     /// Whom it is about, where that is a name.

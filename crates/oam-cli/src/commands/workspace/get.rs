@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use indicatif::HumanBytes;
 use openagentmesh::{Download, Error, ErrorCode, ObjectInfo};
-use tokio::fs::{self, OpenOptions};
+use tokio::fs;
 
 use super::not_found;
 use crate::cli::WorkspaceGet;
@@ -66,10 +66,8 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
 /// Where the content goes.
 enum Destination {
     Stdout,
-    /// A file that is made, or replaced once all has come.
+    /// A file that is made, or replaced once all has come; or a device.
     File(PathBuf),
-    /// What cannot be replaced: a device, or a pipe with a name.
-    Open(PathBuf, fs::File),
 }
 
 impl Destination {
@@ -92,20 +90,7 @@ impl Destination {
                 )),
             );
         }
-        if found.is_file() {
-            let is_link = fs::symlink_metadata(&path)
-                .await
-                .is_ok_and(|found| found.is_symlink());
-            // Of a link, what it points to is replaced.
-            return Ok(Self::File(match fs::canonicalize(&path).await {
-                Ok(real) if is_link => real,
-                _ => path,
-            }));
-        }
-        match OpenOptions::new().write(true).open(&path).await {
-            Ok(file) => Ok(Self::Open(path, file)),
-            Err(error) => Err(cannot_be_written(&path, &error)),
-        }
+        Ok(Self::File(path))
     }
 
     /// A file in this directory with the last part of the `name` that it has in the workspace.
@@ -130,7 +115,7 @@ impl Destination {
     fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Stdout => None,
-            Self::File(path) | Self::Open(path, _) => Some(path.clone()),
+            Self::File(path) => Some(path.clone()),
         }
     }
 
@@ -138,7 +123,6 @@ impl Destination {
         match self {
             Self::Stdout => download.to_writer(&mut tokio::io::stdout()).await,
             Self::File(path) => download.to_file(path).await,
-            Self::Open(_, mut file) => download.to_writer(&mut file).await,
         }
     }
 }

@@ -63,7 +63,7 @@ impl messages::Change for KvChange {
 pub struct KvWatch {
     kv: Kv,
     pattern: String,
-    updates_only: bool,
+    start: Start,
 }
 
 impl KvWatch {
@@ -71,13 +71,13 @@ impl KvWatch {
         Self {
             kv: kv.clone(),
             pattern: pattern.to_owned(),
-            updates_only: false,
+            start: Start::Last,
         }
     }
 
     /// Leaves out the values that are there already.
     pub fn updates_only(mut self) -> Self {
-        self.updates_only = true;
+        self.start = Start::New;
         self
     }
 
@@ -85,14 +85,9 @@ impl KvWatch {
         check_pattern(&self.pattern)?;
         let kv = self.kv;
         let filter = filter(&self.pattern);
-        let start = if self.updates_only {
-            Start::New
-        } else {
-            Start::Last
-        };
         let reader = kv.clone();
         let read = move |message: &Message| Some(reader.change(message));
-        let changes = messages::watch(kv.bucket(), filter, start, read).await?;
+        let changes = messages::watch(kv.bucket(), filter, self.start, read).await?;
         Ok(KvChanges(changes))
     }
 }

@@ -72,7 +72,7 @@ impl messages::Change for ObjectChange {
 pub struct ObjectWatch {
     workspace: Workspace,
     prefix: String,
-    updates_only: bool,
+    start: Start,
 }
 
 impl ObjectWatch {
@@ -80,13 +80,13 @@ impl ObjectWatch {
         Self {
             workspace: workspace.clone(),
             prefix: prefix.to_owned(),
-            updates_only: false,
+            start: Start::Last,
         }
     }
 
     /// Leaves out the files that are there already.
     pub fn updates_only(mut self) -> Self {
-        self.updates_only = true;
+        self.start = Start::New;
         self
     }
 
@@ -94,18 +94,13 @@ impl ObjectWatch {
         let Self {
             workspace,
             prefix,
-            updates_only,
+            start,
         } = self;
         let read = move |message: &Message| {
             let change = ObjectChange::of(message)?;
             change.name().starts_with(&prefix).then_some(Ok(change))
         };
         let bucket = workspace.bucket();
-        let start = if updates_only {
-            Start::New
-        } else {
-            Start::Last
-        };
         let changes = messages::watch(bucket, all_objects(), start, read).await?;
         Ok(ObjectChanges(changes))
     }
