@@ -21,7 +21,7 @@ async fn the_catalog_lists_python_agents_with_all_that_it_has_of_them(sdk: Sdk) 
     let names = ["nlp.summarizer", "echo", "nlp.pieces", "ticker"];
     let python = test.python_host(sdk, &names).await;
 
-    let mut catalog = test.mesh.catalog().await.unwrap();
+    let mut catalog = test.mesh.catalog().fresh().await.unwrap();
     catalog.sort_by(|one, other| one.name.cmp(&other.name));
     let entry = |name: &str, about: &str, version: &str, tags: Value, can: (bool, bool)| {
         json!({
@@ -136,7 +136,7 @@ async fn every_shape_has_its_capabilities(sdk: Sdk) {
         assert_eq!(contract.input_schema.is_some(), takes, "{name}");
         assert_eq!(contract.output_schema.is_some(), gives_one, "{name}");
     }
-    let catalog = test.mesh.catalog().await.unwrap();
+    let catalog = test.mesh.catalog().fresh().await.unwrap();
     for (name, shape) in shapes {
         let entry = catalog.iter().find(|entry| entry.name == name).unwrap();
         assert_eq!(entry.capabilities(), shape.capabilities(), "{name}");
