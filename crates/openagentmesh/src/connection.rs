@@ -166,6 +166,10 @@ impl Observer {
                     self.reconnections.send_modify(|count| *count += 1);
                 }
             }
+            // The last words of a connection that was closed, or of a server that ends with its mesh.
+            Event::Disconnected if self.given_up.is_cancelled() => {
+                tracing::debug!("disconnected");
+            }
             Event::Disconnected => {
                 tracing::warn!("the connection to the mesh is lost; connecting again");
                 self.was_lost.store(true, Ordering::Relaxed);
@@ -176,5 +180,49 @@ impl Observer {
             Event::ClientError(error) => tracing::debug!(%error, "connection"),
             _ => tracing::warn!(%event, "connection"),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Keeps what is written to it.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged at the default level while `act` runs.
+    fn logged(act: impl FnOnce()) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, act);
+        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn the_loss_of_a_connection_is_told_until_it_is_given_up() {
+        let observer = Observer::new();
+        let told = logged(|| observer.observe(&Event::Disconnected));
+        assert!(told.contains("is lost; connecting again"), "{told}");
+
+        observer.given_up.cancel();
+        assert_eq!(logged(|| observer.observe(&Event::Disconnected)), "");
     }
 }
