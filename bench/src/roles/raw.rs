@@ -1,6 +1,6 @@
 //! The same over the same server without the SDK: the least that it could take.
 
-use async_nats::{Client, HeaderMap, HeaderName, Message, Subscriber};
+use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, Message, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt;
 use openagentmesh::protocol::{
@@ -53,8 +53,8 @@ async fn give_back(client: &Client, instance_id: &InstanceId, request: Message) 
     ReplyHeaders {
         status: Status::Ok,
         source: Some(ECHO),
-        request_id: request_id(&headers)?,
-        instance_id: Some(instance_id.clone()),
+        request_id: headers.get(header::REQUEST_ID).map(HeaderValue::as_str),
+        instance_id: Some(instance_id.as_str()),
         usage: None,
     }
     .write(&mut answer);
@@ -74,20 +74,20 @@ async fn give_many(client: &Client, instance_id: &InstanceId, request: Message) 
         }
         return Ok(());
     };
-    let request_id = request_id(&headers)?;
+    let request_id = headers.get(header::REQUEST_ID).map(HeaderValue::as_str);
     // What a consumer of chunks says comes here, and so does the server's word that it is gone.
     let feedback = async_nats::Subject::from(client.new_inbox());
     for seq in 0..count {
         let mut headers = Headers::default();
         ChunkHeaders {
             seq: Some(seq),
-            request_id: request_id.clone(),
-            instance_id: Some(instance_id.clone()),
+            request_id,
+            instance_id: Some(instance_id.as_str()),
             ..ChunkHeaders::default()
         }
         .write(&mut headers);
         let (subject, body) = (subject.clone(), body.clone());
-        match &request_id {
+        match request_id {
             Some(_) => {
                 let feedback = feedback.clone();
                 client
@@ -102,11 +102,6 @@ async fn give_many(client: &Client, instance_id: &InstanceId, request: Message) 
         }
     }
     Ok(())
-}
-
-fn request_id(headers: &HeaderMap) -> Result<Option<RequestId>> {
-    let id = headers.get(header::REQUEST_ID);
-    Ok(id.map(|id| RequestId::parse(id.as_str())).transpose()?)
 }
 
 #[derive(Clone)]

@@ -1,8 +1,6 @@
 //! Envelopes: what the headers of a request, a reply and a chunk say.
 
-use crate::header::{
-    self, HeaderError, HeaderSink, HeaderSource, parse, parse_bool, parse_lenient,
-};
+use crate::header::{self, HeaderError, HeaderSink, HeaderSource, Known, parse, parse_bool};
 use crate::{InstanceId, RequestId, Usage};
 
 /// Whether a reply is the output or an error object.
@@ -73,22 +71,22 @@ impl RequestHeaders {
     ///
     /// [`HeaderError`] when a known header has a value that it cannot have.
     pub fn read(source: &impl HeaderSource) -> Result<Self, HeaderError> {
-        let text = |name| {
-            source
-                .get(name)
-                .filter(|v| !v.is_empty())
-                .map(str::to_owned)
-        };
+        let known = Known::read(source);
+        let text = |value| filled(value).map(str::to_owned);
         Ok(Self {
-            request_id: request_id(source)?,
-            stream: parse(source, header::STREAM, parse_bool)?.unwrap_or(false),
-            reply_to: text(header::REPLY_TO),
-            instance_id: instance_id(source)?,
-            timeout_ms: parse(source, header::TIMEOUT_MS, |v| v.parse().ok())?,
-            stream_credit: parse(source, header::STREAM_CREDIT, |v| v.parse().ok())?,
-            probe: parse_lenient(source, header::PROBE, parse_bool).unwrap_or(false),
-            traceparent: text(header::TRACEPARENT),
-            tracestate: text(header::TRACESTATE),
+            request_id: request_id(&known)?,
+            stream: parse(known.stream, header::STREAM, parse_bool)?.unwrap_or(false),
+            reply_to: text(known.reply_to),
+            instance_id: parse(known.instance_id, header::INSTANCE_ID, |v| {
+                InstanceId::parse(v).ok()
+            })?,
+            timeout_ms: parse(known.timeout_ms, header::TIMEOUT_MS, |v| v.parse().ok())?,
+            stream_credit: parse(known.stream_credit, header::STREAM_CREDIT, |v| {
+                v.parse().ok()
+            })?,
+            probe: is_true(known.probe),
+            traceparent: text(known.traceparent),
+            tracestate: text(known.tracestate),
         })
     }
 
@@ -96,9 +94,10 @@ impl RequestHeaders {
     /// refuses.
     #[must_use]
     pub fn read_destination(source: &impl HeaderSource) -> Self {
+        let known = Known::read(source);
         Self {
-            request_id: request_id(source).unwrap_or_default(),
-            stream: parse_lenient(source, header::STREAM, parse_bool).unwrap_or(false),
+            request_id: request_id(&known).unwrap_or_default(),
+            stream: is_true(known.stream),
             ..Self::default()
         }
     }
@@ -133,7 +132,8 @@ impl RequestHeaders {
     }
 }
 
-/// The headers of a reply, and of the copy of an error on `mesh.errors.{name}`.
+/// The headers of a reply, and of the copy of an error on `mesh.errors.{name}`. Identifiers are as they
+/// stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyHeaders<'a> {
     /// Whether the body is the output or an error object.
@@ -141,9 +141,9 @@ pub struct ReplyHeaders<'a> {
     /// The agent that answered, on ok replies.
     pub source: Option<&'a str>,
     /// The request that is answered.
-    pub request_id: Option<RequestId>,
+    pub request_id: Option<&'a str>,
     /// The answering process.
-    pub instance_id: Option<InstanceId>,
+    pub instance_id: Option<&'a str>,
     /// Tokens and cost of the answer.
     pub usage: Option<Usage>,
 }
@@ -158,12 +158,13 @@ impl<'a> ReplyHeaders<'a> {
     ///
     /// [`HeaderError`] when a known header has a value that it cannot have.
     pub fn read(source: &'a impl HeaderSource) -> Result<Self, HeaderError> {
+        let known = Known::read(source);
         Ok(Self {
-            status: parse(source, header::STATUS, Status::parse)?.unwrap_or(Status::Ok),
-            source: source.get(header::SOURCE).filter(|v| !v.is_empty()),
-            request_id: request_id(source)?,
-            instance_id: instance_id(source)?,
-            usage: parse_lenient(source, header::USAGE, Usage::parse),
+            status: parse(known.status, header::STATUS, Status::parse)?.unwrap_or(Status::Ok),
+            source: filled(known.source),
+            request_id: filled(known.request_id),
+            instance_id: filled(known.instance_id),
+            usage: known.usage.and_then(Usage::parse),
         })
     }
 
@@ -171,25 +172,18 @@ impl<'a> ReplyHeaders<'a> {
     pub fn write(&self, sink: &mut impl HeaderSink) {
         sink.put(header::STATUS, self.status.as_str());
         put_if_set(sink, header::SOURCE, self.source);
-        put_if_set(
-            sink,
-            header::REQUEST_ID,
-            self.request_id.as_ref().map(RequestId::as_str),
-        );
-        put_if_set(
-            sink,
-            header::INSTANCE_ID,
-            self.instance_id.as_ref().map(InstanceId::as_str),
-        );
+        put_if_set(sink, header::REQUEST_ID, self.request_id);
+        put_if_set(sink, header::INSTANCE_ID, self.instance_id);
         if let Some(usage) = &self.usage {
             sink.put(header::USAGE, &usage.to_header());
         }
     }
 }
 
-/// The headers of a chunk of a streamed reply, and of a publisher's event.
+/// The headers of a chunk of a streamed reply, and of a publisher's event. Identifiers are as they stand
+/// there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ChunkHeaders {
+pub struct ChunkHeaders<'a> {
     /// Position in the stream, from 0; absent from the error that ends a stream.
     pub seq: Option<u64>,
     /// Whether the stream ends with this message.
@@ -197,27 +191,28 @@ pub struct ChunkHeaders {
     /// [`Status::Error`] on the error that ends a stream.
     pub status: Option<Status>,
     /// The request that is answered; absent from events.
-    pub request_id: Option<RequestId>,
+    pub request_id: Option<&'a str>,
     /// The producing process.
-    pub instance_id: Option<InstanceId>,
+    pub instance_id: Option<&'a str>,
     /// Tokens and cost of the whole stream, on its end marker.
     pub usage: Option<Usage>,
 }
 
-impl ChunkHeaders {
+impl<'a> ChunkHeaders<'a> {
     /// Reads the headers of a chunk or an event; unknown ones are ignored.
     ///
     /// # Errors
     ///
     /// [`HeaderError`] when a known header has a value that it cannot have.
-    pub fn read(source: &impl HeaderSource) -> Result<Self, HeaderError> {
+    pub fn read(source: &'a impl HeaderSource) -> Result<Self, HeaderError> {
+        let known = Known::read(source);
         Ok(Self {
-            seq: parse(source, header::STREAM_SEQ, |v| v.parse().ok())?,
-            end: parse(source, header::STREAM_END, parse_bool)?.unwrap_or(false),
-            status: parse(source, header::STATUS, Status::parse)?,
-            request_id: request_id(source)?,
-            instance_id: instance_id(source)?,
-            usage: parse_lenient(source, header::USAGE, Usage::parse),
+            seq: parse(known.stream_seq, header::STREAM_SEQ, |v| v.parse().ok())?,
+            end: parse(known.stream_end, header::STREAM_END, parse_bool)?.unwrap_or(false),
+            status: parse(known.status, header::STATUS, Status::parse)?,
+            request_id: filled(known.request_id),
+            instance_id: filled(known.instance_id),
+            usage: known.usage.and_then(Usage::parse),
         })
     }
 
@@ -230,16 +225,8 @@ impl ChunkHeaders {
         if let Some(status) = self.status {
             sink.put(header::STATUS, status.as_str());
         }
-        put_if_set(
-            sink,
-            header::REQUEST_ID,
-            self.request_id.as_ref().map(RequestId::as_str),
-        );
-        put_if_set(
-            sink,
-            header::INSTANCE_ID,
-            self.instance_id.as_ref().map(InstanceId::as_str),
-        );
+        put_if_set(sink, header::REQUEST_ID, self.request_id);
+        put_if_set(sink, header::INSTANCE_ID, self.instance_id);
         if let Some(usage) = &self.usage {
             sink.put(header::USAGE, &usage.to_header());
         }
@@ -268,10 +255,12 @@ impl Feedback {
     /// Reads what a message says; `None` where that is neither, or cannot be understood.
     #[must_use]
     pub fn read(source: &impl HeaderSource) -> Option<Self> {
-        if parse_lenient(source, header::CANCEL, parse_bool).unwrap_or(false) {
+        let known = Known::read(source);
+        if is_true(known.cancel) {
             return Some(Self::Cancel);
         }
-        parse_lenient(source, header::STREAM_CREDIT, |v| v.parse().ok()).map(Self::Credit)
+        let credit = known.stream_credit.and_then(|v| v.parse().ok());
+        credit.map(Self::Credit)
     }
 
     /// Writes the header that says it.
@@ -286,7 +275,7 @@ impl Feedback {
 /// Whether a message on a reply subject is a probe: see [`header::PROBE`].
 #[must_use]
 pub fn is_probe(source: &impl HeaderSource) -> bool {
-    parse_lenient(source, header::PROBE, parse_bool).unwrap_or(false)
+    is_true(Known::read(source).probe)
 }
 
 /// What a raw publish carries: see [`header::CONTENT_TYPE`].
@@ -305,7 +294,7 @@ impl ContentType {
     /// Reads what a message says it carries; JSON unless it says otherwise.
     #[must_use]
     pub fn read(source: &impl HeaderSource) -> Self {
-        match source.get(header::CONTENT_TYPE) {
+        match Known::read(source).content_type {
             Some("application/octet-stream") => Self::Bytes,
             Some("text/plain") => Self::Text,
             _ => Self::Json,
@@ -323,12 +312,19 @@ impl ContentType {
     }
 }
 
-fn request_id(source: &impl HeaderSource) -> Result<Option<RequestId>, HeaderError> {
-    parse(source, header::REQUEST_ID, |v| RequestId::parse(v).ok())
+fn request_id(known: &Known<'_>) -> Result<Option<RequestId>, HeaderError> {
+    parse(known.request_id, header::REQUEST_ID, |v| {
+        RequestId::parse(v).ok()
+    })
 }
 
-fn instance_id(source: &impl HeaderSource) -> Result<Option<InstanceId>, HeaderError> {
-    parse(source, header::INSTANCE_ID, |v| InstanceId::parse(v).ok())
+fn filled(value: Option<&str>) -> Option<&str> {
+    value.filter(|v| !v.is_empty())
+}
+
+/// For what only informs: a value that does not parse is as good as none.
+fn is_true(value: Option<&str>) -> bool {
+    value.and_then(parse_bool).unwrap_or(false)
 }
 
 fn put_if_set(sink: &mut impl HeaderSink, name: &'static str, value: Option<&str>) {

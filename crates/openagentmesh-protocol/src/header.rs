@@ -41,8 +41,19 @@ pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Seq
 
 /// Where headers are read from.
 pub trait HeaderSource {
+    /// Shows `visit` each name with its first value.
+    fn each<'s>(&'s self, visit: impl FnMut(&'s str, &'s str));
+
     /// The first value of `name`, compared without regard to case.
-    fn get(&self, name: &str) -> Option<&str>;
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut found = None;
+        self.each(|spelled, value| {
+            if found.is_none() && spelled.eq_ignore_ascii_case(name) {
+                found = Some(value);
+            }
+        });
+        found
+    }
 }
 
 /// Where headers are written to.
@@ -70,10 +81,8 @@ impl Headers {
 }
 
 impl HeaderSource for Headers {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+    fn each<'s>(&'s self, mut visit: impl FnMut(&'s str, &'s str)) {
+        self.iter().for_each(|(name, value)| visit(name, value));
     }
 }
 
@@ -117,27 +126,101 @@ impl HeaderError {
     }
 }
 
+/// The values of the protocol's own headers, found in one pass: every message is read by it.
+#[derive(Default)]
+pub(crate) struct Known<'s> {
+    pub(crate) request_id: Option<&'s str>,
+    pub(crate) stream: Option<&'s str>,
+    pub(crate) reply_to: Option<&'s str>,
+    pub(crate) status: Option<&'s str>,
+    pub(crate) source: Option<&'s str>,
+    pub(crate) instance_id: Option<&'s str>,
+    pub(crate) stream_seq: Option<&'s str>,
+    pub(crate) stream_end: Option<&'s str>,
+    pub(crate) stream_credit: Option<&'s str>,
+    pub(crate) content_type: Option<&'s str>,
+    pub(crate) usage: Option<&'s str>,
+    pub(crate) timeout_ms: Option<&'s str>,
+    pub(crate) probe: Option<&'s str>,
+    pub(crate) cancel: Option<&'s str>,
+    pub(crate) traceparent: Option<&'s str>,
+    pub(crate) tracestate: Option<&'s str>,
+}
+
+impl<'s> Known<'s> {
+    pub(crate) fn read(source: &'s impl HeaderSource) -> Self {
+        let mut known = Self::default();
+        source.each(|name, value| {
+            if let Some(place) = known.place(name)
+                && place.is_none()
+            {
+                *place = Some(value);
+            }
+        });
+        known
+    }
+
+    /// Where the value of header `name` belongs. Nearly every peer spells names as the protocol does.
+    fn place(&mut self, name: &str) -> Option<&mut Option<&'s str>> {
+        Some(match name {
+            REQUEST_ID => &mut self.request_id,
+            STREAM => &mut self.stream,
+            REPLY_TO => &mut self.reply_to,
+            STATUS => &mut self.status,
+            SOURCE => &mut self.source,
+            INSTANCE_ID => &mut self.instance_id,
+            STREAM_SEQ => &mut self.stream_seq,
+            STREAM_END => &mut self.stream_end,
+            STREAM_CREDIT => &mut self.stream_credit,
+            CONTENT_TYPE => &mut self.content_type,
+            USAGE => &mut self.usage,
+            TIMEOUT_MS => &mut self.timeout_ms,
+            PROBE => &mut self.probe,
+            CANCEL => &mut self.cancel,
+            TRACEPARENT => &mut self.traceparent,
+            TRACESTATE => &mut self.tracestate,
+            _ => return self.place(respell(name)?),
+        })
+    }
+}
+
+/// The protocol's spelling of a header that a peer spells in letters of another case.
+fn respell(name: &str) -> Option<&'static str> {
+    const NAMES: &[&str] = &[
+        REQUEST_ID,
+        STREAM,
+        REPLY_TO,
+        STATUS,
+        SOURCE,
+        INSTANCE_ID,
+        STREAM_SEQ,
+        STREAM_END,
+        STREAM_CREDIT,
+        CONTENT_TYPE,
+        USAGE,
+        TIMEOUT_MS,
+        PROBE,
+        CANCEL,
+        TRACEPARENT,
+        TRACESTATE,
+    ];
+    // One that is spelled right was found before.
+    let is_known = |known: &&&str| known.eq_ignore_ascii_case(name) && **known != name;
+    NAMES.iter().find(is_known).copied()
+}
+
 /// An absent or empty header is `None`; what does not parse is an error.
 pub(crate) fn parse<T>(
-    source: &impl HeaderSource,
+    value: Option<&str>,
     name: &'static str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<Option<T>, HeaderError> {
-    match source.get(name) {
+    match value {
         None | Some("") => Ok(None),
         Some(value) => parse(value)
             .map(Some)
             .ok_or_else(|| HeaderError::new(name, value)),
     }
-}
-
-/// Like [`parse`], for what only informs: a value that does not parse is as good as none.
-pub(crate) fn parse_lenient<T>(
-    source: &impl HeaderSource,
-    name: &'static str,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Option<T> {
-    source.get(name).and_then(parse)
 }
 
 pub(crate) fn parse_bool(value: &str) -> Option<bool> {

@@ -110,7 +110,13 @@ proptest! {
         usage in proptest::option::of(usage()),
     ) {
         let status = if ok { Status::Ok } else { Status::Error };
-        let reply = ReplyHeaders { status, source: source.as_deref(), request_id, instance_id, usage };
+        let reply = ReplyHeaders {
+            status,
+            source: source.as_deref(),
+            request_id: request_id.as_ref().map(RequestId::as_str),
+            instance_id: instance_id.as_ref().map(InstanceId::as_str),
+            usage,
+        };
         let mut headers = Headers::default();
         reply.write(&mut headers);
         prop_assert_eq!(ReplyHeaders::read(&headers).unwrap(), reply);
@@ -125,10 +131,22 @@ proptest! {
         usage in proptest::option::of(usage()),
     ) {
         let status = failed.then_some(Status::Error);
+        let request_id = request_id.as_ref().map(RequestId::as_str);
         let chunk = ChunkHeaders { seq, end, status, request_id, instance_id: None, usage };
         let mut headers = Headers::default();
         chunk.write(&mut headers);
         prop_assert_eq!(ChunkHeaders::read(&headers).unwrap(), chunk);
+    }
+
+    #[test]
+    fn names_of_headers_are_compared_without_regard_to_case(seq in any::<u64>(), upper in any::<bool>()) {
+        let spell = |name: &str| if upper { name.to_uppercase() } else { name.to_lowercase() };
+        let headers: Headers = [
+            (spell(header::STREAM_SEQ), seq.to_string()),
+            (spell(header::STREAM_END), "true".to_owned()),
+        ].into_iter().collect();
+        let chunk = ChunkHeaders::read(&headers).unwrap();
+        prop_assert_eq!(chunk, ChunkHeaders { seq: Some(seq), end: true, ..ChunkHeaders::default() });
     }
 
     #[test]

@@ -8,7 +8,7 @@ use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 
 use crate::agent::Agent;
 use crate::bucket::Bucket;
-use crate::client::{Client, Core, Replies};
+use crate::client::{Client, Core, Replies, request_template};
 use crate::connect::MeshBuilder;
 use crate::connection::Connection;
 use crate::discovery::Directory;
@@ -66,6 +66,7 @@ impl AgentMesh {
         let core = Arc::new(Core {
             directory: Arc::new(Directory::new(&connection)),
             replies: Replies::new(connection.client.clone()),
+            request_headers: request_template(&instance_id),
             kv: Arc::new(Bucket::new(connection.clone(), CONTEXT)),
             objects: Arc::new(Bucket::new(connection.clone(), ARTIFACTS)),
             connection,

@@ -210,7 +210,8 @@ impl Receiving {
 
     /// The chunk that a message carries; `None` for the end marker.
     fn read(&mut self, message: Message) -> Result<Option<Bytes>> {
-        let headers = ChunkHeaders::read(&Received(message.headers.as_ref())).map_err(|error| {
+        let received = Received(message.headers.as_ref());
+        let headers = ChunkHeaders::read(&received).map_err(|error| {
             self.request.about(Error::raised(
                 ErrorCode::ChunkSequenceError,
                 format!("a chunk cannot be read: {error}"),

@@ -1,6 +1,8 @@
 //! When whoever asked stops waiting.
 
 use std::fmt;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, ErrorCode};
@@ -59,6 +61,11 @@ impl Deadline {
         agent: Option<AgentName>,
         asking: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        let mut asking = pin!(asking);
+        // Nearly always it is done at once, and needs no timer.
+        if let Poll::Ready(asked) = futures::poll!(asking.as_mut()) {
+            return asked;
+        }
         match tokio::time::timeout_at(self.at, asking).await {
             Ok(asked) => asked,
             Err(_) => Err(self.not_asked(agent)),

@@ -1,6 +1,5 @@
 //! Taking events: in order, with every loss told.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,17 +9,15 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use openagentmesh_protocol::{
-    AgentName, ChunkHeaders, ContentType, ErrorCode, Headers, InstanceId, Status, Subject,
+    AgentName, ChunkHeaders, ContentType, ErrorCode, Headers, Status, Subject,
 };
 use serde::de::DeserializeOwned;
 
 use super::buffer::{Buffer, Buffered};
+use super::producers::Producers;
 use super::reply;
 use crate::error::{Error, Result};
 use crate::wire::Received;
-
-/// How many producers' numbering is followed at once.
-const PRODUCERS: usize = 4096;
 
 /// Something that was published.
 #[derive(Debug)]
@@ -153,8 +150,7 @@ pub(super) struct Receiving<T> {
     /// What is taken of all that arrives.
     scope: Scope,
     decode: Decode<T>,
-    /// The next number of each producer that was heard, unless some of its events were lost here.
-    producers: HashMap<Producer, Option<u64>>,
+    producers: Producers,
     ended: bool,
 }
 
@@ -168,9 +164,6 @@ pub(super) enum Scope {
     /// All there are, whatever they are.
     Subject,
 }
-
-/// A publisher in one process. Older peers do not name theirs, so their losses are not seen.
-type Producer = (String, InstanceId);
 
 impl<T> Receiving<T> {
     pub(super) fn new(
@@ -186,7 +179,7 @@ impl<T> Receiving<T> {
             timeout,
             scope,
             decode,
-            producers: HashMap::new(),
+            producers: Producers::default(),
             ended: false,
         }
     }
@@ -214,7 +207,7 @@ impl<T> Receiving<T> {
             match self.buffer.next().await? {
                 Buffered::Lost(lost) => {
                     // The numbering goes on behind the gap that was just told.
-                    self.producers.values_mut().for_each(|next| *next = None);
+                    self.producers.skip();
                     return Some(Err(self.lost(lost)));
                 }
                 Buffered::Message(message) => {
@@ -232,15 +225,20 @@ impl<T> Receiving<T> {
         if self.scope == Scope::Channel && publisher(&message).is_none() {
             return None;
         }
-        let headers = ChunkHeaders::read(&Received(message.headers.as_ref())).unwrap_or_default();
+        let received = Received(message.headers.as_ref());
+        let headers = ChunkHeaders::read(&received).unwrap_or_default();
         if self.scope == Scope::Subject {
             return Some(self.event(message));
         }
-        let lost = self.follow(&message, &headers);
-        if headers.status == Some(Status::Error) {
+        let lost = self.producers.follow(&message.subject, &headers);
+        let (failed, end) = (headers.status == Some(Status::Error), headers.end);
+        if end {
+            self.ended = self.scope == Scope::Agent && self.producers.is_empty();
+        }
+        if failed {
             return Some(Err(reply::error(&message.payload)));
         }
-        if headers.end && message.payload.is_empty() {
+        if end && message.payload.is_empty() {
             return lost.map(|lost| Err(self.lost(lost)));
         }
         match lost {
@@ -255,35 +253,6 @@ impl<T> Receiving<T> {
     fn event(&self, message: Message) -> Result<Event<T>> {
         let data = (self.decode)(&message)?;
         Ok(Event { data, message })
-    }
-
-    /// Follows the numbering of the message's producer, and says how many it skipped.
-    fn follow(&mut self, message: &Message, headers: &ChunkHeaders) -> Option<u64> {
-        let producer = headers
-            .instance_id
-            .clone()
-            .map(|instance| (message.subject.to_string(), instance));
-        let known = producer
-            .as_ref()
-            .and_then(|p| self.producers.get(p))
-            .copied()
-            .flatten();
-        let lost = match (known, headers.seq) {
-            (Some(expected), Some(seq)) => seq.checked_sub(expected).filter(|lost| *lost > 0),
-            _ => None,
-        };
-        if headers.end {
-            if let Some(producer) = &producer {
-                self.producers.remove(producer);
-            }
-            self.ended = self.scope == Scope::Agent && self.producers.is_empty();
-        } else if let (Some(producer), Some(seq)) = (producer, headers.seq) {
-            if self.producers.len() >= PRODUCERS {
-                self.producers.clear();
-            }
-            self.producers.insert(producer, seq.checked_add(1));
-        }
-        lost
     }
 
     fn lost(&self, lost: u64) -> Error {

@@ -2,13 +2,14 @@
 //!
 //! [`Client`] has the verbs; each is a builder of its own. `request` is what the builders of
 //! requests share, `deadline` when they are given up, `replies` waits for answers, `reply` reads
-//! them, `buffer` holds what comes faster than it is taken.
+//! them, `buffer` holds what comes faster than it is taken, `producers` notices what got lost.
 
 mod buffer;
 mod call;
 mod chunks;
 mod deadline;
 mod events;
+mod producers;
 mod publish;
 mod replies;
 mod reply;
@@ -29,6 +30,7 @@ use crate::connection::Connection;
 use crate::discovery::{Contract, Directory, Query, WaitFor};
 use crate::error::Result;
 use crate::state::{Kv, KvBucket, ObjectBucket, Workspace};
+use crate::wire::Template;
 
 pub use call::Call;
 pub use chunks::Chunks;
@@ -40,12 +42,14 @@ pub use subscribe::{RawSubscribe, Subscribe};
 
 pub(crate) use deadline::Deadline;
 pub(crate) use replies::Replies;
-pub(crate) use request::{mismatch, to_json};
+pub(crate) use request::{mismatch, template as request_template, to_json};
 
 /// What calls need of a connection.
 pub(crate) struct Core {
     pub(crate) connection: Connection,
     pub(crate) instance_id: InstanceId,
+    /// Of requests whose answer is awaited; each has its own id and timeout.
+    pub(crate) request_headers: Template,
     pub(crate) directory: Arc<Directory>,
     pub(crate) replies: Replies,
     pub(crate) kv: Arc<KvBucket>,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::{Client, Message, Subject, Subscriber};
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::envelope::is_probe;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::AbortHandle;
@@ -53,7 +53,10 @@ impl Replies {
     ///
     /// `connection_failed` when the connection is closed.
     pub(super) async fn expect(&self) -> Result<Expected> {
-        self.reader.get_or_try_init(|| self.start_reader()).await?;
+        if !self.reader.initialized() {
+            let started = self.reader.get_or_try_init(|| self.start_reader());
+            started.boxed().await?;
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, receiver) = oneshot::channel();
         let waiting = Waiting {

@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
-use openagentmesh_protocol::{AgentName, Capabilities, ErrorCode, RequestHeaders, RequestId, Verb};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use openagentmesh_protocol::{
+    AgentName, Capabilities, ErrorCode, HeaderSink, InstanceId, RequestHeaders, RequestId, Verb,
+    header,
+};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -13,10 +18,23 @@ use super::deadline::Deadline;
 use super::{Client, Core};
 use crate::discovery;
 use crate::error::{Error, Result};
-use crate::wire::{self, Outgoing};
+use crate::wire::{self, Outgoing, Template};
 
 /// How long a failure may wait for what the catalog says of it.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The headers of requests of process `instance` whose answer is awaited; each has its own id and
+/// timeout.
+pub(crate) fn template(instance: &InstanceId) -> Template {
+    let headers = RequestHeaders {
+        request_id: Some(RequestId::random()),
+        instance_id: Some(instance.clone()),
+        timeout_ms: Some(0),
+        probe: true,
+        ..RequestHeaders::default()
+    };
+    Template::new(|template| headers.write(template))
+}
 
 /// A request as its builder holds it. What is wrong with it is said when it is awaited.
 pub(super) struct Request {
@@ -109,17 +127,41 @@ impl Checked {
         reply: Option<String>,
         mut protocol: RequestHeaders,
     ) -> Result<()> {
-        protocol.request_id = Some(self.id.clone());
-        protocol.instance_id = Some(self.core().instance_id.clone());
         crate::trace::inject(&mut protocol);
-        let mut headers = Outgoing(std::mem::take(&mut self.headers));
-        protocol.write(&mut headers);
         let body = std::mem::take(&mut self.body);
+        let headers = self.headers(protocol);
         let client = &self.core().connection.client;
         let subject = openagentmesh_protocol::subject::agent(&self.name);
         wire::publish(client, subject, reply.map(Into::into), headers.0, body)
             .await
             .map_err(|error| self.about(error))
+    }
+
+    fn headers(&mut self, mut protocol: RequestHeaders) -> Outgoing {
+        let own = std::mem::take(&mut self.headers);
+        let core = self.core();
+        let mut headers = match protocol.timeout_ms.take() {
+            Some(timeout_ms) if protocol.probe => {
+                protocol.probe = false;
+                let mut headers = core.request_headers.copy();
+                headers.put(header::REQUEST_ID, self.id.as_str());
+                headers.put(header::TIMEOUT_MS, &timeout_ms.to_string());
+                headers
+            }
+            timeout_ms => {
+                protocol.request_id = Some(self.id.clone());
+                protocol.instance_id = Some(core.instance_id.clone());
+                protocol.timeout_ms = timeout_ms;
+                Outgoing::default()
+            }
+        };
+        protocol.write(&mut headers);
+        for (name, values) in own.iter() {
+            for value in values {
+                headers.0.append(name.clone(), value.clone());
+            }
+        }
+        headers
     }
 
     /// Says whom an error that arose here is about.
@@ -135,7 +177,12 @@ impl Checked {
     }
 
     /// Nobody is subscribed: the catalog tells whether somebody should be.
-    pub(super) async fn nobody_serves(&self) -> Error {
+    pub(super) fn nobody_serves(&self) -> BoxFuture<'_, Error> {
+        // Boxed, because it is rare, and would make every request's future larger.
+        self.look_for_hosts().boxed()
+    }
+
+    async fn look_for_hosts(&self) -> Error {
         let name = &self.name;
         let known = self.core().directory.known_entry(name);
         let known = tokio::time::timeout(LOOK, known).await;
@@ -159,7 +206,7 @@ impl Checked {
 async fn known_mismatch(client: &Client, name: &AgentName, verb: Verb) -> Option<Error> {
     let directory = &client.core().directory;
     let known = mismatch(name, directory.capabilities(name).await?, verb)?;
-    match directory.entry(name).await {
+    match directory.entry(name).boxed().await {
         Ok(Some(entry)) => mismatch(name, entry.capabilities(), verb),
         Ok(None) => None,
         Err(_) => Some(known),

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_nats::HeaderValue;
+use futures::FutureExt;
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
 use openagentmesh_protocol::{CatalogDocument, subject};
 use tokio::sync::watch;
@@ -75,13 +76,18 @@ impl CatalogCache {
     /// asks does without or asks the server.
     pub(super) async fn listing(&self) -> Option<Arc<Listing>> {
         if matches!(*self.known.borrow(), Known::NotYet) {
-            let mut known = self.follow();
-            let read = known.wait_for(|known| !matches!(known, Known::NotYet));
-            // Whoever comes later does not wait again.
-            let until = self.made + FIRST_LOOK;
-            drop(tokio::time::timeout_at(until, read).await);
+            self.first_look().boxed().await;
         }
         self.known.borrow().listing().cloned()
+    }
+
+    /// Waits until the catalog was read once.
+    async fn first_look(&self) {
+        let mut known = self.follow();
+        let read = known.wait_for(|known| !matches!(known, Known::NotYet));
+        // Whoever comes later does not wait again.
+        let until = self.made + FIRST_LOOK;
+        drop(tokio::time::timeout_at(until, read).await);
     }
 
     /// Takes in what this process has just written, which its own watch tells later.

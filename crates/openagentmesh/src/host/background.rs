@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
-use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Headers, RequestId, Shape, subject};
+use openagentmesh_protocol::{
+    ChunkHeaders, ErrorCode, HeaderSink, Headers, RequestId, Shape, header, subject,
+};
 use rand::RngExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,7 @@ use super::service::Served;
 use crate::agent::{Chunks, Context, ContextInner, Invocation, Run, Running};
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::wire::{self, Outgoing};
+use crate::wire::{self, Outgoing, Template};
 
 /// How long to wait after a first failure; after each further one twice as long, and up to as much
 /// again at random.
@@ -133,6 +135,8 @@ fn start(
 struct EventSender {
     served: Arc<Served>,
     subject: async_nats::Subject,
+    /// Of events; each has its own number.
+    headers: Template,
     next_seq: u64,
 }
 
@@ -140,6 +144,7 @@ impl EventSender {
     fn new(served: &Arc<Served>) -> Self {
         Self {
             subject: subject::events(&served.name).into(),
+            headers: Template::new(|template| event_headers(served, 0, false).write(template)),
             served: Arc::clone(served),
             next_seq: 0,
         }
@@ -148,27 +153,36 @@ impl EventSender {
     /// Publishes as fast as the connection takes it.
     async fn send_all(&mut self, mut chunks: Chunks) -> Result<()> {
         while let Some(event) = chunks.next().await {
-            self.send(false, event.map_err(failed)?).await?;
+            self.send(event.map_err(failed)?).await?;
         }
         Ok(())
     }
 
-    async fn end(&mut self) -> Result<()> {
-        self.send(true, Bytes::new()).await
-    }
-
-    async fn send(&mut self, end: bool, body: Bytes) -> Result<()> {
-        let mut headers = Outgoing::default();
-        ChunkHeaders {
-            seq: Some(self.next_seq),
-            end,
-            instance_id: Some(self.served.core.instance_id.clone()),
-            ..ChunkHeaders::default()
-        }
-        .write(&mut headers);
-        let subject = self.subject.clone();
-        wire::publish(self.served.client(), subject, None, headers.0, body).await?;
+    async fn send(&mut self, body: Bytes) -> Result<()> {
+        let mut headers = self.headers.copy();
+        headers.put(header::STREAM_SEQ, &self.next_seq.to_string());
+        self.publish(headers, body).await?;
         self.next_seq += 1;
         Ok(())
+    }
+
+    async fn end(&self) -> Result<()> {
+        let mut headers = Outgoing::default();
+        event_headers(&self.served, self.next_seq, true).write(&mut headers);
+        self.publish(headers, Bytes::new()).await
+    }
+
+    async fn publish(&self, headers: Outgoing, body: Bytes) -> Result<()> {
+        let subject = self.subject.clone();
+        wire::publish(self.served.client(), subject, None, headers.0, body).await
+    }
+}
+
+fn event_headers(served: &Served, seq: u64, end: bool) -> ChunkHeaders<'_> {
+    ChunkHeaders {
+        seq: Some(seq),
+        end,
+        instance_id: Some(served.core.instance_id.as_str()),
+        ..ChunkHeaders::default()
     }
 }

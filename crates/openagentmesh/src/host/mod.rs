@@ -1,7 +1,7 @@
 //! Serving agents.
 //!
-//! A request's way is a straight line: the agent's `service` takes it from its subscription and
-//! gives it a place, `decode` reads it, `validate` explains a bad input, `dispatch` runs the
+//! A request's way is a straight line: the `intake` of the agent's `service` takes it from its
+//! subscription and gives it a place, at the `pace` that suits the agent, `decode` reads it, `validate` explains a bad input, `dispatch` runs the
 //! handler, `reply` answers, at once or chunk by chunk (`stream`).
 //!
 //! Beside it, `attendance` knows when nobody waits for the answer any more, `feedback` hears what
@@ -13,7 +13,9 @@ mod background;
 mod decode;
 mod dispatch;
 mod feedback;
+mod intake;
 mod keeper;
+mod pace;
 mod reply;
 mod service;
 mod stream;

@@ -2,30 +2,41 @@
 
 use async_nats::Subject;
 use bytes::Bytes;
-use openagentmesh_protocol::{ChunkHeaders, ErrorObject, ReplyHeaders, RequestId, Status, subject};
+use openagentmesh_protocol::{
+    AgentName, ChunkHeaders, ErrorCode, ErrorObject, HeaderSink, InstanceId, ReplyHeaders,
+    RequestId, Status, header, subject,
+};
 use serde_json::json;
 
 use super::decode::Request;
 use super::service::Served;
 use crate::error::Error;
-use crate::wire::{self, Outgoing};
+use crate::wire::{self, Outgoing, Template};
+
+/// The headers of an agent's outputs; each has its own request's id.
+pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
+    let headers = ReplyHeaders {
+        status: Status::Ok,
+        source: Some(agent.as_str()),
+        request_id: Some("-"),
+        instance_id: Some(instance.as_str()),
+        usage: None,
+    };
+    Template::new(|template| headers.write(template))
+}
 
 /// Sends `body` to the caller, if it waits for one.
 pub(super) async fn output(served: &Served, request: &Request<'_>, body: Bytes) {
     let Some(reply) = request.reply() else { return };
-    let mut headers = Outgoing::default();
-    ReplyHeaders {
-        status: Status::Ok,
-        source: Some(served.name.as_str()),
-        request_id: Some(request.id.clone()),
-        instance_id: Some(served.core.instance_id.clone()),
-        usage: None,
-    }
-    .write(&mut headers);
-    let size = body.len();
-    match wire::check_size(served.client(), &headers.0, size) {
-        Ok(()) => send(served, reply.clone(), headers, body).await,
-        Err(too_large) => error(served, request, too_large).await,
+    let mut headers = served.reply_headers.copy();
+    headers.put(header::REQUEST_ID, request.id.as_str());
+    let sent = wire::publish(served.client(), reply.clone(), None, headers.0, body).await;
+    match sent {
+        Ok(()) => {}
+        Err(too_large) if *too_large.code() == ErrorCode::PayloadTooLarge => {
+            Box::pin(error(served, request, too_large)).await;
+        }
+        Err(error) => not_sent(served, &error),
     }
 }
 
@@ -43,8 +54,8 @@ pub(super) async fn error(served: &Served, request: &Request<'_>, failure: Error
         ChunkHeaders {
             end: true,
             status: Some(Status::Error),
-            request_id: Some(request.id.clone()),
-            instance_id: Some(served.core.instance_id.clone()),
+            request_id: Some(request.id.as_str()),
+            instance_id: Some(served.core.instance_id.as_str()),
             ..ChunkHeaders::default()
         }
         .write(&mut headers);
@@ -74,8 +85,8 @@ fn error_headers(served: &Served, request_id: &RequestId) -> Outgoing {
     ReplyHeaders {
         status: Status::Error,
         source: None,
-        request_id: Some(request_id.clone()),
-        instance_id: Some(served.core.instance_id.clone()),
+        request_id: Some(request_id.as_str()),
+        instance_id: Some(served.core.instance_id.as_str()),
         usage: None,
     }
     .write(&mut headers);
@@ -122,9 +133,13 @@ fn encode(served: &Served, mut object: ErrorObject) -> Bytes {
     json!(object).to_string().into()
 }
 
-/// A reply that cannot be sent has nobody to be reported to but the operator.
 async fn send(served: &Served, subject: Subject, headers: Outgoing, body: Bytes) {
     if let Err(error) = wire::publish(served.client(), subject, None, headers.0, body).await {
-        tracing::warn!(agent = %served.name, %error, "a reply could not be sent");
+        not_sent(served, &error);
     }
+}
+
+/// A reply that cannot be sent has nobody to be reported to but the operator.
+fn not_sent(served: &Served, error: &Error) {
+    tracing::warn!(agent = %served.name, %error, "a reply could not be sent");
 }

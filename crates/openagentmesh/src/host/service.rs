@@ -1,29 +1,21 @@
-//! One agent's service: taking requests, giving each a place, and ending in order.
+//! One agent's service: what it is made of, its start, and its end in order.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use async_nats::{Client, Message, Subscriber};
-use futures::{FutureExt, StreamExt};
-use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Shape, subject};
+use async_nats::Client;
+use openagentmesh_protocol::{AgentName, Contract, Shape, subject};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::decode::Request;
 use super::feedback::Feedback;
-use super::{attendance, background, dispatch, reply};
+use super::{background, intake, reply};
 use crate::agent::{Agent, InputSchema, Run};
 use crate::client::Core;
-use crate::connection::Connection;
-use crate::error::{Error, Result};
-use crate::wire;
-
-/// How long a subscription may take to end, which is one round trip to the server.
-const RETIREMENT: Duration = Duration::from_secs(2);
+use crate::error::Result;
+use crate::wire::{self, Template};
 
 /// What every request of an agent needs.
 pub(super) struct Served {
@@ -35,11 +27,12 @@ pub(super) struct Served {
     pub(super) run: Run,
     pub(super) input: Option<Arc<InputSchema>>,
     pub(super) abort: CancellationToken,
-    concurrency: usize,
-    running: Semaphore,
+    pub(super) reply_headers: Template,
+    pub(super) concurrency: usize,
+    pub(super) running: Semaphore,
     /// Requests that run or wait; never more than `admitted_limit`.
-    admitted: AtomicUsize,
-    admitted_limit: usize,
+    pub(super) admitted: AtomicUsize,
+    pub(super) admitted_limit: usize,
 }
 
 impl Served {
@@ -79,6 +72,7 @@ impl Service {
         let served = Arc::new(Served {
             name: name.clone(),
             shape: agent.shape(),
+            reply_headers: reply::template(name, &core.instance_id),
             core,
             feedback,
             errors_subject: subject::errors(name).into(),
@@ -97,7 +91,7 @@ impl Service {
             stop: CancellationToken::new(),
             abort,
         };
-        service.tasks.spawn(take_requests(
+        service.tasks.spawn(intake::take_requests(
             served,
             requests,
             service.tasks.clone(),
@@ -145,120 +139,5 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.abort.cancel();
-    }
-}
-
-/// Runs until the subscription ends: by `stop`, which lets delivered requests through first, or
-/// by the abort, which does not.
-async fn take_requests(
-    served: Arc<Served>,
-    mut requests: Subscriber,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    let mut stopping = false;
-    loop {
-        let request = tokio::select! {
-            biased;
-            () = served.abort.cancelled() => break,
-            () = stop.cancelled(), if !stopping => {
-                stopping = true;
-                // Without a connection nothing more arrives.
-                let retired = retire(&served.core.connection, &mut requests);
-                let is_up = served.core.connection.is_up();
-                if !is_up || tokio::time::timeout(RETIREMENT, retired).await.is_err() {
-                    break;
-                }
-                continue;
-            }
-            request = requests.next() => request,
-        };
-        let Some(message) = request else { break };
-        match Place::take(&served) {
-            Some(place) => {
-                tasks.spawn(serve(place, message, Instant::now()));
-            }
-            None => refuse(&served, &message).await,
-        }
-    }
-}
-
-/// Ends the subscription without losing a request that the server has sent already.
-///
-/// The client forgets a subscription as soon as it has told the server so, and drops what arrives
-/// until the server has heard it. Here the server is told first: a limit of more digits than it
-/// reads ends the subscription there at once, while the client waits for that many messages. The
-/// answer to a request that nobody serves then comes after the last message of the subscription.
-async fn retire(connection: &Connection, requests: &mut Subscriber) {
-    const MORE_THAN_THE_SERVER_READS: u64 = 10_000_000_000;
-
-    if requests
-        .unsubscribe_after(MORE_THAN_THE_SERVER_READS)
-        .await
-        .is_ok()
-        && let Err(error) = connection.synchronize().await
-    {
-        tracing::debug!(%error, "the last requests of an agent may be lost");
-    }
-    // What arrived is still in the subscriber, which gives it out before it ends.
-    if let Err(error) = requests.unsubscribe().await {
-        tracing::debug!(%error, "the connection was closed before the subscription");
-    }
-}
-
-async fn serve(place: Place, message: Message, received: Instant) {
-    let served = &*place.0;
-    let request = Request::of(&message, received);
-    let serving = async {
-        let permit = tokio::select! {
-            biased;
-            permit = served.running.acquire() => permit,
-            absence = attendance::ended(served, &request, None) => {
-                dispatch::leave_queue(served, &request, absence).await;
-                return;
-            }
-        };
-        // The semaphore is never closed.
-        debug_assert!(permit.is_ok());
-        dispatch::serve(served, &request).await;
-    };
-    // What a handler leaves behind is dropped here and there, and may panic anywhere.
-    if let Err(panic) = AssertUnwindSafe(serving).catch_unwind().await {
-        reply::error(served, &request, dispatch::panicked(&*panic)).await;
-    }
-}
-
-async fn refuse(served: &Served, message: &Message) {
-    let in_flight = served.admitted.load(Ordering::Relaxed);
-    let error = Error::raised(
-        ErrorCode::Overloaded,
-        format!(
-            "agent '{}' has {in_flight} requests in flight on this host and runs {} at once; \
-             try again later, or start another process that serves it",
-            served.name, served.concurrency,
-        ),
-    )
-    .with_detail("in_flight", in_flight)
-    .with_detail("concurrency", served.concurrency);
-    reply::error(served, &Request::of(message, Instant::now()), error).await;
-}
-
-/// A place among the requests that run or wait; given back when dropped.
-struct Place(Arc<Served>);
-
-impl Place {
-    /// `None` when every place is taken. Only the agent's one intake task takes places.
-    fn take(served: &Arc<Served>) -> Option<Self> {
-        if served.admitted.load(Ordering::Relaxed) >= served.admitted_limit {
-            return None;
-        }
-        served.admitted.fetch_add(1, Ordering::Relaxed);
-        Some(Self(Arc::clone(served)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.admitted.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use async_nats::Subject;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
-use openagentmesh_protocol::{ChunkHeaders, ErrorCode, header, subject};
+use openagentmesh_protocol::{ChunkHeaders, ErrorCode, HeaderSink, RequestId, header, subject};
 
 use super::attendance::{self, Absence};
 use super::decode::Request;
@@ -16,7 +16,7 @@ use super::service::Served;
 use crate::agent::{Chunks, Many};
 use crate::error::{Error, Result};
 use crate::trace;
-use crate::wire::{self, Outgoing};
+use crate::wire::{self, Outgoing, Template};
 
 /// Runs the handler for one request, and sends what it gives until it ends or nobody waits for it.
 pub(super) async fn answer(
@@ -36,12 +36,7 @@ pub(super) async fn answer(
     let listener = served
         .feedback
         .listen_to_consumer(request.headers.stream_credit);
-    let sender = Sender {
-        served,
-        request,
-        listener: &listener,
-        subject: subject::stream(stream).into(),
-    };
+    let sender = Sender::new(served, stream, &listener);
     let absence = {
         let mut ended = pin!(attendance::ended(served, request, Some(&listener)));
         let mut sending = pin!(trace::in_span(
@@ -76,12 +71,24 @@ enum Stopped {
 /// Where the chunks of one stream go.
 struct Sender<'s> {
     served: &'s Served,
-    request: &'s Request<'s>,
     listener: &'s Listener,
     subject: Subject,
+    /// Of chunks; each has its own number.
+    headers: Template,
+    id: &'s RequestId,
 }
 
-impl Sender<'_> {
+impl<'s> Sender<'s> {
+    fn new(served: &'s Served, id: &'s RequestId, listener: &'s Listener) -> Self {
+        Self {
+            served,
+            listener,
+            subject: subject::stream(id).into(),
+            headers: Template::new(|template| chunk_headers(served, id, 0, false).write(template)),
+            id,
+        }
+    }
+
     async fn send_all(&self, mut chunks: Chunks) -> Result<(), Stopped> {
         let mut seq = 0;
         loop {
@@ -98,28 +105,41 @@ impl Sender<'_> {
             if self.listener.is_gone() {
                 return Err(Stopped::Gone);
             }
-            self.send(seq, false, body).await.map_err(Stopped::Failed)?;
+            self.send(seq, body).await.map_err(Stopped::Failed)?;
             seq += 1;
         }
         drop(chunks);
-        self.send(seq, true, Bytes::new())
-            .await
-            .map_err(Stopped::Failed)
+        self.end(seq).await.map_err(Stopped::Failed)
     }
 
-    /// Sends a chunk, or the end marker. Nobody's interest in it comes back on the listener's subject.
-    async fn send(&self, seq: u64, end: bool, body: Bytes) -> Result<()> {
+    /// Sends a chunk. Nobody's interest in it comes back on the listener's subject.
+    async fn send(&self, seq: u64, body: Bytes) -> Result<()> {
+        let mut headers = self.headers.copy();
+        headers.put(header::STREAM_SEQ, &seq.to_string());
+        let (subject, reply) = (self.subject.clone(), self.listener.subject().clone());
+        wire::publish(self.served.client(), subject, Some(reply), headers.0, body).await
+    }
+
+    /// Sends the end marker.
+    async fn end(&self, seq: u64) -> Result<()> {
         let mut headers = Outgoing::default();
-        ChunkHeaders {
-            seq: Some(seq),
-            end,
-            request_id: Some(self.request.id.clone()),
-            instance_id: Some(self.served.core.instance_id.clone()),
-            ..ChunkHeaders::default()
-        }
-        .write(&mut headers);
-        let reply = (!end).then(|| self.listener.subject().clone());
+        chunk_headers(self.served, self.id, seq, true).write(&mut headers);
         let subject = self.subject.clone();
-        wire::publish(self.served.client(), subject, reply, headers.0, body).await
+        wire::publish(self.served.client(), subject, None, headers.0, Bytes::new()).await
+    }
+}
+
+fn chunk_headers<'h>(
+    served: &'h Served,
+    request_id: &'h RequestId,
+    seq: u64,
+    end: bool,
+) -> ChunkHeaders<'h> {
+    ChunkHeaders {
+        seq: Some(seq),
+        end,
+        request_id: Some(request_id.as_str()),
+        instance_id: Some(served.core.instance_id.as_str()),
+        ..ChunkHeaders::default()
     }
 }
