@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
+use crate::outbox::Outbox;
 use crate::wire;
 
 /// How long a flush waits for a connection that is not there.
@@ -24,6 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) jetstream: jetstream::Context,
     /// Whoever keeps something that a server might have forgotten looks again when this changes.
     reconnections: watch::Receiver<u64>,
@@ -35,6 +37,7 @@ impl Connection {
     pub(crate) fn new(client: Client, observer: &Observer) -> Self {
         Self {
             jetstream: jetstream::new(client.clone()),
+            outbox: Arc::new(Outbox::new(&client)),
             client,
             reconnections: observer.reconnections.subscribe(),
             given_up: observer.given_up.clone(),
@@ -80,7 +83,10 @@ impl Connection {
         let inbox = self.client.new_inbox();
         let subscribed = self.client.subscribe(inbox.clone()).await;
         let mut echo = subscribed.map_err(|error| wire::closed(error.to_string()))?;
-        wire::publish(&self.client, inbox, None, HeaderMap::new(), Bytes::new()).await?;
+        let echo_of = self
+            .outbox
+            .publish(inbox, None, HeaderMap::new(), Bytes::new());
+        echo_of.await?;
         match echo.next().await {
             Some(_) => Ok(()),
             None => Err(wire::closed("it was closed meanwhile")),

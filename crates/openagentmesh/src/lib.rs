@@ -153,6 +153,7 @@ mod endpoint;
 mod error;
 mod host;
 mod mesh;
+mod outbox;
 mod shutdown;
 mod state;
 mod trace;

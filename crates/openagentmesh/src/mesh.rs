@@ -65,7 +65,7 @@ impl AgentMesh {
     ) -> Self {
         let core = Arc::new(Core {
             directory: Arc::new(Directory::new(&connection)),
-            replies: Replies::new(connection.client.clone()),
+            replies: Replies::new(&connection),
             request_headers: request_template(&instance_id),
             kv: Arc::new(Bucket::new(connection.clone(), CONTEXT)),
             objects: Arc::new(Bucket::new(connection.clone(), ARTIFACTS)),

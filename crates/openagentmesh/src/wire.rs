@@ -1,7 +1,6 @@
 //! Between the protocol's envelopes and the messages of the NATS client.
 
-use async_nats::{Client, HeaderMap, HeaderName, Subject};
-use bytes::Bytes;
+use async_nats::{Client, HeaderMap, HeaderName};
 use openagentmesh_protocol::{ErrorCode, HeaderSink, HeaderSource, Headers};
 
 use crate::error::{Error, Result};
@@ -70,32 +69,6 @@ impl Template {
     pub(crate) fn copy(&self) -> Outgoing {
         Outgoing(self.0.clone())
     }
-}
-
-/// Publishes a message, with a reply subject if one is given.
-///
-/// # Errors
-///
-/// `payload_too_large` when headers and body exceed the server's limit, `connection_failed`
-/// when the connection is closed.
-pub(crate) async fn publish(
-    client: &Client,
-    subject: impl Into<Subject>,
-    reply: Option<Subject>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<()> {
-    check_size(client, &headers, body.len())?;
-    let subject = subject.into();
-    let published = match reply {
-        None => client.publish_with_headers(subject, headers, body).await,
-        Some(reply) => {
-            client
-                .publish_with_reply_and_headers(subject, reply, headers, body)
-                .await
-        }
-    };
-    published.map_err(|error| closed(error.to_string()))
 }
 
 /// Refuses a subject that the server would not take.

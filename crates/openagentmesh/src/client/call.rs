@@ -1,5 +1,6 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::StatusCode;
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::deadline::Deadline;
 use super::replies::Expected;
-use super::request::{Checked, Request};
+use super::request::{Checked, Content, Request};
 use super::{Client, reply};
 use crate::error::{Error, Result};
 
@@ -69,13 +70,6 @@ impl<Out> Call<Out> {
     }
 }
 
-impl<Out: DeserializeOwned + 'static> Call<Out> {
-    async fn run(self) -> Result<Out> {
-        let sent = Sent::send(self.request, Verb::Call, self.timeout).await?;
-        sent.reply().await
-    }
-}
-
 /// A request whose reply is awaited. Dropped before it has come, it tells the host so.
 pub(super) struct Sent {
     request: Checked,
@@ -84,33 +78,52 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) async fn send(request: Request, verb: Verb, timeout: Duration) -> Result<Self> {
+    pub(super) fn send(
+        request: Request,
+        verb: Verb,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Self>> {
         let deadline = request.deadline(timeout);
-        let agent = request.agent();
-        deadline
-            .bound(agent, Self::ask(request, verb, deadline))
-            .await
+        let checked = request.check();
+        async move {
+            let (request, content) = checked?;
+            let expected = {
+                let asking = pin!(Self::ask(&request, content, verb, deadline));
+                deadline.bound(&request.name, asking).await?
+            };
+            Ok(Self {
+                request,
+                expected,
+                deadline,
+            })
+        }
     }
 
-    async fn ask(request: Request, verb: Verb, deadline: Deadline) -> Result<Self> {
-        let request = request.check(verb).await?;
-        let expected = request.core().replies.expect().await?;
-        let mut sent = Self {
-            request,
-            expected,
-            deadline,
-        };
-        let headers = RequestHeaders {
-            timeout_ms: Some(deadline.milliseconds_left()),
-            probe: true,
-            ..RequestHeaders::default()
-        };
-        let subject = sent.expected.subject();
-        sent.request.publish(Some(subject), headers).await?;
-        Ok(sent)
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function keeps a second copy of all that it is given"
+    )]
+    fn ask(
+        request: &Checked,
+        content: Content,
+        verb: Verb,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Expected>> {
+        async move {
+            request.check_verb(verb).await?;
+            let expected = request.core().replies.expect().await?;
+            let headers = RequestHeaders {
+                timeout_ms: Some(deadline.milliseconds_left()),
+                probe: true,
+                ..RequestHeaders::default()
+            };
+            let sent = request.publish(content, Some(expected.subject()), headers);
+            sent.await?;
+            Ok(expected)
+        }
     }
 
-    pub(super) async fn reply<Out: DeserializeOwned + 'static>(mut self) -> Result<Out> {
+    pub(super) async fn reply<Out: DeserializeOwned + 'static>(&mut self) -> Result<Out> {
         let reply = match tokio::time::timeout_at(self.deadline.at, self.expected.reply()).await {
             Ok(reply) => reply.map_err(|error| self.request.about(error))?,
             Err(_) => return Err(self.timed_out()),
@@ -136,6 +149,13 @@ impl<Out: DeserializeOwned + 'static> IntoFuture for Call<Out> {
     type IntoFuture = BoxFuture<'static, Result<Out>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        self.run().boxed()
+        let Self {
+            request, timeout, ..
+        } = self;
+        let calling = async move {
+            let mut sent = Sent::send(request, Verb::Call, timeout).await?;
+            sent.reply().await
+        };
+        calling.boxed()
     }
 }

@@ -202,8 +202,9 @@ impl Receiving {
         };
         let mut headers = Outgoing::default();
         Feedback::Credit(self.taken).write(&mut headers);
-        let client = &self.request.core().connection.client;
-        wire::publish(client, feedback, None, headers.0, Bytes::new()).await?;
+        let outbox = &self.request.core().connection.outbox;
+        let given = outbox.publish(feedback, None, headers.0, Bytes::new());
+        given.await?;
         self.taken = 0;
         Ok(())
     }

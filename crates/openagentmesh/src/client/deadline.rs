@@ -1,7 +1,7 @@
 //! When whoever asked stops waiting.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -58,10 +58,9 @@ impl Deadline {
     /// Those of `asking`, and `timeout`.
     pub(crate) async fn bound<T>(
         self,
-        agent: Option<AgentName>,
-        asking: impl Future<Output = Result<T>>,
+        agent: &AgentName,
+        mut asking: Pin<&mut impl Future<Output = Result<T>>>,
     ) -> Result<T> {
-        let mut asking = pin!(asking);
         // Nearly always it is done at once, and needs no timer.
         if let Poll::Ready(asked) = futures::poll!(asking.as_mut()) {
             return asked;
@@ -72,19 +71,15 @@ impl Deadline {
         }
     }
 
-    fn not_asked(self, agent: Option<AgentName>) -> Error {
-        let name = agent.as_ref().map_or("", AgentName::as_str);
-        let error = Error::raised(
+    fn not_asked(self, agent: &AgentName) -> Error {
+        Error::raised(
             ErrorCode::Timeout,
             format!(
-                "agent '{name}' could not be asked {self}: the connection to the mesh is lost or \
+                "agent '{agent}' could not be asked {self}: the connection to the mesh is lost or \
                  slow"
             ),
-        );
-        match &agent {
-            Some(name) => error.with_agent(name),
-            None => error,
-        }
+        )
+        .with_agent(agent)
     }
 }
 

@@ -62,7 +62,8 @@ impl Publish {
         headers.put(header::CONTENT_TYPE, self.content_type.as_str());
         let core = self.client.core();
         headers.put(header::INSTANCE_ID, core.instance_id.as_str());
-        wire::publish(&core.connection.client, subject, None, headers.0, body).await
+        let outbox = &core.connection.outbox;
+        outbox.publish(subject, None, headers.0, body).await
     }
 }
 

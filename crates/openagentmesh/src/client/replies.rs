@@ -11,7 +11,9 @@ use openagentmesh_protocol::envelope::is_probe;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::connection::Connection;
 use crate::error::Result;
+use crate::outbox::Outbox;
 use crate::wire::{self, Outgoing, Received};
 
 /// The reply subjects of a process. Nothing stays behind of a call that was given up.
@@ -23,6 +25,7 @@ pub(crate) struct Replies {
 
 struct Shared {
     client: Client,
+    outbox: Arc<Outbox>,
     prefix: String,
     /// Whoever waits, by the number that ends the reply subject.
     waiting: Mutex<HashMap<u64, Waiting>>,
@@ -35,11 +38,12 @@ struct Waiting {
 }
 
 impl Replies {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(connection: &Connection) -> Self {
         Self {
             shared: Arc::new(Shared {
-                prefix: client.new_inbox(),
-                client,
+                prefix: connection.client.new_inbox(),
+                client: connection.client.clone(),
+                outbox: Arc::clone(&connection.outbox),
                 waiting: Mutex::default(),
             }),
             next: AtomicU64::new(0),
@@ -121,16 +125,16 @@ async fn answer_probe(shared: &Shared, number: u64, feedback: Option<Subject>) {
         return;
     }
     if let Some(feedback) = feedback {
-        cancel(shared.client.clone(), feedback).await;
+        cancel(Arc::clone(&shared.outbox), feedback).boxed().await;
     }
 }
 
 /// Tells a host that nobody waits any more.
-async fn cancel(client: Client, feedback: Subject) {
+async fn cancel(outbox: Arc<Outbox>, feedback: Subject) {
     let mut headers = Outgoing::default();
     openagentmesh_protocol::Feedback::Cancel.write(&mut headers);
-    let told = wire::publish(&client, feedback, None, headers.0, Bytes::new()).await;
-    if let Err(error) = told {
+    let told = outbox.publish(feedback, None, headers.0, Bytes::new());
+    if let Err(error) = told.await {
         tracing::debug!(%error, "a host was not told that its caller is gone");
     }
 }
@@ -180,7 +184,7 @@ impl Drop for Expected {
         if let Some(feedback) = unanswered.and_then(|waiting| waiting.feedback)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(cancel(self.shared.client.clone(), feedback));
+            runtime.spawn(cancel(Arc::clone(&self.shared.outbox), feedback));
         }
     }
 }

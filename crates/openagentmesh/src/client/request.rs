@@ -44,11 +44,15 @@ pub(super) struct Request {
     headers: ExtraHeaders,
 }
 
-/// A request that fits the agent, as far as can be known here.
+/// A request that can be sent: who asks whom.
 pub(super) struct Checked {
     pub(super) client: Client,
     pub(super) name: AgentName,
     pub(super) id: RequestId,
+}
+
+/// What a request carries.
+pub(super) struct Content {
     body: Bytes,
     headers: HeaderMap,
 }
@@ -67,8 +71,8 @@ impl Request {
         self.headers.add(name, value);
     }
 
-    /// Refuses what cannot be sent, and what the agent does not do as far as the catalog knows.
-    pub(super) async fn check(self, verb: Verb) -> Result<Checked> {
+    /// Refuses what cannot be sent.
+    pub(super) fn check(self) -> Result<(Checked, Content)> {
         let Self {
             client,
             name,
@@ -88,26 +92,13 @@ impl Request {
             )
             .with_agent(&name));
         }
-        if let Some(mismatch) = known_mismatch(&client, &name, verb).await {
-            return Err(mismatch);
-        }
-        Ok(Checked {
-            client,
-            name,
-            id: RequestId::random(),
-            body,
-            headers,
-        })
+        let id = RequestId::random();
+        Ok((Checked { client, name, id }, Content { body, headers }))
     }
 
     /// When the answer must be there: what is asked for, but never later than the client's own.
     pub(super) fn deadline(&self, timeout: Duration) -> Deadline {
         self.client.deadline_within(timeout)
-    }
-
-    /// Whom it is about, where that is a name.
-    pub(super) fn agent(&self) -> Option<AgentName> {
-        self.name.as_ref().ok().cloned()
     }
 }
 
@@ -116,29 +107,42 @@ impl Checked {
         self.client.core()
     }
 
+    /// Refuses what the agent does not do, as far as the catalog knows. What this process knows of it may
+    /// be old, so that a refusal is looked up.
+    pub(super) async fn check_verb(&self, verb: Verb) -> Result<()> {
+        let (name, directory) = (&self.name, &self.core().directory);
+        let known = directory.capabilities(name).await;
+        let Some(known) = known.and_then(|known| mismatch(name, known, verb)) else {
+            return Ok(());
+        };
+        match directory.entry(name).boxed().await {
+            Ok(Some(entry)) => mismatch(name, entry.capabilities(), verb).map_or(Ok(()), Err),
+            Ok(None) => Ok(()),
+            Err(_) => Err(known),
+        }
+    }
+
     /// Publishes the request with the protocol's headers and its own.
     ///
     /// # Errors
     ///
     /// `payload_too_large` before anything is sent, `connection_failed` when the connection is
     /// closed.
-    pub(super) async fn publish(
-        &mut self,
+    pub(super) fn publish(
+        &self,
+        content: Content,
         reply: Option<String>,
         mut protocol: RequestHeaders,
-    ) -> Result<()> {
+    ) -> impl Future<Output = Result<()>> {
         crate::trace::inject(&mut protocol);
-        let body = std::mem::take(&mut self.body);
-        let headers = self.headers(protocol);
-        let client = &self.core().connection.client;
         let subject = openagentmesh_protocol::subject::agent(&self.name);
-        wire::publish(client, subject, reply.map(Into::into), headers.0, body)
-            .await
-            .map_err(|error| self.about(error))
+        let headers = self.headers(protocol, &content.headers);
+        let outbox = &self.core().connection.outbox;
+        let sent = outbox.publish(subject, reply.map(Into::into), headers.0, content.body);
+        sent.map(|sent| sent.map_err(|error| self.about(error)))
     }
 
-    fn headers(&mut self, mut protocol: RequestHeaders) -> Outgoing {
-        let own = std::mem::take(&mut self.headers);
+    fn headers(&self, mut protocol: RequestHeaders, own: &HeaderMap) -> Outgoing {
         let core = self.core();
         let mut headers = match protocol.timeout_ms.take() {
             Some(timeout_ms) if protocol.probe => {
@@ -198,18 +202,6 @@ impl Checked {
             ),
         };
         self.about(error)
-    }
-}
-
-/// Why `verb` does not fit, as far as the catalog knows. What this process knows of it may be old, so
-/// that a refusal is looked up.
-async fn known_mismatch(client: &Client, name: &AgentName, verb: Verb) -> Option<Error> {
-    let directory = &client.core().directory;
-    let known = mismatch(name, directory.capabilities(name).await?, verb)?;
-    match directory.entry(name).boxed().await {
-        Ok(Some(entry)) => mismatch(name, entry.capabilities(), verb),
-        Ok(None) => None,
-        Err(_) => Some(known),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::Sent;
 use super::deadline::Deadline;
-use super::request::{Checked, Request};
+use super::request::{Checked, Content, Request};
 use super::{Client, reply};
 use crate::error::{Error, Result};
 use crate::wire::{self, Received};
@@ -163,16 +163,16 @@ impl SendRequest {
     async fn forget(self) -> Result<()> {
         let reply_to = self.reply_to.transpose()?;
         let deadline = self.request.deadline(self.timeout);
-        let agent = self.request.agent();
-        let asking = async {
-            let mut request = self.request.check(Verb::Send).await?;
+        let (request, content) = self.request.check()?;
+        let asking = pin!(async {
+            request.check_verb(Verb::Send).await?;
             let headers = RequestHeaders {
                 reply_to: reply_to.clone(),
                 ..RequestHeaders::default()
             };
-            request.publish(reply_to, headers).await
-        };
-        deadline.bound(agent, asking).await
+            request.publish(content, reply_to, headers).await
+        });
+        deadline.bound(&request.name, asking).await
     }
 }
 
@@ -197,8 +197,8 @@ impl<Out: DeserializeOwned + 'static> SendRequest<Reply<Out>> {
         if self.on_reply.is_some() || self.on_error.is_some() {
             return Err(two_ways("reply", "on_reply or on_error"));
         }
-        let sent = Sent::send(self.request, Verb::Send, self.timeout).await?;
-        Ok(Reply(sent.reply().boxed()))
+        let mut sent = Sent::send(self.request, Verb::Send, self.timeout).await?;
+        Ok(Reply(async move { sent.reply().await }.boxed()))
     }
 }
 
@@ -271,12 +271,20 @@ struct Awaited {
 impl Awaited {
     async fn send(request: Request, timeout: Duration) -> Result<Self> {
         let deadline = request.deadline(timeout);
-        let agent = request.agent();
-        deadline.bound(agent, Self::ask(request, deadline)).await
+        let (request, content) = request.check()?;
+        let replies = {
+            let asking = pin!(Self::ask(&request, content, deadline));
+            deadline.bound(&request.name, asking).await?
+        };
+        Ok(Self {
+            request,
+            replies,
+            deadline,
+        })
     }
 
-    async fn ask(request: Request, deadline: Deadline) -> Result<Self> {
-        let mut request = request.check(Verb::Send).await?;
+    async fn ask(request: &Checked, content: Content, deadline: Deadline) -> Result<Subscriber> {
+        request.check_verb(Verb::Send).await?;
         let subject = subject::results(&request.id);
         let client = &request.core().connection.client;
         let replies = client
@@ -288,12 +296,8 @@ impl Awaited {
             probe: true,
             ..RequestHeaders::default()
         };
-        request.publish(Some(subject), headers).await?;
-        Ok(Self {
-            request,
-            replies,
-            deadline,
-        })
+        request.publish(content, Some(subject), headers).await?;
+        Ok(replies)
     }
 
     /// The reply, or why there is none.

@@ -1,7 +1,9 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::time::Duration;
 
+use async_nats::Subscriber;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{RequestHeaders, Verb, subject};
@@ -11,7 +13,8 @@ use serde::de::DeserializeOwned;
 use super::Client;
 use super::chunks::{Chunks, Receiving};
 use super::deadline::Deadline;
-use super::request::Request;
+use super::replies::Expected;
+use super::request::{Checked, Content, Request};
 use crate::error::Result;
 use crate::wire;
 
@@ -96,28 +99,11 @@ impl<Out> StreamRequest<Out> {
         let deadline = self.request.client.deadline_after(self.timeout);
         let patience = Deadline::after(self.chunk_timeout);
         let patience = deadline.map_or(patience, |deadline| deadline.min(patience));
-        let agent = self.request.agent();
-        patience.bound(agent, self.ask(deadline)).await
-    }
-
-    async fn ask(self, deadline: Option<Deadline>) -> Result<Receiving> {
-        let mut request = self.request.check(Verb::Stream).await?;
-        let expected = request.core().replies.expect().await?;
-        let subscriber = request
-            .core()
-            .connection
-            .client
-            .subscribe(subject::stream(&request.id))
-            .await
-            .map_err(|error| request.about(wire::closed(error.to_string())))?;
-        let headers = RequestHeaders {
-            stream: true,
-            timeout_ms: deadline.map(Deadline::milliseconds_left),
-            stream_credit: Some(self.window),
-            probe: true,
-            ..RequestHeaders::default()
+        let (request, content) = self.request.check()?;
+        let (subscriber, expected) = {
+            let asking = pin!(ask(&request, content, self.window, deadline));
+            patience.bound(&request.name, asking).await?
         };
-        request.publish(Some(expected.subject()), headers).await?;
         Ok(Receiving::new(
             request,
             subscriber,
@@ -127,6 +113,33 @@ impl<Out> StreamRequest<Out> {
             self.chunk_timeout,
         ))
     }
+}
+
+async fn ask(
+    request: &Checked,
+    content: Content,
+    window: u32,
+    deadline: Option<Deadline>,
+) -> Result<(Subscriber, Expected)> {
+    request.check_verb(Verb::Stream).await?;
+    let expected = request.core().replies.expect().await?;
+    let subscriber = request
+        .core()
+        .connection
+        .client
+        .subscribe(subject::stream(&request.id))
+        .await
+        .map_err(|error| request.about(wire::closed(error.to_string())))?;
+    let headers = RequestHeaders {
+        stream: true,
+        timeout_ms: deadline.map(Deadline::milliseconds_left),
+        stream_credit: Some(window),
+        probe: true,
+        ..RequestHeaders::default()
+    };
+    let sent = request.publish(content, Some(expected.subject()), headers);
+    sent.await?;
+    Ok((subscriber, expected))
 }
 
 impl<Out: DeserializeOwned + Send + 'static> IntoFuture for StreamRequest<Out> {

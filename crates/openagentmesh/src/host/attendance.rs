@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use openagentmesh_protocol::{HeaderSink, RequestHeaders, header};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::decode::Request;
 use super::feedback::Listener;
 use super::service::Served;
-use crate::wire::{self, Outgoing};
+use crate::wire::Outgoing;
 
 /// How long a request runs before its caller is asked for the first time whether it still waits.
 const FIRST_PROBE: Duration = Duration::from_millis(100);
@@ -44,6 +45,11 @@ pub(super) async fn ended(
     request: &Request<'_>,
     consumer: Option<&Listener>,
 ) -> Absence {
+    // Boxed when it is waited for: most requests are answered before.
+    watch(served, request, consumer).boxed().await
+}
+
+async fn watch(served: &Served, request: &Request<'_>, consumer: Option<&Listener>) -> Absence {
     tokio::select! {
         biased;
         () = served.abort.cancelled() => Absence::HostStopped,
@@ -102,8 +108,7 @@ async fn probe(
     }
     .write(&mut headers);
     headers.put(header::PROBE, "true");
-    let asked = wire::publish(
-        served.client(),
+    let asked = served.outbox().publish(
         caller.clone(),
         Some(listener.subject().clone()),
         headers.0,

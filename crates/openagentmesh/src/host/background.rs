@@ -19,7 +19,7 @@ use super::service::Served;
 use crate::agent::{Chunks, Context, ContextInner, Invocation, Run, Running};
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::wire::{self, Outgoing, Template};
+use crate::wire::{Outgoing, Template};
 
 /// How long to wait after a first failure; after each further one twice as long, and up to as much
 /// again at random.
@@ -174,7 +174,8 @@ impl EventSender {
 
     async fn publish(&self, headers: Outgoing, body: Bytes) -> Result<()> {
         let subject = self.subject.clone();
-        wire::publish(self.served.client(), subject, None, headers.0, body).await
+        let outbox = self.served.outbox();
+        outbox.publish(subject, None, headers.0, body).await
     }
 }
 

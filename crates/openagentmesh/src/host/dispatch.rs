@@ -41,11 +41,12 @@ pub(super) async fn serve(served: &Served, request: &Request<'_>) {
         Err(error) => Err(Unanswered::Failed(error)),
         Ok(()) => match &served.run {
             Run::Once(function) => answer(served, request, &**function).await,
-            Run::Many(function) => stream::answer(served, request, &**function).await,
+            // Boxed, so that calls do not carry what streams need.
+            Run::Many(function) => stream::answer(served, request, &**function).boxed().await,
         },
     };
     if let Err(unanswered) = answered {
-        give_up(served, request, unanswered).await;
+        give_up(served, request, unanswered).boxed().await;
     }
 }
 

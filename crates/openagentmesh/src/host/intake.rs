@@ -84,14 +84,20 @@ async fn retire(connection: &Connection, requests: &mut Subscriber) {
 }
 
 /// Serves one request. `received` is when it arrived here.
-async fn serve(place: Place, message: Message, received: Instant) {
-    let served = &*place.0;
-    let request = Request::of(&message, received);
-    // What a handler leaves behind is dropped here and there, and may panic anywhere.
-    let serving = AssertUnwindSafe(serve_in_turn(served, &request));
-    if let Err(panic) = serving.catch_unwind().await {
-        let failure = dispatch::panicked(&*panic);
-        reply::error(served, &request, failure).boxed().await;
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async function keeps a second copy of all that it is given"
+)]
+fn serve(place: Place, message: Message, received: Instant) -> impl Future<Output = ()> {
+    async move {
+        let served = &*place.0;
+        let request = Request::of(&message, received);
+        // What a handler leaves behind is dropped here and there, and may panic anywhere.
+        let served_in_turn = AssertUnwindSafe(serve_in_turn(served, &request)).catch_unwind();
+        if let Err(panic) = served_in_turn.await {
+            let failure = dispatch::panicked(&*panic);
+            reply::error(served, &request, failure).boxed().await;
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::decode::Request;
 use super::service::Served;
 use crate::error::Error;
-use crate::wire::{self, Outgoing, Template};
+use crate::wire::{Outgoing, Template};
 
 /// The headers of an agent's outputs; each has its own request's id.
 pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
@@ -30,8 +30,10 @@ pub(super) async fn output(served: &Served, request: &Request<'_>, body: Bytes) 
     let Some(reply) = request.reply() else { return };
     let mut headers = served.reply_headers.copy();
     headers.put(header::REQUEST_ID, request.id.as_str());
-    let sent = wire::publish(served.client(), reply.clone(), None, headers.0, body).await;
-    match sent {
+    let sent = served
+        .outbox()
+        .publish(reply.clone(), None, headers.0, body);
+    match sent.await {
         Ok(()) => {}
         Err(too_large) if *too_large.code() == ErrorCode::PayloadTooLarge => {
             Box::pin(error(served, request, too_large)).await;
@@ -102,7 +104,12 @@ fn encode(served: &Served, mut object: ErrorObject) -> Bytes {
     /// How many of very many problems are kept.
     const PROBLEMS: usize = 20;
 
-    let limit = served.client().max_payload().saturating_sub(HEADERS);
+    let limit = served
+        .core
+        .connection
+        .client
+        .max_payload()
+        .saturating_sub(HEADERS);
     let body = json!(object).to_string();
     if body.len() <= limit {
         return body.into();
@@ -134,7 +141,8 @@ fn encode(served: &Served, mut object: ErrorObject) -> Bytes {
 }
 
 async fn send(served: &Served, subject: Subject, headers: Outgoing, body: Bytes) {
-    if let Err(error) = wire::publish(served.client(), subject, None, headers.0, body).await {
+    let sent = served.outbox().publish(subject, None, headers.0, body);
+    if let Err(error) = sent.await {
         not_sent(served, &error);
     }
 }

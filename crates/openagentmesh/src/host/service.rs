@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use async_nats::Client;
 use openagentmesh_protocol::{AgentName, Contract, Shape, subject};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use super::{background, intake, reply};
 use crate::agent::{Agent, InputSchema, Run};
 use crate::client::Core;
 use crate::error::Result;
+use crate::outbox::Outbox;
 use crate::wire::{self, Template};
 
 /// What every request of an agent needs.
@@ -36,8 +36,8 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn client(&self) -> &Client {
-        &self.core.connection.client
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.core.connection.outbox
     }
 }
 

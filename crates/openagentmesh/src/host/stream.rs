@@ -16,7 +16,7 @@ use super::service::Served;
 use crate::agent::{Chunks, Many};
 use crate::error::{Error, Result};
 use crate::trace;
-use crate::wire::{self, Outgoing, Template};
+use crate::wire::{Outgoing, Template};
 
 /// Runs the handler for one request, and sends what it gives until it ends or nobody waits for it.
 pub(super) async fn answer(
@@ -117,7 +117,8 @@ impl<'s> Sender<'s> {
         let mut headers = self.headers.copy();
         headers.put(header::STREAM_SEQ, &seq.to_string());
         let (subject, reply) = (self.subject.clone(), self.listener.subject().clone());
-        wire::publish(self.served.client(), subject, Some(reply), headers.0, body).await
+        let outbox = self.served.outbox();
+        outbox.publish(subject, Some(reply), headers.0, body).await
     }
 
     /// Sends the end marker.
@@ -125,7 +126,8 @@ impl<'s> Sender<'s> {
         let mut headers = Outgoing::default();
         chunk_headers(self.served, self.id, seq, true).write(&mut headers);
         let subject = self.subject.clone();
-        wire::publish(self.served.client(), subject, None, headers.0, Bytes::new()).await
+        let outbox = self.served.outbox();
+        outbox.publish(subject, None, headers.0, Bytes::new()).await
     }
 }
 
