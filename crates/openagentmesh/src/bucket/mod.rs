@@ -3,6 +3,8 @@
 mod tail;
 
 use std::error::Error as StdError;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::RequestErrorKind;
@@ -16,7 +18,6 @@ use async_nats::jetstream::stream::{
 };
 use async_nats::jetstream::{self, ErrorCode as ApiErrorCode};
 use openagentmesh_protocol::ErrorCode;
-use tokio::sync::Mutex;
 
 use crate::connection::Connection;
 use crate::error::{BoxError, Error, Result};
@@ -30,7 +31,7 @@ pub(crate) const ENVELOPE: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a bucket is to the client: a key-value store, or the stream under an object store.
-pub(crate) trait Handle: Clone + Send + Sync + Sized + 'static {
+pub(crate) trait Handle: Send + Sync + Sized + 'static {
     /// Why it cannot be opened.
     type OpenError: StdError + Send + Sync + 'static;
 
@@ -54,10 +55,12 @@ pub(crate) struct Bucket<H = Store> {
     connection: Connection,
     name: &'static str,
     opened: Mutex<Option<Opened<H>>>,
+    /// Held by whoever opens it, for all who need it.
+    opening: tokio::sync::Mutex<()>,
 }
 
 struct Opened<H> {
-    handle: H,
+    handle: Arc<H>,
     reconnections: u64,
 }
 
@@ -66,7 +69,8 @@ impl<H: Handle> Bucket<H> {
         Self {
             connection,
             name,
-            opened: Mutex::new(None),
+            opened: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
         }
     }
 
@@ -85,20 +89,22 @@ impl<H: Handle> Bucket<H> {
     ///
     /// The outer one when the bucket cannot be opened, or the server does not answer within 10 s; the
     /// inner one is that of `what`.
-    pub(crate) async fn with<T, E, F>(&self, what: impl Fn(H) -> F) -> Result<Result<T, E>>
+    pub(crate) async fn with<T, E, F>(&self, what: impl Fn(Arc<H>) -> F) -> Result<Result<T, E>>
     where
         E: StdError + 'static,
         F: Future<Output = Result<T, E>>,
     {
-        let done = async {
+        let done = pin!(async {
             match what(self.open().await?).await {
                 Err(error) if is_gone(&error) => {
-                    self.forget().await;
-                    Ok(what(self.open().await?).await)
+                    self.forget();
+                    // Boxed, like all that is rare here: every operation's future would be larger.
+                    let handle = self.open().await?;
+                    Ok(Box::pin(what(handle)).await)
                 }
                 done => Ok(done),
             }
-        };
+        });
         match tokio::time::timeout(PATIENCE, done).await {
             Ok(done) => done,
             Err(_) => Err(Error::raised(
@@ -113,7 +119,11 @@ impl<H: Handle> Bucket<H> {
     }
 
     /// As [`Bucket::with`], where every error of `what` is a failure to `verb` the bucket.
-    pub(crate) async fn try_with<T, E, F>(&self, verb: &str, what: impl Fn(H) -> F) -> Result<T>
+    pub(crate) async fn try_with<T, E, F>(
+        &self,
+        verb: &str,
+        what: impl Fn(Arc<H>) -> F,
+    ) -> Result<T>
     where
         E: StdError + Send + Sync + 'static,
         F: Future<Output = Result<T, E>>,
@@ -128,33 +138,52 @@ impl<H: Handle> Bucket<H> {
     }
 
     /// The bucket itself, which is made if nobody has.
-    pub(crate) async fn handle(&self) -> Result<H> {
+    pub(crate) async fn handle(&self) -> Result<Arc<H>> {
         self.with(|handle| std::future::ready(Ok::<_, std::convert::Infallible>(handle)))
             .await?
             .map_err(|never| match never {})
     }
 
-    async fn open(&self) -> Result<H> {
-        let mut opened = self.opened.lock().await;
-        let reconnections = self.connection.reconnections();
-        if let Some(opened) = &*opened
-            && opened.reconnections == reconnections
-        {
-            return Ok(opened.handle.clone());
+    async fn open(&self) -> Result<Arc<H>> {
+        match self.opened() {
+            Some(handle) => Ok(handle),
+            None => Box::pin(self.find_or_create()).await,
         }
+    }
+
+    /// The bucket, if it was opened on this connection.
+    fn opened(&self) -> Option<Arc<H>> {
+        let opened = self.lock();
+        let opened = opened.as_ref()?;
+        let is_current = opened.reconnections == self.connection.reconnections();
+        is_current.then(|| Arc::clone(&opened.handle))
+    }
+
+    async fn find_or_create(&self) -> Result<Arc<H>> {
+        let _opening = self.opening.lock().await;
+        if let Some(handle) = self.opened() {
+            return Ok(handle);
+        }
+        let reconnections = self.connection.reconnections();
         let handle = match self.find().await? {
             Some(found) => found,
             None => self.create().await?,
         };
-        *opened = Some(Opened {
-            handle: handle.clone(),
+        let handle = Arc::new(handle);
+        *self.lock() = Some(Opened {
+            handle: Arc::clone(&handle),
             reconnections,
         });
         Ok(handle)
     }
 
-    async fn forget(&self) {
-        *self.opened.lock().await = None;
+    fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    /// Nothing that holds the lock can panic halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, Option<Opened<H>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn find(&self) -> Result<Option<H>> {

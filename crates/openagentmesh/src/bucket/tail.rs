@@ -150,7 +150,7 @@ impl<H: Handle> Tail<H> {
     /// Makes a consumer, where the one before has come to; says whether it is one of another bucket.
     async fn consume(&mut self) -> Result<(Open, bool)> {
         self.reconnections.mark_unchanged();
-        let info = |handle: H| async move { handle.stream().get_info().await };
+        let info = |handle: Arc<H>| async move { handle.stream().get_info().await };
         let info = self.bucket.try_with("watch", info).await?;
         let before = self.created.replace(info.created);
         let is_anew = before.is_some_and(|before| before != info.created);
@@ -181,7 +181,7 @@ impl<H: Handle> Tail<H> {
             num_replicas: 1,
             ..Config::default()
         };
-        let create = |handle: H| {
+        let create = |handle: Arc<H>| {
             let config = config.clone();
             async move {
                 let stream = handle.stream().clone();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::{Message, Subscriber};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::ChunkHeaders;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -19,8 +19,13 @@ use crate::wire::Received;
 /// without one, nobody would know that nothing more comes.
 pub(super) struct Buffer {
     queue: Arc<Queue>,
+    /// What was taken off the queue together, and was not asked for yet.
+    taken: VecDeque<Buffered>,
     filling: AbortHandle,
 }
+
+/// How many messages go into the queue, and come out of it, together.
+const BATCH: usize = 64;
 
 /// What stands in the buffer.
 pub(super) enum Buffered {
@@ -39,6 +44,7 @@ impl Buffer {
         let filling = tokio::spawn(fill(subscriber, Arc::clone(&queue)));
         Self {
             queue,
+            taken: VecDeque::new(),
             filling: filling.abort_handle(),
         }
     }
@@ -46,25 +52,23 @@ impl Buffer {
     /// What came next; `None` once the subscription has ended. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Buffered> {
         loop {
-            let changed = self.queue.changed.notified();
-            {
-                let mut waiting = self.queue.lock();
-                if let Some(next) = waiting.take() {
-                    return Some(next);
-                }
-                if waiting.ended {
-                    return None;
-                }
+            if let Some(next) = self.taken.pop_front() {
+                return Some(next);
             }
-            changed.await;
+            let ended = self.queue.lock().lend(&mut self.taken);
+            if ended {
+                return None;
+            }
+            if self.taken.is_empty() {
+                // What changed since then is remembered.
+                self.queue.changed.notified().await;
+            }
         }
     }
 
     /// Puts back the message that was taken last: it comes next.
     pub(super) fn put_back(&mut self, message: Message) {
-        let mut waiting = self.queue.lock();
-        waiting.bytes += message.length;
-        waiting.messages.push_front(Buffered::Message(message));
+        self.taken.push_front(Buffered::Message(message));
     }
 }
 
@@ -76,12 +80,24 @@ impl Drop for Buffer {
 
 /// Runs until the subscription ends or the buffer is dropped.
 async fn fill(mut subscriber: Subscriber, queue: Arc<Queue>) {
-    while let Some(message) = subscriber.next().await {
-        queue.lock().put(message);
+    let mut ended = false;
+    while !ended {
+        let first = subscriber.next().await;
+        {
+            let mut waiting = queue.lock();
+            let together = std::iter::once(first)
+                .chain(std::iter::from_fn(|| subscriber.next().now_or_never()))
+                .take(BATCH);
+            for message in together {
+                match message {
+                    Some(message) => waiting.put(message),
+                    None => ended = true,
+                }
+            }
+            waiting.ended = ended;
+        }
         queue.changed.notify_one();
     }
-    queue.lock().ended = true;
-    queue.changed.notify_one();
 }
 
 #[derive(Default)]
@@ -100,6 +116,9 @@ impl Queue {
 #[derive(Default)]
 struct Waiting {
     messages: VecDeque<Buffered>,
+    /// How many messages, and bytes, the reader has taken together; it may still be at the first.
+    lent: (usize, usize),
+    /// How many bytes all of these have.
     bytes: usize,
     /// Whether something was lost, and there is not yet room enough again.
     overflowing: bool,
@@ -115,7 +134,7 @@ impl Waiting {
     fn put(&mut self, message: Message) {
         let limit = if self.overflowing { 2 } else { 1 };
         self.overflowing =
-            self.messages.len() >= Buffer::CHUNKS / limit || self.bytes >= Self::BYTES / limit;
+            self.len() >= Buffer::CHUNKS / limit || self.bytes >= Self::BYTES / limit;
         if !self.overflowing || self.keeps(&message) {
             self.bytes += message.length;
             self.messages.push_back(Buffered::Message(message));
@@ -128,17 +147,27 @@ impl Waiting {
 
     /// Whether `message` is kept although there is no room.
     fn keeps(&self, message: &Message) -> bool {
-        self.messages.len() < Buffer::CHUNKS + Self::END_MARKERS
+        self.len() < Buffer::CHUNKS + Self::END_MARKERS
             && message.payload.is_empty()
             && ChunkHeaders::read(&Received(message.headers.as_ref()))
                 .is_ok_and(|headers| headers.end)
     }
 
-    fn take(&mut self) -> Option<Buffered> {
-        let next = self.messages.pop_front();
-        if let Some(Buffered::Message(message)) = &next {
-            self.bytes -= message.length;
-        }
-        next
+    fn len(&self) -> usize {
+        self.messages.len() + self.lent.0
+    }
+
+    /// Moves what came first to `taken`, whose reader has dealt with all that it took before. Says
+    /// whether nothing more comes.
+    fn lend(&mut self, taken: &mut VecDeque<Buffered>) -> bool {
+        self.bytes -= self.lent.1;
+        let count = self.messages.len().min(BATCH);
+        taken.extend(self.messages.drain(..count));
+        let lengths = taken.iter().map(|lent| match lent {
+            Buffered::Message(message) => message.length,
+            Buffered::Lost(_) => 0,
+        });
+        self.lent = (count, lengths.sum());
+        self.ended && count == 0
     }
 }

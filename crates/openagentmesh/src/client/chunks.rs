@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Feedback, Status};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -45,7 +45,8 @@ pub struct Chunks<Out>(BoxStream<'static, Result<Out>>);
 
 impl<Out: DeserializeOwned + Send + 'static> Chunks<Out> {
     pub(super) fn new(receiving: Receiving) -> Self {
-        let chunks = futures::stream::unfold(Some(receiving), |receiving| async move {
+        let receiving = Some(Box::new(receiving));
+        let chunks = futures::stream::unfold(receiving, |receiving| async move {
             let mut receiving = receiving?;
             let chunk = match receiving.next().await {
                 Ok(None) => return None,
@@ -142,6 +143,14 @@ impl Receiving {
         if let Some(passed) = self.deadline.filter(|deadline| deadline.has_passed()) {
             return Err(self.unfinished(passed));
         }
+        // Those need no timer either.
+        match self.receive().now_or_never() {
+            Some(received) => received.and_then(|message| self.read(message)),
+            None => self.wait().boxed().await,
+        }
+    }
+
+    async fn wait(&mut self) -> Result<Option<Bytes>> {
         let patience = Deadline::after(self.chunk_timeout);
         let until = self.deadline.map_or(patience, |end| end.min(patience));
         match tokio::time::timeout_at(until.at, self.receive()).await {

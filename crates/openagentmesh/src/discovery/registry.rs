@@ -1,5 +1,7 @@
 //! Contracts in the registry: one key per agent.
 
+use std::sync::Arc;
+
 use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -68,7 +70,7 @@ pub(super) async fn put_all(registry: &Bucket, contracts: &[Contract]) -> Result
 
 async fn put(registry: &Bucket, name: AgentName, json: Vec<u8>) -> Result<()> {
     let (key, json) = (name.as_str(), Bytes::from(json));
-    let put = |store: Store| {
+    let put = |store: Arc<Store>| {
         let json = json.clone();
         async move { store.put(key, json).await }
     };

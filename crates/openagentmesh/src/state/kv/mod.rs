@@ -93,7 +93,7 @@ impl Kv {
     /// deleted; 0 of one that never was.
     async fn read(&self, key: &str) -> Result<(Option<KvEntry>, u64)> {
         check_key(key)?;
-        let reading = |store: Store| async move { store.entry(key).await };
+        let reading = |store: Arc<Store>| async move { store.entry(key).await };
         let entry = self.bucket().try_with("read", reading).await?;
         let revision = entry.as_ref().map_or(0, |entry| entry.revision);
         let is_value = |entry: &Entry| entry.operation == Operation::Put;
@@ -108,7 +108,7 @@ impl Kv {
     pub async fn put(&self, key: impl AsRef<str>, value: impl KvValue) -> Result<u64> {
         let key = key.as_ref();
         let value = self.checked(key, value)?;
-        let put = |store: Store| {
+        let put = |store: Arc<Store>| {
             let value = value.clone();
             async move { store.put(key, value).await }
         };
@@ -138,7 +138,7 @@ impl Kv {
     pub async fn create(&self, key: impl AsRef<str>, value: impl KvValue) -> Result<u64> {
         let key = key.as_ref();
         let value = self.checked(key, value)?;
-        let create = |store: Store| {
+        let create = |store: Arc<Store>| {
             let value = value.clone();
             async move { store.create(key, value).await }
         };
@@ -190,7 +190,7 @@ impl Kv {
         value: Bytes,
         revision: u64,
     ) -> Result<std::result::Result<u64, UpdateError>> {
-        let update = |store: Store| {
+        let update = |store: Arc<Store>| {
             let value = value.clone();
             async move { store.update(key, value, revision).await }
         };
@@ -206,7 +206,7 @@ impl Kv {
     pub async fn delete(&self, key: impl AsRef<str>) -> Result<()> {
         let key = key.as_ref();
         check_key(key)?;
-        let delete = |store: Store| async move { store.delete(key).await };
+        let delete = |store: Arc<Store>| async move { store.delete(key).await };
         self.bucket().try_with("write", delete).await
     }
 
@@ -219,7 +219,7 @@ impl Kv {
     pub async fn purge(&self, key: impl AsRef<str>) -> Result<()> {
         let key = key.as_ref();
         check_key(key)?;
-        let purge = |store: Store| async move { store.purge(key).await };
+        let purge = |store: Arc<Store>| async move { store.purge(key).await };
         self.bucket().try_with("write", purge).await
     }
 

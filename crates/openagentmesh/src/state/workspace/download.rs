@@ -282,7 +282,7 @@ struct Reading<'p> {
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<Consumer<Config>>,
     /// Where the consumer is.
-    stream: Option<JetStream>,
+    stream: Option<Arc<JetStream>>,
     batch: Option<Batch>,
     /// How many chunks this consumer has delivered.
     delivered: u64,
@@ -406,7 +406,7 @@ impl Reading<'_> {
 
     async fn open_consumer(&mut self) -> Result<Consumer<Config>> {
         let (nuid, next_sequence) = (&self.meta.nuid, self.next_sequence);
-        let create = |stream: JetStream| async move {
+        let create = |stream: Arc<JetStream>| async move {
             let deliver_policy = match next_sequence {
                 0 => DeliverPolicy::All,
                 start_sequence => DeliverPolicy::ByStartSequence { start_sequence },
@@ -432,7 +432,7 @@ impl Reading<'_> {
         self.batch = None;
         self.delivered = 0;
         if let (Some(consumer), Some(stream)) = (self.consumer.take(), self.stream.take()) {
-            forget(stream, consumer.cached_info().name.clone());
+            forget((*stream).clone(), consumer.cached_info().name.clone());
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is known of an object: reading it, and replacing it without losing track of chunks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::context::PublishErrorKind;
@@ -101,7 +102,7 @@ pub(super) async fn last_message(
     bucket: &ObjectBucket,
     subject: &str,
 ) -> Result<Option<StreamMessage>> {
-    let last = |stream: Stream| async move {
+    let last = |stream: Arc<Stream>| async move {
         match stream.get_last_raw_message_by_subject(subject).await {
             Ok(message) => Ok(Some(message)),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
@@ -188,7 +189,7 @@ impl Version {
 
     /// Puts `json` in its place; `false` when somebody else was faster.
     async fn replace(&self, bucket: &ObjectBucket, json: Bytes) -> Result<bool> {
-        let write = |_: Stream| {
+        let write = |_: Arc<Stream>| {
             let message = PublishMessage::build()
                 .payload(json.clone())
                 .header(NATS_ROLLUP, "sub")
@@ -274,7 +275,8 @@ pub(super) async fn purge_chunks(bucket: &ObjectBucket, nuid: &str) -> Result<()
     if !is_nuid(nuid) {
         return Ok(());
     }
-    let purge = |stream: Stream| async move { stream.purge().filter(chunks_subject(nuid)).await };
+    let purge =
+        |stream: Arc<Stream>| async move { stream.purge().filter(chunks_subject(nuid)).await };
     bucket.try_with("write", purge).await?;
     Ok(())
 }
