@@ -114,8 +114,12 @@ fn check(name: &str) -> Result<(), InvalidName> {
     Ok(())
 }
 
-pub(crate) fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+pub(crate) fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+fn is_name_char(c: char) -> bool {
+    u8::try_from(c).is_ok_and(is_name_byte)
 }
 
 impl fmt::Display for AgentName {

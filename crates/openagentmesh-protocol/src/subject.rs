@@ -5,7 +5,8 @@ use crate::{AgentName, RequestId, bucket};
 /// Where invocations of an agent go.
 #[must_use]
 pub fn agent(name: &AgentName) -> String {
-    format!("mesh.agent.{name}")
+    // Every request has one: formatting takes several times as long.
+    ["mesh.agent.", name.as_str()].concat()
 }
 
 /// The queue group in which the hosts of an agent share its invocations.

@@ -16,6 +16,7 @@ use super::deadline::Deadline;
 use super::replies::Expected;
 use super::reply;
 use super::request::Checked;
+use super::window::Window;
 use crate::error::{Error, Result};
 use crate::wire::{self, Outgoing, Received};
 
@@ -97,9 +98,7 @@ pub(super) struct Receiving {
     /// Whether that word may still come.
     unserved: bool,
     next_seq: u64,
-    window: u32,
-    /// Chunks that were taken and not yet given back as credit.
-    taken: u32,
+    window: Window,
     feedback: Option<Subject>,
     deadline: Option<Deadline>,
     chunk_timeout: Duration,
@@ -119,7 +118,7 @@ impl Receiving {
         request: Checked,
         subscriber: Subscriber,
         expected: Expected,
-        window: u32,
+        window: Window,
         deadline: Option<Deadline>,
         chunk_timeout: Duration,
     ) -> Self {
@@ -130,7 +129,6 @@ impl Receiving {
             unserved: true,
             next_seq: 0,
             window,
-            taken: 0,
             feedback: None,
             deadline,
             chunk_timeout,
@@ -151,6 +149,7 @@ impl Receiving {
     }
 
     async fn wait(&mut self) -> Result<Option<Bytes>> {
+        self.window.wait();
         let patience = Deadline::after(self.chunk_timeout);
         let until = self.deadline.map_or(patience, |end| end.min(patience));
         match tokio::time::timeout_at(until.at, self.receive()).await {
@@ -201,20 +200,17 @@ impl Receiving {
         }
     }
 
-    /// Gives half of the window back at a time.
+    /// Gives credit if it is due.
     async fn give_credit(&mut self) -> Result<()> {
-        if self.taken < self.window.div_ceil(2) {
-            return Ok(());
-        }
-        let Some(feedback) = self.feedback.clone() else {
+        let (Some(credit), Some(feedback)) = (self.window.credit(), self.feedback.clone()) else {
             return Ok(());
         };
         let mut headers = Outgoing::default();
-        Feedback::Credit(self.taken).write(&mut headers);
+        Feedback::Credit(credit).write(&mut headers);
         let outbox = &self.request.core().connection.outbox;
         let given = outbox.publish(feedback, None, headers.0, Bytes::new());
         given.await?;
-        self.taken = 0;
+        self.window.give();
         Ok(())
     }
 
@@ -240,7 +236,7 @@ impl Receiving {
             return Ok(None);
         }
         self.next_seq += 1;
-        self.taken += 1;
+        self.window.take(message.length);
         if let Some(feedback) = message.reply {
             if self.feedback.is_none() {
                 self.expected.set_feedback(&feedback);

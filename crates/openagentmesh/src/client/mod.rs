@@ -2,7 +2,8 @@
 //!
 //! [`Client`] has the verbs; each is a builder of its own. `request` is what the builders of
 //! requests share, `deadline` when they are given up, `replies` waits for answers, `reply` reads
-//! them, `buffer` holds what comes faster than it is taken, `producers` notices what got lost.
+//! them, `window` says how many chunks may come, `buffer` holds what comes faster than it is taken,
+//! `producers` notices what got lost.
 
 mod buffer;
 mod call;
@@ -17,6 +18,7 @@ mod request;
 mod send;
 mod stream;
 mod subscribe;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,16 +15,12 @@ use super::chunks::{Chunks, Receiving};
 use super::deadline::Deadline;
 use super::replies::Expected;
 use super::request::{Checked, Content, Request};
+use super::window::Window;
 use crate::error::Result;
 use crate::wire;
 
 /// How long to wait for the next chunk, unless the request says otherwise.
 const DEFAULT_CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
-/// How many chunks may be on their way, unless the request says otherwise.
-const DEFAULT_WINDOW: u32 = 128;
-/// How many chunks may be on their way at most: the connection keeps twice as many for a reader.
-const LARGEST_WINDOW: u32 = 32 * 1024;
-
 /// A request for a streamed reply, sent when it is awaited; made by [`Client::stream`].
 ///
 /// # Errors
@@ -50,7 +46,7 @@ pub struct StreamRequest<Out> {
     request: Request,
     timeout: Option<Duration>,
     chunk_timeout: Duration,
-    window: u32,
+    window: Window,
     output: PhantomData<fn() -> Out>,
 }
 
@@ -60,7 +56,7 @@ impl<Out> StreamRequest<Out> {
             request: Request::new(client, name, input),
             timeout: None,
             chunk_timeout: DEFAULT_CHUNK_TIMEOUT,
-            window: DEFAULT_WINDOW,
+            window: Window::growing(),
             output: PhantomData,
         }
     }
@@ -79,13 +75,14 @@ impl<Out> StreamRequest<Out> {
         self
     }
 
-    /// How many chunks may be on their way or wait here: 128 if nothing is given, at least 1 and at
-    /// most 32,768. The host makes no more until some were taken.
+    /// How many chunks may be on their way or wait here, at least 1 and at most 32,768. The host makes
+    /// no more until some were taken. If nothing is given, 128, and up to 1,024 or 1 MiB of them while
+    /// they are taken faster than they come.
     ///
     /// Hosts of the published Python SDK do not know of it; what they send too fast is kept up to a
     /// limit, and then the stream ends with `chunk_sequence_error`.
     pub fn window(mut self, chunks: u32) -> Self {
-        self.window = chunks.clamp(1, LARGEST_WINDOW);
+        self.window = Window::of(chunks);
         self
     }
 
@@ -101,7 +98,7 @@ impl<Out> StreamRequest<Out> {
         let patience = deadline.map_or(patience, |deadline| deadline.min(patience));
         let (request, content) = self.request.check()?;
         let (subscriber, expected) = {
-            let asking = pin!(ask(&request, content, self.window, deadline));
+            let asking = pin!(ask(&request, content, self.window.chunks(), deadline));
             patience.bound(&request.name, asking).await?
         };
         Ok(Receiving::new(
