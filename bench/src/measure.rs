@@ -1,22 +1,20 @@
-//! What is measured, by whom, how much of it and in which order.
+//! What is said between the bench and its processes: who is measured, what, and what came of it.
 
-use std::time::Duration;
+use std::path::PathBuf;
 
-use openagentmesh_local::LocalServer;
 use serde::{Deserialize, Serialize};
-
-use crate::Result;
-use crate::report::{Report, Series, Unit};
-use crate::roles::{Peer, Role};
-
-/// How many calls are under way at once in [`Measure::Throughput`].
-pub(crate) const IN_FLIGHT: u32 = 64;
 
 /// What is sent, as JSON: a string of so many bytes with its quotes.
 pub(crate) const BODY_BYTES: usize = 100;
 
+/// The same where it is large.
+pub(crate) const LARGE_BODY_BYTES: usize = 100 * 1024;
+
+/// How many chunks a stream has of which only the first is timed.
+pub(crate) const SHORT_STREAM: u32 = 10;
+
 /// Whose work is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Contender {
     /// This SDK.
@@ -25,6 +23,8 @@ pub(crate) enum Contender {
     RawWithHeaders,
     /// `async-nats` with nothing but the body.
     Raw,
+    /// The service API of `async-nats`, with the headers that this SDK sends.
+    Service,
     /// The published Python SDK.
     Python,
 }
@@ -35,12 +35,13 @@ impl Contender {
             Self::Ours => "ours",
             Self::RawWithHeaders => "raw, same headers",
             Self::Raw => "raw",
+            Self::Service => "service API",
             Self::Python => "Python SDK",
         }
     }
 }
 
-/// What is measured.
+/// What a caller measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measure {
@@ -48,27 +49,24 @@ pub(crate) enum Measure {
     Latency,
     /// Calls side by side.
     Throughput,
-    /// The chunks of one streamed reply.
+    /// The same with large bodies.
+    LargeThroughput,
+    /// Calls one after another of an agent that calls another.
+    TwoHops,
+    /// Calls one after another with a struct as input, whose fields are limited every other time.
+    Limits,
+    /// The chunks of streamed replies, so many of which are under way at once.
     Chunks,
-    /// A publisher's events.
+    /// How long a first chunk takes, stream after stream.
+    FirstChunk,
+    /// A publisher's events, for so many subscribers at once.
     Events,
-}
-
-impl Measure {
-    const ALL: [Self; 4] = [Self::Latency, Self::Throughput, Self::Chunks, Self::Events];
-
-    /// As many messages as take about half a second.
-    const fn messages(self, contender: Contender) -> u32 {
-        match (self, contender) {
-            (Self::Latency, Contender::Python) => 500,
-            (Self::Latency, _) => 2_000,
-            (Self::Throughput, Contender::Python) => 5_000,
-            (Self::Throughput, _) => 20_000,
-            (Self::Chunks, Contender::Python) => 2_000,
-            (Self::Events, Contender::Python) => 20_000,
-            (Self::Chunks | Self::Events, _) => 48_000,
-        }
-    }
+    /// Values put under keys, so many at once.
+    KvPut,
+    /// Values got, so many at once.
+    KvGet,
+    /// How long it takes from a put until a watch tells of it, one after another.
+    KvWatch,
 }
 
 /// What a caller is told to do.
@@ -77,6 +75,7 @@ pub(crate) struct Task {
     pub(crate) contender: Contender,
     pub(crate) measure: Measure,
     pub(crate) messages: u32,
+    /// How many of it at once: calls, streams, subscribers or keys.
     pub(crate) in_flight: u32,
 }
 
@@ -92,128 +91,41 @@ pub(crate) struct Outcome {
     pub(crate) latencies: Vec<f64>,
 }
 
-/// What the user asked for.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) rounds: u32,
-    pub(crate) messages: Option<u32>,
-    pub(crate) with_python: bool,
+/// What a worker is told to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub(crate) enum Job {
+    /// Register agents that tell their names, all at once.
+    Register { names: Vec<String> },
+    /// Connect once more.
+    Connect,
+    /// Connect once more, and get the catalog, which lists so many or a few more.
+    ConnectAndLook { agents: u32 },
+    /// Ask so often for the agents of a channel, which has so many.
+    Catalog {
+        channel: String,
+        agents: u32,
+        times: u32,
+    },
+    /// Put so many bytes under a name.
+    Put { name: String, bytes: usize },
+    /// Get them.
+    Get { name: String, bytes: usize },
+    /// Put what is in a file.
+    PutFile { name: String, path: PathBuf },
+    /// Get it into a file.
+    GetFile { name: String, path: PathBuf },
 }
 
-/// Starts a server and the processes, and measures.
-pub(crate) async fn run(plan: &Plan) -> Result<Report> {
-    let server = LocalServer::start().await?;
-    let nats_server = server.binary().version().to_string();
-    let url = server.url();
-    let mut contenders = vec![Contender::Ours, Contender::RawWithHeaders, Contender::Raw];
-    let mut rust = Pair::start(Peer::rust, url).await?;
-    let mut python = None;
-    if plan.with_python {
-        contenders.push(Contender::Python);
-        let interpreter = Peer::python_interpreter().await?;
-        let start = |role, url: &str| Peer::python(&interpreter, role, url);
-        python = Some(Pair::start(start, url).await?);
-    }
-
-    let setting = format!("bodies of {BODY_BYTES} bytes");
-    let references = &[Contender::RawWithHeaders, Contender::Raw];
-    let mut report = Report::new(plan.rounds, nats_server, setting, references);
-    // The first round warms everything up, and does not count.
-    for round in 0..=plan.rounds {
-        match round {
-            0 => eprintln!("warming up"),
-            _ => eprintln!("round {round} of {}", plan.rounds),
-        }
-        for measure in Measure::ALL {
-            for &contender in &contenders {
-                let messages = measure.messages(contender);
-                let task = Task {
-                    contender,
-                    measure,
-                    messages: match (plan.messages, round) {
-                        (Some(messages), _) => messages,
-                        (None, 0) => messages / 4,
-                        (None, _) => messages,
-                    },
-                    in_flight: IN_FLIGHT,
-                };
-                let pair = match (&mut python, contender) {
-                    (Some(python), Contender::Python) => python,
-                    _ => &mut rust,
-                };
-                let outcome = pair.measure(&task).await?;
-                if round > 0 {
-                    add(&mut report, &task, outcome);
-                }
-            }
-        }
-        // Each takes its turn in being the first.
-        contenders.rotate_left(1);
-    }
-    if let Some(python) = python {
-        python.end().await?;
-    }
-    rust.end().await?;
-    server.stop().await?;
-    Ok(report)
-}
-
-fn add(report: &mut Report, task: &Task, mut outcome: Outcome) {
-    let mut add = |what, unit, value| {
-        let series = Series::new(what, task.contender, unit);
-        report.series(series).add(outcome.messages, value);
-    };
-    let per_second = f64::from(outcome.messages) / outcome.seconds;
-    match task.measure {
-        Measure::Latency => {
-            let latencies = &mut outcome.latencies;
-            latencies.sort_by(f64::total_cmp);
-            add("call, p50", Unit::Microseconds, percentile(latencies, 50));
-            add("call, p99", Unit::Microseconds, percentile(latencies, 99));
-        }
-        Measure::Throughput => add("calls, 64 in flight", Unit::PerSecond, per_second),
-        Measure::Chunks => add("chunks of a stream", Unit::PerSecond, per_second),
-        Measure::Events => add("events", Unit::PerSecond, per_second),
-    }
-}
-
-/// In microseconds, of latencies in seconds and in order.
-fn percentile(latencies: &[f64], percent: usize) -> f64 {
-    let index = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-    latencies
-        .get(index)
-        .map_or(f64::NAN, |seconds| seconds * 1e6)
-}
-
-/// A host, and a caller of its agents.
-struct Pair {
-    host: Peer,
-    caller: Peer,
-}
-
-impl Pair {
-    /// How long one measurement may take.
-    const DEADLINE: Duration = Duration::from_secs(60);
-
-    async fn start(start: impl Fn(Role, &str) -> Result<Peer>, url: &str) -> Result<Self> {
-        let mut host = start(Role::Host, url)?;
-        host.ready(Self::DEADLINE).await?;
-        let mut caller = start(Role::Caller, url)?;
-        caller.ready(Self::DEADLINE).await?;
-        Ok(Self { host, caller })
-    }
-
-    async fn measure(&mut self, task: &Task) -> Result<Outcome> {
-        let outcome: Outcome = self.caller.ask(task, Self::DEADLINE).await?;
-        if outcome.messages != task.messages {
-            let (got, asked) = (outcome.messages, task.messages);
-            return Err(format!("{task:?}: {got} messages came of {asked}").into());
-        }
-        Ok(outcome)
-    }
-
-    async fn end(self) -> Result<()> {
-        self.caller.end(Self::DEADLINE).await?;
-        self.host.end(Self::DEADLINE).await
-    }
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Done {
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// The most memory that the process has had.
+    #[serde(default)]
+    pub(crate) peak_kibibytes: Option<u64>,
+    /// Why it was not done to its end.
+    #[serde(default)]
+    pub(crate) gave_up: Option<String>,
 }

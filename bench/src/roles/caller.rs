@@ -1,28 +1,54 @@
 //! The process that takes the time.
 
-use std::time::Instant;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{READY, ours, raw, say};
 use crate::Result;
-use crate::measure::{Contender, Measure, Outcome, Task};
+use crate::measure::{Contender, Measure, Outcome, SHORT_STREAM, Task};
+
+/// How many keys there are to be put and got in turn.
+const KEYS: u32 = 64;
+
+/// What is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Called {
+    /// Gives back what it gets.
+    Echo,
+    /// The same with a large body.
+    LargeEcho,
+    /// Has it given back by another.
+    Relay,
+    /// Takes a struct.
+    Order,
+    /// Takes a struct whose fields are limited.
+    LimitedOrder,
+}
 
 /// What is measured of every contender. Each of them fails when anything is lost.
 pub(super) trait Calls: Clone + Send + Sync + 'static {
-    /// Sends a body and waits until it comes back.
-    fn call(&self) -> impl Future<Output = Result<()>> + Send;
-    /// Asks for so many chunks and takes them all.
-    fn chunks(&self, messages: u32) -> impl Future<Output = Result<()>> + Send;
-    /// Has so many events published and takes them all.
-    fn events(&self, messages: u32) -> impl Future<Output = Result<()>> + Send;
+    /// Sends a body and waits for the answer.
+    fn call(&self, called: Called) -> impl Future<Output = Result<()>> + Send;
+    /// Asks for so many chunks and takes them all; returns how long the first took.
+    fn chunks(&self, messages: u32) -> impl Future<Output = Result<Duration>> + Send;
+    /// Has so many events published, and takes them all as each of so many subscribers.
+    fn events(&self, messages: u32, subscribers: u32) -> impl Future<Output = Result<()>> + Send;
+    /// Puts a body under `key`.
+    fn put(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Gets it.
+    fn get(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Puts a body under `key` so many times; returns how long each took to come to a watch of it.
+    fn watch(&self, key: &str, messages: u32) -> impl Future<Output = Result<Vec<f64>>> + Send;
 }
 
 pub(super) async fn run(url: &str, mut tasks: mpsc::Receiver<String>) -> Result<()> {
     let ours = ours::Caller::connect(url).await?;
-    let raw = raw::Caller::connect(url, false).await?;
-    let raw_with_headers = raw::Caller::connect(url, true).await?;
+    let raw = raw::Caller::connect(url, raw::ECHO, false).await?;
+    let raw_with_headers = raw::Caller::connect(url, raw::ECHO, true).await?;
+    let service = raw::Caller::connect(url, raw::SERVICE_ECHO, true).await?;
     say(&READY)?;
     while let Some(task) = tasks.recv().await {
         let task: Task = serde_json::from_str(&task)?;
@@ -31,6 +57,7 @@ pub(super) async fn run(url: &str, mut tasks: mpsc::Receiver<String>) -> Result<
                 Contender::Ours => measure(&ours, &task).await,
                 Contender::Raw => measure(&raw, &task).await,
                 Contender::RawWithHeaders => measure(&raw_with_headers, &task).await,
+                Contender::Service => measure(&service, &task).await,
                 Contender::Python => Err("that is the other caller's".into()),
             }
         };
@@ -44,21 +71,28 @@ pub(super) async fn run(url: &str, mut tasks: mpsc::Receiver<String>) -> Result<
 }
 
 async fn measure(caller: &impl Calls, task: &Task) -> Result<Outcome> {
-    let mut latencies = Vec::new();
-    let started = Instant::now();
-    match task.measure {
-        Measure::Latency => {
-            latencies.reserve(task.messages as usize);
-            for _ in 0..task.messages {
-                let started = Instant::now();
-                caller.call().await?;
-                latencies.push(started.elapsed().as_secs_f64());
-            }
+    if task.measure == Measure::KvGet {
+        for number in 0..KEYS.min(task.messages) {
+            caller.put(&key(number)).await?;
         }
-        Measure::Throughput => side_by_side(caller, task).await?,
-        Measure::Chunks => caller.chunks(task.messages).await?,
-        Measure::Events => caller.events(task.messages).await?,
     }
+    let started = Instant::now();
+    let latencies = match task.measure {
+        Measure::Latency => one_by_one(caller, task, |_| Called::Echo).await?,
+        Measure::TwoHops => one_by_one(caller, task, |_| Called::Relay).await?,
+        Measure::Limits => one_by_one(caller, task, every_other_limited).await?,
+        Measure::Throughput => calls(caller, task, Called::Echo).await?,
+        Measure::LargeThroughput => calls(caller, task, Called::LargeEcho).await?,
+        Measure::Chunks => streams(caller, task).await?,
+        Measure::FirstChunk => first_chunks(caller, task).await?,
+        Measure::Events => {
+            caller.events(task.messages, task.in_flight).await?;
+            Vec::new()
+        }
+        Measure::KvPut => puts(caller, task).await?,
+        Measure::KvGet => gets(caller, task).await?,
+        Measure::KvWatch => caller.watch("bench.watched", task.messages).await?,
+    };
     Ok(Outcome {
         messages: task.messages,
         seconds: started.elapsed().as_secs_f64(),
@@ -66,21 +100,100 @@ async fn measure(caller: &impl Calls, task: &Task) -> Result<Outcome> {
     })
 }
 
-/// Callers in tasks of their own share the calls.
-async fn side_by_side(caller: &impl Calls, task: &Task) -> Result<()> {
-    let mut callers = JoinSet::new();
+fn every_other_limited(index: u32) -> Called {
+    if index.is_multiple_of(2) {
+        Called::Order
+    } else {
+        Called::LimitedOrder
+    }
+}
+
+fn key(number: u32) -> String {
+    format!("bench.key-{}", number % KEYS)
+}
+
+/// Calls one after another; how long each took.
+async fn one_by_one(
+    caller: &impl Calls,
+    task: &Task,
+    called: impl Fn(u32) -> Called,
+) -> Result<Vec<f64>> {
+    let mut latencies = Vec::with_capacity(task.messages as usize);
+    for index in 0..task.messages {
+        let called = called(index);
+        let started = Instant::now();
+        caller.call(called).await?;
+        latencies.push(started.elapsed().as_secs_f64());
+    }
+    Ok(latencies)
+}
+
+/// The same of first chunks, of streams that are taken to their end.
+async fn first_chunks(caller: &impl Calls, task: &Task) -> Result<Vec<f64>> {
+    let mut latencies = Vec::with_capacity(task.messages as usize);
+    for _ in 0..task.messages {
+        let first = caller.chunks(SHORT_STREAM).await?;
+        latencies.push(first.as_secs_f64());
+    }
+    Ok(latencies)
+}
+
+async fn calls(caller: &impl Calls, task: &Task, called: Called) -> Result<Vec<f64>> {
+    side_by_side(caller, task, move |caller, share| async move {
+        for _ in share {
+            caller.call(called).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn streams(caller: &impl Calls, task: &Task) -> Result<Vec<f64>> {
+    side_by_side(caller, task, |caller, share| async move {
+        if !share.is_empty() {
+            caller.chunks(share.end - share.start).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn puts(caller: &impl Calls, task: &Task) -> Result<Vec<f64>> {
+    side_by_side(caller, task, |caller, share| async move {
+        for number in share {
+            caller.put(&key(number)).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn gets(caller: &impl Calls, task: &Task) -> Result<Vec<f64>> {
+    side_by_side(caller, task, |caller, share| async move {
+        for number in share {
+            caller.get(&key(number)).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Tasks of their own share the messages. Nobody takes the time of a single one.
+async fn side_by_side<C, F, D>(caller: &C, task: &Task, does: F) -> Result<Vec<f64>>
+where
+    C: Calls,
+    F: Fn(C, Range<u32>) -> D,
+    D: Future<Output = Result<()>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    let mut first = 0;
     for index in 0..task.in_flight {
         let share = (task.messages + index) / task.in_flight;
-        let caller = caller.clone();
-        callers.spawn(async move {
-            for _ in 0..share {
-                caller.call().await?;
-            }
-            Result::Ok(())
-        });
+        tasks.spawn(does(caller.clone(), first..first + share));
+        first += share;
     }
-    while let Some(ended) = callers.join_next().await {
+    while let Some(ended) = tasks.join_next().await {
         ended??;
     }
-    Ok(())
+    Ok(Vec::new())
 }

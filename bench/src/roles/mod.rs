@@ -1,9 +1,11 @@
 //! The processes of a run: a host and a caller for each language, or workers.
 //!
 //! A caller takes a [`Task`](crate::measure::Task) per line of its input, a worker a
-//! [`Job`](crate::scale::Job), and each answers it with a line of its output. Every process ends when its input does, so that none outlives the bench.
+//! [`Job`](crate::measure::Job), and each answers it with a line of its output. Every process ends when
+//! its input does, so that none outlives the bench.
 
 mod caller;
+mod echo;
 mod host;
 mod ours;
 mod peer;
@@ -24,6 +26,9 @@ pub(crate) use worker::noise;
 /// What a role says when it can be used.
 const READY: &str = "ready";
 
+/// How many pieces an order is of.
+const ORDERED: u32 = 12;
+
 /// Who a process is.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Role {
@@ -35,6 +40,23 @@ pub(crate) enum Role {
     Worker,
     /// The same with the bare client.
     RawWorker,
+    /// Serves one agent, which gives back what it gets.
+    Echo,
+    /// The same with the bare client.
+    RawEcho,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Caller => "caller",
+            Self::Worker => "worker",
+            Self::RawWorker => "raw-worker",
+            Self::Echo => "echo",
+            Self::RawEcho => "raw-echo",
+        }
+    }
 }
 
 /// Plays `role` until the input ends.
@@ -45,6 +67,8 @@ pub(crate) async fn run(role: Role, url: &str) -> Result<()> {
         Role::Caller => caller::run(url, tasks).await,
         Role::Worker => worker::run(worker::Ours::connect(url).await?, tasks).await,
         Role::RawWorker => worker::run(worker::Raw::connect(url).await?, tasks).await,
+        Role::Echo => echo::run(url, tasks).await,
+        Role::RawEcho => echo::run_raw(url, tasks).await,
     }
 }
 
@@ -73,5 +97,10 @@ fn say(what: &impl Serialize) -> Result<()> {
 
 /// What everybody sends.
 fn body() -> String {
-    "x".repeat(BODY_BYTES - "\"\"".len())
+    body_of(BODY_BYTES)
+}
+
+/// A text of so many bytes as JSON.
+fn body_of(bytes: usize) -> String {
+    "x".repeat(bytes - "\"\"".len())
 }

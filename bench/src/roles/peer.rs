@@ -12,6 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{READY, Role};
 use crate::Result;
+use crate::programs;
 
 const PYTHON: &str = include_str!("role.py");
 
@@ -26,23 +27,20 @@ impl Peer {
     /// This program, in a role.
     pub(crate) fn rust(role: Role, url: &str) -> Result<Self> {
         let mut program = Command::new(std::env::current_exe()?);
-        program.args(["role", name(role), url]);
+        program.args(["role", role.name(), url]);
         Self::start(program)
     }
 
     /// The same with the Python SDK.
     pub(crate) fn python(interpreter: &Path, role: Role, url: &str) -> Result<Self> {
         let mut program = Command::new(interpreter);
-        program.args(["-c", PYTHON, name(role), url]);
+        program.args(["-c", PYTHON, role.name(), url]);
         Self::start(program)
     }
 
     /// A Python with the SDK, in an environment that the interop tests use too.
     pub(crate) async fn python_interpreter() -> Result<PathBuf> {
-        let program = std::env::current_exe()?;
-        // target/{profile}/bench
-        let target = program.ancestors().nth(2).ok_or("no target directory")?;
-        let directory = target.join("interop");
+        let directory = programs::target()?.join("interop");
         let search_path = std::env::var_os("PATH").unwrap_or_default();
         let prepare = move || environment::prepare(Sdk::V0_2_0, &directory, &search_path);
         Ok(tokio::task::spawn_blocking(prepare).await??)
@@ -64,6 +62,11 @@ impl Peer {
             input,
             output: BufReader::new(output).lines(),
         })
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> Result<u32> {
+        self.child.id().ok_or_else(|| "a role has ended".into())
     }
 
     pub(crate) async fn ready(&mut self, deadline: Duration) -> Result<()> {
@@ -107,14 +110,5 @@ impl Peer {
             status if status.success() => Ok(()),
             status => Err(format!("a role ended badly: {status}").into()),
         }
-    }
-}
-
-fn name(role: Role) -> &'static str {
-    match role {
-        Role::Host => "host",
-        Role::Caller => "caller",
-        Role::Worker => "worker",
-        Role::RawWorker => "raw-worker",
     }
 }

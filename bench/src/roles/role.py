@@ -1,4 +1,4 @@
-"""A host or a caller with the published Python SDK; see roles/mod.rs for what it is told."""
+"""A role with the published Python SDK; see roles/mod.rs for what it is told."""
 
 import asyncio
 import json
@@ -11,6 +11,11 @@ import time
 from openagentmesh import AgentMesh, AgentSpec
 
 BODY = "x" * 98
+LARGE_BODY = "x" * (100 * 1024 - 2)
+# How many keys there are to be put and got in turn.
+KEYS = 64
+# How many chunks a stream has of which only the first is timed.
+SHORT_STREAM = 10
 # In seconds, for everything that waits.
 TIMEOUT = 60.0
 
@@ -34,6 +39,10 @@ async def host(url):
     async def echo(body: str) -> str:
         return body
 
+    @mesh.agent(AgentSpec(name="python.relay", description="Has another give back."))
+    async def relay(body: str) -> str:
+        return await mesh.call("python.echo", body, timeout=TIMEOUT)
+
     @mesh.agent(AgentSpec(name="python.chunks", description="Streams so many bodies."))
     async def chunks(count: int) -> str:
         for _ in range(count):
@@ -54,50 +63,114 @@ async def host(url):
         await asyncio.Event().wait()
 
 
-async def calls(mesh, count, latencies=None):
-    for _ in range(count):
-        started = time.perf_counter()
-        assert await mesh.call("python.echo", BODY, timeout=TIMEOUT) == BODY
-        if latencies is not None:
-            latencies.append(time.perf_counter() - started)
+async def call(mesh, agent="python.echo", body=BODY):
+    assert await mesh.call(agent, body, timeout=TIMEOUT) == body
 
 
 async def take_chunks(mesh, count):
+    """Takes them all; returns how long the first took."""
+    if count == 0:
+        return 0.0
     taken = 0
+    started = time.perf_counter()
     async for _ in mesh.stream("python.chunks", count, timeout=TIMEOUT):
+        if taken == 0:
+            first = time.perf_counter() - started
         taken += 1
     assert taken == count, f"{taken} chunks came of {count}"
+    return first
 
 
-async def take_events(mesh, count):
-    events = mesh.subscribe(subject="mesh.agent.python.events.events", timeout=TIMEOUT)
-
+async def take_events(mesh, count, subscribers):
     async def take():
+        events = mesh.subscribe(subject="mesh.agent.python.events.events", timeout=TIMEOUT)
         for _ in range(count):
             await anext(events)
+        await events.aclose()
 
-    taking = asyncio.create_task(take())
-    # By then the subscription is ahead of the call in the connection's buffer.
+    taking = [asyncio.create_task(take()) for _ in range(subscribers)]
+    # By then the subscriptions are ahead of the call in the connection's buffer.
     await asyncio.sleep(0)
     await mesh.call("python.publish", count, timeout=TIMEOUT)
-    await taking
-    await events.aclose()
+    await asyncio.gather(*taking)
+
+
+async def put(mesh, number):
+    await mesh.kv.put(f"bench.key-{number % KEYS}", BODY)
+
+
+async def get(mesh, number):
+    assert await mesh.kv.get(f"bench.key-{number % KEYS}") == BODY
+
+
+async def watch(mesh, count):
+    """How long values took to come to a watch."""
+    key = "bench.watched"
+    await mesh.kv.put(key, BODY)
+    changes = mesh.kv.watch(key)
+    # The value that is there already.
+    await anext(changes)
+    latencies = []
+    for _ in range(count):
+        started = time.perf_counter()
+        putting = asyncio.create_task(mesh.kv.put(key, BODY))
+        await anext(changes)
+        latencies.append(time.perf_counter() - started)
+        await putting
+    await changes.aclose()
+    return latencies
+
+
+async def one_by_one(count, do):
+    latencies = []
+    for _ in range(count):
+        started = time.perf_counter()
+        await do()
+        latencies.append(time.perf_counter() - started)
+    return latencies
+
+
+async def side_by_side(count, width, do):
+    async def share(first, last):
+        for number in range(first, last):
+            await do(number)
+
+    shares = [(count + index) // width for index in range(width)]
+    firsts = [sum(shares[:index]) for index in range(width)]
+    await asyncio.gather(*(share(a, a + n) for a, n in zip(firsts, shares)))
 
 
 async def measure(mesh, task):
     latencies = []
-    count = task["messages"]
+    count, width = task["messages"], task["in_flight"]
+    if task["measure"] == "kv_get":
+        for number in range(KEYS):
+            await put(mesh, number)
     started = time.perf_counter()
     match task["measure"]:
         case "latency":
-            await calls(mesh, count, latencies)
+            latencies = await one_by_one(count, lambda: call(mesh))
+        case "two_hops":
+            latencies = await one_by_one(count, lambda: call(mesh, "python.relay"))
         case "throughput":
-            width = task["in_flight"]
-            await asyncio.gather(*(calls(mesh, (count + i) // width) for i in range(width)))
+            await side_by_side(count, width, lambda _: call(mesh))
+        case "large_throughput":
+            await side_by_side(count, width, lambda _: call(mesh, body=LARGE_BODY))
         case "chunks":
-            await take_chunks(mesh, count)
+            shares = ((count + index) // width for index in range(width))
+            await asyncio.gather(*(take_chunks(mesh, share) for share in shares))
+        case "first_chunk":
+            latencies = [await take_chunks(mesh, SHORT_STREAM) for _ in range(count)]
         case "events":
-            await take_events(mesh, count)
+            await take_events(mesh, count, width)
+        case "kv_put":
+            await side_by_side(count, width, lambda number: put(mesh, number))
+        case "kv_get":
+            await side_by_side(count, width, lambda number: get(mesh, number))
+        case "kv_watch":
+            latencies = await watch(mesh, count)
+        case other:
+            raise AssertionError(f"a measure of others: {other}")
     seconds = time.perf_counter() - started
     return {"messages": count, "seconds": seconds, "latencies": latencies}
 
@@ -115,7 +188,7 @@ def add(mesh, name):
         return name
 
 
-async def work(mesh, job):
+async def work(url, mesh, job):
     """Does a job, and takes the time of that part of it that the others are timed for."""
     match job["do"]:
         case "register":
@@ -124,6 +197,28 @@ async def work(mesh, job):
             started = time.perf_counter()
             # It registers what is new with the next thing that it does on the mesh.
             await mesh.catalog()
+            return time.perf_counter() - started
+        case "connect":
+            started = time.perf_counter()
+            again = AgentMesh(url)
+            await again.__aenter__()
+            seconds = time.perf_counter() - started
+            await again.__aexit__(None, None, None)
+            return seconds
+        case "connect_and_look":
+            started = time.perf_counter()
+            again = AgentMesh(url)
+            await again.__aenter__()
+            listed = len(await again.catalog())
+            seconds = time.perf_counter() - started
+            await again.__aexit__(None, None, None)
+            assert listed >= job["agents"], f"{listed} agents are listed"
+            return seconds
+        case "catalog":
+            started = time.perf_counter()
+            for _ in range(job["times"]):
+                found = len(await mesh.catalog(channel=job["channel"]))
+                assert found == job["agents"], f"{found} agents were found"
             return time.perf_counter() - started
         case "put":
             content = random.Random(7).randbytes(job["bytes"])
@@ -146,10 +241,23 @@ async def worker(url, jobs):
             job = await jobs.get()
             started = time.perf_counter()
             try:
-                say({"seconds": await work(mesh, job)})
+                say({"seconds": await work(url, mesh, job)})
             except RuntimeError as error:
                 # It gives up after ten lost races, and serves on what it has registered by then.
                 say({"seconds": time.perf_counter() - started, "gave_up": str(error)})
+
+
+async def echo(url):
+    mesh = AgentMesh(url)
+    name = f"start.echo-{os.getpid()}"
+
+    @mesh.agent(AgentSpec(name=name, description="Gives back."))
+    async def give_back(body: str) -> str:
+        return body
+
+    async with mesh:
+        say("ready")
+        await asyncio.Event().wait()
 
 
 async def main(role, url):
@@ -165,6 +273,8 @@ async def main(role, url):
             await caller(url, tasks)
         case "worker":
             await worker(url, tasks)
+        case "echo":
+            await echo(url)
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -9,6 +9,7 @@ use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::{self, kv, object_store};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use openagentmesh::protocol::bucket::{CATALOG, CATALOG_KEY};
 use openagentmesh::{Agent, AgentMesh, AgentSpec};
 use serde::Serialize;
 use tokio::fs::File;
@@ -17,12 +18,18 @@ use tokio::sync::mpsc;
 
 use super::{READY, say};
 use crate::Result;
-use crate::scale::{Done, Job};
+use crate::measure::{Done, Job};
 
 /// What is measured of every contender.
 pub(super) trait Works {
     /// Registers `agents` and serves them on.
     async fn register(&self, agents: Vec<Agent>) -> Result<()>;
+    /// Connects once more.
+    async fn connect_again(&self) -> Result<()>;
+    /// Connects once more and gets the catalog; returns how many agents it has, if that is read.
+    async fn connect_and_look(&self) -> Result<Option<usize>>;
+    /// Returns how many agents a channel has.
+    async fn catalog(&self, channel: &str) -> Result<usize>;
     async fn put(&self, name: &str, content: Bytes) -> Result<()>;
     /// Returns how many bytes came.
     async fn get(&self, name: &str) -> Result<usize>;
@@ -55,6 +62,32 @@ async fn work(works: &impl Works, job: &Job) -> Result<f64> {
             let agents = names.iter().map(|name| agent(name)).collect();
             started = Instant::now();
             works.register(agents).await?;
+        }
+        Job::Connect => {
+            started = Instant::now();
+            works.connect_again().await?;
+        }
+        Job::ConnectAndLook { agents } => {
+            started = Instant::now();
+            let listed = works.connect_and_look().await?;
+            if let Some(listed) = listed
+                && listed < *agents as usize
+            {
+                return Err(format!("{listed} agents are listed of {agents}").into());
+            }
+        }
+        Job::Catalog {
+            channel,
+            agents,
+            times,
+        } => {
+            started = Instant::now();
+            for _ in 0..*times {
+                let found = works.catalog(channel).await?;
+                if found != *agents as usize {
+                    return Err(format!("{found} agents were found of {agents}").into());
+                }
+            }
         }
         Job::Put { name, bytes } => {
             let content = noise(*bytes);
@@ -112,41 +145,62 @@ fn peak_kibibytes() -> Option<u64> {
 }
 
 /// This SDK, used as its users use it.
-pub(super) struct Ours(AgentMesh);
+pub(super) struct Ours {
+    url: String,
+    mesh: AgentMesh,
+}
 
 impl Ours {
     pub(super) async fn connect(url: &str) -> Result<Self> {
-        Ok(Self(AgentMesh::connect(url).await?))
+        Ok(Self {
+            url: url.to_owned(),
+            mesh: AgentMesh::connect(url).await?,
+        })
     }
 }
 
 impl Works for Ours {
     async fn register(&self, agents: Vec<Agent>) -> Result<()> {
-        Ok(self.0.register(agents).await?)
+        Ok(self.mesh.register(agents).await?)
+    }
+
+    async fn connect_again(&self) -> Result<()> {
+        AgentMesh::connect(&self.url).await?;
+        Ok(())
+    }
+
+    async fn connect_and_look(&self) -> Result<Option<usize>> {
+        let mesh = AgentMesh::connect(&self.url).await?;
+        Ok(Some(mesh.catalog().await?.len()))
+    }
+
+    async fn catalog(&self, channel: &str) -> Result<usize> {
+        Ok(self.mesh.catalog().channel(channel).await?.len())
     }
 
     async fn put(&self, name: &str, content: Bytes) -> Result<()> {
-        self.0.workspace().put(name, content).await?;
+        self.mesh.workspace().put(name, content).await?;
         Ok(())
     }
 
     async fn get(&self, name: &str) -> Result<usize> {
-        Ok(self.0.workspace().get(name).await?.len())
+        Ok(self.mesh.workspace().get(name).await?.len())
     }
 
     async fn put_file(&self, name: &str, path: &Path) -> Result<()> {
-        self.0.workspace().put_file(name, path).await?;
+        self.mesh.workspace().put_file(name, path).await?;
         Ok(())
     }
 
     async fn get_file(&self, name: &str, path: &Path) -> Result<()> {
-        self.0.workspace().get(name).to_file(path).await?;
+        self.mesh.workspace().get(name).to_file(path).await?;
         Ok(())
     }
 }
 
 /// The bare client, with buckets of its own.
 pub(super) struct Raw {
+    url: String,
     client: Client,
     catalog: Store,
     registry: Store,
@@ -170,6 +224,7 @@ impl Raw {
             ..object_store::Config::default()
         };
         Ok(Self {
+            url: url.to_owned(),
             catalog: store("raw-catalog").await?,
             registry: store("raw-registry").await?,
             files: jetstream.create_object_store(files).await?,
@@ -199,6 +254,24 @@ impl Works for Raw {
             .await?;
         self.catalog.put("catalog", json(&entries)?).await?;
         Ok(())
+    }
+
+    async fn connect_again(&self) -> Result<()> {
+        async_nats::connect(&self.url).await?;
+        Ok(())
+    }
+
+    /// One key, whose text is not read.
+    async fn connect_and_look(&self) -> Result<Option<usize>> {
+        let jetstream = jetstream::new(async_nats::connect(&self.url).await?);
+        let store = jetstream.get_key_value(CATALOG).await?;
+        let catalog = store.get(CATALOG_KEY).await?;
+        catalog.ok_or("there is no catalog")?;
+        Ok(None)
+    }
+
+    async fn catalog(&self, _channel: &str) -> Result<usize> {
+        Err("the bare client knows no catalog".into())
     }
 
     async fn put(&self, name: &str, content: Bytes) -> Result<()> {

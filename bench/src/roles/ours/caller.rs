@@ -1,0 +1,147 @@
+//! Who calls them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt;
+use openagentmesh::{AgentMesh, Events, KvChange};
+
+use super::{LimitedOrder, Order};
+use crate::Result;
+use crate::measure::LARGE_BODY_BYTES;
+use crate::roles::caller::{Called, Calls};
+use crate::roles::{ORDERED, body, body_of};
+
+/// So many events come at once: fewer than a subscriber keeps for a slow reader.
+const BATCH: u32 = 12_000;
+
+#[derive(Clone)]
+pub(in crate::roles) struct Caller {
+    mesh: AgentMesh,
+    body: Arc<str>,
+    large_body: Arc<str>,
+    order: Arc<Order>,
+    limited_order: Arc<LimitedOrder>,
+}
+
+impl Caller {
+    pub(in crate::roles) async fn connect(url: &str) -> Result<Self> {
+        let (article, note) = ("hammer".to_owned(), "x".repeat(40));
+        let order = Order {
+            article: article.clone(),
+            quantity: ORDERED,
+            note: note.clone(),
+        };
+        let limited_order = LimitedOrder {
+            article,
+            quantity: ORDERED,
+            note,
+        };
+        Ok(Self {
+            mesh: AgentMesh::connect(url).await?,
+            body: body().into(),
+            large_body: body_of(LARGE_BODY_BYTES).into(),
+            order: order.into(),
+            limited_order: limited_order.into(),
+        })
+    }
+
+    async fn echo(&self, agent: &str, body: &str) -> Result<()> {
+        let reply: String = self.mesh.call(agent, body).await?;
+        if reply != body {
+            return Err("another body came back".into());
+        }
+        Ok(())
+    }
+}
+
+impl Calls for Caller {
+    async fn call(&self, called: Called) -> Result<()> {
+        let ordered: u32 = match called {
+            Called::Echo => return self.echo("bench.echo", &self.body).await,
+            Called::LargeEcho => return self.echo("bench.echo", &self.large_body).await,
+            Called::Relay => return self.echo("bench.relay", &self.body).await,
+            Called::Order => self.mesh.call("bench.order", &*self.order).await?,
+            Called::LimitedOrder => {
+                let order = &*self.limited_order;
+                self.mesh.call("bench.limited-order", order).await?
+            }
+        };
+        if ordered != ORDERED {
+            return Err("another number came back".into());
+        }
+        Ok(())
+    }
+
+    async fn chunks(&self, messages: u32) -> Result<Duration> {
+        let started = Instant::now();
+        let mut chunks = self.mesh.stream::<String>("bench.chunks", messages).await?;
+        chunks.try_next().await?.ok_or("there was no chunk")?;
+        let first = started.elapsed();
+        let others = chunks.try_fold(0, |count, _| async move { Ok(count + 1) });
+        let count = others.await? + 1;
+        if count != messages {
+            return Err(format!("{count} chunks came of {messages}").into());
+        }
+        Ok(first)
+    }
+
+    async fn events(&self, messages: u32, subscribers: u32) -> Result<()> {
+        let subscribe = (0..subscribers).map(|_| self.mesh.subscribe::<String>("bench.news"));
+        let mut subscribers = Vec::new();
+        for subscribe in subscribe {
+            subscribers.push(subscribe.await?);
+        }
+        let mut left = messages;
+        while left > 0 {
+            let batch = left.min(BATCH);
+            self.mesh.call::<()>("bench.publish", batch).await?;
+            let taking = subscribers.into_iter().map(|events| take(events, batch));
+            let taking: Vec<_> = taking.map(tokio::spawn).collect();
+            subscribers = Vec::new();
+            for taken in taking {
+                subscribers.push(taken.await??);
+            }
+            left -= batch;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, key: &str) -> Result<()> {
+        self.mesh.kv().put(key, &*self.body).await?;
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<()> {
+        let entry = self.mesh.kv().get(key).await?.ok_or("there is no value")?;
+        if entry.value != self.body.as_bytes() {
+            return Err("another value came back".into());
+        }
+        Ok(())
+    }
+
+    async fn watch(&self, key: &str, messages: u32) -> Result<Vec<f64>> {
+        let mut changes = self.mesh.kv().watch(key).updates_only().await?;
+        let mut latencies = Vec::with_capacity(messages as usize);
+        for _ in 0..messages {
+            let started = Instant::now();
+            let coming = async {
+                match changes.next().await.ok_or("the watch ended")?? {
+                    KvChange::Put(_) => Ok(started.elapsed()),
+                    change => Err(format!("there came {change:?}").into()),
+                }
+            };
+            let ((), latency) = futures::try_join!(self.put(key), coming)?;
+            latencies.push(latency.as_secs_f64());
+        }
+        Ok(latencies)
+    }
+}
+
+/// Takes so many events, and gives the subscription back.
+async fn take(mut events: Events<String>, count: u32) -> Result<Events<String>> {
+    for _ in 0..count {
+        events.try_next().await?.ok_or("the events ended")?;
+    }
+    Ok(events)
+}

@@ -1,0 +1,29 @@
+//! This SDK, used as its users use it.
+
+mod agents;
+mod caller;
+
+pub(super) use agents::agents;
+pub(super) use caller::Caller;
+
+use openagentmesh::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+
+/// An input whose schema says no more than its types do.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+struct Order {
+    article: String,
+    quantity: u32,
+    note: String,
+}
+
+/// The same with ranges and lengths.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+struct LimitedOrder {
+    #[schemars(length(min = 1, max = 40))]
+    article: String,
+    #[schemars(range(min = 1, max = 1000))]
+    quantity: u32,
+    #[schemars(length(max = 200))]
+    note: String,
+}
