@@ -2,23 +2,28 @@
 //!
 //! `cases` says what there is to measure and what is expected of it, `run` measures it round by round,
 //! `roles` are the processes that do the work, `measure` is what is said to them; `report` tells what
-//! came of it, and `render` writes that into the documentation.
+//! came of it, and `render` writes that into the documentation. `instructions` and `profile` look into one
+//! of the processes while it works.
 #![forbid(unsafe_code)]
 
 mod cases;
+mod instructions;
 mod measure;
+mod profile;
 mod programs;
 mod render;
 mod report;
 mod roles;
 mod run;
 mod traffic;
+mod watched;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime;
 
 use crate::cases::{Case, Effort};
 use crate::report::Report;
@@ -70,14 +75,22 @@ enum Command {
     List,
     /// Writes what bench/results.json says into the README and the book
     Render,
+    /// Counts the instructions of the hot paths, and compares them to bench/instructions.json
+    Instructions(instructions::Plan),
+    /// Draws flame graphs of a caller and of its host
+    Profile(profile::Plan),
     /// What the bench starts itself as
     #[command(hide = true)]
     Role { role: Role, url: String },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+fn main() -> ExitCode {
+    let mut runtime = match std::env::var_os(roles::ONE_THREAD) {
+        Some(_) => runtime::Builder::new_current_thread(),
+        None => runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build().map_err(Error::from);
+    match runtime.and_then(|runtime| runtime.block_on(run(Cli::parse()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -91,6 +104,8 @@ async fn run(cli: Cli) -> Result<()> {
         Some(Command::Role { role, url }) => roles::run(role, &url).await,
         Some(Command::Render) => render::write(&Report::read(Path::new(RESULTS))?),
         Some(Command::List) => list(),
+        Some(Command::Instructions(plan)) => instructions::run(&plan).await,
+        Some(Command::Profile(plan)) => profile::run(&plan).await,
         None => measure(&cli).await,
     }
 }

@@ -1,22 +1,25 @@
 //! Developer commands: `cargo xtask <command>`. They need nothing installed but Rust (and Python,
-//! where the published SDKs take part).
+//! where the published SDKs take part); the two that look into a process say what they need.
 
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  ci        everything that decides whether a change lands, in order
-  interop   the published Python SDKs and the Rust SDK on one mesh";
+  ci                        everything that decides whether a change lands, in order
+  interop                   the published Python SDKs and the Rust SDK on one mesh
+  bench [OPTIONS]           what the SDK costs, side by side with others; --help tells the options
+  instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
+  profile CASE              flame graphs of a caller and of its host, in target/profile";
 
 /// One command of a run: what it is called, what is typed, and the environment it gets.
 struct Step {
     title: &'static str,
-    command: &'static [&'static str],
+    command: &'static str,
     environment: &'static [(&'static str, &'static str)],
 }
 
-const fn step(title: &'static str, command: &'static [&'static str]) -> Step {
+const fn step(title: &'static str, command: &'static str) -> Step {
     Step {
         title,
         command,
@@ -24,58 +27,64 @@ const fn step(title: &'static str, command: &'static [&'static str]) -> Step {
     }
 }
 
-const INTEROP: Step = step("interop", &["cargo", "test", "-p", "interop"]);
+const INTEROP: Step = step("interop", "cargo test -p interop");
+
+const BENCH: Step = step("bench", "cargo run --release -p bench --bin bench --");
+
+const INSTRUCTIONS: Step = step(
+    "instructions",
+    "cargo run --profile profiling -p bench --bin bench -- instructions",
+);
+
+const PROFILE: Step = Step {
+    title: "profile",
+    command: "cargo run --profile profiling -p bench --bin bench -- profile",
+    // By them perf sees who has called whom.
+    environment: &[("RUSTFLAGS", "-C force-frame-pointers=yes")],
+};
 
 const CI: &[Step] = &[
-    step("format", &["cargo", "fmt", "--all", "--check"]),
+    step("format", "cargo fmt --all --check"),
     step(
         "lint",
-        &[
-            "cargo",
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
+        "cargo clippy --workspace --all-targets -- -D warnings",
     ),
     step(
         "lint the SDK without its features",
-        &[
-            "cargo",
-            "clippy",
-            "-p",
-            "openagentmesh",
-            "--lib",
-            "--",
-            "-D",
-            "warnings",
-        ],
+        "cargo clippy -p openagentmesh --lib -- -D warnings",
     ),
     Step {
         title: "docs",
-        command: &["cargo", "doc", "--workspace", "--no-deps"],
+        command: "cargo doc --workspace --no-deps",
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
     // The second command of the README, to the letter.
-    step("test", &["cargo", "test"]),
+    step("test", "cargo test"),
     INTEROP,
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let steps = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["ci"] => CI,
-        ["interop"] => &[INTEROP],
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (steps, more) = match arguments[..] {
+        ["ci"] => (CI, &[][..]),
+        ["interop"] => (&[INTEROP][..], &[][..]),
+        ["bench", ref more @ ..] => (&[BENCH][..], more),
+        ["instructions", ref more @ ..] => (&[INSTRUCTIONS][..], more),
+        ["profile", ref more @ ..] => (&[PROFILE][..], more),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
         }
     };
     for step in steps {
-        eprintln!("\n== {}: {}", step.title, step.command.join(" "));
-        if let Err(reason) = run(step) {
+        let command: Vec<&str> = step
+            .command
+            .split(' ')
+            .chain(more.iter().copied())
+            .collect();
+        eprintln!("\n== {}: {}", step.title, command.join(" "));
+        if let Err(reason) = run(&command, step.environment) {
             eprintln!("== {} failed: {reason}", step.title);
             return ExitCode::FAILURE;
         }
@@ -83,11 +92,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(step: &Step) -> Result<(), String> {
-    let (program, arguments) = step.command.split_first().ok_or("there is no command")?;
+fn run(command: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
+    let (program, arguments) = command.split_first().ok_or("there is no command")?;
     let status = Command::new(program)
         .args(arguments)
-        .envs(step.environment.iter().copied())
+        .envs(environment.iter().copied())
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()
         .map_err(|error| format!("{program} cannot be run: {error}"))?;

@@ -26,11 +26,15 @@ pub(crate) use worker::noise;
 /// What a role says when it can be used.
 const READY: &str = "ready";
 
+/// Set for a process that shall do everything in one thread, so that what it does for a message does not
+/// depend on which of several is awake.
+pub(crate) const ONE_THREAD: &str = "BENCH_ONE_THREAD";
+
 /// How many pieces an order is of.
 const ORDERED: u32 = 12;
 
 /// Who a process is.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Role {
     /// Serves.
     Host,
@@ -47,7 +51,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Host => "host",
             Self::Caller => "caller",

@@ -31,6 +31,14 @@ impl Peer {
         Self::start(program)
     }
 
+    /// The same, run by another program that has got its own arguments already.
+    pub(crate) fn rust_under(mut program: Command, role: Role, url: &str) -> Result<Self> {
+        program
+            .arg(std::env::current_exe()?)
+            .args(["role", role.name(), url]);
+        Self::start(program)
+    }
+
     /// The same with the Python SDK.
     pub(crate) fn python(interpreter: &Path, role: Role, url: &str) -> Result<Self> {
         let mut program = Command::new(interpreter);

@@ -1,0 +1,155 @@
+//! A role under callgrind, and what it has counted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use openagentmesh_local::LocalServer;
+use tokio::process::Command;
+
+use super::Case;
+use crate::Result;
+use crate::measure::{Contender, Task};
+use crate::programs;
+use crate::roles::ONE_THREAD;
+use crate::watched::{self, Tool};
+
+pub(super) const VALGRIND: Tool = Tool {
+    name: "valgrind",
+    version_option: "--version",
+    install: "install the package valgrind",
+};
+
+/// What large pieces of memory are copied with, from so many bytes on, is one instruction, which callgrind
+/// counts once for each byte. What the C library would use without counts like everything else.
+const COPY_IN_STEPS: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.cpu.x86_rep_movsb_threshold=0x10000000",
+);
+
+/// Has so many messages sent, and leaves in `output` what the side of the case that counts has done for
+/// it, from the start of its process to its end.
+pub(super) async fn run(
+    server: &LocalServer,
+    case: Case,
+    contender: Contender,
+    messages: u32,
+    output: &Path,
+) -> Result<()> {
+    let task = Task {
+        contender,
+        measure: case.measure(),
+        messages,
+        in_flight: 1,
+    };
+    let callgrind = |role| {
+        let mut valgrind = Command::new(VALGRIND.name);
+        valgrind
+            .args(["--quiet", "--tool=callgrind"])
+            .arg(format!("--callgrind-out-file={}", output.display()))
+            .env(COPY_IN_STEPS.0, COPY_IN_STEPS.1)
+            .env(ONE_THREAD, "1");
+        (role == case.side()).then_some(valgrind)
+    };
+    watched::converse(server, &task, callgrind).await
+}
+
+/// The sum in a file that [`run`] has left.
+pub(super) fn total(output: &Path) -> Result<u64> {
+    let text = std::fs::read_to_string(output)?;
+    let total = parse_total(&text);
+    total.ok_or_else(|| format!("{} has no sum", output.display()).into())
+}
+
+fn parse_total(output: &str) -> Option<u64> {
+    let mut lines = output.lines();
+    lines.find_map(|line| line.strip_prefix("summary: ")?.trim().parse().ok())
+}
+
+/// Instructions by function.
+pub(super) type Functions = BTreeMap<String, u64>;
+
+/// What each function has taken, with the functions that it called if `inclusive`.
+pub(super) async fn by_function(output: &Path, inclusive: bool) -> Result<Functions> {
+    let arguments = [
+        "--auto=no".as_ref(),
+        "--show-percs=no".as_ref(),
+        "--threshold=100".as_ref(),
+        if inclusive {
+            "--inclusive=yes"
+        } else {
+            "--inclusive=no"
+        }
+        .as_ref(),
+        output.as_os_str(),
+    ];
+    let printed = programs::output("callgrind_annotate".as_ref(), &arguments).await?;
+    Ok(parse_functions(
+        &String::from_utf8_lossy(&printed),
+        inclusive,
+    ))
+}
+
+/// Reads lines like `1,234  library/core/src/str.rs:core::str::from_utf8 [/the/program]`. A function has
+/// one for each file of which something became part of it. Together they are what it has taken itself; but
+/// with the functions that it calls, one of them has all already.
+fn parse_functions(printed: &str, inclusive: bool) -> Functions {
+    let mut functions = Functions::new();
+    let lines = printed.lines();
+    let mut lines = lines.skip_while(|line| !line.ends_with("file:function"));
+    lines.next();
+    for line in lines {
+        let line = line.trim_start();
+        let Some((count, place)) = line.split_once("  ") else {
+            continue;
+        };
+        let (Ok(count), Some((_, function))) =
+            (count.replace(',', "").parse::<u64>(), place.split_once(':'))
+        else {
+            continue;
+        };
+        // Functions have brackets of their own, but no blank before them.
+        let function = function.split(" [").next().unwrap_or(function);
+        let sum = functions.entry(function.to_owned()).or_default();
+        *sum = if inclusive {
+            count.max(*sum)
+        } else {
+            count + *sum
+        };
+    }
+    functions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_found() {
+        let output = "# callgrind format\nevents: Ir\nsummary: 28536082\n\nfn=(1) main\n1 6\n";
+        assert_eq!(parse_total(output), Some(28_536_082));
+        assert_eq!(parse_total("events: Ir\n"), None);
+    }
+
+    #[test]
+    fn the_parts_of_a_function_are_put_together() {
+        let printed = "\
+Events shown:     Ir
+--------------------------------------------------------------------------------
+28,536,082  PROGRAM TOTALS
+--------------------------------------------------------------------------------
+Ir          file:function
+--------------------------------------------------------------------------------
+27,766,162  ???:<[u8] as core::fmt::Debug>::fmt [/tmp/bench]
+ 1,000,000  crates/a/src/b.rs:a::b::{{closure}}
+       234  /rustc/5980/library/core/src/str.rs:a::b::{{closure}} [/tmp/bench]
+";
+        let of_b = |inclusive| parse_functions(printed, inclusive)["a::b::{{closure}}"];
+        assert_eq!(of_b(false), 1_000_234);
+        assert_eq!(of_b(true), 1_000_000);
+        let names = parse_functions(printed, false).into_keys();
+        assert_eq!(
+            Vec::from_iter(names),
+            ["<[u8] as core::fmt::Debug>::fmt", "a::b::{{closure}}"]
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! Where the time of a conversation goes, as two flame graphs: one of the caller, one of the host.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use openagentmesh_local::LocalServer;
+use tokio::process::Command;
+
+use crate::Result;
+use crate::cases::{self, Case, Work};
+use crate::measure::{Contender, Task};
+use crate::roles::Role;
+use crate::watched::{self, Tool};
+
+const PERF: Tool = Tool {
+    name: "perf",
+    version_option: "--version",
+    install: "install the package linux-perf (or linux-tools)",
+};
+
+/// Draws what perf has recorded. It is no dependency, because of its licence.
+const FLAMEGRAPH: Tool = Tool {
+    name: "inferno-flamegraph",
+    version_option: "--version",
+    install: "install it: cargo install inferno",
+};
+const COLLAPSE: Tool = Tool {
+    name: "inferno-collapse-perf",
+    ..FLAMEGRAPH
+};
+
+/// So many times as many messages as in the bench, which takes a moment.
+const LONGER: u32 = 10;
+
+/// What the user asked for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plan {
+    /// The case of the bench, or enough of its name
+    case: String,
+    /// Profile the bare client, with the same headers
+    #[arg(long)]
+    raw: bool,
+}
+
+pub(crate) async fn run(plan: &Plan) -> Result<()> {
+    for tool in [PERF, COLLAPSE, FLAMEGRAPH] {
+        tool.version().await?;
+    }
+    let case = find(&plan.case)?;
+    let contender = match plan.raw {
+        true => Contender::RawWithHeaders,
+        false => Contender::Ours,
+    };
+    let task = task(case, contender)?;
+    let directory = watched::directory("profile")?;
+    let name = match plan.raw {
+        true => format!("{}-raw", file_name(case.name)),
+        false => file_name(case.name),
+    };
+    let of = |role: Role| directory.join(format!("{name}-{}", role.name()));
+    let perf = |role| {
+        let mut perf = Command::new(PERF.name);
+        // Not a divisor of what timers tick at.
+        perf.args(["record", "--quiet", "--freq=1997", "--call-graph=fp"])
+            .arg("--output")
+            .arg(of(role).with_extension("perf"))
+            .arg("--");
+        Some(perf)
+    };
+    let server = LocalServer::start().await?;
+    watched::converse(&server, &task, perf).await?;
+    server.stop().await?;
+    for role in [Role::Caller, Role::Host] {
+        println!("{}", draw(&of(role)).await?.display());
+    }
+    Ok(())
+}
+
+/// The case that is called `name`, or else the only one that has it in its name.
+fn find(name: &str) -> Result<&'static Case> {
+    let tasks = || cases::all().filter(|case| matches!(case.work, Work::Task { .. }));
+    if let Some(case) = tasks().find(|case| case.name == name) {
+        return Ok(case);
+    }
+    let mut alike = tasks().filter(|case| case.name.contains(name));
+    match (alike.next(), alike.next()) {
+        (Some(case), None) => Ok(case),
+        _ => {
+            let names: Vec<&str> = tasks().map(|case| case.name).collect();
+            Err(format!("'{name}' is not one of: {}", names.join("; ")).into())
+        }
+    }
+}
+
+fn task(case: &Case, contender: Contender) -> Result<Task> {
+    match case.work {
+        Work::Task {
+            measure,
+            messages,
+            in_flight,
+            ..
+        } if case.contenders.contains(&contender) => Ok(Task {
+            contender,
+            measure,
+            messages: messages * LONGER,
+            in_flight,
+        }),
+        _ => Err(format!("{} has no part in '{}'", contender.title(), case.name).into()),
+    }
+}
+
+/// A name without blanks and commas.
+fn file_name(name: &str) -> String {
+    let words = name.split(|character: char| !character.is_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join("-")
+}
+
+/// Makes the flame graph of what perf has recorded, and keeps what it is made from beside it.
+async fn draw(recorded: &Path) -> Result<PathBuf> {
+    let file = |extension| recorded.with_extension(extension);
+    let mut script = Command::new(PERF.name);
+    script.arg("script").arg("--input").arg(file("perf"));
+    write(&mut script, &file("script")).await?;
+
+    let mut collapse = Command::new(COLLAPSE.name);
+    collapse.arg(file("script"));
+    write(&mut collapse, &file("folded")).await?;
+    // Large, and what was of use in it is in the file that was made from it.
+    std::fs::remove_file(file("script"))?;
+
+    let title = recorded.file_name().unwrap_or_default().to_string_lossy();
+    let mut flamegraph = Command::new(FLAMEGRAPH.name);
+    flamegraph
+        .args(["--title", &*title, "--hash"])
+        .arg(file("folded"));
+    write(&mut flamegraph, &file("svg")).await?;
+    Ok(file("svg"))
+}
+
+/// Runs `command`, whose output becomes the file at `path`.
+async fn write(command: &mut Command, path: &Path) -> Result<()> {
+    let output = std::fs::File::create(path)
+        .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+    let output = command.stdout(output).stderr(Stdio::piped()).output();
+    let output = output.await?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{command:?} has failed: {}", said.trim()).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_is_found_by_enough_of_its_name() {
+        assert_eq!(find("call").unwrap().name, "call");
+        assert_eq!(find("64 in").unwrap().name, "calls, 64 in flight");
+        let error = find("in flight").unwrap_err().to_string();
+        assert!(error.contains("calls, 64 in flight; "), "{error}");
+    }
+
+    #[test]
+    fn files_have_simple_names() {
+        assert_eq!(file_name("calls, 1,000 in flight"), "calls-1-000-in-flight");
+    }
+}
