@@ -14,6 +14,10 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
 
 const UPDATE: &str = "if that is wanted, keep it: cargo xtask instructions --update";
 
+/// By how many percent a count may differ. Six runs on a busy machine were within 2 % of each other: how
+/// many messages a process finds at once when it wakes is chance.
+const TOLERANCE: f64 = 3.0;
+
 /// Counts, and with what they were made.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Kept {
@@ -82,7 +86,7 @@ pub(super) fn compare(kept: &Kept, now: &Kept) -> Result<()> {
         return Ok(());
     }
     let beyond = beyond.join("; ");
-    Err(format!("beyond what may be chance: {beyond}; {UPDATE}").into())
+    Err(format!("not within {TOLERANCE} % of what was kept: {beyond}; {UPDATE}").into())
 }
 
 #[derive(Debug)]
@@ -103,7 +107,7 @@ impl Difference {
 
     fn is_tolerable(&self) -> bool {
         self.percent()
-            .is_some_and(|percent| percent.abs() <= self.case.tolerance())
+            .is_some_and(|percent| percent.abs() <= TOLERANCE)
     }
 }
 
@@ -175,13 +179,13 @@ mod tests {
     fn what_may_be_chance_is_tolerated() {
         let kept = counts(&[(Case::Call, 100_000, 50_000)]);
         compare(&kept, &kept).unwrap();
-        compare(&kept, &counts(&[(Case::Call, 100_900, 49_600)])).unwrap();
+        compare(&kept, &counts(&[(Case::Call, 102_900, 48_600)])).unwrap();
     }
 
     #[test]
     fn what_differs_is_named() {
         let kept = counts(&[(Case::Call, 100_000, 50_000), (Case::Chunk, 10_000, 9_000)]);
-        let now = counts(&[(Case::Call, 101_100, 50_000), (Case::Chunk, 9_000, 9_000)]);
+        let now = counts(&[(Case::Call, 103_100, 50_000), (Case::Chunk, 9_000, 9_000)]);
         let error = compare(&kept, &now).unwrap_err().to_string();
         assert!(error.contains("call, ours; chunk, ours;"), "{error}");
         assert!(

@@ -82,15 +82,6 @@ impl Case {
             _ => [2_000, 10_000],
         }
     }
-
-    /// By how many percent a count may differ by chance. In three runs on a busy machine those of calls
-    /// were within 0.4 %, the others within 1.5 %: how many messages come at once is chance.
-    const fn tolerance(self) -> f64 {
-        match self.measure() {
-            Measure::Latency => 1.0,
-            _ => 3.0,
-        }
-    }
 }
 
 /// What the user asked for.
