@@ -23,6 +23,8 @@ pub(crate) enum Contender {
     RawWithHeaders,
     /// `async-nats` with nothing but the body.
     Raw,
+    /// `async-nats` with the bucket of this SDK, which is made as the Python SDK makes it.
+    RawSameBucket,
     /// The service API of `async-nats`, with the headers that this SDK sends.
     Service,
     /// The published Python SDK.
@@ -35,6 +37,7 @@ impl Contender {
             Self::Ours => "ours",
             Self::RawWithHeaders => "raw, same headers",
             Self::Raw => "raw",
+            Self::RawSameBucket => "raw, same bucket",
             Self::Service => "service API",
             Self::Python => "Python SDK",
         }

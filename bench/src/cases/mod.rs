@@ -140,6 +140,13 @@ const ALL_BUT_SERVICE: &[Contender] = &[
     Contender::Raw,
     Contender::Python,
 ];
+/// Who puts and gets values.
+const KEEPERS: &[Contender] = &[
+    Contender::Ours,
+    Contender::Raw,
+    Contender::RawSameBucket,
+    Contender::Python,
+];
 /// Where no headers are sent.
 const WITHOUT_HEADERS: &[Contender] = &[Contender::Ours, Contender::Raw, Contender::Python];
 

@@ -3,7 +3,7 @@
 use super::Effort::{Minutes, Moment, While};
 use super::Of::{Same, Unit};
 use super::Target::{AsFast, AtLeast, AtMost};
-use super::{Case, Row, Target, WITHOUT_HEADERS, Work, row};
+use super::{Case, KEEPERS, Row, Target, WITHOUT_HEADERS, Work, row};
 use crate::measure::Contender::{Ours, Raw};
 use crate::measure::Measure;
 use crate::report::Unit::{Mebibytes, MebibytesPerSecond, Microseconds, PerSecond};
@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     Case {
         name: "a value's way to a watch",
-        contenders: WITHOUT_HEADERS,
+        contenders: KEEPERS,
         effort: Moment,
         work: Work::Task {
             measure: Measure::KvWatch,
@@ -68,7 +68,7 @@ const FILE_MEMORY: &[Target] = &[AtMost(64.0, Unit)];
 const fn values(measure: Measure, in_flight: u32, rows: &'static [Row; 1]) -> Case {
     Case {
         name: rows[0].name,
-        contenders: WITHOUT_HEADERS,
+        contenders: KEEPERS,
         effort: Moment,
         work: Work::Task {
             measure,

@@ -15,8 +15,8 @@ use crate::cases;
 use crate::measure::Contender;
 
 pub(crate) use series::{Series, Unit};
-pub(crate) use table::{targets, values};
-pub(crate) use verdict::Verdict;
+pub(crate) use table::{markdown, targets, values};
+pub(crate) use verdict::{Verdict, ratio};
 
 /// Everything that was measured, by one run or by several.
 #[derive(Debug, Serialize, Deserialize)]
@@ -136,6 +136,12 @@ impl Report {
             "{cores} cores ({processor}), {system}, nats-server {server}, {}",
             self.date
         )
+    }
+
+    /// What other runs than the last have measured.
+    pub(crate) fn older(&self) -> impl Iterator<Item = &Series> {
+        let is_older = |series: &&Series| series.date != self.date;
+        self.series.iter().filter(is_older)
     }
 
     pub(crate) fn verdicts(&self) -> &[Verdict] {

@@ -67,9 +67,12 @@ impl Unit {
         }
     }
 
-    /// Whether more of it is better.
-    pub(crate) const fn is_rate(self) -> bool {
-        matches!(self, Self::PerSecond | Self::MebibytesPerSecond)
+    /// How many times as good one value is as another.
+    pub(crate) fn advantage(self, value: f64, other: f64) -> f64 {
+        match self {
+            Self::PerSecond | Self::MebibytesPerSecond => value / other,
+            _ => other / value,
+        }
     }
 
     pub(crate) fn show(self, value: f64) -> String {

@@ -73,7 +73,7 @@ fn verdict(report: &Report, row: &'static Row, target: &Target) -> Option<Verdic
 }
 
 /// As many digits as matter.
-pub(super) fn ratio(value: f64) -> String {
+pub(crate) fn ratio(value: f64) -> String {
     if value < 10.0 {
         format!("{value:.2}")
     } else if value < 100.0 {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use openagentmesh::protocol::bucket::CONTEXT;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -46,9 +47,12 @@ pub(super) trait Calls: Clone + Send + Sync + 'static {
 
 pub(super) async fn run(url: &str, mut tasks: mpsc::Receiver<String>) -> Result<()> {
     let ours = ours::Caller::connect(url).await?;
-    let raw = raw::Caller::connect(url, raw::ECHO, false).await?;
-    let raw_with_headers = raw::Caller::connect(url, raw::ECHO, true).await?;
-    let service = raw::Caller::connect(url, raw::SERVICE_ECHO, true).await?;
+    let raw = raw::Caller::connect(url).await?;
+    let raw_with_headers = raw::Caller::connect(url).await?.with_headers();
+    let service = raw_with_headers.clone().calling(raw::SERVICE_ECHO);
+    // There is a bucket when somebody has asked for it.
+    ours.put("bench.bucket").await?;
+    let same_bucket = raw.clone().keeping_in(CONTEXT).await?;
     say(&READY)?;
     while let Some(task) = tasks.recv().await {
         let task: Task = serde_json::from_str(&task)?;
@@ -57,6 +61,7 @@ pub(super) async fn run(url: &str, mut tasks: mpsc::Receiver<String>) -> Result<
                 Contender::Ours => measure(&ours, &task).await,
                 Contender::Raw => measure(&raw, &task).await,
                 Contender::RawWithHeaders => measure(&raw_with_headers, &task).await,
+                Contender::RawSameBucket => measure(&same_bucket, &task).await,
                 Contender::Service => measure(&service, &task).await,
                 Contender::Python => Err("that is the other caller's".into()),
             }

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use openagentmesh::InstanceId;
 use openagentmesh::protocol::{HeaderSink, header};
 
-use super::{BUCKET, CHUNKS, EVENTS, Headers, RELAY, json_body, request_headers};
+use super::{BUCKET, CHUNKS, ECHO, EVENTS, Headers, RELAY, json_body, request_headers};
 use crate::Result;
 use crate::measure::{BODY_BYTES, LARGE_BODY_BYTES};
 use crate::roles::caller::{Called, Calls};
@@ -27,11 +27,7 @@ pub(in crate::roles) struct Caller {
 }
 
 impl Caller {
-    pub(in crate::roles) async fn connect(
-        url: &str,
-        echo: &'static str,
-        with_headers: bool,
-    ) -> Result<Self> {
+    pub(in crate::roles) async fn connect(url: &str) -> Result<Self> {
         let client = async_nats::connect(url).await?;
         let bucket = kv::Config {
             bucket: BUCKET.to_owned(),
@@ -41,11 +37,28 @@ impl Caller {
         Ok(Self {
             values: jetstream.create_key_value(bucket).await?,
             client,
-            echo,
-            instance_id: with_headers.then(InstanceId::random),
+            echo: ECHO,
+            instance_id: None,
             body: json_body(BODY_BYTES),
             large_body: json_body(LARGE_BODY_BYTES),
         })
+    }
+
+    pub(in crate::roles) fn with_headers(mut self) -> Self {
+        self.instance_id = Some(InstanceId::random());
+        self
+    }
+
+    pub(in crate::roles) fn calling(mut self, echo: &'static str) -> Self {
+        self.echo = echo;
+        self
+    }
+
+    /// With a bucket that there is already.
+    pub(in crate::roles) async fn keeping_in(mut self, bucket: &str) -> Result<Self> {
+        let jetstream = jetstream::new(self.client.clone());
+        self.values = jetstream.get_key_value(bucket).await?;
+        Ok(self)
     }
 
     /// The headers of a request, if there are any.

@@ -14,7 +14,7 @@ use openagentmesh::{InstanceId, RequestId};
 use super::body_of;
 
 /// What a subscription serves, and what the service API does.
-pub(super) const ECHO: &str = "raw.echo";
+const ECHO: &str = "raw.echo";
 pub(super) const SERVICE_ECHO: &str = "raw.service.echo";
 const RELAY: &str = "raw.relay";
 const CHUNKS: &str = "raw.chunks";

@@ -1,0 +1,106 @@
+//! The plot: how fast this SDK and the Python SDK are, next to the bare client.
+
+use plotters::prelude::*;
+
+use super::{Comparison, comparisons};
+use crate::Result;
+use crate::report::{Report, Series, ratio};
+
+const WIDTH: u32 = 860;
+const ROW: u32 = 30;
+const DOT: i32 = 6;
+const OURS: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
+const PYTHON: RGBColor = RGBColor(0xd9, 0x77, 0x06);
+
+/// As SVG.
+pub(super) fn of(report: &Report) -> Result<String> {
+    let rows: Vec<Comparison<'_>> = comparisons(report)
+        .filter(|comparison| comparison.raw.is_some())
+        .collect();
+    let mut svg = String::new();
+    draw(&mut svg, &rows)?;
+    svg.push('\n');
+    Ok(svg)
+}
+
+fn draw(svg: &mut String, rows: &[Comparison<'_>]) -> Result<()> {
+    let count = i32::try_from(rows.len())?;
+    let last = count - 1;
+    let height = ROW * u32::try_from(rows.len())? + 110;
+    let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let (least, most) = range(rows);
+    let mut chart = ChartBuilder::on(&root)
+        .margin(16)
+        .caption(
+            "How many times as fast, or as small, as the bare client",
+            ("sans-serif", 22),
+        )
+        .x_label_area_size(34)
+        .y_label_area_size(250)
+        .build_cartesian_2d((least..most).log_scale(), (0..last).into_segmented())?;
+    // The first row is on top.
+    let row_at = |index: i32| rows.get(usize::try_from(last - index).ok()?);
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(RGBColor(0xe2, 0xe2, 0xe2))
+        .y_labels(rows.len())
+        .y_label_formatter(&|position| match position {
+            SegmentValue::CenterOf(index) => {
+                row_at(*index).map_or_else(String::new, |comparison| comparison.row.to_owned())
+            }
+            _ => String::new(),
+        })
+        .x_label_formatter(&|times| times.to_string())
+        .label_style(("sans-serif", 17))
+        .draw()?;
+    let bare = [SegmentValue::Exact(0), SegmentValue::Last].map(|end| (1.0, end));
+    chart.draw_series([PathElement::new(bare, BLACK)])?;
+    type Whose = for<'a, 'r> fn(&'a Comparison<'r>) -> Option<&'r Series>;
+    let who: [(&str, RGBColor, Whose); 2] = [
+        ("Python SDK", PYTHON, |comparison| comparison.python),
+        ("this SDK", OURS, |comparison| Some(comparison.ours)),
+    ];
+    for (name, color, whose) in who {
+        let dots = (0..count).filter_map(|index| {
+            let comparison = row_at(index)?;
+            let times = comparison.to_raw(whose(comparison)?)?;
+            Some((times, SegmentValue::CenterOf(index)))
+        });
+        let drawn = dots.map(|(times, place)| {
+            let label = Text::new(ratio(times), (DOT + 4, -7), ("sans-serif", 15));
+            EmptyElement::at((times, place)) + Circle::new((0, 0), DOT, color.filled()) + label
+        });
+        chart
+            .draw_series(drawn)?
+            .label(name)
+            .legend(move |(x, y)| Circle::new((x + 10, y), DOT, color.filled()));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE)
+        .border_style(RGBColor(0xc0, 0xc0, 0xc0))
+        .label_font(("sans-serif", 17))
+        .draw()?;
+    root.present()?;
+    Ok(())
+}
+
+/// Powers of ten that everything lies between.
+fn range(rows: &[Comparison<'_>]) -> (f64, f64) {
+    let everything = rows.iter().flat_map(|comparison| {
+        let all = [Some(comparison.ours), comparison.python];
+        all.into_iter()
+            .flatten()
+            .filter_map(|series| comparison.to_raw(series))
+    });
+    let (least, most) = everything.fold((0.5_f64, 2.0_f64), |(least, most), times| {
+        (least.min(times), most.max(times))
+    });
+    (
+        10.0_f64.powf(least.log10().floor()),
+        10.0_f64.powf(most.log10().ceil()),
+    )
+}

@@ -1,0 +1,61 @@
+//! The README's part.
+
+use super::{Comparison, comparisons};
+use crate::Result;
+use crate::report::{Report, Series, markdown, ratio};
+
+const BEGIN: &str = "<!-- performance:begin -->\n";
+const END: &str = "<!-- performance:end -->";
+
+/// `readme` with what stands between the marks made anew.
+pub(super) fn with(readme: &str, report: &Report) -> Result<String> {
+    let (before, rest) = readme.split_once(BEGIN).ok_or("the README has no mark")?;
+    let (_, after) = rest
+        .split_once(END)
+        .ok_or("the README has no second mark")?;
+    Ok(format!("{before}{BEGIN}{}{END}{after}", block(report)))
+}
+
+fn block(report: &Report) -> String {
+    let mut table = markdown(["", "this SDK", "bare `async-nats`", "", "Python SDK", ""]);
+    for comparison in comparisons(report) {
+        let Comparison {
+            row,
+            ours,
+            raw,
+            python,
+            ..
+        } = comparison;
+        table.add_row([
+            row.to_owned(),
+            shown(Some(ours)),
+            shown(raw),
+            compared(&comparison, raw),
+            shown(python),
+            compared(&comparison, python),
+        ]);
+    }
+    format!(
+        "{table}\n\n\
+         ![Speed next to the bare client](docs/src/performance.svg)\n\n\
+         `cargo xtask bench` on {}. The bare client sends the same headers; x says how many times as \
+         fast, or as small, this SDK is. [All figures](docs/src/performance.md), \
+         [how they are measured](bench/README.md).\n",
+        report.setting()
+    )
+}
+
+fn shown(series: Option<&Series>) -> String {
+    series.map_or_else(String::new, |series| {
+        let value = series.unit.show(series.median());
+        format!("{value} {}", series.unit.title())
+    })
+}
+
+/// How many times as good this SDK is as another.
+fn compared(comparison: &Comparison<'_>, other: Option<&Series>) -> String {
+    other.map_or_else(String::new, |other| {
+        let (ours, other) = (comparison.ours.median(), other.median());
+        format!("{} x", ratio(comparison.unit.advantage(ours, other)))
+    })
+}
