@@ -21,7 +21,8 @@ const PERF: Tool = Tool {
 /// Draws what perf has recorded. It is no dependency, because of its licence.
 const FLAMEGRAPH: Tool = Tool {
     name: "inferno-flamegraph",
-    version_option: "--version",
+    // It has no option for its version.
+    version_option: "--help",
     install: "install it: cargo install inferno",
 };
 const COLLAPSE: Tool = Tool {
@@ -142,7 +143,8 @@ async fn draw(recorded: &Path) -> Result<PathBuf> {
 async fn write(command: &mut Command, path: &Path) -> Result<()> {
     let output = std::fs::File::create(path)
         .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-    let output = command.stdout(output).stderr(Stdio::piped()).output();
+    let command = command.stdin(Stdio::null()).stdout(output);
+    let output = command.stderr(Stdio::piped()).spawn()?.wait_with_output();
     let output = output.await?;
     match output.status.success() {
         true => Ok(()),
