@@ -16,6 +16,8 @@ pub(crate) const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 pub(crate) enum Program {
     /// The command line.
     Oam,
+    /// What serves agents, and nothing else.
+    Host,
     /// What counts allocations.
     Allocations,
 }
@@ -24,13 +26,14 @@ impl Program {
     const fn package(self) -> &'static str {
         match self {
             Self::Oam => "oam-cli",
-            Self::Allocations => "bench",
+            Self::Host | Self::Allocations => "bench",
         }
     }
 
     const fn name(self) -> &'static str {
         match self {
             Self::Oam => "oam",
+            Self::Host => "bench-host",
             Self::Allocations => "bench-allocations",
         }
     }

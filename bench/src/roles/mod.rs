@@ -5,7 +5,6 @@
 //! its input does, so that none outlives the bench.
 
 mod caller;
-mod echo;
 mod host;
 mod ours;
 mod peer;
@@ -44,10 +43,6 @@ pub(crate) enum Role {
     Worker,
     /// The same with the bare client.
     RawWorker,
-    /// Serves one agent, which gives back what it gets.
-    Echo,
-    /// The same with the bare client.
-    RawEcho,
 }
 
 impl Role {
@@ -57,8 +52,6 @@ impl Role {
             Self::Caller => "caller",
             Self::Worker => "worker",
             Self::RawWorker => "raw-worker",
-            Self::Echo => "echo",
-            Self::RawEcho => "raw-echo",
         }
     }
 }
@@ -71,8 +64,6 @@ pub(crate) async fn run(role: Role, url: &str) -> Result<()> {
         Role::Caller => caller::run(url, tasks).await,
         Role::Worker => worker::run(worker::Ours::connect(url).await?, tasks).await,
         Role::RawWorker => worker::run(worker::Raw::connect(url).await?, tasks).await,
-        Role::Echo => echo::run(url, tasks).await,
-        Role::RawEcho => echo::run_raw(url, tasks).await,
     }
 }
 

@@ -46,6 +46,32 @@ impl Peer {
         Self::start(program)
     }
 
+    /// The program that serves so many agents of `who` and does nothing else.
+    pub(crate) fn host(
+        program: &Path,
+        who: &str,
+        url: &str,
+        prefix: &str,
+        agents: u32,
+    ) -> Result<Self> {
+        let mut program = Command::new(program);
+        program.args([who, url, prefix, &agents.to_string()]);
+        Self::start(program)
+    }
+
+    /// The same with the Python SDK.
+    pub(crate) fn python_host(
+        interpreter: &Path,
+        url: &str,
+        prefix: &str,
+        agents: u32,
+    ) -> Result<Self> {
+        let mut program = Command::new(interpreter);
+        let agents = agents.to_string();
+        program.args(["-c", PYTHON, "small-host", url, prefix, &agents]);
+        Self::start(program)
+    }
+
     /// A Python with the SDK, in an environment that the interop tests use too.
     pub(crate) async fn python_interpreter() -> Result<PathBuf> {
         let directory = programs::target()?.join("interop");

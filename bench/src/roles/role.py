@@ -253,20 +253,23 @@ async def worker(url, jobs):
                 say({"seconds": time.perf_counter() - started, "gave_up": str(error)})
 
 
-async def echo(url):
+async def small_host(url, prefix, count):
+    """Serves agents that give back, and nothing else."""
     mesh = AgentMesh(url)
-    name = f"start.echo-{os.getpid()}"
 
-    @mesh.agent(AgentSpec(name=name, description="Gives back."))
-    async def give_back(body: str) -> str:
-        return body
+    def serve(name):
+        @mesh.agent(AgentSpec(name=name, description="Gives back."))
+        async def give_back(body: str) -> str:
+            return body
 
+    for agent in range(int(count)):
+        serve(f"{prefix}.agent-{agent}")
     async with mesh:
         say("ready")
         await asyncio.Event().wait()
 
 
-async def main(role, url):
+async def main(role, url, *more):
     tasks = asyncio.Queue()
     reader = threading.Thread(
         target=read_input, args=(asyncio.get_running_loop(), tasks), daemon=True
@@ -279,8 +282,8 @@ async def main(role, url):
             await caller(url, tasks)
         case "worker":
             await worker(url, tasks)
-        case "echo":
-            await echo(url)
+        case "small-host":
+            await small_host(url, *more)
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_nats::RequestErrorKind;
+use openagentmesh::protocol::subject;
 use openagentmesh_local::LocalServer;
 use sysinfo::{Pid, ProcessesToUpdate, System};
 
-use super::crowd::names;
 use super::stage::DEADLINE;
 use super::{Measured, Size, Stage};
 use crate::Result;
 use crate::cases::Command;
-use crate::measure::{Contender, Done, Job};
+use crate::measure::Contender;
 use crate::programs::{self, Program};
-use crate::roles::Role;
 
 /// How long a host is left alone before its memory is read.
 const REST: Duration = Duration::from_secs(1);
@@ -23,15 +22,18 @@ const PAUSE: Duration = Duration::from_micros(250);
 
 impl Stage {
     /// From the start of a process until a call to its agent is answered. The mesh has been used before.
-    pub(super) async fn start(&self, contender: Contender) -> Result<Measured> {
-        let caller = async_nats::connect(self.server.url()).await?;
-        let started = Instant::now();
-        let mut peer = self.peer(contender, Role::Echo, Role::RawEcho, self.server.url())?;
-        let agent = format!("start.echo-{}", peer.id()?);
+    pub(super) async fn start(&self, contender: Contender, round: u32) -> Result<Measured> {
+        let url = self.server.url();
+        let caller = async_nats::connect(url).await?;
+        // Somebody else every time, because the catalog knows agents by their names.
+        let prefix = format!("start-{contender:?}-{round}");
+        let agent = format!("{prefix}.agent-0");
         let subject = match contender {
             Contender::Raw => agent,
-            _ => openagentmesh::protocol::subject::agent(&agent.parse()?),
+            _ => subject::agent(&agent.parse()?),
         };
+        let started = Instant::now();
+        let mut host = self.host(contender, url, &prefix, 1)?;
         loop {
             match caller.request(subject.clone(), "\"here?\"".into()).await {
                 Ok(_) => break,
@@ -44,26 +46,23 @@ impl Stage {
             tokio::time::sleep(PAUSE).await;
         }
         let seconds = started.elapsed().as_secs_f64();
-        peer.ready(DEADLINE).await?;
-        peer.end(DEADLINE).await?;
+        host.ready(DEADLINE).await?;
+        host.end(DEADLINE).await?;
         Ok(Measured::new(1, [seconds * 1e3]))
     }
 
     /// What a host has in memory that nobody calls.
     pub(super) async fn idle(&self, contender: Contender, agents: u32) -> Result<Measured> {
         let server = LocalServer::start().await?;
-        let mut worker = self.worker(contender, server.url()).await?;
-        let names = names("idle", agents);
-        worker
-            .ask::<Done>(&Job::Register { names }, DEADLINE)
-            .await?;
+        let mut host = self.host(contender, server.url(), "idle", agents)?;
+        host.ready(DEADLINE).await?;
         tokio::time::sleep(match self.size {
             Size::Tiny => Duration::ZERO,
             Size::Quick | Size::Full => REST,
         })
         .await;
-        let memory = memory(worker.id()?);
-        worker.end(DEADLINE).await?;
+        let memory = memory(host.id()?);
+        host.end(DEADLINE).await?;
         server.stop().await?;
         Ok(Measured {
             count: agents,

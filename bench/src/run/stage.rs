@@ -12,6 +12,7 @@ use super::{Measured, Size};
 use crate::Result;
 use crate::cases::{Case, Work};
 use crate::measure::Contender;
+use crate::programs::{self, Program};
 use crate::roles::{Peer, Role};
 
 /// How long one job may take.
@@ -24,6 +25,8 @@ pub(crate) struct Stage {
     pub(super) server: LocalServer,
     /// An interpreter that has the Python SDK, if it takes part.
     pub(super) python: Option<PathBuf>,
+    /// What serves agents and does nothing else.
+    host_program: PathBuf,
     pub(super) rust_pair: Option<Pair>,
     pub(super) python_pair: Option<Pair>,
     /// By the number of their agents.
@@ -41,6 +44,7 @@ impl Stage {
             size,
             server: LocalServer::start().await?,
             python,
+            host_program: programs::built(Program::Host).await?,
             rust_pair: None,
             python_pair: None,
             crowds: BTreeMap::new(),
@@ -80,7 +84,7 @@ impl Stage {
             Work::CatalogAllocations { crowd } => {
                 self.catalog_allocations(size.limit(crowd, 12)).await
             }
-            Work::Start => self.start(contender).await,
+            Work::Start => self.start(contender, round).await,
             Work::Idle { agents } => self.idle(contender, size.limit(agents, 6)).await,
             Work::Content { mebibytes } => self.content(contender, size.limit(mebibytes, 1)).await,
             Work::File { mebibytes } => self.file(contender, size.limit(mebibytes, 2)).await,
@@ -91,24 +95,36 @@ impl Stage {
 
     /// A process that does jobs on the mesh at `url`.
     pub(super) async fn worker(&self, contender: Contender, url: &str) -> Result<Peer> {
-        let mut worker = self.peer(contender, Role::Worker, Role::RawWorker, url)?;
+        let mut worker = match (contender, &self.python) {
+            (Contender::Ours, _) => Peer::rust(Role::Worker, url)?,
+            (Contender::Raw, _) => Peer::rust(Role::RawWorker, url)?,
+            (Contender::Python, Some(python)) => Peer::python(python, Role::Worker, url)?,
+            _ => return Err(does_not(contender)),
+        };
         worker.ready(DEADLINE).await?;
         Ok(worker)
     }
 
-    /// A process in `role`, or in `raw_role` if it has no SDK.
-    pub(super) fn peer(
+    /// A process that serves so many agents and does nothing else. It is not ready yet.
+    pub(super) fn host(
         &self,
         contender: Contender,
-        role: Role,
-        raw_role: Role,
         url: &str,
+        prefix: &str,
+        agents: u32,
     ) -> Result<Peer> {
-        match (contender, &self.python) {
-            (Contender::Ours, _) => Peer::rust(role, url),
-            (Contender::Raw, _) => Peer::rust(raw_role, url),
-            (Contender::Python, Some(interpreter)) => Peer::python(interpreter, role, url),
-            _ => Err(format!("{} does not do this", contender.title()).into()),
-        }
+        let who = match (contender, &self.python) {
+            (Contender::Ours, _) => "ours",
+            (Contender::Raw, _) => "raw",
+            (Contender::Python, Some(python)) => {
+                return Peer::python_host(python, url, prefix, agents);
+            }
+            _ => return Err(does_not(contender)),
+        };
+        Peer::host(&self.host_program, who, url, prefix, agents)
     }
+}
+
+fn does_not(contender: Contender) -> crate::Error {
+    format!("{} does not do this", contender.title()).into()
 }
