@@ -2,10 +2,10 @@
 
 use async_nats::service::ServiceExt;
 use async_nats::service::endpoint::Endpoint;
-use async_nats::{Client, HeaderMap, Message};
+use async_nats::{Client, HeaderMap, HeaderValue, Message};
 use futures::StreamExt;
+use openagentmesh::InstanceId;
 use openagentmesh::protocol::{ChunkHeaders, ReplyHeaders, Status, header};
-use openagentmesh::{InstanceId, RequestId};
 
 use super::{CHUNKS, ECHO, Headers, RELAY, SERVICE_ECHO, json_body, request_headers};
 use crate::Result;
@@ -77,7 +77,7 @@ impl Host {
         let reply = request.reply.ok_or("a request without a reply subject")?;
         match request.headers {
             Some(headers) => {
-                let answer = self.reply_headers(ECHO, &headers)?;
+                let answer = self.reply_headers(ECHO, &headers);
                 let published = self
                     .client
                     .publish_with_headers(reply, answer, request.payload);
@@ -92,7 +92,7 @@ impl Host {
     async fn serve(self, mut endpoint: Endpoint) -> Result<()> {
         while let Some(request) = endpoint.next().await {
             let headers = request.message.headers.as_ref();
-            let answer = self.reply_headers(ECHO, headers.ok_or("a request without headers")?)?;
+            let answer = self.reply_headers(ECHO, headers.ok_or("a request without headers")?);
             let body = request.message.payload.clone();
             request.respond_with_headers(Ok(body), answer).await?;
         }
@@ -109,7 +109,7 @@ impl Host {
                     .client
                     .request_with_headers(ECHO, next, request.payload);
                 let given = asked.await?;
-                let answer = self.reply_headers(RELAY, &headers)?;
+                let answer = self.reply_headers(RELAY, &headers);
                 let published = self
                     .client
                     .publish_with_headers(reply, answer, given.payload);
@@ -136,20 +136,20 @@ impl Host {
             }
             return Ok(());
         };
-        let request_id = request_id(&headers)?;
+        let request_id = request_id(&headers);
         // What a consumer of chunks says comes here, and so does the server's word that it is gone.
         let feedback = async_nats::Subject::from(self.client.new_inbox());
         for seq in 0..count {
             let mut headers = Headers::default();
             ChunkHeaders {
                 seq: Some(seq),
-                request_id: request_id.clone(),
-                instance_id: Some(self.instance_id.clone()),
+                request_id,
+                instance_id: Some(self.instance_id.as_str()),
                 ..ChunkHeaders::default()
             }
             .write(&mut headers);
             let (subject, body) = (subject.clone(), body.clone());
-            match &request_id {
+            match request_id {
                 Some(_) => {
                     let feedback = feedback.clone();
                     let published = self
@@ -167,21 +167,20 @@ impl Host {
     }
 
     /// The headers of the answer to a request that has these.
-    fn reply_headers(&self, source: &str, request: &HeaderMap) -> Result<HeaderMap> {
+    fn reply_headers(&self, source: &str, request: &HeaderMap) -> HeaderMap {
         let mut answer = Headers::default();
         ReplyHeaders {
             status: Status::Ok,
             source: Some(source),
-            request_id: request_id(request)?,
-            instance_id: Some(self.instance_id.clone()),
+            request_id: request_id(request),
+            instance_id: Some(self.instance_id.as_str()),
             usage: None,
         }
         .write(&mut answer);
-        Ok(answer.0)
+        answer.0
     }
 }
 
-fn request_id(headers: &HeaderMap) -> Result<Option<RequestId>> {
-    let id = headers.get(header::REQUEST_ID);
-    Ok(id.map(|id| RequestId::parse(id.as_str())).transpose()?)
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::REQUEST_ID).map(HeaderValue::as_str)
 }
