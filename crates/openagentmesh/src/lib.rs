@@ -152,6 +152,7 @@ mod discovery;
 mod endpoint;
 mod error;
 mod host;
+mod json;
 mod mesh;
 mod outbox;
 mod shutdown;

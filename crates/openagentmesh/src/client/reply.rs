@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::agent::is_unit;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::wire::Received;
 
 /// The output or the error that a reply carries.
@@ -36,7 +37,7 @@ pub(super) fn output<Out: DeserializeOwned + 'static>(what: &str, body: &[u8]) -
     } else {
         body
     };
-    serde_json::from_slice(body).map_err(|error| {
+    json::from_slice(body).map_err(|error| {
         unreadable(format!(
             "the {what} is not a {}: {error}; the agent's contract tells what it is",
             std::any::type_name::<Out>()

@@ -18,6 +18,7 @@ use super::deadline::Deadline;
 use super::{Client, Core};
 use crate::discovery;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::wire::{self, Outgoing, Template};
 
 /// How long a failure may wait for what the catalog says of it.
@@ -233,7 +234,7 @@ fn encode(input: &impl Serialize) -> Result<Bytes> {
 ///
 /// `invalid_input` when `value` cannot be JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<Bytes> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(|error| {
+    json::to_vec(value).map(Bytes::from).map_err(|error| {
         Error::raised(
             ErrorCode::InvalidInput,
             format!("the input cannot be written as JSON: {error}"),

@@ -16,6 +16,7 @@ use super::{Input, IntoEnd, IntoOutput};
 use crate::agent::Context;
 use crate::agent::schema::{InputSchema, is_unit, output_schema};
 use crate::error::BoxError;
+use crate::json;
 
 /// A handler without its types.
 #[doc(hidden)]
@@ -167,7 +168,7 @@ impl Parts {
 /// An empty body is "no input", which a type with an optional input reads as `null`.
 fn decode<In: DeserializeOwned>(body: &[u8]) -> Result<In, DecodeError> {
     let body = if body.is_empty() { b"null" } else { body };
-    if let Ok(input) = serde_json::from_slice(body) {
+    if let Ok(input) = json::from_slice(body) {
         return Ok(input);
     }
     // Only a failed input is read again, more slowly, to learn where it failed.
@@ -221,5 +222,5 @@ fn to_json<T: Serialize + 'static>(output: &T) -> Result<Bytes, BoxError> {
     if is_unit::<T>() {
         return Ok(Bytes::from_static(b"{}"));
     }
-    Ok(serde_json::to_vec(output)?.into())
+    Ok(json::to_vec(output)?.into())
 }
