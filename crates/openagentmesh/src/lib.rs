@@ -158,6 +158,7 @@ mod outbox;
 mod shutdown;
 mod state;
 mod trace;
+mod validator;
 mod wire;
 
 pub use agent::{Agent, AgentSpec, Context};

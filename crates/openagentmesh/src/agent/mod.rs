@@ -24,9 +24,10 @@ pub use handler::{
 pub use produced::{Items, produced};
 pub use spec::AgentSpec;
 
+pub(crate) use crate::validator::Problem;
 pub(crate) use context::Inner as ContextInner;
 pub(crate) use handler::{Chunks, DecodeError, Invocation, Many, Once, Run, Running};
-pub(crate) use schema::{InputSchema, Problem, is_unit};
+pub(crate) use schema::{InputSchema, is_unit};
 
 /// How the published SDKs write a time, which is always UTC.
 const TIMESTAMP: StaticFormatDescription =

@@ -3,14 +3,13 @@
 use std::any::TypeId;
 use std::sync::OnceLock;
 
-use jsonschema::error::ValidationErrorKind;
 use openagentmesh_protocol::{AgentName, ErrorCode};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
+use crate::validator::{Problem, Validator};
 
 /// Whether `T` is `()`: nothing on the wire.
 pub(crate) fn is_unit<T: 'static>() -> bool {
@@ -39,16 +38,6 @@ fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Value {
         }
     }
     schema
-}
-
-/// One way in which an input violates its schema.
-#[derive(Debug, PartialEq, Serialize)]
-pub(crate) struct Problem {
-    /// Where in the input, as a JSON pointer.
-    pub(crate) location: String,
-    pub(crate) message: String,
-    /// The keyword of the schema that is violated.
-    pub(crate) rule: String,
 }
 
 impl Problem {
@@ -85,7 +74,7 @@ impl Problem {
 pub(crate) struct InputSchema {
     schema: Value,
     exceeds_types: bool,
-    validator: OnceLock<Result<jsonschema::Validator, String>>,
+    validator: OnceLock<Result<Validator, String>>,
 }
 
 impl InputSchema {
@@ -128,38 +117,13 @@ impl InputSchema {
     /// Why the schema is none. With a schema of Rust types that passed [`InputSchema::check`], this
     /// means that it only repeats the types.
     pub(crate) fn problems(&self, input: &Value) -> Result<Vec<Problem>, &str> {
-        let mut problems = Vec::new();
-        for error in self.validator()?.iter_errors(input) {
-            collect(&error, &mut problems);
-        }
-        Ok(problems)
+        Ok(self.validator()?.problems(input))
     }
 
-    fn validator(&self) -> Result<&jsonschema::Validator, &str> {
-        let compiled = self.validator.get_or_init(|| {
-            jsonschema::options()
-                .should_validate_formats(false)
-                .build(&self.schema)
-                .map_err(|error| error.to_string())
-        });
+    fn validator(&self) -> Result<&Validator, &str> {
+        let compiled = self.validator.get_or_init(|| Validator::new(&self.schema));
         compiled.as_ref().map_err(String::as_str)
     }
-}
-
-fn collect(error: &jsonschema::ValidationError<'_>, problems: &mut Vec<Problem>) {
-    let mut location = error.instance_path().to_string();
-    if let ValidationErrorKind::Required {
-        property: Value::String(missing),
-    } = error.kind()
-    {
-        location.push('/');
-        location.push_str(&missing.replace('~', "~0").replace('/', "~1"));
-    }
-    problems.push(Problem {
-        location,
-        message: error.to_string(),
-        rule: error.kind().keyword().to_owned(),
-    });
 }
 
 /// Keywords that restrict values in a way that a Rust type does not.
