@@ -1,6 +1,6 @@
 //! The arguments of the attribute.
 
-use openagentmesh_protocol::AgentName;
+use openagentmesh_name::AgentName;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitInt, LitStr, Token, bracketed};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use ring::digest;
 use tempfile::TempDir;
 
 use super::find::PassedOver;
@@ -174,7 +174,7 @@ fn make_durable(path: &Path) -> Result<(), LocalError> {
 
 /// The SHA-256 of a file as lower-case hex.
 pub(super) fn sha256_of(path: &Path) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
+    let mut hasher = digest::Context::new(&digest::SHA256);
     let mut file = File::open(path)?;
     let mut buffer = [0; 64 * 1024];
     loop {
@@ -183,7 +183,7 @@ pub(super) fn sha256_of(path: &Path) -> std::io::Result<String> {
             read => hasher.update(&buffer[..read]),
         }
     }
-    Ok(hex(&hasher.finalize()))
+    Ok(hex(hasher.finish().as_ref()))
 }
 
 fn hex(bytes: &[u8]) -> String {

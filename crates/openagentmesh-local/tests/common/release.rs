@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -48,7 +48,7 @@ impl Release {
     pub async fn serve_file(name: &str, program: &str, download: Download) -> Self {
         let archive = archive(name, program);
         let mut sum = String::new();
-        for byte in Sha256::digest(&archive) {
+        for byte in digest(&SHA256, &archive).as_ref() {
             sum.push_str(&format!("{byte:02x}"));
         }
         let sums: String = ARCHIVES

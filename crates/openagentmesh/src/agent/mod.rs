@@ -11,8 +11,6 @@ use std::sync::Arc;
 
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Shape};
 use time::OffsetDateTime;
-use time::format_description::StaticFormatDescription;
-use time::macros::format_description;
 
 use crate::error::{Error, Result};
 
@@ -28,10 +26,6 @@ pub(crate) use crate::validator::Problem;
 pub(crate) use context::Inner as ContextInner;
 pub(crate) use handler::{Chunks, DecodeError, Invocation, Many, Once, Run, Running};
 pub(crate) use schema::{InputSchema, is_unit};
-
-/// How the published SDKs write a time, which is always UTC.
-const TIMESTAMP: StaticFormatDescription =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+00:00");
 
 /// An agent that can be registered: an [`AgentSpec`] and its handler.
 ///
@@ -108,7 +102,7 @@ impl Agent {
 
     pub(crate) fn contract_registered_now(&self) -> Result<Contract> {
         let mut contract = self.contract()?;
-        contract.registered_at = OffsetDateTime::now_utc().format(TIMESTAMP).ok();
+        contract.registered_at = Some(timestamp(OffsetDateTime::now_utc()));
         Ok(contract)
     }
 
@@ -138,6 +132,14 @@ impl std::fmt::Debug for Agent {
     }
 }
 
+/// A time in UTC as the published SDKs write it.
+fn timestamp(utc: OffsetDateTime) -> String {
+    let (year, month, day) = utc.to_calendar_date();
+    let (hour, minute, second, micro) = utc.to_hms_micro();
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}+00:00")
+}
+
 /// One agent is a list of one, so that it can be registered as it is.
 impl IntoIterator for Agent {
     type Item = Self;
@@ -153,4 +155,15 @@ impl IntoIterator for Agent {
 pub trait AgentFn {
     /// The agent.
     fn agent() -> Agent;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_the_published_sdks_do() {
+        let second = OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(1_050_000);
+        assert_eq!(timestamp(second), "1970-01-01T00:00:01.050000+00:00");
+    }
 }

@@ -16,7 +16,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use openagentmesh_protocol::object::ObjectMeta;
 use openagentmesh_protocol::{ErrorCode, RequestId};
-use sha2::{Digest, Sha256};
+use ring::digest;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::io::StreamReader;
@@ -202,7 +202,7 @@ impl<'p> Download<'p> {
             delivered: 0,
             next_sequence: 0,
             chunks: 0,
-            digest: Sha256::new(),
+            digest: digest::Context::new(&digest::SHA256),
         })
     }
 }
@@ -290,7 +290,7 @@ struct Reading<'p> {
     next_sequence: u64,
     chunks: u64,
     progress: Progress,
-    digest: Sha256,
+    digest: digest::Context,
 }
 
 impl Drop for Reading<'_> {
@@ -440,7 +440,7 @@ impl Reading<'_> {
         if self.progress.bytes != self.meta.size {
             return Err(self.damaged("it has another size"));
         }
-        let digest = digest_text(&self.digest.clone().finalize());
+        let digest = digest_text(self.digest.clone().finish().as_ref());
         // Not every writer gives one.
         if !self.meta.digest.is_empty() && digest != self.meta.digest {
             return Err(self.damaged("it has another digest"));

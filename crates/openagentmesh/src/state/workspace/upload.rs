@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::object::{ObjectMeta, ObjectOptions};
 use openagentmesh_protocol::{ErrorCode, RequestId, bucket};
-use sha2::{Digest, Sha256};
+use ring::digest;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -164,7 +164,7 @@ struct Sending<'s> {
     nuid: String,
     chunk_size: usize,
     in_flight: VecDeque<(u64, PublishAckFuture)>,
-    digest: Sha256,
+    digest: digest::Context,
     chunks: u64,
     progress: Progress,
     size: u64,
@@ -188,7 +188,7 @@ impl<'s> Sending<'s> {
             nuid: RequestId::random().to_string(),
             chunk_size: CHUNK.min(room.max(1)),
             in_flight: VecDeque::with_capacity(IN_FLIGHT),
-            digest: Sha256::new(),
+            digest: digest::Context::new(&digest::SHA256),
             chunks: 0,
             progress: Progress { bytes: 0, total },
             size: 0,
@@ -236,7 +236,7 @@ impl<'s> Sending<'s> {
         meta.nuid.clone_from(&self.nuid);
         meta.size = self.size;
         meta.chunks = self.chunks;
-        meta.digest = digest_text(&self.digest.finalize_reset());
+        meta.digest = digest_text(self.digest.clone().finish().as_ref());
         meta.mtime = now.format(&Rfc3339).unwrap_or_default();
         meta.options = Some(ObjectOptions {
             max_chunk_size: Some(self.chunk_size as u64),

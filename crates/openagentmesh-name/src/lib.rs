@@ -1,9 +1,10 @@
-//! Agent names.
+//! Agent names, apart from the rest of the protocol: the compiler runs the macros that check them, and would
+//! otherwise build all of the protocol for itself first.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 use std::fmt;
 use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 
 /// Longest agent name in bytes.
 ///
@@ -16,17 +17,18 @@ pub const MAX_LEN: usize = 512;
 /// The segments before the last are the agent's [channel](AgentName::channel).
 ///
 /// ```
-/// use openagentmesh_protocol::AgentName;
+/// use openagentmesh_name::AgentName;
 ///
 /// let name: AgentName = "finance.risk.scorer".parse()?;
 /// assert_eq!(name.channel(), Some("finance.risk"));
 /// assert_eq!(name.local(), "scorer");
 /// assert!(name.is_in_channel("finance"));
 /// assert!(AgentName::new("no spaces").is_err());
-/// # Ok::<(), openagentmesh_protocol::InvalidName>(())
+/// # Ok::<(), openagentmesh_name::InvalidName>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct AgentName(String);
 
 impl AgentName {
@@ -80,7 +82,8 @@ impl AgentName {
 }
 
 /// Whether `name` equals `channel` or starts with it plus a dot.
-pub(crate) fn is_in_channel(name: &str, channel: &str) -> bool {
+#[must_use]
+pub fn is_in_channel(name: &str, channel: &str) -> bool {
     name.strip_prefix(channel)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
@@ -114,7 +117,9 @@ fn check(name: &str) -> Result<(), InvalidName> {
     Ok(())
 }
 
-pub(crate) fn is_name_byte(byte: u8) -> bool {
+/// Whether `byte` may stand in a segment of a name.
+#[must_use]
+pub fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
