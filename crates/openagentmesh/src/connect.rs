@@ -1,10 +1,14 @@
 //! Connecting to a mesh.
+//!
+//! What is public and waits is boxed inside, here and in `mesh`: the compiler makes the code of an `async fn`
+//! where it is awaited, and with it that of all it calls, which would be in every program anew.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, ServerAddr};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use openagentmesh_protocol::{ErrorCode, InstanceId};
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
@@ -75,16 +79,23 @@ impl MeshBuilder {
     ///
     /// Cancel-safe: dropping the future leaves nothing behind.
     pub async fn connect(self) -> Result<AgentMesh> {
-        let endpoint = Endpoint::resolve(self.url.as_deref(), self.credentials.as_deref())?;
-        let instance_id = InstanceId::random();
-        let connection = dial(&endpoint, &instance_id).await?;
-        let grace = self.grace.unwrap_or(AgentMesh::DEFAULT_GRACE);
-        Ok(AgentMesh::new(
-            connection,
-            instance_id,
-            shown(&endpoint.url),
-            grace,
-        ))
+        self.connecting().await
+    }
+
+    fn connecting(self) -> BoxFuture<'static, Result<AgentMesh>> {
+        async move {
+            let endpoint = Endpoint::resolve(self.url.as_deref(), self.credentials.as_deref())?;
+            let instance_id = InstanceId::random();
+            let connection = dial(&endpoint, &instance_id).await?;
+            let grace = self.grace.unwrap_or(AgentMesh::DEFAULT_GRACE);
+            Ok(AgentMesh::new(
+                connection,
+                instance_id,
+                shown(&endpoint.url),
+                grace,
+            ))
+        }
+        .boxed()
     }
 }
 

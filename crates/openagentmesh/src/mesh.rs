@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use openagentmesh_protocol::bucket::{ARTIFACTS, CONTEXT};
 use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 
@@ -185,8 +187,11 @@ impl AgentMesh {
     /// # }
     /// ```
     pub async fn register(&self, agents: impl IntoIterator<Item = Agent>) -> Result<()> {
-        let host = Arc::clone(&self.0.host);
-        finished(host.register(agents.into_iter().collect())).await
+        self.registering(agents.into_iter().collect()).await
+    }
+
+    fn registering(&self, agents: Vec<Agent>) -> BoxFuture<'static, Result<()>> {
+        finished(Arc::clone(&self.0.host).register(agents))
     }
 
     /// Stops serving the agents `names`: takes no more requests, finishes those that were taken,
@@ -215,8 +220,11 @@ impl AgentMesh {
             .into_iter()
             .map(|name| Ok(AgentName::new(name.as_ref())?))
             .collect::<Result<Vec<_>>>()?;
-        let host = Arc::clone(&self.0.host);
-        finished(host.deregister(names)).await
+        self.deregistering(names).await
+    }
+
+    fn deregistering(&self, names: Vec<AgentName>) -> BoxFuture<'static, Result<()>> {
+        finished(Arc::clone(&self.0.host).deregister(names))
     }
 
     /// Serves until Ctrl-C or SIGTERM, then shuts down in order.
@@ -241,19 +249,26 @@ impl AgentMesh {
     /// # }
     /// ```
     pub async fn run(&self) -> Result<()> {
-        let mut signals = shutdown::Signals::listen()?;
-        signals.next().await;
-        tracing::info!("shutting down");
-        let mut shutdown = std::pin::pin!(self.shutdown());
-        tokio::select! {
-            ended = &mut shutdown => return ended,
-            () = signals.next() => self.0.host.abort(),
+        self.running().await
+    }
+
+    fn running(&self) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let mut signals = shutdown::Signals::listen()?;
+            signals.next().await;
+            tracing::info!("shutting down");
+            let mut shutdown = self.ending();
+            tokio::select! {
+                ended = &mut shutdown => return ended,
+                () = signals.next() => self.0.host.abort(),
+            }
+            // Running requests are given up; leaving the catalog has a moment still.
+            tokio::select! {
+                ended = tokio::time::timeout(IMPATIENCE, shutdown) => ended.unwrap_or_else(|_| Err(hurried())),
+                () = signals.next() => Err(hurried()),
+            }
         }
-        // Running requests are given up; leaving the catalog has a moment still.
-        tokio::select! {
-            ended = tokio::time::timeout(IMPATIENCE, shutdown) => ended.unwrap_or_else(|_| Err(hurried())),
-            () = signals.next() => Err(hurried()),
-        }
+        .boxed()
     }
 
     /// Leaves the mesh in order: takes no more requests, finishes those that were taken within
@@ -271,12 +286,19 @@ impl AgentMesh {
     /// Cancel-safe: once polled, the agents leave in the background; the connection then closes with
     /// the last handle.
     pub async fn shutdown(&self) -> Result<()> {
-        let left = finished(Arc::clone(&self.0.host).shutdown()).await;
-        self.core().connection.close().await;
-        self.0.host.abort();
-        #[cfg(feature = "local")]
-        self.stop_server().await;
-        left
+        self.ending().await
+    }
+
+    fn ending(&self) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let left = finished(Arc::clone(&self.0.host).shutdown()).await;
+            self.core().connection.close().await;
+            self.0.host.abort();
+            #[cfg(feature = "local")]
+            self.stop_server().await;
+            left
+        }
+        .boxed()
     }
 
     #[cfg(feature = "local")]
@@ -306,17 +328,22 @@ impl std::ops::Deref for AgentMesh {
 
 /// Runs `work` to its end even if nobody waits for it any more, so that agents are not left served
 /// and unlisted, or listed and not served.
-async fn finished(work: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
-    match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(failure) => match failure.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::raised(
-                ErrorCode::ConnectionFailed,
-                "the runtime shut down before the mesh was told",
-            )),
-        },
+fn finished(
+    work: impl Future<Output = Result<()>> + Send + 'static,
+) -> BoxFuture<'static, Result<()>> {
+    async move {
+        match tokio::spawn(work).await {
+            Ok(result) => result,
+            Err(failure) => match failure.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::raised(
+                    ErrorCode::ConnectionFailed,
+                    "the runtime shut down before the mesh was told",
+                )),
+            },
+        }
     }
+    .boxed()
 }
 
 fn hurried() -> Error {
