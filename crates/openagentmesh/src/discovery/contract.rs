@@ -29,7 +29,7 @@ pub struct Contract {
 
 impl Contract {
     pub(super) fn new(document: Document) -> Self {
-        let input = document.input_schema.clone();
+        let input = document.input_schema.as_ref();
         Self {
             input: input.map(|schema| Arc::new(InputSchema::new(schema))),
             document,

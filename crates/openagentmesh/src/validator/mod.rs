@@ -1,7 +1,7 @@
 //! Checks values against JSON Schemas: draft 2020-12, and what earlier drafts wrote differently.
 //!
-//! `compile` makes `rule`s of a schema, `check` applies them, `number` and `pattern` know what JSON and
-//! its patterns mean by theirs, `message` has the words. Formats are not checked, and nothing is fetched:
+//! `compile` makes `rule`s of a schema, `check` applies them, `number`, `value` and `pattern` know what
+//! JSON means by its own, `message` has the words. Formats are not checked, and nothing is fetched:
 //! a schema refers to its own parts only ([ADR 10](../../../../docs/adr/0010-a-validator-of-our-own.md)).
 
 mod check;
@@ -12,6 +12,7 @@ mod pattern;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use serde::Serialize;
 use serde_json::Value;

@@ -7,6 +7,7 @@ mod seen;
 use serde_json::{Number, Value};
 
 use super::rule::{Id, Node, Range, Rule, Schema, Size, Types};
+use super::value::{are_unique, equal};
 use super::{Problem, message, number};
 use place::Place;
 use seen::Seen;
@@ -119,12 +120,10 @@ impl<'s> Check<'s> {
             (Rule::Type(types), _) if !types.allow(Types::of(value)) => {
                 self.fail(place, keyword, || message::types(value, *types));
             }
-            (Rule::Enum(candidates), _)
-                if !candidates.iter().any(|one| number::equal(one, value)) =>
-            {
+            (Rule::Enum(candidates), _) if !candidates.iter().any(|one| equal(one, value)) => {
                 self.fail(place, keyword, || message::none_of(value, candidates));
             }
-            (Rule::Const(constant), _) if !number::equal(constant, value) => {
+            (Rule::Const(constant), _) if !equal(constant, value) => {
                 self.fail(place, keyword, || {
                     format!("{} was expected", message::shown(constant))
                 });
@@ -288,11 +287,4 @@ fn has_size(value: &Value, size: Size, limit: u64) -> bool {
         Size::MinLength | Size::MinItems | Size::MinProperties => count >= limit,
         Size::MaxLength | Size::MaxItems | Size::MaxProperties => count <= limit,
     }
-}
-
-fn are_unique(items: &[Value]) -> bool {
-    items
-        .iter()
-        .enumerate()
-        .all(|(index, item)| !items[..index].iter().any(|one| number::equal(one, item)))
 }
