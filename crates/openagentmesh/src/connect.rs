@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{ConnectErrorKind, ServerAddr};
+use async_nats::{ConnectErrorKind, ReconnectToServer, ServerAddr};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{ErrorCode, InstanceId};
@@ -117,8 +117,15 @@ async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<Connectio
         .reconnect_to_server_callback(move |servers, _info| {
             let failures = servers.iter().map(|server| server.failed_attempts).max();
             let may_dial = reconnecting.clone().may_dial(failures.unwrap_or_default());
-            // Which server it is, the client chooses.
-            may_dial.map(|()| None)
+            // Which one of several it is, the client chooses, after a millisecond of its timer.
+            let only = match servers.as_slice() {
+                [only] => Some(ReconnectToServer {
+                    addr: only.addr.clone(),
+                    delay: None,
+                }),
+                _ => None,
+            };
+            may_dial.map(|()| only)
         });
     if let Some((user, password)) = servers.iter().find_map(login) {
         options = match password {
