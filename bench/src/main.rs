@@ -131,7 +131,7 @@ async fn measure(cli: &Cli) -> Result<()> {
     }
     report.write(&output)?;
     eprintln!("written: {}", output.display());
-    if output == Path::new(RESULTS) {
+    if output.canonicalize()? == Path::new(RESULTS).canonicalize()? {
         render::write(&report)?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The plot: how fast this SDK and the Python SDK are, next to the bare client.
 
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Comparison, comparisons};
 use crate::Result;
@@ -9,6 +10,8 @@ use crate::report::{Report, Series, ratio};
 const WIDTH: u32 = 860;
 const ROW: u32 = 30;
 const DOT: i32 = 6;
+/// How far from its dot a figure is.
+const BESIDE: i32 = 10;
 const OURS: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
 const PYTHON: RGBColor = RGBColor(0xd9, 0x77, 0x06);
 
@@ -58,18 +61,28 @@ fn draw(svg: &mut String, rows: &[Comparison<'_>]) -> Result<()> {
     let bare = [SegmentValue::Exact(0), SegmentValue::Last].map(|end| (1.0, end));
     chart.draw_series([PathElement::new(bare, BLACK)])?;
     type Whose = for<'a, 'r> fn(&'a Comparison<'r>) -> Option<&'r Series>;
-    let who: [(&str, RGBColor, Whose); 2] = [
-        ("Python SDK", PYTHON, |comparison| comparison.python),
-        ("this SDK", OURS, |comparison| Some(comparison.ours)),
+    // The slower one has its figure on the left.
+    let who: [(&str, RGBColor, HPos, Whose); 2] = [
+        ("Python SDK", PYTHON, HPos::Right, |comparison| {
+            comparison.python
+        }),
+        ("this SDK", OURS, HPos::Left, |comparison| {
+            Some(comparison.ours)
+        }),
     ];
-    for (name, color, whose) in who {
+    for (name, color, anchor, whose) in who {
         let dots = (0..count).filter_map(|index| {
             let comparison = row_at(index)?;
             let times = comparison.to_raw(whose(comparison)?)?;
             Some((times, SegmentValue::CenterOf(index)))
         });
+        let beside = match anchor {
+            HPos::Right => -BESIDE,
+            _ => BESIDE,
+        };
+        let style = TextStyle::from(("sans-serif", 15)).pos(Pos::new(anchor, VPos::Center));
         let drawn = dots.map(|(times, place)| {
-            let label = Text::new(ratio(times), (DOT + 4, -7), ("sans-serif", 15));
+            let label = Text::new(ratio(times), (beside, 0), style.clone());
             EmptyElement::at((times, place)) + Circle::new((0, 0), DOT, color.filled()) + label
         });
         chart

@@ -74,7 +74,9 @@ fn verdict(report: &Report, row: &'static Row, target: &Target) -> Option<Verdic
 
 /// As many digits as matter.
 pub(crate) fn ratio(value: f64) -> String {
-    if value < 10.0 {
+    if value < 0.1 {
+        format!("{value:.3}")
+    } else if value < 10.0 {
         format!("{value:.2}")
     } else if value < 100.0 {
         format!("{value:.1}")

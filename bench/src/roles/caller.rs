@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use openagentmesh::RequestId;
 use openagentmesh::protocol::bucket::CONTEXT;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -96,7 +97,11 @@ async fn measure(caller: &impl Calls, task: &Task) -> Result<Outcome> {
         }
         Measure::KvPut => puts(caller, task).await?,
         Measure::KvGet => gets(caller, task).await?,
-        Measure::KvWatch => caller.watch("bench.watched", task.messages).await?,
+        Measure::KvWatch => {
+            // Nobody else may watch it still: not every client ends its watches.
+            let key = format!("bench.watched.{}", RequestId::random());
+            caller.watch(&key, task.messages).await?
+        }
     };
     Ok(Outcome {
         messages: task.messages,
