@@ -1,5 +1,7 @@
 //! A mesh with many agents.
 
+use std::collections::btree_map::Entry;
+
 use openagentmesh_local::LocalServer;
 
 use super::Stage;
@@ -40,9 +42,8 @@ impl Crowd {
 impl Stage {
     /// So many agents, who stay for the cases that come.
     pub(super) async fn crowd(&mut self, agents: u32) -> Result<()> {
-        if !self.crowds.contains_key(&agents) {
-            let crowd = Crowd::gather(agents).await?;
-            self.crowds.insert(agents, crowd);
+        if let Entry::Vacant(vacant) = self.crowds.entry(agents) {
+            vacant.insert(Crowd::gather(agents).await?);
         }
         Ok(())
     }
