@@ -106,6 +106,10 @@ impl<'s> Sender<'s> {
                 return Err(Stopped::Gone);
             }
             self.send(seq, body).await.map_err(Stopped::Failed)?;
+            if seq == 0 {
+                // Those who wait for it do not wait for the making of the others.
+                tokio::task::yield_now().await;
+            }
             seq += 1;
         }
         drop(chunks);
