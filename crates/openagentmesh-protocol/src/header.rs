@@ -150,17 +150,24 @@ pub(crate) struct Known<'s> {
 impl<'s> Known<'s> {
     pub(crate) fn read(source: &'s impl HeaderSource) -> Self {
         let mut known = Self::default();
-        source.each(|name, value| {
-            if let Some(place) = known.place(name)
-                && place.is_none()
-            {
-                *place = Some(value);
-            }
+        let mut respelled = false;
+        source.each(|name, value| match known.place(name) {
+            Some(place) => _ = place.get_or_insert(value),
+            None => respelled |= respell(name).is_some(),
         });
+        // Nearly every peer spells names as the protocol does, whose spelling counts where there are
+        // several.
+        if respelled {
+            source.each(|name, value| {
+                if let Some(place) = respell(name).and_then(|name| known.place(name)) {
+                    place.get_or_insert(value);
+                }
+            });
+        }
         known
     }
 
-    /// Where the value of header `name` belongs. Nearly every peer spells names as the protocol does.
+    /// Where the value of header `name` belongs.
     fn place(&mut self, name: &str) -> Option<&mut Option<&'s str>> {
         Some(match name {
             REQUEST_ID => &mut self.request_id,
@@ -179,7 +186,7 @@ impl<'s> Known<'s> {
             CANCEL => &mut self.cancel,
             TRACEPARENT => &mut self.traceparent,
             TRACESTATE => &mut self.tracestate,
-            _ => return self.place(respell(name)?),
+            _ => return None,
         })
     }
 }
@@ -204,8 +211,7 @@ fn respell(name: &str) -> Option<&'static str> {
         TRACEPARENT,
         TRACESTATE,
     ];
-    // One that is spelled right was found before.
-    let is_known = |known: &&&str| known.eq_ignore_ascii_case(name) && **known != name;
+    let is_known = |known: &&&str| known.eq_ignore_ascii_case(name);
     NAMES.iter().find(is_known).copied()
 }
 

@@ -115,8 +115,7 @@ async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<Connectio
         // The pauses are ours, because they end when the connection is given up.
         .reconnect_delay_callback(|_attempts| Duration::ZERO)
         .reconnect_to_server_callback(move |servers, _info| {
-            let failures = servers.iter().map(|server| server.failed_attempts).max();
-            let may_dial = reconnecting.clone().may_dial(failures.unwrap_or_default());
+            let may_dial = reconnecting.clone().may_dial();
             // Which one of several it is, the client chooses, after a millisecond of its timer.
             let only = match servers.as_slice() {
                 [only] => Some(ReconnectToServer {

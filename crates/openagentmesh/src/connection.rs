@@ -1,7 +1,7 @@
 //! The connection, and what the rest needs to know of its ups and downs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{Client, Event, HeaderMap, jetstream};
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use rand::RngExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
@@ -20,6 +21,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// How long to wait before a lost server is dialed for the second time; then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// An attempt that comes later than this after the one before is a first one again.
+const SOON: Duration = Duration::from_secs(30);
 
 /// A client, and a count of its reconnections.
 #[derive(Clone)]
@@ -129,28 +132,39 @@ impl Connection {
 /// Sees what happens to a client's connection.
 #[derive(Clone)]
 pub(crate) struct Observer {
+    attempts: Arc<Mutex<Attempts>>,
     was_lost: Arc<AtomicBool>,
     reconnections: watch::Sender<u64>,
     given_up: CancellationToken,
 }
 
+/// Attempts to connect.
+#[derive(Default)]
+struct Attempts {
+    before: u32,
+    last: Option<Instant>,
+}
+
 impl Observer {
     pub(crate) fn new() -> Self {
         Self {
+            attempts: Arc::default(),
             was_lost: Arc::default(),
             reconnections: watch::channel(0).0,
             given_up: CancellationToken::new(),
         }
     }
 
-    /// Ends when the client may dial, after attempts that failed so often; never once nobody needs
-    /// the connection any more.
-    pub(crate) async fn may_dial(self, failures: usize) {
-        let pause = match failures {
+    /// Ends when the client may dial; never once nobody needs the connection any more.
+    ///
+    /// Attempts are counted here, because the client counts none that fails for the server's name, and
+    /// forgets all when a server takes a connection only to drop it.
+    pub(crate) async fn may_dial(self) {
+        let attempts = self.attempts_before();
+        let pause = match attempts {
             0 => Duration::ZERO,
             _ => {
-                let doublings =
-                    u32::try_from(failures).map_or(u32::MAX, |failures| failures.min(16));
+                let doublings = attempts.min(16);
                 let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
                 // Those that were lost together do not all come back in the same instant.
                 pause.mul_f64(rand::rng().random_range(0.5..1.0))
@@ -163,6 +177,20 @@ impl Observer {
             () = std::future::ready(()), if pause.is_zero() => {}
             () = tokio::time::sleep(pause) => {}
         }
+    }
+
+    /// How many attempts came before this one, each soon after the other.
+    fn attempts_before(&self) -> u32 {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_soon = attempts.last.is_some_and(|last| now - last < SOON);
+        attempts.before = if is_soon {
+            attempts.before.saturating_add(1)
+        } else {
+            0
+        };
+        attempts.last = Some(now);
+        attempts.before
     }
 
     pub(crate) fn observe(&self, event: &Event) {
@@ -195,7 +223,6 @@ impl Observer {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Write;
-    use std::sync::Mutex;
 
     use super::*;
 
@@ -222,6 +249,33 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(subscriber, act);
         String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The client does not count those that fail for the server's name.
+    #[tokio::test(start_paused = true)]
+    async fn no_attempts_follow_each_other_without_a_pause() {
+        let observer = Observer::new();
+        let before = Instant::now();
+        observer.clone().may_dial().await;
+        assert_eq!(before.elapsed(), Duration::ZERO, "the first one");
+        let mut pauses = Vec::new();
+        for _ in 0..20 {
+            let before = Instant::now();
+            observer.clone().may_dial().await;
+            pauses.push(before.elapsed());
+        }
+        assert!(
+            pauses.iter().all(|pause| *pause >= FIRST_PAUSE),
+            "{pauses:?}"
+        );
+        assert!(
+            pauses.iter().all(|pause| *pause <= LONGEST_PAUSE),
+            "{pauses:?}"
+        );
+        tokio::time::sleep(SOON).await;
+        let before = Instant::now();
+        observer.may_dial().await;
+        assert_eq!(before.elapsed(), Duration::ZERO, "a first one again");
     }
 
     #[test]

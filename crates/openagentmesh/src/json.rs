@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::BorrowedStrDeserializer;
 
+/// How many bytes are made room for at first, where it is not known how many there will be.
+const USUAL: usize = 128;
 /// From how many bytes on it pays to look at a body as a text first.
 const LONG: usize = 1024;
 
@@ -16,10 +18,13 @@ const LONG: usize = 1024;
 ///
 /// When it cannot be JSON.
 pub(crate) fn to_vec(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Vec<u8>> {
-    match value.serialize(text::Writer) {
-        Ok(json) => Ok(json),
-        Err(text::NotPlainText) => serde_json::to_vec(value),
-    }
+    let mut json = serde_json::Serializer::new(Vec::with_capacity(USUAL));
+    let mut text = None;
+    value.serialize(text::Writer {
+        json: &mut json,
+        text: &mut text,
+    })?;
+    Ok(text.unwrap_or_else(|| json.into_inner()))
 }
 
 /// Reads `json`.

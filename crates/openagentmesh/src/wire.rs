@@ -1,5 +1,7 @@
 //! Between the protocol's envelopes and the messages of the NATS client.
 
+use std::str::FromStr;
+
 use async_nats::{Client, HeaderMap, HeaderName};
 use openagentmesh_protocol::{ErrorCode, HeaderSink, HeaderSource, Headers};
 
@@ -20,6 +22,11 @@ impl HeaderSource for Received<'_> {
 
 /// The first value of header `name`, compared without regard to case.
 pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    // Where several spellings are there, this one counts.
+    let exact = HeaderName::from_str(name).ok();
+    if let Some(value) = exact.and_then(|name| headers.get(name)) {
+        return Some(value.as_str());
+    }
     headers
         .iter()
         .find(|(spelled, _)| {

@@ -242,3 +242,21 @@ async fn calls_that_were_given_up_leave_nothing_behind() {
         assert_eq!(reply, format!("Echo: {text}"));
     }
 }
+
+/// Blocking a thread is no way to wait, but must not keep the agent from taking the request that ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_that_block_their_threads_until_the_other_comes_are_both_begun() {
+    let test = TestMesh::start().await;
+    let barrier = Arc::new(std::sync::Barrier::new(2));
+    let meet = AgentSpec::new("meet", "Waits for another request.").handler(move || {
+        let barrier = Arc::clone(&barrier);
+        async move { tokio::task::block_in_place(|| barrier.wait().is_leader()) }
+    });
+    test.mesh.register(meet).await.unwrap();
+    for _ in 0..3 {
+        let one = test.mesh.call::<bool>("meet", ()).into_future();
+        let other = test.mesh.call::<bool>("meet", ()).into_future();
+        let (one, other) = within(futures::future::try_join(one, other)).await.unwrap();
+        assert!(one != other, "one of them came last");
+    }
+}

@@ -385,3 +385,24 @@ async fn a_window_wider_than_the_connection_loses_nothing() {
     }
     assert!(within(chunks.next()).await.is_none());
 }
+
+/// Whoever hears that nobody is there before it waits for a chunk hears it all the same, though the
+/// catalog has to be asked of the server.
+#[tokio::test]
+async fn nobody_is_there_though_nobody_has_waited_for_a_chunk() {
+    let test = TestMesh::start().await;
+    let raw = test.raw().await;
+    let jetstream = async_nats::jetstream::new(raw);
+    test.mesh.register(counter()).await.unwrap();
+    let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    catalog.put("catalog", "not JSON".into()).await.unwrap();
+
+    // This one knows nothing of the catalog.
+    let caller = test.peer().await;
+    let mut chunks = caller.stream::<u64>("nobody", ()).await.unwrap();
+    // The answer comes after what the server has said before.
+    caller.catalog().fresh().await.unwrap_err();
+    let error = within(chunks.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound, "{error}");
+    assert!(chunks.next().await.is_none());
+}

@@ -72,6 +72,10 @@ impl AgentSpec {
     }
 
     /// How many requests run at once on this host: 64 if none is given, at least 1.
+    ///
+    /// A handler must not block its thread, as in every asynchronous program: what computes for long or
+    /// waits for something else than a future belongs into `tokio::task::spawn_blocking`. One that does may
+    /// hold up the requests behind it, and waits for itself if it needs one of them.
     pub fn concurrency(mut self, limit: usize) -> Self {
         self.concurrency = NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
         self

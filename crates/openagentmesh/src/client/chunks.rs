@@ -104,6 +104,13 @@ pub(super) struct Receiving {
     chunk_timeout: Duration,
 }
 
+/// What comes of a request for a stream.
+enum Arrival {
+    Chunk(Message),
+    /// Nobody is there, or whoever is does not stream.
+    Answer(Message),
+}
+
 enum Source {
     /// The host sends no more than was asked for.
     Credited(Subscriber),
@@ -143,17 +150,24 @@ impl Receiving {
         }
         // Those need no timer either.
         match self.receive().now_or_never() {
-            Some(received) => received.and_then(|message| self.read(message)),
+            Some(Ok(Arrival::Chunk(message))) => self.read(message),
+            Some(Ok(Arrival::Answer(answer))) => Err(self.answered_once(&answer).boxed().await),
+            Some(Err(error)) => Err(error),
             None => self.wait().boxed().await,
         }
     }
 
     async fn wait(&mut self) -> Result<Option<Bytes>> {
-        self.window.wait();
+        // A task that has had its share is interrupted though there is more.
+        if tokio::task::coop::has_budget_remaining() {
+            self.window.wait();
+        }
         let patience = Deadline::after(self.chunk_timeout);
         let until = self.deadline.map_or(patience, |end| end.min(patience));
         match tokio::time::timeout_at(until.at, self.receive()).await {
-            Ok(received) => received.and_then(|message| self.read(message)),
+            Ok(Ok(Arrival::Chunk(message))) => self.read(message),
+            Ok(Ok(Arrival::Answer(answer))) => Err(self.answered_once(&answer).await),
+            Ok(Err(error)) => Err(error),
             Err(_) if until == patience => {
                 let what = format_args!("sent no chunk {until}");
                 Err(self.request.timed_out(what))
@@ -168,19 +182,20 @@ impl Receiving {
     }
 
     /// The next message of the stream. Cancel-safe: what was not returned is not lost.
-    async fn receive(&mut self) -> Result<Message> {
+    async fn receive(&mut self) -> Result<Arrival> {
         self.give_credit().await?;
-        let message = tokio::select! {
+        let arrival = tokio::select! {
             biased;
-            message = self.source.next() => message?,
-            word = self.expected.reply(), if self.unserved => {
-                self.unserved = false;
-                return Err(self.answered_once(&word?).await);
-            }
+            message = self.source.next() => Arrival::Chunk(message?),
+            answer = self.expected.reply(), if self.unserved => Arrival::Answer(answer?),
         };
         self.unserved = false;
-        self.source.buffer_if_uncredited(&message);
-        Ok(message)
+        if let Arrival::Chunk(message) = &arrival
+            && self.next_seq == 0
+        {
+            self.source.buffer_if_uncredited(message);
+        }
+        Ok(arrival)
     }
 
     /// Why an answer came where none is expected: nobody is there, or whoever is does not stream.

@@ -161,7 +161,11 @@ impl Checked {
             }
         };
         protocol.write(&mut headers);
-        for (name, values) in own.iter() {
+        // The trace's are the only ones that both may have: those of the current span count.
+        let own = own
+            .iter()
+            .filter(|(name, _)| headers.0.get((*name).clone()).is_none());
+        for (name, values) in own.collect::<Vec<_>>() {
             for value in values {
                 headers.0.append(name.clone(), value.clone());
             }

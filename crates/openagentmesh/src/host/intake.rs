@@ -35,7 +35,7 @@ pub(super) async fn take_requests(
     let mut aborted = pin!(served.abort.cancelled());
     let mut stopped = pin!(stop.cancelled().fuse());
     let mut stopping = false;
-    let mut pace = Pace::default();
+    let pace = Pace::new();
     loop {
         let request = tokio::select! {
             biased;
@@ -54,7 +54,13 @@ pub(super) async fn take_requests(
         };
         let Some(message) = request else { break };
         match Place::take(&served) {
-            Some(place) => pace.run(&tasks, |received| serve(place, message, received)),
+            Some(place) => {
+                let request = serve(place, message, Instant::now()).boxed();
+                if let Err(panic) = pace.run(&tasks, request) {
+                    let panic = dispatch::panicked(&*panic);
+                    tracing::error!(agent = %served.name, error = %panic, "a request is lost");
+                }
+            }
             None => refuse(&served, &message).await,
         }
     }

@@ -1,26 +1,8 @@
 //! Texts in which nothing needs to be escaped.
 
-use std::fmt;
+use std::fmt::Display;
 
-use serde::ser::{Error, Impossible, Serialize, Serializer};
-
-/// The value is no text, or has characters that are escaped in JSON.
-#[derive(Debug)]
-pub(super) struct NotPlainText;
-
-impl fmt::Display for NotPlainText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is no text, or not a plain one")
-    }
-}
-
-impl std::error::Error for NotPlainText {}
-
-impl Error for NotPlainText {
-    fn custom<T: fmt::Display>(_message: T) -> Self {
-        Self
-    }
-}
+use serde::ser::{Serialize, Serializer};
 
 /// The text that a JSON string holds as it is.
 pub(super) fn read(json: &[u8]) -> Option<&str> {
@@ -40,85 +22,102 @@ fn is_plain(text: &str) -> bool {
         .any(|block| block.iter().fold(false, |any, byte| any | is_escaped(byte)))
 }
 
-/// Writes plain texts, and refuses everything else at once.
-pub(super) struct Writer;
+/// What `serde_json` writes, but for plain texts.
+type Json = serde_json::Serializer<Vec<u8>>;
 
-macro_rules! refuse {
-    ($($method:ident($($argument:ty),*) -> $output:ty;)*) => {$(
-        fn $method(self, $(_: $argument),*) -> Result<$output, NotPlainText> {
-            Err(NotPlainText)
+/// Writes a value that is a plain text, and leaves all else to `serde_json`.
+pub(super) struct Writer<'w> {
+    pub(super) json: &'w mut Json,
+    /// The JSON of a plain text, if the value was one.
+    pub(super) text: &'w mut Option<Vec<u8>>,
+}
+
+macro_rules! leave_to_json {
+    ($($method:ident($($name:ident: $argument:ty),*) -> $output:ty;)*) => {$(
+        fn $method(self, $($name: $argument),*) -> serde_json::Result<$output> {
+            self.json.$method($($name),*)
         }
     )*};
 }
 
-impl Serializer for Writer {
-    type Ok = Vec<u8>;
-    type Error = NotPlainText;
-    type SerializeSeq = Impossible<Vec<u8>, NotPlainText>;
-    type SerializeTuple = Impossible<Vec<u8>, NotPlainText>;
-    type SerializeTupleStruct = Impossible<Vec<u8>, NotPlainText>;
-    type SerializeTupleVariant = Impossible<Vec<u8>, NotPlainText>;
-    type SerializeMap = Impossible<Vec<u8>, NotPlainText>;
-    type SerializeStruct = Impossible<Vec<u8>, NotPlainText>;
-    type SerializeStructVariant = Impossible<Vec<u8>, NotPlainText>;
+impl<'w> Serializer for Writer<'w> {
+    type Ok = ();
+    type Error = serde_json::Error;
+    type SerializeSeq = <&'w mut Json as Serializer>::SerializeSeq;
+    type SerializeTuple = <&'w mut Json as Serializer>::SerializeTuple;
+    type SerializeTupleStruct = <&'w mut Json as Serializer>::SerializeTupleStruct;
+    type SerializeTupleVariant = <&'w mut Json as Serializer>::SerializeTupleVariant;
+    type SerializeMap = <&'w mut Json as Serializer>::SerializeMap;
+    type SerializeStruct = <&'w mut Json as Serializer>::SerializeStruct;
+    type SerializeStructVariant = <&'w mut Json as Serializer>::SerializeStructVariant;
 
-    fn serialize_str(self, text: &str) -> Result<Vec<u8>, NotPlainText> {
+    fn serialize_str(self, text: &str) -> serde_json::Result<()> {
         if !is_plain(text) {
-            return Err(NotPlainText);
+            return self.json.serialize_str(text);
         }
         let mut json = Vec::with_capacity(text.len() + "\"\"".len());
         json.push(b'"');
         json.extend_from_slice(text.as_bytes());
         json.push(b'"');
-        Ok(json)
+        *self.text = Some(json);
+        Ok(())
     }
 
-    refuse! {
-        serialize_bool(bool) -> Vec<u8>;
-        serialize_i8(i8) -> Vec<u8>;
-        serialize_i16(i16) -> Vec<u8>;
-        serialize_i32(i32) -> Vec<u8>;
-        serialize_i64(i64) -> Vec<u8>;
-        serialize_u8(u8) -> Vec<u8>;
-        serialize_u16(u16) -> Vec<u8>;
-        serialize_u32(u32) -> Vec<u8>;
-        serialize_u64(u64) -> Vec<u8>;
-        serialize_f32(f32) -> Vec<u8>;
-        serialize_f64(f64) -> Vec<u8>;
-        serialize_char(char) -> Vec<u8>;
-        serialize_bytes(&[u8]) -> Vec<u8>;
-        serialize_none() -> Vec<u8>;
-        serialize_unit() -> Vec<u8>;
-        serialize_unit_struct(&'static str) -> Vec<u8>;
-        serialize_unit_variant(&'static str, u32, &'static str) -> Vec<u8>;
-        serialize_seq(Option<usize>) -> Self::SerializeSeq;
-        serialize_tuple(usize) -> Self::SerializeTuple;
-        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant;
-        serialize_map(Option<usize>) -> Self::SerializeMap;
-        serialize_struct(&'static str, usize) -> Self::SerializeStruct;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Self::SerializeStructVariant;
+    leave_to_json! {
+        serialize_bool(value: bool) -> ();
+        serialize_i8(value: i8) -> ();
+        serialize_i16(value: i16) -> ();
+        serialize_i32(value: i32) -> ();
+        serialize_i64(value: i64) -> ();
+        serialize_i128(value: i128) -> ();
+        serialize_u8(value: u8) -> ();
+        serialize_u16(value: u16) -> ();
+        serialize_u32(value: u32) -> ();
+        serialize_u64(value: u64) -> ();
+        serialize_u128(value: u128) -> ();
+        serialize_f32(value: f32) -> ();
+        serialize_f64(value: f64) -> ();
+        serialize_char(value: char) -> ();
+        serialize_bytes(value: &[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(name: &'static str) -> ();
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> ();
+        serialize_seq(len: Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple(len: usize) -> Self::SerializeTuple;
+        serialize_tuple_struct(name: &'static str, len: usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
+            -> Self::SerializeTupleVariant;
+        serialize_map(len: Option<usize>) -> Self::SerializeMap;
+        serialize_struct(name: &'static str, len: usize) -> Self::SerializeStruct;
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
+            -> Self::SerializeStructVariant;
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<Vec<u8>, NotPlainText> {
-        Err(NotPlainText)
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> serde_json::Result<()> {
+        value.serialize(self)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
-        _: &T,
-    ) -> Result<Vec<u8>, NotPlainText> {
-        Err(NotPlainText)
+        name: &'static str,
+        value: &T,
+    ) -> serde_json::Result<()> {
+        self.json.serialize_newtype_struct(name, value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<Vec<u8>, NotPlainText> {
-        Err(NotPlainText)
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> serde_json::Result<()> {
+        self.json
+            .serialize_newtype_variant(name, index, variant, value)
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> serde_json::Result<()> {
+        self.json.collect_str(value)
     }
 }
