@@ -275,7 +275,7 @@ impl Feedback {
 /// Whether a message on a reply subject is a probe: see [`header::PROBE`].
 #[must_use]
 pub fn is_probe(source: &impl HeaderSource) -> bool {
-    is_true(Known::read(source).probe)
+    is_true(source.get(header::PROBE))
 }
 
 /// What a raw publish carries: see [`header::CONTENT_TYPE`].
@@ -294,7 +294,7 @@ impl ContentType {
     /// Reads what a message says it carries; JSON unless it says otherwise.
     #[must_use]
     pub fn read(source: &impl HeaderSource) -> Self {
-        match Known::read(source).content_type {
+        match source.get(header::CONTENT_TYPE) {
             Some("application/octet-stream") => Self::Bytes,
             Some("text/plain") => Self::Text,
             _ => Self::Json,

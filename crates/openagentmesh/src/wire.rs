@@ -64,15 +64,16 @@ impl HeaderSink for Outgoing {
 pub(crate) struct Template(HeaderMap);
 
 impl Template {
-    /// `write` writes all headers that there will be: those that differ from message to message with
-    /// any value, which keeps their place.
+    /// `write` writes the headers that are the same in all messages, and may write those that differ
+    /// with any value. That is better where there are four or more of both: then there is room to
+    /// replace one, while a table of three would be made larger before.
     pub(crate) fn new(write: impl FnOnce(&mut Outgoing)) -> Self {
         let mut headers = Outgoing::default();
         write(&mut headers);
         Self(headers.0)
     }
 
-    /// The headers of a message, in which those that differ are to be put in their places.
+    /// The headers of a message, to which those that differ are to be put.
     pub(crate) fn copy(&self) -> Outgoing {
         Outgoing(self.0.clone())
     }

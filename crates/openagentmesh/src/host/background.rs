@@ -135,7 +135,7 @@ fn start(
 struct EventSender {
     served: Arc<Served>,
     subject: async_nats::Subject,
-    /// Of events; each has its own number.
+    /// Of events, but for their numbers.
     headers: Template,
     next_seq: u64,
 }
@@ -144,7 +144,7 @@ impl EventSender {
     fn new(served: &Arc<Served>) -> Self {
         Self {
             subject: subject::events(&served.name).into(),
-            headers: Template::new(|template| event_headers(served, 0, false).write(template)),
+            headers: Template::new(|template| event_headers(served, None, false).write(template)),
             served: Arc::clone(served),
             next_seq: 0,
         }
@@ -168,7 +168,7 @@ impl EventSender {
 
     async fn end(&self) -> Result<()> {
         let mut headers = Outgoing::default();
-        event_headers(&self.served, self.next_seq, true).write(&mut headers);
+        event_headers(&self.served, Some(self.next_seq), true).write(&mut headers);
         self.publish(headers, Bytes::new()).await
     }
 
@@ -179,9 +179,9 @@ impl EventSender {
     }
 }
 
-fn event_headers(served: &Served, seq: u64, end: bool) -> ChunkHeaders<'_> {
+fn event_headers(served: &Served, seq: Option<u64>, end: bool) -> ChunkHeaders<'_> {
     ChunkHeaders {
-        seq: Some(seq),
+        seq,
         end,
         instance_id: Some(served.core.instance_id.as_str()),
         ..ChunkHeaders::default()
