@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Alive, Proxy, TestMesh, eventually, within};
+use common::{Alive, Proxy, TestMesh, eventually, subscribed, within};
 use futures::{StreamExt, stream};
 use openagentmesh::{Agent, AgentMesh, AgentSpec, CancellationToken, Context, ErrorCode};
 use serde_json::Value;
@@ -132,6 +132,8 @@ async fn work_whose_deadline_has_passed_is_not_started() {
             async move { released.notified().await }
         });
     test.mesh.register(gate).await.unwrap();
+    let raw = test.raw().await;
+    let mut errors = subscribed(&raw, "mesh.errors.gate").await;
     let first = tokio::spawn(test.mesh.call::<()>("gate", "first").into_future());
     eventually(|| async { (started.lock().unwrap().len() == 1).then_some(()) }).await;
     // It waits for its turn until its time is over.
@@ -140,6 +142,8 @@ async fn work_whose_deadline_has_passed_is_not_started() {
         .call::<()>("gate", "late")
         .timeout(Duration::from_millis(50));
     assert_eq!(within(call).await.unwrap_err().code(), &ErrorCode::Timeout);
+    // The host's clock began later.
+    within(errors.next()).await.unwrap();
     release.notify_one();
     within(first).await.unwrap().unwrap();
     let last = tokio::spawn(test.mesh.call::<()>("gate", "last").into_future());
