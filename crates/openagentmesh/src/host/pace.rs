@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,13 +13,12 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-/// Who holds a thread for longer lets others wait.
+/// A request that holds a thread for no longer lets nobody wait, and repays as much of a debt.
 const MOMENT: Duration = Duration::from_micros(20);
-/// How many requests in a row must have held their threads for no longer until the next one is begun
-/// where it arrives; twice as many each time that one does, and half as many once four times as many
-/// did not.
-const FIRST_PROOF: u32 = 16;
-const LONGEST_PROOF: u32 = 64 * 1024;
+/// With what an agent begins: 16 quick requests have to come first.
+const FIRST_DEBT: Duration = MOMENT.saturating_mul(16);
+/// What is owed at most, so that one that once hung for long may be quick again.
+const GREATEST_DEBT: Duration = Duration::from_secs(1);
 
 /// Decides by how long the agent's requests hold a thread at first whether they are begun where they
 /// arrive or in tasks of their own.
@@ -27,24 +26,21 @@ const LONGEST_PROOF: u32 = 64 * 1024;
 /// Most handlers either answer in a moment or wait for something soon. To begin them where they
 /// arrive saves a task for each request that never waits, and the replies of requests that arrive
 /// together leave together. Whatever does wait goes on in a task of its own. But a handler that computes
-/// or blocks would hold up all requests behind it, and so those of every agent begin in tasks until they
-/// have proven quick.
+/// or blocks would hold up all requests behind it. So every agent has a debt of time: a request that
+/// holds its thread for longer than a moment adds to it, each other one repays a moment, and while there is
+/// any, requests begin in tasks. However handlers behave, those behind them wait for a moment each
+/// on average.
 #[derive(Clone)]
-pub(super) struct Pace(Arc<Record>);
-
-struct Record {
-    /// How many in a row were quick.
-    quick: AtomicU32,
-    /// How many must have been.
-    proof: AtomicU32,
+pub(super) struct Pace {
+    /// What is owed, in nanoseconds.
+    debt: Arc<AtomicU64>,
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Record {
-            quick: AtomicU32::new(0),
-            proof: AtomicU32::new(FIRST_PROOF),
-        }))
+        Self {
+            debt: Arc::new(AtomicU64::new(nanoseconds(FIRST_DEBT))),
+        }
     }
 
     /// Runs a request. `Err` is its panic, which ends nothing else.
@@ -72,22 +68,26 @@ impl Pace {
     }
 
     fn is_quick(&self) -> bool {
-        self.0.quick.load(Ordering::Relaxed) >= self.0.proof.load(Ordering::Relaxed)
+        self.debt.load(Ordering::Relaxed) == 0
     }
 
     /// Takes in how long a request held its thread until it waited or was answered. Requests that tell
     /// it at the same time may cover up each other, which changes a decision at most.
     fn learn(&self, held: Duration) {
-        let Record { quick, proof } = &*self.0;
-        let needed = proof.load(Ordering::Relaxed);
+        let debt = self.debt.load(Ordering::Relaxed);
         if held > MOMENT {
-            quick.store(0, Ordering::Relaxed);
-            proof.store((needed * 2).min(LONGEST_PROOF), Ordering::Relaxed);
-        } else if quick.fetch_add(1, Ordering::Relaxed) >= needed * 4 {
-            quick.store(needed, Ordering::Relaxed);
-            proof.store((needed / 2).max(FIRST_PROOF), Ordering::Relaxed);
+            let debt = debt.saturating_add(nanoseconds(held));
+            let debt = debt.min(nanoseconds(GREATEST_DEBT));
+            self.debt.store(debt, Ordering::Relaxed);
+        } else if debt > 0 {
+            let debt = debt.saturating_sub(nanoseconds(MOMENT));
+            self.debt.store(debt, Ordering::Relaxed);
         }
     }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A request that is begun in a task of its own.
@@ -137,19 +137,18 @@ mod tests {
     #[tokio::test]
     async fn what_holds_a_thread_is_begun_in_tasks() {
         let (pace, tasks) = (Pace::new(), TaskTracker::new());
-        for _ in 0..FIRST_PROOF {
+        for _ in 0..16 {
             assert!(!pace.is_quick(), "that is not known yet");
             pace.run(&tasks, slow()).unwrap();
         }
-        assert_eq!(tasks.len(), FIRST_PROOF as usize);
+        assert_eq!(tasks.len(), 16);
         tasks.close();
         tasks.wait().await;
         assert!(!pace.is_quick());
-        assert!(pace.0.proof.load(Ordering::Relaxed) > FIRST_PROOF);
     }
 
     #[tokio::test]
-    async fn one_that_holds_it_ends_the_proof_of_the_others() {
+    async fn what_one_held_is_repaid_by_the_others() {
         let (pace, tasks) = (Pace::new(), TaskTracker::new());
         prove(&pace, &tasks).await;
         tasks.close();
@@ -157,6 +156,23 @@ mod tests {
         pace.run(&tasks, slow()).unwrap();
         assert!(tasks.is_empty(), "it was begun here");
         assert!(!pace.is_quick());
+
+        let pace = Pace::new();
+        pace.learn(MOMENT * 1000);
+        for _ in 0..16 + 1000 {
+            assert!(!pace.is_quick());
+            pace.learn(MOMENT);
+        }
+        assert!(pace.is_quick());
+    }
+
+    #[tokio::test]
+    async fn a_debt_can_be_repaid() {
+        let pace = Pace::new();
+        for _ in 0..1000 {
+            pace.learn(Duration::MAX);
+        }
+        assert_eq!(pace.debt.load(Ordering::Relaxed), 1_000_000_000);
     }
 
     #[tokio::test]
