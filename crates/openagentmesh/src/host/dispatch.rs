@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 
 use futures::FutureExt;
 use openagentmesh_protocol::{ErrorCode, Verb};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use super::attendance::{self, Absence};
 use super::decode::Request;
+use super::pace::Watch;
 use super::service::Served;
 use super::{reply, stream, validate};
 use crate::agent::{DecodeError, Invocation, Once, Run};
@@ -37,12 +39,16 @@ impl From<Error> for Unanswered {
 
 /// Runs the handler for one request, and answers it.
 pub(super) async fn serve(served: &Served, request: &Request<'_>) {
+    let watch = served.pace.watch();
     let answered = match check(served, request) {
         Err(error) => Err(Unanswered::Failed(error)),
         Ok(()) => match &served.run {
-            Run::Once(function) => answer(served, request, &**function).await,
+            Run::Once(function) => answer(served, request, &**function, watch).await,
             // Boxed, so that calls do not carry what streams need.
-            Run::Many(function) => stream::answer(served, request, &**function).boxed().await,
+            Run::Many(function) => {
+                let answer = stream::answer(served, request, &**function, watch);
+                answer.boxed().await
+            }
         },
     };
     if let Err(unanswered) = answered {
@@ -88,16 +94,21 @@ fn check(served: &Served, request: &Request<'_>) -> Result<(), Error> {
     validate::restrictions(served, request.body())
 }
 
-async fn answer(served: &Served, request: &Request<'_>, function: &Once) -> Result<(), Unanswered> {
+async fn answer(
+    served: &Served,
+    request: &Request<'_>,
+    function: &Once,
+    mut watch: Watch<'_>,
+) -> Result<(), Unanswered> {
     let running = start(served, request, function)?;
-    let running = trace::in_span(
+    let running = pin!(trace::in_span(
         &served.name,
         &request.headers,
         AssertUnwindSafe(running).catch_unwind(),
-    );
+    ));
     let output = tokio::select! {
         biased;
-        output = running => output,
+        output = watch.until_it_waits(running) => output,
         absence = attendance::ended(served, request, None) => {
             return Err(unanswered(served, request, absence, NOT_FINISHED));
         }

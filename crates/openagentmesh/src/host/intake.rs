@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::decode::Request;
-use super::pace::Pace;
 use super::service::Served;
 use super::{attendance, dispatch, reply};
 use crate::connection::Connection;
@@ -35,7 +34,6 @@ pub(super) async fn take_requests(
     let mut aborted = pin!(served.abort.cancelled());
     let mut stopped = pin!(stop.cancelled().fuse());
     let mut stopping = false;
-    let pace = Pace::new();
     loop {
         let request = tokio::select! {
             biased;
@@ -56,7 +54,7 @@ pub(super) async fn take_requests(
         match Place::take(&served) {
             Some(place) => {
                 let request = serve(place, message, Instant::now()).boxed();
-                if let Err(panic) = pace.run(&tasks, request) {
+                if let Err(panic) = served.pace.run(&tasks, request) {
                     let panic = dispatch::panicked(&*panic);
                     tracing::error!(agent = %served.name, error = %panic, "a request is lost");
                 }

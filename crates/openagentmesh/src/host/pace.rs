@@ -1,11 +1,11 @@
 //! Where a request is begun.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -13,33 +13,35 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-/// A request that holds a thread for no longer lets nobody wait, and repays as much of a debt.
+/// A handler that holds a thread for no longer lets nobody wait.
 const MOMENT: Duration = Duration::from_micros(20);
+/// What each such request repays of a debt.
+const REPAYMENT: Duration = Duration::from_micros(50);
 /// With what an agent begins: 16 quick requests have to come first.
-const FIRST_DEBT: Duration = MOMENT.saturating_mul(16);
+const FIRST_DEBT: Duration = REPAYMENT.saturating_mul(16);
 /// What is owed at most, so that one that once hung for long may be quick again.
 const GREATEST_DEBT: Duration = Duration::from_secs(1);
 
-/// Decides by how long the agent's requests hold a thread at first whether they are begun where they
+/// Decides by how long the agent's handler holds a thread at first whether requests are begun where they
 /// arrive or in tasks of their own.
 ///
 /// Most handlers either answer in a moment or wait for something soon. To begin them where they
 /// arrive saves a task for each request that never waits, and the replies of requests that arrive
 /// together leave together. Whatever does wait goes on in a task of its own. But a handler that computes
-/// or blocks would hold up all requests behind it. So every agent has a debt of time: a request that
-/// holds its thread for longer than a moment adds to it, each other one repays a moment, and while there is
-/// any, requests begin in tasks. However handlers behave, those behind them wait for a moment each
-/// on average.
-#[derive(Clone)]
+/// or blocks would hold up all requests behind it. So every agent has a debt of time: a request whose
+/// handler holds its thread for longer than a moment adds to it, each other one repays a little, and while
+/// there is any, requests begin in tasks. However handlers behave, those behind them wait for that little
+/// each on average. And one whose thread the system took away for a moment, which cannot be told from a slow
+/// one, is soon forgotten.
 pub(super) struct Pace {
     /// What is owed, in nanoseconds.
-    debt: Arc<AtomicU64>,
+    debt: AtomicU64,
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
         Self {
-            debt: Arc::new(AtomicU64::new(nanoseconds(FIRST_DEBT))),
+            debt: AtomicU64::new(nanoseconds(FIRST_DEBT)),
         }
     }
 
@@ -49,21 +51,15 @@ impl Pace {
         tasks: &TaskTracker,
         mut request: BoxFuture<'static, ()>,
     ) -> Result<(), Box<dyn Any + Send>> {
-        if !self.is_quick() {
-            tasks.spawn(Begun {
-                request,
-                pace: Some(self.clone()),
-            });
-            return Ok(());
+        if self.is_quick() {
+            // Nothing wakes it from here: the task into which it goes polls it again.
+            let mut context = Context::from_waker(Waker::noop());
+            let begun = AssertUnwindSafe(|| request.poll_unpin(&mut context));
+            if catch_unwind(begun)?.is_ready() {
+                return Ok(());
+            }
         }
-        let begun = Instant::now();
-        // Nothing wakes it from here: the task into which it goes polls it again.
-        let mut context = Context::from_waker(Waker::noop());
-        let polled = catch_unwind(AssertUnwindSafe(|| request.poll_unpin(&mut context)))?;
-        self.learn(begun.elapsed());
-        if polled == Poll::Pending {
-            tasks.spawn(request);
-        }
+        tasks.spawn(request);
         Ok(())
     }
 
@@ -71,7 +67,15 @@ impl Pace {
         self.debt.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes in how long a request held its thread until it waited or was answered. Requests that tell
+    /// Begins to look at how long a request holds its thread.
+    pub(super) fn watch(&self) -> Watch<'_> {
+        Watch {
+            pace: self,
+            begun: Some(Instant::now()),
+        }
+    }
+
+    /// Takes in how long a request held its thread until it waited or had an output. Requests that tell
     /// it at the same time may cover up each other, which changes a decision at most.
     fn learn(&self, held: Duration) {
         let debt = self.debt.load(Ordering::Relaxed);
@@ -80,9 +84,44 @@ impl Pace {
             let debt = debt.min(nanoseconds(GREATEST_DEBT));
             self.debt.store(debt, Ordering::Relaxed);
         } else if debt > 0 {
-            let debt = debt.saturating_sub(nanoseconds(MOMENT));
+            let debt = debt.saturating_sub(nanoseconds(REPAYMENT));
             self.debt.store(debt, Ordering::Relaxed);
         }
+    }
+}
+
+/// Sees how long a request holds its thread, from the reading of its input until it waits or its output
+/// is there. What comes before and after is the same for all agents, and rather the system's time:
+/// whoever sends a reply wakes somebody, who may be given this thread's processor.
+pub(super) struct Watch<'p> {
+    pace: &'p Pace,
+    /// `None` once it was told.
+    begun: Option<Instant>,
+}
+
+impl Watch<'_> {
+    /// Runs `handler`, whose first wait ends what is seen.
+    pub(super) fn until_it_waits<F: Future>(
+        &mut self,
+        mut handler: Pin<&mut F>,
+    ) -> impl Future<Output = F::Output> {
+        poll_fn(move |context| {
+            let polled = handler.as_mut().poll(context);
+            self.end();
+            polled
+        })
+    }
+
+    fn end(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            self.pace.learn(begun.elapsed());
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -90,107 +129,119 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A request that is begun in a task of its own.
-struct Begun {
-    request: BoxFuture<'static, ()>,
-    /// Whom to tell how long it held the thread, which is asked once.
-    pace: Option<Pace>,
-}
-
-impl Future for Begun {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(pace) = self.pace.take() else {
-            return self.request.poll_unpin(context);
-        };
-        let begun = Instant::now();
-        let polled = self.request.poll_unpin(context);
-        pace.learn(begun.elapsed());
-        polled
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+
     use super::*;
 
-    /// As many requests as prove that they are quick.
-    async fn prove(pace: &Pace, tasks: &TaskTracker) {
+    /// A request whose handler is `handler`.
+    fn request(
+        pace: &Arc<Pace>,
+        handler: impl Future<Output = ()> + Send + 'static,
+    ) -> BoxFuture<'static, ()> {
+        let pace = Arc::clone(pace);
+        async move { pace.watch().until_it_waits(pin!(handler)).await }.boxed()
+    }
+
+    fn quick(pace: &Arc<Pace>) -> BoxFuture<'static, ()> {
+        request(pace, async {})
+    }
+
+    fn slow(pace: &Arc<Pace>) -> BoxFuture<'static, ()> {
+        request(pace, async { hold(MOMENT * 2) })
+    }
+
+    /// Lets time pass without giving the thread back.
+    fn hold(time: Duration) {
+        // It passes at once; only then does it wait.
+        let _ = tokio::time::advance(time).now_or_never();
+    }
+
+    /// A pace at which requests are begun where they arrive.
+    fn proven() -> Arc<Pace> {
+        let pace = Pace::new();
         while !pace.is_quick() {
-            pace.run(tasks, std::future::ready(()).boxed()).unwrap();
-            tokio::task::yield_now().await;
+            pace.learn(Duration::ZERO);
         }
+        Arc::new(pace)
     }
 
-    fn slow() -> BoxFuture<'static, ()> {
-        let slow = async {
-            let until = std::time::Instant::now() + MOMENT * 2;
-            while std::time::Instant::now() < until {
-                std::hint::spin_loop();
-            }
-        };
-        slow.boxed()
+    async fn all_end(tasks: &TaskTracker) {
+        tasks.close();
+        tasks.wait().await;
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_holds_a_thread_is_begun_in_tasks() {
-        let (pace, tasks) = (Pace::new(), TaskTracker::new());
+        let (pace, tasks) = (Arc::new(Pace::new()), TaskTracker::new());
         for _ in 0..16 {
             assert!(!pace.is_quick(), "that is not known yet");
-            pace.run(&tasks, slow()).unwrap();
+            pace.run(&tasks, slow(&pace)).unwrap();
         }
         assert_eq!(tasks.len(), 16);
-        tasks.close();
-        tasks.wait().await;
+        all_end(&tasks).await;
         assert!(!pace.is_quick());
     }
 
-    #[tokio::test]
-    async fn what_one_held_is_repaid_by_the_others() {
-        let (pace, tasks) = (Pace::new(), TaskTracker::new());
-        prove(&pace, &tasks).await;
-        tasks.close();
-        tasks.wait().await;
-        pace.run(&tasks, slow()).unwrap();
-        assert!(tasks.is_empty(), "it was begun here");
-        assert!(!pace.is_quick());
+    #[tokio::test(start_paused = true)]
+    async fn what_is_quick_is_begun_where_it_arrives() {
+        let (pace, tasks) = (Arc::new(Pace::new()), TaskTracker::new());
+        for _ in 0..16 {
+            pace.run(&tasks, quick(&pace)).unwrap();
+        }
+        assert_eq!(tasks.len(), 16, "that is not known yet");
+        all_end(&tasks).await;
+        pace.run(&tasks, quick(&pace)).unwrap();
+        pace.run(&tasks, slow(&pace)).unwrap();
+        assert!(tasks.is_empty());
+        pace.run(&tasks, quick(&pace)).unwrap();
+        assert_eq!(tasks.len(), 1, "the slow one is not repaid yet");
+        all_end(&tasks).await;
+        pace.run(&tasks, quick(&pace)).unwrap();
+        assert!(tasks.is_empty(), "now it is");
+    }
 
-        let pace = Pace::new();
-        pace.learn(MOMENT * 1000);
-        for _ in 0..16 + 1000 {
+    #[test]
+    fn what_one_held_is_repaid_by_the_others() {
+        let pace = proven();
+        pace.learn(REPAYMENT * 1000);
+        for _ in 0..1000 {
             assert!(!pace.is_quick());
             pace.learn(MOMENT);
         }
         assert!(pace.is_quick());
     }
 
-    #[tokio::test]
-    async fn a_debt_can_be_repaid() {
-        let pace = Pace::new();
+    #[test]
+    fn any_debt_can_be_repaid() {
+        let pace = proven();
         for _ in 0..1000 {
             pace.learn(Duration::MAX);
         }
         assert_eq!(pace.debt.load(Ordering::Relaxed), 1_000_000_000);
     }
 
-    #[tokio::test]
-    async fn what_waits_goes_on_in_a_task() {
-        let (pace, tasks) = (Pace::new(), TaskTracker::new());
-        prove(&pace, &tasks).await;
+    #[tokio::test(start_paused = true)]
+    async fn only_the_time_until_it_waits_counts() {
+        let (pace, tasks) = (proven(), TaskTracker::new());
         let (go_on, waits) = tokio::sync::oneshot::channel::<()>();
-        pace.run(&tasks, async { drop(waits.await) }.boxed())
-            .unwrap();
+        let blocks_later = async {
+            drop(waits.await);
+            hold(MOMENT * 2);
+        };
+        pace.run(&tasks, request(&pace, blocks_later)).unwrap();
+        assert_eq!(tasks.len(), 1, "it goes on in a task");
         drop(go_on);
-        tasks.close();
-        tasks.wait().await;
+        all_end(&tasks).await;
+        assert!(pace.is_quick());
     }
 
     #[tokio::test]
     async fn a_panic_ends_nothing_else() {
-        let (pace, tasks) = (Pace::new(), TaskTracker::new());
-        prove(&pace, &tasks).await;
+        let (pace, tasks) = (proven(), TaskTracker::new());
         let panic = async { std::panic::resume_unwind(Box::new("on purpose")) };
         pace.run(&tasks, panic.boxed()).unwrap_err();
     }

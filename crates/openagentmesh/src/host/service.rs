@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::feedback::Feedback;
+use super::pace::Pace;
 use super::{background, intake, reply};
 use crate::agent::{Agent, InputSchema, Run};
 use crate::client::Core;
@@ -28,6 +29,7 @@ pub(super) struct Served {
     pub(super) input: Option<Arc<InputSchema>>,
     pub(super) abort: CancellationToken,
     pub(super) reply_headers: Template,
+    pub(super) pace: Pace,
     pub(super) concurrency: usize,
     pub(super) running: Semaphore,
     /// Requests that run or wait; never more than `admitted_limit`.
@@ -79,6 +81,7 @@ impl Service {
             run: agent.run(),
             input: agent.input(),
             abort: abort.clone(),
+            pace: Pace::new(),
             concurrency,
             running: Semaphore::new(concurrency),
             admitted: AtomicUsize::new(0),

@@ -12,6 +12,7 @@ use super::attendance::{self, Absence};
 use super::decode::Request;
 use super::dispatch::{self, Unanswered};
 use super::feedback::Listener;
+use super::pace::Watch;
 use super::service::Served;
 use crate::agent::{Chunks, Many};
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub(super) async fn answer(
     served: &Served,
     request: &Request<'_>,
     function: &Many,
+    mut watch: Watch<'_>,
 ) -> Result<(), Unanswered> {
     let Some(stream) = request.awaited_stream() else {
         return Err(Error::raised(
@@ -39,11 +41,12 @@ pub(super) async fn answer(
     let sender = Sender::new(served, stream, &listener);
     let absence = {
         let mut ended = pin!(attendance::ended(served, request, Some(&listener)));
-        let mut sending = pin!(trace::in_span(
+        let sending = pin!(trace::in_span(
             &served.name,
             &request.headers,
             sender.send_all(chunks)
         ));
+        let mut sending = watch.until_it_waits(sending);
         tokio::select! {
             biased;
             absence = &mut ended => absence,
