@@ -225,7 +225,7 @@ impl Receiving {
         let outbox = &self.request.core().connection.outbox;
         let given = outbox.publish(feedback, None, headers.0, Bytes::new());
         given.await?;
-        self.window.give();
+        self.window.give(credit);
         Ok(())
     }
 
