@@ -62,7 +62,11 @@ impl Connection {
     ///
     /// `connection_failed` when there is no connection for 2 s.
     pub(crate) async fn flush(&self) -> Result<()> {
-        match tokio::time::timeout(FLUSH, self.client.flush()).await {
+        let flushed = async {
+            self.outbox.emptied().await;
+            self.client.flush().await
+        };
+        match tokio::time::timeout(FLUSH, flushed).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(wire::closed(error.to_string())),
             Err(_) => Err(wire::closed("the server has not been reached for a while")),

@@ -148,6 +148,7 @@ mod bucket;
 mod client;
 mod connect;
 mod connection;
+mod debt;
 mod discovery;
 mod endpoint;
 mod error;

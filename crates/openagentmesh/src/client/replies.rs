@@ -76,6 +76,11 @@ impl Replies {
         })
     }
 
+    /// How many replies are awaited.
+    pub(super) fn awaited(&self) -> usize {
+        lock(&self.shared.waiting).len()
+    }
+
     async fn start_reader(&self) -> Result<AbortHandle> {
         let replies = self
             .shared

@@ -138,8 +138,10 @@ impl Checked {
         crate::trace::inject(&mut protocol);
         let subject = openagentmesh_protocol::subject::agent(&self.name);
         let headers = self.headers(protocol, &content.headers);
-        let outbox = &self.core().connection.outbox;
-        let sent = outbox.publish(subject, reply.map(Into::into), headers.0, content.body);
+        let core = self.core();
+        let (others, reply) = (core.replies.awaited(), reply.map(Into::into));
+        let outbox = &core.connection.outbox;
+        let sent = outbox.publish_among(others, subject, reply, headers.0, content.body);
         sent.map(|sent| sent.map_err(|error| self.about(error)))
     }
 

@@ -76,8 +76,8 @@ impl<Out> StreamRequest<Out> {
     }
 
     /// How many chunks may be on their way or wait here, at least 1 and at most 32,768. The host makes
-    /// no more until some were taken. If nothing is given, 128, and up to 1,024 or 1 MiB of them while
-    /// they are taken faster than they come.
+    /// no more until some were taken. If nothing is given, 128, and up to 4,096 or 4 MiB of them in memory
+    /// while they are taken as fast as they come.
     ///
     /// Hosts of the published Python SDK do not know of it; what they send too fast is kept up to a
     /// limit, and then the stream ends with `chunk_sequence_error`.

@@ -1,5 +1,7 @@
 //! Answering: the output or the error, to whoever waits for it.
 
+use std::sync::atomic::Ordering;
+
 use async_nats::Subject;
 use bytes::Bytes;
 use openagentmesh_protocol::{
@@ -30,9 +32,9 @@ pub(super) async fn output(served: &Served, request: &Request<'_>, body: Bytes) 
     let Some(reply) = request.reply() else { return };
     let mut headers = served.reply_headers.copy();
     headers.put(header::REQUEST_ID, request.id.as_str());
-    let sent = served
-        .outbox()
-        .publish(reply.clone(), None, headers.0, body);
+    let others = served.admitted.load(Ordering::Relaxed).saturating_sub(1);
+    let outbox = served.outbox();
+    let sent = outbox.publish_among(others, reply.clone(), None, headers.0, body);
     match sent.await {
         Ok(()) => {}
         Err(too_large) if *too_large.code() == ErrorCode::PayloadTooLarge => {
