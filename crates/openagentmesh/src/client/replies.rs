@@ -27,8 +27,16 @@ struct Shared {
     client: Client,
     outbox: Arc<Outbox>,
     prefix: String,
-    /// Whoever waits, by the number that ends the reply subject.
-    waiting: Mutex<HashMap<u64, Waiting>>,
+    waiting: Mutex<Table>,
+}
+
+/// Whoever waits.
+#[derive(Default)]
+struct Table {
+    /// By the number that ends the reply subject.
+    by_number: HashMap<u64, Waiting>,
+    /// Whether the connection is closed, so that no reply will come any more.
+    is_closed: bool,
 }
 
 struct Waiting {
@@ -67,7 +75,13 @@ impl Replies {
             reply,
             feedback: None,
         };
-        lock(&self.shared.waiting).insert(number, waiting);
+        {
+            let mut table = lock(&self.shared.waiting);
+            if table.is_closed {
+                return Err(wire::closed("no reply can come any more"));
+            }
+            table.by_number.insert(number, waiting);
+        }
         Ok(Expected {
             shared: Arc::clone(&self.shared),
             number,
@@ -78,7 +92,7 @@ impl Replies {
 
     /// How many replies are awaited.
     pub(super) fn awaited(&self) -> usize {
-        lock(&self.shared.waiting).len()
+        lock(&self.shared.waiting).by_number.len()
     }
 
     async fn start_reader(&self) -> Result<AbortHandle> {
@@ -115,18 +129,20 @@ async fn read(mut replies: Subscriber, shared: Arc<Shared>) {
             answer_probe(&shared, number, reply.reply).await;
             continue;
         }
-        let waiting = lock(&shared.waiting).remove(&number);
+        let waiting = lock(&shared.waiting).by_number.remove(&number);
         if let Some(waiting) = waiting {
             // The caller may have given up at this very moment.
             drop(waiting.reply.send(reply));
         }
     }
-    lock(&shared.waiting).clear();
+    let mut table = lock(&shared.waiting);
+    table.by_number.clear();
+    table.is_closed = true;
 }
 
 /// A host asks whether anybody still waits: silence says yes.
 async fn answer_probe(shared: &Shared, number: u64, feedback: Option<Subject>) {
-    if let Some(waiting) = lock(&shared.waiting).get_mut(&number) {
+    if let Some(waiting) = lock(&shared.waiting).by_number.get_mut(&number) {
         waiting.feedback = feedback;
         return;
     }
@@ -175,14 +191,14 @@ impl Expected {
 
     /// Where the host can be told that nobody waits any more, which it said with a chunk.
     pub(super) fn set_feedback(&self, feedback: &Subject) {
-        if let Some(waiting) = lock(&self.shared.waiting).get_mut(&self.number) {
+        if let Some(waiting) = lock(&self.shared.waiting).by_number.get_mut(&self.number) {
             waiting.feedback = Some(feedback.clone());
         }
     }
 
     /// The answer is complete: there is nobody to be told anything.
     pub(super) fn finish(&self) {
-        lock(&self.shared.waiting).remove(&self.number);
+        lock(&self.shared.waiting).by_number.remove(&self.number);
     }
 }
 
@@ -191,7 +207,7 @@ impl Drop for Expected {
         if self.over {
             return;
         }
-        let unanswered = lock(&self.shared.waiting).remove(&self.number);
+        let unanswered = lock(&self.shared.waiting).by_number.remove(&self.number);
         // Without a runtime, the connection is gone too, which tells the host as well.
         if let Some(feedback) = unanswered.and_then(|waiting| waiting.feedback)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
@@ -202,6 +218,6 @@ impl Drop for Expected {
 }
 
 /// Nothing that holds the lock can panic halfway through a change.
-fn lock(waiting: &Mutex<HashMap<u64, Waiting>>) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+fn lock(waiting: &Mutex<Table>) -> MutexGuard<'_, Table> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }

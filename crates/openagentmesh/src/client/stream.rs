@@ -76,7 +76,7 @@ impl<Out> StreamRequest<Out> {
     }
 
     /// How many chunks may be on their way or wait here, at least 1 and at most 32,768. The host makes
-    /// no more until some were taken. If nothing is given, 128, and up to 4,096 or 4 MiB of them in memory
+    /// no more until some were taken. If nothing is given, 128, and up to 2,048 or 4 MiB of them in memory
     /// while they are taken as fast as they come.
     ///
     /// Hosts of the published Python SDK do not know of it; what they send too fast is kept up to a

@@ -26,7 +26,7 @@ pub(super) struct Window {
 impl Window {
     const FIRST: u32 = 128;
     /// How far it grows: so many chunks, and so many bytes of memory.
-    const CHUNKS: u32 = 4096;
+    const CHUNKS: u32 = 2048;
     const BYTES: usize = 4 * 1024 * 1024;
     /// What a message takes in memory beside its bytes: its headers are in a table once more.
     const MESSAGE: usize = 768;
@@ -61,7 +61,7 @@ impl Window {
     }
 
     pub(super) fn take(&mut self, bytes: usize) {
-        self.taken += 1;
+        self.taken = self.taken.saturating_add(1);
         self.largest_chunk = self.largest_chunk.max(bytes);
     }
 

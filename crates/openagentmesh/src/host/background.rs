@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use openagentmesh_protocol::{
     ChunkHeaders, ErrorCode, HeaderSink, Headers, RequestId, Shape, header, subject,
 };
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::dispatch::{failed, panicked};
 use super::reply;
 use super::service::Served;
+use super::turns::Turns;
 use crate::agent::{Chunks, Context, ContextInner, Invocation, Run, Running};
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -152,8 +153,10 @@ impl EventSender {
 
     /// Publishes as fast as the connection takes it.
     async fn send_all(&mut self, mut chunks: Chunks) -> Result<()> {
-        while let Some(event) = chunks.next().await {
+        let mut turns = Turns::new();
+        while let Some(event) = turns.next(&mut chunks).await {
             self.send(event.map_err(failed)?).await?;
+            turns.end_one().await;
         }
         Ok(())
     }

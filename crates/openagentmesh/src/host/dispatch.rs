@@ -41,7 +41,10 @@ impl From<Error> for Unanswered {
 pub(super) async fn serve(served: &Served, request: &Request<'_>) {
     let watch = served.pace.watch();
     let answered = match check(served, request) {
-        Err(error) => Err(Unanswered::Failed(error)),
+        Err(error) => {
+            drop(watch);
+            Err(Unanswered::Failed(error))
+        }
         Ok(()) => match &served.run {
             Run::Once(function) => answer(served, request, &**function, watch).await,
             // Boxed, so that calls do not carry what streams need.

@@ -1,8 +1,9 @@
 //! Serving agents.
 //!
 //! A request's way is a straight line: the `intake` of the agent's `service` takes it from its
-//! subscription and gives it a place, at the `pace` that suits the agent, `decode` reads it, `validate` explains a bad input, `dispatch` runs the
-//! handler, `reply` answers, at once or chunk by chunk (`stream`).
+//! subscription and gives it a place, at the `pace` that suits the agent, `decode` reads it, `validate`
+//! explains a bad input, `dispatch` runs the handler, `reply` answers, at once or chunk by chunk
+//! (`stream`, in `turns`).
 //!
 //! Beside it, `attendance` knows when nobody waits for the answer any more, `feedback` hears what
 //! callers say meanwhile, `background` runs publishers and watchers, and `keeper` sees to it that
@@ -19,6 +20,7 @@ mod pace;
 mod reply;
 mod service;
 mod stream;
+mod turns;
 mod validate;
 
 use std::collections::BTreeMap;

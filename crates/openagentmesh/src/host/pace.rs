@@ -4,7 +4,6 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -19,11 +18,8 @@ use crate::debt::Debt;
 const MOMENT: Duration = Duration::from_micros(20);
 /// How many quick requests must have come before the first is begun where it arrives.
 const PROOF: u32 = 16;
-/// For how long the system may take a thread away, or nearly always does.
-const SLICE: Duration = Duration::from_millis(5);
-/// How many quick requests excuse one that took no longer than that, and how many are remembered.
+/// How many quick requests excuse a slow one.
 const EXCUSE: u32 = 256;
-const MOST_EXCUSES: u32 = 4;
 
 /// Decides by how long the agent's handler holds a thread at first whether requests are begun where they
 /// arrive or in tasks of their own.
@@ -33,22 +29,12 @@ const MOST_EXCUSES: u32 = 4;
 /// together leave together. Whatever does wait goes on in a task of its own. But a handler that computes
 /// or blocks would hold up all requests behind it. So every agent has a [`Debt`]: a request whose
 /// handler holds its thread for longer than a moment adds to it, each other one repays some of it, and while
-/// there is any, requests begin in tasks. A request whose thread the system took away cannot be told from a
-/// slow one. It is excused if it comes after enough quick ones, as it does on a busy machine: handlers that
-/// are slow by themselves are so more often.
-pub(super) struct Pace {
-    debt: Debt,
-    /// How many quick requests excuse others. Those who change it at the same time may cover up each
-    /// other, which excuses one more or less.
-    quick: AtomicU32,
-}
+/// there is any, requests begin in tasks.
+pub(super) struct Pace(Debt);
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self {
-            debt: Debt::of(PROOF),
-            quick: AtomicU32::new(0),
-        }
+        Self(Debt::new(PROOF, EXCUSE))
     }
 
     /// Runs a request. `Err` is its panic, which ends nothing else.
@@ -57,7 +43,7 @@ impl Pace {
         tasks: &TaskTracker,
         mut request: BoxFuture<'static, ()>,
     ) -> Result<(), Box<dyn Any + Send>> {
-        if self.debt.is_repaid() {
+        if self.0.is_repaid() {
             // Nothing wakes it from here: the task into which it goes polls it again.
             let mut context = Context::from_waker(Waker::noop());
             let begun = AssertUnwindSafe(|| request.poll_unpin(&mut context));
@@ -79,23 +65,18 @@ impl Pace {
 
     /// Takes in how long a request held its thread until it waited or had an output.
     fn learn(&self, held: Duration) {
-        let quick = self.quick.load(Ordering::Relaxed);
-        let quick = if held <= MOMENT {
-            self.debt.repay();
-            (quick + 1).min(EXCUSE * MOST_EXCUSES)
-        } else if held <= SLICE && quick >= EXCUSE {
-            quick - EXCUSE
+        if held <= MOMENT {
+            self.0.repay();
+            self.0.succeed();
         } else {
-            self.debt.add(held);
-            quick
-        };
-        self.quick.store(quick, Ordering::Relaxed);
+            self.0.fail(held, held);
+        }
     }
 }
 
-/// Sees how long a request holds its thread, from the reading of its input until it waits or its output
-/// is there. What comes before and after is the same for all agents, and rather the system's time:
-/// whoever sends a reply wakes somebody, who may be given this thread's processor.
+/// Sees how long a request holds its thread, from the reading of its input until it waits or its output, or
+/// first chunk, is there. What comes before and after is the same for all agents, and rather the system's
+/// time: whoever sends a reply wakes somebody, who may be given this thread's processor.
 pub(super) struct Watch<'p> {
     pace: &'p Pace,
     /// `None` once it was told.
@@ -162,7 +143,7 @@ mod tests {
     /// A pace at which requests are begun where they arrive.
     fn proven() -> Arc<Pace> {
         let pace = Pace::new();
-        while !pace.debt.is_repaid() {
+        while !pace.0.is_repaid() {
             pace.learn(Duration::ZERO);
         }
         Arc::new(pace)
@@ -177,12 +158,12 @@ mod tests {
     async fn what_holds_a_thread_is_begun_in_tasks() {
         let (pace, tasks) = (Arc::new(Pace::new()), TaskTracker::new());
         for _ in 0..PROOF {
-            assert!(!pace.debt.is_repaid(), "that is not known yet");
+            assert!(!pace.0.is_repaid(), "that is not known yet");
             pace.run(&tasks, slow(&pace)).unwrap();
         }
         assert_eq!(tasks.len(), PROOF as usize);
         all_end(&tasks).await;
-        assert!(!pace.debt.is_repaid());
+        assert!(!pace.0.is_repaid());
     }
 
     #[tokio::test(start_paused = true)]
@@ -203,37 +184,6 @@ mod tests {
         assert!(tasks.is_empty(), "now it is");
     }
 
-    #[test]
-    fn few_are_excused() {
-        let pace = proven();
-        for _ in 0..EXCUSE {
-            pace.learn(MOMENT);
-        }
-        pace.learn(SLICE);
-        assert!(pace.debt.is_repaid(), "the system did that");
-        pace.learn(MOMENT * 2);
-        assert!(!pace.debt.is_repaid(), "the handler did");
-
-        let pace = proven();
-        for _ in 0..100 * EXCUSE {
-            pace.learn(MOMENT);
-        }
-        pace.learn(SLICE * 2);
-        assert!(
-            !pace.debt.is_repaid(),
-            "the system takes no thread for so long"
-        );
-        while !pace.debt.is_repaid() {
-            pace.learn(MOMENT);
-        }
-        for _ in 0..MOST_EXCUSES {
-            pace.learn(SLICE);
-        }
-        assert!(pace.debt.is_repaid());
-        pace.learn(SLICE);
-        assert!(!pace.debt.is_repaid());
-    }
-
     #[tokio::test(start_paused = true)]
     async fn only_the_time_until_it_waits_counts() {
         let (pace, tasks) = (proven(), TaskTracker::new());
@@ -246,7 +196,7 @@ mod tests {
         assert_eq!(tasks.len(), 1, "it goes on in a task");
         drop(go_on);
         all_end(&tasks).await;
-        assert!(pace.debt.is_repaid());
+        assert!(pace.0.is_repaid());
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use async_nats::Subject;
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use openagentmesh_protocol::{ChunkHeaders, ErrorCode, HeaderSink, RequestId, header, subject};
 
 use super::attendance::{self, Absence};
@@ -14,6 +14,7 @@ use super::dispatch::{self, Unanswered};
 use super::feedback::Listener;
 use super::pace::Watch;
 use super::service::Served;
+use super::turns::Turns;
 use crate::agent::{Chunks, Many};
 use crate::error::{Error, Result};
 use crate::trace;
@@ -24,7 +25,7 @@ pub(super) async fn answer(
     served: &Served,
     request: &Request<'_>,
     function: &Many,
-    mut watch: Watch<'_>,
+    watch: Watch<'_>,
 ) -> Result<(), Unanswered> {
     let Some(stream) = request.awaited_stream() else {
         return Err(Error::raised(
@@ -41,20 +42,21 @@ pub(super) async fn answer(
     let sender = Sender::new(served, stream, &listener);
     let absence = {
         let mut ended = pin!(attendance::ended(served, request, Some(&listener)));
-        let sending = pin!(trace::in_span(
+        let mut sending = pin!(trace::in_span(
             &served.name,
             &request.headers,
-            sender.send_all(chunks)
+            sender.send_all(chunks, watch)
         ));
-        let mut sending = watch.until_it_waits(sending);
         tokio::select! {
+            // A stream that never waits is sent before there is a timer, and hears itself that its caller
+            // is gone.
             biased;
-            absence = &mut ended => absence,
             sent = &mut sending => match sent {
                 Ok(()) => return Ok(()),
                 Err(Stopped::Failed(error)) => return Err(error.into()),
                 Err(Stopped::Gone) => Absence::CallerGone,
             },
+            absence = &mut ended => absence,
         }
     };
     Err(dispatch::unanswered(
@@ -92,11 +94,15 @@ impl<'s> Sender<'s> {
         }
     }
 
-    async fn send_all(&self, mut chunks: Chunks) -> Result<(), Stopped> {
+    async fn send_all(&self, mut chunks: Chunks, mut watch: Watch<'_>) -> Result<(), Stopped> {
+        let mut turns = Turns::new();
         let mut seq = 0;
         loop {
             // One chunk is made ahead of what the caller can take, which tells the end at once.
-            let next = AssertUnwindSafe(chunks.next()).catch_unwind().await;
+            let next = {
+                let next = pin!(AssertUnwindSafe(turns.next(&mut chunks)).catch_unwind());
+                watch.until_it_waits(next).await
+            };
             let body = match next {
                 Ok(Some(Ok(body))) => body,
                 Ok(Some(Err(error))) => return Err(Stopped::Failed(dispatch::failed(error))),
@@ -109,10 +115,7 @@ impl<'s> Sender<'s> {
                 return Err(Stopped::Gone);
             }
             self.send(seq, body).await.map_err(Stopped::Failed)?;
-            if seq == 0 {
-                // Those who wait for it do not wait for the making of the others.
-                tokio::task::yield_now().await;
-            }
+            turns.end_one().await;
             seq += 1;
         }
         drop(chunks);
