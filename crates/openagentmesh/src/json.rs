@@ -3,6 +3,8 @@
 
 mod text;
 
+use std::io;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::BorrowedStrDeserializer;
@@ -18,13 +20,36 @@ const LONG: usize = 1024;
 ///
 /// When it cannot be JSON.
 pub(crate) fn to_vec(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Vec<u8>> {
-    let mut json = serde_json::Serializer::new(Vec::with_capacity(USUAL));
+    let mut json = serde_json::Serializer::new(Buffer::default());
     let mut text = None;
     value.serialize(text::Writer {
         json: &mut json,
         text: &mut text,
     })?;
-    Ok(text.unwrap_or_else(|| json.into_inner()))
+    Ok(text.unwrap_or_else(|| json.into_inner().0))
+}
+
+/// Makes room when the first byte comes; plain texts make their own.
+#[derive(Default)]
+struct Buffer(Vec<u8>);
+
+impl io::Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.0.capacity() == 0 {
+            self.0.reserve(USUAL.max(bytes.len()));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reads `json`.

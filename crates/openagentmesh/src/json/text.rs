@@ -23,7 +23,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// What `serde_json` writes, but for plain texts.
-type Json = serde_json::Serializer<Vec<u8>>;
+type Json = serde_json::Serializer<super::Buffer>;
 
 /// Writes a value that is a plain text, and leaves all else to `serde_json`.
 pub(super) struct Writer<'w> {
