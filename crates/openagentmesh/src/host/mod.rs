@@ -45,8 +45,8 @@ const LOST_FAREWELL: Duration = Duration::from_secs(1);
 
 /// The agents that this process serves.
 ///
-/// Each has a task that takes its requests, and a task per running request. They end when the
-/// agent is deregistered or the host shuts down, and at the latest when `abort` fires.
+/// Each has a task that takes its requests, and a task per request that waits. They end when the agent is
+/// deregistered or the host shuts down, and at the latest when `abort` fires.
 pub(crate) struct Host {
     core: Arc<Core>,
     feedback: Arc<Feedback>,
