@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, Event, HeaderMap, jetstream};
+use async_nats::{Client, Event, HeaderMap, Message, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
 use rand::RngExt;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::outbox::Outbox;
+use crate::replies::Replies;
 use crate::wire;
 
 /// How long a flush waits for a connection that is not there.
@@ -29,6 +30,7 @@ const SOON: Duration = Duration::from_secs(30);
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) replies: Arc<Replies>,
     pub(crate) jetstream: jetstream::Context,
     /// Whoever keeps something that a server might have forgotten looks again when this changes.
     reconnections: watch::Receiver<u64>,
@@ -38,9 +40,11 @@ pub(crate) struct Connection {
 impl Connection {
     /// What `observer` sees is what happens to `client`.
     pub(crate) fn new(client: Client, observer: &Observer) -> Self {
+        let outbox = Arc::new(Outbox::new(&client));
         Self {
             jetstream: jetstream::new(client.clone()),
-            outbox: Arc::new(Outbox::new(&client)),
+            replies: Arc::new(Replies::new(&client, &outbox)),
+            outbox,
             client,
             reconnections: observer.reconnections.subscribe(),
             given_up: observer.given_up.clone(),
@@ -54,6 +58,16 @@ impl Connection {
 
     pub(crate) fn watch_reconnections(&self) -> watch::Receiver<u64> {
         self.reconnections.clone()
+    }
+
+    /// Publishes a message, and waits for the first reply, as [`Replies::request`] does.
+    pub(crate) async fn request(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Message> {
+        self.replies.request(subject, headers, body).await
     }
 
     /// Waits until everything that was published is with the server.

@@ -156,6 +156,7 @@ mod host;
 mod json;
 mod mesh;
 mod outbox;
+mod replies;
 mod shutdown;
 mod state;
 mod trace;

@@ -10,7 +10,7 @@ use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 
 use crate::agent::Agent;
 use crate::bucket::Bucket;
-use crate::client::{Client, Core, Replies, request_template};
+use crate::client::{Client, Core, request_template};
 use crate::connect::MeshBuilder;
 use crate::connection::Connection;
 use crate::discovery::Directory;
@@ -67,7 +67,6 @@ impl AgentMesh {
     ) -> Self {
         let core = Arc::new(Core {
             directory: Arc::new(Directory::new(&connection)),
-            replies: Replies::new(&connection),
             request_headers: request_template(&instance_id),
             kv: Arc::new(Bucket::new(connection.clone(), CONTEXT)),
             objects: Arc::new(Bucket::new(connection.clone(), ARTIFACTS)),

@@ -4,6 +4,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{TestMesh, eventually, within};
 use openagentmesh::{ErrorCode, Json, Kv, KvChange, KvEntry};
@@ -296,6 +297,50 @@ async fn a_bucket_of_somebody_else_keeps_its_settings() {
     let error = kv.put("key", "x".repeat(500)).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::PayloadTooLarge, "{error}");
     assert_eq!(store.status().await.unwrap().history(), 5);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_at_once_is_answered_each_by_itself() {
+    let test = TestMesh::start().await;
+    let kv = test.mesh.kv();
+    let puts = (0..300).map(|n| kv.put(format!("key.{n}"), Json(n)));
+    let revisions = futures::future::try_join_all(puts).await.unwrap();
+    let gets = (0..300).map(|n| kv.get(format!("key.{n}")));
+    let entries = futures::future::try_join_all(gets).await.unwrap();
+    for (n, (revision, entry)) in revisions.into_iter().zip(entries).enumerate() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.json::<usize>().unwrap(), n);
+        assert_eq!(entry.revision, revision);
+    }
+}
+
+/// The server leaves a mark where it takes away what is too old.
+#[tokio::test]
+async fn what_the_server_took_away_is_no_value() {
+    for allow_direct in [false, true] {
+        let test = TestMesh::start().await;
+        let jetstream = async_nats::jetstream::new(test.raw().await);
+        let config = async_nats::jetstream::stream::Config {
+            name: "KV_mesh-context".to_owned(),
+            subjects: vec!["$KV.mesh-context.>".to_owned()],
+            max_messages_per_subject: 1,
+            max_age: Duration::from_secs(1),
+            duplicate_window: Duration::from_secs(1),
+            subject_delete_marker_ttl: Some(Duration::from_secs(3600)),
+            allow_message_ttl: true,
+            allow_rollup: true,
+            allow_direct,
+            ..Default::default()
+        };
+        jetstream.create_stream(config).await.unwrap();
+        let kv = test.mesh.kv();
+        let revision = kv.put("key", "value").await.unwrap();
+        eventually(|| async { kv.get("key").await.unwrap().is_none().then_some(()) }).await;
+        // Its mark is newer.
+        let error = kv.update("key", "new", revision).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::KvWrongRevision, "{error}");
+        kv.create("key", "new").await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
-//! The mesh's buckets: opened when they are first needed, made where they are missing, and followed.
+//! The mesh's buckets: opened when they are first needed, made where they are missing, read, written and
+//! followed.
 
 mod tail;
+mod values;
 
 use std::error::Error as StdError;
 use std::pin::pin;
@@ -23,6 +25,7 @@ use crate::connection::Connection;
 use crate::error::{BoxError, Error, Result};
 
 pub(crate) use tail::{Arrival, Start, Tail, forget};
+pub(crate) use values::{Change, MARKER, OPERATION, PUT, Refused};
 
 /// Room that the headers of a stored message take beside its value, in bytes.
 pub(crate) const ENVELOPE: usize = 256;
@@ -290,6 +293,7 @@ fn is_gone(error: &(dyn StdError + 'static)) -> bool {
         };
         code == Some(ApiErrorCode::STREAM_NOT_FOUND)
             || publishing == Some(PublishErrorKind::StreamNotFound)
+            || matches!(cause.downcast_ref(), Some(Refused::Nobody))
     })
 }
 

@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::deadline::Deadline;
-use super::replies::Expected;
 use super::request::{Checked, Content, Request};
 use super::{Client, reply};
 use crate::error::{Error, Result};
+use crate::replies::Expected;
 
 /// How long a call waits for its reply, unless it says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -111,7 +111,7 @@ impl Sent {
     ) -> impl Future<Output = Result<Expected>> {
         async move {
             request.check_verb(verb).await?;
-            let expected = request.core().replies.expect().await?;
+            let expected = request.core().connection.replies.expect().await?;
             let headers = RequestHeaders {
                 timeout_ms: Some(deadline.milliseconds_left()),
                 probe: true,

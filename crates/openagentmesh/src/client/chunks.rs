@@ -13,11 +13,11 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::buffer::{Buffer, Buffered};
 use super::deadline::Deadline;
-use super::replies::Expected;
 use super::reply;
 use super::request::Checked;
 use super::window::Window;
 use crate::error::{Error, Result};
+use crate::replies::Expected;
 use crate::wire::{self, Outgoing, Received};
 
 /// The chunks of a streamed reply, in order and without loss; what awaiting a

@@ -1,8 +1,7 @@
 //! Calling agents, and taking and giving events.
 //!
 //! [`Client`] has the verbs; each is a builder of its own. `request` is what the builders of
-//! requests share, `deadline` when they are given up, `replies` waits for answers, `reply` reads
-//! them, `window` says how many chunks may come, `buffer` holds what comes faster than it is taken,
+//! requests share, `deadline` when they are given up, `reply` reads what is answered, `window` says how many chunks may come, `buffer` holds what comes faster than it is taken,
 //! `producers` notices what got lost.
 
 mod buffer;
@@ -12,7 +11,6 @@ mod deadline;
 mod events;
 mod producers;
 mod publish;
-mod replies;
 mod reply;
 mod request;
 mod send;
@@ -43,7 +41,6 @@ pub use stream::StreamRequest;
 pub use subscribe::{RawSubscribe, Subscribe};
 
 pub(crate) use deadline::Deadline;
-pub(crate) use replies::Replies;
 pub(crate) use request::{mismatch, template as request_template, to_json};
 
 /// What calls need of a connection.
@@ -53,7 +50,6 @@ pub(crate) struct Core {
     /// Of requests whose answer is awaited; each has its own id and timeout.
     pub(crate) request_headers: Template,
     pub(crate) directory: Arc<Directory>,
-    pub(crate) replies: Replies,
     pub(crate) kv: Arc<KvBucket>,
     pub(crate) objects: Arc<ObjectBucket>,
     pub(crate) url: String,

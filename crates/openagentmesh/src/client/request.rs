@@ -139,7 +139,7 @@ impl Checked {
         let subject = openagentmesh_protocol::subject::agent(&self.name);
         let headers = self.headers(protocol, &content.headers);
         let core = self.core();
-        let others = core.replies.awaited().saturating_sub(1);
+        let others = core.connection.replies.awaited().saturating_sub(1);
         let reply = reply.map(Into::into);
         let outbox = &core.connection.outbox;
         let sent = outbox.publish_among(others, subject, reply, headers.0, content.body);

@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use super::Client;
 use super::chunks::{Chunks, Receiving};
 use super::deadline::Deadline;
-use super::replies::Expected;
 use super::request::{Checked, Content, Request};
 use super::window::Window;
 use crate::error::Result;
+use crate::replies::Expected;
 use crate::wire;
 
 /// How long to wait for the next chunk, unless the request says otherwise.
@@ -119,7 +119,7 @@ async fn ask(
     deadline: Option<Deadline>,
 ) -> Result<(Subscriber, Expected)> {
     request.check_verb(Verb::Stream).await?;
-    let expected = request.core().replies.expect().await?;
+    let expected = request.core().connection.replies.expect().await?;
     let subscriber = request
         .core()
         .connection

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{Operation, UpdateError, UpdateErrorKind};
 use bytes::Bytes;
 use openagentmesh_protocol::bucket::CATALOG_KEY;
 use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode};
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 
 use super::listing::Listing;
 use super::parse_catalog;
-use crate::bucket::{Bucket, ENVELOPE};
+use crate::bucket::{Bucket, Change, ENVELOPE, Refused};
 use crate::error::{Error, Result};
 
 /// How long to try while others win every race.
@@ -58,11 +57,8 @@ pub(super) async fn edit(
             false => continue,
         }
         let value = encode(&document, max_payload)?;
-        let written = catalog.with(|store| {
-            let value = value.clone();
-            async move { store.update(CATALOG_KEY, value, revision).await }
-        });
-        match written.await? {
+        let update = Change::Update(value, revision);
+        match catalog.write(CATALOG_KEY, update).await? {
             Ok(written) => {
                 return Ok(Some(Written {
                     document,
@@ -105,19 +101,14 @@ fn encode(document: &CatalogDocument, max_payload: usize) -> Result<Bytes> {
 
 /// The catalog and the revision that a write of it expects; 0 where there never was one.
 pub(super) async fn read(catalog: &Bucket) -> Result<(CatalogDocument, u64)> {
-    let entry = catalog
-        .try_with(
-            "read",
-            |store| async move { store.entry(CATALOG_KEY).await },
-        )
-        .await?;
-    Ok(match entry {
-        None => (CatalogDocument::default(), 0),
-        Some(entry) if entry.operation == Operation::Put => {
-            (parse_catalog(&entry.value)?, entry.revision)
-        }
-        Some(removed) => (CatalogDocument::default(), removed.revision),
-    })
+    let Some(stored) = catalog.read(CATALOG_KEY).await? else {
+        return Ok((CatalogDocument::default(), 0));
+    };
+    let document = match stored.value {
+        Some(value) => parse_catalog(&value)?,
+        None => CatalogDocument::default(),
+    };
+    Ok((document, stored.revision))
 }
 
 fn too_large(size: usize, agents: usize, limit: usize) -> Error {
@@ -134,20 +125,20 @@ fn too_large(size: usize, agents: usize, limit: usize) -> Error {
     .with_detail("agents", agents)
 }
 
-fn patience(error: &UpdateError) -> Duration {
-    match error.kind() {
-        UpdateErrorKind::WrongLastRevision => PATIENCE,
-        _ => PATIENCE_WITH_FAULTS,
+fn patience(error: &Refused) -> Duration {
+    if error.is_wrong_revision() {
+        PATIENCE
+    } else {
+        PATIENCE_WITH_FAULTS
     }
 }
 
-fn gave_up(error: UpdateError, tried: Duration) -> Error {
-    let (code, reason) = match error.kind() {
-        UpdateErrorKind::WrongLastRevision => (
-            ErrorCode::Timeout,
-            "other processes keep changing it".to_owned(),
-        ),
-        _ => (ErrorCode::ConnectionFailed, error.to_string()),
+fn gave_up(error: Refused, tried: Duration) -> Error {
+    let (code, reason) = if error.is_wrong_revision() {
+        let reason = "other processes keep changing it";
+        (ErrorCode::Timeout, reason.to_owned())
+    } else {
+        (ErrorCode::ConnectionFailed, error.to_string())
     };
     Error::raised(
         code,

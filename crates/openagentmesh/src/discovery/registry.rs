@@ -1,13 +1,10 @@
 //! Contracts in the registry: one key per agent.
 
-use std::sync::Arc;
-
-use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
 
-use crate::bucket::{Bucket, ENVELOPE};
+use crate::bucket::{Bucket, Change, ENVELOPE};
 use crate::error::{Error, Result};
 use crate::wire::too_large;
 
@@ -15,13 +12,9 @@ use crate::wire::too_large;
 const AT_ONCE: usize = 64;
 
 pub(super) async fn get(registry: &Bucket, name: &AgentName) -> Result<Option<Contract>> {
-    let value = registry
-        .try_with(
-            "read",
-            |store| async move { store.get(name.as_str()).await },
-        )
-        .await?;
-    value
+    let stored = registry.read(name.as_str()).await?;
+    stored
+        .and_then(|stored| stored.value)
         .map(|json| {
             serde_json::from_slice(&json).map_err(|error| {
                 Error::raised(
@@ -69,12 +62,8 @@ pub(super) async fn put_all(registry: &Bucket, contracts: &[Contract]) -> Result
 }
 
 async fn put(registry: &Bucket, name: AgentName, json: Vec<u8>) -> Result<()> {
-    let (key, json) = (name.as_str(), Bytes::from(json));
-    let put = |store: Arc<Store>| {
-        let json = json.clone();
-        async move { store.put(key, json).await }
-    };
-    registry.try_with("write", put).await?;
+    let put = Change::Put(Bytes::from(json));
+    registry.try_write(name.as_str(), put).await?;
     Ok(())
 }
 
@@ -87,10 +76,8 @@ pub(super) async fn delete_all(registry: &Bucket, names: &[AgentName]) -> Result
 }
 
 async fn delete(registry: &Bucket, name: AgentName) -> Result<()> {
-    let key = name.as_str();
-    registry
-        .try_with("write", |store| async move { store.delete(key).await })
-        .await
+    registry.try_write(name.as_str(), Change::Delete).await?;
+    Ok(())
 }
 
 /// Those of `names` that have no contract.
@@ -104,11 +91,9 @@ pub(super) async fn missing(registry: &Bucket, names: &[AgentName]) -> Result<Ve
 }
 
 async fn missing_one(registry: &Bucket, name: AgentName) -> Result<Option<AgentName>> {
-    let key = name.as_str();
-    let found = registry
-        .try_with("read", |store| async move { store.get(key).await })
-        .await?;
-    Ok(found.is_none().then_some(name))
+    let stored = registry.read(name.as_str()).await?;
+    let found = stored.is_some_and(|stored| stored.value.is_some());
+    Ok((!found).then_some(name))
 }
 
 pub(super) fn check_sizes(contracts: &[Contract], max_payload: usize) -> Result<()> {

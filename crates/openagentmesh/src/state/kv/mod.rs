@@ -9,15 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_nats::jetstream::Message;
-use async_nats::jetstream::kv::{
-    CreateErrorKind, Entry, Operation, Store, UpdateError, UpdateErrorKind,
-};
+use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use openagentmesh_protocol::bucket::CONTEXT;
 use openagentmesh_protocol::{ErrorCode, subject};
 
 use super::messages;
-use crate::bucket::{Bucket, is_too_large};
+use crate::bucket::{Bucket, Change, MARKER, OPERATION, PUT, Refused, is_too_large};
 use crate::client::Core;
 use crate::error::{Error, Result};
 use crate::wire::too_large;
@@ -93,11 +91,16 @@ impl Kv {
     /// deleted; 0 of one that never was.
     async fn read(&self, key: &str) -> Result<(Option<KvEntry>, u64)> {
         check_key(key)?;
-        let reading = |store: Arc<Store>| async move { store.entry(key).await };
-        let entry = self.bucket().try_with("read", reading).await?;
-        let revision = entry.as_ref().map_or(0, |entry| entry.revision);
-        let is_value = |entry: &Entry| entry.operation == Operation::Put;
-        Ok((entry.filter(is_value).map(entry_of), revision))
+        let Some(stored) = self.bucket().read(key).await? else {
+            return Ok((None, 0));
+        };
+        let entry = stored.value.map(|value| KvEntry {
+            key: key.to_owned(),
+            value,
+            revision: stored.revision,
+            created: stored.created,
+        });
+        Ok((entry, stored.revision))
     }
 
     /// Puts `value` under `key`, whatever was there, and returns its revision.
@@ -108,11 +111,7 @@ impl Kv {
     pub async fn put(&self, key: impl AsRef<str>, value: impl KvValue) -> Result<u64> {
         let key = key.as_ref();
         let value = self.checked(key, value)?;
-        let put = |store: Arc<Store>| {
-            let value = value.clone();
-            async move { store.put(key, value).await }
-        };
-        let written = self.bucket().with(put).await?;
+        let written = self.bucket().write(key, Change::Put(value)).await?;
         written.map_err(|error| self.not_written(key, error))
     }
 
@@ -138,20 +137,27 @@ impl Kv {
     pub async fn create(&self, key: impl AsRef<str>, value: impl KvValue) -> Result<u64> {
         let key = key.as_ref();
         let value = self.checked(key, value)?;
-        let create = |store: Arc<Store>| {
-            let value = value.clone();
-            async move { store.create(key, value).await }
-        };
-        let written = self.bucket().with(create).await?;
-        written.map_err(|error| match error.kind() {
-            CreateErrorKind::AlreadyExists => Error::raised(
-                ErrorCode::KvKeyExists,
-                format!("key '{key}' has a value already; update() or put() replaces it"),
-            )
-            .with_detail("key", key)
-            .with_source(error),
-            _ => self.not_written(key, error),
-        })
+        let mut expected = 0;
+        loop {
+            let refused = match self.write_if(key, value.clone(), expected).await? {
+                Ok(revision) => return Ok(revision),
+                Err(refused) if refused.is_wrong_revision() => refused,
+                Err(refused) => return Err(self.not_written(key, refused)),
+            };
+            // One that was deleted has a revision, but no value.
+            match self.read(key).await? {
+                (None, revision) if revision != expected => expected = revision,
+                (None, _) => return Err(self.not_written(key, refused)),
+                (Some(_), _) => {
+                    return Err(Error::raised(
+                        ErrorCode::KvKeyExists,
+                        format!("key '{key}' has a value already; update() or put() replaces it"),
+                    )
+                    .with_detail("key", key)
+                    .with_source(refused));
+                }
+            }
+        }
     }
 
     /// Puts `value` under `key` if its revision is still `revision`, and returns the new one. Revision 0
@@ -169,8 +175,11 @@ impl Kv {
         let key = key.as_ref();
         let value = self.checked(key, value)?;
         let written = self.write_if(key, value, revision).await?;
-        written.map_err(|error| match error.kind() {
-            UpdateErrorKind::WrongLastRevision => Error::raised(
+        written.map_err(|error| {
+            if !error.is_wrong_revision() {
+                return self.not_written(key, error);
+            }
+            Error::raised(
                 ErrorCode::KvWrongRevision,
                 format!(
                     "key '{key}' does not have revision {revision} any more: somebody wrote it \
@@ -179,8 +188,7 @@ impl Kv {
             )
             .with_detail("key", key)
             .with_detail("expected", revision)
-            .with_source(error),
-            _ => self.not_written(key, error),
+            .with_source(error)
         })
     }
 
@@ -189,12 +197,9 @@ impl Kv {
         key: &str,
         value: Bytes,
         revision: u64,
-    ) -> Result<std::result::Result<u64, UpdateError>> {
-        let update = |store: Arc<Store>| {
-            let value = value.clone();
-            async move { store.update(key, value, revision).await }
-        };
-        self.bucket().with(update).await
+    ) -> Result<std::result::Result<u64, Refused>> {
+        let update = Change::Update(value, revision);
+        self.bucket().write(key, update).await
     }
 
     /// Takes the value of `key` away. One that has none is marked as deleted all the same, which watches
@@ -206,8 +211,8 @@ impl Kv {
     pub async fn delete(&self, key: impl AsRef<str>) -> Result<()> {
         let key = key.as_ref();
         check_key(key)?;
-        let delete = |store: Arc<Store>| async move { store.delete(key).await };
-        self.bucket().try_with("write", delete).await
+        self.bucket().try_write(key, Change::Delete).await?;
+        Ok(())
     }
 
     /// Takes the value of `key` away, and all that is remembered of earlier ones in a bucket that keeps
@@ -219,8 +224,8 @@ impl Kv {
     pub async fn purge(&self, key: impl AsRef<str>) -> Result<()> {
         let key = key.as_ref();
         check_key(key)?;
-        let purge = |store: Arc<Store>| async move { store.purge(key).await };
-        self.bucket().try_with("write", purge).await
+        self.bucket().try_write(key, Change::Purge).await?;
+        Ok(())
     }
 
     /// The keys that match `pattern` and have a value, sorted.
@@ -293,8 +298,8 @@ impl Kv {
             .to_owned();
         let header = |name| message.headers.as_ref()?.get(name);
         // A bucket with a time to live marks what it removed.
-        let is_value = header("KV-Operation").is_none_or(|operation| operation.as_str() == "PUT")
-            && header("Nats-Marker-Reason").is_none();
+        let is_value = header(OPERATION).is_none_or(|operation| operation.as_str() == PUT)
+            && header(MARKER).is_none();
         let revision = info.stream_sequence;
         Ok(if is_value {
             KvChange::Put(KvEntry {
@@ -320,11 +325,7 @@ impl Kv {
         Ok(value)
     }
 
-    fn not_written(
-        &self,
-        key: &str,
-        error: impl std::error::Error + Send + Sync + 'static,
-    ) -> Error {
+    fn not_written(&self, key: &str, error: Refused) -> Error {
         if is_too_large(&error) {
             return Error::raised(
                 ErrorCode::PayloadTooLarge,
@@ -345,13 +346,4 @@ impl std::fmt::Debug for Kv {
 /// The subjects of the keys that match `pattern`.
 fn filter(pattern: &str) -> String {
     subject::kv(CONTEXT, pattern)
-}
-
-fn entry_of(entry: Entry) -> KvEntry {
-    KvEntry {
-        key: entry.key,
-        value: entry.value,
-        revision: entry.revision,
-        created: entry.created,
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::kv::UpdateErrorKind;
 use openagentmesh_protocol::ErrorCode;
 use rand::RngExt;
 use tokio::time::Instant;
@@ -95,7 +94,7 @@ impl Kv {
         }
         match self.write_if(key, value, revision).await? {
             Ok(revision) => Ok(Some(revision)),
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(None),
+            Err(error) if error.is_wrong_revision() => Ok(None),
             Err(error) => Err(self.not_written(key, error)),
         }
     }

@@ -1,17 +1,16 @@
-//! Waiting for replies: one subscription for all calls of a process.
+//! Waiting for replies: one subscription for all that a process asks for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_nats::{Client, Message, Subject, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subject, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::envelope::is_probe;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::AbortHandle;
 
-use crate::connection::Connection;
 use crate::error::Result;
 use crate::outbox::Outbox;
 use crate::wire::{self, Outgoing, Received};
@@ -46,12 +45,12 @@ struct Waiting {
 }
 
 impl Replies {
-    pub(crate) fn new(connection: &Connection) -> Self {
+    pub(crate) fn new(client: &Client, outbox: &Arc<Outbox>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                prefix: connection.client.new_inbox(),
-                client: connection.client.clone(),
-                outbox: Arc::clone(&connection.outbox),
+                prefix: client.new_inbox(),
+                client: client.clone(),
+                outbox: Arc::clone(outbox),
                 waiting: Mutex::default(),
             }),
             next: AtomicU64::new(0),
@@ -64,7 +63,7 @@ impl Replies {
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed.
-    pub(super) async fn expect(&self) -> Result<Expected> {
+    pub(crate) async fn expect(&self) -> Result<Expected> {
         if !self.reader.initialized() {
             let started = self.reader.get_or_try_init(|| self.start_reader());
             started.boxed().await?;
@@ -91,8 +90,29 @@ impl Replies {
     }
 
     /// How many replies are awaited.
-    pub(super) fn awaited(&self) -> usize {
+    pub(crate) fn awaited(&self) -> usize {
         lock(&self.shared.waiting).by_number.len()
+    }
+
+    /// Publishes a message, and waits for the first reply, which may be the server's that nobody is there.
+    ///
+    /// # Errors
+    ///
+    /// `payload_too_large` before anything is sent, `connection_failed` when the connection is closed.
+    /// Cancel-safe.
+    pub(crate) async fn request(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Message> {
+        let mut expected = self.expect().await?;
+        let others = self.awaited().saturating_sub(1);
+        let reply = Some(expected.subject().into());
+        let outbox = &self.shared.outbox;
+        let sent = outbox.publish_among(others, subject, reply, headers, body);
+        sent.await?;
+        expected.reply().await
     }
 
     async fn start_reader(&self) -> Result<AbortHandle> {
@@ -162,7 +182,7 @@ async fn cancel(outbox: Arc<Outbox>, feedback: Subject) {
 }
 
 /// A place among those who wait. Dropped before the reply has come, it tells the host so.
-pub(super) struct Expected {
+pub(crate) struct Expected {
     shared: Arc<Shared>,
     number: u64,
     receiver: oneshot::Receiver<Message>,
@@ -172,7 +192,7 @@ pub(super) struct Expected {
 
 impl Expected {
     /// Where the reply is to go.
-    pub(super) fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         // Every call makes one, and formatting takes several times as long.
         [&self.shared.prefix, ".", &self.number.to_string()].concat()
     }
@@ -183,21 +203,21 @@ impl Expected {
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed.
-    pub(super) async fn reply(&mut self) -> Result<Message> {
+    pub(crate) async fn reply(&mut self) -> Result<Message> {
         let reply = (&mut self.receiver).await;
         self.over = true;
         reply.map_err(|_| wire::closed("it was closed before the reply came"))
     }
 
     /// Where the host can be told that nobody waits any more, which it said with a chunk.
-    pub(super) fn set_feedback(&self, feedback: &Subject) {
+    pub(crate) fn set_feedback(&self, feedback: &Subject) {
         if let Some(waiting) = lock(&self.shared.waiting).by_number.get_mut(&self.number) {
             waiting.feedback = Some(feedback.clone());
         }
     }
 
     /// The answer is complete: there is nobody to be told anything.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         lock(&self.shared.waiting).by_number.remove(&self.number);
     }
 }
