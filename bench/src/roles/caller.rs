@@ -15,6 +15,9 @@ use crate::measure::{Contender, Measure, Outcome, SHORT_STREAM, Task};
 /// How many keys there are to be put and got in turn.
 const KEYS: u32 = 64;
 
+/// So many events come at once: fewer than a subscriber keeps for a slow reader.
+const BATCH: u32 = 12_000;
+
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Called {
@@ -44,6 +47,34 @@ pub(super) trait Calls: Clone + Send + Sync + 'static {
     fn get(&self, key: &str) -> impl Future<Output = Result<()>> + Send;
     /// Puts a body under `key` so many times; returns how long each took to come to a watch of it.
     fn watch(&self, key: &str, messages: u32) -> impl Future<Output = Result<Vec<f64>>> + Send;
+}
+
+/// So many events, in portions that no subscriber loses anything of.
+pub(super) fn batches(events: u32) -> impl Iterator<Item = u32> + Send {
+    (0..events)
+        .step_by(BATCH as usize)
+        .map(move |begun| BATCH.min(events - begun))
+}
+
+/// Has each subscription taken from by a task of its own, and gives them back.
+pub(super) async fn take_all<S, F>(
+    subscriptions: Vec<S>,
+    take: impl Fn(S) -> F + Send,
+) -> Result<Vec<S>>
+where
+    S: Send + 'static,
+    F: Future<Output = Result<S>> + Send + 'static,
+{
+    let taking: Vec<_> = subscriptions
+        .into_iter()
+        .map(take)
+        .map(tokio::spawn)
+        .collect();
+    let mut subscriptions = Vec::new();
+    for taken in taking {
+        subscriptions.push(taken.await??);
+    }
+    Ok(subscriptions)
 }
 
 pub(super) async fn run(url: &str, mut tasks: mpsc::Receiver<String>) -> Result<()> {

@@ -9,11 +9,8 @@ use openagentmesh::{AgentMesh, Events, KvChange};
 use super::{LimitedOrder, Order};
 use crate::Result;
 use crate::measure::LARGE_BODY_BYTES;
-use crate::roles::caller::{Called, Calls};
+use crate::roles::caller::{Called, Calls, batches, take_all};
 use crate::roles::{ORDERED, body, body_of};
-
-/// So many events come at once: fewer than a subscriber keeps for a slow reader.
-const BATCH: u32 = 12_000;
 
 #[derive(Clone)]
 pub(in crate::roles) struct Caller {
@@ -87,22 +84,13 @@ impl Calls for Caller {
     }
 
     async fn events(&self, messages: u32, subscribers: u32) -> Result<()> {
-        let subscribe = (0..subscribers).map(|_| self.mesh.subscribe::<String>("bench.news"));
-        let mut subscribers = Vec::new();
-        for subscribe in subscribe {
-            subscribers.push(subscribe.await?);
+        let mut taking = Vec::new();
+        for _ in 0..subscribers {
+            taking.push(self.mesh.subscribe::<String>("bench.news").await?);
         }
-        let mut left = messages;
-        while left > 0 {
-            let batch = left.min(BATCH);
+        for batch in batches(messages) {
             self.mesh.call::<()>("bench.publish", batch).await?;
-            let taking = subscribers.into_iter().map(|events| take(events, batch));
-            let taking: Vec<_> = taking.map(tokio::spawn).collect();
-            subscribers = Vec::new();
-            for taken in taking {
-                subscribers.push(taken.await??);
-            }
-            left -= batch;
+            taking = take_all(taking, |events| take(events, batch)).await?;
         }
         Ok(())
     }

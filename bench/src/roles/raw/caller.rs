@@ -12,7 +12,7 @@ use openagentmesh::protocol::{HeaderSink, header};
 use super::{BUCKET, CHUNKS, ECHO, EVENTS, Headers, RELAY, json_body, request_headers};
 use crate::Result;
 use crate::measure::{BODY_BYTES, LARGE_BODY_BYTES};
-use crate::roles::caller::{Called, Calls};
+use crate::roles::caller::{Called, Calls, batches, take_all};
 
 #[derive(Clone)]
 pub(in crate::roles) struct Caller {
@@ -104,11 +104,11 @@ impl Caller {
 }
 
 /// Takes so many, which are fewer than the client keeps for a slow reader, so that none is dropped.
-async fn take(mut subscriber: Subscriber, messages: u32) -> Result<()> {
+async fn take(mut subscriber: Subscriber, messages: u32) -> Result<Subscriber> {
     for _ in 0..messages {
         subscriber.next().await.ok_or("the connection was lost")?;
     }
-    Ok(())
+    Ok(subscriber)
 }
 
 impl Calls for Caller {
@@ -133,20 +133,20 @@ impl Calls for Caller {
     }
 
     async fn events(&self, messages: u32, subscribers: u32) -> Result<()> {
-        let mut taking = Vec::new();
-        for _ in 0..subscribers {
-            let subscriber = self.client.subscribe(EVENTS).await?;
-            taking.push(tokio::spawn(take(subscriber, messages)));
-        }
         // Events have no request, and so no id of one.
         let headers = self.instance_id.as_ref().map(|instance_id| {
             let mut headers = Headers::default();
             headers.put(header::INSTANCE_ID, instance_id.as_str());
             headers.0
         });
-        self.ask_for(EVENTS.to_owned(), headers, messages).await?;
-        for taken in taking {
-            taken.await??;
+        let mut taking = Vec::new();
+        for _ in 0..subscribers {
+            taking.push(self.client.subscribe(EVENTS).await?);
+        }
+        for batch in batches(messages) {
+            let asking = self.ask_for(EVENTS.to_owned(), headers.clone(), batch);
+            asking.await?;
+            taking = take_all(taking, |subscriber| take(subscriber, batch)).await?;
         }
         Ok(())
     }

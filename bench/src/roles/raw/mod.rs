@@ -13,12 +13,13 @@ use openagentmesh::{InstanceId, RequestId};
 
 use super::body_of;
 
-/// What a subscription serves, and what the service API does.
-const ECHO: &str = "raw.echo";
-pub(super) const SERVICE_ECHO: &str = "raw.service.echo";
-const RELAY: &str = "raw.relay";
-const CHUNKS: &str = "raw.chunks";
-const EVENTS: &str = "raw.events";
+/// What a subscription serves, and what the service API does: subjects as the protocol has them, because
+/// longer ones take longer.
+const ECHO: &str = "mesh.agent.raw.echo";
+pub(super) const SERVICE_ECHO: &str = "mesh.agent.service.echo";
+const RELAY: &str = "mesh.agent.raw.relay";
+const CHUNKS: &str = "mesh.agent.raw.chunks";
+const EVENTS: &str = "mesh.agent.raw.news.events";
 /// A bucket as `async-nats` makes it.
 const BUCKET: &str = "raw-values";
 
