@@ -1,31 +1,39 @@
 //! A bounded buffer for what comes faster than it is taken.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
+use futures::task::AtomicWaker;
 use openagentmesh_protocol::ChunkHeaders;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, coop};
 
 use crate::wire::Received;
 
-/// Messages that wait to be taken. A task of its own fills it, so that a slow reader neither makes
-/// the client drop messages unseen nor keeps more than this.
+/// How many messages are taken together.
+const BATCH: usize = 64;
+/// How often a reader that is busy is relieved of what has come meanwhile: long before the client, which
+/// keeps 65,536 messages of any size, drops some unseen.
+const RELIEF: Duration = Duration::from_millis(10);
+
+/// Messages that wait to be taken. A reader that waits takes them from the subscription itself. One that
+/// is slow, or does not come at all, is relieved of them by a task, so that it neither makes the client
+/// drop messages unseen nor keeps more than this.
 ///
 /// What does not fit is counted, and the count stands where the messages would have; once something
 /// was lost, half of the room must be free before more is kept. End markers are kept all the same:
 /// without one, nobody would know that nothing more comes.
 pub(super) struct Buffer {
-    queue: Arc<Queue>,
-    /// What was taken off the queue together, and was not asked for yet.
+    shared: Arc<Shared>,
+    /// What was taken together, and was not asked for yet.
     taken: VecDeque<Buffered>,
-    filling: AbortHandle,
+    relief: AbortHandle,
 }
-
-/// How many messages go into the queue, and come out of it, together.
-const BATCH: usize = 64;
 
 /// What stands in the buffer.
 pub(super) enum Buffered {
@@ -34,34 +42,79 @@ pub(super) enum Buffered {
     Lost(u64),
 }
 
+struct Shared {
+    waiting: Mutex<Waiting>,
+    arrivals: Arc<Arrivals>,
+    /// Of those who wait for arrivals.
+    waker: Waker,
+}
+
+/// Who is told that something has come.
+#[derive(Default)]
+struct Arrivals {
+    reader: AtomicWaker,
+    relief: Notify,
+}
+
+impl Wake for Arrivals {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.reader.wake();
+        self.relief.notify_one();
+    }
+}
+
 impl Buffer {
     /// How many messages wait at most.
     pub(super) const CHUNKS: usize = 16 * 1024;
 
     /// Takes everything from `subscriber` until the buffer is dropped.
     pub(super) fn start(subscriber: Subscriber) -> Self {
-        let queue = Arc::new(Queue::default());
-        let filling = tokio::spawn(fill(subscriber, Arc::clone(&queue)));
+        let arrivals = Arc::<Arrivals>::default();
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(Waiting::new(subscriber)),
+            waker: Arc::clone(&arrivals).into(),
+            arrivals,
+        });
         Self {
-            queue,
+            relief: tokio::spawn(relieve(Arc::clone(&shared))).abort_handle(),
+            shared,
             taken: VecDeque::new(),
-            filling: filling.abort_handle(),
         }
     }
 
     /// What came next; `None` once the subscription has ended. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Buffered> {
-        loop {
-            if let Some(next) = self.taken.pop_front() {
-                return Some(next);
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The same, polled.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Buffered>> {
+        if let Some(next) = self.taken.pop_front() {
+            return Poll::Ready(Some(next));
+        }
+        // A reader that always finds something lets others go on once in a while.
+        let turn = ready!(coop::poll_proceed(context));
+        // From here on, whatever comes is told.
+        self.shared.arrivals.reader.register(context.waker());
+        let ended = {
+            let mut waiting = self.shared.lock();
+            waiting.take_back();
+            if waiting.messages.is_empty() {
+                let mut arrivals = Context::from_waker(&self.shared.waker);
+                waiting.receive(BATCH, &mut arrivals);
             }
-            let ended = self.queue.lock().lend(&mut self.taken);
-            if ended {
-                return None;
-            }
-            if self.taken.is_empty() {
-                // What changed since then is remembered.
-                self.queue.changed.notified().await;
+            waiting.lend(&mut self.taken);
+            waiting.ended()
+        };
+        match self.taken.pop_front() {
+            None if !ended => Poll::Pending,
+            next => {
+                turn.made_progress();
+                Poll::Ready(next)
             }
         }
     }
@@ -74,47 +127,38 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.filling.abort();
+        self.relief.abort();
+        self.shared.lock().subscriber = None;
     }
 }
 
-/// Runs until the subscription ends or the buffer is dropped.
-async fn fill(mut subscriber: Subscriber, queue: Arc<Queue>) {
-    let mut ended = false;
-    while !ended {
-        let first = subscriber.next().await;
-        {
-            let mut waiting = queue.lock();
-            let together = std::iter::once(first)
-                .chain(std::iter::from_fn(|| subscriber.next().now_or_never()))
-                .take(BATCH);
-            for message in together {
-                match message {
-                    Some(message) => waiting.put(message),
-                    None => ended = true,
-                }
-            }
-            waiting.ended = ended;
+/// Keeps what a busy reader has not taken, until the subscription ends or the buffer is dropped.
+async fn relieve(shared: Arc<Shared>) {
+    loop {
+        let receiving = poll_fn(|_| {
+            let mut waiting = shared.lock();
+            waiting.receive(usize::MAX, &mut Context::from_waker(&shared.waker));
+            Poll::Ready(waiting.subscriber.is_none())
+        });
+        // It is not for the runtime to say how much the reader is relieved of.
+        if coop::unconstrained(receiving).await {
+            break;
         }
-        queue.changed.notify_one();
+        shared.arrivals.relief.notified().await;
+        tokio::time::sleep(RELIEF).await;
     }
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: Mutex<Waiting>,
-    changed: Notify,
-}
-
-impl Queue {
+impl Shared {
     /// Nothing that holds the lock can panic halfway through a change.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Default)]
 struct Waiting {
+    /// `None` once it has ended.
+    subscriber: Option<Subscriber>,
     messages: VecDeque<Buffered>,
     /// How many messages, and bytes, the reader has taken together; it may still be at the first.
     lent: (usize, usize),
@@ -122,7 +166,6 @@ struct Waiting {
     bytes: usize,
     /// Whether something was lost, and there is not yet room enough again.
     overflowing: bool,
-    ended: bool,
 }
 
 impl Waiting {
@@ -130,6 +173,35 @@ impl Waiting {
     const BYTES: usize = 64 * 1024 * 1024;
     /// How many end markers are kept beyond the limit.
     const END_MARKERS: usize = 1024;
+
+    fn new(subscriber: Subscriber) -> Self {
+        Self {
+            subscriber: Some(subscriber),
+            messages: VecDeque::new(),
+            lent: (0, 0),
+            bytes: 0,
+            overflowing: false,
+        }
+    }
+
+    /// Keeps what has arrived, up to so many messages. Whoever `arrivals` wakes is told of more.
+    fn receive(&mut self, limit: usize, arrivals: &mut Context<'_>) {
+        for _ in 0..limit {
+            let Some(subscriber) = &mut self.subscriber else {
+                break;
+            };
+            match subscriber.poll_next_unpin(arrivals) {
+                Poll::Ready(Some(message)) => self.put(message),
+                Poll::Ready(None) => self.subscriber = None,
+                Poll::Pending => break,
+            }
+        }
+    }
+
+    /// Whether nothing more comes.
+    fn ended(&self) -> bool {
+        self.subscriber.is_none() && self.messages.is_empty()
+    }
 
     fn put(&mut self, message: Message) {
         let limit = if self.overflowing { 2 } else { 1 };
@@ -157,17 +229,23 @@ impl Waiting {
         self.messages.len() + self.lent.0
     }
 
-    /// Moves what came first to `taken`, whose reader has dealt with all that it took before. Says
-    /// whether nothing more comes.
-    fn lend(&mut self, taken: &mut VecDeque<Buffered>) -> bool {
+    /// The reader has dealt with all that it took before.
+    fn take_back(&mut self) {
         self.bytes -= self.lent.1;
-        let count = self.messages.len().min(BATCH);
-        taken.extend(self.messages.drain(..count));
+        self.lent = (0, 0);
+    }
+
+    /// Moves what came first to `taken`, which is empty.
+    fn lend(&mut self, taken: &mut VecDeque<Buffered>) {
+        if self.messages.len() <= BATCH {
+            std::mem::swap(&mut self.messages, taken);
+        } else {
+            taken.extend(self.messages.drain(..BATCH));
+        }
         let lengths = taken.iter().map(|lent| match lent {
             Buffered::Message(message) => message.length,
             Buffered::Lost(_) => 0,
         });
-        self.lent = (count, lengths.sum());
-        self.ended && count == 0
+        self.lent = (taken.len(), lengths.sum());
     }
 }

@@ -1,17 +1,18 @@
 //! Taking events: in order, with every loss told.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use openagentmesh_protocol::{
     AgentName, ChunkHeaders, ContentType, ErrorCode, Headers, Status, Subject,
 };
 use serde::de::DeserializeOwned;
+use tokio::time::Sleep;
 
 use super::buffer::{Buffer, Buffered};
 use super::producers::Producers;
@@ -77,28 +78,20 @@ impl<T> Event<T> {
 ///
 /// Waiting for the next event can be given up and begun again. Dropping it ends the subscription.
 #[must_use = "events come when they are asked for"]
-pub struct Events<T>(BoxStream<'static, Result<Event<T>>>);
-
-impl<T: 'static> Events<T> {
-    pub(super) fn new(receiving: Receiving<T>) -> Self {
-        let events = futures::stream::unfold(Some(receiving), |receiving| async move {
-            let mut receiving = receiving?;
-            let event = receiving.next().await?;
-            let over = matches!(&event, Err(error) if error.code() == &ErrorCode::Timeout);
-            Some((event, (!over).then_some(receiving)))
-        });
-        Self(events.fuse().boxed())
-    }
-}
+pub struct Events<T>(Box<Receiving<T>>);
 
 impl<T> Events<T> {
+    pub(super) fn new(receiving: Receiving<T>) -> Self {
+        Self(Box::new(receiving))
+    }
+
     /// The next event; `None` when there are no more. Cancel-safe.
     ///
     /// # Errors
     ///
     /// Those of the [items](Events).
     pub async fn next(&mut self) -> Option<Result<Event<T>>> {
-        StreamExt::next(&mut self.0).await
+        poll_fn(|context| self.0.poll_next(context)).await
     }
 }
 
@@ -106,7 +99,7 @@ impl<T> Stream for Events<T> {
     type Item = Result<Event<T>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx)
+        self.0.poll_next(cx)
     }
 }
 
@@ -147,6 +140,8 @@ pub(super) struct Receiving<T> {
     buffer: Buffer,
     subject: String,
     timeout: Option<Duration>,
+    /// Until when the next event must come, while it is waited for.
+    patience: Option<Pin<Box<Sleep>>>,
     /// What is taken of all that arrives.
     scope: Scope,
     decode: Decode<T>,
@@ -177,6 +172,7 @@ impl<T> Receiving<T> {
             buffer: Buffer::start(subscriber),
             subject,
             timeout,
+            patience: None,
             scope,
             decode,
             producers: Producers::default(),
@@ -184,40 +180,47 @@ impl<T> Receiving<T> {
         }
     }
 
-    /// The next event; `None` when there are no more.
-    async fn next(&mut self) -> Option<Result<Event<T>>> {
-        let Some(timeout) = self.timeout else {
-            return self.receive().await;
-        };
-        match tokio::time::timeout(timeout, self.receive()).await {
-            Ok(event) => event,
-            Err(_) => Some(Err(Error::raised(
-                ErrorCode::Timeout,
-                format!(
-                    "nothing was published to {} within {timeout:?}",
-                    self.subject
-                ),
-            ))),
-        }
-    }
-
-    /// Cancel-safe: what was not returned is not lost.
-    async fn receive(&mut self) -> Option<Result<Event<T>>> {
+    /// The next event; `None` when there are no more. Whoever gives up waiting loses nothing.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event<T>>>> {
         while !self.ended {
-            match self.buffer.next().await? {
-                Buffered::Lost(lost) => {
-                    // The numbering goes on behind the gap that was just told.
+            let next = match self.buffer.poll_next(context) {
+                Poll::Ready(Some(Buffered::Message(message))) => self.take(message),
+                Poll::Ready(Some(Buffered::Lost(lost))) => {
+                    // The numbering goes on behind the gap that is told now.
                     self.producers.skip();
-                    return Some(Err(self.lost(lost)));
+                    Some(Err(self.lost(lost)))
                 }
-                Buffered::Message(message) => {
-                    if let Some(event) = self.take(message) {
-                        return Some(event);
-                    }
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    None
                 }
+                Poll::Pending => return self.poll_timeout(context).map(|error| Some(Err(error))),
+            };
+            if next.is_some() {
+                self.patience = None;
+                return Poll::Ready(next);
             }
         }
-        None
+        Poll::Ready(None)
+    }
+
+    /// The error of an event that does not come in time.
+    fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        let Some(timeout) = self.timeout else {
+            return Poll::Pending;
+        };
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(patience.as_mut().poll(context));
+        self.ended = true;
+        Poll::Ready(Error::raised(
+            ErrorCode::Timeout,
+            format!(
+                "nothing was published to {} within {timeout:?}",
+                self.subject
+            ),
+        ))
     }
 
     /// The event that a message is, if it is one.
