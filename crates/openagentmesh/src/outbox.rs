@@ -122,14 +122,9 @@ impl Outbox {
         headers: HeaderMap,
         body: Bytes,
     ) -> Publishing<'_> {
-        if let Err(too_large) = wire::check_size(&self.shared.client, &headers, body.len()) {
-            return Either::Left(ready(Err(too_large)));
-        }
-        let message = OutboundMessage {
-            subject: subject.into(),
-            reply,
-            payload: body,
-            headers: Some(headers),
+        let message = match self.message(subject, reply, headers, body) {
+            Ok(message) => message,
+            Err(too_large) => return Either::Left(ready(Err(too_large))),
         };
         // Who publishes all the time must let others go on once in a while.
         if !coop::has_budget_remaining() {
@@ -146,6 +141,52 @@ impl Outbox {
         match self.shared.lock().hand_over(message) {
             Ok(handed_over) => Either::Left(ready(handed_over)),
             Err(message) => Either::Right(self.wait_for_room(*message).boxed()),
+        }
+    }
+
+    /// A message for [`publish_all`](Self::publish_all).
+    ///
+    /// # Errors
+    ///
+    /// `payload_too_large` when headers and body exceed the server's limit.
+    pub(crate) fn message(
+        &self,
+        subject: impl Into<Subject>,
+        reply: Option<Subject>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<OutboundMessage> {
+        wire::check_size(&self.shared.client, &headers, body.len())?;
+        Ok(OutboundMessage {
+            subject: subject.into(),
+            reply,
+            payload: body,
+            headers: Some(headers),
+        })
+    }
+
+    /// Publishes messages together, in their order.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed; `payload_too_large` when its server takes less
+    /// than when the message was made. What comes after is not published then.
+    pub(crate) fn publish_all<'o>(
+        &'o self,
+        mut messages: impl Iterator<Item = OutboundMessage> + Send + 'o,
+    ) -> Publishing<'o> {
+        match self.shared.lock().hand_over_all(&mut messages) {
+            Ok(handed_over) => Either::Left(ready(handed_over)),
+            Err(message) => {
+                let waiting = async move {
+                    self.wait_for_room(*message).await?;
+                    for message in messages {
+                        self.wait_for_room(message).await?;
+                    }
+                    Ok(())
+                };
+                Either::Right(waiting.boxed())
+            }
         }
     }
 
@@ -229,6 +270,29 @@ impl Queue {
             return Ok(sent.map_err(refused));
         }
         Err(Box::new(message))
+    }
+
+    /// Hands over messages behind what was gathered before. `Err` gives the first one back for which there
+    /// is no room.
+    fn hand_over_all(
+        &mut self,
+        messages: &mut impl Iterator<Item = OutboundMessage>,
+    ) -> Result<Result<()>, Box<OutboundMessage>> {
+        // Whoever has made them has let others go on.
+        let mut all = pin!(unconstrained(poll_fn(|_| {
+            Poll::Ready(loop {
+                match messages.next().map(|message| self.hand_over(message)) {
+                    None => break Ok(Ok(())),
+                    Some(Ok(Ok(()))) => {}
+                    Some(stopped) => break stopped,
+                }
+            })
+        })));
+        match all.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(handed_over) => handed_over,
+            // It is never pending.
+            Poll::Pending => Ok(Ok(())),
+        }
     }
 
     /// Hands over what was gathered, as far as there is room. Returns how much that was.

@@ -93,10 +93,13 @@ async fn run_once(
             Started::Many(chunks) => events.send_all(chunks).await,
         }
     };
-    AssertUnwindSafe(running)
+    let ended = AssertUnwindSafe(running)
         .catch_unwind()
         .await
-        .unwrap_or_else(|panic| Err(panicked(&*panic)))
+        .unwrap_or_else(|panic| Err(panicked(&*panic)));
+    // What came before a failure counts.
+    let left = events.turns.leave().await;
+    ended.and(left)
 }
 
 enum Started {
@@ -139,6 +142,7 @@ struct EventSender {
     /// Of events, but for their numbers.
     headers: Template,
     next_seq: u64,
+    turns: Turns,
 }
 
 impl EventSender {
@@ -146,6 +150,7 @@ impl EventSender {
         Self {
             subject: subject::events(&served.name).into(),
             headers: Template::new(|template| event_headers(served, None, false).write(template)),
+            turns: Turns::new(served.outbox()),
             served: Arc::clone(served),
             next_seq: 0,
         }
@@ -153,32 +158,24 @@ impl EventSender {
 
     /// Publishes as fast as the connection takes it.
     async fn send_all(&mut self, mut chunks: Chunks) -> Result<()> {
-        let mut turns = Turns::new();
-        while let Some(event) = turns.next(&mut chunks).await {
-            self.send(event.map_err(failed)?).await?;
-            turns.end_one().await;
+        while let Some(event) = self.turns.next(&mut chunks).await? {
+            let body = event.map_err(failed)?;
+            let mut headers = self.headers.copy();
+            headers.put(header::STREAM_SEQ, &self.next_seq.to_string());
+            let subject = self.subject.clone();
+            self.turns.send(subject, None, headers.0, body).await?;
+            self.next_seq += 1;
         }
         Ok(())
     }
 
-    async fn send(&mut self, body: Bytes) -> Result<()> {
-        let mut headers = self.headers.copy();
-        headers.put(header::STREAM_SEQ, &self.next_seq.to_string());
-        self.publish(headers, body).await?;
-        self.next_seq += 1;
-        Ok(())
-    }
-
-    async fn end(&self) -> Result<()> {
+    async fn end(&mut self) -> Result<()> {
         let mut headers = Outgoing::default();
         event_headers(&self.served, Some(self.next_seq), true).write(&mut headers);
-        self.publish(headers, Bytes::new()).await
-    }
-
-    async fn publish(&self, headers: Outgoing, body: Bytes) -> Result<()> {
         let subject = self.subject.clone();
-        let outbox = self.served.outbox();
-        outbox.publish(subject, None, headers.0, body).await
+        let ending = self.turns.send(subject, None, headers.0, Bytes::new());
+        ending.await?;
+        self.turns.leave().await
     }
 }
 

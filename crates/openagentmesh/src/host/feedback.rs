@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use futures::StreamExt;
 use openagentmesh_protocol::Feedback as Said;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -175,6 +175,15 @@ impl Listener {
     pub(super) fn absences(&self) -> u64 {
         let absences = self.heard.absences.as_ref();
         absences.map_or(0, |absences| absences.load(Ordering::Relaxed))
+    }
+
+    /// Counts a chunk, if the caller can take it now.
+    pub(super) fn one_chunk_now(&self) -> bool {
+        let Some(credit) = &self.heard.credit else {
+            return true;
+        };
+        let permit = credit.try_acquire();
+        permit.map(SemaphorePermit::forget).is_ok()
     }
 
     /// Waits until the caller can take a chunk, and counts it. Cancel-safe.

@@ -38,7 +38,7 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn outbox(&self) -> &Outbox {
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
         &self.core.connection.outbox
     }
 }

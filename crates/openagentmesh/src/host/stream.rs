@@ -94,41 +94,51 @@ impl<'s> Sender<'s> {
         }
     }
 
-    async fn send_all(&self, mut chunks: Chunks, mut watch: Watch<'_>) -> Result<(), Stopped> {
-        let mut turns = Turns::new();
+    async fn send_all(&self, mut chunks: Chunks, watch: Watch<'_>) -> Result<(), Stopped> {
+        let mut turns = Turns::new(self.served.outbox());
+        let sent = self.send_each(&mut turns, &mut chunks, watch).await;
+        // What came before a failure counts, and dropping the handler's stream may fail, too.
+        turns.leave().await.map_err(Stopped::Failed)?;
+        drop(chunks);
+        self.end(sent?).await.map_err(Stopped::Failed)
+    }
+
+    /// Sends the chunks, and says how many there were.
+    async fn send_each(
+        &self,
+        turns: &mut Turns,
+        chunks: &mut Chunks,
+        mut watch: Watch<'_>,
+    ) -> Result<u64, Stopped> {
         let mut seq = 0;
         loop {
             // One chunk is made ahead of what the caller can take, which tells the end at once.
             let next = {
-                let next = pin!(AssertUnwindSafe(turns.next(&mut chunks)).catch_unwind());
+                let next = pin!(AssertUnwindSafe(turns.next(chunks)).catch_unwind());
                 watch.until_it_waits(next).await
             };
-            let body = match next {
-                Ok(Some(Ok(body))) => body,
-                Ok(Some(Err(error))) => return Err(Stopped::Failed(dispatch::failed(error))),
-                Ok(None) => break,
-                Err(panic) => return Err(Stopped::Failed(dispatch::panicked(&*panic))),
+            let next = next.map_err(|panic| Stopped::Failed(dispatch::panicked(&*panic)))?;
+            let Some(body) = next.map_err(Stopped::Failed)? else {
+                return Ok(seq);
             };
-            self.listener.one_chunk().await;
+            let body = body.map_err(|error| Stopped::Failed(dispatch::failed(error)))?;
+            if !self.listener.one_chunk_now() {
+                // The caller gives more for what it has taken.
+                turns.leave().await.map_err(Stopped::Failed)?;
+                self.listener.one_chunk().await;
+            }
             // A stream that never waits must hear of it too.
             if self.listener.is_gone() {
                 return Err(Stopped::Gone);
             }
-            self.send(seq, body).await.map_err(Stopped::Failed)?;
-            turns.end_one().await;
+            let mut headers = self.headers.copy();
+            headers.put(header::STREAM_SEQ, &seq.to_string());
+            // Nobody's interest in it comes back on the listener's subject.
+            let (subject, reply) = (self.subject.clone(), self.listener.subject().clone());
+            let sending = turns.send(subject, Some(reply), headers.0, body);
+            sending.await.map_err(Stopped::Failed)?;
             seq += 1;
         }
-        drop(chunks);
-        self.end(seq).await.map_err(Stopped::Failed)
-    }
-
-    /// Sends a chunk. Nobody's interest in it comes back on the listener's subject.
-    async fn send(&self, seq: u64, body: Bytes) -> Result<()> {
-        let mut headers = self.headers.copy();
-        headers.put(header::STREAM_SEQ, &seq.to_string());
-        let (subject, reply) = (self.subject.clone(), self.listener.subject().clone());
-        let outbox = self.served.outbox();
-        outbox.publish(subject, Some(reply), headers.0, body).await
     }
 
     /// Sends the end marker.
