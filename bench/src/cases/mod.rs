@@ -76,8 +76,10 @@ pub(crate) enum Work {
     File { mebibytes: u32 },
     /// Runs the command line.
     Command(Command),
-    /// Builds a program that depends on this SDK, and the command line.
+    /// Builds a program that depends on this SDK, or on the bare client.
     Build,
+    /// Looks at the size of the command line.
+    Size,
 }
 
 /// What is typed.

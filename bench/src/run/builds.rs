@@ -1,69 +1,88 @@
-//! What it takes to build a program that depends on this SDK.
+//! What it takes to build a program that depends on this SDK, or on the bare client.
 
 use std::path::Path;
 use std::time::Instant;
 
 use super::{Measured, Stage};
 use crate::Result;
-use crate::programs::{REPOSITORY, cargo};
+use crate::measure::Contender;
+use crate::programs::{self, Program, REPOSITORY, cargo};
 
+/// A program that depends on `{dependencies}` and is `{program}`, both in `{repository}`.
 const MANIFEST: &str = r#"[package]
 name = "echo"
 version = "0.1.0"
 edition = "2024"
 
 [dependencies]
-openagentmesh = { path = "{repository}/crates/openagentmesh" }
-tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+{dependencies}
 
 [[bin]]
 name = "echo"
-path = "{repository}/examples/echo.rs"
+path = "{repository}/{program}"
 
 [workspace]
 "#;
 
+const OURS: [&str; 2] = [
+    r#"openagentmesh = { path = "{repository}/crates/openagentmesh" }
+tokio = { version = "1", features = ["macros", "rt-multi-thread"] }"#,
+    "examples/echo.rs",
+];
+
+/// The client as the workspace has it, and what it takes to give back a text.
+const RAW: [&str; 2] = [
+    r#"async-nats = { version = "0.51", default-features = false, features = ["jetstream", "kv", "nkeys", "ring", "server_2_10", "server_2_11"] }
+futures = { version = "0.3", default-features = false, features = ["std", "async-await"] }
+serde_json = "1"
+tokio = { version = "1", features = ["macros", "rt-multi-thread"] }"#,
+    "bench/examples/raw_echo.rs",
+];
+
 impl Stage {
-    /// Builds the example as a project of its own, with nothing built before; and the command line,
-    /// for its size.
-    pub(super) async fn build(&self) -> Result<Measured> {
+    /// Builds an echo as a project of its own, with nothing built before.
+    pub(super) async fn build(&self, contender: Contender) -> Result<Measured> {
+        let [dependencies, program] = match contender {
+            Contender::Ours => OURS,
+            _ => RAW,
+        };
         let project = tempfile::tempdir()?;
         let repository = Path::new(REPOSITORY).canonicalize()?;
-        let repository = repository.to_str().ok_or("a path that is no text")?;
-        let manifest = project.path().join("Cargo.toml");
-        std::fs::write(&manifest, MANIFEST.replace("{repository}", repository))?;
+        let manifest = MANIFEST
+            .replace("{dependencies}", dependencies)
+            .replace("{program}", program)
+            .replace(
+                "{repository}",
+                repository.to_str().ok_or("a path that is no text")?,
+            );
+        let path = project.path().join("Cargo.toml");
+        std::fs::write(&path, manifest)?;
         // The versions that the repository has, and that are on this machine already.
         std::fs::copy(
-            Path::new(repository).join("Cargo.lock"),
+            repository.join("Cargo.lock"),
             project.path().join("Cargo.lock"),
         )?;
-        let target = project.path().join("target");
-        let build = async |arguments: &[&str]| -> Result<f64> {
+        let run = async |arguments: &[&str]| -> Result<()> {
             let mut cargo = cargo();
-            cargo.args(["build", "--release", "--quiet", "--target-dir"]);
-            cargo.arg(&target).args(arguments);
-            let started = Instant::now();
+            cargo.args(arguments).arg("--manifest-path").arg(&path);
             let status = cargo.status().await?;
             if !status.success() {
-                return Err(format!("cargo build {arguments:?} failed: {status}").into());
+                return Err(format!("cargo {arguments:?} failed: {status}").into());
             }
-            Ok(started.elapsed().as_secs_f64())
+            Ok(())
         };
-        let manifest = manifest.to_str().ok_or("a path that is no text")?;
-        let fetched = cargo()
-            .args(["fetch", "--quiet", "--manifest-path", manifest])
-            .status()
-            .await?;
-        if !fetched.success() {
-            return Err(format!("cargo fetch failed: {fetched}").into());
-        }
-        let seconds = build(&["--manifest-path", manifest]).await?;
-        // The workspace's release profile strips it.
-        build(&["--package", "oam-cli"]).await?;
-        let oam = target
-            .join("release")
-            .join(format!("oam{}", std::env::consts::EXE_SUFFIX));
+        run(&["fetch", "--quiet"]).await?;
+        let target = project.path().join("target");
+        let target = target.to_str().ok_or("a path that is no text")?;
+        let started = Instant::now();
+        run(&["build", "--release", "--quiet", "--target-dir", target]).await?;
+        Ok(Measured::new(1, [started.elapsed().as_secs_f64()]))
+    }
+
+    /// How large the command line is; the workspace's release profile strips it.
+    pub(super) async fn size(&self) -> Result<Measured> {
+        let oam = programs::built(Program::Oam).await?;
         let megabytes = std::fs::metadata(oam)?.len() as f64 / 1e6;
-        Ok(Measured::new(1, [seconds, megabytes]))
+        Ok(Measured::new(1, [megabytes]))
     }
 }

@@ -89,7 +89,8 @@ impl Stage {
             Work::Content { mebibytes } => self.content(contender, size.limit(mebibytes, 1)).await,
             Work::File { mebibytes } => self.file(contender, size.limit(mebibytes, 2)).await,
             Work::Command(command) => self.command(contender, command).await,
-            Work::Build => self.build().await,
+            Work::Build => self.build(contender).await,
+            Work::Size => self.size().await,
         }
     }
 
