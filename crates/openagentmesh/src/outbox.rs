@@ -33,6 +33,8 @@ const MOMENT: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_millis(1);
 /// Who publishes does not wait for a courier that has not come for so long.
 const LATE: Duration = Duration::from_micros(200);
+/// How long a message is kept at most, but for what the timer adds.
+const SWEEP: Duration = Duration::from_millis(5);
 /// How many times it must pay off to excuse one time that it does not.
 const EXCUSE: u32 = 64;
 
@@ -46,7 +48,9 @@ const EXCUSE: u32 = 64;
 /// them. Where tasks compute for so long that this takes its time, messages are handed over
 /// at once until it is repaid ([`Debt`]).
 ///
-/// Whatever is not to be gathered is handed over at once, behind all that was gathered before: so what a
+/// Who makes many messages in a row keeps them here until it gives its thread back, for the same reason.
+///
+/// Whatever is neither gathered nor kept is handed over at once, behind all that was before: so what a
 /// task publishes arrives in its order.
 pub(crate) struct Outbox {
     shared: Arc<Shared>,
@@ -57,6 +61,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Wakes the courier.
     work: Notify,
+    /// Tells that there is something kept.
+    kept: Notify,
     /// What gathering has cost others.
     debt: Debt,
     /// Whether the outbox was dropped, so that nothing more comes.
@@ -69,6 +75,8 @@ struct Queue {
     gathered: VecDeque<OutboundMessage>,
     /// Since when the courier is called and did not come.
     called: Option<Instant>,
+    /// Whether the connection was found closed.
+    is_closed: bool,
 }
 
 /// What is left to do of a message: nothing, or to wait for room.
@@ -83,12 +91,15 @@ impl Outbox {
                 sink: client.clone(),
                 gathered: VecDeque::new(),
                 called: None,
+                is_closed: false,
             }),
             work: Notify::new(),
+            kept: Notify::new(),
             debt: Debt::new(0, EXCUSE),
             is_over: AtomicBool::new(false),
         });
         tokio::spawn(deliver(Arc::clone(&shared)));
+        tokio::spawn(sweep(Arc::clone(&shared)));
         Self { shared }
     }
 
@@ -144,12 +155,48 @@ impl Outbox {
         }
     }
 
-    /// A message for [`publish_all`](Self::publish_all).
+    /// Keeps a message until it is [released](Self::release), or anybody publishes something, which goes
+    /// behind it. It leaves by itself if that does not happen soon.
     ///
     /// # Errors
     ///
     /// `payload_too_large` when headers and body exceed the server's limit.
-    pub(crate) fn message(
+    pub(crate) fn keep(
+        &self,
+        subject: Subject,
+        reply: Option<Subject>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<()> {
+        let message = self.message(subject, reply, headers, body)?;
+        let mut queue = self.shared.lock();
+        if queue.gathered.is_empty() {
+            self.shared.kept.notify_one();
+        }
+        queue.gathered.push_back(message);
+        Ok(())
+    }
+
+    /// Hands over what is kept. Where there is no room for all of it, the rest leaves as soon as there is,
+    /// also when nobody waits for that any longer.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(crate) fn release(&self) -> Publishing<'_> {
+        let mut queue = self.shared.lock();
+        queue.hand_over_gathered();
+        if queue.gathered.is_empty() {
+            return Either::Left(ready(queue.check_open()));
+        }
+        let waiting = async {
+            self.emptied().await;
+            self.shared.lock().check_open()
+        };
+        Either::Right(waiting.boxed())
+    }
+
+    fn message(
         &self,
         subject: impl Into<Subject>,
         reply: Option<Subject>,
@@ -163,31 +210,6 @@ impl Outbox {
             payload: body,
             headers: Some(headers),
         })
-    }
-
-    /// Publishes messages together, in their order.
-    ///
-    /// # Errors
-    ///
-    /// `connection_failed` when the connection is closed; `payload_too_large` when its server takes less
-    /// than when the message was made. What comes after is not published then.
-    pub(crate) fn publish_all<'o>(
-        &'o self,
-        mut messages: impl Iterator<Item = OutboundMessage> + Send + 'o,
-    ) -> Publishing<'o> {
-        match self.shared.lock().hand_over_all(&mut messages) {
-            Ok(handed_over) => Either::Left(ready(handed_over)),
-            Err(message) => {
-                let waiting = async move {
-                    self.wait_for_room(*message).await?;
-                    for message in messages {
-                        self.wait_for_room(message).await?;
-                    }
-                    Ok(())
-                };
-                Either::Right(waiting.boxed())
-            }
-        }
     }
 
     /// Waits until all that was gathered is handed over.
@@ -207,6 +229,7 @@ impl Drop for Outbox {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
         self.shared.work.notify_one();
+        self.shared.kept.notify_one();
     }
 }
 
@@ -272,29 +295,6 @@ impl Queue {
         Err(Box::new(message))
     }
 
-    /// Hands over messages behind what was gathered before. `Err` gives the first one back for which there
-    /// is no room.
-    fn hand_over_all(
-        &mut self,
-        messages: &mut impl Iterator<Item = OutboundMessage>,
-    ) -> Result<Result<()>, Box<OutboundMessage>> {
-        // Whoever has made them has let others go on.
-        let mut all = pin!(unconstrained(poll_fn(|_| {
-            Poll::Ready(loop {
-                match messages.next().map(|message| self.hand_over(message)) {
-                    None => break Ok(Ok(())),
-                    Some(Ok(Ok(()))) => {}
-                    Some(stopped) => break stopped,
-                }
-            })
-        })));
-        match all.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(handed_over) => handed_over,
-            // It is never pending.
-            Poll::Pending => Ok(Ok(())),
-        }
-    }
-
     /// Hands over what was gathered, as far as there is room. Returns how much that was.
     fn hand_over_gathered(&mut self) -> usize {
         let before = self.gathered.len();
@@ -322,13 +322,23 @@ impl Queue {
     }
 
     /// Nobody waits to be told what became of a gathered message.
-    fn note(&self, sent: Result<(), PublishError>) {
+    fn note(&mut self, sent: Result<(), PublishError>) {
         if let Err(error) = sent {
             match error.kind() {
-                PublishErrorKind::Send => tracing::debug!("the connection is closed"),
+                PublishErrorKind::Send => {
+                    tracing::debug!("the connection is closed");
+                    self.is_closed = true;
+                }
                 _ => tracing::warn!(%error, "a message could not be sent"),
             }
         }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_closed {
+            return Err(wire::closed("nothing can be sent any more"));
+        }
+        Ok(())
     }
 }
 
@@ -352,6 +362,17 @@ async fn deliver(shared: Arc<Shared>) {
         if shared.is_over.load(Ordering::Relaxed) {
             break;
         }
+    }
+}
+
+/// Hands over what is kept for longer than whoever keeps it has meant to: what comes next takes its time,
+/// or is not made any more. Ends when the outbox is dropped.
+async fn sweep(shared: Arc<Shared>) {
+    let mut sink = shared.client.clone();
+    while !shared.is_over.load(Ordering::Relaxed) {
+        shared.kept.notified().await;
+        tokio::time::sleep(SWEEP).await;
+        shared.empty(&mut sink).await;
     }
 }
 
@@ -436,6 +457,50 @@ mod tests {
         assert_eq!(outbox.waiting(), 0);
         outbox.say(MANY, 12).await.unwrap();
         arrives(&mut subscriber, 0..13).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_goes_before_what_is_published_later() {
+        let (_server, _client, outbox, mut subscriber) = outbox().await;
+        let keep = |message: u32| {
+            let body = Bytes::from(message.to_string());
+            outbox.keep("to".into(), None, HeaderMap::new(), body)
+        };
+        keep(0).unwrap();
+        keep(1).unwrap();
+        assert_eq!(outbox.waiting(), 2);
+        outbox.say(0, 2).await.unwrap();
+        assert_eq!(outbox.waiting(), 0);
+        keep(3).unwrap();
+        outbox.release().await.unwrap();
+        assert_eq!(outbox.waiting(), 0);
+        // More than there is room for, and nobody waits until they leave.
+        for message in 4..10_000 {
+            keep(message).unwrap();
+        }
+        assert!(outbox.release().now_or_never().is_none());
+        arrives(&mut subscriber, 0..10_000).await;
+        // Nobody releases this one at all.
+        keep(10_000).unwrap();
+        arrives(&mut subscriber, 10_000..10_001).await;
+    }
+
+    #[tokio::test]
+    async fn who_releases_is_told_that_the_connection_is_closed() {
+        let (_server, client, outbox, _subscriber) = outbox().await;
+        client.drain().await.unwrap();
+        let closed = async {
+            loop {
+                let (none, body) = (HeaderMap::new(), Bytes::new());
+                outbox.keep("to".into(), None, none, body).unwrap();
+                if let Err(error) = outbox.release().await {
+                    return error;
+                }
+                yield_now().await;
+            }
+        };
+        let error = tokio::time::timeout(Duration::from_secs(20), closed).await;
+        assert_eq!(error.unwrap().code(), &ErrorCode::ConnectionFailed);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Alive, TestMesh, eventually, within};
 use futures::{FutureExt, Stream, StreamExt, stream};
-use openagentmesh::{Agent, AgentSpec, Context, Error, ErrorCode};
+use openagentmesh::{Agent, AgentMesh, AgentSpec, Context, Error, ErrorCode};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -276,6 +276,73 @@ async fn a_publisher_that_fails_starts_again_and_says_so() {
         assert_eq!(letter["agent"], "flaky");
     }
     assert_eq!(runs.load(Ordering::SeqCst), 3);
+}
+
+/// What a handler publishes itself does not overtake its events, though these are sent together.
+#[tokio::test]
+async fn what_a_publisher_says_besides_keeps_its_place() {
+    const EVENTS: u32 = 500;
+    let test = TestMesh::start().await;
+    let teller = AgentSpec::new("teller", "Says when each event was taken.");
+    let teller = teller.handler(|context: Context| {
+        stream::unfold((0, context), |(event, context)| async move {
+            if event > 0 {
+                let told = context.mesh().publish("mesh.agent.teller.taken", event);
+                told.await.unwrap();
+            }
+            (event < EVENTS).then_some((event, (event + 1, context)))
+        })
+    });
+    let raw = test.raw().await;
+    let mut all = common::subscribed(&raw, "mesh.agent.teller.*").await;
+    test.mesh.register(teller).await.unwrap();
+    for event in 0..EVENTS {
+        for (subject, body) in [("events", event), ("taken", event + 1)] {
+            let message = within(all.next()).await.unwrap();
+            assert_eq!(message.payload, body.to_string());
+            assert!(message.subject.ends_with(subject), "{}", message.subject);
+        }
+    }
+}
+
+/// One that only lets others go on never waits for anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_never_waits_is_stopped() {
+    let test = TestMesh::start().await;
+    for yields in [false, true] {
+        let mesh = AgentMesh::builder()
+            .url(test.server.url())
+            .shutdown_grace(Duration::from_secs(600));
+        let mesh = mesh.connect().await.unwrap();
+        let busy = AgentSpec::new("busy", "Publishes all the time.").handler(move || {
+            stream::unfold(0, move |event: u32| async move {
+                // So slowly that the connection always has room.
+                let begun = std::time::Instant::now();
+                while begun.elapsed() < Duration::from_millis(200) {
+                    std::hint::spin_loop();
+                }
+                if yields {
+                    tokio::task::yield_now().await;
+                }
+                Some((event, event.wrapping_add(1)))
+            })
+        });
+        let raw = test.raw().await;
+        let mut events = common::subscribed(&raw, "mesh.agent.busy.events").await;
+        mesh.register(busy).await.unwrap();
+        let mut next = 0;
+        let mut follow = |event: async_nats::Message| {
+            let headers = event.headers.unwrap();
+            let seq = headers.get("X-Mesh-Stream-Seq").unwrap().as_str();
+            assert_eq!(seq, next.to_string());
+            next += 1;
+            headers.get("X-Mesh-Stream-End").unwrap().as_str() == "true"
+        };
+        assert!(!follow(within(events.next()).await.unwrap()));
+        let until_its_end = async { while !follow(events.next().await.unwrap()) {} };
+        let (stopped, ()) = within(async { futures::join!(mesh.shutdown(), until_its_end) }).await;
+        stopped.unwrap();
+    }
 }
 
 #[tokio::test]

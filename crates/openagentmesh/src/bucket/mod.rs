@@ -20,6 +20,7 @@ use async_nats::jetstream::stream::{
 };
 use async_nats::jetstream::{self, ErrorCode as ApiErrorCode};
 use openagentmesh_protocol::ErrorCode;
+use tokio::sync::Semaphore;
 
 use crate::connection::Connection;
 use crate::error::{BoxError, Error, Result};
@@ -32,6 +33,9 @@ pub(crate) const ENVELOPE: usize = 256;
 
 /// How long the server may take for one operation.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many writes of a bucket may be under way: a server refuses more than it has room for.
+const WRITES: usize = 1000;
 
 /// What a bucket is to the client: a key-value store, or the stream under an object store.
 pub(crate) trait Handle: Send + Sync + Sized + 'static {
@@ -60,6 +64,8 @@ pub(crate) struct Bucket<H = Store> {
     opened: Mutex<Option<Opened<H>>>,
     /// Held by whoever opens it, for all who need it.
     opening: tokio::sync::Mutex<()>,
+    /// Places for writes that are under way.
+    writing: Semaphore,
 }
 
 struct Opened<H> {
@@ -74,11 +80,16 @@ impl<H: Handle> Bucket<H> {
             name,
             opened: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
+            writing: Semaphore::new(WRITES),
         }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    pub(crate) fn writing(&self) -> &Semaphore {
+        &self.writing
     }
 
     pub(crate) fn name(&self) -> &'static str {

@@ -125,7 +125,10 @@ impl Bucket {
     pub(crate) async fn write(&self, key: &str, change: Change) -> Result<Result<u64, Refused>> {
         let write = |store: Arc<Store>| {
             let change = change.clone();
-            async move { write(self.connection(), &store, key, change).await }
+            async move {
+                let _place = self.writing().acquire().await;
+                write(self.connection(), &store, key, change).await
+            }
         };
         self.with(write).await
     }

@@ -137,7 +137,8 @@ pub(super) fn raw(message: &Message) -> Result<Bytes> {
 
 /// A subscription.
 pub(super) struct Receiving<T> {
-    buffer: Buffer,
+    /// `None` once nothing more comes of it.
+    buffer: Option<Buffer>,
     subject: String,
     timeout: Option<Duration>,
     /// Until when the next event must come, while it is waited for.
@@ -146,7 +147,6 @@ pub(super) struct Receiving<T> {
     scope: Scope,
     decode: Decode<T>,
     producers: Producers,
-    ended: bool,
 }
 
 /// Which messages of a subscription are events.
@@ -169,21 +169,20 @@ impl<T> Receiving<T> {
         decode: Decode<T>,
     ) -> Self {
         Self {
-            buffer: Buffer::start(subscriber),
+            buffer: Some(Buffer::start(subscriber)),
             subject,
             timeout,
             patience: None,
             scope,
             decode,
             producers: Producers::default(),
-            ended: false,
         }
     }
 
     /// The next event; `None` when there are no more. Whoever gives up waiting loses nothing.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event<T>>>> {
-        while !self.ended {
-            let next = match self.buffer.poll_next(context) {
+        while let Some(buffer) = &mut self.buffer {
+            let next = match buffer.poll_next(context) {
                 Poll::Ready(Some(Buffered::Message(message))) => self.take(message),
                 Poll::Ready(Some(Buffered::Lost(lost))) => {
                     // The numbering goes on behind the gap that is told now.
@@ -191,7 +190,7 @@ impl<T> Receiving<T> {
                     Some(Err(self.lost(lost)))
                 }
                 Poll::Ready(None) => {
-                    self.ended = true;
+                    self.buffer = None;
                     None
                 }
                 Poll::Pending => return self.poll_timeout(context).map(|error| Some(Err(error))),
@@ -213,7 +212,7 @@ impl<T> Receiving<T> {
             .patience
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(patience.as_mut().poll(context));
-        self.ended = true;
+        self.buffer = None;
         Poll::Ready(Error::raised(
             ErrorCode::Timeout,
             format!(
@@ -235,22 +234,23 @@ impl<T> Receiving<T> {
         }
         let lost = self.producers.follow(&message.subject, &headers);
         let (failed, end) = (headers.status == Some(Status::Error), headers.end);
-        if end {
-            self.ended = self.scope == Scope::Agent && self.producers.is_empty();
-        }
-        if failed {
-            return Some(Err(reply::error(&message.payload)));
-        }
-        if end && message.payload.is_empty() {
-            return lost.map(|lost| Err(self.lost(lost)));
-        }
-        match lost {
-            None => Some(self.event(message)),
-            Some(lost) => {
-                self.buffer.put_back(message);
-                Some(Err(self.lost(lost)))
+        let ends = end && self.scope == Scope::Agent && self.producers.is_empty();
+        let event = if failed {
+            Some(Err(reply::error(&message.payload)))
+        } else if end && message.payload.is_empty() {
+            lost.map(|lost| Err(self.lost(lost)))
+        } else if let Some(lost) = lost {
+            if let Some(buffer) = &mut self.buffer {
+                buffer.put_back(message);
             }
+            return Some(Err(self.lost(lost)));
+        } else {
+            Some(self.event(message))
+        };
+        if ends {
+            self.buffer = None;
         }
+        event
     }
 
     fn event(&self, message: Message) -> Result<Event<T>> {

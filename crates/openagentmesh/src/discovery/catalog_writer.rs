@@ -66,8 +66,7 @@ pub(super) async fn edit(
                     begins_again: revision < known_revision,
                 }));
             }
-            // Another writer was faster, or the acknowledgement was lost and the write may hold:
-            // reading again tells.
+            // Another writer was faster, or the server does not take it for now: reading again tells.
             Err(error) if started.elapsed() >= patience(&error) => {
                 return Err(gave_up(error, started.elapsed()));
             }

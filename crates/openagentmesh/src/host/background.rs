@@ -163,8 +163,9 @@ impl EventSender {
             let mut headers = self.headers.copy();
             headers.put(header::STREAM_SEQ, &self.next_seq.to_string());
             let subject = self.subject.clone();
-            self.turns.send(subject, None, headers.0, body).await?;
+            self.turns.add(subject, None, headers.0, body)?;
             self.next_seq += 1;
+            self.turns.end_if_over().await?;
         }
         Ok(())
     }
@@ -173,8 +174,7 @@ impl EventSender {
         let mut headers = Outgoing::default();
         event_headers(&self.served, Some(self.next_seq), true).write(&mut headers);
         let subject = self.subject.clone();
-        let ending = self.turns.send(subject, None, headers.0, Bytes::new());
-        ending.await?;
+        self.turns.add(subject, None, headers.0, Bytes::new())?;
         self.turns.leave().await
     }
 }

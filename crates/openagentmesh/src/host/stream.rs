@@ -135,9 +135,10 @@ impl<'s> Sender<'s> {
             headers.put(header::STREAM_SEQ, &seq.to_string());
             // Nobody's interest in it comes back on the listener's subject.
             let (subject, reply) = (self.subject.clone(), self.listener.subject().clone());
-            let sending = turns.send(subject, Some(reply), headers.0, body);
-            sending.await.map_err(Stopped::Failed)?;
+            let added = turns.add(subject, Some(reply), headers.0, body);
+            added.map_err(Stopped::Failed)?;
             seq += 1;
+            turns.end_if_over().await.map_err(Stopped::Failed)?;
         }
     }
 

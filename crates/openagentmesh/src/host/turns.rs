@@ -5,21 +5,20 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_nats::message::OutboundMessage;
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::agent::Chunks;
 use crate::error::{BoxError, Result};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Publishing};
 
 /// For how long the first one may wait for others, and for how long those after it.
-const FIRST: Duration = Duration::from_micros(50);
+const FIRST: Duration = Duration::ZERO;
 const LATER: Duration = Duration::from_micros(200);
-/// How many messages, and bytes of bodies, are sent together at most.
+/// How many messages, and bytes of bodies, are kept at most.
 const MESSAGES: usize = 512;
 const BYTES: usize = 64 * 1024;
 
@@ -27,13 +26,13 @@ const BYTES: usize = 64 * 1024;
 ///
 /// The connection's task is woken by what is sent, and writes what there is by then. If each message were
 /// sent when it is made, it would write some as soon as it finds a thread, and be woken again by the next.
-/// So what is made at once is sent when the turn is over, which is when nothing more is there or it has
-/// lasted long enough; and then the thread is given back, so that it leaves.
+/// So what is made is kept in the outbox until the turn is over, which is when nothing more is there or it
+/// has lasted long enough; and then the thread is given back, so that it leaves.
 pub(super) struct Turns {
     outbox: Arc<Outbox>,
     turn: Turn,
-    /// What was made in this turn.
-    made: Vec<OutboundMessage>,
+    /// How many messages are kept, and bytes of bodies.
+    messages: usize,
     bytes: usize,
 }
 
@@ -49,7 +48,7 @@ impl Turns {
         Self {
             outbox: Arc::clone(outbox),
             turn: Turn::first(),
-            made: Vec::new(),
+            messages: 0,
             bytes: 0,
         }
     }
@@ -68,32 +67,53 @@ impl Turns {
         if let Poll::Ready(next) = at_once.await {
             return Ok(next);
         }
-        self.leave().await?;
+        let mut leaving = self.leave();
+        match poll_fn(|context| Poll::Ready(leaving.poll_unpin(context))).await {
+            // It must not be asked again at once: what only wanted to let others go on would never do so.
+            Poll::Ready(left) => {
+                drop(leaving);
+                left?;
+                give_back().await;
+            }
+            Poll::Pending => {
+                leaving.await?;
+            }
+        }
         let next = chunks.next().await;
         self.turn.begin();
         Ok(next)
     }
 
-    /// Sends a message with others of this turn.
+    /// Adds a message to this turn.
     ///
     /// # Errors
     ///
-    /// `payload_too_large` when it does not fit the server, and those of [`leave`](Self::leave).
-    pub(super) async fn send(
+    /// `payload_too_large` when it does not fit the server.
+    pub(super) fn add(
         &mut self,
         subject: Subject,
         reply: Option<Subject>,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<()> {
-        self.bytes += body.len();
-        self.made
-            .push(self.outbox.message(subject, reply, headers, body)?);
+        let bytes = body.len();
+        self.outbox.keep(subject, reply, headers, body)?;
+        self.messages += 1;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Ends the turn if it is time, which lets others go on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`leave`](Self::leave).
+    pub(super) async fn end_if_over(&mut self) -> Result<()> {
         if self.turn.is_over() {
             self.leave().await?;
             yield_now().await;
-        } else if self.made.len() >= MESSAGES || self.bytes >= BYTES {
-            self.hand_over().await?;
+        } else if self.messages >= MESSAGES || self.bytes >= BYTES {
+            self.release().await?;
         }
         Ok(())
     }
@@ -103,15 +123,28 @@ impl Turns {
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed.
-    pub(super) async fn leave(&mut self) -> Result<()> {
+    pub(super) fn leave(&mut self) -> Publishing<'_> {
         self.turn.end();
-        self.hand_over().await
+        self.release()
     }
 
-    async fn hand_over(&mut self) -> Result<()> {
-        self.bytes = 0;
-        self.outbox.publish_all(self.made.drain(..)).await
+    fn release(&mut self) -> Publishing<'_> {
+        (self.messages, self.bytes) = (0, 0);
+        self.outbox.release()
     }
+}
+
+/// Waits to be woken once.
+async fn give_back() {
+    let mut given_back = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut given_back, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 impl Turn {
@@ -167,7 +200,7 @@ mod tests {
     async fn what_is_made_quickly_leaves_together_but_for_the_first() {
         let mut turn = Turn::first();
         let each = Duration::from_micros(11);
-        assert_eq!(made_in_one(&mut turn, each).await, 5);
+        assert_eq!(made_in_one(&mut turn, each).await, 1);
         assert_eq!(made_in_one(&mut turn, each).await, 19);
     }
 }
