@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::measure::Contender;
 use crate::programs::REPOSITORY;
-use crate::report::{Report, Series, Unit};
+use crate::report::{Report, Series};
 
 /// What whoever has little time wants to know.
 const TELLING: &[&str] = &[
@@ -54,7 +54,6 @@ fn files(report: &Report) -> Result<[(PathBuf, String); 3]> {
 /// A telling row: this SDK, the bare client with as much to do, and the Python SDK.
 struct Comparison<'r> {
     row: &'r str,
-    unit: Unit,
     ours: &'r Series,
     raw: Option<&'r Series>,
     python: Option<&'r Series>,
@@ -63,7 +62,7 @@ struct Comparison<'r> {
 impl Comparison<'_> {
     /// How many times as good as the raw client somebody is.
     fn to_raw(&self, series: &Series) -> Option<f64> {
-        Some(self.unit.advantage(series.median(), self.raw?.median()))
+        Some(series.advantage_over(self.raw?))
     }
 }
 
@@ -75,7 +74,6 @@ fn comparisons(report: &Report) -> impl Iterator<Item = Comparison<'_>> {
             .or_else(|| report.of(row, Contender::Raw));
         Some(Comparison {
             row,
-            unit: ours.unit,
             ours,
             raw,
             python: report.of(row, Contender::Python),

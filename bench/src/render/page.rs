@@ -21,10 +21,10 @@ pub(super) fn of(report: &Report) -> String {
          what each case does.\n\n\
          ![Speed next to the bare client](performance.svg)\n\n\
          ## Targets\n\n\
-         {met} of {all} are met. All of them are of medians.\n\n\
+         {met} of {all} are met. Ratios are medians of those of each round, in which all take turns.\n\n\
          {targets}\n\n\
          ## Figures\n\n\
-         The last columns compare the medians: below 1 is faster for a duration, slower for a rate.\n\n\
+         The last columns have the medians of the rounds' ratios: below 1 is faster for a duration, slower for a rate.\n\n\
          {values}\n{older}",
         setting = report.setting(),
         all = verdicts.len(),

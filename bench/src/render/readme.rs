@@ -55,7 +55,6 @@ fn shown(series: Option<&Series>) -> String {
 /// How many times as good this SDK is as another.
 fn compared(comparison: &Comparison<'_>, other: Option<&Series>) -> String {
     other.map_or_else(String::new, |other| {
-        let (ours, other) = (comparison.ours.median(), other.median());
-        format!("{} x", ratio(comparison.unit.advantage(ours, other)))
+        format!("{} x", ratio(comparison.ours.advantage_over(other)))
     })
 }

@@ -34,6 +34,28 @@ impl Series {
     pub(crate) fn median(&self) -> f64 {
         self.spread()[1]
     }
+
+    /// What it is to another: the median of what it was in each round, because both share its
+    /// conditions, while the machine is another one in the next.
+    pub(crate) fn ratio_to(&self, other: &Self) -> f64 {
+        if self.values.len() != other.values.len() {
+            return self.median() / other.median();
+        }
+        let rounds = self.values.iter().zip(&other.values);
+        let ratios = Self {
+            values: rounds.map(|(own, other)| own / other).collect(),
+            ..self.clone()
+        };
+        ratios.median()
+    }
+
+    /// How many times as good it is as another.
+    pub(crate) fn advantage_over(&self, other: &Self) -> f64 {
+        match self.unit {
+            Unit::PerSecond | Unit::MebibytesPerSecond => self.ratio_to(other),
+            _ => other.ratio_to(self),
+        }
+    }
 }
 
 /// What a value says.
@@ -67,14 +89,6 @@ impl Unit {
         }
     }
 
-    /// How many times as good one value is as another.
-    pub(crate) fn advantage(self, value: f64, other: f64) -> f64 {
-        match self {
-            Self::PerSecond | Self::MebibytesPerSecond => value / other,
-            _ => other / value,
-        }
-    }
-
     pub(crate) fn show(self, value: f64) -> String {
         match self {
             Self::Count => format!("{value:.0}"),
@@ -83,5 +97,29 @@ impl Unit {
             _ if value < 100.0 => format!("{value:.1}"),
             _ => format!("{value:.0}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(values: &[f64]) -> Series {
+        Series {
+            row: String::new(),
+            contender: Contender::Ours,
+            unit: Unit::PerSecond,
+            date: String::new(),
+            count: 1,
+            values: values.to_vec(),
+        }
+    }
+
+    #[test]
+    fn rounds_are_compared_one_by_one() {
+        // The machine had half of its speed in the second round.
+        let (own, other) = (series(&[9.0, 5.0, 8.0]), series(&[10.0, 5.0, 8.0]));
+        assert!((own.ratio_to(&other) - 1.0).abs() < 1e-9);
+        assert!((own.ratio_to(&series(&[4.0])) - 2.0).abs() < 1e-9);
     }
 }

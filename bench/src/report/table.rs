@@ -9,7 +9,7 @@ use crate::measure::Contender;
 /// Whom the others are compared to.
 const REFERENCES: [Contender; 3] = [Contender::RawWithHeaders, Contender::Raw, Contender::Python];
 
-/// Everything that was measured, row by row, with the ratios of the medians.
+/// Everything that was measured, row by row, with the medians of the ratios.
 pub(crate) fn values(report: &Report) -> Table {
     let mut header = ["", "", "unit", "median", "min..max"]
         .map(str::to_owned)
@@ -42,7 +42,7 @@ fn compared(report: &Report, series: &Series, to: Contender) -> Option<String> {
     if series.contender == to {
         return None;
     }
-    let value = series.median() / report.of(&series.row, to)?.median();
+    let value = series.ratio_to(report.of(&series.row, to)?);
     // Nothing can be told from none, such as of entries that went missing.
     value.is_finite().then(|| ratio(value))
 }

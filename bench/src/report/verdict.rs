@@ -12,7 +12,7 @@ pub(crate) struct Verdict {
     pub(crate) row: &'static str,
     /// In words, as in `1.02 x raw, same headers; at most 1.10`.
     pub(crate) statement: String,
-    /// What is compared: a ratio of medians, or a median.
+    /// What is compared: a median of ratios, or a median.
     pub(crate) value: f64,
     pub(crate) bound: f64,
     pub(crate) is_met: bool,
@@ -27,7 +27,7 @@ pub(super) fn all(report: &Report) -> Vec<Verdict> {
 }
 
 fn verdict(report: &Report, row: &'static Row, target: &Target) -> Option<Verdict> {
-    let own = report.of(row.name, Contender::Ours)?.median();
+    let own = report.of(row.name, Contender::Ours)?;
     let (bound, of) = match *target {
         Target::AtMost(bound, of) | Target::AtLeast(bound, of) | Target::AsFast(bound, of) => {
             (bound, of)
@@ -36,17 +36,21 @@ fn verdict(report: &Report, row: &'static Row, target: &Target) -> Option<Verdic
     let (other, compared) = match of {
         Of::Same(contender) => {
             let other = report.of(row.name, contender)?;
-            (other.median(), format!(" x {}", contender.title()))
+            (Some(other), format!(" x {}", contender.title()))
         }
         Of::Row(name, contender) => {
             let other = report.of(name, contender)?;
             let whose = contender.title();
-            (other.median(), format!(" x '{name}' of {whose}"))
+            (Some(other), format!(" x '{name}' of {whose}"))
         }
-        Of::Unit => (1.0, format!(" {}", row.unit.title())),
+        Of::Unit => (None, format!(" {}", row.unit.title())),
     };
     let is_faster = matches!(target, Target::AsFast(..));
-    let value = if is_faster { other / own } else { own / other };
+    let value = match other {
+        Some(other) if is_faster => other.ratio_to(own),
+        Some(other) => own.ratio_to(other),
+        None => own.median(),
+    };
     let is_most = matches!(target, Target::AtMost(..));
     let is_met = if is_most {
         value <= bound
