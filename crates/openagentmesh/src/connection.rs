@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, Event, HeaderMap, Message, jetstream};
+use async_nats::{Client, Event, HeaderMap, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
 use rand::RngExt;
@@ -58,16 +58,6 @@ impl Connection {
 
     pub(crate) fn watch_reconnections(&self) -> watch::Receiver<u64> {
         self.reconnections.clone()
-    }
-
-    /// Publishes a message, and waits for the first reply, as [`Replies::request`] does.
-    pub(crate) async fn request(
-        &self,
-        subject: String,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Message> {
-        self.replies.request(subject, headers, body).await
     }
 
     /// Waits until everything that was published is with the server.

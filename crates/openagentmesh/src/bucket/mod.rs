@@ -88,10 +88,6 @@ impl<H: Handle> Bucket<H> {
         &self.connection
     }
 
-    pub(crate) fn writing(&self) -> &Semaphore {
-        &self.writing
-    }
-
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }

@@ -126,7 +126,8 @@ impl Bucket {
         let write = |store: Arc<Store>| {
             let change = change.clone();
             async move {
-                let _place = self.writing().acquire().await;
+                // It is never closed.
+                let _place = self.writing.acquire().await;
                 write(self.connection(), &store, key, change).await
             }
         };
@@ -185,6 +186,7 @@ async fn write(
     // A mirror writes to what it is one of.
     let prefix = store.put_prefix.as_ref().unwrap_or(&store.prefix);
     let answer = connection
+        .replies
         .request([prefix, key].concat(), headers, value)
         .await?;
     let answer: Acknowledgement = understood(&answer)?;
@@ -221,6 +223,7 @@ async fn last(
     let last_of = [&store.prefix, key].concat();
     let body = json!({"last_by_subj": last_of}).to_string();
     let answer = connection
+        .replies
         .request(subject, HeaderMap::new(), body.into())
         .await?;
     let answer: Answer<'_> = understood(&answer)?;
