@@ -223,6 +223,10 @@ class Peer:
         await self.mesh.send(name, payload, on_reply=on_reply, on_error=on_error, timeout=20.0)
         return await called
 
+    async def send_many_on_reply(self, name, payloads):
+        """Sends all at once, and gives what their callbacks were called with, in the same order."""
+        return await asyncio.gather(*(self.send_on_reply(name, payload) for payload in payloads))
+
     async def send_reply_to(self, name, payload=None):
         """Sends with a reply subject and gives the message that arrives there."""
         subject = f"interop.replies.{uuid.uuid4().hex}"

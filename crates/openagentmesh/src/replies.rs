@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_nats::{Client, HeaderMap, Message, Subject, Subscriber};
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::envelope::is_probe;
@@ -113,6 +113,30 @@ impl Replies {
         let sent = outbox.publish_among(others, subject, reply, headers, body);
         sent.await?;
         expected.reply().await
+    }
+
+    /// Publishes a message, and finds out whether somebody subscribes to its subject: where nobody does
+    /// the server says so, and otherwise a message to oneself comes back behind it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`request`](Self::request). Cancel-safe.
+    pub(crate) async fn deliver(
+        &self,
+        subject: Subject,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<bool> {
+        let mut expected = self.expect().await?;
+        let others = self.awaited().saturating_sub(1);
+        let back: Subject = expected.subject().into();
+        let outbox = &self.shared.outbox;
+        let sent = outbox.publish_among(others, subject, Some(back.clone()), headers, body);
+        sent.await?;
+        let behind = outbox.publish_among(others, back, None, HeaderMap::new(), Bytes::new());
+        behind.await?;
+        let first = expected.reply().await?;
+        Ok(first.status != Some(StatusCode::NO_RESPONDERS))
     }
 
     async fn start_reader(&self) -> Result<AbortHandle> {

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{TestMesh, echo, within};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use openagentmesh::{AgentSpec, Error, ErrorCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -107,6 +107,54 @@ async fn the_reply_to_a_function_goes_to_the_protocols_subject() {
     let id = headers.get("X-Mesh-Request-Id").unwrap().as_str();
     assert_eq!(result.subject.as_str(), format!("mesh.results.{id}"));
     assert_eq!(within(reply.recv()).await.unwrap(), "Echo: hello");
+}
+
+/// As published SDKs do: the request is on its way before the subscription to its reply.
+#[tokio::test]
+async fn who_subscribes_late_gets_the_reply_once() {
+    let test = TestMesh::start().await;
+    let (agent, mut received) = recorder();
+    test.mesh.register([agent, echo()]).await.unwrap();
+    let raw = test.raw().await;
+    let mut answered = Vec::new();
+    for (id, text, answer) in [
+        ("0123456789abcdef0123456789abcdef", "hello", "5"),
+        ("fedcba9876543210fedcba9876543210", "fail", "told to fail"),
+    ] {
+        let subject = format!("mesh.results.{id}");
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("X-Mesh-Request-Id", id);
+        let body = format!("{text:?}").into();
+        raw.publish_with_reply_and_headers("mesh.agent.recorder", subject.clone(), headers, body)
+            .await
+            .unwrap();
+        assert_eq!(within(received.recv()).await.unwrap(), text);
+        // By now it was answered for the first time.
+        for _ in 0..3 {
+            let call = test.mesh.call::<String>("echo", "meanwhile");
+            within(call).await.unwrap();
+        }
+        let mut replies = common::subscribed(&raw, &subject).await;
+        let reply = within(replies.next()).await.unwrap();
+        let body = String::from_utf8(reply.payload.to_vec()).unwrap();
+        assert!(body.contains(answer), "{body}");
+        assert_eq!(
+            reply
+                .headers
+                .unwrap()
+                .get("X-Mesh-Request-Id")
+                .unwrap()
+                .as_str(),
+            id
+        );
+        answered.push(replies);
+    }
+    // An agent that has left sends nothing any more.
+    test.mesh.shutdown().await.unwrap();
+    common::synchronize(&raw).await;
+    for mut replies in answered {
+        assert!(replies.next().now_or_never().is_none(), "it came twice");
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use crate::taps::sink;
 interop::with_each_sdk!(
     python_sends_and_forgets,
     python_sends_and_its_callbacks_are_called,
+    python_sends_many_and_all_callbacks_are_called,
     python_sends_and_the_reply_goes_to_a_subject,
     rust_sends_and_forgets,
     rust_sends_and_its_callbacks_are_called,
@@ -83,6 +84,23 @@ async fn python_sends_and_its_callbacks_are_called(sdk: Sdk) {
         assert!(got.contains(message), "{got}");
         assert_eq!(called["error"]["agent"], name);
         assert_eq!(called["error"]["request_id"].as_str().unwrap().len(), 32);
+    }
+}
+
+/// The published SDKs subscribe to a reply when they have sent the request, mostly after it was answered.
+async fn python_sends_many_and_all_callbacks_are_called(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    test.mesh.register(agents![echo]).await.unwrap();
+    let mut python = test.python_peer(sdk).await;
+    let texts: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+    let expected: Vec<_> = texts
+        .iter()
+        .map(|text| json!({"reply": format!("Echo: {text}")}))
+        .collect();
+    let sent = json!({"name": "echo", "payloads": texts});
+    for _ in 0..20 {
+        let called = python.ask("send_many_on_reply", sent.clone()).await;
+        assert_eq!(called.unwrap(), json!(expected));
     }
 }
 

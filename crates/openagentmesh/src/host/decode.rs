@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_nats::{Message, Subject};
-use openagentmesh_protocol::{HeaderError, RequestHeaders, RequestId};
+use openagentmesh_protocol::{HeaderError, RequestHeaders, RequestId, Subject as Address};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +62,14 @@ impl<'m> Request<'m> {
             .request_id
             .as_ref()
             .filter(|_| self.headers.stream)
+    }
+
+    /// Whether its caller may subscribe to the reply only after it has asked, as published SDKs do up to
+    /// 0.2.0. Whoever answers probes subscribes before.
+    pub(super) fn may_subscribe_late(&self) -> bool {
+        let goes_to_results =
+            |reply: &Subject| matches!(Address::parse(reply), Address::Results(_));
+        !self.headers.probe && self.reply().is_some_and(goes_to_results)
     }
 
     /// What the handler can know of the request.

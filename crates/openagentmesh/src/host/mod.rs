@@ -3,7 +3,7 @@
 //! A request's way is a straight line: the `intake` of the agent's `service` takes it from its
 //! subscription and gives it a place, at the `pace` that suits the agent, `decode` reads it, `validate`
 //! explains a bad input, `dispatch` runs the handler, `reply` answers, at once or chunk by chunk
-//! (`stream`, in `turns`).
+//! (`stream`, in `turns`), and more than once where the caller subscribes to it only later (`late`).
 //!
 //! Beside it, `attendance` knows when nobody waits for the answer any more, `feedback` hears what
 //! callers say meanwhile, `background` runs publishers and watchers, and `keeper` sees to it that
@@ -16,6 +16,7 @@ mod dispatch;
 mod feedback;
 mod intake;
 mod keeper;
+mod late;
 mod pace;
 mod reply;
 mod service;
@@ -28,7 +29,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Subject, subject};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
@@ -50,6 +51,7 @@ const LOST_FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Host {
     core: Arc<Core>,
     feedback: Arc<Feedback>,
+    late_space: Arc<Semaphore>,
     grace: Duration,
     /// Held while agents are added, so that an agent that is served is either listed or about to.
     services: Mutex<BTreeMap<AgentName, Service>>,
@@ -61,6 +63,7 @@ impl Host {
     pub(crate) fn new(core: Arc<Core>, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             feedback: Arc::new(Feedback::new(core.connection.client.clone())),
+            late_space: late::space(),
             core,
             grace,
             services: Mutex::default(),
@@ -112,6 +115,7 @@ impl Host {
                 contract.clone(),
                 Arc::clone(&self.core),
                 Arc::clone(&self.feedback),
+                Arc::clone(&self.late_space),
                 self.abort.child_token(),
             )
             .await?;

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::decode::Request;
 use super::service::Served;
-use crate::error::Error;
-use crate::wire::{Outgoing, Template};
+use crate::error::{Error, Result};
+use crate::wire::{self, Outgoing, Template};
 
 /// The headers of an agent's outputs; each has its own request's id.
 pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
@@ -32,15 +32,12 @@ pub(super) async fn output(served: &Served, request: &Request<'_>, body: Bytes) 
     let Some(reply) = request.reply() else { return };
     let mut headers = served.reply_headers.copy();
     headers.put(header::REQUEST_ID, request.id.as_str());
-    let others = served.admitted.load(Ordering::Relaxed).saturating_sub(1);
-    let outbox = served.outbox();
-    let sent = outbox.publish_among(others, reply.clone(), None, headers.0, body);
-    match sent.await {
+    match answer(served, request, reply, headers, body).await {
         Ok(()) => {}
         Err(too_large) if *too_large.code() == ErrorCode::PayloadTooLarge => {
             Box::pin(error(served, request, too_large)).await;
         }
-        Err(error) => not_sent(served, &error),
+        Err(error) => not_sent(&served.name, &error),
     }
 }
 
@@ -67,7 +64,10 @@ pub(super) async fn error(served: &Served, request: &Request<'_>, failure: Error
         send(served, subject, headers, body.clone()).await;
     } else if let Some(reply) = request.reply() {
         let headers = error_headers(served, &request.id);
-        send(served, reply.clone(), headers, body.clone()).await;
+        let sent = answer(served, request, reply, headers, body.clone());
+        if let Err(error) = sent.await {
+            not_sent(&served.name, &error);
+        }
     }
     let headers = error_headers(served, &request.id);
     send(served, served.errors_subject.clone(), headers, body).await;
@@ -142,14 +142,35 @@ fn encode(served: &Served, mut object: ErrorObject) -> Bytes {
     json!(object).to_string().into()
 }
 
+/// Sends what a caller waits for, together with what others are sent at this moment.
+async fn answer(
+    served: &Served,
+    request: &Request<'_>,
+    reply: &Subject,
+    headers: Outgoing,
+    body: Bytes,
+) -> Result<()> {
+    if request.may_subscribe_late()
+        && let Some(space) = served.late.space_for(body.len())
+    {
+        wire::check_size(&served.core.connection.client, &headers.0, body.len())?;
+        served.late.send(space, reply.clone(), headers.0, body);
+        return Ok(());
+    }
+    let others = served.admitted.load(Ordering::Relaxed).saturating_sub(1);
+    let outbox = served.outbox();
+    let sent = outbox.publish_among(others, reply.clone(), None, headers.0, body);
+    sent.await
+}
+
 async fn send(served: &Served, subject: Subject, headers: Outgoing, body: Bytes) {
     let sent = served.outbox().publish(subject, None, headers.0, body);
     if let Err(error) = sent.await {
-        not_sent(served, &error);
+        not_sent(&served.name, &error);
     }
 }
 
 /// A reply that cannot be sent has nobody to be reported to but the operator.
-fn not_sent(served: &Served, error: &Error) {
-    tracing::warn!(agent = %served.name, %error, "a reply could not be sent");
+pub(super) fn not_sent(agent: &AgentName, error: &Error) {
+    tracing::warn!(%agent, %error, "a reply could not be sent");
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::feedback::Feedback;
+use super::late::Late;
 use super::pace::Pace;
 use super::{background, intake, reply};
 use crate::agent::{Agent, InputSchema, Run};
@@ -29,6 +30,7 @@ pub(super) struct Served {
     pub(super) input: Option<Arc<InputSchema>>,
     pub(super) abort: CancellationToken,
     pub(super) reply_headers: Template,
+    pub(super) late: Late,
     pub(super) pace: Pace,
     pub(super) concurrency: usize,
     pub(super) running: Semaphore,
@@ -60,9 +62,11 @@ impl Service {
         contract: Contract,
         core: Arc<Core>,
         feedback: Arc<Feedback>,
+        late_space: Arc<Semaphore>,
         abort: CancellationToken,
     ) -> Result<Self> {
         let name = &contract.name;
+        let tasks = TaskTracker::new();
         // Publishers and watchers take requests too, to say which verb fits.
         let requests = core
             .connection
@@ -75,6 +79,13 @@ impl Service {
             name: name.clone(),
             shape: agent.shape(),
             reply_headers: reply::template(name, &core.instance_id),
+            late: Late {
+                agent: name.clone(),
+                core: Arc::clone(&core),
+                space: late_space,
+                tasks: tasks.clone(),
+                abort: abort.clone(),
+            },
             core,
             feedback,
             errors_subject: subject::errors(name).into(),
@@ -90,7 +101,7 @@ impl Service {
         let service = Self {
             contract,
             served: Arc::clone(&served),
-            tasks: TaskTracker::new(),
+            tasks,
             stop: CancellationToken::new(),
             abort,
         };
