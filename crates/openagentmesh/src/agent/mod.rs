@@ -13,6 +13,7 @@ use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Shape};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
+use schema::SchemaText;
 
 pub use context::Context;
 pub use handler::{
@@ -77,8 +78,8 @@ impl Agent {
             tags: self.spec.tags.clone(),
             capabilities: self.parts.shape.capabilities(),
             input_schema: self.parts.input.as_deref().map(InputSchema::to_value),
-            output_schema: self.parts.output.clone(),
-            chunk_schema: self.parts.chunk.clone(),
+            output_schema: self.parts.output.as_ref().map(SchemaText::to_value),
+            chunk_schema: self.parts.chunk.as_ref().map(SchemaText::to_value),
             registered_at: None,
             mcp: None,
         })

@@ -17,9 +17,24 @@ pub(crate) fn is_unit<T: 'static>() -> bool {
 }
 
 /// The schema of what serialising a `T` gives; `None` when that is nothing.
-pub(crate) fn output_schema<T: JsonSchema + 'static>() -> Option<Value> {
+pub(crate) fn output_schema<T: JsonSchema + 'static>() -> Option<SchemaText> {
     let settings = SchemaSettings::draft2020_12().for_serialize();
-    (!is_unit::<T>()).then(|| schema_of::<T>(settings))
+    (!is_unit::<T>()).then(|| SchemaText::new(&schema_of::<T>(settings)))
+}
+
+/// A schema as text, which takes a tenth of the memory and is rarely read.
+#[derive(Clone)]
+pub(crate) struct SchemaText(Box<str>);
+
+impl SchemaText {
+    fn new(schema: &Value) -> Self {
+        Self(schema.to_string().into())
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        // What was written as JSON here can be read.
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
 }
 
 fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Value {
@@ -72,8 +87,7 @@ impl Problem {
 /// Deserialisation sees most violations by itself. The validator is for what it cannot see and
 /// for listing every violation, so it is compiled when it is first needed.
 pub(crate) struct InputSchema {
-    /// As text, which takes a tenth of the memory and is rarely read.
-    schema: Box<str>,
+    schema: SchemaText,
     exceeds_types: bool,
     validator: OnceLock<Result<Validator, String>>,
 }
@@ -87,14 +101,13 @@ impl InputSchema {
     pub(crate) fn new(schema: &Value) -> Self {
         Self {
             exceeds_types: exceeds_types(schema),
-            schema: schema.to_string().into(),
+            schema: SchemaText::new(schema),
             validator: OnceLock::new(),
         }
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        // What was written as JSON here can be read.
-        serde_json::from_str(&self.schema).unwrap_or_default()
+        self.schema.to_value()
     }
 
     /// Whether it demands what deserialisation does not check: lengths, ranges, patterns.
@@ -251,7 +264,11 @@ mod tests {
             InputSchema::of::<String>().to_value(),
             json!({"type": "string"})
         );
-        assert_eq!(output_schema::<bool>(), Some(json!({"type": "boolean"})));
-        assert_eq!(output_schema::<()>(), None);
+        let given = |schema: Option<SchemaText>| schema.map(|schema| schema.to_value());
+        assert_eq!(
+            given(output_schema::<bool>()),
+            Some(json!({"type": "boolean"}))
+        );
+        assert_eq!(given(output_schema::<()>()), None);
     }
 }

@@ -82,10 +82,10 @@ pub(super) async fn edit(
 pub(super) fn check_size(
     catalog: &Bucket,
     known: &Listing,
-    entries: &[CatalogEntry],
+    entries: impl Iterator<Item = CatalogEntry>,
 ) -> Result<()> {
     let mut document = known.document().clone();
-    document.upsert(entries.iter().cloned()).map_err(not_json)?;
+    document.upsert(entries).map_err(not_json)?;
     encode(&document, catalog.connection().client.max_payload()).map(drop)
 }
 

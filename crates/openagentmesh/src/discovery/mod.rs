@@ -2,7 +2,7 @@
 //!
 //! `cache` follows the catalog and holds it as a `listing`; `query`, `changes` and `appearance` are
 //! what callers ask of it, `contract` is what they get of one agent. `catalog_writer` and `registry`
-//! write.
+//! write, a `registration` for each agent.
 
 mod appearance;
 mod cache;
@@ -11,14 +11,13 @@ mod changes;
 mod contract;
 mod listing;
 mod query;
+mod registration;
 mod registry;
 
 use std::sync::Arc;
 
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY, REGISTRY};
-use openagentmesh_protocol::{
-    AgentName, Capabilities, CatalogDocument, CatalogEntry, Contract as Document, ErrorCode,
-};
+use openagentmesh_protocol::{AgentName, Capabilities, CatalogDocument, CatalogEntry, ErrorCode};
 use tokio::sync::watch;
 
 use crate::bucket::Bucket;
@@ -33,6 +32,7 @@ pub use contract::Contract;
 pub use query::Query;
 
 pub(crate) use cache::Known;
+pub(crate) use registration::Registration;
 
 /// The mesh's catalog and registry.
 pub(crate) struct Directory {
@@ -92,17 +92,17 @@ impl Directory {
         document.map(Contract::new).ok_or_else(|| not_found(name))
     }
 
-    /// Lists `contracts` that were not served here before. Nothing stays behind if that fails.
-    pub(crate) async fn add(&self, contracts: &[Document]) -> Result<()> {
+    /// Lists `agents` that were not served here before. Nothing stays behind if that fails.
+    pub(crate) async fn add(&self, agents: &[Registration]) -> Result<()> {
         // Those that others serve too stay listed whatever happens.
         let known = self.cache.listing().await;
         let is_new = |name: &AgentName| known.as_ref().is_none_or(|known| !known.lists(name));
-        let names = contracts.iter().map(|contract| contract.name.clone());
+        let names = agents.iter().map(|agent| agent.name.clone());
         let new: Vec<AgentName> = names.filter(is_new).collect();
         if let Some(known) = &known {
-            catalog_writer::check_size(&self.catalog, known, &entries(contracts))?;
+            catalog_writer::check_size(&self.catalog, known, entries(agents))?;
         }
-        let added = self.list(contracts).await;
+        let added = self.list(agents).await;
         if added.is_err()
             && let Err(error) = self.remove(&new).await
         {
@@ -111,12 +111,10 @@ impl Directory {
         added
     }
 
-    /// Lists `contracts`: each in the registry, then all in the catalog at once.
-    pub(crate) async fn list(&self, contracts: &[Document]) -> Result<()> {
-        registry::put_all(&self.registry, contracts).await?;
-        let entries = entries(contracts);
-        self.edit(|catalog| catalog.upsert(entries.iter().cloned()))
-            .await
+    /// Lists `agents`: each in the registry, then all in the catalog at once.
+    pub(crate) async fn list(&self, agents: &[Registration]) -> Result<()> {
+        registry::put_all(&self.registry, agents).await?;
+        self.edit(|catalog| catalog.upsert(entries(agents))).await
     }
 
     /// Takes `names` off the registry, and then off the catalog, all at once.
@@ -143,9 +141,11 @@ impl Directory {
     }
 
     /// Refuses contracts that the server could not carry, before anything is written.
-    pub(crate) fn check_sizes(&self, contracts: &[Document]) -> Result<()> {
+    pub(crate) fn check_sizes(&self, agents: &[Registration]) -> Result<()> {
         let max_payload = self.catalog.connection().client.max_payload();
-        registry::check_sizes(contracts, max_payload)
+        agents
+            .iter()
+            .try_for_each(|agent| agent.check_size(max_payload))
     }
 
     /// Those of `names` that the registry has no contract of.
@@ -154,8 +154,8 @@ impl Directory {
     }
 }
 
-fn entries(contracts: &[Document]) -> Vec<CatalogEntry> {
-    contracts.iter().map(Document::to_catalog_entry).collect()
+fn entries(agents: &[Registration]) -> impl Iterator<Item = CatalogEntry> {
+    agents.iter().map(|agent| agent.entry.clone())
 }
 
 fn parse_catalog(value: &[u8]) -> Result<CatalogDocument> {

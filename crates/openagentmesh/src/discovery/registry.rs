@@ -1,12 +1,11 @@
 //! Contracts in the registry: one key per agent.
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
 
-use crate::bucket::{Bucket, Change, ENVELOPE};
+use super::Registration;
+use crate::bucket::{Bucket, Change};
 use crate::error::{Error, Result};
-use crate::wire::too_large;
 
 /// How many requests to the server are under way at once.
 const AT_ONCE: usize = 64;
@@ -49,21 +48,17 @@ async fn get_understood(registry: &Bucket, name: AgentName) -> Result<Option<Con
     }
 }
 
-pub(super) async fn put_all(registry: &Bucket, contracts: &[Contract]) -> Result<()> {
-    let documents = contracts
-        .iter()
-        .map(|contract| Ok((contract.name.clone(), encode(contract)?)))
-        .collect::<Result<Vec<_>>>()?;
-    stream::iter(documents)
-        .map(|(name, json)| put(registry, name, json))
+pub(super) async fn put_all(registry: &Bucket, agents: &[Registration]) -> Result<()> {
+    stream::iter(agents.to_vec())
+        .map(|agent| put(registry, agent))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
 }
 
-async fn put(registry: &Bucket, name: AgentName, json: Vec<u8>) -> Result<()> {
-    let put = Change::Put(Bytes::from(json));
-    registry.try_write(name.as_str(), put).await?;
+async fn put(registry: &Bucket, agent: Registration) -> Result<()> {
+    let put = Change::Put(agent.document);
+    registry.try_write(agent.name.as_str(), put).await?;
     Ok(())
 }
 
@@ -94,28 +89,4 @@ async fn missing_one(registry: &Bucket, name: AgentName) -> Result<Option<AgentN
     let stored = registry.read(name.as_str()).await?;
     let found = stored.is_some_and(|stored| stored.value.is_some());
     Ok((!found).then_some(name))
-}
-
-pub(super) fn check_sizes(contracts: &[Contract], max_payload: usize) -> Result<()> {
-    for contract in contracts {
-        let size = encode(contract)?.len() + ENVELOPE;
-        if size > max_payload {
-            let what = format!("the contract of agent '{}'", contract.name);
-            return Err(too_large(&what, size, max_payload).with_agent(&contract.name));
-        }
-    }
-    Ok(())
-}
-
-fn encode(contract: &Contract) -> Result<Vec<u8>> {
-    serde_json::to_vec(contract).map_err(|error| {
-        Error::raised(
-            ErrorCode::InvalidInput,
-            format!(
-                "the contract of agent '{}' cannot be JSON: {error}",
-                contract.name
-            ),
-        )
-        .with_source(error)
-    })
 }

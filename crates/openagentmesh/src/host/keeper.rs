@@ -87,7 +87,7 @@ async fn restore(host: &Host, listed: impl Fn(&AgentName) -> bool) -> Result<Res
     let missing: Vec<_> = services
         .iter()
         .filter(|(name, _)| !listed(name))
-        .map(|(_, service)| service.contract().clone())
+        .map(|(_, service)| service.registration().clone())
         .collect();
     if missing.is_empty() {
         return Ok(Restored::None);

@@ -28,12 +28,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Subject, subject};
+use openagentmesh_protocol::{AgentName, ErrorCode, Subject, subject};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
 use crate::client::Core;
+use crate::discovery::Registration;
 use crate::error::{Error, Result};
 use crate::wire;
 use feedback::Feedback;
@@ -75,20 +76,20 @@ impl Host {
     /// Serves `agents` and lists them, all or none.
     pub(crate) async fn register(self: Arc<Self>, agents: Vec<Agent>) -> Result<()> {
         agents.iter().try_for_each(Agent::check_input)?;
-        let contracts = agents
+        let registrations = agents
             .iter()
-            .map(Agent::contract_registered_now)
+            .map(|agent| Registration::new(&agent.contract_registered_now()?))
             .collect::<Result<Vec<_>>>()?;
-        if contracts.is_empty() {
+        if registrations.is_empty() {
             return Ok(());
         }
         let mut services = self.services.lock().await;
-        refuse_names(&contracts, &services)?;
-        self.core.directory.check_sizes(&contracts)?;
+        refuse_names(&registrations, &services)?;
+        self.core.directory.check_sizes(&registrations)?;
         self.feedback.start().await?;
 
         let mut started = BTreeMap::new();
-        if let Err(error) = self.start(&agents, &contracts, &mut started).await {
+        if let Err(error) = self.start(&agents, &registrations, &mut started).await {
             // Whoever heard of the name elsewhere may have asked already.
             let drained = started
                 .into_values()
@@ -106,25 +107,25 @@ impl Host {
     async fn start(
         &self,
         agents: &[Agent],
-        contracts: &[Contract],
+        registrations: &[Registration],
         started: &mut BTreeMap<AgentName, Service>,
     ) -> Result<()> {
-        for (agent, contract) in agents.iter().zip(contracts) {
+        for (agent, registration) in agents.iter().zip(registrations) {
             let service = Service::start(
                 agent,
-                contract.clone(),
+                registration.clone(),
                 Arc::clone(&self.core),
                 Arc::clone(&self.feedback),
                 Arc::clone(&self.late_space),
                 self.abort.child_token(),
             )
             .await?;
-            started.insert(contract.name.clone(), service);
+            started.insert(registration.name().clone(), service);
         }
         // Whoever finds an agent in the catalog can call it: the server knows the subscriptions
         // before the first entry is written.
         self.core.connection.flush().await?;
-        self.core.directory.add(contracts).await
+        self.core.directory.add(registrations).await
     }
 
     /// Stops serving `names` and takes them off the lists. Requests that were taken are finished
@@ -182,9 +183,12 @@ impl Host {
     }
 }
 
-fn refuse_names(contracts: &[Contract], services: &BTreeMap<AgentName, Service>) -> Result<()> {
+fn refuse_names(
+    registrations: &[Registration],
+    services: &BTreeMap<AgentName, Service>,
+) -> Result<()> {
     let mut seen = std::collections::BTreeSet::new();
-    for Contract { name, .. } in contracts {
+    for name in registrations.iter().map(Registration::name) {
         if let Subject::Events(publisher) = Subject::parse(&subject::agent(name)) {
             return Err(Error::raised(
                 ErrorCode::InvalidInput,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, Contract, Shape, subject};
+use openagentmesh_protocol::{AgentName, Shape, subject};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +15,7 @@ use super::pace::Pace;
 use super::{background, intake, reply};
 use crate::agent::{Agent, InputSchema, Run};
 use crate::client::Core;
+use crate::discovery::Registration;
 use crate::error::Result;
 use crate::outbox::Outbox;
 use crate::wire::{self, Template};
@@ -47,7 +48,7 @@ impl Served {
 
 /// A served agent. Dropping it ends its tasks, whatever they are doing.
 pub(super) struct Service {
-    contract: Contract,
+    registration: Registration,
     served: Arc<Served>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -59,13 +60,13 @@ impl Service {
     /// `abort` fires.
     pub(super) async fn start(
         agent: &Agent,
-        contract: Contract,
+        registration: Registration,
         core: Arc<Core>,
         feedback: Arc<Feedback>,
         late_space: Arc<Semaphore>,
         abort: CancellationToken,
     ) -> Result<Self> {
-        let name = &contract.name;
+        let name = registration.name();
         let tasks = TaskTracker::new();
         // Publishers and watchers take requests too, to say which verb fits.
         let requests = core
@@ -99,7 +100,7 @@ impl Service {
             admitted_limit: concurrency.saturating_add(agent.queue()),
         });
         let service = Self {
-            contract,
+            registration,
             served: Arc::clone(&served),
             tasks,
             stop: CancellationToken::new(),
@@ -145,8 +146,9 @@ impl Service {
         }
     }
 
-    pub(super) fn contract(&self) -> &Contract {
-        &self.contract
+    /// What the lists have of it.
+    pub(super) fn registration(&self) -> &Registration {
+        &self.registration
     }
 }
 

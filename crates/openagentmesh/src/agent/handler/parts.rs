@@ -10,11 +10,10 @@ use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::Shape;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::{Input, IntoEnd, IntoOutput};
 use crate::agent::Context;
-use crate::agent::schema::{InputSchema, is_unit, output_schema};
+use crate::agent::schema::{InputSchema, SchemaText, is_unit, output_schema};
 use crate::error::BoxError;
 use crate::json;
 
@@ -24,8 +23,8 @@ use crate::json;
 pub struct Parts {
     pub(crate) shape: Shape,
     pub(crate) input: Option<Arc<InputSchema>>,
-    pub(crate) output: Option<Value>,
-    pub(crate) chunk: Option<Value>,
+    pub(crate) output: Option<SchemaText>,
+    pub(crate) chunk: Option<SchemaText>,
     pub(crate) run: Run,
 }
 
