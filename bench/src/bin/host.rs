@@ -6,7 +6,32 @@
 use std::process::ExitCode;
 
 use futures::StreamExt;
+use openagentmesh::schemars::{self, JsonSchema};
 use openagentmesh::{AgentMesh, AgentSpec};
+use serde::{Deserialize, Serialize};
+
+/// What agents take and give: as many fields as those of a real one, because what a host knows of each
+/// agent is in its memory.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Order {
+    /// What is ordered.
+    article: String,
+    /// How many of it.
+    quantity: u32,
+    /// What one of it costs, in the smallest unit of the currency.
+    price: u64,
+    /// Whom it goes to.
+    customer: Option<String>,
+    /// Words to find it by.
+    tags: Vec<String>,
+    /// What part of the price is left out.
+    discount: f64,
+    /// Whether it is packed as a present.
+    present: bool,
+    /// What the customer has to say.
+    note: Option<String>,
+}
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -38,7 +63,7 @@ async fn run() -> Result<(), Error> {
 async fn serve(url: &str, names: impl Iterator<Item = String>) -> Result<(), Error> {
     let mesh = AgentMesh::connect(url).await?;
     let agents = names.map(|name| {
-        AgentSpec::new(name, "Gives back.").handler(|body: String| async move { body })
+        AgentSpec::new(name, "Gives back.").handler(|order: Order| async move { order })
     });
     mesh.register(agents).await?;
     wait().await?;

@@ -35,7 +35,7 @@ impl Stage {
         let started = Instant::now();
         let mut host = self.host(contender, url, &prefix, 1)?;
         loop {
-            match caller.request(subject.clone(), "\"here?\"".into()).await {
+            match caller.request(subject.clone(), "{}".into()).await {
                 Ok(_) => break,
                 Err(error) if error.kind() == RequestErrorKind::NoResponders => {}
                 Err(error) => return Err(error.into()),

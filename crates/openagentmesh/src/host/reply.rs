@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use async_nats::Subject;
 use bytes::Bytes;
+use futures::future::{Either, ready};
 use openagentmesh_protocol::{
     AgentName, ChunkHeaders, ErrorCode, ErrorObject, HeaderSink, InstanceId, ReplyHeaders,
     RequestId, Status, header, subject,
@@ -12,7 +13,8 @@ use serde_json::json;
 
 use super::decode::Request;
 use super::service::Served;
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::outbox::Publishing;
 use crate::wire::{self, Outgoing, Template};
 
 /// The headers of an agent's outputs; each has its own request's id.
@@ -143,24 +145,25 @@ fn encode(served: &Served, mut object: ErrorObject) -> Bytes {
 }
 
 /// Sends what a caller waits for, together with what others are sent at this moment.
-async fn answer(
-    served: &Served,
+fn answer<'s>(
+    served: &'s Served,
     request: &Request<'_>,
     reply: &Subject,
     headers: Outgoing,
     body: Bytes,
-) -> Result<()> {
+) -> Publishing<'s> {
     if request.may_subscribe_late()
         && let Some(space) = served.late.space_for(body.len())
     {
-        wire::check_size(&served.core.connection.client, &headers.0, body.len())?;
-        served.late.send(space, reply.clone(), headers.0, body);
-        return Ok(());
+        let fits = wire::check_size(&served.core.connection.client, &headers.0, body.len());
+        if fits.is_ok() {
+            served.late.send(space, reply.clone(), headers.0, body);
+        }
+        return Either::Left(ready(fits));
     }
     let others = served.admitted.load(Ordering::Relaxed).saturating_sub(1);
     let outbox = served.outbox();
-    let sent = outbox.publish_among(others, reply.clone(), None, headers.0, body);
-    sent.await
+    outbox.publish_among(others, reply.clone(), None, headers.0, body)
 }
 
 async fn send(served: &Served, subject: Subject, headers: Outgoing, body: Bytes) {
