@@ -36,7 +36,8 @@ impl Registration {
         Ok(Self {
             name: contract.name.clone(),
             entry: contract.to_catalog_entry(),
-            document: document.into(),
+            // Without what it has grown too large.
+            document: document.into_boxed_slice().into(),
         })
     }
 

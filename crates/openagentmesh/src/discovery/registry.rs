@@ -1,5 +1,6 @@
 //! Contracts in the registry: one key per agent.
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
 
@@ -49,16 +50,19 @@ async fn get_understood(registry: &Bucket, name: AgentName) -> Result<Option<Con
 }
 
 pub(super) async fn put_all(registry: &Bucket, agents: &[Registration]) -> Result<()> {
-    stream::iter(agents.to_vec())
-        .map(|agent| put(registry, agent))
+    let documents = agents
+        .iter()
+        .map(|agent| (agent.name.clone(), agent.document.clone()));
+    stream::iter(documents.collect::<Vec<_>>())
+        .map(|(name, document)| put(registry, name, document))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
 }
 
-async fn put(registry: &Bucket, agent: Registration) -> Result<()> {
-    let put = Change::Put(agent.document);
-    registry.try_write(agent.name.as_str(), put).await?;
+async fn put(registry: &Bucket, name: AgentName, document: Bytes) -> Result<()> {
+    let put = Change::Put(document);
+    registry.try_write(name.as_str(), put).await?;
     Ok(())
 }
 
