@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::error::Result;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Publishing};
 use crate::wire::{self, Outgoing, Received};
 
 /// The reply subjects of a process. Nothing stays behind of a call that was given up.
@@ -107,11 +107,8 @@ impl Replies {
         body: Bytes,
     ) -> Result<Message> {
         let mut expected = self.expect().await?;
-        let others = self.awaited().saturating_sub(1);
-        let reply = Some(expected.subject().into());
-        let outbox = &self.shared.outbox;
-        let sent = outbox.publish_among(others, subject, reply, headers, body);
-        sent.await?;
+        let reply = expected.subject().into();
+        self.publish(subject, Some(reply), headers, body).await?;
         expected.reply().await
     }
 
@@ -128,15 +125,26 @@ impl Replies {
         body: Bytes,
     ) -> Result<bool> {
         let mut expected = self.expect().await?;
-        let others = self.awaited().saturating_sub(1);
         let back: Subject = expected.subject().into();
-        let outbox = &self.shared.outbox;
-        let sent = outbox.publish_among(others, subject, Some(back.clone()), headers, body);
+        let sent = self.publish(subject, Some(back.clone()), headers, body);
         sent.await?;
-        let behind = outbox.publish_among(others, back, None, HeaderMap::new(), Bytes::new());
+        let behind = self.publish(back, None, HeaderMap::new(), Bytes::new());
         behind.await?;
         let first = expected.reply().await?;
         Ok(first.status != Some(StatusCode::NO_RESPONDERS))
+    }
+
+    /// Publishes a message together with those of others who wait for something.
+    fn publish(
+        &self,
+        subject: impl Into<Subject>,
+        reply: Option<Subject>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Publishing<'_> {
+        let others = self.awaited().saturating_sub(1);
+        let outbox = &self.shared.outbox;
+        outbox.publish_among(others, subject, reply, headers, body)
     }
 
     async fn start_reader(&self) -> Result<AbortHandle> {

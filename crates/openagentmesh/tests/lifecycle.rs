@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use common::{TestMesh, eventually, within};
+use futures::StreamExt;
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -165,10 +166,21 @@ async fn a_request_that_outlasts_the_grace_is_told_so() {
     let caller = test.mesh.clone();
     let call = tokio::spawn(async move { caller.call::<u32>("stuck", ()).await });
     entered.notified().await;
+    // As published SDKs ask whose callback waits.
+    let raw = test.raw().await;
+    let result = "mesh.results.0123456789abcdef0123456789abcdef";
+    let mut results = common::subscribed(&raw, result).await;
+    raw.publish_with_reply("mesh.agent.stuck", result, "".into())
+        .await
+        .unwrap();
+    entered.notified().await;
     within(host.shutdown()).await.unwrap();
     let error = within(call).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotAvailable);
     assert!(error.message().contains("shut down"), "{error}");
+    let result = within(results.next()).await.unwrap();
+    let error: Value = serde_json::from_slice(&result.payload).unwrap();
+    assert_eq!(error["code"], "not_available");
 }
 
 #[tokio::test]

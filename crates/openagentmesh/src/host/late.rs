@@ -63,21 +63,25 @@ impl Late {
         let (agent, core) = (self.agent.clone(), Arc::clone(&self.core));
         let abort = self.abort.clone();
         self.tasks.spawn(async move {
-            let sending = abort.run_until_cancelled(repeat(&core, &subject, &headers, &body));
-            match sending.await {
-                Some(Ok(true)) => {}
-                Some(Err(error)) => reply::not_sent(&agent, &error),
-                Some(Ok(false)) | None => {
-                    tracing::debug!(%agent, %subject, "nobody subscribed to a reply");
-                }
+            match repeat(&core, &abort, &subject, &headers, &body).await {
+                Ok(true) => {}
+                Ok(false) => tracing::debug!(%agent, %subject, "nobody subscribed to a reply"),
+                Err(error) => reply::not_sent(&agent, &error),
             }
             drop(space);
         });
     }
 }
 
-/// Whether somebody subscribed in time.
-async fn repeat(core: &Core, subject: &Subject, headers: &HeaderMap, body: &Bytes) -> Result<bool> {
+/// Whether somebody subscribed in time. It is sent at least once, also when `abort` has fired: that is
+/// what callers are told of then.
+async fn repeat(
+    core: &Core,
+    abort: &CancellationToken,
+    subject: &Subject,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<bool> {
     let replies = &core.connection.replies;
     let mut pause = FIRST_PAUSE;
     loop {
@@ -88,7 +92,9 @@ async fn repeat(core: &Core, subject: &Subject, headers: &HeaderMap, body: &Byte
             return Ok(taken);
         }
         // Nothing tells when somebody subscribes.
-        sleep(pause).await;
+        if abort.run_until_cancelled(sleep(pause)).await.is_none() {
+            return Ok(false);
+        }
         pause *= 2;
     }
 }
