@@ -144,41 +144,35 @@
 #![deny(missing_docs)]
 
 mod agent;
-mod bucket;
+mod catalog;
 mod client;
-mod connect;
-mod connection;
-mod debt;
-mod discovery;
-mod endpoint;
 mod error;
 mod host;
 mod json;
+mod kv;
 mod mesh;
-mod outbox;
-mod replies;
-mod shutdown;
-mod state;
-mod trace;
-mod validator;
-mod wire;
+mod schema;
+mod session;
+mod store;
+mod telemetry;
+mod transport;
+mod workspace;
 
 pub use agent::{Agent, AgentSpec, Context};
+pub use catalog::{CatalogChange, CatalogChanges, Contract};
 pub use client::{
-    Call, Chunks, Client, Event, Events, Publish, RawSubscribe, Reply, SendRequest, StreamRequest,
-    Subscribe,
-};
-pub use connect::MeshBuilder;
-pub use discovery::{CatalogChange, CatalogChanges, Contract, Query, WaitFor};
-pub use endpoint::{
-    CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
+    Call, Chunks, Client, Event, Events, Publish, Query, RawSubscribe, Reply, SendRequest,
+    StreamRequest, Subscribe, WaitFor,
 };
 pub use error::{BoxError, Error, Result};
-pub use mesh::AgentMesh;
-pub use shutdown::shutdown_signal;
-pub use state::{
-    Download, Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch, ObjectChange,
-    ObjectChanges, ObjectInfo, ObjectReader, ObjectWatch, Progress, Upload, Workspace,
+pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
+pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
+pub use transport::{
+    CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
+};
+pub use workspace::{
+    Download, ObjectChange, ObjectChanges, ObjectInfo, ObjectReader, ObjectWatch, Progress, Upload,
+    Workspace,
 };
 
 /// The traits by which functions become handlers; see [`AgentSpec::handler`].

@@ -3,7 +3,6 @@
 mod context;
 mod handler;
 mod produced;
-mod schema;
 mod spec;
 
 use std::num::NonZeroUsize;
@@ -13,7 +12,7 @@ use openagentmesh_protocol::{AgentName, Contract, ErrorCode, Shape};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use schema::SchemaText;
+use crate::schema::{InputSchema, SchemaText};
 
 pub use context::Context;
 pub use handler::{
@@ -23,10 +22,8 @@ pub use handler::{
 pub use produced::{Items, produced};
 pub use spec::AgentSpec;
 
-pub(crate) use crate::validator::Problem;
 pub(crate) use context::Inner as ContextInner;
 pub(crate) use handler::{Chunks, DecodeError, Invocation, Many, Once, Run, Running};
-pub(crate) use schema::{InputSchema, is_unit};
 
 /// An agent that can be registered: an [`AgentSpec`] and its handler.
 ///

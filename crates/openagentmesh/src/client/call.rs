@@ -14,7 +14,7 @@ use super::deadline::Deadline;
 use super::request::{Checked, Content, Request};
 use super::{Client, reply};
 use crate::error::{Error, Result};
-use crate::replies::Expected;
+use crate::transport::PendingReply;
 
 /// How long a call waits for its reply, unless it says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,7 +73,7 @@ impl<Out> Call<Out> {
 /// A request whose reply is awaited. Dropped before it has come, it tells the host so.
 pub(super) struct Sent {
     request: Checked,
-    expected: Expected,
+    expected: PendingReply,
     deadline: Deadline,
 }
 
@@ -108,10 +108,10 @@ impl Sent {
         content: Content,
         verb: Verb,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<Expected>> {
+    ) -> impl Future<Output = Result<PendingReply>> {
         async move {
             request.check_verb(verb).await?;
-            let expected = request.core().connection.replies.expect().await?;
+            let expected = request.session().connection.inbox.expect().await?;
             let headers = RequestHeaders {
                 timeout_ms: Some(deadline.milliseconds_left()),
                 probe: true,

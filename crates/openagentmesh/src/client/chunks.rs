@@ -11,14 +11,14 @@ use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Feedback, Status};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::buffer::{Buffer, Buffered};
+use super::credit_window::Window;
 use super::deadline::Deadline;
+use super::receive_buffer::{Buffer, Buffered};
 use super::reply;
 use super::request::Checked;
-use super::window::Window;
 use crate::error::{Error, Result};
-use crate::replies::Expected;
-use crate::wire::{self, Outgoing, Received};
+use crate::transport::PendingReply;
+use crate::transport::{self, Outgoing, Received};
 
 /// The chunks of a streamed reply, in order and without loss; what awaiting a
 /// [`StreamRequest`](super::StreamRequest) gives.
@@ -94,7 +94,7 @@ pub(super) struct Receiving {
     request: Checked,
     source: Source,
     /// Takes the server's word that nobody is there, and the host's probes.
-    expected: Expected,
+    expected: PendingReply,
     /// Whether that word may still come.
     unserved: bool,
     next_seq: u64,
@@ -105,7 +105,7 @@ pub(super) struct Receiving {
 }
 
 /// What comes of a request for a stream.
-enum Arrival {
+enum Delivery {
     Chunk(Message),
     /// Nobody is there, or whoever is does not stream.
     Answer(Message),
@@ -124,7 +124,7 @@ impl Receiving {
     pub(super) fn new(
         request: Checked,
         subscriber: Subscriber,
-        expected: Expected,
+        expected: PendingReply,
         window: Window,
         deadline: Option<Deadline>,
         chunk_timeout: Duration,
@@ -150,8 +150,8 @@ impl Receiving {
         }
         // Those need no timer either.
         match self.receive().now_or_never() {
-            Some(Ok(Arrival::Chunk(message))) => self.read(message),
-            Some(Ok(Arrival::Answer(answer))) => Err(self.answered_once(&answer).boxed().await),
+            Some(Ok(Delivery::Chunk(message))) => self.read(message),
+            Some(Ok(Delivery::Answer(answer))) => Err(self.answered_once(&answer).boxed().await),
             Some(Err(error)) => Err(error),
             None => self.wait().boxed().await,
         }
@@ -165,8 +165,8 @@ impl Receiving {
         let patience = Deadline::after(self.chunk_timeout);
         let until = self.deadline.map_or(patience, |end| end.min(patience));
         match tokio::time::timeout_at(until.at, self.receive()).await {
-            Ok(Ok(Arrival::Chunk(message))) => self.read(message),
-            Ok(Ok(Arrival::Answer(answer))) => Err(self.answered_once(&answer).await),
+            Ok(Ok(Delivery::Chunk(message))) => self.read(message),
+            Ok(Ok(Delivery::Answer(answer))) => Err(self.answered_once(&answer).await),
             Ok(Err(error)) => Err(error),
             Err(_) if until == patience => {
                 let what = format_args!("sent no chunk {until}");
@@ -182,15 +182,15 @@ impl Receiving {
     }
 
     /// The next message of the stream. Cancel-safe: what was not returned is not lost.
-    async fn receive(&mut self) -> Result<Arrival> {
+    async fn receive(&mut self) -> Result<Delivery> {
         self.give_credit().await?;
         let arrival = tokio::select! {
             biased;
-            message = self.source.next() => Arrival::Chunk(message?),
-            answer = self.expected.reply(), if self.unserved => Arrival::Answer(answer?),
+            message = self.source.next() => Delivery::Chunk(message?),
+            answer = self.expected.reply(), if self.unserved => Delivery::Answer(answer?),
         };
         self.unserved = false;
-        if let Arrival::Chunk(message) = &arrival
+        if let Delivery::Chunk(message) = &arrival
             && self.next_seq == 0
         {
             self.source.buffer_if_uncredited(message);
@@ -222,8 +222,8 @@ impl Receiving {
         };
         let mut headers = Outgoing::default();
         Feedback::Credit(credit).write(&mut headers);
-        let outbox = &self.request.core().connection.outbox;
-        let given = outbox.publish(feedback, None, headers.0, Bytes::new());
+        let publisher = &self.request.session().connection.publisher;
+        let given = publisher.publish(feedback, None, headers.0, Bytes::new());
         given.await?;
         self.window.give(credit);
         Ok(())
@@ -283,7 +283,7 @@ impl Source {
             Self::Credited(subscriber) => subscriber
                 .next()
                 .await
-                .ok_or_else(|| wire::closed("it was closed before the stream ended")),
+                .ok_or_else(|| transport::closed("it was closed before the stream ended")),
             Self::Buffered(buffer) => match buffer.next().await {
                 Some(Buffered::Message(message)) => Ok(message),
                 Some(Buffered::Lost(lost)) => Err(Error::raised(
@@ -295,9 +295,9 @@ impl Source {
                     ),
                 )
                 .with_detail("lost", lost)),
-                None => Err(wire::closed("it was closed before the stream ended")),
+                None => Err(transport::closed("it was closed before the stream ended")),
             },
-            Self::Closed => Err(wire::closed("it was closed before the stream ended")),
+            Self::Closed => Err(transport::closed("it was closed before the stream ended")),
         }
     }
 

@@ -14,11 +14,11 @@ use openagentmesh_protocol::{
 use serde::de::DeserializeOwned;
 use tokio::time::Sleep;
 
-use super::buffer::{Buffer, Buffered};
-use super::producers::Producers;
+use super::receive_buffer::{Buffer, Buffered};
 use super::reply;
+use super::sequence_tracker::SequenceTracker;
 use crate::error::{Error, Result};
-use crate::wire::Received;
+use crate::transport::Received;
 
 /// Something that was published.
 #[derive(Debug)]
@@ -50,13 +50,13 @@ impl<T> Event<T> {
     /// The value of header `name`, compared without regard to case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        crate::wire::header(self.message.headers.as_ref()?, name)
+        crate::transport::header(self.message.headers.as_ref()?, name)
     }
 
     /// All headers.
     #[must_use]
     pub fn headers(&self) -> Headers {
-        crate::wire::plain_headers(self.message.headers.as_ref())
+        crate::transport::plain_headers(self.message.headers.as_ref())
     }
 }
 
@@ -146,7 +146,7 @@ pub(super) struct Receiving<T> {
     /// What is taken of all that arrives.
     scope: Scope,
     decode: Decode<T>,
-    producers: Producers,
+    producers: SequenceTracker,
 }
 
 /// Which messages of a subscription are events.
@@ -175,7 +175,7 @@ impl<T> Receiving<T> {
             patience: None,
             scope,
             decode,
-            producers: Producers::default(),
+            producers: SequenceTracker::default(),
         }
     }
 

@@ -4,19 +4,21 @@
 //! requests share, `deadline` when they are given up, `reply` reads what is answered, `window` says how many chunks may come, `buffer` holds what comes faster than it is taken,
 //! `producers` notices what got lost.
 
-mod buffer;
 mod call;
 mod chunks;
+mod credit_window;
 mod deadline;
 mod events;
-mod producers;
 mod publish;
+mod query;
+mod receive_buffer;
 mod reply;
 mod request;
 mod send;
+mod sequence_tracker;
 mod stream;
 mod subscribe;
-mod window;
+mod wait_for;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,40 +28,24 @@ use openagentmesh_protocol::{AgentName, CatalogEntry, ContentType, InstanceId};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::connection::Connection;
-use crate::discovery::{Contract, Directory, Query, WaitFor};
+use crate::catalog::Contract;
 use crate::error::Result;
-use crate::state::{Kv, KvBucket, ObjectBucket, Workspace};
-use crate::wire::Template;
+use crate::kv::Kv;
+use crate::session::Session;
+use crate::workspace::Workspace;
 
 pub use call::Call;
 pub use chunks::Chunks;
 pub use events::{Event, Events};
 pub use publish::Publish;
+pub use query::Query;
 pub use send::{Reply, SendRequest};
 pub use stream::StreamRequest;
 pub use subscribe::{RawSubscribe, Subscribe};
+pub use wait_for::WaitFor;
 
 pub(crate) use deadline::Deadline;
 pub(crate) use request::{mismatch, template as request_template, to_json};
-
-/// What calls need of a connection.
-pub(crate) struct Core {
-    pub(crate) connection: Connection,
-    pub(crate) instance_id: InstanceId,
-    /// Of requests whose answer is awaited; each has its own id and timeout.
-    pub(crate) request_headers: Template,
-    pub(crate) directory: Arc<Directory>,
-    pub(crate) kv: Arc<KvBucket>,
-    pub(crate) objects: Arc<ObjectBucket>,
-    pub(crate) url: String,
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        self.connection.give_up();
-    }
-}
 
 /// The calling side of a mesh: finds agents, talks to them, takes and gives events.
 ///
@@ -68,17 +54,17 @@ impl Drop for Core {
 /// cheap. It does not keep agents served.
 #[derive(Clone)]
 pub struct Client {
-    core: Arc<Core>,
+    session: Arc<Session>,
     deadline: Option<Instant>,
 }
 
 impl Client {
-    pub(crate) fn new(core: Arc<Core>, deadline: Option<Instant>) -> Self {
-        Self { core, deadline }
+    pub(crate) fn new(session: Arc<Session>, deadline: Option<Instant>) -> Self {
+        Self { session, deadline }
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// When everything that is asked for through it must be over.
@@ -327,7 +313,7 @@ impl Client {
     /// # }
     /// ```
     pub async fn contract(&self, name: impl AsRef<str>) -> Result<Contract> {
-        self.core
+        self.session
             .directory
             .contract(&AgentName::new(name.as_ref())?)
             .await
@@ -336,25 +322,25 @@ impl Client {
     /// The key-value store that everybody on the mesh shares. See [`Kv`].
     #[must_use]
     pub fn kv(&self) -> Kv {
-        Kv::new(&self.core)
+        Kv::new(&self.session.kv)
     }
 
     /// The files that everybody on the mesh shares. See [`Workspace`].
     #[must_use]
     pub fn workspace(&self) -> Workspace {
-        Workspace::new(&self.core)
+        Workspace::new(&self.session.objects)
     }
 
     /// The server's URL as it was given or found, but without a password: fit to be shown.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.core.url
+        &self.session.url
     }
 
     /// This process's identity on the mesh.
     #[must_use]
     pub fn instance_id(&self) -> &InstanceId {
-        &self.core.instance_id
+        &self.session.instance_id
     }
 }
 

@@ -8,7 +8,7 @@ use openagentmesh_protocol::{ContentType, HeaderSink, header};
 use super::Client;
 use super::request::ExtraHeaders;
 use crate::error::Result;
-use crate::wire::{self, Outgoing};
+use crate::transport::{self, Outgoing};
 
 /// An event that is published when it is awaited; made by [`Client::publish`] and its kin.
 ///
@@ -42,7 +42,7 @@ impl Publish {
     ) -> Self {
         Self {
             client: client.clone(),
-            subject: wire::check_subject(subject, false).map(|()| subject.to_owned()),
+            subject: transport::check_subject(subject, false).map(|()| subject.to_owned()),
             body,
             content_type,
             headers: ExtraHeaders::default(),
@@ -60,10 +60,10 @@ impl Publish {
         let body = self.body?;
         let mut headers = Outgoing(self.headers.take()?);
         headers.put(header::CONTENT_TYPE, self.content_type.as_str());
-        let core = self.client.core();
-        headers.put(header::INSTANCE_ID, core.instance_id.as_str());
-        let outbox = &core.connection.outbox;
-        outbox.publish(subject, None, headers.0, body).await
+        let session = self.client.session();
+        headers.put(header::INSTANCE_ID, session.instance_id.as_str());
+        let publisher = &session.connection.publisher;
+        publisher.publish(subject, None, headers.0, body).await
     }
 }
 

@@ -3,10 +3,10 @@
 use openagentmesh_protocol::{ErrorCode, ErrorObject, ReplyHeaders, Status};
 use serde::de::DeserializeOwned;
 
-use crate::agent::is_unit;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::wire::Received;
+use crate::schema::is_unit;
+use crate::transport::Received;
 
 /// The output or the error that a reply carries.
 pub(super) fn decode<Out: DeserializeOwned + 'static>(reply: &async_nats::Message) -> Result<Out> {

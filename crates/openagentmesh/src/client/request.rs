@@ -15,11 +15,11 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::deadline::Deadline;
-use super::{Client, Core};
-use crate::discovery;
+use super::{Client, Session};
+use crate::catalog;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::wire::{self, Outgoing, Template};
+use crate::transport::{self, Outgoing, Template};
 
 /// How long a failure may wait for what the catalog says of it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -104,14 +104,14 @@ impl Request {
 }
 
 impl Checked {
-    pub(super) fn core(&self) -> &Core {
-        self.client.core()
+    pub(super) fn session(&self) -> &Session {
+        self.client.session()
     }
 
     /// Refuses what the agent does not do, as far as the catalog knows. What this process knows of it may
     /// be old, so that a refusal is looked up.
     pub(super) async fn check_verb(&self, verb: Verb) -> Result<()> {
-        let (name, directory) = (&self.name, &self.core().directory);
+        let (name, directory) = (&self.name, &self.session().directory);
         let known = directory.capabilities(name).await;
         let Some(known) = known.and_then(|known| mismatch(name, known, verb)) else {
             return Ok(());
@@ -135,30 +135,30 @@ impl Checked {
         reply: Option<String>,
         mut protocol: RequestHeaders,
     ) -> impl Future<Output = Result<()>> {
-        crate::trace::inject(&mut protocol);
+        crate::telemetry::trace::inject(&mut protocol);
         let subject = openagentmesh_protocol::subject::agent(&self.name);
         let headers = self.headers(protocol, &content.headers);
-        let core = self.core();
-        let others = core.connection.replies.awaited().saturating_sub(1);
+        let session = self.session();
+        let others = session.connection.inbox.pending().saturating_sub(1);
         let reply = reply.map(Into::into);
-        let outbox = &core.connection.outbox;
-        let sent = outbox.publish_among(others, subject, reply, headers.0, content.body);
+        let publisher = &session.connection.publisher;
+        let sent = publisher.publish_among(others, subject, reply, headers.0, content.body);
         sent.map(|sent| sent.map_err(|error| self.about(error)))
     }
 
     fn headers(&self, mut protocol: RequestHeaders, own: &HeaderMap) -> Outgoing {
-        let core = self.core();
+        let session = self.session();
         let mut headers = match protocol.timeout_ms.take() {
             Some(timeout_ms) if protocol.probe => {
                 protocol.probe = false;
-                let mut headers = core.request_headers.copy();
+                let mut headers = session.request_headers.copy();
                 headers.put(header::REQUEST_ID, self.id.as_str());
                 headers.put(header::TIMEOUT_MS, &timeout_ms.to_string());
                 headers
             }
             timeout_ms => {
                 protocol.request_id = Some(self.id.clone());
-                protocol.instance_id = Some(core.instance_id.clone());
+                protocol.instance_id = Some(session.instance_id.clone());
                 protocol.timeout_ms = timeout_ms;
                 Outgoing::default()
             }
@@ -196,10 +196,10 @@ impl Checked {
 
     async fn look_for_hosts(&self) -> Error {
         let name = &self.name;
-        let known = self.core().directory.known_entry(name);
+        let known = self.session().directory.known_entry(name);
         let known = tokio::time::timeout(LOOK, known).await;
-        let error = match known.unwrap_or_else(|_| Err(wire::closed("it does not answer"))) {
-            Ok(None) => discovery::not_found(name),
+        let error = match known.unwrap_or_else(|_| Err(transport::closed("it does not answer"))) {
+            Ok(None) => catalog::not_found(name),
             Ok(Some(_)) => Error::raised(
                 ErrorCode::NotAvailable,
                 format!("agent '{name}' is in the catalog, but no process serves it now"),

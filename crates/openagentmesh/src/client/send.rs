@@ -17,7 +17,7 @@ use super::deadline::Deadline;
 use super::request::{Checked, Content, Request};
 use super::{Client, reply};
 use crate::error::{Error, Result};
-use crate::wire::{self, Received};
+use crate::transport::{self, Received};
 
 /// How long a reply is waited for, unless the request says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -108,7 +108,7 @@ impl SendRequest {
     /// Has the reply sent to `subject`, where anybody may take it.
     pub fn reply_to(mut self, subject: impl AsRef<str>) -> Self {
         let subject = subject.as_ref();
-        self.reply_to = Some(wire::check_subject(subject, false).map(|()| subject.to_owned()));
+        self.reply_to = Some(transport::check_subject(subject, false).map(|()| subject.to_owned()));
         self
     }
 
@@ -286,11 +286,11 @@ impl Awaited {
     async fn ask(request: &Checked, content: Content, deadline: Deadline) -> Result<Subscriber> {
         request.check_verb(Verb::Send).await?;
         let subject = subject::results(&request.id);
-        let client = &request.core().connection.client;
+        let client = &request.session().connection.client;
         let replies = client
             .subscribe(subject.clone())
             .await
-            .map_err(|error| request.about(wire::closed(error.to_string())))?;
+            .map_err(|error| request.about(transport::closed(error.to_string())))?;
         let headers = RequestHeaders {
             timeout_ms: Some(deadline.milliseconds_left()),
             probe: true,
@@ -309,7 +309,7 @@ impl Awaited {
                     return Err(self.request.timed_out(what));
                 }
                 Ok(None) => {
-                    let closed = wire::closed("it was closed before the reply came");
+                    let closed = transport::closed("it was closed before the reply came");
                     return Err(self.request.about(closed));
                 }
                 Ok(Some(message)) if is_probe(&Received(message.headers.as_ref())) => {}

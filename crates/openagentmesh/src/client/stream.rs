@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 
 use super::Client;
 use super::chunks::{Chunks, Receiving};
+use super::credit_window::Window;
 use super::deadline::Deadline;
 use super::request::{Checked, Content, Request};
-use super::window::Window;
 use crate::error::Result;
-use crate::replies::Expected;
-use crate::wire;
+use crate::transport;
+use crate::transport::PendingReply;
 
 /// How long to wait for the next chunk, unless the request says otherwise.
 const DEFAULT_CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -117,16 +117,16 @@ async fn ask(
     content: Content,
     window: u32,
     deadline: Option<Deadline>,
-) -> Result<(Subscriber, Expected)> {
+) -> Result<(Subscriber, PendingReply)> {
     request.check_verb(Verb::Stream).await?;
-    let expected = request.core().connection.replies.expect().await?;
+    let expected = request.session().connection.inbox.expect().await?;
     let subscriber = request
-        .core()
+        .session()
         .connection
         .client
         .subscribe(subject::stream(&request.id))
         .await
-        .map_err(|error| request.about(wire::closed(error.to_string())))?;
+        .map_err(|error| request.about(transport::closed(error.to_string())))?;
     let headers = RequestHeaders {
         stream: true,
         timeout_ms: deadline.map(Deadline::milliseconds_left),

@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::events::{Decode, Events, Receiving, Scope, json, raw};
 use super::{Client, mismatch};
-use crate::discovery;
+use crate::catalog;
 use crate::error::{Error, Result};
-use crate::wire;
+use crate::transport;
 
 /// How long the server may take until a subscription has begun.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ impl<T: 'static> Subscribe<T> {
     pub(super) fn to_subject(client: &Client, subject: &str) -> Self {
         Self::new(
             client,
-            wire::check_subject(subject, true).map(|()| Target::Subject(subject.to_owned())),
+            transport::check_subject(subject, true).map(|()| Target::Subject(subject.to_owned())),
         )
     }
 
@@ -100,7 +100,7 @@ impl<T: 'static> Subscribe<T> {
     async fn open(self, decode: Decode<T>) -> Result<Events<T>> {
         match tokio::time::timeout(PATIENCE, self.begin(decode)).await {
             Ok(events) => events,
-            Err(_) => Err(wire::closed(format!(
+            Err(_) => Err(transport::closed(format!(
                 "the server did not answer within {PATIENCE:?}"
             ))),
         }
@@ -119,12 +119,12 @@ impl<T: 'static> Subscribe<T> {
         };
         let subscriber = self
             .client
-            .core()
+            .session()
             .connection
             .client
             .subscribe(subject.clone())
             .await
-            .map_err(|error| wire::closed(error.to_string()))?;
+            .map_err(|error| transport::closed(error.to_string()))?;
         let receiving = Receiving::new(
             subscriber,
             subject,
@@ -137,7 +137,7 @@ impl<T: 'static> Subscribe<T> {
             decode,
         );
         // From here on, what is published anywhere is taken: the server knows.
-        self.client.core().connection.synchronize().await?;
+        self.client.session().connection.synchronize().await?;
         Ok(Events::new(receiving))
     }
 }
@@ -147,13 +147,13 @@ impl<T: 'static> Subscribe<T> {
 pub struct RawSubscribe(Subscribe<Bytes>);
 
 async fn check(client: &Client, name: &AgentName) -> Result<()> {
-    let directory = &client.core().directory;
+    let directory = &client.session().directory;
     let capabilities = match directory.capabilities(name).await {
         Some(capabilities) => capabilities,
         // It may be newer than what is known here.
         None => match directory.entry(name).await? {
             Some(entry) => entry.capabilities(),
-            None => return Err(discovery::not_found(name)),
+            None => return Err(catalog::not_found(name)),
         },
     };
     match mismatch(name, capabilities, Verb::Subscribe) {

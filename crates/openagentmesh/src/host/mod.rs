@@ -9,18 +9,18 @@
 //! callers say meanwhile, `background` runs publishers and watchers, and `keeper` sees to it that
 //! what is served stays listed.
 
-mod attendance;
-mod background;
-mod decode;
-mod dispatch;
-mod feedback;
-mod intake;
-mod keeper;
-mod late;
+mod accept;
+mod cancellation;
+mod compat;
+mod invoke;
 mod pace;
+mod reconciler;
 mod reply;
+mod request;
 mod service;
+mod signals;
 mod stream;
+mod supervisor;
 mod turns;
 mod validate;
 
@@ -33,12 +33,12 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
-use crate::client::Core;
-use crate::discovery::Registration;
+use crate::catalog::Registration;
 use crate::error::{Error, Result};
-use crate::wire;
-use feedback::Feedback;
+use crate::session::Session;
+use crate::transport;
 use service::Service;
+use signals::SignalRouter;
 
 /// How long to try to take agents that have left off the lists.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -50,8 +50,8 @@ const LOST_FAREWELL: Duration = Duration::from_secs(1);
 /// Each has a task that takes its requests, and a task per request that waits. They end when the agent is
 /// deregistered or the host shuts down, and at the latest when `abort` fires.
 pub(crate) struct Host {
-    core: Arc<Core>,
-    feedback: Arc<Feedback>,
+    session: Arc<Session>,
+    feedback: Arc<SignalRouter>,
     late_space: Arc<Semaphore>,
     grace: Duration,
     /// Held while agents are added, so that an agent that is served is either listed or about to.
@@ -61,11 +61,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(core: Arc<Core>, grace: Duration) -> Arc<Self> {
+    pub(crate) fn new(session: Arc<Session>, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
-            feedback: Arc::new(Feedback::new(core.connection.client.clone())),
-            late_space: late::space(),
-            core,
+            feedback: Arc::new(SignalRouter::new(session.connection.client.clone())),
+            late_space: compat::late_subscriber::memory_budget(),
+            session,
             grace,
             services: Mutex::default(),
             keeper: Once::new(),
@@ -85,7 +85,7 @@ impl Host {
         }
         let mut services = self.services.lock().await;
         refuse_names(&registrations, &services)?;
-        self.core.directory.check_sizes(&registrations)?;
+        self.session.directory.check_sizes(&registrations)?;
         self.feedback.start().await?;
 
         let mut started = BTreeMap::new();
@@ -97,7 +97,7 @@ impl Host {
             futures::future::join_all(drained).await;
             return Err(error);
         }
-        self.keeper.call_once(|| keeper::start(&self));
+        self.keeper.call_once(|| reconciler::start(&self));
         started.values().for_each(Service::begin);
         services.append(&mut started);
         Ok(())
@@ -114,7 +114,7 @@ impl Host {
             let service = Service::start(
                 agent,
                 registration.clone(),
-                Arc::clone(&self.core),
+                Arc::clone(&self.session),
                 Arc::clone(&self.feedback),
                 Arc::clone(&self.late_space),
                 self.abort.child_token(),
@@ -124,8 +124,8 @@ impl Host {
         }
         // Whoever finds an agent in the catalog can call it: the server knows the subscriptions
         // before the first entry is written.
-        self.core.connection.flush().await?;
-        self.core.directory.add(registrations).await
+        self.session.connection.flush().await?;
+        self.session.directory.add(registrations).await
     }
 
     /// Stops serving `names` and takes them off the lists. Requests that were taken are finished
@@ -164,14 +164,14 @@ impl Host {
             .into_iter()
             .map(|service| service.drain(self.grace));
         futures::future::join_all(drained).await;
-        let patience = if self.core.connection.is_up() {
+        let patience = if self.session.connection.is_up() {
             FAREWELL
         } else {
             LOST_FAREWELL
         };
-        let removed = tokio::time::timeout(patience, self.core.directory.remove(&names)).await;
+        let removed = tokio::time::timeout(patience, self.session.directory.remove(&names)).await;
         removed.unwrap_or_else(|_| {
-            Err(wire::closed(
+            Err(transport::closed(
                 "the mesh could not be told that agents left; they stay listed",
             ))
         })

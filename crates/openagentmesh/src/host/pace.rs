@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::debt::Debt;
+use crate::transport::debt::Debt;
 
 /// A handler that holds a thread for no longer lets nobody wait.
 const MOMENT: Duration = Duration::from_micros(20);

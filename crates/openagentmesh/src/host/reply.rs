@@ -11,11 +11,11 @@ use openagentmesh_protocol::{
 };
 use serde_json::json;
 
-use super::decode::Request;
-use super::service::Served;
+use super::request::Request;
+use super::service::AgentState;
 use crate::error::Error;
-use crate::outbox::Publishing;
-use crate::wire::{self, Outgoing, Template};
+use crate::transport::Publishing;
+use crate::transport::{self, Outgoing, Template};
 
 /// The headers of an agent's outputs; each has its own request's id.
 pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
@@ -30,7 +30,7 @@ pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
 }
 
 /// Sends `body` to the caller, if it waits for one.
-pub(super) async fn output(served: &Served, request: &Request<'_>, body: Bytes) {
+pub(super) async fn output(served: &AgentState, request: &Request<'_>, body: Bytes) {
     let Some(reply) = request.reply() else { return };
     let mut headers = served.reply_headers.copy();
     headers.put(header::REQUEST_ID, request.id.as_str());
@@ -44,7 +44,7 @@ pub(super) async fn output(served: &Served, request: &Request<'_>, body: Bytes) 
 }
 
 /// Sends `failure` to the caller, if it waits for an answer, and a copy to the dead letters.
-pub(super) async fn error(served: &Served, request: &Request<'_>, failure: Error) {
+pub(super) async fn error(served: &AgentState, request: &Request<'_>, failure: Error) {
     let object = failure
         .with_agent(&served.name)
         .with_request(&request.id)
@@ -58,7 +58,7 @@ pub(super) async fn error(served: &Served, request: &Request<'_>, failure: Error
             end: true,
             status: Some(Status::Error),
             request_id: Some(request.id.as_str()),
-            instance_id: Some(served.core.instance_id.as_str()),
+            instance_id: Some(served.session.instance_id.as_str()),
             ..ChunkHeaders::default()
         }
         .write(&mut headers);
@@ -76,7 +76,7 @@ pub(super) async fn error(served: &Served, request: &Request<'_>, failure: Error
 }
 
 /// Tells the dead letters of a failure that is no request's: a publisher's or a watcher's.
-pub(super) async fn dead_letter(served: &Served, run: &RequestId, failure: Error) {
+pub(super) async fn dead_letter(served: &AgentState, run: &RequestId, failure: Error) {
     let object = failure
         .with_agent(&served.name)
         .with_request(run)
@@ -86,13 +86,13 @@ pub(super) async fn dead_letter(served: &Served, run: &RequestId, failure: Error
     send(served, served.errors_subject.clone(), headers, body).await;
 }
 
-fn error_headers(served: &Served, request_id: &RequestId) -> Outgoing {
+fn error_headers(served: &AgentState, request_id: &RequestId) -> Outgoing {
     let mut headers = Outgoing::default();
     ReplyHeaders {
         status: Status::Error,
         source: None,
         request_id: Some(request_id.as_str()),
-        instance_id: Some(served.core.instance_id.as_str()),
+        instance_id: Some(served.session.instance_id.as_str()),
         usage: None,
     }
     .write(&mut headers);
@@ -100,7 +100,7 @@ fn error_headers(served: &Served, request_id: &RequestId) -> Outgoing {
 }
 
 /// An error tells at least its code, however much its handler had to say.
-fn encode(served: &Served, mut object: ErrorObject) -> Bytes {
+fn encode(served: &AgentState, mut object: ErrorObject) -> Bytes {
     /// What the headers of an error take at most, in bytes.
     const HEADERS: usize = 1024;
     /// What is kept of an overlong message, in characters.
@@ -109,7 +109,7 @@ fn encode(served: &Served, mut object: ErrorObject) -> Bytes {
     const PROBLEMS: usize = 20;
 
     let limit = served
-        .core
+        .session
         .connection
         .client
         .max_payload()
@@ -146,7 +146,7 @@ fn encode(served: &Served, mut object: ErrorObject) -> Bytes {
 
 /// Sends what a caller waits for, together with what others are sent at this moment.
 fn answer<'s>(
-    served: &'s Served,
+    served: &'s AgentState,
     request: &Request<'_>,
     reply: &Subject,
     headers: Outgoing,
@@ -155,19 +155,19 @@ fn answer<'s>(
     if request.may_subscribe_late()
         && let Some(space) = served.late.space_for(body.len())
     {
-        let fits = wire::check_size(&served.core.connection.client, &headers.0, body.len());
+        let fits = transport::check_size(&served.session.connection.client, &headers.0, body.len());
         if fits.is_ok() {
             served.late.send(space, reply.clone(), headers.0, body);
         }
         return Either::Left(ready(fits));
     }
     let others = served.admitted.load(Ordering::Relaxed).saturating_sub(1);
-    let outbox = served.outbox();
-    outbox.publish_among(others, reply.clone(), None, headers.0, body)
+    let publisher = served.publisher();
+    publisher.publish_among(others, reply.clone(), None, headers.0, body)
 }
 
-async fn send(served: &Served, subject: Subject, headers: Outgoing, body: Bytes) {
-    let sent = served.outbox().publish(subject, None, headers.0, body);
+async fn send(served: &AgentState, subject: Subject, headers: Outgoing, body: Bytes) {
+    let sent = served.publisher().publish(subject, None, headers.0, body);
     if let Err(error) = sent.await {
         not_sent(&served.name, &error);
     }

@@ -9,29 +9,30 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::feedback::Feedback;
-use super::late::Late;
+use super::compat::late_subscriber::ReplyRetry;
 use super::pace::Pace;
-use super::{background, intake, reply};
-use crate::agent::{Agent, InputSchema, Run};
-use crate::client::Core;
-use crate::discovery::Registration;
+use super::signals::SignalRouter;
+use super::{accept, reply, supervisor};
+use crate::agent::{Agent, Run};
+use crate::catalog::Registration;
 use crate::error::Result;
-use crate::outbox::Outbox;
-use crate::wire::{self, Template};
+use crate::schema::InputSchema;
+use crate::session::Session;
+use crate::transport::Publisher;
+use crate::transport::{self, Template};
 
 /// What every request of an agent needs.
-pub(super) struct Served {
+pub(super) struct AgentState {
     pub(super) name: AgentName,
     pub(super) shape: Shape,
-    pub(super) core: Arc<Core>,
-    pub(super) feedback: Arc<Feedback>,
+    pub(super) session: Arc<Session>,
+    pub(super) feedback: Arc<SignalRouter>,
     pub(super) errors_subject: async_nats::Subject,
     pub(super) run: Run,
     pub(super) input: Option<Arc<InputSchema>>,
     pub(super) abort: CancellationToken,
     pub(super) reply_headers: Template,
-    pub(super) late: Late,
+    pub(super) late: ReplyRetry,
     pub(super) pace: Pace,
     pub(super) concurrency: usize,
     pub(super) running: Semaphore,
@@ -40,16 +41,16 @@ pub(super) struct Served {
     pub(super) admitted_limit: usize,
 }
 
-impl Served {
-    pub(super) fn outbox(&self) -> &Arc<Outbox> {
-        &self.core.connection.outbox
+impl AgentState {
+    pub(super) fn publisher(&self) -> &Arc<Publisher> {
+        &self.session.connection.publisher
     }
 }
 
 /// A served agent. Dropping it ends its tasks, whatever they are doing.
 pub(super) struct Service {
     registration: Registration,
-    served: Arc<Served>,
+    served: Arc<AgentState>,
     tasks: TaskTracker,
     stop: CancellationToken,
     abort: CancellationToken,
@@ -61,33 +62,33 @@ impl Service {
     pub(super) async fn start(
         agent: &Agent,
         registration: Registration,
-        core: Arc<Core>,
-        feedback: Arc<Feedback>,
+        session: Arc<Session>,
+        feedback: Arc<SignalRouter>,
         late_space: Arc<Semaphore>,
         abort: CancellationToken,
     ) -> Result<Self> {
         let name = registration.name();
         let tasks = TaskTracker::new();
         // Publishers and watchers take requests too, to say which verb fits.
-        let requests = core
+        let requests = session
             .connection
             .client
             .queue_subscribe(subject::agent(name), subject::queue_group(name))
             .await
-            .map_err(|error| wire::closed(error.to_string()))?;
+            .map_err(|error| transport::closed(error.to_string()))?;
         let concurrency = agent.concurrency().get().min(Semaphore::MAX_PERMITS);
-        let served = Arc::new(Served {
+        let served = Arc::new(AgentState {
             name: name.clone(),
             shape: agent.shape(),
-            reply_headers: reply::template(name, &core.instance_id),
-            late: Late {
+            reply_headers: reply::template(name, &session.instance_id),
+            late: ReplyRetry {
                 agent: name.clone(),
-                core: Arc::clone(&core),
+                session: Arc::clone(&session),
                 space: late_space,
                 tasks: tasks.clone(),
                 abort: abort.clone(),
             },
-            core,
+            session,
             feedback,
             errors_subject: subject::errors(name).into(),
             run: agent.run(),
@@ -106,7 +107,7 @@ impl Service {
             stop: CancellationToken::new(),
             abort,
         };
-        service.tasks.spawn(intake::take_requests(
+        service.tasks.spawn(accept::take_requests(
             served,
             requests,
             service.tasks.clone(),
@@ -119,7 +120,7 @@ impl Service {
     pub(super) fn begin(&self) {
         if matches!(self.served.shape, Shape::Publisher | Shape::Watcher) {
             let served = Arc::clone(&self.served);
-            self.tasks.spawn(background::run(served, self.stop.clone()));
+            self.tasks.spawn(supervisor::run(served, self.stop.clone()));
         }
     }
 

@@ -8,21 +8,21 @@ use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::{ChunkHeaders, ErrorCode, HeaderSink, RequestId, header, subject};
 
-use super::attendance::{self, Absence};
-use super::decode::Request;
-use super::dispatch::{self, Unanswered};
-use super::feedback::Listener;
+use super::cancellation::{self, CancelReason};
+use super::invoke::{self, Unanswered};
 use super::pace::Watch;
-use super::service::Served;
+use super::request::Request;
+use super::service::AgentState;
+use super::signals::SignalHandle;
 use super::turns::Turns;
 use crate::agent::{Chunks, Many};
 use crate::error::{Error, Result};
-use crate::trace;
-use crate::wire::{Outgoing, Template};
+use crate::telemetry::trace;
+use crate::transport::{Outgoing, Template};
 
 /// Runs the handler for one request, and sends what it gives until it ends or nobody waits for it.
 pub(super) async fn answer(
-    served: &Served,
+    served: &AgentState,
     request: &Request<'_>,
     function: &Many,
     watch: Watch<'_>,
@@ -35,13 +35,13 @@ pub(super) async fn answer(
         .with_detail("header", header::REQUEST_ID)
         .into());
     };
-    let chunks = dispatch::start(served, request, function)?;
+    let chunks = invoke::start(served, request, function)?;
     let listener = served
         .feedback
         .listen_to_consumer(request.headers.stream_credit);
     let sender = Sender::new(served, stream, &listener);
     let absence = {
-        let mut ended = pin!(attendance::ended(served, request, Some(&listener)));
+        let mut ended = pin!(cancellation::ended(served, request, Some(&listener)));
         let mut sending = pin!(trace::in_span(
             &served.name,
             &request.headers,
@@ -54,16 +54,16 @@ pub(super) async fn answer(
             sent = &mut sending => match sent {
                 Ok(()) => return Ok(()),
                 Err(Stopped::Failed(error)) => return Err(error.into()),
-                Err(Stopped::Gone) => Absence::CallerGone,
+                Err(Stopped::Gone) => CancelReason::CallerGone,
             },
             absence = &mut ended => absence,
         }
     };
-    Err(dispatch::unanswered(
+    Err(invoke::unanswered(
         served,
         request,
         absence,
-        dispatch::NOT_FINISHED,
+        invoke::NOT_FINISHED,
     ))
 }
 
@@ -75,8 +75,8 @@ enum Stopped {
 
 /// Where the chunks of one stream go.
 struct Sender<'s> {
-    served: &'s Served,
-    listener: &'s Listener,
+    served: &'s AgentState,
+    listener: &'s SignalHandle,
     subject: Subject,
     /// Of chunks; each has its own number.
     headers: Template,
@@ -84,7 +84,7 @@ struct Sender<'s> {
 }
 
 impl<'s> Sender<'s> {
-    fn new(served: &'s Served, id: &'s RequestId, listener: &'s Listener) -> Self {
+    fn new(served: &'s AgentState, id: &'s RequestId, listener: &'s SignalHandle) -> Self {
         Self {
             served,
             listener,
@@ -95,7 +95,7 @@ impl<'s> Sender<'s> {
     }
 
     async fn send_all(&self, mut chunks: Chunks, watch: Watch<'_>) -> Result<(), Stopped> {
-        let mut turns = Turns::new(self.served.outbox());
+        let mut turns = Turns::new(self.served.publisher());
         let sent = self.send_each(&mut turns, &mut chunks, watch).await;
         // What came before a failure counts, and dropping the handler's stream may fail, too.
         turns.leave().await.map_err(Stopped::Failed)?;
@@ -117,11 +117,11 @@ impl<'s> Sender<'s> {
                 let next = pin!(AssertUnwindSafe(turns.next(chunks)).catch_unwind());
                 watch.until_it_waits(next).await
             };
-            let next = next.map_err(|panic| Stopped::Failed(dispatch::panicked(&*panic)))?;
+            let next = next.map_err(|panic| Stopped::Failed(invoke::panicked(&*panic)))?;
             let Some(body) = next.map_err(Stopped::Failed)? else {
                 return Ok(seq);
             };
-            let body = body.map_err(|error| Stopped::Failed(dispatch::failed(error)))?;
+            let body = body.map_err(|error| Stopped::Failed(invoke::failed(error)))?;
             if !self.listener.one_chunk_now() {
                 // The caller gives more for what it has taken.
                 turns.leave().await.map_err(Stopped::Failed)?;
@@ -147,13 +147,15 @@ impl<'s> Sender<'s> {
         let mut headers = Outgoing::default();
         chunk_headers(self.served, self.id, seq, true).write(&mut headers);
         let subject = self.subject.clone();
-        let outbox = self.served.outbox();
-        outbox.publish(subject, None, headers.0, Bytes::new()).await
+        let publisher = self.served.publisher();
+        publisher
+            .publish(subject, None, headers.0, Bytes::new())
+            .await
     }
 }
 
 fn chunk_headers<'h>(
-    served: &'h Served,
+    served: &'h AgentState,
     request_id: &'h RequestId,
     seq: u64,
     end: bool,
@@ -162,7 +164,7 @@ fn chunk_headers<'h>(
         seq: Some(seq),
         end,
         request_id: Some(request_id.as_str()),
-        instance_id: Some(served.core.instance_id.as_str()),
+        instance_id: Some(served.session.instance_id.as_str()),
         ..ChunkHeaders::default()
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::agent::Chunks;
 use crate::error::{BoxError, Result};
-use crate::outbox::{Outbox, Publishing};
+use crate::transport::{Publisher, Publishing};
 
 /// For how long the first one may wait for others, and for how long those after it.
 const FIRST: Duration = Duration::from_micros(50);
@@ -26,10 +26,10 @@ const BYTES: usize = 64 * 1024;
 ///
 /// The connection's task is woken by what is sent, and writes what there is by then. If each message were
 /// sent when it is made, it would write some as soon as it finds a thread, and be woken again by the next.
-/// So what is made is kept in the outbox until the turn is over, which is when nothing more is there or it
+/// So what is made is kept in the publisher until the turn is over, which is when nothing more is there or it
 /// has lasted long enough; and then the thread is given back, so that it leaves.
 pub(super) struct Turns {
-    outbox: Arc<Outbox>,
+    publisher: Arc<Publisher>,
     turn: Turn,
     /// How many messages are kept, and bytes of bodies.
     messages: usize,
@@ -44,9 +44,9 @@ struct Turn {
 }
 
 impl Turns {
-    pub(super) fn new(outbox: &Arc<Outbox>) -> Self {
+    pub(super) fn new(publisher: &Arc<Publisher>) -> Self {
         Self {
-            outbox: Arc::clone(outbox),
+            publisher: Arc::clone(publisher),
             turn: Turn::first(),
             messages: 0,
             bytes: 0,
@@ -97,7 +97,7 @@ impl Turns {
         body: Bytes,
     ) -> Result<()> {
         let bytes = body.len();
-        self.outbox.keep(subject, reply, headers, body)?;
+        self.publisher.keep(subject, reply, headers, body)?;
         self.messages += 1;
         self.bytes += bytes;
         Ok(())
@@ -130,7 +130,7 @@ impl Turns {
 
     fn release(&mut self) -> Publishing<'_> {
         (self.messages, self.bytes) = (0, 0);
-        self.outbox.release()
+        self.publisher.release()
     }
 }
 

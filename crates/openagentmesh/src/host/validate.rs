@@ -3,12 +3,13 @@
 use openagentmesh_protocol::ErrorCode;
 use serde_json::{Value, json};
 
-use super::service::Served;
-use crate::agent::{DecodeError, InputSchema, Problem};
+use super::service::AgentState;
+use crate::agent::DecodeError;
 use crate::error::Error;
+use crate::schema::{InputSchema, Problem};
 
 /// Checks what deserialisation cannot see. Most schemas have nothing of the kind.
-pub(super) fn restrictions(served: &Served, body: &[u8]) -> Result<(), Error> {
+pub(super) fn restrictions(served: &AgentState, body: &[u8]) -> Result<(), Error> {
     match &served.input {
         Some(schema) if schema.exceeds_types() => {}
         _ => return Ok(()),
@@ -22,7 +23,7 @@ pub(super) fn restrictions(served: &Served, body: &[u8]) -> Result<(), Error> {
 }
 
 /// Explains why the input did not become the handler's type.
-pub(super) fn explain(served: &Served, body: &[u8], error: DecodeError) -> Error {
+pub(super) fn explain(served: &AgentState, body: &[u8], error: DecodeError) -> Error {
     match problems(served.input.as_deref(), body) {
         Err(not_json) => not_json,
         Ok(problems) if problems.is_empty() => {

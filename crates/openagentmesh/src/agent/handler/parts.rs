@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 
 use super::{Input, IntoEnd, IntoOutput};
 use crate::agent::Context;
-use crate::agent::schema::{InputSchema, SchemaText, is_unit, output_schema};
 use crate::error::BoxError;
 use crate::json;
+use crate::schema::{InputSchema, SchemaText, is_unit, output_schema};
 
 /// A handler without its types.
 #[doc(hidden)]

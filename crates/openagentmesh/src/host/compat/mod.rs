@@ -1,0 +1,3 @@
+//! Behaviour that exists only for peers of published SDKs.
+
+pub(super) mod late_subscriber;

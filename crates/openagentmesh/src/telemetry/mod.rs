@@ -1,0 +1,3 @@
+//! What the SDK reports about its work.
+
+pub(crate) mod trace;

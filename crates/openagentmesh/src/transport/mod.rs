@@ -1,0 +1,22 @@
+//! Everything that touches the NATS client: dialing, reconnecting, publishing, replies, headers.
+
+mod connection;
+pub(crate) mod debt;
+mod dial;
+mod endpoint;
+mod headers;
+mod inbox;
+mod publisher;
+
+pub use endpoint::{
+    CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
+};
+
+pub(crate) use connection::{Connection, ConnectionGuard};
+pub(crate) use dial::{dial, redact_credentials};
+pub(crate) use headers::{
+    Outgoing, Received, Template, check_size, check_subject, closed, header, plain_headers,
+    too_large,
+};
+pub(crate) use inbox::{Inbox, PendingReply};
+pub(crate) use publisher::{Publisher, Publishing};
