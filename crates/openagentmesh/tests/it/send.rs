@@ -1,11 +1,8 @@
 //! Sending and going on: the reply goes nowhere, to a function, to a handle, or to a subject.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{TestMesh, echo, within};
+use crate::support::{TestMesh, echo, within};
 use futures::{FutureExt, StreamExt};
 use openagentmesh::{AgentSpec, Error, ErrorCode};
 use serde_json::Value;
@@ -33,7 +30,7 @@ async fn what_is_sent_is_done_and_nobody_hears_of_it() {
     let (agent, mut received) = recorder();
     test.mesh.register(agent).await.unwrap();
     let raw = test.raw().await;
-    let mut requests = common::subscribed(&raw, "mesh.agent.recorder").await;
+    let mut requests = crate::support::subscribed(&raw, "mesh.agent.recorder").await;
     let caller = test.peer().await;
     caller
         .send("recorder", "hello")
@@ -95,7 +92,7 @@ async fn the_reply_to_a_function_goes_to_the_protocols_subject() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
-    let mut results = common::subscribed(&raw, "mesh.results.*").await;
+    let mut results = crate::support::subscribed(&raw, "mesh.results.*").await;
     let (replied, mut reply) = mpsc::channel(1);
     test.mesh
         .send("echo", "hello")
@@ -134,7 +131,7 @@ async fn who_subscribes_late_gets_the_reply_once() {
             let call = test.mesh.call::<String>("echo", "meanwhile");
             within(call).await.unwrap();
         }
-        let mut replies = common::subscribed(&raw, &subject).await;
+        let mut replies = crate::support::subscribed(&raw, &subject).await;
         let reply = within(replies.next()).await.unwrap();
         let body = String::from_utf8(reply.payload.to_vec()).unwrap();
         assert!(body.contains(answer), "{body}");
@@ -151,7 +148,7 @@ async fn who_subscribes_late_gets_the_reply_once() {
     }
     // An agent that has left sends nothing any more.
     test.mesh.shutdown().await.unwrap();
-    common::synchronize(&raw).await;
+    crate::support::synchronize(&raw).await;
     for mut replies in answered {
         assert!(replies.next().now_or_never().is_none(), "it came twice");
     }

@@ -1,13 +1,10 @@
 //! Work ends with whoever waits for it: dropped, timed out, or killed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Alive, Proxy, TestMesh, eventually, subscribed, within};
+use crate::support::{Alive, Proxy, TestMesh, eventually, subscribed, within};
 use futures::{StreamExt, stream};
 use openagentmesh::{Agent, AgentMesh, AgentSpec, CancellationToken, Context, ErrorCode};
 use serde_json::Value;
@@ -243,7 +240,7 @@ async fn a_dropped_reply_drops_its_handler() {
 async fn a_consumer_that_says_nothing_is_noticed_by_its_next_chunk() {
     let endless = Endless::start().await;
     let raw = endless.test.raw().await;
-    let mut chunks = common::subscribed(&raw, "mesh.stream.abc").await;
+    let mut chunks = crate::support::subscribed(&raw, "mesh.stream.abc").await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("X-Mesh-Request-Id", "abc");
     headers.insert("X-Mesh-Stream", "true");
@@ -276,7 +273,7 @@ async fn a_caller_that_does_not_know_probes_gets_none() {
     });
     test.mesh.register(slow).await.unwrap();
     let raw = test.raw().await;
-    let mut inboxes = common::subscribed(&raw, "_INBOX.>").await;
+    let mut inboxes = crate::support::subscribed(&raw, "_INBOX.>").await;
     // One of ours is probed meanwhile, which tells that there was time for it.
     let unknowing = tokio::spawn({
         let raw = raw.clone();
@@ -320,7 +317,7 @@ async fn a_caller_that_is_away_for_a_moment_is_waited_for() {
     endless
         .test
         .mesh
-        .register([slow, common::echo()])
+        .register([slow, crate::support::echo()])
         .await
         .unwrap();
     let proxy = Proxy::start(&endless.test).await;
@@ -344,7 +341,7 @@ struct Caller(Child);
 impl Caller {
     fn start(test: &TestMesh, verb: &str) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["caller_to_be_killed", "--exact", "--ignored"])
+            .args(["cancellation::caller_to_be_killed", "--exact", "--ignored"])
             .env("TEST_URL", test.server.url())
             .env("TEST_VERB", verb)
             .stdout(Stdio::null())

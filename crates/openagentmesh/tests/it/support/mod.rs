@@ -1,6 +1,4 @@
 //! A mesh of a test's own: a real server, gone when the test ends.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 mod proxy;
 
@@ -11,7 +9,6 @@ use std::time::Duration;
 use openagentmesh::{AgentMesh, AgentSpec};
 use openagentmesh_local::LocalServer;
 
-#[allow(unused_imports, reason = "each test binary uses its part")]
 pub(crate) use proxy::Proxy;
 
 /// A server and one connection to it. The server ends with the value.

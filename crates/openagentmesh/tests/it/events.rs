@@ -1,14 +1,11 @@
 //! Events: published by agents and by anybody, taken by agent, by channel and by subject.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::support::{Alive, TestMesh, eventually, within};
 use bytes::Bytes;
-use common::{Alive, TestMesh, eventually, within};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use openagentmesh::{Agent, AgentMesh, AgentSpec, Context, Error, ErrorCode};
 use serde_json::{Value, json};
@@ -54,7 +51,7 @@ async fn events_arrive_in_order_and_end_when_the_publisher_leaves() {
         );
     }
     let raw = test.raw().await;
-    let mut end = common::subscribed(&raw, "mesh.agent.ticker.events").await;
+    let mut end = crate::support::subscribed(&raw, "mesh.agent.ticker.events").await;
     test.mesh.deregister(["ticker"]).await.unwrap();
     assert!(within(events.next()).await.is_none());
     let end = within(end.next()).await.unwrap();
@@ -253,7 +250,7 @@ async fn a_publisher_that_fails_starts_again_and_says_so() {
         .await
         .unwrap();
     let raw = test.raw().await;
-    let mut events = common::subscribed(&raw, "mesh.agent.flaky.events").await;
+    let mut events = crate::support::subscribed(&raw, "mesh.agent.flaky.events").await;
     test.mesh.register(flaky).await.unwrap();
     for run in ["0", "1", "2"] {
         let event = within(events.next()).await.unwrap();
@@ -294,7 +291,7 @@ async fn what_a_publisher_says_besides_keeps_its_place() {
         })
     });
     let raw = test.raw().await;
-    let mut all = common::subscribed(&raw, "mesh.agent.teller.*").await;
+    let mut all = crate::support::subscribed(&raw, "mesh.agent.teller.*").await;
     test.mesh.register(teller).await.unwrap();
     for event in 0..EVENTS {
         for (subject, body) in [("events", event), ("taken", event + 1)] {
@@ -328,7 +325,7 @@ async fn a_publisher_that_never_waits_is_stopped() {
             })
         });
         let raw = test.raw().await;
-        let mut events = common::subscribed(&raw, "mesh.agent.busy.events").await;
+        let mut events = crate::support::subscribed(&raw, "mesh.agent.busy.events").await;
         mesh.register(busy).await.unwrap();
         let mut next = 0;
         let mut follow = |event: async_nats::Message| {
@@ -455,7 +452,7 @@ async fn events_that_were_lost_are_told() {
     let subscriber = test.peer().await;
     let mut events = subscriber.subscribe::<u32>("bursts").await.unwrap();
     let raw = test.raw().await;
-    let mut all = common::subscribed(&raw, "mesh.agent.bursts.events").await;
+    let mut all = crate::support::subscribed(&raw, "mesh.agent.bursts.events").await;
     // It would be woken by the first event, but does something else.
     assert!(events.next().now_or_never().is_none());
     burst.send(EVENTS).unwrap();
@@ -502,7 +499,7 @@ async fn a_subscriber_that_missed_events_hears_of_their_end() {
     let subscriber = test.peer().await;
     let mut events = subscriber.subscribe::<u32>("bursts").await.unwrap();
     let raw = test.raw().await;
-    let mut all = common::subscribed(&raw, "mesh.agent.bursts.events").await;
+    let mut all = crate::support::subscribed(&raw, "mesh.agent.bursts.events").await;
     burst.send(EVENTS).unwrap();
     // The last is the end marker.
     for _ in 0..=EVENTS {

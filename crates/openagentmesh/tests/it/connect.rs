@@ -1,11 +1,8 @@
 //! Connecting: what is found, what is refused, and a mesh of one's own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{TestMesh, echo, eventually, within};
+use crate::support::{TestMesh, echo, eventually, within};
 use openagentmesh::{AgentMesh, ErrorCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,17 +1,14 @@
 //! Files of the workspace: every way in and out, what interrupts them, and what is stored.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::io::Cursor;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::support::{TestMesh, eventually, within};
 use async_nats::jetstream::{self, stream};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use common::{TestMesh, eventually, within};
 use openagentmesh::{AgentMesh, Error, ErrorCode, ObjectChange, ObjectInfo, Progress};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
@@ -444,7 +441,7 @@ async fn an_upload_that_is_dropped_while_it_takes_its_place_damages_nothing() {
     let files = test.mesh.workspace();
     files.put("file", "before").await.unwrap();
     let raw = test.raw().await;
-    let mut written = common::subscribed(&raw, "$O.mesh-artifacts.M.>").await;
+    let mut written = crate::support::subscribed(&raw, "$O.mesh-artifacts.M.>").await;
     for _ in 0..20 {
         let upload = tokio::spawn({
             let files = files.clone();

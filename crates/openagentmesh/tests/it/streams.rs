@@ -1,13 +1,10 @@
 //! Streams: in order, without loss, held back by a slow consumer, and ended by whatever ends them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::{Alive, TestMesh, eventually, within};
+use crate::support::{Alive, TestMesh, eventually, within};
 use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh::{AgentSpec, Error, ErrorCode};
 use serde_json::Value;
@@ -77,7 +74,7 @@ async fn an_error_or_a_panic_ends_the_stream_behind_the_chunks_before_it() {
         .await
         .unwrap();
     let raw = test.raw().await;
-    let mut letters = common::subscribed(&raw, "mesh.errors.>").await;
+    let mut letters = crate::support::subscribed(&raw, "mesh.errors.>").await;
 
     for (name, before, code, message) in [
         ("failing", 2, "handler_error", "the disk is full"),
@@ -230,7 +227,7 @@ async fn a_stream_that_says_nothing_for_too_long_is_a_timeout() {
 async fn a_lost_chunk_is_an_error_and_never_a_silent_gap() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
-    let mut requests = common::subscribed(&raw, "mesh.agent.lossy").await;
+    let mut requests = crate::support::subscribed(&raw, "mesh.agent.lossy").await;
     let host = tokio::spawn(async move {
         let request = requests.next().await.unwrap();
         let id = request
@@ -324,7 +321,7 @@ async fn giving_up_the_wait_for_a_chunk_loses_none() {
 async fn one_answer_instead_of_a_stream_is_told() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
-    let mut requests = common::subscribed(&raw, "mesh.agent.service").await;
+    let mut requests = crate::support::subscribed(&raw, "mesh.agent.service").await;
     let mut chunks = test.mesh.stream::<u32>("service", ()).await.unwrap();
     let request = within(requests.next()).await.unwrap();
     raw.publish(request.reply.unwrap(), "1".into())

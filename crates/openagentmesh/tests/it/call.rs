@@ -1,11 +1,8 @@
 //! Calling agents: what comes back, and what goes wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{TestMesh, echo, within};
+use crate::support::{TestMesh, echo, within};
 use openagentmesh::schemars::JsonSchema;
 use openagentmesh::serde::{Deserialize, Serialize};
 use openagentmesh::{AgentSpec, ErrorCode, agent, agents};
@@ -191,7 +188,7 @@ async fn an_agent_that_is_listed_but_not_served_is_not_available() {
     host.register(echo()).await.unwrap();
     // Without a shutdown the entry stays.
     drop(host);
-    let error = common::eventually(|| async {
+    let error = crate::support::eventually(|| async {
         test.mesh
             .call::<Value>("echo", "x")
             .timeout(Duration::from_secs(1))

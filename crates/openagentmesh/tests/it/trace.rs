@@ -1,10 +1,7 @@
 //! Traces across processes: the caller's span is the parent of the handler's.
 #![cfg(feature = "otel")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{TestMesh, eventually, within};
+use crate::support::{TestMesh, eventually, within};
 use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh::{AgentSpec, Context};
 use opentelemetry::trace::TracerProvider;
@@ -41,7 +38,7 @@ async fn a_handler_runs_in_a_child_of_its_callers_span() {
     let counter = AgentSpec::new("counter", "Counts.").handler(|to: u32| stream::iter(0..to));
     test.mesh.register([inner, outer, counter]).await.unwrap();
     let raw = test.raw().await;
-    let mut requests = common::subscribed(&raw, "mesh.agent.outer").await;
+    let mut requests = crate::support::subscribed(&raw, "mesh.agent.outer").await;
 
     let work = async {
         within(test.mesh.call::<u32>("outer", ())).await.unwrap();

@@ -1,13 +1,10 @@
 //! Handlers that fail, messages that do not fit, more requests than places: one request fails,
 //! everything else goes on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{TestMesh, echo, within};
+use crate::support::{TestMesh, echo, within};
 use futures::{StreamExt, future};
 use openagentmesh::{AgentSpec, Error, ErrorCode};
 use serde_json::{Value, json};
@@ -170,7 +167,7 @@ async fn a_header_that_cannot_be_is_answered_where_the_caller_waits() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
-    let mut chunks = common::subscribed(&raw, "mesh.stream.abc").await;
+    let mut chunks = crate::support::subscribed(&raw, "mesh.stream.abc").await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("x-mesh-request-id", "abc");
     headers.insert("x-mesh-stream", "true");
@@ -189,7 +186,7 @@ async fn a_header_that_cannot_be_is_answered_where_the_caller_waits() {
 async fn every_error_is_copied_to_the_dead_letters() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
-    let mut letters = common::subscribed(&raw, "mesh.errors.>").await;
+    let mut letters = crate::support::subscribed(&raw, "mesh.errors.>").await;
     test.mesh.register(echo()).await.unwrap();
     // Fire and forget: nobody waits for this reply.
     raw.publish("mesh.agent.echo", "1".into()).await.unwrap();
@@ -214,7 +211,7 @@ async fn a_stream_of_an_agent_with_one_reply_is_a_mismatch() {
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
     let id = "0123456789abcdef0123456789abcdef";
-    let mut chunks = common::subscribed(&raw, &format!("mesh.stream.{id}")).await;
+    let mut chunks = crate::support::subscribed(&raw, &format!("mesh.stream.{id}")).await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("X-Mesh-Request-Id", id);
     headers.insert("X-Mesh-Stream", "true");
@@ -372,11 +369,12 @@ async fn requests_run_at_once_up_to_the_limit_and_wait_up_to_the_queue() {
         })
         .collect();
     // The two beyond 4 running and 6 waiting are refused while the others are held.
-    let refused = common::eventually(|| async {
+    let refused = crate::support::eventually(|| async {
         (calls.iter().filter(|call| call.is_finished()).count() == 2).then_some(())
     });
     refused.await;
-    common::eventually(|| async { (running.load(Ordering::SeqCst) == 4).then_some(()) }).await;
+    crate::support::eventually(|| async { (running.load(Ordering::SeqCst) == 4).then_some(()) })
+        .await;
 
     let releasing = async {
         loop {

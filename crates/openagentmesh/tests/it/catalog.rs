@@ -1,12 +1,9 @@
 //! The catalog as callers ask it: from a cache, by filters, as changes; contracts; thousands of agents.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{TestMesh, echo, eventually, within};
+use crate::support::{TestMesh, echo, eventually, within};
 use futures::stream;
 use openagentmesh::{
     Agent, AgentMesh, AgentSpec, CatalogChange, CatalogEntry, ErrorCode, agent, agents,
@@ -111,7 +108,7 @@ async fn the_catalog_is_asked_for_once_however_often_a_process_looks() {
     let peer = test.peer().await;
     assert_eq!(names(peer.catalog().await.unwrap()), ["echo"]);
     let raw = test.raw().await;
-    let reads = common::subscribed(&raw, "$JS.API.*.MSG.GET.KV_mesh-catalog").await;
+    let reads = crate::support::subscribed(&raw, "$JS.API.*.MSG.GET.KV_mesh-catalog").await;
     for _ in 0..100 {
         assert_eq!(peer.catalog().await.unwrap().len(), 1);
         peer.call::<String>("echo", "x").await.unwrap();
@@ -125,7 +122,7 @@ async fn the_catalog_is_asked_for_once_however_often_a_process_looks() {
 async fn drained(raw: &async_nats::Client, mut messages: async_nats::Subscriber) -> usize {
     use futures::{FutureExt, StreamExt};
     // Behind everything that the server has sent before.
-    common::synchronize(raw).await;
+    crate::support::synchronize(raw).await;
     let mut count = 0;
     while messages.next().now_or_never().flatten().is_some() {
         count += 1;
@@ -307,8 +304,8 @@ async fn one_more_of_thousands_writes_the_catalog_once_and_reads_it_at_most_once
     test.mesh.deregister(["first"]).await.unwrap();
     crowd(&test, CROWD).await;
     let raw = test.raw().await;
-    let reads = common::subscribed(&raw, "$JS.API.*.MSG.GET.KV_mesh-catalog").await;
-    let writes = common::subscribed(&raw, "$KV.mesh-catalog.catalog").await;
+    let reads = crate::support::subscribed(&raw, "$JS.API.*.MSG.GET.KV_mesh-catalog").await;
+    let writes = crate::support::subscribed(&raw, "$KV.mesh-catalog.catalog").await;
     let late = test.peer().await;
     late.register(echo()).await.unwrap();
     assert_eq!(names(late.catalog().await.unwrap()).len(), CROWD + 1);

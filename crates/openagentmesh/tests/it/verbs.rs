@@ -1,12 +1,9 @@
 //! Every shape with every verb: what fits works, what does not says what does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{TestMesh, within};
+use crate::support::{TestMesh, within};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use openagentmesh::{
     Agent, AgentMesh, AgentSpec, Client, Context, Error, ErrorCode, agent, agents,
@@ -245,7 +242,7 @@ async fn a_verb_that_does_not_fit_is_refused_before_anything_is_sent() {
     let raw = test.raw().await;
     let mut requests = Vec::new();
     for name in ["responder", "streamer", "trigger", "publisher", "watcher"] {
-        requests.push(common::subscribed(&raw, &format!("mesh.agent.{name}")).await);
+        requests.push(crate::support::subscribed(&raw, &format!("mesh.agent.{name}")).await);
     }
     for (verb, name, message, fitting) in MISMATCHES {
         let error = talk(&caller, verb, name).await.unwrap_err();
@@ -284,7 +281,7 @@ async fn a_host_refuses_a_verb_that_does_not_fit_whatever_its_caller_checked() {
                     .await
                     .unwrap(),
                 "stream" => {
-                    let mut chunks = common::subscribed(&raw, "mesh.stream.abc").await;
+                    let mut chunks = crate::support::subscribed(&raw, "mesh.stream.abc").await;
                     let mut headers = async_nats::HeaderMap::new();
                     headers.insert("X-Mesh-Request-Id", "abc");
                     headers.insert("X-Mesh-Stream", "true");

@@ -1,11 +1,8 @@
 //! What a handler knows of its request, and what it does with it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{Alive, TestMesh, within};
+use crate::support::{Alive, TestMesh, within};
 use futures::{Stream, TryStreamExt, stream};
 use openagentmesh::{AgentSpec, Context, Error, ErrorCode, agent, agents};
 use serde_json::{Value, json};

@@ -1,14 +1,11 @@
 //! Many at once: calls beside each other, calls in line, and memory that stays flat.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{TestMesh, within};
+use crate::support::{TestMesh, within};
 use futures::{StreamExt, future, stream};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -192,9 +189,9 @@ async fn slow_consumer() {
 async fn memory_stays_flat_while_a_consumer_is_slow() {
     const FLAT: u64 = 8 * 1024;
     let test = TestMesh::start().await;
-    let mut host = Peer::start("host_of_long_streams", test.server.url());
+    let mut host = Peer::start("load::host_of_long_streams", test.server.url());
     host.hears("ready").await;
-    let mut consumer = Peer::start("slow_consumer", test.server.url());
+    let mut consumer = Peer::start("load::slow_consumer", test.server.url());
     consumer.hears("ready").await;
     consumer.ask("1").await;
     let before = (host.memory(), consumer.memory());

@@ -1,9 +1,6 @@
 //! Registering, finding and leaving.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{TestMesh, echo};
+use crate::support::{TestMesh, echo};
 use openagentmesh::{AgentSpec, ErrorCode, agent, agents};
 use serde_json::{Value, json};
 

@@ -1,13 +1,10 @@
 //! Real processes: many that register at once, one that is told to stop.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{TestMesh, eventually, within};
+use crate::support::{TestMesh, eventually, within};
 use futures::StreamExt;
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use serde_json::Value;
@@ -97,7 +94,7 @@ fn signal(child: &Child, signal: &str) {
 async fn no_entry_is_lost_when_many_processes_register_at_once() {
     let test = TestMesh::start().await;
     let mut hosts: Vec<_> = (0..PROCESSES)
-        .map(|index| spawn("host_of_many", test.server.url(), index))
+        .map(|index| spawn("lifecycle::host_of_many", test.server.url(), index))
         .collect();
     let catalog = tokio::time::timeout(
         Duration::from_secs(60),
@@ -132,7 +129,7 @@ async fn no_entry_is_lost_when_many_processes_register_at_once() {
 async fn a_host_that_is_told_to_stop_finishes_what_it_took_and_leaves() {
     for stop in ["-TERM", "-INT"] {
         let test = TestMesh::start().await;
-        let mut host = spawn("slow_host", test.server.url(), 0);
+        let mut host = spawn("lifecycle::slow_host", test.server.url(), 0);
         heeds_signals(&mut host).await;
         let caller = test.mesh.clone();
         let running = tokio::spawn(async move { caller.call::<String>("slow", 500).await });
@@ -169,7 +166,7 @@ async fn a_request_that_outlasts_the_grace_is_told_so() {
     // As published SDKs ask whose callback waits.
     let raw = test.raw().await;
     let result = "mesh.results.0123456789abcdef0123456789abcdef";
-    let mut results = common::subscribed(&raw, result).await;
+    let mut results = crate::support::subscribed(&raw, result).await;
     raw.publish_with_reply("mesh.agent.stuck", result, "".into())
         .await
         .unwrap();
@@ -187,7 +184,7 @@ async fn a_request_that_outlasts_the_grace_is_told_so() {
 async fn shutting_down_twice_is_fine_and_calls_fail_afterwards() {
     let test = TestMesh::start().await;
     let host = test.peer().await;
-    host.register(common::echo()).await.unwrap();
+    host.register(crate::support::echo()).await.unwrap();
     host.shutdown().await.unwrap();
     within(host.shutdown()).await.unwrap();
     let error = within(host.call::<Value>("echo", "x")).await.unwrap_err();

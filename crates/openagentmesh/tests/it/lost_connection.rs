@@ -1,13 +1,10 @@
 //! Connections that are lost and found: whatever is asked for ends in time, nothing is sent later, and what
 //! is watched or moved goes on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Proxy, TestMesh, echo, eventually, within};
+use crate::support::{Proxy, TestMesh, echo, eventually, within};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, stream};
 use openagentmesh::{

@@ -1,5 +1,4 @@
 //! The five shapes, told apart by what a function takes and gives.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use futures::{Stream, StreamExt, stream};
 use openagentmesh::{Agent, AgentSpec, Context, Shape, agent, agents};

@@ -1,14 +1,11 @@
 //! Servers that go away and come back, work that is given up halfway, hosts that leave under load.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{TestMesh, echo, eventually, within};
+use crate::support::{TestMesh, echo, eventually, within};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use openagentmesh_local::LocalServer;
 use serde_json::Value;

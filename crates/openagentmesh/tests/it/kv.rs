@@ -1,12 +1,9 @@
 //! Values under keys: each method, each conflict, each bad input.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{TestMesh, eventually, within};
+use crate::support::{TestMesh, eventually, within};
 use openagentmesh::{ErrorCode, Json, Kv, KvChange, KvEntry};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;
