@@ -156,6 +156,7 @@ mod session;
 mod store;
 mod telemetry;
 mod transport;
+mod util;
 mod workspace;
 
 pub use agent::{Agent, AgentSpec, Context};
@@ -167,6 +168,7 @@ pub use client::{
 pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
 pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
+pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };

@@ -6,6 +6,7 @@ use openagentmesh_protocol::InstanceId;
 
 use crate::catalog::Directory;
 use crate::store::{KvBucket, ObjectBucket, SharedBucket};
+use crate::telemetry::Interceptors;
 use crate::transport::{ConnectionGuard, Template};
 
 /// What calls need of a connection.
@@ -18,4 +19,6 @@ pub(crate) struct Session {
     pub(crate) kv: SharedBucket<KvBucket>,
     pub(crate) objects: SharedBucket<ObjectBucket>,
     pub(crate) url: String,
+    /// Around every request that this process sends.
+    pub(crate) interceptors: Interceptors,
 }

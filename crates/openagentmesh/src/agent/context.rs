@@ -93,7 +93,6 @@ impl Context {
     /// The value of header `name`, compared without regard to case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        use openagentmesh_protocol::HeaderSource;
         self.0.headers.get(name)
     }
 

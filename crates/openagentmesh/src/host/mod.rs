@@ -36,6 +36,7 @@ use crate::agent::Agent;
 use crate::catalog::Registration;
 use crate::error::{Error, Result};
 use crate::session::Session;
+use crate::telemetry::Interceptors;
 use crate::transport;
 use service::Service;
 use signals::SignalRouter;
@@ -53,6 +54,7 @@ pub(crate) struct Host {
     session: Arc<Session>,
     feedback: Arc<SignalRouter>,
     late_space: Arc<Semaphore>,
+    interceptors: Interceptors,
     grace: Duration,
     /// Held while agents are added, so that an agent that is served is either listed or about to.
     services: Mutex<BTreeMap<AgentName, Service>>,
@@ -61,11 +63,16 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(session: Arc<Session>, grace: Duration) -> Arc<Self> {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        grace: Duration,
+        interceptors: Interceptors,
+    ) -> Arc<Self> {
         Arc::new(Self {
             feedback: Arc::new(SignalRouter::new(session.connection.client.clone())),
             late_space: compat::late_subscriber::memory_budget(),
             session,
+            interceptors,
             grace,
             services: Mutex::default(),
             keeper: Once::new(),

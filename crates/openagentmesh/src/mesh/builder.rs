@@ -1,6 +1,7 @@
 //! Connecting to a mesh with options.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -9,6 +10,7 @@ use openagentmesh_protocol::InstanceId;
 
 use super::AgentMesh;
 use crate::error::Result;
+use crate::telemetry::Interceptor;
 use crate::transport::{Endpoint, dial, redact_credentials};
 
 /// How to connect to a mesh; made by [`AgentMesh::builder`].
@@ -25,12 +27,14 @@ use crate::transport::{Endpoint, dial, redact_credentials};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `connect` is awaited"]
 pub struct MeshBuilder {
     url: Option<String>,
     credentials: Option<PathBuf>,
     grace: Option<Duration>,
+    host_interceptors: Vec<Arc<dyn Interceptor>>,
+    client_interceptors: Vec<Arc<dyn Interceptor>>,
 }
 
 impl MeshBuilder {
@@ -50,6 +54,18 @@ impl MeshBuilder {
     /// How long running requests may take to finish at shutdown: 10 s if nothing is given.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
+        self
+    }
+
+    /// Runs `interceptor` around every request that this process serves, after those added before.
+    pub fn intercept_host(mut self, interceptor: impl Interceptor) -> Self {
+        self.host_interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Runs `interceptor` around every request that this process sends, after those added before.
+    pub fn intercept_client(mut self, interceptor: impl Interceptor) -> Self {
+        self.client_interceptors.push(Arc::new(interceptor));
         self
     }
 
@@ -79,8 +95,19 @@ impl MeshBuilder {
                 instance_id,
                 redact_credentials(&endpoint.url),
                 grace,
+                &self.host_interceptors,
+                &self.client_interceptors,
             ))
         }
         .boxed()
+    }
+}
+
+impl std::fmt::Debug for MeshBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MeshBuilder")
+            .field("url", &self.url.as_deref().map(redact_credentials))
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
     }
 }

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::session::Session;
 use crate::store::{Bucket, SharedBucket};
+use crate::telemetry::{Interceptor, Interceptors};
 use crate::transport::{Connection, ConnectionGuard};
 
 pub use builder::MeshBuilder;
@@ -69,6 +70,8 @@ impl AgentMesh {
         instance_id: InstanceId,
         url: String,
         grace: Duration,
+        host_interceptors: &[Arc<dyn Interceptor>],
+        client_interceptors: &[Arc<dyn Interceptor>],
     ) -> Self {
         let connection = ConnectionGuard::new(connection);
         let session = Arc::new(Session {
@@ -85,11 +88,16 @@ impl AgentMesh {
             connection,
             instance_id,
             url,
+            interceptors: Interceptors::new(client_interceptors),
         });
         // Whoever asks for agents later finds the catalog here.
         drop(session.directory.follow());
         Self(Arc::new(Handle {
-            host: Host::new(Arc::clone(&session), grace),
+            host: Host::new(
+                Arc::clone(&session),
+                grace,
+                Interceptors::new(host_interceptors),
+            ),
             client: Client::new(session, None),
             #[cfg(feature = "local")]
             server: std::sync::Mutex::new(None),

@@ -1,0 +1,261 @@
+//! Interceptors: code around every request, at its host or at its caller.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openagentmesh_protocol::{AgentName, Headers, RequestId, Verb};
+use tracing::Span;
+
+use super::outcome::Outcome;
+use crate::error::Result;
+
+/// Code that runs around requests.
+///
+/// [`MeshBuilder::intercept_host`](crate::MeshBuilder::intercept_host) puts one around every request that
+/// this process serves, [`MeshBuilder::intercept_client`](crate::MeshBuilder::intercept_client) one around
+/// every request that this process sends. Several run in the order in which they were added; their `after`
+/// runs in the reverse order. A mesh without interceptors pays nothing for them.
+///
+/// Both methods run on the async runtime between two awaits: they must return soon and must not block. A
+/// panic in one of them fails that one request with `handler_error`.
+///
+/// ```
+/// use openagentmesh::{AgentMesh, Completion, Error, Exchange, Interceptor, Result};
+///
+/// /// Refuses requests without a tenant, and logs the others.
+/// struct Tenants;
+///
+/// impl Interceptor for Tenants {
+///     fn before(&self, exchange: &mut Exchange) -> Result<()> {
+///         match exchange.headers().get("X-Tenant") {
+///             Some(_) => Ok(()),
+///             None => Err(Error::new("forbidden", "missing header X-Tenant: name your tenant")),
+///         }
+///     }
+///
+///     fn after(&self, exchange: &Exchange, completion: &Completion<'_>) {
+///         println!("{}: {:?}", exchange.agent(), completion.outcome);
+///     }
+/// }
+///
+/// # async fn example() -> Result<()> {
+/// let mesh = AgentMesh::builder().intercept_host(Tenants).connect().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Interceptor: Send + Sync + 'static {
+    /// Runs before the handler starts, or before the request is sent.
+    ///
+    /// It may read the request, set headers of a request that is about to be sent, choose the span that the
+    /// work runs in, and keep values for `after` and for later interceptors.
+    ///
+    /// # Errors
+    ///
+    /// Any error refuses the request: a host answers it, with its code, if it was made by
+    /// [`Error::new`](crate::Error::new); a caller gets it and nothing is sent. Later interceptors are not
+    /// run; `after` runs for this one and for those before it.
+    fn before(&self, exchange: &mut Exchange) -> Result<()> {
+        let _ = exchange;
+        Ok(())
+    }
+
+    /// Runs once after the request has ended, however that is.
+    ///
+    /// At a host this is after the answer was handed to the connection. At a caller it is when the reply
+    /// was read, the stream has ended or was dropped, or the request failed; a `send` without a reply ends
+    /// when it was handed to the connection.
+    fn after(&self, exchange: &Exchange, completion: &Completion<'_>) {
+        let _ = (exchange, completion);
+    }
+}
+
+/// One request, as an [`Interceptor`] sees it.
+pub struct Exchange {
+    agent: AgentName,
+    verb: Verb,
+    request_id: RequestId,
+    headers: Headers,
+    span: Option<Span>,
+    extensions: Extensions,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        agent: AgentName,
+        verb: Verb,
+        request_id: RequestId,
+        headers: Headers,
+    ) -> Self {
+        Self {
+            agent,
+            verb,
+            request_id,
+            headers,
+            span: None,
+            extensions: Extensions::default(),
+        }
+    }
+
+    /// The agent that serves the request.
+    #[must_use]
+    pub fn agent(&self) -> &AgentName {
+        &self.agent
+    }
+
+    /// The verb of the request. A host cannot tell a `send` from a `call` and says [`Verb::Call`] for both.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// The id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// The headers of the request: at a host all that arrived, at a caller those that the program and
+    /// interceptors have added.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The headers, to be changed. At a caller they are sent with the request; at a host later interceptors
+    /// and the handler's [`Context`](crate::Context) see them.
+    pub fn headers_mut(&mut self) -> &mut Headers {
+        &mut self.headers
+    }
+
+    /// Runs the handler, or the sending of the request, in `span`.
+    pub fn set_span(&mut self, span: Span) {
+        self.span = Some(span);
+    }
+
+    /// The span that the request runs in, if an interceptor set one.
+    #[must_use]
+    pub fn span(&self) -> Option<&Span> {
+        self.span.as_ref()
+    }
+
+    /// Values that interceptors keep with the request.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Values that interceptors keep with the request, to be changed.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("agent", &self.agent)
+            .field("verb", &self.verb)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a request ended, as an [`Interceptor`] is given it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Completion<'o> {
+    /// How the request ended.
+    pub outcome: &'o Outcome,
+    /// At a host, the time from the arrival of the request until its answer; the time in the queue is part
+    /// of it. At a caller, the time from the moment that the request was awaited.
+    pub duration: Duration,
+    /// At a host, the part of `duration` that the request waited in the queue; zero at a caller.
+    pub queued: Duration,
+    /// How many chunks were sent or received; 0 for a request that is not a stream.
+    pub chunks: u64,
+}
+
+/// Values by their type: one of each.
+#[derive(Default)]
+pub struct Extensions(Option<Box<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>);
+
+impl Extensions {
+    /// Keeps `value`; returns the value of this type that was kept before.
+    pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) -> Option<T> {
+        let values = self.0.get_or_insert_default();
+        let previous = values.insert(TypeId::of::<T>(), Box::new(value));
+        previous.and_then(|previous| previous.downcast().ok().map(|previous| *previous))
+    }
+
+    /// The value of type `T`.
+    #[must_use]
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.as_ref()?.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+
+    /// The value of type `T`, to be changed.
+    pub fn get_mut<T: Send + Sync + 'static>(&mut self) -> Option<&mut T> {
+        self.0.as_mut()?.get_mut(&TypeId::of::<T>())?.downcast_mut()
+    }
+}
+
+impl fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.as_ref().map_or(0, |values| values.len());
+        f.debug_struct("Extensions").field("count", &count).finish()
+    }
+}
+
+/// The interceptors of one side of a process.
+#[derive(Clone)]
+pub(crate) struct Interceptors(Arc<[Arc<dyn Interceptor>]>);
+
+impl Interceptors {
+    pub(crate) fn new(interceptors: &[Arc<dyn Interceptor>]) -> Self {
+        Self(interceptors.into())
+    }
+
+    /// Whether there is none, so that an exchange need not be made.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Runs `before` of each. Returns how many of them must run `after`, and the error that refuses the
+    /// request, if one does.
+    pub(crate) fn before(&self, exchange: &mut Exchange) -> (usize, Result<()>) {
+        for (index, interceptor) in self.0.iter().enumerate() {
+            if let Err(error) = interceptor.before(exchange) {
+                return (index + 1, Err(error));
+            }
+        }
+        (self.0.len(), Ok(()))
+    }
+
+    /// Runs `after` of the first `started` interceptors, the last one first.
+    pub(crate) fn after(&self, started: usize, exchange: &Exchange, completion: &Completion<'_>) {
+        for interceptor in self.0.iter().take(started).rev() {
+            interceptor.after(exchange, completion);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_keep_one_value_of_each_type() {
+        let mut extensions = Extensions::default();
+        assert_eq!(extensions.get::<u32>(), None);
+        assert_eq!(extensions.insert(1_u32), None);
+        assert_eq!(extensions.insert("text"), None);
+        assert_eq!(extensions.insert(2_u32), Some(1));
+        *extensions.get_mut::<u32>().unwrap() += 1;
+        assert_eq!(extensions.get::<u32>(), Some(&3));
+        assert_eq!(extensions.get::<&str>(), Some(&"text"));
+    }
+}

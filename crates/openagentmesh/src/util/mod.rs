@@ -1,0 +1,4 @@
+//! Small helpers that every room may use.
+
+pub(crate) mod backoff;
+pub(crate) mod sync;
