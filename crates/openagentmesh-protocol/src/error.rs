@@ -84,6 +84,14 @@ codes! {
     Overloaded = "overloaded",
     /// The message exceeds what the server carries.
     PayloadTooLarge = "payload_too_large",
+    /// Raised locally, never sent: an option, an environment variable or `.oam-url` is invalid.
+    Configuration = "configuration",
+    /// Raised locally, never sent: a local file cannot be read or written.
+    IoError = "io_error",
+    /// Raised locally, never sent: JetStream refused an operation, or a stored value is malformed.
+    StorageError = "storage_error",
+    /// Raised locally, never sent: a reply, chunk or event is not the type that the caller asked for.
+    UnexpectedReply = "unexpected_reply",
 }
 
 impl From<String> for ErrorCode {

@@ -1,6 +1,7 @@
 //! One process on the mesh: its connection, its directory of agents and its stores.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openagentmesh_protocol::InstanceId;
 
@@ -9,16 +10,24 @@ use crate::store::{KvBucket, ObjectBucket, SharedBucket};
 use crate::telemetry::Interceptors;
 use crate::transport::{ConnectionGuard, Template};
 
-/// What calls need of a connection.
+/// The state that the handles, the client and the host of one process share.
 pub(crate) struct Session {
+    /// Keeps the connection open until the session, and every bucket that was handed out, is dropped.
     pub(crate) connection: Arc<ConnectionGuard>,
+    /// The identity of this process on the mesh.
     pub(crate) instance_id: InstanceId,
-    /// Of requests whose answer is awaited; each has its own id and timeout.
+    /// The headers that all requests with a reply have in common.
     pub(crate) request_headers: Template,
+    /// The catalog and the registry.
     pub(crate) directory: Arc<Directory>,
+    /// The bucket of [`Kv`](crate::Kv).
     pub(crate) kv: SharedBucket<KvBucket>,
+    /// The bucket of [`Workspace`](crate::Workspace).
     pub(crate) objects: SharedBucket<ObjectBucket>,
+    /// The server's URL without a login.
     pub(crate) url: String,
-    /// Around every request that this process sends.
+    /// How long a call waits for its reply when it does not say so itself.
+    pub(crate) request_timeout: Duration,
+    /// The interceptors of every request that this process sends.
     pub(crate) interceptors: Interceptors,
 }

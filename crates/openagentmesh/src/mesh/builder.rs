@@ -1,19 +1,31 @@
 //! Connecting to a mesh with options.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use openagentmesh_protocol::InstanceId;
+use openagentmesh_protocol::{ErrorCode, InstanceId};
 
-use super::AgentMesh;
-use crate::error::Result;
-use crate::telemetry::Interceptor;
-use crate::transport::{Endpoint, dial, redact_credentials};
+use super::handle::{AgentMesh, Settings};
+use crate::error::{Error, Result};
+use crate::telemetry::{Interceptor, Interceptors};
+use crate::transport::{
+    ClientCertificate, ConnectionOptions, Credentials, Endpoint, Secret, dial, redact_credentials,
+};
+
+/// How long running requests may take to finish at shutdown.
+const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// How long a call waits for its reply.
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How to connect to a mesh; made by [`AgentMesh::builder`].
+///
+/// A connection authenticates in one way: by a [user and a password](Self::user_and_password), a
+/// [token](Self::token), an [NKey](Self::nkey), a [JWT](Self::jwt) or a
+/// [credentials file](Self::credentials). Secrets are not shown by `Debug`, in logs or in errors.
 ///
 /// ```no_run
 /// # async fn example() -> openagentmesh::Result<()> {
@@ -22,6 +34,7 @@ use crate::transport::{Endpoint, dial, redact_credentials};
 /// let mesh = AgentMesh::builder()
 ///     .url("tls://mesh.example.com:4222")
 ///     .credentials("agent.creds")
+///     .ca_file("ca.pem")
 ///     .connect()
 ///     .await?;
 /// # Ok(())
@@ -30,30 +43,96 @@ use crate::transport::{Endpoint, dial, redact_credentials};
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `connect` is awaited"]
 pub struct MeshBuilder {
-    url: Option<String>,
-    credentials: Option<PathBuf>,
-    grace: Option<Duration>,
+    options: ConnectionOptions,
+    shutdown_grace: Option<Duration>,
+    request_timeout: Option<Duration>,
     host_interceptors: Vec<Arc<dyn Interceptor>>,
     client_interceptors: Vec<Arc<dyn Interceptor>>,
 }
 
 impl MeshBuilder {
-    /// The server's URL, or several of one cluster with commas between them. Without it the
-    /// environment names the mesh, as [`Endpoint`] tells.
+    /// The server's URL, or those of several servers of one cluster with commas between them. Without it,
+    /// the environment names the mesh; see [`Endpoint`].
     pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.url = Some(url.into());
+        self.options.url = Some(url.into());
         self
     }
 
-    /// A NATS credentials file. Without it the environment may name one.
-    pub fn credentials(mut self, path: impl Into<PathBuf>) -> Self {
-        self.credentials = Some(path.into());
+    /// Authenticates with a NATS credentials file, instead of the one that the environment may name.
+    pub fn credentials(self, path: impl Into<PathBuf>) -> Self {
+        self.authenticate(Credentials::File(path.into()))
+    }
+
+    /// Authenticates with a user and a password.
+    pub fn user_and_password(self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.authenticate(Credentials::UserAndPassword {
+            user: user.into(),
+            password: Secret::new(password),
+        })
+    }
+
+    /// Authenticates with a token.
+    pub fn token(self, token: impl Into<String>) -> Self {
+        self.authenticate(Credentials::Token(Secret::new(token)))
+    }
+
+    /// Authenticates with an NKey: `seed` is the private seed of a user, which begins with `SU`.
+    pub fn nkey(self, seed: impl Into<String>) -> Self {
+        self.authenticate(Credentials::Nkey {
+            seed: Secret::new(seed),
+        })
+    }
+
+    /// Authenticates with the JWT of a user and the private seed of the same user.
+    pub fn jwt(self, jwt: impl Into<String>, seed: impl Into<String>) -> Self {
+        self.authenticate(Credentials::Jwt {
+            jwt: Secret::new(jwt),
+            seed: Secret::new(seed),
+        })
+    }
+
+    /// Trusts the certificate authorities of a PEM file instead of those of the system, and requires TLS.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.ca_file = Some(path.into());
         self
     }
 
-    /// How long running requests may take to finish at shutdown: 10 s if nothing is given.
+    /// Shows the server a client certificate, and requires TLS. Both files are PEM.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.options.client_certificate = Some(ClientCertificate {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
+        self
+    }
+
+    /// The first part of the subjects on which this process receives replies: `_INBOX` by default. A server
+    /// whose permissions separate users gives each a prefix of its own.
+    pub fn inbox_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.options.inbox_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The name of the connection in the server's monitoring: `oam-host-` and the instance id by default,
+    /// by which a health monitor recognises the process.
+    pub fn connection_name(mut self, name: impl Into<String>) -> Self {
+        self.options.name = Some(name.into());
+        self
+    }
+
+    /// How long a call, or a send with a reply, waits when it does not say so itself: 30 s by default.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = Some(timeout);
+        self
+    }
+
+    /// How long running requests may take to finish at shutdown: 10 s by default.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
-        self.grace = Some(grace);
+        self.shutdown_grace = Some(grace);
         self
     }
 
@@ -71,43 +150,135 @@ impl MeshBuilder {
 
     /// Connects.
     ///
-    /// A lost connection heals by itself later on; only this first one has to succeed.
+    /// Only this first attempt has to succeed: a connection that is lost later is dialed again.
     ///
     /// # Errors
     ///
-    /// `connection_failed` when nothing answers, which takes less than a second, or when what
-    /// answers is no NATS server; `connection_denied` when the credentials are missing or wrong;
-    /// `invalid_input` when the URL or `.oam-url` cannot be understood.
+    /// * `configuration` when an option, the URL or `.oam-url` is invalid; the message names it;
+    /// * `connection_failed` when nothing answers, which takes less than a second, when the peer is not a
+    ///   NATS server, or when TLS fails;
+    /// * `connection_denied` when the server refuses the credentials.
     ///
-    /// Cancel-safe: dropping the future leaves nothing behind.
+    /// Cancel-safe: dropping the future closes the connection.
     pub async fn connect(self) -> Result<AgentMesh> {
-        self.connecting().await
+        self.boxed_connect().await
     }
 
-    fn connecting(self) -> BoxFuture<'static, Result<AgentMesh>> {
+    /// Boxed, because the code of an `async fn` is compiled where it is awaited, in every program.
+    fn boxed_connect(self) -> BoxFuture<'static, Result<AgentMesh>> {
         async move {
-            let endpoint = Endpoint::resolve(self.url.as_deref(), self.credentials.as_deref())?;
+            if self.request_timeout.is_some_and(|timeout| timeout.is_zero()) {
+                return Err(Error::raised(
+                    ErrorCode::Configuration,
+                    "invalid option request_timeout: 0 s leaves no time for a reply; give a longer one",
+                )
+                .with_detail("option", "request_timeout"));
+            }
+            let endpoint = resolve(self.options.url.clone()).await?;
             let instance_id = InstanceId::random();
-            let connection = dial(&endpoint, &instance_id).await?;
-            let grace = self.grace.unwrap_or(AgentMesh::DEFAULT_GRACE);
-            Ok(AgentMesh::new(
-                connection,
-                instance_id,
-                redact_credentials(&endpoint.url),
-                grace,
-                &self.host_interceptors,
-                &self.client_interceptors,
-            ))
+            let connection = dial(&endpoint, &self.options, &instance_id).await?;
+            let settings = Settings {
+                url: redact_credentials(&endpoint.url),
+                shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_SHUTDOWN_GRACE),
+                request_timeout: self.request_timeout.unwrap_or(DEFAULT_REQUEST_TIMEOUT),
+                host_interceptors: Interceptors::new(&self.host_interceptors),
+                client_interceptors: Interceptors::new(&self.client_interceptors),
+            };
+            Ok(AgentMesh::new(connection, instance_id, settings))
         }
         .boxed()
     }
+
+    fn authenticate(mut self, credentials: Credentials) -> Self {
+        self.options.authenticate(credentials);
+        self
+    }
 }
 
-impl std::fmt::Debug for MeshBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Reads the environment, which may read files, on a thread that may block.
+async fn resolve(url: Option<String>) -> Result<Endpoint> {
+    match tokio::task::spawn_blocking(move || Endpoint::resolve(url.as_deref(), None)).await {
+        Ok(endpoint) => endpoint,
+        Err(error) => Err(Error::raised(
+            ErrorCode::IoError,
+            format!("cannot read the environment: {error}"),
+        )
+        .with_source(error)),
+    }
+}
+
+impl AgentMesh {
+    /// Connects to the mesh at `url`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MeshBuilder::connect`]. Cancel-safe.
+    pub async fn connect(url: impl Into<String>) -> Result<Self> {
+        Self::builder().url(url).connect().await
+    }
+
+    /// Connects to the mesh that the environment names: `OAM_URL`, the nearest `.oam-url` in the
+    /// working directory or above it, else `nats://localhost:4222`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MeshBuilder::connect`]. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// let mesh = openagentmesh::AgentMesh::from_env().await?;
+    /// for agent in mesh.catalog().await? {
+    ///     println!("{}: {}", agent.name, agent.description);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn from_env() -> Result<Self> {
+        Self::builder().connect().await
+    }
+
+    /// Connects with further options; see [`MeshBuilder`].
+    pub fn builder() -> MeshBuilder {
+        MeshBuilder::default()
+    }
+
+    /// Starts a mesh of this process's own, for tests and demos, and connects to it.
+    ///
+    /// The mesh is a real `nats-server`, found on this machine or installed into `~/.agentmesh/bin` by the
+    /// first call. It listens on loopback only. The server and everything it stored are gone when the last
+    /// handle is dropped or [`shutdown`](AgentMesh::shutdown) returns.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when no server is found and none can be installed, or when it does not start;
+    /// the message lists what was tried. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// let mesh = openagentmesh::AgentMesh::local().await?;
+    /// assert!(mesh.catalog().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "local")]
+    pub async fn local() -> Result<Self> {
+        let server = openagentmesh_local::LocalServer::start()
+            .await
+            .map_err(|error| {
+                Error::raised(ErrorCode::ConnectionFailed, error.to_string()).with_source(error)
+            })?;
+        let mesh = Self::connect(server.url()).await?;
+        mesh.keep_server(server);
+        Ok(mesh)
+    }
+}
+
+impl fmt::Debug for MeshBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MeshBuilder")
-            .field("url", &self.url.as_deref().map(redact_credentials))
-            .field("credentials", &self.credentials)
+            .field("url", &self.options.url.as_deref().map(redact_credentials))
+            .field("shutdown_grace", &self.shutdown_grace)
+            .field("request_timeout", &self.request_timeout)
             .finish_non_exhaustive()
     }
 }

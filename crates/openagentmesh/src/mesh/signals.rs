@@ -1,4 +1,4 @@
-//! The signals that end a process in order.
+//! The signals that shut a process down.
 
 use openagentmesh_protocol::ErrorCode;
 
@@ -6,12 +6,12 @@ use crate::error::{Error, Result};
 
 /// Waits for Ctrl-C, or for SIGTERM where there is one.
 ///
-/// For programs with a loop of their own; [`AgentMesh::run`](crate::AgentMesh::run) heeds the
-/// signals by itself. From the first call on, they no longer end the process by themselves.
+/// Meant for programs with a loop of their own; [`AgentMesh::run`](crate::AgentMesh::run) handles the
+/// signals itself. From the first call on, these signals no longer end the process.
 ///
 /// # Errors
 ///
-/// `connection_failed` when signals cannot be awaited on this system. Cancel-safe.
+/// `io_error` when the process cannot listen for signals. Cancel-safe.
 ///
 /// ```no_run
 /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
@@ -43,7 +43,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// From now on the signals no longer end the process by themselves.
+    /// Listens for the signals. From now on they no longer end the process.
     pub(crate) fn listen() -> Result<Self> {
         #[cfg(unix)]
         {
@@ -51,8 +51,8 @@ impl Signals {
             let listen = |kind| {
                 signal(kind).map_err(|error| {
                     Error::raised(
-                        ErrorCode::ConnectionFailed,
-                        format!("signals cannot be awaited: {error}"),
+                        ErrorCode::IoError,
+                        format!("cannot listen for signals: {error}"),
                     )
                     .with_source(error)
                 })
@@ -75,7 +75,7 @@ impl Signals {
         }
         #[cfg(not(unix))]
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, "Ctrl-C cannot be awaited; end the process by other means");
+            tracing::error!(%error, "cannot listen for Ctrl-C; end the process by other means");
             std::future::pending::<()>().await;
         }
     }

@@ -180,32 +180,32 @@ pub struct Completion<'o> {
 
 /// Values by their type: one of each.
 #[derive(Default)]
-pub struct Extensions(Option<Box<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>);
+pub struct Extensions(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 
 impl Extensions {
     /// Keeps `value`; returns the value of this type that was kept before.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) -> Option<T> {
-        let values = self.0.get_or_insert_default();
-        let previous = values.insert(TypeId::of::<T>(), Box::new(value));
+        let previous = self.0.insert(TypeId::of::<T>(), Box::new(value));
         previous.and_then(|previous| previous.downcast().ok().map(|previous| *previous))
     }
 
     /// The value of type `T`.
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
-        self.0.as_ref()?.get(&TypeId::of::<T>())?.downcast_ref()
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
     }
 
     /// The value of type `T`, to be changed.
     pub fn get_mut<T: Send + Sync + 'static>(&mut self) -> Option<&mut T> {
-        self.0.as_mut()?.get_mut(&TypeId::of::<T>())?.downcast_mut()
+        self.0.get_mut(&TypeId::of::<T>())?.downcast_mut()
     }
 }
 
 impl fmt::Debug for Extensions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.as_ref().map_or(0, |values| values.len());
-        f.debug_struct("Extensions").field("count", &count).finish()
+        f.debug_struct("Extensions")
+            .field("count", &self.0.len())
+            .finish()
     }
 }
 

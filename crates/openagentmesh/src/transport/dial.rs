@@ -1,8 +1,7 @@
-//! Connecting to a mesh.
-//!
-//! What is public and waits is boxed inside, here and in `mesh`: the compiler makes the code of an `async fn`
-//! where it is awaited, and with it that of all it calls, which would be in every program anew.
+//! Dialing a NATS server.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, ReconnectToServer, ServerAddr};
@@ -11,35 +10,74 @@ use openagentmesh_protocol::{ErrorCode, InstanceId};
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 
-use super::connection::{Connection, ConnectionMonitor};
-use super::endpoint::{Endpoint, EndpointSource};
+use super::connection::Connection;
+use super::endpoint::{Endpoint, EndpointSource, redact_credentials};
+use super::monitor::ConnectionMonitor;
+use super::options::{ClientCertificate, ConnectionOptions, Credentials, Secret};
 use crate::error::{Error, Result};
 
-/// After this time without a connection, whether anything listens at all is looked at.
-const REACHABLE: Duration = Duration::from_millis(400);
-/// How long to wait for a listener then.
-const PROBE: Duration = Duration::from_millis(450);
-/// How long a listener may take to greet, secure and authenticate.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// After this time without a connection, the servers are probed for a listener.
+const PROBE_AFTER: Duration = Duration::from_millis(400);
+/// How long the probe waits for a listener.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
+/// How long a listener may take to greet, negotiate TLS and authenticate.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(crate) async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Result<Connection> {
-    let servers = parse(&endpoint.url)?;
-    let observer = ConnectionMonitor::new();
-    let (observing, reconnecting) = (observer.clone(), observer.clone());
-    let mut options = async_nats::ConnectOptions::new()
-        .name(instance_id.client_name())
-        .connection_timeout(HANDSHAKE)
-        // Each call has a deadline of its own.
+/// Connects to the server that `endpoint` names.
+///
+/// # Errors
+///
+/// `configuration` when an option is invalid; `connection_failed` when nothing answers or the answer is
+/// not that of a NATS server; `connection_denied` when the server refuses the credentials.
+pub(crate) async fn dial(
+    endpoint: &Endpoint,
+    options: &ConnectionOptions,
+    instance_id: &InstanceId,
+) -> Result<Connection> {
+    options.check().await?;
+    let (servers, login) = parse(&endpoint.url)?;
+    let credentials = credentials(endpoint, options, login)?;
+    let monitor = ConnectionMonitor::new();
+    let mut client = client_options(options, instance_id, &monitor);
+    for credentials in &credentials {
+        client = credentials.apply(client).await?;
+    }
+    let mut connecting = std::pin::pin!(client.connect(servers.clone()));
+    let connected = match tokio::time::timeout(PROBE_AFTER, &mut connecting).await {
+        Ok(connected) => connected,
+        // A distant server with TLS may take longer than a user should wait for a missing one.
+        Err(_) if any_listens(&servers).await => connecting.await,
+        Err(_) => return Err(unreachable(endpoint, "connection timed out")),
+    };
+    connected
+        .map(|client| Connection::new(client, &monitor))
+        .map_err(|error| explain(endpoint, &credentials, error))
+}
+
+/// The client's options, but for credentials.
+fn client_options(
+    options: &ConnectionOptions,
+    instance_id: &InstanceId,
+    monitor: &ConnectionMonitor,
+) -> async_nats::ConnectOptions {
+    let (events, gate) = (monitor.clone(), monitor.clone());
+    let mut client = async_nats::ConnectOptions::new()
+        .name(match &options.name {
+            Some(name) => name.clone(),
+            None => instance_id.client_name(),
+        })
+        .connection_timeout(HANDSHAKE_TIMEOUT)
+        // Every request has a deadline of its own.
         .request_timeout(None)
         .event_callback(move |event| {
-            observing.observe(&event);
+            events.observe(&event);
             std::future::ready(())
         })
-        // The pauses are ours, because they end when the connection is given up.
+        // The monitor delays attempts, because its delays end when the connection is closed.
         .reconnect_delay_callback(|_attempts| Duration::ZERO)
         .reconnect_to_server_callback(move |servers, _info| {
-            let reconnect_gate = reconnecting.clone().reconnect_gate();
-            // Which one of several it is, the client chooses, after a millisecond of its timer.
+            let reconnect_gate = gate.clone().reconnect_gate();
+            // Among several servers the client chooses, which costs it a millisecond of its timer.
             let only = match servers.as_slice() {
                 [only] => Some(ReconnectToServer {
                     addr: only.addr.clone(),
@@ -49,102 +87,140 @@ pub(crate) async fn dial(endpoint: &Endpoint, instance_id: &InstanceId) -> Resul
             };
             reconnect_gate.map(|()| only)
         });
-    if let Some((user, password)) = servers.iter().find_map(login) {
-        options = match password {
-            Some(password) => options.user_and_password(user, password),
-            None => options.token(user),
-        };
+    if let Some(prefix) = &options.inbox_prefix {
+        client = client.custom_inbox_prefix(prefix);
     }
-    if let Some(path) = &endpoint.credentials {
-        options = options.credentials_file(path).await.map_err(|error| {
-            Error::raised(
-                ErrorCode::ConnectionDenied,
-                format!(
-                    "cannot read the credentials file {}: {error}",
-                    path.display()
-                ),
-            )
-            .with_source(error)
-        })?;
+    if let Some(path) = &options.ca_file {
+        client = client.add_root_certificates(path.clone());
     }
-    let mut connecting = std::pin::pin!(options.connect(servers.clone()));
-    let connected = match tokio::time::timeout(REACHABLE, &mut connecting).await {
-        Ok(connected) => connected,
-        // A far server with TLS may need longer than a user should wait for one that is not there.
-        Err(_) if listens(&servers).await => connecting.await,
-        Err(_) => return Err(unreachable(endpoint, "nothing answers there".to_owned())),
-    };
-    connected
-        .map(|client| Connection::new(client, &observer))
-        .map_err(|error| explain(endpoint, error))
+    if let Some(ClientCertificate { certificate, key }) = &options.client_certificate {
+        client = client.add_client_certificate(certificate.clone(), key.clone());
+    }
+    if options.requires_tls() {
+        client = client.require_tls(true);
+    }
+    client
 }
 
-fn parse(url: &str) -> Result<Vec<ServerAddr>> {
-    url.split(',').map(|one| parse_one(one.trim())).collect()
-}
-
-fn parse_one(url: &str) -> Result<ServerAddr> {
-    let invalid = |reason: String| {
-        Error::raised(
-            ErrorCode::InvalidInput,
+/// What the connection authenticates with: an option, or else the login in the URL and the credentials
+/// file that the environment names.
+fn credentials(
+    endpoint: &Endpoint,
+    options: &ConnectionOptions,
+    login: Option<Credentials>,
+) -> Result<Vec<Credentials>> {
+    match (options.credentials()?, login) {
+        (Some(option), Some(_)) => Err(Error::raised(
+            ErrorCode::Configuration,
             format!(
-                "'{}' is not the URL of a NATS server ({reason}); \
-                 one looks like nats://127.0.0.1:4222",
+                "conflicting options url and {}: the URL has a login, too; remove one of them",
+                option.option()
+            ),
+        )),
+        (Some(option), None) => Ok(vec![option.clone()]),
+        (None, login) => {
+            let file = endpoint.credentials.clone().map(Credentials::File);
+            Ok(login.into_iter().chain(file).collect())
+        }
+    }
+}
+
+/// The servers of a URL, without the login of the first that has one, and that login.
+fn parse(urls: &str) -> Result<(Vec<ServerAddr>, Option<Credentials>)> {
+    let parsed = urls.split(',').map(|url| parse_one(url.trim()));
+    let parsed = parsed.collect::<Result<Vec<_>>>()?;
+    let (servers, logins): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
+    Ok((servers, logins.into_iter().flatten().next()))
+}
+
+fn parse_one(url: &str) -> Result<(ServerAddr, Option<Credentials>)> {
+    let invalid = |reason: &str| {
+        Error::raised(
+            ErrorCode::Configuration,
+            format!(
+                "invalid URL '{}': {reason}; use the form nats://127.0.0.1:4222",
                 redact_credentials(url)
             ),
         )
     };
     let server: ServerAddr = url
         .parse()
-        .map_err(|error: std::io::Error| invalid(error.to_string()).with_source(error))?;
+        .map_err(|error: io::Error| invalid(&error.to_string()).with_source(error))?;
     if server.host().is_empty() {
-        return Err(invalid("it names no host".to_owned()));
+        return Err(invalid("the host is missing"));
     }
-    Ok(server)
+    let login = login(&server);
+    // The client does not read the login, and might log it.
+    let mut url = server.into_inner();
+    if login.is_some() && (url.set_username("").is_err() || url.set_password(None).is_err()) {
+        return Err(invalid("it cannot have a login"));
+    }
+    let server = ServerAddr::from_url(url).map_err(|error| invalid(&error.to_string()))?;
+    Ok((server, login))
 }
 
-/// What stands before the host: a user and a password, or a token alone. The client does not look
-/// there by itself.
-fn login(server: &ServerAddr) -> Option<(String, Option<String>)> {
+/// The login before the host: a user and a password, or a token.
+fn login(server: &ServerAddr) -> Option<Credentials> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    Some((decoded(server.username()?), server.password().map(decoded)))
+    let user = decoded(server.username()?);
+    Some(match server.password() {
+        Some(password) => Credentials::UserAndPassword {
+            user,
+            password: Secret::new(decoded(password)),
+        },
+        None => Credentials::Token(Secret::new(user)),
+    })
 }
 
-/// Whether any of `servers` takes connections.
-async fn listens(servers: &[ServerAddr]) -> bool {
+/// Whether any of `servers` accepts connections.
+async fn any_listens(servers: &[ServerAddr]) -> bool {
     let dials = servers.iter().map(|server| {
         Box::pin(async move { TcpStream::connect((server.host(), server.port())).await })
     });
-    tokio::time::timeout(PROBE, futures::future::select_ok(dials))
+    tokio::time::timeout(PROBE_TIMEOUT, futures::future::select_ok(dials))
         .await
         .is_ok_and(|first| first.is_ok())
 }
 
-fn explain(endpoint: &Endpoint, error: async_nats::ConnectError) -> Error {
+fn explain(
+    endpoint: &Endpoint,
+    credentials: &[Credentials],
+    error: async_nats::ConnectError,
+) -> Error {
+    let url = redact_credentials(&endpoint.url);
     let failure = match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            let remedy = match credentials {
+                [] => "set credentials, e.g. by OAM_CREDS or in .oam-url".to_owned(),
+                [Credentials::File(path), ..] => format!("check {}", path.display()),
+                [other, ..] => format!("check {}", other.option()),
+            };
             Error::raised(
                 ErrorCode::ConnectionDenied,
-                format!(
-                    "the mesh at {} refused the credentials ({error}); \
-                 name a credentials file with OAM_CREDS or in .oam-url",
-                    redact_credentials(&endpoint.url)
-                ),
+                format!("connection denied by the mesh at {url}: {error}; {remedy}"),
             )
         }
-        ConnectErrorKind::Tls => Error::raised(
+        _ if is_tls_failure(&error) => Error::raised(
             ErrorCode::ConnectionFailed,
             format!(
-                "cannot secure the connection to the mesh at {}: {error}",
-                redact_credentials(&endpoint.url)
+                "TLS failed with the mesh at {url}: {error}; check the server's certificate and the \
+                 options ca_file and client_certificate"
             ),
         ),
-        _ => unreachable(endpoint, error.to_string()),
+        _ => unreachable(endpoint, &error.to_string()),
     };
     failure.with_source(error)
 }
 
-fn unreachable(endpoint: &Endpoint, reason: String) -> Error {
+/// The client reports a failed handshake as an I/O error of invalid data.
+fn is_tls_failure(error: &async_nats::ConnectError) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let mut io_errors = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    error.kind() == ConnectErrorKind::Tls
+        || io_errors.any(|error| error.kind() == io::ErrorKind::InvalidData)
+}
+
+fn unreachable(endpoint: &Endpoint, reason: &str) -> Error {
     let named_by = match &endpoint.source {
         EndpointSource::Explicit => String::new(),
         EndpointSource::Variable => " (from OAM_URL)".to_owned(),
@@ -160,35 +236,19 @@ fn unreachable(endpoint: &Endpoint, reason: String) -> Error {
     )
 }
 
-/// The URL without the login that may stand in it.
-pub(crate) fn redact_credentials(url: &str) -> String {
-    let one = |url: &str| {
-        let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
-        match rest.rsplit_once('@') {
-            Some((_, host)) => format!("{scheme}://{host}"),
-            None => url.to_owned(),
-        }
-    };
-    url.split(',')
-        .map(|url| one(url.trim()))
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::redact_credentials;
+    use super::*;
 
     #[test]
-    fn a_password_is_never_redact_credentials() {
-        assert_eq!(
-            redact_credentials("nats://user:secret@host:4222"),
-            "nats://host:4222"
-        );
-        assert_eq!(redact_credentials("user:secret@host:1"), "nats://host:1");
-        assert_eq!(
-            redact_credentials("nats://a:1, nats://t@b:2"),
-            "nats://a:1,nats://b:2"
-        );
+    fn parsed_servers_have_no_login() {
+        let (servers, login) = parse("nats://a:1,nats://user:se%63ret@b:2").unwrap();
+        let hosts: Vec<_> = servers.iter().map(ServerAddr::as_url_str).collect();
+        assert_eq!(hosts, ["nats://a:1", "nats://b:2"]);
+        assert!(matches!(
+            login,
+            Some(Credentials::UserAndPassword { user, password })
+                if user == "user" && password.reveal() == "secret"
+        ));
     }
 }

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-/// Where a mesh is when nothing says otherwise.
+/// The URL of a mesh when neither the program nor the environment names one.
 pub const DEFAULT_URL: &str = "nats://localhost:4222";
 
-/// The file that names the mesh of a directory and of those below it.
+/// The name of the file that names the mesh of a directory and of all directories below it.
 pub const URL_FILE: &str = ".oam-url";
 
 /// Environment variable that names the mesh.
@@ -19,40 +19,50 @@ pub const URL_VARIABLE: &str = "OAM_URL";
 /// Environment variable that names a NATS credentials file.
 pub const CREDENTIALS_VARIABLE: &str = "OAM_CREDS";
 
-/// A mesh's address, the credentials for it, and who named it.
+/// The address of a mesh, the credentials for it, and the source of the address.
 ///
 /// The address comes from the first of: an explicit URL, `OAM_URL`, the nearest [`.oam-url`](URL_FILE)
-/// in the working directory or one above it, [`DEFAULT_URL`]. Credentials come from the first of:
-/// an explicit path, `OAM_CREDS`, the same `.oam-url`, none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// in the working directory or above it, [`DEFAULT_URL`]. The credentials come from the first of: an
+/// explicit path, `OAM_CREDS`, the same `.oam-url`, none.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The server's URL, or several with commas between them.
+    /// The server's URL, or those of several servers with commas between them. It may have a login.
     pub url: String,
     /// A NATS credentials file.
     pub credentials: Option<PathBuf>,
-    /// What named the URL, for messages.
+    /// The source of the URL, for messages.
     pub source: EndpointSource,
 }
 
-/// What named a mesh's address.
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("url", &redact_credentials(&self.url))
+            .field("credentials", &self.credentials)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+/// The source of a mesh's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointSource {
-    /// The program.
+    /// The program passed it.
     Explicit,
     /// The environment variable [`OAM_URL`](URL_VARIABLE).
     Variable,
-    /// This `.oam-url` file.
+    /// An `.oam-url` file.
     File(PathBuf),
-    /// Nothing: it is [`DEFAULT_URL`].
+    /// No source names a mesh, so that [`DEFAULT_URL`] applies.
     Default,
 }
 
 impl Endpoint {
-    /// The endpoint for `url` and `credentials`, each found in the environment when it is `None`.
+    /// The endpoint for `url` and `credentials`; the environment names each that is `None`.
     ///
     /// # Errors
     ///
-    /// `invalid_input` when the `.oam-url` that applies cannot be read or understood.
+    /// `configuration` when the `.oam-url` that applies cannot be read or is malformed.
     ///
     /// ```
     /// use openagentmesh::Endpoint;
@@ -63,7 +73,7 @@ impl Endpoint {
     /// ```
     pub fn resolve(url: Option<&str>, credentials: Option<&Path>) -> Result<Self> {
         let directory = std::env::current_dir().ok();
-        Surroundings {
+        Environment {
             url: variable(URL_VARIABLE),
             credentials: variable(CREDENTIALS_VARIABLE),
             directory: directory.as_deref(),
@@ -71,7 +81,7 @@ impl Endpoint {
         .resolve(url, credentials)
     }
 
-    /// The [`.oam-url`](URL_FILE) that applies in `directory`: its own, or the nearest above it.
+    /// The path of the [`.oam-url`](URL_FILE) that applies in `directory`: its own, or the nearest above it.
     #[must_use]
     pub fn nearest_file(directory: &Path) -> Option<PathBuf> {
         directory
@@ -80,11 +90,11 @@ impl Endpoint {
             .find(|path| path.is_file())
     }
 
-    /// The endpoint that the [`.oam-url`](URL_FILE) at `path` names, whatever the environment says.
+    /// The endpoint that the [`.oam-url`](URL_FILE) at `path` names. The environment is not read.
     ///
     /// # Errors
     ///
-    /// `invalid_input` when the file cannot be read or understood.
+    /// `configuration` when the file cannot be read or is malformed.
     pub fn from_file(path: &Path) -> Result<Self> {
         let file = read_url_file(path)?;
         Ok(Self {
@@ -99,14 +109,14 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What the environment says.
-struct Surroundings<'a> {
+/// The parts of the environment that name a mesh.
+struct Environment<'a> {
     url: Option<String>,
     credentials: Option<String>,
     directory: Option<&'a Path>,
 }
 
-impl Surroundings<'_> {
+impl Environment<'_> {
     fn resolve(self, url: Option<&str>, credentials: Option<&Path>) -> Result<Endpoint> {
         let named = |url, source| Endpoint {
             url,
@@ -139,19 +149,21 @@ struct UrlFile {
 
 /// A bare URL line, or TOML with `url` and optional `creds`, which is relative to the file.
 fn read_url_file(path: &Path) -> Result<UrlFile> {
-    let invalid = |what: String| {
+    let invalid = |cause: String| {
         Error::raised(
-            ErrorCode::InvalidInput,
+            ErrorCode::Configuration,
             format!(
-                "{} {what}; write a URL such as {DEFAULT_URL} into it, or remove it",
+                "invalid file {}: {cause}; write a URL such as {DEFAULT_URL} into it, or remove it",
                 path.display()
             ),
         )
     };
     let text = std::fs::read_to_string(path)
-        .map_err(|error| invalid(format!("cannot be read: {error}")))?;
+        .map_err(|error| invalid(format!("cannot read it: {error}")))?;
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().ok_or_else(|| invalid("is empty".to_owned()))?;
+    let first = lines
+        .next()
+        .ok_or_else(|| invalid("it is empty".to_owned()))?;
     if is_bare_url(first) {
         return Ok(UrlFile {
             url: first.to_owned(),
@@ -160,7 +172,7 @@ fn read_url_file(path: &Path) -> Result<UrlFile> {
     }
     let mut file: UrlFile = toml::from_str(&text).map_err(|error| {
         invalid(format!(
-            "is neither a URL nor TOML with a url: {}",
+            "expected a URL, or TOML with a url: {}",
             error.message()
         ))
     })?;
@@ -174,6 +186,21 @@ fn read_url_file(path: &Path) -> Result<UrlFile> {
 fn is_bare_url(line: &str) -> bool {
     let before_value = line.split(['=', '"', '\'']).next().unwrap_or(line);
     before_value.contains("://") && !line.starts_with('#')
+}
+
+/// The URL without its login.
+pub(crate) fn redact_credentials(urls: &str) -> String {
+    let one = |url: &str| {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
+        match rest.rsplit_once('@') {
+            Some((_, host)) => format!("{scheme}://{host}"),
+            None => url.to_owned(),
+        }
+    };
+    urls.split(',')
+        .map(|url| one(url.trim()))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 #[cfg(test)]
@@ -193,7 +220,7 @@ mod tests {
 
         fn resolve(&self) -> Result<Endpoint> {
             let below = self.0.join("below");
-            Surroundings {
+            Environment {
                 url: None,
                 credentials: None,
                 directory: Some(&below),
@@ -209,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_above_names_the_mesh() {
+    fn url_file_above_the_working_directory_names_the_mesh() {
         let directory = Directory::new("bare", "\n nats://127.0.0.1:4242 \n");
         let endpoint = directory.resolve().unwrap();
         assert_eq!(endpoint.url, "nats://127.0.0.1:4242");
@@ -220,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_name_credentials_beside_it() {
+    fn credentials_in_a_url_file_are_relative_to_it() {
         let directory = Directory::new(
             "toml",
             "# production\nurl = \"tls://mesh.example:4222\"\ncreds = \"a.creds\"\n",
@@ -231,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_names_no_mesh_is_an_error_that_names_the_file() {
+    fn malformed_url_file_is_an_error_with_its_path() {
         for (name, text) in [
             ("empty", ""),
             ("other", "host = 1"),
@@ -247,34 +274,45 @@ mod tests {
     }
 
     #[test]
-    fn the_explicit_and_the_variable_go_first() {
+    fn explicit_url_and_variable_go_before_the_file() {
         let directory = Directory::new("order", "nats://file:1");
-        let surroundings = |url: Option<&str>| Surroundings {
+        let environment = |url: Option<&str>| Environment {
             url: url.map(str::to_owned),
             credentials: Some("env.creds".to_owned()),
             directory: Some(&directory.0),
         };
-        let explicit = surroundings(Some("nats://env:1"))
+        let explicit = environment(Some("nats://env:1"))
             .resolve(Some("nats://flag:1"), None)
             .unwrap();
         assert_eq!(
             (explicit.url.as_str(), explicit.source),
             ("nats://flag:1", EndpointSource::Explicit)
         );
-        let variable = surroundings(Some("nats://env:1"))
+        let variable = environment(Some("nats://env:1"))
             .resolve(None, Some(Path::new("x")))
             .unwrap();
         assert_eq!(variable.url, "nats://env:1");
         assert_eq!(variable.credentials, Some(PathBuf::from("x")));
         assert_eq!(
-            surroundings(None).resolve(None, None).unwrap().url,
+            environment(None).resolve(None, None).unwrap().url,
             "nats://file:1"
         );
-        let nothing = Surroundings {
+        let nothing = Environment {
             url: None,
             credentials: None,
             directory: None,
         };
         assert_eq!(nothing.resolve(None, None).unwrap().url, DEFAULT_URL);
+    }
+
+    #[test]
+    fn redacted_url_has_no_login() {
+        let redacted = redact_credentials;
+        assert_eq!(redacted("nats://user:secret@host:4222"), "nats://host:4222");
+        assert_eq!(redacted("user:secret@host:1"), "nats://host:1");
+        assert_eq!(
+            redacted("nats://a:1, nats://t@b:2"),
+            "nats://a:1,nats://b:2"
+        );
     }
 }

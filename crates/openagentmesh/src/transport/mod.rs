@@ -6,6 +6,8 @@ mod dial;
 mod endpoint;
 mod headers;
 mod inbox;
+mod monitor;
+mod options;
 mod publisher;
 
 pub use endpoint::{
@@ -13,10 +15,12 @@ pub use endpoint::{
 };
 
 pub(crate) use connection::{Connection, ConnectionGuard};
-pub(crate) use dial::{dial, redact_credentials};
+pub(crate) use dial::dial;
+pub(crate) use endpoint::redact_credentials;
 pub(crate) use headers::{
     Outgoing, Received, Template, check_size, check_subject, closed, header, plain_headers,
     too_large,
 };
-pub(crate) use inbox::{Inbox, PendingReply};
+pub(crate) use inbox::PendingReply;
+pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};
 pub(crate) use publisher::{Publisher, Publishing};

@@ -1,6 +1,7 @@
 //! Work ends with whoever waits for it: dropped, timed out, or killed.
 
-use std::process::{Child, Command, Stdio};
+use crate::support::role::{is_role, role};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::support::{Alive, Proxy, TestMesh, eventually, subscribed, within};
 use futures::{StreamExt, stream};
 use openagentmesh::{Agent, AgentMesh, AgentSpec, CancellationToken, Context, ErrorCode};
 use serde_json::Value;
+use tokio::process::Child;
 
 /// The tokens of the contexts that handlers got.
 type Tokens = Arc<Mutex<Vec<CancellationToken>>>;
@@ -340,8 +342,7 @@ struct Caller(Child);
 
 impl Caller {
     fn start(test: &TestMesh, verb: &str) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["cancellation::caller_to_be_killed", "--exact", "--ignored"])
+        let child = role("cancellation::caller_to_be_killed")
             .env("TEST_URL", test.server.url())
             .env("TEST_VERB", verb)
             .stdout(Stdio::null())
@@ -350,25 +351,19 @@ impl Caller {
         Self(child)
     }
 
-    /// SIGKILL: it has no time to say anything.
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        self.kill();
+    /// Ends the process by SIGKILL, so that it sends nothing more.
+    async fn kill(&mut self) {
+        self.0.kill().await.unwrap();
     }
 }
 
 #[tokio::test]
 #[ignore = "a process of another test"]
 async fn caller_to_be_killed() {
-    let (Ok(url), Ok(verb)) = (std::env::var("TEST_URL"), std::env::var("TEST_VERB")) else {
+    if !is_role() {
         return;
-    };
+    }
+    let [url, verb] = ["TEST_URL", "TEST_VERB"].map(|name| std::env::var(name).unwrap());
     let mesh = AgentMesh::connect(url).await.unwrap();
     match verb.as_str() {
         "call" => drop(mesh.call::<u32>("sleeper", ()).await),
@@ -393,7 +388,7 @@ async fn a_killed_caller_drops_its_handlers() {
     for verb in ["call", "send", "stream", "slow stream"] {
         let mut caller = Caller::start(&endless.test, verb);
         endless.alive.are(1).await;
-        caller.kill();
+        caller.kill().await;
         endless.alive.are(0).await;
     }
     endless.all_tokens_fire(4).await;

@@ -1,18 +1,16 @@
 //! Connecting: what is found, what is refused, and a mesh of one's own.
 
-use std::time::{Duration, Instant};
-
 use crate::support::{TestMesh, echo, eventually, within};
 use openagentmesh::{AgentMesh, ErrorCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
-async fn an_unreachable_mesh_fails_in_under_a_second() {
+async fn unreachable_mesh_is_connection_failed() {
     // Nothing listens on this port of the loopback network: refused at once.
-    let started = Instant::now();
-    let error = AgentMesh::connect("nats://127.0.0.9:9").await.unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(1));
+    let error = within(AgentMesh::connect("nats://127.0.0.9:9"))
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed);
     assert!(
         error.message().contains("is it running? try: oam mesh up"),
@@ -84,7 +82,7 @@ async fn wrong_credentials_are_denied_and_never_shown() {
         .url(test.server.url())
         .credentials("/nonexistent.creds");
     let error = missing.connect().await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::ConnectionDenied);
+    assert_eq!(error.code(), &ErrorCode::Configuration);
     assert!(error.message().contains("/nonexistent.creds"), "{error}");
 }
 
@@ -92,7 +90,7 @@ async fn wrong_credentials_are_denied_and_never_shown() {
 async fn what_is_no_url_is_invalid() {
     for url in ["not a url at all", "nats://", "http://x:1"] {
         let error = AgentMesh::connect(url).await.unwrap_err();
-        assert_eq!(error.code(), &ErrorCode::InvalidInput, "{url}: {error:?}");
+        assert_eq!(error.code(), &ErrorCode::Configuration, "{url}: {error:?}");
     }
 }
 

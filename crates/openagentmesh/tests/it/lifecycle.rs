@@ -1,5 +1,6 @@
 //! Real processes: many that register at once, one that is told to stop.
 
+use crate::support::role::role;
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,21 +10,19 @@ use futures::StreamExt;
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 const PROCESSES: usize = 20;
 const AGENTS: usize = 50;
 const READY: &str = "heeding signals";
 
 /// A process of its own: this test binary, running one of the ignored functions below.
-fn spawn(role: &str, url: &str, index: usize) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", role, "--nocapture"])
+fn spawn(name: &str, url: &str, index: usize) -> Child {
+    role(name)
         .env("OAM_URL", url)
         .env("OAM_TEST_INDEX", index.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap()
 }
@@ -47,7 +46,7 @@ async fn run(mesh: &AgentMesh) {
     ended.unwrap();
 }
 
-async fn role() -> Option<(AgentMesh, String)> {
+async fn connected_role() -> Option<(AgentMesh, String)> {
     let index = std::env::var("OAM_TEST_INDEX").ok()?;
     Some((AgentMesh::from_env().await.unwrap(), index))
 }
@@ -55,7 +54,7 @@ async fn role() -> Option<(AgentMesh, String)> {
 #[tokio::test]
 #[ignore = "a process of another test"]
 async fn host_of_many() {
-    let Some((mesh, index)) = role().await else {
+    let Some((mesh, index)) = connected_role().await else {
         return;
     };
     let agents = (0..AGENTS).map(|agent| {
@@ -69,7 +68,7 @@ async fn host_of_many() {
 #[tokio::test]
 #[ignore = "a process of another test"]
 async fn slow_host() {
-    let Some((mesh, _)) = role().await else {
+    let Some((mesh, _)) = connected_role().await else {
         return;
     };
     let spec = AgentSpec::new("slow", "Answers after a while.");

@@ -9,6 +9,7 @@ use async_nats::jetstream::{self, stream};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
 use openagentmesh::{AgentMesh, Error, ErrorCode, ObjectChange, ObjectInfo, Progress};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
@@ -461,6 +462,11 @@ async fn an_upload_that_is_dropped_while_it_takes_its_place_damages_nothing() {
 #[tokio::test]
 async fn reading_and_listing_leave_no_consumer_behind() {
     let test = TestMesh::start().await;
+    let raw = test.raw().await;
+    let created = crate::support::subscribed(&raw, "$JS.API.CONSUMER.CREATE.OBJ_mesh-artifacts.>");
+    let mut created = created.await;
+    let deleted = crate::support::subscribed(&raw, "$JS.API.CONSUMER.DELETE.OBJ_mesh-artifacts.*");
+    let mut deleted = deleted.await;
     let files = test.mesh.workspace();
     files.put("small", "x").await.unwrap();
     files.put("large", noise(2 * CHUNK)).await.unwrap();
@@ -471,13 +477,14 @@ async fn reading_and_listing_leave_no_consumer_behind() {
         assert_eq!(files.list("").await.unwrap().len(), 2);
     }
     drop(watch);
-    let jetstream = jetstream::new(test.raw().await);
-    let mut stream = jetstream.get_stream("OBJ_mesh-artifacts").await.unwrap();
-    // Sooner than the server would forget them by itself.
-    let begun = std::time::Instant::now();
-    while stream.info().await.unwrap().state.consumer_count > 0 {
-        assert!(begun.elapsed().as_secs() < 4, "consumers are left");
-        tokio::task::yield_now().await;
+    crate::support::synchronize(&raw).await;
+    let mut count = 0;
+    while created.next().now_or_never().flatten().is_some() {
+        count += 1;
+    }
+    assert!(count > 20, "{count} consumers were created");
+    for _ in 0..count {
+        within(deleted.next()).await.unwrap();
     }
 }
 

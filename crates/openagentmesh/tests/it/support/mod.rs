@@ -1,6 +1,8 @@
 //! A mesh of a test's own: a real server, gone when the test ends.
 
 mod proxy;
+pub(crate) mod role;
+pub(crate) mod secured;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

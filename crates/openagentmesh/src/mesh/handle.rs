@@ -1,0 +1,318 @@
+//! The handle of a mesh, and its shutdown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use openagentmesh_protocol::bucket::{ARTIFACTS, CONTEXT};
+use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
+
+use super::signals::Signals;
+use crate::agent::Agent;
+use crate::catalog::Directory;
+use crate::client::{Client, request_template};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::session::Session;
+use crate::store::{Bucket, SharedBucket};
+use crate::telemetry::Interceptors;
+use crate::transport::{Connection, ConnectionGuard};
+
+/// How long a shutdown may take after a second signal.
+const FORCED_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection to a mesh: serves agents, and calls them as the [`Client`] that it is.
+///
+/// A clone is cheap and is another handle of the same connection. When the last handle is dropped, the
+/// agents of this process are no longer served. [`run`](AgentMesh::run) and
+/// [`shutdown`](AgentMesh::shutdown) also finish running requests and remove the agents from the catalog.
+///
+/// A handler calls other agents through its [`Context`](crate::Context). A handler that captures a handle
+/// keeps it alive as long as its agent is served: such a process ends with `run` or `shutdown`, not with a
+/// drop.
+///
+/// ```no_run
+/// use openagentmesh::{AgentMesh, AgentSpec};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> openagentmesh::Result<()> {
+/// let mesh = AgentMesh::connect("nats://127.0.0.1:4222").await?;
+/// mesh.register(AgentSpec::new("double", "Doubles a number.").handler(|n: i64| async move { n * 2 }))
+///     .await?;
+/// let answer: i64 = mesh.call("double", 21).await?;
+/// assert_eq!(answer, 42);
+/// mesh.shutdown().await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct AgentMesh(Arc<Handle>);
+
+/// What the builder has decided.
+pub(super) struct Settings {
+    /// The server's URL without a login.
+    pub(super) url: String,
+    pub(super) shutdown_grace: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) host_interceptors: Interceptors,
+    pub(super) client_interceptors: Interceptors,
+}
+
+/// The state that all handles share.
+struct Handle {
+    client: Client,
+    host: Arc<Host>,
+    #[cfg(feature = "local")]
+    server: crate::util::sync::Mutex<Option<openagentmesh_local::LocalServer>>,
+}
+
+impl AgentMesh {
+    pub(super) fn new(connection: Connection, instance_id: InstanceId, settings: Settings) -> Self {
+        let connection = ConnectionGuard::new(connection);
+        let session = Arc::new(Session {
+            directory: Arc::new(Directory::new(&connection)),
+            request_headers: request_template(&instance_id),
+            kv: SharedBucket::new(
+                Bucket::new(Connection::clone(&connection), CONTEXT),
+                &connection,
+            ),
+            objects: SharedBucket::new(
+                Bucket::new(Connection::clone(&connection), ARTIFACTS),
+                &connection,
+            ),
+            connection,
+            instance_id,
+            url: settings.url,
+            request_timeout: settings.request_timeout,
+            interceptors: settings.client_interceptors,
+        });
+        // Loads the catalog in the background, before the first query.
+        drop(session.directory.follow());
+        Self(Arc::new(Handle {
+            host: Host::new(
+                Arc::clone(&session),
+                settings.shutdown_grace,
+                settings.host_interceptors,
+            ),
+            client: Client::new(session, None),
+            #[cfg(feature = "local")]
+            server: crate::util::sync::Mutex::new(None),
+        }))
+    }
+
+    /// Serves `agents` and lists them in the catalog: all of them, or none on error.
+    ///
+    /// `agents` is one agent or many: `agents![echo, summarize]`, a `Vec`, an array. When `register`
+    /// returns, every process on the mesh can find and call them. Processes that serve the same name share
+    /// its requests.
+    ///
+    /// # Errors
+    ///
+    /// * `invalid_input` when a name is invalid (the message names the segment), ends in `.events`, which is
+    ///   the subject of another agent's events, or is registered twice in this process, or when an input
+    ///   schema is invalid;
+    /// * `payload_too_large` when the catalog or a contract would exceed the server's `max_payload`;
+    /// * `connection_failed` or `storage_error` when the mesh's buckets cannot be created or written;
+    /// * `timeout` when other writers of the catalog win every compare-and-swap for a minute.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: once polled, the registration runs to its end in the background.
+    ///
+    /// ```no_run
+    /// use openagentmesh::{AgentMesh, agent, agents};
+    ///
+    /// /// Adds two numbers.
+    /// #[agent]
+    /// async fn add((a, b): (i64, i64)) -> i64 {
+    ///     a + b
+    /// }
+    ///
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// let mesh = AgentMesh::from_env().await?;
+    /// mesh.register(agents![add]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn register(&self, agents: impl IntoIterator<Item = Agent>) -> Result<()> {
+        self.registering(agents.into_iter().collect()).await
+    }
+
+    fn registering(&self, agents: Vec<Agent>) -> BoxFuture<'static, Result<()>> {
+        run_to_completion(Arc::clone(&self.0.host).register(agents))
+    }
+
+    /// Stops serving the agents `names`: accepts no more requests, finishes those that were accepted, and
+    /// removes the agents from the catalog.
+    ///
+    /// # Errors
+    ///
+    /// * `invalid_input` when a name is invalid;
+    /// * `not_found` when this process does not serve one of them, in which case nothing is done;
+    /// * `connection_failed` or `storage_error` when the catalog cannot be written.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: once polled, the agents leave in the background.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.deregister(["nlp.summarizer"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn deregister<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<()> {
+        let names = names
+            .into_iter()
+            .map(|name| Ok(AgentName::new(name.as_ref())?))
+            .collect::<Result<Vec<_>>>()?;
+        self.deregistering(names).await
+    }
+
+    fn deregistering(&self, names: Vec<AgentName>) -> BoxFuture<'static, Result<()>> {
+        run_to_completion(Arc::clone(&self.0.host).deregister(names))
+    }
+
+    /// Serves until Ctrl-C or SIGTERM, then shuts down in order.
+    ///
+    /// A second signal during the shutdown cancels running requests. A third one ends the wait for the
+    /// catalog.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`shutdown`](AgentMesh::shutdown); `timeout` when signals cut the shutdown short; `io_error`
+    /// when the process cannot listen for signals.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe until a signal arrives; afterwards as [`shutdown`](AgentMesh::shutdown).
+    ///
+    /// ```no_run
+    /// # async fn example(agents: Vec<openagentmesh::Agent>) -> openagentmesh::Result<()> {
+    /// let mesh = openagentmesh::AgentMesh::from_env().await?;
+    /// mesh.register(agents).await?;
+    /// mesh.run().await
+    /// # }
+    /// ```
+    pub async fn run(&self) -> Result<()> {
+        self.running().await
+    }
+
+    fn running(&self) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let mut signals = Signals::listen()?;
+            signals.next().await;
+            tracing::info!("shutting down");
+            let mut shutdown = self.ending();
+            tokio::select! {
+                ended = &mut shutdown => return ended,
+                () = signals.next() => self.0.host.abort(),
+            }
+            // Running requests are cancelled; the agents are still removed from the catalog.
+            tokio::select! {
+                ended = tokio::time::timeout(FORCED_SHUTDOWN_TIMEOUT, shutdown) => ended.unwrap_or_else(|_| Err(shutdown_interrupted())),
+                () = signals.next() => Err(shutdown_interrupted()),
+            }
+        }
+        .boxed()
+    }
+
+    /// Leaves the mesh in order: accepts no more requests, finishes those that were accepted within the
+    /// [grace time](crate::MeshBuilder::shutdown_grace), removes the agents from the catalog, and closes the
+    /// connection.
+    ///
+    /// A second call does nothing. Other handles of this connection cannot be used afterwards.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` or `storage_error` when the catalog cannot be written: the agents stay listed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: once polled, the agents leave in the background. The connection then closes with the
+    /// last handle.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.ending().await
+    }
+
+    fn ending(&self) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let left = run_to_completion(Arc::clone(&self.0.host).shutdown()).await;
+            self.session().connection.close().await;
+            self.0.host.abort();
+            #[cfg(feature = "local")]
+            self.stop_server().await;
+            left
+        }
+        .boxed()
+    }
+
+    /// Stops `server` when the last handle is dropped or the mesh is shut down.
+    #[cfg(feature = "local")]
+    pub(super) fn keep_server(&self, server: openagentmesh_local::LocalServer) {
+        *self.0.server.lock() = Some(server);
+    }
+
+    #[cfg(feature = "local")]
+    async fn stop_server(&self) {
+        let server = self.0.server.lock().take();
+        if let Some(server) = server
+            && let Err(error) = server.stop().await
+        {
+            tracing::warn!(%error, "the local server did not stop cleanly");
+        }
+    }
+}
+
+/// The verbs that find and call agents are those of the [`Client`].
+impl std::ops::Deref for AgentMesh {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0.client
+    }
+}
+
+/// Runs `work` to its end even if the returned future is dropped: otherwise an agent could stay served and
+/// unlisted, or listed and not served.
+fn run_to_completion(
+    work: impl Future<Output = Result<()>> + Send + 'static,
+) -> BoxFuture<'static, Result<()>> {
+    async move {
+        match tokio::spawn(work).await {
+            Ok(result) => result,
+            Err(failure) => match failure.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::raised(
+                    ErrorCode::ConnectionFailed,
+                    "the runtime shut down before the catalog was written; agents may stay listed",
+                )),
+            },
+        }
+    }
+    .boxed()
+}
+
+fn shutdown_interrupted() -> Error {
+    Error::raised(
+        ErrorCode::Timeout,
+        "shutdown interrupted by a signal; agents may stay listed until their hosts are found dead",
+    )
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.host.abort();
+    }
+}
+
+impl std::fmt::Debug for AgentMesh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentMesh")
+            .field("instance_id", self.instance_id())
+            .finish_non_exhaustive()
+    }
+}

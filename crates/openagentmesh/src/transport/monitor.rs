@@ -1,0 +1,176 @@
+//! What happens to a connection: its losses, and when it may be dialed again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::Event;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::util::backoff::Backoff;
+use crate::util::sync::Mutex;
+
+/// The back-off of attempts to dial a lost server. The first attempt is not delayed.
+const FIRST_DELAY: Duration = Duration::from_millis(2);
+const MAX_DELAY: Duration = Duration::from_secs(4);
+/// An attempt that comes later than this after the previous one starts a new back-off.
+const RESET_AFTER: Duration = Duration::from_secs(30);
+
+/// Observes the connection of a client and delays its attempts to reconnect.
+#[derive(Clone)]
+pub(crate) struct ConnectionMonitor {
+    attempts: Arc<Mutex<Attempts>>,
+    /// Whether the connection was lost since the client last connected.
+    was_lost: Arc<AtomicBool>,
+    reconnections: watch::Sender<u64>,
+    closed: CancellationToken,
+}
+
+/// Attempts to dial.
+struct Attempts {
+    backoff: Backoff,
+    last: Option<Instant>,
+}
+
+impl ConnectionMonitor {
+    pub(crate) fn new() -> Self {
+        Self {
+            attempts: Arc::new(Mutex::new(Attempts {
+                backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
+                last: None,
+            })),
+            was_lost: Arc::default(),
+            reconnections: watch::channel(0).0,
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// Counts the reconnections.
+    pub(crate) fn reconnections(&self) -> watch::Receiver<u64> {
+        self.reconnections.subscribe()
+    }
+
+    /// To be cancelled when the connection is closed.
+    pub(crate) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
+    /// Resolves when the client may dial; never after the connection was closed.
+    ///
+    /// The delays are not left to the client: it does not count attempts that fail while it resolves the
+    /// server's name, and starts its count again when a server accepts a connection only to drop it.
+    pub(crate) async fn reconnect_gate(self) {
+        let delay = self.next_delay();
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => std::future::pending().await,
+            // A timer takes at least a millisecond.
+            () = std::future::ready(()), if delay.is_zero() => {}
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+
+    fn next_delay(&self) -> Duration {
+        let mut attempts = self.attempts.lock();
+        let now = Instant::now();
+        let follows_another = attempts
+            .last
+            .replace(now)
+            .is_some_and(|last| now - last < RESET_AFTER);
+        if follows_another {
+            attempts.backoff.next_delay()
+        } else {
+            attempts.backoff.reset();
+            Duration::ZERO
+        }
+    }
+
+    pub(crate) fn observe(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                tracing::debug!("connected");
+                if self.was_lost.swap(false, Ordering::Relaxed) {
+                    tracing::info!("reconnected to the mesh");
+                    self.reconnections.send_modify(|count| *count += 1);
+                }
+            }
+            // Expected when the connection is closed, or its local server stops.
+            Event::Disconnected if self.closed.is_cancelled() => tracing::debug!("disconnected"),
+            Event::Disconnected => {
+                tracing::warn!("connection to the mesh lost; reconnecting");
+                self.was_lost.store(true, Ordering::Relaxed);
+            }
+            Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),
+            Event::LameDuckMode => tracing::info!("the server is about to shut down"),
+            // Comes with every failed attempt, several times a second.
+            Event::ClientError(error) => tracing::debug!(%error, "connection"),
+            _ => tracing::warn!(%event, "connection"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The log at the default level while `act` runs.
+    fn logged(act: impl FnOnce()) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, act);
+        String::from_utf8(log.0.lock().clone()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_after_the_first_are_delayed_until_a_quiet_period() {
+        let monitor = ConnectionMonitor::new();
+        let delay_of_attempt = async || {
+            let before = Instant::now();
+            monitor.clone().reconnect_gate().await;
+            before.elapsed()
+        };
+        assert_eq!(delay_of_attempt().await, Duration::ZERO, "the first");
+        for _ in 0..20 {
+            let delay = delay_of_attempt().await;
+            let limits = FIRST_DELAY / 2..=MAX_DELAY;
+            assert!(limits.contains(&delay), "{delay:?}");
+        }
+        tokio::time::sleep(RESET_AFTER).await;
+        assert_eq!(
+            delay_of_attempt().await,
+            Duration::ZERO,
+            "a first one again"
+        );
+    }
+
+    #[test]
+    fn loss_of_a_connection_is_logged_until_it_is_closed() {
+        let monitor = ConnectionMonitor::new();
+        let lost = logged(|| monitor.observe(&Event::Disconnected));
+        assert!(lost.contains("lost; reconnecting"), "{lost}");
+
+        monitor.closed.cancel();
+        assert_eq!(logged(|| monitor.observe(&Event::Disconnected)), "");
+    }
+}

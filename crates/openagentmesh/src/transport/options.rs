@@ -1,0 +1,278 @@
+//! The options of a connection, and their checks before anything is dialed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nkeys::KeyPair;
+use openagentmesh_protocol::ErrorCode;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::headers::check_subject;
+use crate::error::{Error, Result};
+
+/// How to connect; the builder of a mesh fills it in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ConnectionOptions {
+    pub(crate) url: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) inbox_prefix: Option<String>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) client_certificate: Option<ClientCertificate>,
+    /// The last value of each option that authenticates; more than one option is an error.
+    credentials: Vec<Credentials>,
+}
+
+/// The files of a client certificate and of its private key, both PEM.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientCertificate {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// What a connection authenticates with.
+#[derive(Debug, Clone)]
+pub(crate) enum Credentials {
+    UserAndPassword { user: String, password: Secret },
+    Token(Secret),
+    Nkey { seed: Secret },
+    Jwt { jwt: Secret, seed: Secret },
+    File(PathBuf),
+}
+
+/// A text that `Debug` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Credentials {
+    /// The builder's method that sets it.
+    pub(crate) fn option(&self) -> &'static str {
+        match self {
+            Self::UserAndPassword { .. } => "user_and_password",
+            Self::Token(_) => "token",
+            Self::Nkey { .. } => "nkey",
+            Self::Jwt { .. } => "jwt",
+            Self::File(_) => "credentials",
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::Nkey { seed } | Self::Jwt { seed, .. } => key_pair(self.option(), seed).map(drop),
+            Self::UserAndPassword { .. } | Self::Token(_) | Self::File(_) => Ok(()),
+        }
+    }
+
+    /// Adds it to the options of the client.
+    ///
+    /// # Errors
+    ///
+    /// `configuration` when a seed is malformed or the credentials file cannot be read.
+    pub(crate) async fn apply(
+        &self,
+        options: async_nats::ConnectOptions,
+    ) -> Result<async_nats::ConnectOptions> {
+        Ok(match self {
+            Self::UserAndPassword { user, password } => {
+                options.user_and_password(user.clone(), password.reveal().to_owned())
+            }
+            Self::Token(token) => options.token(token.reveal().to_owned()),
+            Self::Nkey { seed } => options.nkey(seed.reveal().to_owned()),
+            Self::Jwt { jwt, seed } => {
+                let key = Arc::new(key_pair(self.option(), seed)?);
+                options.jwt(jwt.reveal().to_owned(), move |nonce| {
+                    let key = Arc::clone(&key);
+                    async move { key.sign(&nonce).map_err(async_nats::AuthError::new) }
+                })
+            }
+            Self::File(path) => {
+                let text = read(self.option(), path).await?;
+                let text = String::from_utf8_lossy(&text);
+                // The parser's own message may quote the file, which is a secret.
+                options.credentials(&text).map_err(|_| {
+                    let cause = format!("{} is not a NATS credentials file", path.display());
+                    invalid(
+                        self.option(),
+                        cause,
+                        "give a file with a user's JWT and seed",
+                    )
+                })?
+            }
+        })
+    }
+}
+
+impl ConnectionOptions {
+    /// Sets what the connection authenticates with, in place of an earlier value of the same option.
+    pub(crate) fn authenticate(&mut self, credentials: Credentials) {
+        self.credentials
+            .retain(|other| other.option() != credentials.option());
+        self.credentials.push(credentials);
+    }
+
+    /// What the connection authenticates with, if an option says so.
+    ///
+    /// # Errors
+    ///
+    /// `configuration` when two options do.
+    pub(crate) fn credentials(&self) -> Result<Option<&Credentials>> {
+        match self.credentials.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            [one, other, ..] => Err(Error::raised(
+                ErrorCode::Configuration,
+                format!(
+                    "conflicting options {} and {}: a connection authenticates in one way; set one \
+                     of them",
+                    one.option(),
+                    other.option()
+                ),
+            )),
+        }
+    }
+
+    /// Checks what can be checked without a connection.
+    ///
+    /// # Errors
+    ///
+    /// `configuration`; the message names the option.
+    pub(crate) async fn check(&self) -> Result<()> {
+        if let Some(credentials) = self.credentials()? {
+            credentials.check()?;
+        }
+        if let Some(name) = &self.name
+            && (name.is_empty() || name.chars().any(char::is_control))
+        {
+            return Err(invalid(
+                "connection_name",
+                format!("{name:?} is empty or has control characters"),
+                "use printable characters",
+            ));
+        }
+        if let Some(prefix) = &self.inbox_prefix {
+            check_subject(prefix, false).map_err(|error| {
+                invalid(
+                    "inbox_prefix",
+                    error.message(),
+                    "use a subject such as _INBOX.team",
+                )
+            })?;
+        }
+        if let Some(path) = &self.ca_file {
+            let pem = read("ca_file", path).await?;
+            if !has_certificate(&pem) {
+                let cause = format!("{} has no certificate", path.display());
+                return Err(invalid("ca_file", cause, PEM_REMEDY));
+            }
+        }
+        if let Some(ClientCertificate { certificate, key }) = &self.client_certificate {
+            let option = "client_certificate";
+            if !has_certificate(&read(option, certificate).await?) {
+                let cause = format!("{} has no certificate", certificate.display());
+                return Err(invalid(option, cause, PEM_REMEDY));
+            }
+            if PrivateKeyDer::from_pem_slice(&read(option, key).await?).is_err() {
+                let cause = format!("{} has no private key", key.display());
+                return Err(invalid(option, cause, PEM_REMEDY));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an option asks for TLS, whatever the URL says.
+    pub(crate) fn requires_tls(&self) -> bool {
+        self.ca_file.is_some() || self.client_certificate.is_some()
+    }
+}
+
+const PEM_REMEDY: &str = "give the path of a PEM file";
+
+fn has_certificate(pem: &[u8]) -> bool {
+    CertificateDer::pem_slice_iter(pem)
+        .next()
+        .is_some_and(|first| first.is_ok())
+}
+
+fn key_pair(option: &str, seed: &Secret) -> Result<KeyPair> {
+    KeyPair::from_seed(seed.reveal()).map_err(|_| {
+        invalid(
+            option,
+            "the seed is malformed",
+            "give the whole seed of a user, which begins with SU",
+        )
+    })
+}
+
+async fn read(option: &str, path: &Path) -> Result<Vec<u8>> {
+    tokio::fs::read(path).await.map_err(|error| {
+        let cause = format!("cannot read {}: {error}", path.display());
+        invalid(option, cause, "give the path of a readable file").with_source(error)
+    })
+}
+
+fn invalid(option: &str, cause: impl fmt::Display, remedy: &str) -> Error {
+    Error::raised(
+        ErrorCode::Configuration,
+        format!("invalid option {option}: {cause}; {remedy}"),
+    )
+    .with_detail("option", option)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_options_never_shows_a_secret() {
+        let mut options = ConnectionOptions::default();
+        let secret = || Secret::new("hidden");
+        for credentials in [
+            Credentials::UserAndPassword {
+                user: "user".to_owned(),
+                password: secret(),
+            },
+            Credentials::Token(secret()),
+            Credentials::Nkey { seed: secret() },
+            Credentials::Jwt {
+                jwt: secret(),
+                seed: secret(),
+            },
+        ] {
+            options.authenticate(credentials);
+        }
+        let shown = format!("{options:?}");
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+
+    #[test]
+    fn option_given_twice_counts_once_and_two_options_conflict() {
+        let mut options = ConnectionOptions::default();
+        options.authenticate(Credentials::Token(Secret::new("a")));
+        options.authenticate(Credentials::Token(Secret::new("b")));
+        assert!(matches!(
+            options.credentials(),
+            Ok(Some(Credentials::Token(token))) if token.reveal() == "b"
+        ));
+        options.authenticate(Credentials::File("x.creds".into()));
+        let error = options.credentials().map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::Configuration);
+        assert!(error.message().contains("token and credentials"), "{error}");
+    }
+}

@@ -1,0 +1,173 @@
+//! A server with a configuration of the test's own: logins, keys, TLS.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nkeys::KeyPair;
+use openagentmesh_local::NatsServerSearch;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::eventually;
+
+/// A server that runs with the test's configuration, and ends with the value.
+pub(crate) struct SecuredServer {
+    /// `host:port`.
+    pub(crate) address: String,
+    _process: Child,
+    _directory: TempDir,
+}
+
+impl SecuredServer {
+    /// Starts a server whose configuration file is `listen` and `configuration`.
+    pub(crate) async fn start(configuration: &str) -> Self {
+        let program = NatsServerSearch::new().find_or_install().await.unwrap();
+        let directory = TempDir::new().unwrap();
+        let file = directory.path().join("nats-server.conf");
+        let ports = directory.path().display().to_string();
+        let text =
+            format!("listen: \"127.0.0.1:-1\"\nports_file_dir: \"{ports}\"\n{configuration}\n");
+        std::fs::write(&file, text).unwrap();
+        let process = Command::new(program.path())
+            .arg("-c")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let id = process.id().unwrap();
+        let address = eventually(|| async { listen_address(directory.path(), id) }).await;
+        Self {
+            address,
+            _process: process,
+            _directory: directory,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://{}", self.address)
+    }
+}
+
+/// The address in the ports file, once the server has written it.
+fn listen_address(directory: &Path, process: u32) -> Option<String> {
+    let path = directory.join(format!("nats-server_{process}.ports"));
+    let ports: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let url = ports["nats"][0].as_str()?;
+    Some(url.split_once("://")?.1.to_owned())
+}
+
+/// The files of a certificate authority, and of certificates that it has signed for 127.0.0.1.
+pub(crate) struct Certificates {
+    directory: TempDir,
+}
+
+impl Certificates {
+    pub(crate) fn generate() -> Self {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+        let directory = TempDir::new().unwrap();
+        let write = |name: &str, pem: String| {
+            std::fs::write(directory.path().join(name), pem).unwrap();
+        };
+        let authority_key = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        write(
+            "ca.pem",
+            authority.self_signed(&authority_key).unwrap().pem(),
+        );
+        let issuer = Issuer::new(authority, authority_key);
+        for name in ["server", "client"] {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+            let certificate = params.signed_by(&key, &issuer).unwrap();
+            write(&format!("{name}.pem"), certificate.pem());
+            write(&format!("{name}.key"), key.serialize_pem());
+        }
+        Self { directory }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The server's configuration; `verify` asks for a client certificate.
+    pub(crate) fn configuration(&self, verify: bool) -> String {
+        format!(
+            "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: {verify} }}",
+            self.path("server.pem"),
+            self.path("server.key"),
+            self.path("ca.pem"),
+        )
+    }
+}
+
+/// The keys and tokens of an operator with one account and one user.
+pub(crate) struct Operator {
+    pub(crate) user_jwt: String,
+    pub(crate) user_seed: String,
+    configuration: String,
+}
+
+impl Operator {
+    pub(crate) fn generate() -> Self {
+        let (operator, account, user) = (
+            KeyPair::new_operator(),
+            KeyPair::new_account(),
+            KeyPair::new_user(),
+        );
+        let limits = json!({"subs": -1, "data": -1, "payload": -1});
+        let operator_jwt = jwt(
+            &operator,
+            &operator,
+            json!({"type": "operator", "version": 2}),
+        );
+        let account_limits = json!({
+            "subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1,
+            "imports": -1, "exports": -1, "wildcards": true,
+        });
+        let account_claims = json!({"type": "account", "version": 2, "limits": account_limits});
+        let account_jwt = jwt(&operator, &account, account_claims);
+        let mut user_claims = limits;
+        user_claims["type"] = json!("user");
+        user_claims["version"] = json!(2);
+        Self {
+            user_jwt: jwt(&account, &user, user_claims),
+            user_seed: user.seed().unwrap(),
+            configuration: format!(
+                "operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {}: {account_jwt} }}",
+                account.public_key()
+            ),
+        }
+    }
+
+    pub(crate) fn configuration(&self) -> &str {
+        &self.configuration
+    }
+
+    /// A credentials file of the user.
+    pub(crate) fn credentials_file(&self) -> String {
+        format!(
+            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+            self.user_jwt, self.user_seed
+        )
+    }
+}
+
+/// A token about `subject`, signed by `issuer`.
+fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: Value) -> String {
+    let header = json!({"typ": "JWT", "alg": "ed25519-nkey"});
+    let claims = json!({
+        "jti": "test", "iat": 1_700_000_000, "name": "test",
+        "iss": issuer.public_key(), "sub": subject.public_key(), "nats": nats,
+    });
+    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let signed = format!("{header}.{claims}");
+    let signature = URL_SAFE_NO_PAD.encode(issuer.sign(signed.as_bytes()).unwrap());
+    format!("{signed}.{signature}")
+}
