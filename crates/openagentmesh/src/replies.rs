@@ -206,7 +206,7 @@ async fn answer_probe(shared: &Shared, number: u64, feedback: Option<Subject>) {
 /// Tells a host that nobody waits any more.
 async fn cancel(outbox: Arc<Outbox>, feedback: Subject) {
     let mut headers = Outgoing::default();
-    openagentmesh_protocol::Feedback::Cancel.write(&mut headers);
+    openagentmesh_protocol::CallerSignal::Cancel.write(&mut headers);
     let told = outbox.publish(feedback, None, headers.0, Bytes::new());
     if let Err(error) = told.await {
         tracing::debug!(%error, "a host was not told that its caller is gone");
