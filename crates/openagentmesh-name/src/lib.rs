@@ -1,15 +1,17 @@
-//! Agent names, apart from the rest of the protocol: the compiler runs the macros that check them, and would
-//! otherwise build all of the protocol for itself first.
+//! Agent names, in a crate of their own.
+//!
+//! The macros validate names at compile time. A separate crate keeps the rest of the protocol out
+//! of their build.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest agent name in bytes.
+/// Maximum length of an agent name in bytes.
 ///
-/// A name stands in NATS protocol lines, which a server cuts off at 4 KiB by closing the
-/// connection; this keeps every line of the protocol far below that.
+/// A NATS server closes the connection on a protocol line over 4 KiB. The limit keeps every
+/// subject far below that.
 pub const MAX_LEN: usize = 512;
 
 /// The full name of an agent: dot-separated segments of `[A-Za-z0-9_-]+`.
@@ -32,19 +34,19 @@ pub const MAX_LEN: usize = 512;
 pub struct AgentName(String);
 
 impl AgentName {
-    /// Checks `name` and takes it.
+    /// Validates `name`.
     ///
     /// # Errors
     ///
     /// [`InvalidName`] when the name is empty, longer than [`MAX_LEN`] bytes, or has a segment
-    /// that is empty or holds a character outside `[A-Za-z0-9_-]`; it names that segment.
+    /// that is empty or holds a character outside `[A-Za-z0-9_-]`. The message names that segment.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
         let name = name.into();
         check(&name)?;
         Ok(Self(name))
     }
 
-    /// The name of agent `local` in `channel`: the two joined by a dot.
+    /// The name of agent `local` in `channel`: both joined by a dot.
     ///
     /// # Errors
     ///
@@ -74,7 +76,7 @@ impl AgentName {
         self.0.rsplit_once('.').map_or(&self.0, |(_, local)| local)
     }
 
-    /// Whether the name equals `channel` or lies below it.
+    /// Whether the name equals `channel` or starts with it plus a dot.
     #[must_use]
     pub fn is_in_channel(&self, channel: &str) -> bool {
         is_in_channel(&self.0, channel)
@@ -117,7 +119,7 @@ fn check(name: &str) -> Result<(), InvalidName> {
     Ok(())
 }
 
-/// Whether `byte` may stand in a segment of a name.
+/// Whether `byte` is allowed in a segment of a name.
 #[must_use]
 pub fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
@@ -161,7 +163,7 @@ impl From<AgentName> for String {
     }
 }
 
-/// A string that is not an agent name, and why.
+/// A string was rejected as agent name. The message says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid agent name '{}': {reason}", shorten(.name))]
 pub struct InvalidName {
@@ -170,7 +172,7 @@ pub struct InvalidName {
 }
 
 impl InvalidName {
-    /// The string that was refused.
+    /// The rejected string.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -179,25 +181,28 @@ impl InvalidName {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Reason {
-    #[error("it is empty; use dot-separated segments of letters, digits, '_' and '-'")]
+    #[error("empty name; use dot-separated segments of letters, digits, '_' and '-'")]
     Empty,
-    #[error("it is longer than {MAX_LEN} bytes")]
+    #[error("longer than {MAX_LEN} bytes; choose a shorter name")]
     TooLong,
     #[error("segment {position} is empty; remove the extra '.'")]
     EmptySegment { position: usize },
     #[error(
         "segment '{segment}' has the character {character:?}; \
-         segments hold letters, digits, '_' and '-', and are separated by '.'"
+         only letters, digits, '_' and '-' are allowed, with '.' between segments"
     )]
     BadSegment { segment: String, character: char },
 }
 
 fn shorten(name: &str) -> String {
-    const SHOWN: usize = 80;
-    if name.chars().count() <= SHOWN {
+    const MAX_SHOWN_CHARS: usize = 80;
+    if name.chars().count() <= MAX_SHOWN_CHARS {
         name.to_owned()
     } else {
-        name.chars().take(SHOWN).chain("…".chars()).collect()
+        name.chars()
+            .take(MAX_SHOWN_CHARS)
+            .chain("…".chars())
+            .collect()
     }
 }
 
@@ -206,21 +211,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invalid_name_names_the_segment() {
+    fn invalid_name_error_names_the_segment() {
         let message = |name: &str| AgentName::new(name).unwrap_err().to_string();
         assert!(
             message("nlp.sum marizer.x").contains("segment 'sum marizer' has the character ' '")
         );
         assert!(message("a..b").contains("segment 2 is empty"));
         assert!(message(".a").contains("segment 1 is empty"));
-        assert!(message("").contains("it is empty"));
+        assert!(message("").contains("empty name"));
         assert!(message("größe").contains("'ö'"));
         assert!(message(&"x".repeat(MAX_LEN + 1)).contains("longer than 512 bytes"));
         assert!(AgentName::new("x".repeat(MAX_LEN)).is_ok());
     }
 
     #[test]
-    fn a_channel_matches_whole_segments_only() {
+    fn channel_matches_whole_segments_only() {
         let name = AgentName::new("nlp.summarizer").unwrap();
         assert!(name.is_in_channel("nlp"));
         assert!(name.is_in_channel("nlp.summarizer"));

@@ -1,4 +1,4 @@
-//! An agent's contract: everything a caller needs to know.
+//! An agent's contract: its schemas, capabilities and description.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use crate::catalog::{default_version, full_name};
 use crate::{AgentName, Capabilities, CatalogEntry, shape, subject};
 
-/// An agent's contract, as the registry keeps it.
+/// An agent's contract, as stored in the registry.
 ///
-/// On the wire it is an A2A agent card with an `x-agentmesh` block; here it is flat.
+/// On the wire a contract is an A2A agent card with an `x-agentmesh` block. This struct is flat.
 ///
 /// ```
 /// use openagentmesh_protocol::Contract;
@@ -27,30 +27,30 @@ use crate::{AgentName, Capabilities, CatalogEntry, shape, subject};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Document", into = "Document")]
 pub struct Contract {
-    /// The full name.
+    /// The agent's full name.
     pub name: AgentName,
-    /// What the agent does.
+    /// Description of the agent, by which callers and models choose it.
     pub description: String,
-    /// The agent's own version.
+    /// The agent's version.
     pub version: String,
-    /// Words to filter by.
+    /// Tags for filtering.
     pub tags: Vec<String>,
-    /// Whether it answers requests, and whether it gives many values.
+    /// Whether the agent answers requests, and whether it produces many values.
     pub capabilities: Capabilities,
-    /// JSON Schema of the input; `None` when it takes none.
+    /// JSON Schema of the input; `None` if the agent takes no input.
     pub input_schema: Option<Value>,
-    /// JSON Schema of the one output; `None` when it gives none or many.
+    /// JSON Schema of the output; `None` if the agent has no output or a stream of outputs.
     pub output_schema: Option<Value>,
-    /// JSON Schema of each of many outputs; `None` when it gives one or none.
+    /// JSON Schema of a chunk or an event; `None` if the agent produces no stream.
     pub chunk_schema: Option<Value>,
-    /// When it was registered, as an RFC 3339 timestamp.
+    /// Time of the registration, as an RFC 3339 timestamp.
     pub registered_at: Option<String>,
-    /// Whether it may be offered as an MCP tool; `None` leaves that to the exporter.
+    /// Whether the agent may be exported as an MCP tool; `None` leaves the choice to the exporter.
     pub mcp: Option<bool>,
 }
 
 impl Contract {
-    /// The agent's line in the catalog.
+    /// The agent's catalog entry.
     #[must_use]
     pub fn to_catalog_entry(&self) -> CatalogEntry {
         CatalogEntry {
@@ -65,7 +65,7 @@ impl Contract {
     }
 }
 
-/// The contract as it stands on the wire.
+/// The contract's wire format.
 #[derive(Serialize, Deserialize)]
 struct Document {
     name: String,
@@ -107,7 +107,7 @@ struct Skill {
 
 #[derive(Default, Serialize, Deserialize)]
 struct Extension {
-    /// Spelled apart by 0.1.5 only; never written.
+    /// Written by SDK 0.1.5 only, where `name` lacks the channel.
     #[serde(default, skip_serializing)]
     channel: Option<String>,
     #[serde(default)]

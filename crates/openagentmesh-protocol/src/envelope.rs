@@ -1,9 +1,11 @@
-//! Envelopes: what the headers of a request, a reply and a chunk say.
+//! Envelopes: the headers of requests, replies and chunks as structs.
 
-use crate::header::{self, HeaderError, HeaderSink, HeaderSource, Known, parse, parse_bool};
+use crate::header::{
+    self, HeaderError, HeaderSink, HeaderSource, Known, is_true, parse, parse_bool,
+};
 use crate::{InstanceId, RequestId, Usage};
 
-/// Whether a reply is the output or an error object.
+/// Whether the body of a reply is the output or an error object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// The body is the output.
@@ -44,32 +46,32 @@ impl Status {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestHeaders {
-    /// Names the request; absent from clients that know no more than NATS.
+    /// Identifies the request; absent from plain NATS clients.
     pub request_id: Option<RequestId>,
-    /// Whether a stream is asked for.
+    /// Whether the caller asks for a stream.
     pub stream: bool,
-    /// The reply subject that the sender chose itself.
+    /// The reply subject, if the sender chose one.
     pub reply_to: Option<String>,
-    /// The calling process.
+    /// The caller's process.
     pub instance_id: Option<InstanceId>,
-    /// How long the caller will wait, in milliseconds.
+    /// The caller's timeout in milliseconds.
     pub timeout_ms: Option<u64>,
-    /// How many chunks the caller can take.
+    /// Number of chunks that the caller can take.
     pub stream_credit: Option<u32>,
     /// Whether the caller answers probes.
     pub probe: bool,
     /// W3C trace context.
     pub traceparent: Option<String>,
-    /// W3C trace context, the vendors' part.
+    /// Vendor-specific part of the W3C trace context.
     pub tracestate: Option<String>,
 }
 
 impl RequestHeaders {
-    /// Reads the headers of a request; unknown ones are ignored.
+    /// Reads the headers of a request. Unknown headers are ignored.
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] when a known header has a value that it cannot have.
+    /// [`HeaderError`] when a known header has an invalid value.
     pub fn read(source: &impl HeaderSource) -> Result<Self, HeaderError> {
         let known = Known::read(source);
         let text = |value| filled(value).map(str::to_owned);
@@ -90,8 +92,8 @@ impl RequestHeaders {
         })
     }
 
-    /// Reads no more than tells where an answer goes, from headers that [`read`](Self::read)
-    /// refuses.
+    /// Reads only the fields that decide where the error reply goes, from headers that
+    /// [`read`](Self::read) rejected.
     #[must_use]
     pub fn read_destination(source: &impl HeaderSource) -> Self {
         let known = Known::read(source);
@@ -132,31 +134,30 @@ impl RequestHeaders {
     }
 }
 
-/// The headers of a reply, and of the copy of an error on `mesh.errors.{name}`. Identifiers are as they
-/// stand there.
+/// The headers of a reply, and of the copy of an error on `mesh.errors.{name}`. Identifiers are not
+/// validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyHeaders<'a> {
     /// Whether the body is the output or an error object.
     pub status: Status,
-    /// The agent that answered, on ok replies.
+    /// The agent that replied, on ok replies.
     pub source: Option<&'a str>,
-    /// The request that is answered.
+    /// The id of the request.
     pub request_id: Option<&'a str>,
-    /// The answering process.
+    /// The replying process.
     pub instance_id: Option<&'a str>,
     /// Tokens and cost of the answer.
     pub usage: Option<Usage>,
 }
 
 impl<'a> ReplyHeaders<'a> {
-    /// Reads the headers of a reply; unknown ones are ignored.
+    /// Reads the headers of a reply. Unknown headers are ignored.
     ///
-    /// A reply without a status is taken as ok: it comes from a service that speaks no more
-    /// than NATS.
+    /// A missing status reads as [`Status::Ok`], so that replies of plain NATS services are accepted.
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] when a known header has a value that it cannot have.
+    /// [`HeaderError`] when a known header has an invalid value.
     pub fn read(source: &'a impl HeaderSource) -> Result<Self, HeaderError> {
         let known = Known::read(source);
         Ok(Self {
@@ -180,17 +181,17 @@ impl<'a> ReplyHeaders<'a> {
     }
 }
 
-/// The headers of a chunk of a streamed reply, and of a publisher's event. Identifiers are as they stand
-/// there.
+/// The headers of a chunk of a streamed reply, and of a publisher's event. Identifiers are not
+/// validated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChunkHeaders<'a> {
     /// Position in the stream, from 0; absent from the error that ends a stream.
     pub seq: Option<u64>,
-    /// Whether the stream ends with this message.
+    /// Whether this message ends the stream.
     pub end: bool,
     /// [`Status::Error`] on the error that ends a stream.
     pub status: Option<Status>,
-    /// The request that is answered; absent from events.
+    /// The id of the request; absent from events.
     pub request_id: Option<&'a str>,
     /// The producing process.
     pub instance_id: Option<&'a str>,
@@ -199,11 +200,11 @@ pub struct ChunkHeaders<'a> {
 }
 
 impl<'a> ChunkHeaders<'a> {
-    /// Reads the headers of a chunk or an event; unknown ones are ignored.
+    /// Reads the headers of a chunk or an event. Unknown headers are ignored.
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] when a known header has a value that it cannot have.
+    /// [`HeaderError`] when a known header has an invalid value.
     pub fn read(source: &'a impl HeaderSource) -> Result<Self, HeaderError> {
         let known = Known::read(source);
         Ok(Self {
@@ -233,52 +234,13 @@ impl<'a> ChunkHeaders<'a> {
     }
 }
 
-/// What a caller tells the host that serves its request, on the reply subject of a chunk or a probe.
-///
-/// ```
-/// use openagentmesh_protocol::{Feedback, Headers};
-///
-/// let mut headers = Headers::default();
-/// Feedback::Credit(8).write(&mut headers);
-/// assert_eq!(Feedback::read(&headers), Some(Feedback::Credit(8)));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Feedback {
-    /// It can take so many chunks more.
-    Credit(u32),
-    /// It does not wait any longer.
-    Cancel,
-}
-
-impl Feedback {
-    /// Reads what a message says; `None` where that is neither, or cannot be understood.
-    #[must_use]
-    pub fn read(source: &impl HeaderSource) -> Option<Self> {
-        let known = Known::read(source);
-        if is_true(known.cancel) {
-            return Some(Self::Cancel);
-        }
-        let credit = known.stream_credit.and_then(|v| v.parse().ok());
-        credit.map(Self::Credit)
-    }
-
-    /// Writes the header that says it.
-    pub fn write(self, sink: &mut impl HeaderSink) {
-        match self {
-            Self::Credit(chunks) => sink.put(header::STREAM_CREDIT, &chunks.to_string()),
-            Self::Cancel => sink.put(header::CANCEL, "true"),
-        }
-    }
-}
-
 /// Whether a message on a reply subject is a probe: see [`header::PROBE`].
 #[must_use]
 pub fn is_probe(source: &impl HeaderSource) -> bool {
     is_true(source.get(header::PROBE))
 }
 
-/// What a raw publish carries: see [`header::CONTENT_TYPE`].
+/// The format of a raw publish's body: see [`header::CONTENT_TYPE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentType {
@@ -291,7 +253,7 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    /// Reads what a message says it carries; JSON unless it says otherwise.
+    /// Reads the content type of a message. A missing or unknown type reads as JSON.
     #[must_use]
     pub fn read(source: &impl HeaderSource) -> Self {
         match source.get(header::CONTENT_TYPE) {
@@ -320,11 +282,6 @@ fn request_id(known: &Known<'_>) -> Result<Option<RequestId>, HeaderError> {
 
 fn filled(value: Option<&str>) -> Option<&str> {
     value.filter(|v| !v.is_empty())
-}
-
-/// For what only informs: a value that does not parse is as good as none.
-fn is_true(value: Option<&str>) -> bool {
-    value.and_then(parse_bool).unwrap_or(false)
 }
 
 fn put_if_set(sink: &mut impl HeaderSink, name: &'static str, value: Option<&str>) {

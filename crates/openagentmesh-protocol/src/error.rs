@@ -1,4 +1,4 @@
-//! The error object that crosses the wire, and its codes.
+//! Error codes, and the error object of the wire.
 
 use std::fmt;
 
@@ -8,35 +8,44 @@ use serde_json::{Map, Value};
 use crate::lenient::null_is_default;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal,)+) => {
-        /// What went wrong, as one word that programs compare.
+    (
+        wire { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }
+        local { $($(#[$local_doc:meta])* $local:ident = $local_text:literal,)+ }
+    ) => {
+        /// The kind of an error, for programs to match on.
         ///
-        /// A code that this version does not know is kept as it came.
+        /// Unknown codes are preserved in [`ErrorCode::Other`]. A code compares equal to its text.
         ///
         /// ```
         /// use openagentmesh_protocol::ErrorCode;
         ///
         /// assert_eq!(ErrorCode::from("not_found"), ErrorCode::NotFound);
-        /// assert_eq!(ErrorCode::from("rate_limited").as_str(), "rate_limited");
+        /// assert_eq!(ErrorCode::from("rate_limited"), "rate_limited");
         /// ```
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(from = "String", into = "String")]
         #[non_exhaustive]
         pub enum ErrorCode {
             $($(#[$doc])* $variant,)+
-            /// A code that this version does not know: a newer peer's, or a handler's own.
+            $($(#[$local_doc])* $local,)+
+            /// A code unknown to this version, from a newer peer or chosen by a handler. Not
+            /// retryable: the cause is unknown.
             Other(String),
         }
 
         impl ErrorCode {
-            /// Every code that this version knows.
+            /// The codes of the wire protocol.
             pub const KNOWN: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The code as it stands on the wire.
+            /// The codes that are raised locally and never sent.
+            pub const LOCAL: &'static [Self] = &[$(Self::$local),+];
+
+            /// The code as text, as written on the wire.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $text,)+
+                    $(Self::$local => $local_text,)+
                     Self::Other(code) => code,
                 }
             }
@@ -46,6 +55,7 @@ macro_rules! codes {
             fn from(code: &str) -> Self {
                 match code {
                     $($text => Self::$variant,)+
+                    $($local_text => Self::$local,)+
                     other => Self::Other(other.to_owned()),
                 }
             }
@@ -54,44 +64,124 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The input does not fit what it is meant for; `details.errors` lists each problem.
-    InvalidInput = "invalid_input",
-    /// The handler failed.
-    HandlerError = "handler_error",
-    /// The verb and the agent's shape do not fit.
-    InvocationMismatch = "invocation_mismatch",
-    /// A chunk of a stream is missing or out of order.
-    ChunkSequenceError = "chunk_sequence_error",
-    /// No answer came in time.
-    Timeout = "timeout",
-    /// Nobody serves the name and the catalog does not list it.
-    NotFound = "not_found",
-    /// The catalog lists the agent, but nobody serves it now.
-    NotAvailable = "not_available",
-    /// The agent's last host went away before it answered.
-    AgentDied = "agent_died",
-    /// The mesh cannot be reached.
-    ConnectionFailed = "connection_failed",
-    /// The mesh refused the connection or the operation.
-    ConnectionDenied = "connection_denied",
-    /// The key exists already.
-    KvKeyExists = "kv_key_exists",
-    /// The key has another revision than the writer expected: somebody else was faster.
-    KvWrongRevision = "kv_wrong_revision",
-    /// A file of the workspace is not what was written.
-    DigestMismatch = "digest_mismatch",
-    /// The host's concurrency limit and its queue are full.
-    Overloaded = "overloaded",
-    /// The message exceeds what the server carries.
-    PayloadTooLarge = "payload_too_large",
-    /// Raised locally, never sent: an option, an environment variable or `.oam-url` is invalid.
-    Configuration = "configuration",
-    /// Raised locally, never sent: a local file cannot be read or written.
-    IoError = "io_error",
-    /// Raised locally, never sent: JetStream refused an operation, or a stored value is malformed.
-    StorageError = "storage_error",
-    /// Raised locally, never sent: a reply, chunk or event is not the type that the caller asked for.
-    UnexpectedReply = "unexpected_reply",
+    wire {
+        /// The input violates the agent's schema, or an argument is invalid; `details.errors` lists
+        /// each problem. Not retryable: the same input fails again.
+        InvalidInput = "invalid_input",
+        /// The handler failed. Not retryable: the cause is unknown to the mesh, and the handler may
+        /// have taken effect.
+        HandlerError = "handler_error",
+        /// The verb does not fit the agent's shape. Not retryable: another verb is needed.
+        InvocationMismatch = "invocation_mismatch",
+        /// A chunk of a stream is missing or out of order. Retryable: chunks get lost when the
+        /// connection or the consumer was interrupted.
+        ChunkSequenceError = "chunk_sequence_error",
+        /// The deadline passed before an answer arrived. Retryable: the delay may be temporary. The
+        /// handler may have taken effect.
+        Timeout = "timeout",
+        /// The name has no host and no catalog entry. Not retryable: the name is probably wrong.
+        NotFound = "not_found",
+        /// The catalog lists the agent, but it has no host now. Retryable: a host may start.
+        NotAvailable = "not_available",
+        /// The agent's last host ended before it answered. Retryable: another host may start. The
+        /// handler may have taken effect.
+        AgentDied = "agent_died",
+        /// The mesh cannot be reached. Retryable: the connection may heal.
+        ConnectionFailed = "connection_failed",
+        /// The mesh denied the connection or the operation. Not retryable: credentials or
+        /// permissions must change.
+        ConnectionDenied = "connection_denied",
+        /// The key exists already. Not retryable: read the key first.
+        KvKeyExists = "kv_key_exists",
+        /// The key's revision differs from the expected one: a concurrent write came first. Not
+        /// retryable: read the new revision first.
+        KvWrongRevision = "kv_wrong_revision",
+        /// The content of a workspace file does not match its digest. Not retryable: the stored
+        /// content must be written again.
+        DigestMismatch = "digest_mismatch",
+        /// The host's concurrency limit is reached and its queue is full. Retryable after a
+        /// back-off.
+        Overloaded = "overloaded",
+        /// The message exceeds the server's limit. Not retryable: the message must shrink.
+        PayloadTooLarge = "payload_too_large",
+    }
+    local {
+        /// The configuration of this process is invalid. Raised locally, never sent. Not retryable:
+        /// the configuration must change.
+        Configuration = "configuration",
+        /// A local file, directory or process could not be used. Raised locally, never sent. Not
+        /// retryable: the cause lies in the local system.
+        IoError = "io_error",
+        /// A bucket could not be opened, read or written. Raised locally, never sent. Not
+        /// retryable: the cause lies in the server's storage.
+        StorageError = "storage_error",
+        /// A reply violates the protocol or does not fit the expected type. Raised locally, never
+        /// sent. Not retryable: the peer answers the same again.
+        UnexpectedReply = "unexpected_reply",
+    }
+}
+
+impl ErrorCode {
+    /// Whether the same request may succeed when sent again unchanged, after a back-off.
+    ///
+    /// The docs of each code give the reason. A retry may run the handler twice, so requests with
+    /// effects should be idempotent.
+    ///
+    /// ```
+    /// use openagentmesh_protocol::ErrorCode;
+    ///
+    /// assert!(ErrorCode::Overloaded.is_retryable());
+    /// assert!(!ErrorCode::InvalidInput.is_retryable());
+    /// ```
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::ChunkSequenceError
+            | Self::Timeout
+            | Self::NotAvailable
+            | Self::AgentDied
+            | Self::ConnectionFailed
+            | Self::Overloaded => true,
+            Self::InvalidInput
+            | Self::HandlerError
+            | Self::InvocationMismatch
+            | Self::NotFound
+            | Self::ConnectionDenied
+            | Self::KvKeyExists
+            | Self::KvWrongRevision
+            | Self::DigestMismatch
+            | Self::PayloadTooLarge
+            | Self::Configuration
+            | Self::IoError
+            | Self::StorageError
+            | Self::UnexpectedReply
+            | Self::Other(_) => false,
+        }
+    }
+}
+
+impl PartialEq<str> for ErrorCode {
+    fn eq(&self, text: &str) -> bool {
+        self.as_str() == text
+    }
+}
+
+impl PartialEq<&str> for ErrorCode {
+    fn eq(&self, text: &&str) -> bool {
+        self.as_str() == *text
+    }
+}
+
+impl PartialEq<ErrorCode> for str {
+    fn eq(&self, code: &ErrorCode) -> bool {
+        self == code.as_str()
+    }
+}
+
+impl PartialEq<ErrorCode> for &str {
+    fn eq(&self, code: &ErrorCode) -> bool {
+        *self == code.as_str()
+    }
 }
 
 impl From<String> for ErrorCode {
@@ -115,18 +205,18 @@ impl fmt::Display for ErrorCode {
 /// The body of an error reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorObject {
-    /// What went wrong.
+    /// The kind of the error.
     pub code: ErrorCode,
-    /// What went wrong, for people.
+    /// Message for people.
     #[serde(default, deserialize_with = "null_is_default")]
     pub message: String,
-    /// The agent concerned; empty when none is.
+    /// The agent concerned; empty if none.
     #[serde(default, deserialize_with = "null_is_default")]
     pub agent: String,
-    /// The request concerned; empty when none is.
+    /// The request concerned; empty if none.
     #[serde(default, deserialize_with = "null_is_default")]
     pub request_id: String,
-    /// More about it, by code.
+    /// Details that depend on the code.
     #[serde(default, deserialize_with = "null_is_default")]
     pub details: Map<String, Value>,
 }

@@ -1,10 +1,10 @@
-//! Header names, and the two traits through which envelopes read and write them.
+//! Header names, and the traits by which envelopes read and write headers.
 
 /// `X-Mesh-Request-Id`: on every request, echoed on every reply, chunk and error.
 pub const REQUEST_ID: &str = "X-Mesh-Request-Id";
 /// `X-Mesh-Stream`: `true` on a request asks for a stream.
 pub const STREAM: &str = "X-Mesh-Stream";
-/// `X-Mesh-Reply-To`: on a request whose sender chose the reply subject itself.
+/// `X-Mesh-Reply-To`: on a request, a reply subject chosen by the sender.
 pub const REPLY_TO: &str = "X-Mesh-Reply-To";
 /// `X-Mesh-Status`: `ok` or `error`, on replies and errors.
 pub const STATUS: &str = "X-Mesh-Status";
@@ -14,37 +14,37 @@ pub const SOURCE: &str = "X-Mesh-Source";
 pub const INSTANCE_ID: &str = "X-Mesh-Instance-Id";
 /// `X-Mesh-Stream-Seq`: 0, 1, 2 … on chunks and events.
 pub const STREAM_SEQ: &str = "X-Mesh-Stream-Seq";
-/// `X-Mesh-Stream-End`: `true` on the message that ends a stream, `false` on those before.
+/// `X-Mesh-Stream-End`: `true` on the message that ends a stream, `false` on the others.
 pub const STREAM_END: &str = "X-Mesh-Stream-End";
-/// `X-Mesh-Stream-Credit`: how many more chunks the consumer can take.
+/// `X-Mesh-Stream-Credit`: number of further chunks that the consumer can take.
 pub const STREAM_CREDIT: &str = "X-Mesh-Stream-Credit";
-/// `X-Mesh-Content-Type`: what a raw publish carries.
+/// `X-Mesh-Content-Type`: format of a raw publish's body.
 pub const CONTENT_TYPE: &str = "X-Mesh-Content-Type";
 /// `X-Mesh-Usage`: tokens and cost of an answer, as JSON.
 pub const USAGE: &str = "X-Mesh-Usage";
-/// `X-Mesh-Timeout-Ms`: on a request, how long its caller will wait.
+/// `X-Mesh-Timeout-Ms`: on a request, the caller's timeout in milliseconds.
 pub const TIMEOUT_MS: &str = "X-Mesh-Timeout-Ms";
-/// `X-Mesh-Probe`: on a request, `true` says that its caller answers probes; on a message to the
-/// request's reply subject, it is one: the host asks whether anybody still waits.
+/// `X-Mesh-Probe`: `true` on a request whose caller answers probes; `true` on a probe, the message
+/// by which a host checks that a caller still waits on the reply subject.
 pub const PROBE: &str = "X-Mesh-Probe";
-/// `X-Mesh-Cancel`: `true` on a message to a reply subject that a host gave with a probe or a chunk:
-/// nobody waits for the answer any more.
+/// `X-Mesh-Cancel`: `true` on a message to the reply subject of a probe or a chunk: the caller has
+/// stopped waiting for the answer.
 pub const CANCEL: &str = "X-Mesh-Cancel";
 /// `traceparent`: the W3C trace context of a request.
 pub const TRACEPARENT: &str = "traceparent";
-/// `tracestate`: the vendors' part of the W3C trace context of a request.
+/// `tracestate`: the vendor-specific part of the W3C trace context of a request.
 pub const TRACESTATE: &str = "tracestate";
 /// `KV-Operation`: `DEL` or `PURGE` on the message that removes a key.
 pub const KV_OPERATION: &str = "KV-Operation";
-/// `Nats-Expected-Last-Subject-Sequence`: the revision that a compare-and-swap expects.
+/// `Nats-Expected-Last-Subject-Sequence`: the expected revision of a compare-and-swap.
 pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 
-/// Where headers are read from.
+/// A source of headers: a received message.
 pub trait HeaderSource {
-    /// Shows `visit` each name with its first value.
+    /// Calls `visit` with each name and its first value.
     fn each<'s>(&'s self, visit: impl FnMut(&'s str, &'s str));
 
-    /// The first value of `name`, compared without regard to case.
+    /// The first value of `name`; names are compared case-insensitively.
     fn get(&self, name: &str) -> Option<&str> {
         let mut found = None;
         self.each(|spelled, value| {
@@ -56,13 +56,13 @@ pub trait HeaderSource {
     }
 }
 
-/// Where headers are written to.
+/// A destination of headers: a message to be sent.
 pub trait HeaderSink {
     /// Adds `name` with `value`.
     fn put(&mut self, name: &'static str, value: &str);
 }
 
-/// A plain list of headers, in the order they were added.
+/// A plain list of headers, in insertion order.
 ///
 /// ```
 /// use openagentmesh_protocol::{HeaderSource, Headers};
@@ -74,7 +74,7 @@ pub trait HeaderSink {
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// The headers as name and value, in the order they were added.
+    /// Name and value of each header, in insertion order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
@@ -122,9 +122,9 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     }
 }
 
-/// A header whose value does not fit the protocol.
+/// A header has an invalid value. The message says which values are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("header {name} has the value {value:?}, which it cannot have")]
+#[error("invalid header {name}: got {value:?}, expected {}", expected(.name))]
 pub struct HeaderError {
     name: &'static str,
     value: String,
@@ -132,10 +132,10 @@ pub struct HeaderError {
 
 impl HeaderError {
     pub(crate) fn new(name: &'static str, value: &str) -> Self {
-        const SHOWN: usize = 64;
+        const MAX_SHOWN_CHARS: usize = 64;
         Self {
             name,
-            value: value.chars().take(SHOWN).collect(),
+            value: value.chars().take(MAX_SHOWN_CHARS).collect(),
         }
     }
 
@@ -146,7 +146,7 @@ impl HeaderError {
     }
 }
 
-/// The values of the protocol's own headers, found in one pass: every message is read by it.
+/// The values of the protocol's headers, collected in one pass over the message.
 #[derive(Default)]
 pub(crate) struct Known<'s> {
     pub(crate) request_id: Option<&'s str>,
@@ -169,25 +169,25 @@ pub(crate) struct Known<'s> {
 impl<'s> Known<'s> {
     pub(crate) fn read(source: &'s impl HeaderSource) -> Self {
         let mut known = Self::default();
-        let mut respelled = false;
-        source.each(|name, value| match known.place(name) {
-            Some(place) => _ = place.get_or_insert(value),
-            None => respelled |= respell(name).is_some(),
+        let mut other_case = false;
+        source.each(|name, value| match known.field(name) {
+            Some(field) => _ = field.get_or_insert(value),
+            None => other_case |= canonical(name).is_some(),
         });
-        // Nearly every peer spells names as the protocol does, whose spelling counts where there are
-        // several.
-        if respelled {
+        // The canonical spelling takes precedence, so other spellings need a second pass. Nearly
+        // every peer uses the canonical spelling.
+        if other_case {
             source.each(|name, value| {
-                if let Some(place) = respell(name).and_then(|name| known.place(name)) {
-                    place.get_or_insert(value);
+                if let Some(field) = canonical(name).and_then(|name| known.field(name)) {
+                    field.get_or_insert(value);
                 }
             });
         }
         known
     }
 
-    /// Where the value of header `name` belongs.
-    fn place(&mut self, name: &str) -> Option<&mut Option<&'s str>> {
+    /// The field of the header `name` in its canonical spelling.
+    fn field(&mut self, name: &str) -> Option<&mut Option<&'s str>> {
         Some(match name {
             REQUEST_ID => &mut self.request_id,
             STREAM => &mut self.stream,
@@ -209,8 +209,8 @@ impl<'s> Known<'s> {
     }
 }
 
-/// The protocol's spelling of a header that a peer spells in letters of another case.
-fn respell(name: &str) -> Option<&'static str> {
+/// The canonical spelling of a header name; names are compared case-insensitively.
+fn canonical(name: &str) -> Option<&'static str> {
     const NAMES: &[&str] = &[
         REQUEST_ID,
         STREAM,
@@ -232,7 +232,17 @@ fn respell(name: &str) -> Option<&'static str> {
     NAMES.iter().find(is_known).copied()
 }
 
-/// An absent or empty header is `None`; what does not parse is an error.
+/// The allowed values of the header `name`, for error messages.
+fn expected(name: &str) -> &'static str {
+    match name {
+        REQUEST_ID | INSTANCE_ID => "1 to 128 letters, digits, '_' and '-'",
+        STREAM | STREAM_END => "true or false",
+        STATUS => "ok or error",
+        _ => "a whole number in decimal digits",
+    }
+}
+
+/// Parses the value of a header. An absent or empty header is `None`.
 pub(crate) fn parse<T>(
     value: Option<&str>,
     name: &'static str,
@@ -252,4 +262,9 @@ pub(crate) fn parse_bool(value: &str) -> Option<bool> {
         "false" => Some(false),
         _ => None,
     }
+}
+
+/// Whether a flag is set. Flags are hints, so an invalid value reads as unset.
+pub(crate) fn is_true(value: Option<&str>) -> bool {
+    value.and_then(parse_bool).unwrap_or(false)
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::header::HeaderError;
 
-/// Longest identifier in bytes that is accepted from a peer.
-const MAX_LEN: usize = 128;
+/// Maximum length of an identifier from a peer in bytes.
+const MAX_ID_BYTES: usize = 128;
 
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $header:expr) => {
@@ -23,24 +23,24 @@ macro_rules! identifier {
                 Self(uuid::Uuid::new_v4().simple().to_string())
             }
 
-            /// Takes an identifier that a peer chose.
+            /// Validates an identifier from a peer.
             ///
-            /// Any token that can be one segment of a subject is accepted, so that peers with
-            /// another taste than UUIDs are served too.
+            /// Peers are not required to use UUIDs: any token that can be one segment of a
+            /// subject is accepted.
             ///
             /// # Errors
             ///
-            /// [`HeaderError`] when it is empty, longer than 128 bytes, or has characters
+            /// [`HeaderError`] when `id` is empty, longer than 128 bytes, or has characters
             /// outside `[A-Za-z0-9_-]`.
             pub fn parse(id: impl Into<String>) -> Result<Self, HeaderError> {
                 let id = id.into();
-                if id.is_empty() || id.len() > MAX_LEN || !id.bytes().all(crate::name::is_name_byte) {
+                if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(crate::name::is_name_byte) {
                     return Err(HeaderError::new($header, &id));
                 }
                 Ok(Self(id))
             }
 
-            /// The identifier as it stands in headers and subjects.
+            /// The identifier as written in headers and subjects.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -76,7 +76,7 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// Names one request: a UUIDv4 of 32 hexadecimal digits, chosen by the caller.
+    /// Identifies one request: a UUIDv4 of 32 hexadecimal digits, chosen by the caller.
     ///
     /// ```
     /// use openagentmesh_protocol::RequestId;
@@ -87,7 +87,7 @@ identifier! {
 }
 
 identifier! {
-    /// Names one process on the mesh: a UUIDv4 of 32 hexadecimal digits, chosen at its start.
+    /// Identifies one process on the mesh: a UUIDv4 of 32 hexadecimal digits, chosen at its start.
     ///
     /// ```
     /// use openagentmesh_protocol::InstanceId;
@@ -97,7 +97,7 @@ identifier! {
 }
 
 impl InstanceId {
-    /// The NATS client name under which a host with this identity connects.
+    /// The NATS client name of a host with this instance id.
     #[must_use]
     pub fn client_name(&self) -> String {
         format!("oam-host-{self}")

@@ -1,8 +1,8 @@
-//! Reading what other SDKs may spell differently.
+//! Deserializers for fields that the SDKs write differently.
 
 use serde::{Deserialize, Deserializer};
 
-/// `null` means the same as an absent field.
+/// Reads `null` as an absent field: the default value.
 pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,12 +1,12 @@
 //! The OpenAgentMesh wire protocol as Rust types.
 //!
-//! Everything that peers on a mesh must agree on is here, and nothing else: agent [`name`]s and
-//! the [`subject`]s made of them, [`header`]s and the [`envelope`]s they describe, the
-//! [`ErrorObject`], [`Contract`] and [`CatalogEntry`], death notices, log events, and the
-//! projections of a contract that language models read ([`tool`]).
+//! The crate defines exactly what peers on a mesh must agree on: agent [`name`]s and the
+//! [`subject`]s made of them, [`header`]s and [`envelope`]s, the [`ErrorObject`], [`Contract`] and
+//! [`CatalogEntry`], death notices, log events, and the tool definitions of a contract for language
+//! models ([`tool`]).
 //!
-//! The crate is pure: it does no I/O, keeps no clock and needs no async runtime. What it parses
-//! comes from other processes, so no input makes it panic.
+//! The crate does no I/O, reads no clock and needs no async runtime. Its input comes from other
+//! processes, so no input makes a parser panic.
 //!
 //! ```
 //! use openagentmesh_protocol::{AgentName, subject};
@@ -31,13 +31,14 @@ pub mod liveness;
 pub mod log;
 pub mod object;
 pub mod shape;
+pub mod signal;
 pub mod subject;
 pub mod tool;
 pub mod usage;
 
 pub use catalog::{CatalogDocument, CatalogEntry, CatalogFilter};
 pub use contract::Contract;
-pub use envelope::{ChunkHeaders, ContentType, Feedback, ReplyHeaders, RequestHeaders, Status};
+pub use envelope::{ChunkHeaders, ContentType, ReplyHeaders, RequestHeaders, Status};
 pub use error::{ErrorCode, ErrorObject};
 pub use header::{HeaderError, HeaderSink, HeaderSource, Headers};
 pub use id::{InstanceId, RequestId};
@@ -46,5 +47,6 @@ pub use log::{LogEvent, LogLevel};
 pub use openagentmesh_name as name;
 pub use openagentmesh_name::{AgentName, InvalidName};
 pub use shape::{Capabilities, Shape, Verb};
+pub use signal::CallerSignal;
 pub use subject::Subject;
 pub use usage::Usage;

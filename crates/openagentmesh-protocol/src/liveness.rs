@@ -1,39 +1,39 @@
-//! Who serves what, and the notice that nobody does any more.
+//! The agents of each host, and the notice that an agent's last host is gone.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentName, InstanceId};
 
-/// What a host keeps under its instance id: the agents it serves.
+/// The value of the instances bucket at a host's instance id, written by that host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRecord {
-    /// The agents that the instance serves.
+    /// The agents that the host serves.
     pub agents: Vec<AgentName>,
 }
 
-/// Tells that an agent's last host went away.
+/// Notice that an agent's last host is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeathNotice {
-    /// The agent that nobody serves any more.
+    /// The agent without a host.
     pub agent: AgentName,
-    /// How its host went.
+    /// Why the host is gone.
     pub reason: DeathReason,
-    /// When it was noticed, as an RFC 3339 timestamp.
+    /// Time of detection, as an RFC 3339 timestamp.
     pub detected_at: String,
-    /// The host that went away.
+    /// The host that is gone.
     pub instance_id: InstanceId,
 }
 
-/// How a host went away.
+/// Why a host is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 #[non_exhaustive]
 pub enum DeathReason {
-    /// Its connection was lost.
+    /// The host's connection was lost.
     Disconnect,
-    /// It left in order.
+    /// The host shut down gracefully.
     GracefulShutdown,
-    /// A reason that this version does not know.
+    /// A reason unknown to this version.
     Other(String),
 }
 

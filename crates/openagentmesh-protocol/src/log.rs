@@ -6,47 +6,47 @@ use serde_json::{Map, Value};
 /// One event on `mesh.logs.{name}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEvent {
-    /// When, as an RFC 3339 timestamp.
+    /// Time of the event, as an RFC 3339 timestamp.
     pub timestamp: String,
-    /// How important.
+    /// Severity.
     pub level: LogLevel,
-    /// The agent that it is about.
+    /// The agent concerned.
     pub agent: String,
-    /// What happened, as one word: `agent_registered`, `request_failed`, …
+    /// Kind of event: `agent_registered`, `request_failed`, …
     pub event: String,
-    /// The request that it belongs to, if any.
+    /// The request concerned, if any.
     #[serde(default)]
     pub request_id: Option<String>,
-    /// What happened, for people.
+    /// Message for people.
     #[serde(default)]
     pub message: String,
-    /// More about it, by event.
+    /// Details that depend on the kind of event.
     #[serde(default)]
     pub data: Map<String, Value>,
 }
 
-/// The least important level that is published; also the level of one event.
+/// Severity of a log event, and the minimum severity to publish.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Every request.
+    /// Events of every request.
     Debug,
-    /// What changes the mesh.
+    /// Changes of the mesh, such as registrations.
     #[default]
     Info,
-    /// What failed for one caller.
+    /// Failures that concern one caller.
     Warn,
-    /// What failed for all.
+    /// Failures that concern every caller.
     Error,
-    /// Nothing.
+    /// Publishes no events.
     Off,
 }
 
-/// What the observability bucket holds at an agent's name or at `global`.
+/// The value of the observability bucket at an agent's name or at `global`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogSettings {
-    /// The least important level that is published.
+    /// The minimum severity to publish.
     pub log_level: LogLevel,
 }

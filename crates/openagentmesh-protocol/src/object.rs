@@ -1,4 +1,4 @@
-//! What the shared workspace says of one object.
+//! The metadata of an object in the shared workspace.
 
 use std::collections::BTreeMap;
 
@@ -6,70 +6,70 @@ use serde::{Deserialize, Serialize};
 
 use crate::lenient::null_is_default;
 
-/// The description of an object in the workspace's bucket.
+/// The metadata of an object in the workspace's bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectMeta {
     /// The object's name: free text.
     pub name: String,
-    /// What it is, in words.
+    /// Description for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Headers, as those of a message: each has one or more values.
+    /// Headers as in a message: each has one or more values.
     #[serde(
         default,
         deserialize_with = "null_is_default",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub headers: BTreeMap<String, Vec<String>>,
-    /// Whatever else its writer says of it.
+    /// Further properties, chosen by the writer.
     #[serde(
         default,
         deserialize_with = "null_is_default",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub metadata: BTreeMap<String, String>,
-    /// The bucket that it lies in.
+    /// The bucket of the object.
     pub bucket: String,
-    /// The identifier under which its chunks are stored.
+    /// The identifier under which the chunks are stored.
     #[serde(default)]
     pub nuid: String,
     /// Size in bytes.
     #[serde(default)]
     pub size: u64,
-    /// When it was last written, as an RFC 3339 timestamp.
+    /// Time of the last write, as an RFC 3339 timestamp.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mtime: String,
-    /// How many chunks it has.
+    /// Number of chunks.
     #[serde(default)]
     pub chunks: u64,
-    /// `SHA-256=` and the digest in URL-safe base64; empty where there is none.
+    /// `SHA-256=` and the digest in URL-safe base64; empty if unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
-    /// Whether it was removed.
+    /// Whether the object was deleted.
     #[serde(default)]
     pub deleted: bool,
-    /// How it is cut up.
+    /// Chunk size or link target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<ObjectOptions>,
 }
 
-/// How an object is cut up, or where else it lies.
+/// The chunk size of an object, or the object that it links to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectOptions {
-    /// Size of a chunk in bytes.
+    /// Maximum size of a chunk in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_chunk_size: Option<u64>,
-    /// The object that this name stands for.
+    /// The target, if the object is a link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<ObjectLink>,
 }
 
-/// The object that another name stands for.
+/// The target of a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectLink {
-    /// The bucket that it lies in.
+    /// The bucket of the target.
     pub bucket: String,
-    /// Its name; without one, the whole bucket is meant.
+    /// The name of the target; `None` links to the whole bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }

@@ -1,26 +1,26 @@
-//! The five shapes of a handler, and the capabilities that the wire knows them by.
+//! The five shapes of a handler, and the capabilities that describe them on the wire.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a handler takes and gives.
+/// The inputs and outputs of a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
-    /// Takes an input, gives one output.
+    /// Takes an input, returns one output.
     Responder,
-    /// Takes an input, gives a stream of outputs.
+    /// Takes an input, returns a stream of outputs.
     Streamer,
-    /// Takes nothing, gives one output when called.
+    /// Takes no input, returns one output when called.
     Trigger,
-    /// Takes nothing, publishes events while it runs.
+    /// Takes no input, publishes events while it runs.
     Publisher,
-    /// Takes nothing, gives nothing: it runs in the background.
+    /// Takes no input, has no output: runs in the background.
     Watcher,
 }
 
 impl Shape {
-    /// What the wire says of this shape.
+    /// The capabilities of this shape on the wire.
     ///
     /// ```
     /// use openagentmesh_protocol::{Capabilities, Shape};
@@ -56,19 +56,19 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Whether an agent answers requests, and whether it gives many values.
+/// Whether an agent answers requests, and whether it produces many values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Capabilities {
-    /// Whether it gives many values.
+    /// Whether the agent produces many values: chunks or events.
     #[serde(default)]
     pub streaming: bool,
-    /// Whether it answers requests.
+    /// Whether the agent answers requests.
     #[serde(default = "yes")]
     pub invocable: bool,
 }
 
 impl Capabilities {
-    /// The shape as far as the wire knows it: a trigger looks like a responder.
+    /// The shape. On the wire a trigger equals a responder.
     fn shape(self) -> Shape {
         match (self.invocable, self.streaming) {
             (true, false) => Shape::Responder,
@@ -78,7 +78,7 @@ impl Capabilities {
         }
     }
 
-    /// The verb that fits; `None` where there is nothing to ask for.
+    /// The verb for such an agent; `None` for a watcher, which takes none.
     ///
     /// ```
     /// use openagentmesh_protocol::{Shape, Verb};
@@ -95,7 +95,7 @@ impl Capabilities {
         }
     }
 
-    /// Why `verb` does not fit and which one does; `None` when it fits.
+    /// Why `verb` does not fit the agent, and which verb does; `None` if it fits.
     ///
     /// ```
     /// use openagentmesh_protocol::{Shape, Verb};
@@ -127,16 +127,16 @@ impl Capabilities {
     }
 }
 
-/// A way to talk to an agent.
+/// A way to use an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Ask and wait for the one reply.
+    /// Sends a request and waits for one reply.
     Call,
-    /// Ask and take the chunks of the reply as they come.
+    /// Sends a request and receives the chunks of the reply.
     Stream,
-    /// Ask and go on.
+    /// Sends a request without waiting for the reply.
     Send,
-    /// Take the events that it publishes.
+    /// Receives the events of a publisher.
     Subscribe,
 }
 

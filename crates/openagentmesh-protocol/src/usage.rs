@@ -17,12 +17,12 @@ pub struct Usage {
     /// The model's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// What the answer cost, in US dollars.
+    /// Estimated cost of the answer, in US dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_cost_usd: Option<f64>,
 }
 
-// A cost never comes from arithmetic here: it is compared as it was read.
+// Costs are compared as read; no arithmetic happens here.
 impl Eq for Usage {}
 
 impl Usage {

@@ -1,4 +1,4 @@
-//! The one error type of the SDK.
+//! The error type of the SDK.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,24 +6,26 @@ use std::fmt;
 use openagentmesh_protocol::{AgentName, ErrorCode, ErrorObject, InvalidName, RequestId};
 use serde_json::{Map, Value};
 
-/// Any error, boxed: what a handler's own error is turned into.
+/// A boxed error, the form to which the errors of handlers are converted.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The result of what can fail with [`Error`].
+/// A result whose error is [`Error`] by default.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong on the mesh, here or at the other end.
+/// A failure on the mesh, raised in this process or answered by an agent.
 ///
-/// Match on [`code`](Error::code); the message is for people. An error that arrived from an
-/// agent and one that was raised here are of the same type and the same codes.
+/// Programs match on the [`code`](Error::code); the message is for people. An error that an agent answered
+/// and one that was raised locally have the same type. Some codes are only raised locally and never cross
+/// the wire; [`ErrorCode`] marks them.
 ///
 /// ```
 /// use openagentmesh::{Error, ErrorCode};
 ///
-/// fn is_worth_retrying(error: &Error) -> bool {
-///     matches!(error.code(), ErrorCode::Timeout | ErrorCode::Overloaded | ErrorCode::AgentDied)
-/// }
-/// assert!(is_worth_retrying(&Error::new(ErrorCode::Timeout, "no answer within 30s")));
+/// let error = Error::new("out_of_stock", "item 7 is out of stock");
+/// assert!(error.is("out_of_stock"));
+/// assert_eq!(*error.code(), "out_of_stock");
+/// assert!(!error.is_retryable());
+/// assert!(Error::new(ErrorCode::Timeout, "no reply within 30s").is_retryable());
 /// ```
 pub struct Error(Box<Inner>);
 
@@ -34,15 +36,15 @@ struct Inner {
     request_id: Option<String>,
     details: Map<String, Value>,
     source: Option<BoxError>,
-    /// Whether a program made it with [`Error::new`], for the callers of its agent.
+    /// Whether [`Error::new`] made the error, so that a handler answers its code.
     made_for_callers: bool,
 }
 
 impl Error {
     /// An error with `code` and `message`.
     ///
-    /// A handler that fails with one made here answers with exactly this code: use it to tell
-    /// callers what they can act on. Every other error of a handler is `handler_error`.
+    /// A handler that fails with such an error answers with this code, so that callers can act on it. Every
+    /// other error of a handler is answered as `handler_error`.
     ///
     /// ```
     /// use openagentmesh::Error;
@@ -61,7 +63,7 @@ impl Error {
         error
     }
 
-    /// An error that the SDK itself raises.
+    /// An error that the SDK raises.
     pub(crate) fn raised(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             code,
@@ -100,13 +102,34 @@ impl Error {
         self
     }
 
-    /// What went wrong, as one word that programs compare.
+    /// The code, one word for programs. It compares with `&str`.
     #[must_use]
     pub fn code(&self) -> &ErrorCode {
         &self.0.code
     }
 
-    /// What went wrong, for people.
+    /// Whether the code is `code`.
+    ///
+    /// ```
+    /// # fn example(error: openagentmesh::Error) {
+    /// if error.is("out_of_stock") {
+    ///     println!("{error}");
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is(&self, code: &str) -> bool {
+        self.0.code == *code
+    }
+
+    /// Whether the same request may succeed when it is sent again unchanged; see
+    /// [`ErrorCode::is_retryable`].
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.0.code.is_retryable()
+    }
+
+    /// The message, for people.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
@@ -124,14 +147,14 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// More about it, by code. For `invalid_input`, `errors` lists each problem with its
-    /// `location` (a JSON pointer into the input), `message` and the `rule` that it breaks.
+    /// Details that depend on the code. For `invalid_input`, `errors` lists each problem with its
+    /// `location` (a JSON pointer into the input), its `message` and the `rule` that the input violates.
     #[must_use]
     pub fn details(&self) -> &Map<String, Value> {
         &self.0.details
     }
 
-    /// The error as it crosses the wire.
+    /// The error object that crosses the wire.
     pub(crate) fn to_object(&self) -> ErrorObject {
         ErrorObject {
             code: self.0.code.clone(),
@@ -172,7 +195,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Prints what `main` shows when it returns an error: the code, the message and where it arose.
+/// Shows the code, the message, the agent, the request and the details: `main` prints this form.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code, self.0.message)?;

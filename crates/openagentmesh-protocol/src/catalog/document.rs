@@ -1,4 +1,4 @@
-//! The whole catalog, as its writers share it.
+//! The catalog document, which all hosts write.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Map;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{CatalogEntry, full_name};
+use super::entry::{CatalogEntry, full_name};
 
-/// The whole catalog as its writers share it.
+/// The catalog document, which all hosts write.
 ///
-/// Entries stand in it as the text they were read as, so that a write keeps whatever other
-/// writers put there, understood or not.
+/// Each entry is kept as the JSON text that was read. A write therefore preserves fields and
+/// entries of other writers that this version does not understand.
 ///
 /// ```
 /// use openagentmesh_protocol::CatalogDocument;
@@ -28,7 +28,7 @@ pub struct CatalogDocument {
     entries: Vec<Box<RawValue>>,
 }
 
-/// No more of an entry than tells whose it is.
+/// The fields of an entry that make up its full name.
 #[derive(Deserialize)]
 struct EntryName {
     name: String,
@@ -37,11 +37,11 @@ struct EntryName {
 }
 
 impl CatalogDocument {
-    /// Reads the catalog's value. An empty value is an empty catalog.
+    /// Parses the value of the catalog's key. An empty value is an empty catalog.
     ///
     /// # Errors
     ///
-    /// When the value is not a JSON array.
+    /// If the value is not a JSON array.
     pub fn parse(json: &[u8]) -> serde_json::Result<Self> {
         if json.is_empty() {
             return Ok(Self::default());
@@ -50,65 +50,67 @@ impl CatalogDocument {
         Ok(Self { entries })
     }
 
-    /// The catalog's value, to be written.
+    /// The value to write to the catalog's key.
     ///
     /// # Errors
     ///
-    /// None that is known: the entries are JSON already.
+    /// No known input causes an error: the entries are valid JSON.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&self.entries)
     }
 
-    /// How many entries there are, understood or not.
+    /// The number of entries, understood or not.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are no entries.
+    /// Whether the catalog has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The entries that this version understands, in the order they stand.
+    /// The entries that this version understands, in document order.
     pub fn entries(&self) -> impl Iterator<Item = CatalogEntry> {
         self.entries
             .iter()
             .filter_map(|raw| serde_json::from_str(raw.get()).ok())
     }
 
-    /// The text of each entry, understood or not, in the order they stand.
+    /// The JSON text of each entry, understood or not, in document order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|raw| raw.get())
     }
 
-    /// The full name in the `text` of an entry, whether the rest is understood or not.
+    /// The full name in the JSON `text` of an entry. Other fields are ignored.
+    ///
+    /// `None` if `text` is not an object with a name.
     #[must_use]
     pub fn name_in(text: &str) -> Option<String> {
         let entry: EntryName = serde_json::from_str(text).ok()?;
         Some(full_name(entry.channel.as_deref(), entry.name))
     }
 
-    /// The entry of agent `name`.
+    /// The entry of agent `name`; `None` if the catalog has none that this version understands.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<CatalogEntry> {
         self.entries().find(|entry| entry.name == name)
     }
 
-    /// The names of all entries that have one, whether the rest is understood or not.
+    /// The full names of all entries that have one, understood or not.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.entries.iter().filter_map(|raw| entry_name(raw))
     }
 
-    /// Adds `entries`, each in the place of an older one of its name.
+    /// Adds `entries`. An entry replaces an older one of the same name.
     ///
-    /// Fields of the older entry that this version does not know are kept as they were written.
-    /// Returns whether anything changed.
+    /// Fields of the older entry that this version does not know are preserved verbatim.
+    /// Returns whether the document changed.
     ///
     /// # Errors
     ///
-    /// None that is known: an entry is always JSON.
+    /// No known input causes an error: an entry always serialises.
     pub fn upsert(
         &mut self,
         entries: impl IntoIterator<Item = CatalogEntry>,
@@ -134,7 +136,7 @@ impl CatalogDocument {
         Ok(changed)
     }
 
-    /// Removes the entries of `names`. Returns whether there were any.
+    /// Removes the entries of `names`. Returns whether the document changed.
     pub fn remove<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) -> bool {
         let names: std::collections::HashSet<&str> = names.into_iter().collect();
         let before = self.entries.len();
@@ -143,7 +145,7 @@ impl CatalogDocument {
         self.entries.len() != before
     }
 
-    /// Where each name stands: of two with one name, the first.
+    /// The index of each name; the first one if a name occurs twice.
     fn positions(&self) -> std::collections::HashMap<String, usize> {
         let mut positions = std::collections::HashMap::with_capacity(self.entries.len());
         for (position, raw) in self.entries.iter().enumerate() {
@@ -159,11 +161,11 @@ fn entry_name(raw: &RawValue) -> Option<String> {
     CatalogDocument::name_in(raw.get())
 }
 
-/// Whether `older` says what `entry` says, and nothing is spelled as it no longer is.
+/// Whether `older` equals `entry` in all known fields and has no separate channel field.
 fn is_same(older: &RawValue, entry: &CatalogEntry) -> bool {
-    let spells_channel_apart =
+    let has_channel_field =
         serde_json::from_str::<EntryName>(older.get()).is_ok_and(|entry| entry.channel.is_some());
-    !spells_channel_apart
+    !has_channel_field
         && serde_json::from_str::<CatalogEntry>(older.get()).is_ok_and(|older| {
             let known = CatalogEntry {
                 extra: Map::new(),
@@ -177,8 +179,8 @@ fn is_same(older: &RawValue, entry: &CatalogEntry) -> bool {
         })
 }
 
-/// `entry`, followed by the fields of `older` that it does not have. The channel of 0.1.5 is no
-/// such field: it is part of the name.
+/// `entry`, followed by the fields that only `older` has. The channel field of 0.1.5 is dropped,
+/// because the name of `entry` contains it.
 fn merge(older: &RawValue, entry: &CatalogEntry) -> serde_json::Result<Box<RawValue>> {
     let mut fields: Fields = serde_json::from_str(to_raw_value(entry)?.get())?;
     let older: Fields = serde_json::from_str(older.get())?;
@@ -190,7 +192,7 @@ fn merge(older: &RawValue, entry: &CatalogEntry) -> serde_json::Result<Box<RawVa
     to_raw_value(&fields)
 }
 
-/// The fields of an object in their order, each value as the text that it was read as.
+/// The fields of an object in document order, each value as the JSON text that was read.
 struct Fields(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_keeps_what_it_does_not_understand() {
+    fn entry_not_understood_is_preserved_by_a_write() {
         let kept = r#"{"name":"a","description":"","big":123456789012345678901234567890},"not an entry",{"nameless":1e2}"#;
         let mut catalog = CatalogDocument::parse(format!("[{kept}]").as_bytes()).unwrap();
         assert!(catalog.upsert([entry("b")]).unwrap());
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_keeps_unknown_fields_of_its_older_self() {
+    fn upserted_entry_keeps_unknown_fields_of_the_older_one() {
         let json = br#"[{"name":"a","description":"old","tags":null,"owner":"ops","cost":1.50}]"#;
         let mut catalog = CatalogDocument::parse(json).unwrap();
         assert!(catalog.upsert([entry("a")]).unwrap());
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_channel_of_0_1_5_is_part_of_the_name() {
+    fn channel_field_of_0_1_5_becomes_part_of_the_name() {
         let json = br#"[{"name":"summarizer","channel":"nlp","description":"old"}]"#;
         let mut catalog = CatalogDocument::parse(json).unwrap();
         assert_eq!(

@@ -1,15 +1,17 @@
+//! The agent card for A2A peers.
+
 use serde_json::{Value, json};
 
 use crate::Contract;
 
-/// The version of A2A that the cards follow.
+/// The A2A version of the cards.
 const PROTOCOL_VERSION: &str = "0.3.0";
 
 impl Contract {
     /// The agent's card for A2A peers outside the mesh.
     ///
-    /// `url` is where a gateway answers A2A requests for this agent. What belongs to the mesh
-    /// alone (the `x-agentmesh` block, schemas, the `invocable` capability) is left out.
+    /// `url` is the address of a gateway that answers A2A requests for this agent. Fields that only
+    /// the mesh uses are omitted: the `x-agentmesh` block, schemas, the `invocable` capability.
     #[must_use]
     pub fn to_a2a_card(&self, url: &str) -> Value {
         json!({

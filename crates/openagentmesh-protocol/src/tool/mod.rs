@@ -1,71 +1,35 @@
-//! A contract as language models and other protocols read it.
+//! A contract as tool definition for language models, and as A2A agent card.
 
 mod a2a;
 mod openai;
+mod schema;
 mod strict;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::Contract;
 
+use schema::MAX_TOOL_NAME_BYTES;
+
 pub use openai::OpenAiApi;
+pub use schema::{ToolError, ToolSchema};
 
-/// Longest tool name in bytes that the model providers accept.
-const MAX_TOOL_NAME: usize = 64;
-
-/// The property under which an input that is not an object travels to a model and back.
+/// The property that wraps an input which is not an object: models pass objects only.
 const WRAPPED_INPUT: &str = "input";
 
-/// A tool definition that belongs to no provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolSchema {
-    /// The agent's name with every `.` as `_`.
-    pub name: String,
-    /// What the agent does, and the fields that it returns.
-    pub description: String,
-    /// JSON Schema of the input.
-    pub input_schema: Value,
-}
-
-/// Why a contract cannot be a tool.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ToolError {
-    /// The agent answers no requests.
-    #[error(
-        "agent '{0}' cannot be a tool: it answers no requests; subscribe to its events instead"
-    )]
-    NotInvocable(String),
-    /// The providers would refuse the name.
-    #[error("agent '{0}' cannot be a tool: its name is longer than {MAX_TOOL_NAME} characters")]
-    NameTooLong(String),
-    /// A strict schema lists every property, and this one allows any.
-    #[error(
-        "the input of agent '{agent}' cannot be strict: {location} allows properties \
-         that the schema does not name; use strict = false"
-    )]
-    NotStrict {
-        /// The agent.
-        agent: String,
-        /// Where in the schema, as a JSON pointer.
-        location: String,
-    },
-}
-
 impl Contract {
-    /// The tool definition that belongs to no provider.
+    /// The provider-neutral tool definition.
     ///
     /// # Errors
     ///
-    /// [`ToolError::NotInvocable`] for publishers and watchers, [`ToolError::NameTooLong`] when
-    /// the name has more than 64 characters.
+    /// [`ToolError::NotInvocable`] for publishers and watchers; [`ToolError::NameTooLong`] if the
+    /// name has more than 64 characters.
     pub fn to_tool(&self) -> Result<ToolSchema, ToolError> {
         if !self.capabilities.invocable {
             return Err(ToolError::NotInvocable(self.name.to_string()));
         }
         let name = self.name.as_str().replace('.', "_");
-        if name.len() > MAX_TOOL_NAME {
+        if name.len() > MAX_TOOL_NAME_BYTES {
             return Err(ToolError::NameTooLong(self.name.to_string()));
         }
         Ok(ToolSchema {
@@ -80,12 +44,12 @@ impl Contract {
 
     /// The tool definition for OpenAI's APIs.
     ///
-    /// With `strict`, the schema is rewritten to what strict mode accepts: every property
-    /// required, absent ones as `null`, no further properties, no value constraints.
+    /// With `strict`, the schema is rewritten for strict mode: every property is required, optional
+    /// ones become nullable, and further properties and value constraints are removed.
     ///
     /// # Errors
     ///
-    /// As [`Contract::to_tool`], and [`ToolError::NotStrict`] with `strict` when the input allows
+    /// As [`Contract::to_tool`]; with `strict` also [`ToolError::NotStrict`] if the input allows
     /// properties that its schema does not name.
     pub fn to_openai_tool(&self, api: OpenAiApi, strict: bool) -> Result<Value, ToolError> {
         let mut tool = self.to_object_tool()?;
@@ -112,18 +76,18 @@ impl Contract {
         Ok(json!({"name": name, "description": description, "input_schema": input_schema}))
     }
 
-    /// The payload to call the agent with, from the `arguments` that a model gave.
+    /// The payload of a call, from the `arguments` of a model's tool call.
     ///
-    /// Models give objects only. An agent whose input is anything else is offered to them as an
-    /// object with the one property `input`, which is unwrapped here. Without an input the
-    /// arguments are dropped.
+    /// Models pass objects only. If the agent's input is not an object, its tool definition wraps
+    /// the input in the property `input`, and this function unwraps it. If the agent takes no
+    /// input, the payload is `null`.
     ///
     /// ```
     /// # use openagentmesh_protocol::Contract;
     /// # use serde_json::json;
     /// # let contract: Contract = serde_json::from_value(json!({"name": "echo",
     /// #     "skills": [{"inputSchema": {"type": "string"}}]}))?;
-    /// // `contract` is that of an agent whose input is a string
+    /// // The input of this contract's agent is a string.
     /// assert_eq!(contract.tool_payload(json!({"input": "hello"})), json!("hello"));
     /// # Ok::<(), serde_json::Error>(())
     /// ```
@@ -139,7 +103,7 @@ impl Contract {
         }
     }
 
-    /// The neutral tool with an input that providers accept: an object.
+    /// The neutral tool with an object as input, which providers require.
     fn to_object_tool(&self) -> Result<ToolSchema, ToolError> {
         let mut tool = self.to_tool()?;
         if !is_object_schema(&tool.input_schema) {
@@ -172,7 +136,7 @@ fn is_object_schema(schema: &Value) -> bool {
     schema.get("type").and_then(Value::as_str) == Some("object")
 }
 
-/// Definitions are referred to from the root of a schema, so they stay there.
+/// Wraps `input` in an object. `$defs` stay at the root, because references start there.
 fn wrap_input(mut input: Value) -> Value {
     let definitions = input
         .as_object_mut()

@@ -1,13 +1,15 @@
+//! Tool definitions for OpenAI's APIs.
+
 use serde_json::{Value, json};
 
-use super::ToolSchema;
+use super::schema::ToolSchema;
 
-/// Which of OpenAI's APIs a tool definition is for.
+/// The OpenAI API that a tool definition is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenAiApi {
-    /// Chat Completions: the function stands in a block of its own.
+    /// Chat Completions: the function is a nested object.
     Chat,
-    /// Responses: the function's fields stand at the top.
+    /// Responses: the function's fields are at the top level.
     Responses,
 }
 

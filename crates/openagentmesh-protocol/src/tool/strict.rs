@@ -1,8 +1,8 @@
-//! Rewrites a schema to what OpenAI's strict mode accepts.
+//! Rewriting of a schema for OpenAI's strict mode.
 
 use serde_json::{Map, Value, json};
 
-/// Keywords that strict mode does not know.
+/// Keywords that strict mode rejects.
 const DROPPED: &[&str] = &[
     "$schema",
     "default",
@@ -17,7 +17,7 @@ const DROPPED: &[&str] = &[
     "title",
 ];
 
-/// Cleans `schema` in place; fails with the location of what cannot be strict.
+/// Rewrites `schema` in place. The error is the location of a part that cannot be strict.
 pub(super) fn clean(schema: &mut Value) -> Result<(), String> {
     clean_node(schema, "")
 }

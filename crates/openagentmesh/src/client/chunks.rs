@@ -8,7 +8,7 @@ use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Feedback, Status};
+use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::credit_window::Window;
@@ -221,7 +221,7 @@ impl Receiving {
             return Ok(());
         };
         let mut headers = Outgoing::default();
-        Feedback::Credit(credit).write(&mut headers);
+        CallerSignal::Credit(credit).write(&mut headers);
         let publisher = &self.request.session().connection.publisher;
         let given = publisher.publish(feedback, None, headers.0, Bytes::new());
         given.await?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use futures::StreamExt;
-use openagentmesh_protocol::Feedback as Said;
+use openagentmesh_protocol::CallerSignal as Said;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;

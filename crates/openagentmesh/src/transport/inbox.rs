@@ -208,7 +208,7 @@ async fn answer_probe(shared: &Shared, number: u64, feedback: Option<Subject>) {
 /// Tells a host that nobody waits any more.
 async fn cancel(publisher: Arc<Publisher>, feedback: Subject) {
     let mut headers = Outgoing::default();
-    openagentmesh_protocol::Feedback::Cancel.write(&mut headers);
+    openagentmesh_protocol::CallerSignal::Cancel.write(&mut headers);
     let told = publisher.publish(feedback, None, headers.0, Bytes::new());
     if let Err(error) = told.await {
         tracing::debug!(%error, "a host was not told that its caller is gone");

@@ -1,5 +1,4 @@
-//! Contracts as tools of the model providers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Tool definitions and agent cards made from contracts.
 
 use openagentmesh_protocol::Contract;
 use openagentmesh_protocol::tool::{OpenAiApi, ToolError};
@@ -36,7 +35,7 @@ fn summarizer() -> Contract {
 }
 
 #[test]
-fn the_neutral_tool_keeps_the_schema() {
+fn neutral_tool_keeps_the_schema() {
     let tool = summarizer().to_tool().unwrap();
     assert_eq!(tool.name, "nlp_summarizer");
     assert_eq!(
@@ -47,7 +46,7 @@ fn the_neutral_tool_keeps_the_schema() {
 }
 
 #[test]
-fn a_strict_tool_requires_every_property() {
+fn strict_tool_requires_every_property() {
     let tool = summarizer().to_openai_tool(OpenAiApi::Chat, true).unwrap();
     assert_eq!(
         tool["function"]["parameters"],
@@ -65,7 +64,7 @@ fn a_strict_tool_requires_every_property() {
 }
 
 #[test]
-fn the_responses_api_has_the_function_at_the_top() {
+fn responses_api_tool_has_the_function_at_the_top_level() {
     let tool = summarizer()
         .to_openai_tool(OpenAiApi::Responses, false)
         .unwrap();
@@ -75,7 +74,7 @@ fn the_responses_api_has_the_function_at_the_top() {
 }
 
 #[test]
-fn strictness_reaches_definitions_and_variants() {
+fn strict_tool_rewrites_definitions_and_variants() {
     let schema = json!({
         "type": "object",
         "properties": {"shape": {"$ref": "#/$defs/Shape"}, "unit": {"enum": ["cm", "in"]}},
@@ -104,7 +103,7 @@ fn strictness_reaches_definitions_and_variants() {
 }
 
 #[test]
-fn an_open_map_cannot_be_strict() {
+fn strict_tool_with_open_map_is_an_error() {
     let schema = json!({
         "type": "object",
         "properties": {"labels": {"type": "object", "additionalProperties": {"type": "string"}}},
@@ -116,7 +115,7 @@ fn an_open_map_cannot_be_strict() {
 }
 
 #[test]
-fn an_input_that_is_no_object_is_wrapped_for_models_and_unwrapped_for_agents() {
+fn input_other_than_object_is_wrapped_for_models_and_unwrapped_for_agents() {
     let echo = contract("echo", Some(json!({"type": "string"})), None);
     let tool = echo.to_anthropic_tool().unwrap();
     assert_eq!(
@@ -131,7 +130,7 @@ fn an_input_that_is_no_object_is_wrapped_for_models_and_unwrapped_for_agents() {
 }
 
 #[test]
-fn what_cannot_be_a_tool_says_why() {
+fn tool_of_publisher_or_long_name_is_an_error() {
     let mut publisher = summarizer();
     publisher.capabilities.invocable = false;
     assert!(matches!(
@@ -143,7 +142,7 @@ fn what_cannot_be_a_tool_says_why() {
 }
 
 #[test]
-fn a_card_for_a2a_holds_nothing_of_the_mesh() {
+fn a2a_card_omits_fields_of_the_mesh() {
     let card = summarizer().to_a2a_card("https://gateway.example/a2a/nlp.summarizer");
     assert_eq!(card["name"], "nlp.summarizer");
     assert_eq!(card["skills"][0]["id"], "nlp.summarizer");

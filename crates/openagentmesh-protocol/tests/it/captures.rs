@@ -1,9 +1,8 @@
-//! Every captured message of the published Python SDKs parses into the protocol's types, and
-//! what the types serialise is equal to what was captured.
+//! Captured messages of the published Python SDKs: each parses into the protocol's types and
+//! serialises to an equal message.
 //!
-//! The captures are one message per line: subject, reply, headers and body; an empty body is
-//! `null` there, and the random part of inbox names is replaced.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! A capture has one message per line: subject, reply, headers and body. An empty body is `null`,
+//! and the random part of inbox names is replaced.
 
 use openagentmesh_protocol::object::ObjectMeta;
 use openagentmesh_protocol::*;
@@ -18,7 +17,7 @@ struct Captured {
     data: Value,
 }
 
-/// How many messages of each kind a capture holds, so that none goes by unread.
+/// Number of messages of each kind in a capture, so that no message is skipped.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     catalogs: usize,
@@ -33,13 +32,13 @@ struct Seen {
 
 #[test]
 fn captures_of_0_2_0_round_trip() {
-    let seen = replay(include_str!("wire/python-sdk-0.2.0.jsonl"));
+    let seen = replay(include_str!("../wire/python-sdk-0.2.0.jsonl"));
     assert_eq!(seen, expected(25));
 }
 
 #[test]
-fn captures_of_0_1_5_round_trip_but_for_the_channel() {
-    let seen = replay(include_str!("wire/python-sdk-0.1.5.jsonl"));
+fn captures_of_0_1_5_round_trip_except_for_the_channel() {
+    let seen = replay(include_str!("../wire/python-sdk-0.1.5.jsonl"));
     assert_eq!(seen, expected(24));
 }
 
@@ -88,7 +87,7 @@ fn check(captured: &Captured, seen: &mut Seen) -> Result<(), Box<dyn std::error:
             seen.events += 1;
             chunk(&headers, &captured.data)?;
         }
-        // The replies to calls arrive at inboxes, those to sends at subjects of their own.
+        // Replies to calls use inboxes; replies to sends use `mesh.results.*` and `mesh.errors.*`.
         Subject::Results(_) | Subject::Errors(_) | Subject::Other(_) => {
             let reply = ReplyHeaders::read(&headers)?;
             assert_headers(&headers, |out| reply.write(out));
@@ -112,9 +111,9 @@ fn check(captured: &Captured, seen: &mut Seen) -> Result<(), Box<dyn std::error:
             seen.stored += 1;
             round_trip::<ObjectMeta>(&captured.data)?;
         }
-        // Free content: there is nothing to parse but the subject.
+        // The body is free-form, so only the subject is parsed.
         Subject::Context(_) | Subject::ObjectChunk(_) => seen.stored += 1,
-        other => return Err(format!("no message is expected on {other}").into()),
+        other => return Err(format!("unexpected message on {other}").into()),
     }
     Ok(())
 }
@@ -141,7 +140,7 @@ fn catalog(data: &Value) -> Result<(), Box<dyn std::error::Error>> {
     let entries: Vec<CatalogEntry> = document.entries().collect();
     assert_eq!(entries.len(), captured.len(), "every entry is understood");
     for (entry, captured) in entries.iter().zip(captured) {
-        assert_eq!(serde_json::to_value(entry)?, spelled_as_one_name(captured));
+        assert_eq!(serde_json::to_value(entry)?, with_full_name(captured));
         assert!(entry.extra.is_empty(), "every field is understood");
     }
     Ok(())
@@ -175,8 +174,7 @@ fn contract(
     let mut expected = data.clone();
     let extension = expected["x-agentmesh"].as_object_mut().unwrap();
     if let Some(channel) = extension.remove("channel") {
-        let full =
-            spelled_as_one_name(&serde_json::json!({"name": data["name"], "channel": channel}));
+        let full = with_full_name(&serde_json::json!({"name": data["name"], "channel": channel}));
         let skill = &mut expected["skills"][0];
         skill["id"] = full["name"].clone();
         skill["name"] = full["name"].clone();
@@ -187,7 +185,7 @@ fn contract(
 }
 
 /// The object with the channel of 0.1.5 moved into the name.
-fn spelled_as_one_name(captured: &Value) -> Value {
+fn with_full_name(captured: &Value) -> Value {
     let mut entry = captured.as_object().unwrap().clone();
     if let Some(Value::String(channel)) = entry.remove("channel") {
         let local = entry["name"].as_str().unwrap();

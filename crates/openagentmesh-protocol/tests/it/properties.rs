@@ -1,5 +1,4 @@
-//! Names, subjects and envelopes round-trip, and no input makes a parser panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Property tests: names, subjects and envelopes round-trip, and no input makes a parser panic.
 
 use openagentmesh_protocol::*;
 use proptest::prelude::*;
@@ -16,7 +15,7 @@ fn instance_id() -> impl Strategy<Value = InstanceId> {
     "[0-9a-f]{32}".prop_map(|id| InstanceId::parse(id).unwrap())
 }
 
-/// A value that a header can carry: printable, on one line.
+/// A header value: printable ASCII on one line.
 fn text() -> impl Strategy<Value = String> {
     "[ -~]{1,40}"
 }
@@ -40,7 +39,7 @@ fn usage() -> impl Strategy<Value = Usage> {
 }
 
 proptest! {
-    // A failure is reported in full; no file is left behind.
+    // A failure is reported in full, so no regression file is needed.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -139,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn names_of_headers_are_compared_without_regard_to_case(seq in any::<u64>(), upper in any::<bool>()) {
+    fn header_name_in_another_case_is_read(seq in any::<u64>(), upper in any::<bool>()) {
         let spell = |name: &str| if upper { name.to_uppercase() } else { name.to_lowercase() };
         let headers: Headers = [
             (spell(header::STREAM_SEQ), seq.to_string()),
@@ -150,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn any_header_value_is_read_or_refused(value in any::<String>()) {
+    fn any_header_value_is_read_or_rejected(value in any::<String>()) {
         let headers: Headers = [
             header::REQUEST_ID, header::STREAM, header::STATUS, header::INSTANCE_ID,
             header::STREAM_SEQ, header::STREAM_END, header::STREAM_CREDIT, header::USAGE,
@@ -162,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+    fn any_bytes_are_read_or_rejected(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
         let _ = CatalogDocument::parse(&bytes).map(|document| document.entries().count());
         let _ = serde_json::from_slice::<Contract>(&bytes);
         let _ = serde_json::from_slice::<ErrorObject>(&bytes);
@@ -181,7 +180,7 @@ proptest! {
     }
 }
 
-/// JSON that uses the words of JSON Schema, at most `depth` deep.
+/// JSON with keywords of JSON Schema, at most `depth` levels deep.
 fn json(depth: u32) -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),

@@ -1,0 +1,7 @@
+//! The tests of the wire protocol, one module per behaviour.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod captures;
+mod error_codes;
+mod properties;
+mod tools;
