@@ -1,4 +1,4 @@
-//! Blocking work off the async runtime.
+//! Blocking work outside of the async runtime's worker threads.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::LocalError;
 
-/// Tells blocking work that nobody waits for it any more.
+/// Signals blocking work that its future was dropped.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cancellation(Arc<AtomicBool>);
 
@@ -33,8 +33,8 @@ impl Drop for CancelOnDrop {
 
 /// Runs `work` on the blocking pool.
 ///
-/// When the returned future is dropped the work is told to give up; whatever it returns then is
-/// dropped on the pool, so results that hold processes or directories must clean up when dropped.
+/// Dropping the returned future cancels the work. A result that arrives afterwards is dropped on the
+/// pool, so results that hold processes or directories must clean up on drop.
 pub(crate) async fn run<T, W>(work: W) -> Result<T, LocalError>
 where
     T: Send + 'static,
@@ -51,9 +51,9 @@ where
     }
 }
 
-/// Like [`run`], but on a thread of its own, for work that may be stuck for seconds after it was
-/// told to give up: the end of the runtime does not wait for it, and the end of the process ends
-/// it. What it leaves behind then must be cleared away later.
+/// Like [`run`], but on a thread of its own, for work that may block for seconds after cancellation.
+/// The runtime's shutdown does not wait for the thread. If the process exits first, a later start
+/// must remove what the work left.
 pub(crate) async fn run_on_thread<T, W>(name: &str, work: W) -> Result<T, LocalError>
 where
     T: Send + 'static,
@@ -65,7 +65,7 @@ where
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
-            // Nobody may be waiting any more; the result cleans up after itself.
+            // The send fails if the future was dropped; the result then cleans up on drop.
             drop(sender.send(work(&cancellation)));
         })
         .map_err(LocalError::io("start a thread for", Path::new(name)))?;

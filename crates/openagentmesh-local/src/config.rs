@@ -12,7 +12,7 @@ use crate::directory::private_file;
 /// The name of the configuration file in a server's directory.
 pub(crate) const CONFIG_FILE: &str = "nats-server.conf";
 
-/// The largest message, in bytes, that a server takes unless told otherwise: 8 MiB.
+/// Default of the maximum message size in bytes: 8 MiB.
 pub(crate) const DEFAULT_MAX_PAYLOAD: u32 = 8 * 1024 * 1024;
 
 /// User and password of the system account.
@@ -22,23 +22,23 @@ pub(crate) struct SystemCredentials {
     pub(crate) password: String,
 }
 
-/// What one server is to be like.
+/// The settings of one server.
 #[derive(Debug)]
 pub(crate) struct Config<'a> {
-    /// Where its files go.
+    /// The directory for the server's files.
     pub(crate) directory: &'a Path,
-    /// Clients connect here, WebSocket clients one above; 0 lets the server choose both.
+    /// The port for clients; WebSocket clients use the next one. 0 lets the server choose both.
     pub(crate) port: u16,
-    /// The largest message in bytes.
+    /// Maximum message size in bytes.
     pub(crate) max_payload: u32,
 }
 
 impl Config<'_> {
-    /// The port for WebSocket clients, 0 if the server chooses it.
+    /// The port for WebSocket clients; 0 if the server chooses it.
     ///
     /// # Errors
     ///
-    /// [`LocalError::InvalidPort`] if there is no port after the last one.
+    /// [`LocalError::InvalidPort`] if `port` is the last one, 65535.
     pub(crate) fn websocket_port(&self) -> Result<u16, LocalError> {
         match self.port {
             0 => Ok(0),
@@ -46,8 +46,8 @@ impl Config<'_> {
         }
     }
 
-    /// Writes the file, readable for this user only, and returns its path and the credentials of
-    /// the system account in it.
+    /// Writes the file, readable by this user only. Returns its path and the credentials of the
+    /// system account.
     pub(crate) fn write(&self) -> Result<(PathBuf, SystemCredentials), LocalError> {
         let system = SystemCredentials {
             user: "sys".to_owned(),
@@ -66,7 +66,7 @@ impl Config<'_> {
     fn render(&self, system: &SystemCredentials) -> Result<String, LocalError> {
         let directory = quoted_path(self.directory)?;
         Ok(format!(
-            r#"# Written by openagentmesh-local; it goes when the server is stopped.
+            r#"# Written by openagentmesh-local; removed when the server is stopped.
 listen: "127.0.0.1:{port}"
 server_name: {name}
 ports_file_dir: {directory}
@@ -96,23 +96,23 @@ system_account: "SYS"
     }
 }
 
-/// What the server in `directory` calls itself. No other one has this name.
+/// The name of the server in `directory`, which is unique.
 pub(crate) fn server_name(directory: &Path) -> String {
     let id = directory.file_name().unwrap_or_default().to_string_lossy();
     format!("oam-{id}")
 }
 
-/// Where a server in `directory` writes its log.
+/// The log file of the server in `directory`.
 pub(crate) fn log_path(directory: &Path) -> PathBuf {
     directory.join("nats-server.log")
 }
 
-/// The configuration's way to say "any port" is -1.
+/// The port in the configuration's syntax, where -1 lets the server choose.
 fn listen_port(port: u16) -> i32 {
     if port == 0 { -1 } else { i32::from(port) }
 }
 
-/// 122 random bits, as hex: letters and digits need no escaping.
+/// 122 random bits as hex, which needs no escaping.
 fn random_password() -> String {
     Uuid::new_v4().simple().to_string()
 }
@@ -153,14 +153,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_escaped() {
+    fn quoted_string_is_escaped() {
         assert_eq!(quoted(r#"a b"c\d"#), r#""a b\"c\\d""#);
         assert_eq!(quoted("tab\tbell\u{7}"), r#""tab\tbell\x07""#);
         assert_eq!(quoted("Zoë $HOME # {"), r#""Zoë $HOME # {""#);
     }
 
     #[test]
-    fn the_last_port_leaves_no_room_for_websockets() {
+    fn websocket_port_after_the_last_port_is_an_error() {
         let config = Config {
             directory: Path::new("/d"),
             port: 65535,

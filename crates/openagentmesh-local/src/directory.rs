@@ -1,4 +1,4 @@
-//! Private directories and the file locks that say who may touch them.
+//! Private directories, and the file locks that guard them.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -10,13 +10,13 @@ use uuid::Uuid;
 use crate::LocalError;
 use crate::background::Cancellation;
 
-/// How often a lock that somebody else holds is tried again.
-const LOCK_POLL: Duration = Duration::from_millis(2);
+/// Interval between attempts to take a held lock.
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The lock file in a directory that some process owns.
+/// The lock file in an owned directory.
 const OWNER_LOCK: &str = "owner.lock";
 
-/// Creates a directory, and its parents, that only this user may enter.
+/// Creates a directory and its parents, accessible to this user only.
 pub(crate) fn create_private(path: &Path) -> Result<(), LocalError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -25,7 +25,7 @@ pub(crate) fn create_private(path: &Path) -> Result<(), LocalError> {
     builder.create(path).map_err(LocalError::io("create", path))
 }
 
-/// Options for files that only this user may read.
+/// Options for files that only this user can read.
 pub(crate) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
@@ -34,12 +34,12 @@ pub(crate) fn private_file() -> OpenOptions {
     options
 }
 
-/// A name for a server's directory that no other one has, ever.
+/// A unique random name for a server's directory.
 pub(crate) fn new_id() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// The directories in `parent` that bear a name made by [`new_id`]; none if there is no `parent`.
+/// The directories in `parent` with a name like those of [`new_id`]; none if `parent` does not exist.
 pub(crate) fn server_directories(parent: &Path) -> Result<Vec<PathBuf>, LocalError> {
     let entries = match std::fs::read_dir(parent) {
         Ok(entries) => entries,
@@ -60,18 +60,18 @@ pub(crate) fn server_directories(parent: &Path) -> Result<Vec<PathBuf>, LocalErr
     Ok(directories)
 }
 
-/// Removes a directory and what is in it; not finding it is success, because that is the goal.
+/// Removes a directory and its content. A missing directory is success.
 pub(crate) fn remove(path: &Path) -> Result<(), LocalError> {
-    const TRIES: usize = 5;
-    let mut tries = 0;
+    const MAX_ATTEMPTS: usize = 5;
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         match std::fs::remove_dir_all(path) {
             Ok(()) => return Ok(()),
             Err(_) if !path.exists() => return Ok(()),
-            // Somebody else is removing the same directory, or claimed it just now.
+            // Another process is removing the same directory or has just claimed it.
             Err(failure)
-                if tries < TRIES
+                if attempts < MAX_ATTEMPTS
                     && matches!(
                         failure.kind(),
                         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
@@ -81,20 +81,20 @@ pub(crate) fn remove(path: &Path) -> Result<(), LocalError> {
     }
 }
 
-/// An exclusive lock on a file, held until dropped, by this process or none.
+/// An exclusive lock on a file, released on drop or when the process ends.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     file: File,
 }
 
 impl FileLock {
-    /// Waits at most `patience` for the lock on the file `path`, which is created if need be.
+    /// Waits at most `timeout` for the lock on the file `path`, which is created if missing.
     pub(crate) fn acquire(
         path: &Path,
-        patience: Duration,
+        timeout: Duration,
         cancellation: &Cancellation,
     ) -> Result<Self, LocalError> {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         let file = private_file()
             .create(true)
             .truncate(false)
@@ -106,7 +106,7 @@ impl FileLock {
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
                     return Err(LocalError::Locked {
                         path: path.to_owned(),
-                        waited: patience,
+                        waited: timeout,
                     });
                 }
                 Err(TryLockError::WouldBlock) => {}
@@ -115,26 +115,26 @@ impl FileLock {
                 }
             }
             cancellation.check()?;
-            std::thread::sleep(LOCK_POLL);
+            std::thread::sleep(LOCK_POLL_INTERVAL);
         }
     }
 }
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Closing the file would do, but not at once: a child that another thread is just
-        // starting holds a copy of it for a moment.
+        // Closing the file also releases the lock, but later: a child that another thread has just
+        // forked holds a copy of the file until it calls exec.
         if let Err(failure) = self.file.unlock() {
-            tracing::warn!(%failure, "a file lock was not released in order");
+            tracing::warn!(%failure, "cannot release a file lock");
         }
     }
 }
 
-/// A server's directory that belongs to this process: nobody else touches it, and it goes when
-/// this is dropped.
+/// A server's directory, owned by this process and removed on drop.
 ///
-/// The claim is a lock on a file in it. The operating system lets go of it when the process ends,
-/// however it ends, and that is how others see that the owner is gone. Children do not inherit it.
+/// Ownership is a lock on a file in the directory. The operating system releases the lock when the
+/// process ends for any reason, so other processes can tell that the owner is gone. Children do not
+/// inherit the lock.
 #[derive(Debug)]
 pub(crate) struct OwnedDirectory {
     path: PathBuf,
@@ -142,12 +142,12 @@ pub(crate) struct OwnedDirectory {
 }
 
 impl OwnedDirectory {
-    /// Creates a directory in `parent`. The caller must hold the lock that guards `parent`, since
-    /// for a moment the new directory looks as if nobody owned it.
+    /// Creates a directory in `parent`. The caller must hold the lock that guards `parent`, because
+    /// the new directory looks abandoned until its own lock is taken.
     pub(crate) fn create(parent: &Path) -> Result<Self, LocalError> {
         let path = parent.join(new_id());
         create_private(&path)?;
-        // From here on dropping it removes the directory.
+        // From here on, drop removes the directory.
         let mut owned = Self { path, lock: None };
         let lock_path = owned.path.join(OWNER_LOCK);
         let lock = private_file()
@@ -162,11 +162,11 @@ impl OwnedDirectory {
         Ok(owned)
     }
 
-    /// Takes over a directory whose owner is gone; `None` if it has one, or is gone itself.
-    /// The caller must hold the lock that guards the parent directory.
+    /// Takes over a directory whose owner is gone. `None` if the directory has an owner or does not
+    /// exist. The caller must hold the lock that guards the parent directory.
     pub(crate) fn claim(path: PathBuf) -> Result<Option<Self>, LocalError> {
         let lock_path = path.join(OWNER_LOCK);
-        // The file is missing if its owner ended while creating or while removing the directory.
+        // An owner that ended while creating or removing the directory left no lock file.
         let lock = match private_file().create(true).truncate(false).open(&lock_path) {
             Ok(lock) => lock,
             Err(failure) if failure.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -182,17 +182,17 @@ impl OwnedDirectory {
         }
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes the directory and lets go of it.
+    /// Removes the directory and releases the lock.
     pub(crate) fn remove(mut self) -> Result<(), LocalError> {
         self.remove_now()
     }
 
-    /// Lets go of the directory without removing it.
+    /// Releases the lock without removing the directory.
     pub(crate) fn release(mut self) {
         self.path = PathBuf::new();
     }
@@ -203,7 +203,7 @@ impl OwnedDirectory {
             return Ok(());
         }
         let removed = remove(&path);
-        // Where an open file keeps its directory in place, the lock has to go first.
+        // On Windows an open file keeps its directory, so the lock file is closed before a retry.
         self.lock = None;
         if removed.is_err() {
             remove(&path)
@@ -216,7 +216,7 @@ impl OwnedDirectory {
 impl Drop for OwnedDirectory {
     fn drop(&mut self) {
         if let Err(failure) = self.remove_now() {
-            tracing::warn!(%failure, "a local server's directory was left behind");
+            tracing::warn!(%failure, "cannot remove the directory of a local server");
         }
     }
 }
@@ -226,20 +226,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_for_a_lock_ends() {
+    fn held_lock_is_an_error_after_the_timeout() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lock");
-        let patience = Duration::from_millis(10);
+        let timeout = Duration::from_millis(10);
         let cancellation = Cancellation::default();
-        let held = FileLock::acquire(&path, patience, &cancellation).unwrap();
-        let refused = FileLock::acquire(&path, patience, &cancellation).unwrap_err();
-        assert!(matches!(refused, LocalError::Locked { .. }), "{refused}");
+        let held = FileLock::acquire(&path, timeout, &cancellation).unwrap();
+        let failure = FileLock::acquire(&path, timeout, &cancellation).unwrap_err();
+        assert!(matches!(failure, LocalError::Locked { .. }), "{failure}");
         drop(held);
-        FileLock::acquire(&path, patience, &cancellation).unwrap();
+        FileLock::acquire(&path, timeout, &cancellation).unwrap();
     }
 
     #[test]
-    fn a_directory_has_one_owner_and_goes_with_it() {
+    fn owned_directory_cannot_be_claimed_and_is_removed_on_drop() {
         let parent = tempfile::tempdir().unwrap();
         let owned = OwnedDirectory::create(parent.path()).unwrap();
         let path = owned.path().to_owned();

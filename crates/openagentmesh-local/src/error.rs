@@ -1,66 +1,66 @@
-//! What can go wrong around a local server, and what to do about it.
+//! Errors of local servers.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Why a local `nats-server` could not be found, installed, started or stopped.
+/// A local `nats-server` could not be found, installed, started or stopped.
 ///
-/// Every message says what happened, to what, and what to do next.
+/// Every message names the problem, its cause and a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalError {
-    /// There is no home directory to keep `.agentmesh` in.
+    /// The home directory, which contains `.agentmesh`, is unknown.
     #[error(
-        "no home directory is known, so there is no place for ~/.agentmesh; \
-         set HOME (on Windows USERPROFILE) to a directory that can be written to"
+        "home directory unknown: ~/.agentmesh has no location; \
+         set HOME (on Windows USERPROFILE) to a writable directory"
     )]
     NoHome,
 
-    /// The program named by the environment variable `OAM_NATS_SERVER` cannot be used.
+    /// The program in the environment variable `OAM_NATS_SERVER` is unusable.
     #[error(
-        "OAM_NATS_SERVER names {path}, which cannot be used: {reason}; \
-         let it name a nats-server of version 2.10 or later, or unset it",
+        "unusable program {path} in OAM_NATS_SERVER: {reason}; \
+         set OAM_NATS_SERVER to a nats-server of version 2.10 or later, or unset it",
         path = path.display()
     )]
     NamedServerUnusable {
-        /// What the variable names.
+        /// The value of the variable.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why the program is unusable.
         reason: String,
     },
 
-    /// The program given to a builder cannot be used.
+    /// The program given to a builder is unusable.
     #[error(
-        "{path} cannot be used as nats-server: {reason}; \
-         give the path of a nats-server of version 2.10 or later",
+        "unusable nats-server {path}: {reason}; \
+         use the path of a nats-server of version 2.10 or later",
         path = path.display()
     )]
     ServerUnusable {
-        /// The path that was given.
+        /// The given path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why the program is unusable.
         reason: String,
     },
 
-    /// No usable `nats-server` was found, and none could be installed.
+    /// No usable `nats-server` was found, and the installation failed.
     #[error(
-        "no usable nats-server was found and none could be installed:\n{attempts}\n\
-         Install it yourself:\n{advice}\n\
-         or let OAM_NATS_SERVER name a nats-server of version 2.10 or later."
+        "no usable nats-server found, and the installation failed:\n{attempts}\n\
+         install it by hand:\n{advice}\n\
+         or set OAM_NATS_SERVER to the path of a nats-server of version 2.10 or later"
     )]
     NotInstalled {
-        /// What was tried, in order, and why each attempt failed.
+        /// The attempts in order, each with the reason of its failure.
         attempts: Attempts,
-        /// Commands that install `nats-server` on this platform, one a line.
+        /// Commands to install `nats-server` on this platform, one per line.
         advice: String,
     },
 
-    /// The port leaves no room for the WebSocket listener, which takes the next one.
+    /// The port is the last one, but the WebSocket listener needs the next port.
     #[error(
-        "port {port} cannot be used: the WebSocket listener takes the port after it; \
-         choose one between 1 and 65534, or 0 to let the server choose"
+        "invalid port {port}: the WebSocket listener needs the next port; \
+         choose a port between 1 and 65534, or 0 to let the server choose"
     )]
     InvalidPort {
         /// The port that was asked for.
@@ -69,7 +69,7 @@ pub enum LocalError {
 
     /// Another program listens on the port.
     #[error(
-        "port {port} on 127.0.0.1 is taken by another program; \
+        "port {port} in use: another program listens on 127.0.0.1:{port}; \
          stop that program or choose another port"
     )]
     PortTaken {
@@ -77,95 +77,97 @@ pub enum LocalError {
         port: u16,
     },
 
-    /// Another program listens on the port after the one asked for, which WebSocket clients use.
+    /// Another program listens on the port after the requested one, which WebSocket clients use.
     #[error(
-        "port {websocket_port} on 127.0.0.1 is taken by another program, and WebSocket clients of \
-         a server on port {port} need it; stop that program or choose another port"
+        "WebSocket port {websocket_port} in use: another program listens on \
+         127.0.0.1:{websocket_port}, which a server on port {port} needs too; \
+         stop that program or choose another port"
     )]
     WebSocketPortTaken {
-        /// The port that was asked for; it is free.
+        /// The requested port, which is free.
         port: u16,
-        /// The port after it, which is taken.
+        /// The next port, which is in use.
         websocket_port: u16,
     },
 
-    /// A mesh started earlier with [`DetachedServer::start`](crate::DetachedServer::start) has
-    /// the port.
+    /// Another [`DetachedServer`](crate::DetachedServer) uses the port.
     #[error(
-        "port {port} is taken by the mesh at {url}, started in {started_in}; \
-         use that mesh, stop it there, or choose another port",
+        "port {port} in use: the mesh at {url} was started in {started_in}; \
+         use that mesh, stop it, or choose another port",
         started_in = started_in.display()
     )]
     PortTakenByMesh {
-        /// The port that was asked for, or the WebSocket port that comes with it.
+        /// The requested port, or the next one for WebSocket clients.
         port: u16,
-        /// Where that mesh answers.
+        /// The URL of that mesh.
         url: String,
-        /// The working directory in which it was started.
+        /// The working directory in which that mesh was started.
         started_in: PathBuf,
     },
 
-    /// The server ended before it was ready.
-    #[error("nats-server ended before it was ready ({status}); the end of its log:\n{log}")]
+    /// The server exited before it was ready.
+    #[error("nats-server exited before it was ready: {status}; end of its log:\n{log}")]
     Exited {
-        /// How the process ended.
+        /// The exit status of the process.
         status: String,
-        /// The last lines that it wrote.
+        /// The last lines of the server's log.
         log: String,
     },
 
-    /// The server did not answer in time. It has been ended.
+    /// The server did not become ready in time, and was killed.
     #[error(
-        "nats-server did not answer within {} s and was ended; \
-         try again when the machine is less busy; the end of its log:\n{log}",
+        "nats-server start timed out: not ready within {} s; \
+         try again when the machine is less busy; end of its log:\n{log}",
         waited.as_secs()
     )]
     NotReady {
-        /// How long it was given.
+        /// The timeout.
         waited: Duration,
-        /// The last lines that it wrote.
+        /// The last lines of the server's log.
         log: String,
     },
 
-    /// A server is still running although it was told to end.
+    /// A server still runs although it was killed.
     #[error(
-        "nats-server with process id {pid} did not end within {} s; end it by hand, then try again",
+        "nats-server still running: process {pid} did not exit within {} s; \
+         kill it by hand, then try again",
         waited.as_secs()
     )]
     StillRunning {
-        /// The process.
+        /// The server's process id.
         pid: u32,
-        /// How long it was given.
+        /// The timeout.
         waited: Duration,
     },
 
-    /// A mesh runs where its process can neither be seen nor ended from here.
+    /// A mesh runs in another container or virtual machine, so its process is not visible here.
     #[error(
-        "the mesh at {url} was started in another container or outside of this one; stop it there"
+        "mesh at {url} out of reach: it was started in another container or outside of this one; \
+         stop it there"
     )]
     OutOfReach {
-        /// Where that mesh answers.
+        /// The URL of that mesh.
         url: String,
     },
 
     /// Another process holds a lock for longer than its work should take.
     #[error(
-        "another process has held the lock {path} for more than {} s; \
-         wait for it or end it, then try again",
+        "lock {path} unavailable: another process has held it for more than {} s; \
+         wait for that process or end it, then try again",
         waited.as_secs(),
         path = path.display()
     )]
     Locked {
         /// The lock file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// The timeout.
         waited: Duration,
     },
 
-    /// A path cannot be written into the server's configuration file.
+    /// A path is not valid UTF-8, which the server's configuration file requires.
     #[error(
-        "{path} cannot be named in a configuration file because it is not valid UTF-8; \
-         set HOME to a directory whose name is",
+        "invalid path {path}: the server's configuration file allows UTF-8 only; \
+         set HOME to a directory with a UTF-8 path",
         path = path.display()
     )]
     PathNotText {
@@ -173,22 +175,22 @@ pub enum LocalError {
         path: PathBuf,
     },
 
-    /// A file, directory or process could not be worked with.
+    /// An operation on a file, directory or process failed.
     #[error(
-        "could not {action} {path}: {source}; check its permissions and the free disk space",
+        "cannot {action} {path}: {source}; check its permissions and the free disk space",
         path = path.display()
     )]
     Io {
-        /// What was being done, such as `create`.
+        /// The operation, such as `create`.
         action: &'static str,
-        /// What it was done to.
+        /// The file, directory or program concerned.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 
-    /// The work was given up because nobody awaits it any more or the async runtime is stopping.
-    #[error("the work was given up because the async runtime is stopping; start it again")]
+    /// The operation was cancelled: its future was dropped or the async runtime is stopping.
+    #[error("operation cancelled: the async runtime is stopping; try again in a running runtime")]
     Interrupted,
 }
 
@@ -204,12 +206,12 @@ impl LocalError {
     }
 }
 
-/// What was tried to get a `nats-server`, in order.
+/// The attempts to obtain a `nats-server`, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempts(Vec<Attempt>);
 
 impl Attempts {
-    /// The attempts, in the order in which they were made.
+    /// The attempts, in order.
     ///
     /// ```
     /// assert!(openagentmesh_local::Attempts::default().iter().next().is_none());
@@ -226,7 +228,7 @@ impl Attempts {
         tracing::debug!(
             what = attempt.what,
             why = attempt.why,
-            "no nats-server this way"
+            "attempt to obtain nats-server failed"
         );
         self.0.push(attempt);
     }
@@ -242,12 +244,12 @@ impl fmt::Display for Attempts {
     }
 }
 
-/// One thing that was tried, and why it did not help.
+/// A failed attempt to obtain a `nats-server`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// What was tried: a path, an address, a command.
+    /// The source: a path, an address or a command.
     pub what: String,
-    /// Why it did not lead to a usable `nats-server`.
+    /// The reason of the failure.
     pub why: String,
 }

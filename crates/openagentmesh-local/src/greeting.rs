@@ -1,4 +1,4 @@
-//! Recognising a server by what it says to whoever connects.
+//! Identification of a server by its greeting: the `INFO` line that it sends to each new client.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -9,22 +9,23 @@ use serde::Deserialize;
 
 use crate::config::server_name;
 
-/// A greeting has a few hundred bytes.
-const LIMIT: u64 = 64 * 1024;
+/// Maximum length of a greeting. Real ones have a few hundred bytes.
+const MAX_GREETING_BYTES: u64 = 64 * 1024;
 
-/// What is of interest in a greeting.
+/// The relevant field of a greeting.
 #[derive(Deserialize)]
 struct Info {
     server_name: String,
 }
 
-/// Whether the server of `directory` greets on this port of the loopback interface.
-pub(crate) fn greets(port: u16, directory: &Path, patience: Duration) -> bool {
+/// Whether the server of `directory` sends its greeting on `port` of the loopback interface within
+/// `timeout`.
+pub(crate) fn greets(port: u16, directory: &Path, timeout: Duration) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let greeting = TcpStream::connect_timeout(&address, patience).and_then(|stream| {
-        stream.set_read_timeout(Some(patience))?;
+    let greeting = TcpStream::connect_timeout(&address, timeout).and_then(|stream| {
+        stream.set_read_timeout(Some(timeout))?;
         let mut line = Vec::new();
-        BufReader::new(stream.take(LIMIT)).read_until(b'\n', &mut line)?;
+        BufReader::new(stream.take(MAX_GREETING_BYTES)).read_until(b'\n', &mut line)?;
         Ok(line)
     });
     greeting.is_ok_and(|line| is_greeting_of(&line, directory))
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_greeting_names_the_server() {
+    fn greeting_with_another_name_is_not_recognised() {
         let directory = Path::new("/home/me/.agentmesh/mesh/0123");
         let ours = b"INFO {\"server_id\":\"N\",\"server_name\":\"oam-0123\",\"port\":1} \r\n";
         assert!(is_greeting_of(ours, directory));

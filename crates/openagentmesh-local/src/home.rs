@@ -1,4 +1,4 @@
-//! Where things are kept: `~/.agentmesh`.
+//! Paths below `~/.agentmesh`.
 
 use std::path::{Path, PathBuf};
 
@@ -19,27 +19,27 @@ impl Home {
         if home.as_os_str().is_empty() {
             return Err(LocalError::NoHome);
         }
-        // Servers run in a working directory of their own, so a relative path would mislead them.
-        let home = std::path::absolute(&home).map_err(LocalError::io("find", &home))?;
+        // Servers run in another working directory, so a relative path would not resolve there.
+        let home = std::path::absolute(&home).map_err(LocalError::io("resolve", &home))?;
         Ok(Self(home.join(".agentmesh")))
     }
 
-    /// Where an installed server is kept.
+    /// The directory of the installed server.
     pub(crate) fn binaries(&self) -> PathBuf {
         self.0.join("bin")
     }
 
-    /// The server that [`crate::binary::install`] puts in place.
+    /// The path of the installed server.
     pub(crate) fn installed_server(&self) -> PathBuf {
         self.binaries().join(SERVER_FILE_NAME)
     }
 
-    /// One directory for each server that lives as long as its owner.
+    /// The parent of the directories of servers that live as long as their owner.
     pub(crate) fn owned_servers(&self) -> PathBuf {
         self.0.join("run")
     }
 
-    /// One directory for each server that outlives the process that started it.
+    /// The parent of the directories of servers that outlive the process that started them.
     pub(crate) fn detached_servers(&self) -> PathBuf {
         self.0.join("mesh")
     }

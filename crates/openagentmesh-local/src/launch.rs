@@ -1,4 +1,4 @@
-//! Starting a server in a prepared directory and waiting until it answers.
+//! Start of a server in a prepared directory.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -14,35 +14,35 @@ use crate::greeting::greets;
 use crate::process::{OwnedChild, stderr_path};
 use crate::watchdog::Watchdog;
 
-/// How long a server may take until it answers.
-const START_PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time from the start of a server to its greeting.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a starting server is looked at.
-const POLL: Duration = Duration::from_millis(2);
+/// Interval between checks of a starting server.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// How much of a log goes into an error message, in bytes.
-const LOG_TAIL: u64 = 2048;
+/// Maximum length of a log in an error message, in bytes.
+const MAX_LOG_BYTES: u64 = 2048;
 
-/// Whether a server may outlive the process that starts it.
+/// Whether a server can outlive the process that starts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lifetime {
-    /// It ends with that process, from the first moment on.
+    /// The server ends with that process, from its start on.
     Bound,
-    /// It may, once it is started.
+    /// The server can outlive that process, once it has started.
     Unbound,
 }
 
-/// A server that answers.
+/// A server that is ready.
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) child: OwnedChild,
-    /// Ends a [`Lifetime::Bound`] server if this process dies, where that can be had.
+    /// Ends a [`Lifetime::Bound`] server if this process dies; `None` where unsupported.
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) endpoints: Endpoints,
     pub(crate) system: SystemCredentials,
 }
 
-/// Where a server listens.
+/// The addresses of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoints {
     pub(crate) url: String,
@@ -51,7 +51,7 @@ pub(crate) struct Endpoints {
     pub(crate) websocket_port: u16,
 }
 
-/// The file in which a server tells on which ports it listens.
+/// The ports file, in which a server writes its addresses.
 #[derive(Deserialize)]
 struct PortsFile {
     #[serde(default)]
@@ -60,8 +60,8 @@ struct PortsFile {
     websocket: Vec<String>,
 }
 
-/// Starts the program at `binary` as `config` says and returns once it answers. On failure the
-/// process is gone; the directory is left to its owner.
+/// Starts the program at `binary` with `config` and returns once the server is ready. After an error
+/// the process is gone. The directory remains with its owner.
 pub(crate) fn launch(
     binary: &Path,
     config: &Config<'_>,
@@ -70,12 +70,12 @@ pub(crate) fn launch(
 ) -> Result<Launched, LocalError> {
     let (_, system) = config.write()?;
     let mut child = OwnedChild::spawn(binary, config.directory)?;
-    // An owner that is killed between the two leaves its server to the next start.
+    // If this process is killed between spawn and watchdog, the next start ends the server.
     let watchdog = match lifetime {
         Lifetime::Bound => Watchdog::start(child.pid(), config.directory),
         Lifetime::Unbound => None,
     };
-    let deadline = Instant::now() + START_PATIENCE;
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
         cancellation.check()?;
         if let Some(status) = child.exit_status()? {
@@ -92,20 +92,20 @@ pub(crate) fn launch(
             });
         }
         if Instant::now() >= deadline {
-            // Dropping the child ends it, so that its log is complete.
+            // Dropping the child kills it, so that the log is complete.
             drop(child);
             let log = log_tail(config.directory);
             return Err(LocalError::NotReady {
-                waited: START_PATIENCE,
+                waited: START_TIMEOUT,
                 log,
             });
         }
-        std::thread::sleep(POLL);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Reads the server's ports file. It appears once the server listens, and may be half written when
-/// first seen: whatever cannot be read yet is read again a moment later.
+/// Reads the server's ports file. The file appears once the server listens, and may be incomplete.
+/// `None` if it cannot be read yet.
 fn read_endpoints(directory: &Path) -> Option<Endpoints> {
     let file = std::fs::read_dir(directory).ok()?.flatten().find(|entry| {
         let name = entry.file_name();
@@ -127,14 +127,14 @@ fn port_of(url: &str) -> Option<u16> {
     url.rsplit_once(':')?.1.parse().ok()
 }
 
-/// Whether the server in `directory` greets on this port of the loopback interface.
+/// Whether the server in `directory` sends its greeting on `port` of the loopback interface.
 fn answers(port: u16, directory: &Path, deadline: Instant) -> bool {
-    // A server that is alive greets at once; one that does not is asked again.
-    const GREETING_PATIENCE: Duration = Duration::from_secs(1);
-    let patience = GREETING_PATIENCE
+    // A running server sends its greeting at once. The caller retries until the deadline.
+    const GREETING_TIMEOUT: Duration = Duration::from_secs(1);
+    let timeout = GREETING_TIMEOUT
         .min(deadline.saturating_duration_since(Instant::now()))
         .max(Duration::from_millis(1));
-    greets(port, directory, patience)
+    greets(port, directory, timeout)
 }
 
 fn explain_exit(status: ExitStatus, config: &Config<'_>) -> LocalError {
@@ -161,19 +161,19 @@ fn explain_exit(status: ExitStatus, config: &Config<'_>) -> LocalError {
     }
 }
 
-/// The end of what a server wrote, or why that cannot be read.
+/// The end of a server's log and standard error, or why they cannot be read.
 fn log_tail(directory: &Path) -> String {
     let mut tail = String::new();
     for path in [log_path(directory), stderr_path(directory)] {
         match read_tail(&path) {
             Ok(text) => tail.push_str(&text),
-            // A server that stumbles over its configuration has no log yet.
+            // A server that rejects its configuration exits before it opens its log.
             Err(failure) if failure.kind() == std::io::ErrorKind::NotFound => {}
             Err(failure) => tail.push_str(&format!("({}: {failure})\n", path.display())),
         }
     }
     if tail.is_empty() {
-        "(it wrote nothing)".to_owned()
+        "(empty)".to_owned()
     } else {
         tail.trim_end().to_owned()
     }
@@ -182,13 +182,13 @@ fn log_tail(directory: &Path) -> String {
 fn read_tail(path: &Path) -> std::io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(MAX_LOG_BYTES)))?;
     let mut bytes = Vec::new();
-    file.take(LOG_TAIL).read_to_end(&mut bytes)?;
+    file.take(MAX_LOG_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    // The first line is likely cut.
+    // The first line is probably truncated.
     let whole_lines = match text.split_once('\n') {
-        Some((_, rest)) if length > LOG_TAIL => rest,
+        Some((_, rest)) if length > MAX_LOG_BYTES => rest,
         _ => &text,
     };
     Ok(whole_lines.to_owned())

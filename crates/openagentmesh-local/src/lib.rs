@@ -1,15 +1,15 @@
-//! The real `nats-server` for local use: find it, install it, configure it, run it, stop it.
+//! The real `nats-server` for local use: search, installation, configuration, start, stop.
 //!
-//! * [`LocalServer`] is a throwaway server that lives as long as the value, and never longer than
-//!   this process, however that ends: for tests, examples and programs that bring their own mesh.
+//! * [`LocalServer`] is a temporary server that lives as long as the value, and never longer than
+//!   this process: for tests, examples and programs with a mesh of their own.
 //! * [`DetachedServer`] outlives the process that started it, until it is stopped: `oam mesh up`
 //!   and `oam mesh down`.
-//! * [`NatsServerSearch`] finds the program or installs it; both of the above use it.
+//! * [`NatsServerSearch`] finds or installs the program; both servers use it.
 //!
-//! Everything is kept in `~/.agentmesh`: `bin` has the installed program, `run` the throwaway
-//! servers, `mesh` the detached ones. Servers listen on the loopback interface only.
+//! All files are in `~/.agentmesh`: `bin` has the installed program, `run` the temporary servers,
+//! `mesh` the detached ones. Servers listen on the loopback interface only.
 //!
-//! The environment variable `OAM_NATS_SERVER` may name the program to use.
+//! The environment variable `OAM_NATS_SERVER` can select the program to use.
 //!
 //! # Example
 //!
@@ -18,7 +18,7 @@
 //! use openagentmesh_local::LocalServer;
 //!
 //! let server = LocalServer::start().await?;
-//! println!("a mesh is at {}", server.url());
+//! println!("the mesh runs at {}", server.url());
 //! server.stop().await?;
 //! # Ok(())
 //! # }

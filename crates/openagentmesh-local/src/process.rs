@@ -1,4 +1,4 @@
-//! Server processes: those this process started, and those that others left behind.
+//! Server processes: the children of this process, and orphans of other processes.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use crate::LocalError;
 use crate::config::CONFIG_FILE;
 use crate::directory::private_file;
 
-/// How often a process that is to end is looked at.
-const POLL: Duration = Duration::from_millis(2);
+/// Interval between checks of a process that is ending.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// How long a killed process may take to be gone.
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum time for a killed process to disappear.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What comes before the path of the configuration file on a server's command line.
+/// The flag that precedes the path of the configuration file on a server's command line.
 const CONFIG_FLAG: &str = "--config";
 
-/// Where a server's early complaints go: those from before it has opened its log.
+/// The file for a server's standard error: messages from before its log is open.
 pub(crate) fn stderr_path(directory: &Path) -> PathBuf {
     directory.join("stderr.log")
 }
 
-/// A server that this process started. Dropping it kills the server and waits for its end.
+/// A server that this process started. Dropping the value kills the server and waits for its exit.
 #[derive(Debug)]
 pub(crate) struct OwnedChild {
     child: Option<Child>,
@@ -33,8 +33,8 @@ pub(crate) struct OwnedChild {
 }
 
 impl OwnedChild {
-    /// Starts the program at `binary` with the configuration in `directory`, in a process group of
-    /// its own, so that Ctrl-C at the terminal does not reach it.
+    /// Starts the program at `binary` with the configuration in `directory`. The server has a
+    /// process group of its own, so that Ctrl-C at the terminal does not reach it.
     pub(crate) fn spawn(binary: &Path, directory: &Path) -> Result<Self, LocalError> {
         let stderr_path = stderr_path(directory);
         let stderr = private_file()
@@ -68,24 +68,24 @@ impl OwnedChild {
         })
     }
 
-    /// Its process id.
+    /// The server's process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// How it ended, if it has.
+    /// The exit status; `None` while the server runs.
     pub(crate) fn exit_status(&mut self) -> Result<Option<ExitStatus>, LocalError> {
         match &mut self.child {
             Some(child) => child
                 .try_wait()
-                .map_err(LocalError::io("watch", Path::new("nats-server"))),
+                .map_err(LocalError::io("wait for", Path::new("nats-server"))),
             None => Ok(None),
         }
     }
 
-    /// Asks it to end, kills it if it has not after `grace`, and returns when it is gone.
+    /// Sends SIGTERM, kills the server if it still runs after `grace`, and waits for its exit.
     pub(crate) fn terminate(mut self, grace: Duration) -> Result<(), LocalError> {
-        // A child that has not been waited for keeps its process id, so this hits no other.
+        // A child that was not waited for keeps its process id, so no other process is signalled.
         let pid = Pid::from_u32(self.pid);
         let system = snapshot(ProcessesToUpdate::Some(&[pid]))?;
         let asked = system.process(pid).and_then(|p| p.kill_with(Signal::Term)) == Some(true);
@@ -96,28 +96,30 @@ impl OwnedChild {
                     self.child = None;
                     return Ok(());
                 }
-                std::thread::sleep(POLL);
+                std::thread::sleep(POLL_INTERVAL);
             }
             tracing::warn!(
                 pid = self.pid,
-                "nats-server did not end when asked and is killed"
+                "nats-server did not exit within its grace period and is killed"
             );
         }
         self.kill_and_wait()
     }
 
-    /// Lets the server live on when this process ends. While this process lives, a thread waits
-    /// for the server's end, because nobody else can.
+    /// Lets the server outlive this process. While this process lives, a thread waits for the
+    /// server's exit, because only the parent can reap a child.
     pub(crate) fn detach(mut self) -> Result<(), LocalError> {
         let (sender, receiver) = std::sync::mpsc::sync_channel::<Child>(1);
-        // The child is handed over only once the thread exists: without it the server is ended.
+        // The child is sent after the thread has started: if that fails, drop still ends the server.
         std::thread::Builder::new()
             .name("nats-server-wait".to_owned())
             .spawn(move || {
                 if let Ok(mut child) = receiver.recv() {
                     match child.wait() {
-                        Ok(status) => tracing::debug!(%status, "a detached nats-server ended"),
-                        Err(failure) => tracing::warn!(%failure, "lost a detached nats-server"),
+                        Ok(status) => tracing::debug!(%status, "a detached nats-server exited"),
+                        Err(failure) => {
+                            tracing::warn!(%failure, "cannot wait for a detached nats-server")
+                        }
                     }
                 }
             })
@@ -149,12 +151,12 @@ impl OwnedChild {
 impl Drop for OwnedChild {
     fn drop(&mut self) {
         if let Err(failure) = self.kill_and_wait() {
-            tracing::warn!(pid = self.pid, %failure, "a local nats-server was left behind");
+            tracing::warn!(pid = self.pid, %failure, "cannot end a local nats-server");
         }
     }
 }
 
-/// Whether the process `pid` is the server of `directory`, and not one that got its id later.
+/// Whether the process `pid` is the server of `directory`, not a later process with the same id.
 pub(crate) fn is_server_of(pid: u32, directory: &Path) -> Result<bool, LocalError> {
     let pid = Pid::from_u32(pid);
     let system = snapshot(ProcessesToUpdate::Some(&[pid]))?;
@@ -163,27 +165,27 @@ pub(crate) fn is_server_of(pid: u32, directory: &Path) -> Result<bool, LocalErro
         .is_some_and(|process| serves(process.cmd(), directory)))
 }
 
-/// Ends whatever server runs from `directory`, whoever started it: asks first if there is a
-/// `grace`, kills after it, and returns when all are gone. None running is success.
+/// Ends every server of `directory`, including those of other processes, and returns when all are
+/// gone. With a `grace` period the servers get SIGTERM first. No running server is success.
 ///
-/// Servers are known by their command line, not by a recorded process id: a record can be missing
-/// when its writer was killed, and an id can belong to another program by now.
+/// Servers are identified by their command line, not by a recorded process id: the record is missing
+/// if its writer was killed, and the id may belong to another program.
 pub(crate) fn end_servers_of(directory: &Path, grace: Duration) -> Result<(), LocalError> {
     if !grace.is_zero() {
         let asked = signal_servers_of(directory, Signal::Term)?;
         wait_until_gone(asked, directory, grace)?;
     }
     let killed = signal_servers_of(directory, Signal::Kill)?;
-    match wait_until_gone(killed, directory, KILL_PATIENCE)? {
+    match wait_until_gone(killed, directory, KILL_TIMEOUT)? {
         Some(pid) => Err(LocalError::StillRunning {
             pid,
-            waited: KILL_PATIENCE,
+            waited: KILL_TIMEOUT,
         }),
         None => Ok(()),
     }
 }
 
-/// Sends a signal to every server of `directory` and returns their process ids.
+/// Sends `signal` to every server of `directory` and returns their process ids.
 fn signal_servers_of(directory: &Path, signal: Signal) -> Result<Vec<u32>, LocalError> {
     let system = snapshot(ProcessesToUpdate::All)?;
     let mut pids = Vec::new();
@@ -192,7 +194,7 @@ fn signal_servers_of(directory: &Path, signal: Signal) -> Result<Vec<u32>, Local
         .values()
         .filter(|p| serves(p.cmd(), directory))
     {
-        // Platforms without SIGTERM end the process at once.
+        // On platforms without SIGTERM the process is killed.
         let sent = process.kill_with(signal).unwrap_or_else(|| process.kill());
         let pid = process.pid().as_u32();
         tracing::debug!(pid, ?signal, sent, "ending a nats-server");
@@ -201,27 +203,27 @@ fn signal_servers_of(directory: &Path, signal: Signal) -> Result<Vec<u32>, Local
     Ok(pids)
 }
 
-/// Waits until none of the processes `pids` is a server of `directory` any more; returns one that
-/// still is after `patience`.
+/// Waits until none of the processes `pids` is a server of `directory`. Returns one that still is
+/// after `timeout`.
 fn wait_until_gone(
     mut pids: Vec<u32>,
     directory: &Path,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Option<u32>, LocalError> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     while let Some(&pid) = pids.last() {
         if !is_server_of(pid, directory)? {
             pids.pop();
         } else if Instant::now() >= deadline {
             return Ok(Some(pid));
         } else {
-            std::thread::sleep(POLL);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
     Ok(None)
 }
 
-/// What runs now, with command lines.
+/// The running processes with their command lines.
 fn snapshot(which: ProcessesToUpdate<'_>) -> Result<System, LocalError> {
     let mut system = System::new()
         .map_err(std::io::Error::other)
@@ -236,10 +238,10 @@ fn snapshot(which: ProcessesToUpdate<'_>) -> Result<System, LocalError> {
     Ok(system)
 }
 
-/// Whether a command line is that of the server in `directory`.
+/// Whether `command_line` is that of the server of `directory`.
 ///
-/// The directory's random name is enough, so that another spelling of the path before it, through
-/// a link for example, makes no difference.
+/// Only the directory's random name is compared, so that another spelling of the parent path, for
+/// example through a symbolic link, still matches.
 fn serves(command_line: &[OsString], directory: &Path) -> bool {
     let [.., flag, config] = command_line else {
         return false;
@@ -255,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_known_by_its_configuration() {
+    fn command_line_with_another_configuration_is_not_the_server() {
         let directory = Path::new("/home/me/.agentmesh/run/0123");
         let line = |args: &[&str]| -> Vec<OsString> { args.iter().map(OsString::from).collect() };
         for ours in [

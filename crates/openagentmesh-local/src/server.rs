@@ -1,4 +1,4 @@
-//! A server that lives as long as its owner.
+//! A server that lives as long as the value that owns it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,27 +12,26 @@ use crate::process::OwnedChild;
 use crate::watchdog::Watchdog;
 use crate::{LocalError, background, orphans};
 
-/// How long a server may take to end in order before it is killed.
+/// Grace period between SIGTERM and SIGKILL.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// A `nats-server` of this process's own, with JetStream, on the loopback interface only.
+/// A `nats-server` with JetStream, owned by this value, on the loopback interface only.
 ///
-/// Each one has a directory of its own below `~/.agentmesh/run` for configuration, log and data,
-/// and chooses free ports, so any number of them run side by side. Everything is thrown away in
-/// the end, process and directory:
+/// Each server has its own directory below `~/.agentmesh/run` for configuration, log and data, and
+/// chooses free ports, so any number of servers can run at the same time. Process and directory are
+/// temporary:
 ///
-/// * [`stop`](Self::stop) ends the server in order and reports what went wrong.
-/// * Dropping the value kills the server, waits for its end (some milliseconds, blocking) and
+/// * [`stop`](Self::stop) shuts the server down gracefully and reports errors.
+/// * Dropping the value kills the server, waits for its exit (blocking, some milliseconds) and
 ///   removes the directory.
-/// * If this process ends without either, on Ctrl-C, `SIGTERM`, `kill -9` or in any other way, a
-///   watchdog kills the server and removes the directory within a moment. This process need not
-///   handle any signal for that.
+/// * If this process ends without either, for example by Ctrl-C, `SIGTERM` or `kill -9`, a watchdog
+///   kills the server and removes the directory at once. This process need not handle signals.
 ///
-/// The server is in a process group of its own: Ctrl-C at the terminal reaches this process only.
+/// The server has its own process group: Ctrl-C at the terminal reaches this process only.
 ///
-/// The watchdog is a process of `/bin/sh` for each server, so there is none on Windows. Where there
-/// is none, or if it is killed as well, the next start of any [`LocalServer`] of this user ends the
-/// server that was left and removes its directory.
+/// The watchdog is one `/bin/sh` process per server; Windows has none. Without a watchdog, or if it
+/// is killed too, the next start of any [`LocalServer`] of this user ends the server and removes its
+/// directory.
 ///
 /// # Example
 ///
@@ -41,7 +40,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// use openagentmesh_local::LocalServer;
 ///
 /// let server = LocalServer::start().await?;
-/// println!("a mesh is at {}", server.url());
+/// println!("the mesh runs at {}", server.url());
 /// server.stop().await?;
 /// # Ok(())
 /// # }
@@ -49,8 +48,8 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 #[must_use = "dropping a LocalServer ends it"]
 pub struct LocalServer {
-    // Dropped in this order: first the process, then its directory, and the watchdog only when
-    // there is nothing left to watch, so that it helps out if this process dies on the way.
+    // Drop order: process, directory, watchdog. The watchdog is last, so that it finishes the
+    // clean-up if this process dies before.
     child: OwnedChild,
     directory: OwnedDirectory,
     watchdog: Option<Watchdog>,
@@ -60,18 +59,18 @@ pub struct LocalServer {
 }
 
 impl LocalServer {
-    /// Starts a server with default settings, and installs `nats-server` first if there is none.
+    /// Starts a server with default settings. Installs `nats-server` if none is found.
     ///
-    /// Returns once the server answers, which takes about 0.1 s if the program is at hand. It must
-    /// be called in a tokio runtime with I/O and time enabled.
+    /// Returns once the server answers: after about 0.1 s if the program is installed. Requires a
+    /// tokio runtime with I/O and time enabled.
     ///
     /// # Errors
     ///
-    /// Those of [`LocalServerBuilder::start`], except those about the port.
+    /// Those of [`LocalServerBuilder::start`], except the errors about the port.
     ///
     /// # Cancel safety
     ///
-    /// Cancel-safe: dropping the future ends and removes what was started.
+    /// Cancel-safe: dropping the future ends the server and removes its directory.
     ///
     /// # Example
     ///
@@ -85,7 +84,7 @@ impl LocalServer {
         Self::builder().start().await
     }
 
-    /// Settings for a server that is yet to be started.
+    /// Settings for a new server.
     ///
     /// # Example
     ///
@@ -100,12 +99,12 @@ impl LocalServer {
         LocalServerBuilder::default()
     }
 
-    /// Where clients connect, such as `nats://127.0.0.1:45431`. They need no credentials.
+    /// The URL for clients, such as `nats://127.0.0.1:45431`. No credentials are needed.
     pub fn url(&self) -> &str {
         &self.endpoints.url
     }
 
-    /// Where WebSocket clients connect, such as `ws://127.0.0.1:35485`.
+    /// The URL for WebSocket clients, such as `ws://127.0.0.1:35485`.
     pub fn websocket_url(&self) -> &str {
         &self.endpoints.websocket_url
     }
@@ -130,12 +129,12 @@ impl LocalServer {
         self.child.pid()
     }
 
-    /// The program that runs.
+    /// The program of the server.
     pub fn binary(&self) -> &NatsServer {
         &self.binary
     }
 
-    /// The server's own directory. It goes when the server ends.
+    /// The server's directory, which is removed when the server ends.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -145,16 +144,16 @@ impl LocalServer {
         log_path(self.directory())
     }
 
-    /// Ends the server in order, kills it if it has not ended after 5 s, and removes its directory.
+    /// Shuts the server down gracefully, kills it after 5 s, and removes its directory.
     ///
     /// # Errors
     ///
-    /// [`LocalError::Io`] if the process or the directory could not be removed;
+    /// [`LocalError::Io`] if the process could not be ended or the directory could not be removed;
     /// [`LocalError::Interrupted`] if the runtime is stopping.
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the stop goes on in the background when the future is dropped.
+    /// Once polled, the shutdown continues in the background if the future is dropped.
     ///
     /// # Example
     ///
@@ -214,15 +213,15 @@ impl Default for LocalServerBuilder {
 }
 
 impl LocalServerBuilder {
-    /// The TCP port for clients; WebSocket clients get the one after it. 0, the default, lets the
-    /// server choose both.
+    /// The TCP port for clients. WebSocket clients use the next port. 0, the default, lets the server
+    /// choose both.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// The largest message, headers included, that the server takes, in bytes. Default 8 MiB; the
-    /// server itself allows at most 64 MiB.
+    /// Maximum size of a message including headers, in bytes. The default is 8 MiB; `nats-server`
+    /// allows at most 64 MiB.
     pub fn max_payload(mut self, bytes: u32) -> Self {
         self.max_payload = bytes;
         self
@@ -234,35 +233,35 @@ impl LocalServerBuilder {
         self
     }
 
-    /// The `nats-server` program to run, instead of finding or installing one.
+    /// The `nats-server` program to run, without search or installation.
     pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
         self.binary = Some(path.into());
         self
     }
 
-    /// Starts the server and returns once it answers. Servers that a killed owner left, and its
-    /// watchdog with it, are cleaned up on the way.
+    /// Starts the server and returns once it answers. Also ends the servers of killed owners whose
+    /// watchdogs failed.
     ///
-    /// It must be called in a tokio runtime with I/O and time enabled.
+    /// Requires a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
     ///
-    /// * [`LocalError::NoHome`]: there is no home directory.
+    /// * [`LocalError::NoHome`]: the home directory is unknown.
     /// * [`LocalError::NamedServerUnusable`], [`LocalError::ServerUnusable`],
-    ///   [`LocalError::NotInstalled`]: there is no program to run.
+    ///   [`LocalError::NotInstalled`]: no usable program.
     /// * [`LocalError::InvalidPort`], [`LocalError::PortTaken`],
-    ///   [`LocalError::WebSocketPortTaken`]: the port cannot be had.
-    /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server did not come up; the error
-    ///   has the end of its log.
-    /// * [`LocalError::Locked`]: another process blocks the start.
+    ///   [`LocalError::WebSocketPortTaken`]: the port is invalid or in use.
+    /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server failed to start; the error
+    ///   contains the end of its log.
+    /// * [`LocalError::Locked`]: another process holds the start lock for too long.
     /// * [`LocalError::PathNotText`], [`LocalError::Io`]: the directory cannot be used.
     /// * [`LocalError::Interrupted`]: the runtime is stopping.
     ///
-    /// After an error neither process nor directory is left.
+    /// After an error neither process nor directory remains.
     ///
     /// # Cancel safety
     ///
-    /// Cancel-safe: dropping the future ends and removes what was started.
+    /// Cancel-safe: dropping the future ends the server and removes its directory.
     ///
     /// # Example
     ///
@@ -298,7 +297,7 @@ impl LocalServerBuilder {
     }
 }
 
-/// The program that was asked for, or else the one that is found or installed.
+/// The program at `binary` if given, else the result of a search with installation.
 pub(crate) async fn choose_binary(
     binary: Option<PathBuf>,
     home: Option<PathBuf>,

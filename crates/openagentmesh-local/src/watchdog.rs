@@ -1,23 +1,23 @@
-//! Ending a server whose owner died, at once and without anybody's help.
+//! The watchdog: a process that ends a server as soon as the owner of that server is gone.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// What the watchdog runs. Its arguments are the server's process id and directory.
+/// The watchdog's shell script. Its arguments are the server's process id and directory.
 ///
-/// Standard input is a pipe that nobody writes to: its end says that the owner is gone, however it
-/// ended. The signals are ignored because one that is sent to everybody must not end the watchdog
-/// first.
+/// Standard input is a pipe whose writing end only the owner holds. End of file means that the owner
+/// is gone, for any reason. The script ignores signals, because one that is sent to all processes
+/// must not end the watchdog before the owner.
 ///
-/// A process id alone could be another program's by the time the watchdog gets to run: the dead
-/// owner's child is reaped by init, and the clean-up of another start may have been faster. So it
-/// has to appear with the directory's random name on its command line, as for every process that
-/// this crate kills. That also tells a zombie, which has no command line, from a server, where
-/// init does not reap. `ps` is for systems without `/proc`.
+/// The process id alone could belong to another program: init reaps the dead owner's child, and the
+/// clean-up of another start may come first. Therefore the process is killed only if its command line
+/// contains the directory's random name, as for every process that this crate kills. A zombie has no
+/// command line, so a server that init does not reap counts as gone. `ps` serves systems without
+/// `/proc`.
 ///
-/// The directory goes after the server, because the next start finds a server by its directory.
-/// It may be claimed and removed by that start at the same moment; `rm -f` does not mind, and if
-/// it stumbles, the other has taken over.
+/// The directory is removed last, because the next start finds a server by its directory. That start
+/// may remove the directory at the same time. Then `rm -f` succeeds, or fails and leaves the rest to
+/// that start.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 read -r line
@@ -38,18 +38,18 @@ done
 rm -rf -- "$2"
 "#;
 
-/// A process that ends a server and removes its directory as soon as this process is gone.
-/// Dropping it calls the watchdog off.
+/// A process that ends a server and removes its directory as soon as this process is gone. Dropping
+/// the value kills the watchdog without effect on the server.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    /// Holds the writing end of the watchdog's standard input, and nobody else does: it is closed
-    /// on exec, so no other child gets it.
+    /// Holds the only writing end of the watchdog's standard input. That end is closed on exec, so
+    /// no other child inherits it.
     child: Child,
 }
 
 impl Watchdog {
-    /// Starts a watchdog; `None` where there is none: on Windows, and where no shell can be run.
-    /// Then the next start cleans up.
+    /// Starts a watchdog. `None` on Windows and where `/bin/sh` cannot be run; then the next start
+    /// cleans up.
     pub(crate) fn start(server: u32, directory: &Path) -> Option<Self> {
         if cfg!(not(unix)) {
             return None;
@@ -59,12 +59,12 @@ impl Watchdog {
             .args(["-c", SCRIPT, "oam-watchdog"])
             .arg(server.to_string())
             .arg(directory)
-            // It must not keep the owner's working directory from being unmounted.
+            // The owner's working directory must stay unmountable.
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        // Whoever kills the owner's process group is not to reach it.
+        // A signal to the owner's process group must not reach the watchdog.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         match command.spawn() {
@@ -72,8 +72,8 @@ impl Watchdog {
             Err(failure) => {
                 tracing::warn!(
                     %failure,
-                    "cannot run /bin/sh, so a nats-server is left to the next start if this \
-                     process is killed"
+                    "no watchdog: cannot run /bin/sh; if this process is killed, the next start \
+                     ends its nats-server"
                 );
                 None
             }
@@ -83,11 +83,10 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        // Killed rather than told: nothing is written to a pipe whose reader may be gone, and a
-        // watchdog that is suspended is not waited for. It has nothing that an orderly end would
-        // save. `wait` closes the pipe, so it comes second.
+        // SIGKILL also ends a suspended watchdog, and avoids a write to a pipe whose reader may be
+        // gone. `wait` closes the pipe, so it comes after `kill`.
         if let Err(failure) = self.child.kill().and_then(|()| self.child.wait()) {
-            tracing::warn!(%failure, "the watchdog of a local nats-server was left behind");
+            tracing::warn!(%failure, "cannot end the watchdog of a local nats-server");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The arguments of the attribute.
+//! The arguments of the attribute `#[agent(…)]`.
 
 use openagentmesh_name::AgentName;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitInt, LitStr, Token, bracketed};
 
-/// What stands between the parentheses of `#[agent(…)]`.
+/// The parsed arguments.
 #[derive(Default)]
 pub(crate) struct Arguments {
     pub(crate) name: Option<LitStr>,
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Whether anything is given that goes for one agent only.
+    /// Whether any argument is given that applies to one agent only: all but `channel`.
     pub(crate) fn has_more_than_a_channel(&self) -> bool {
         let Self {
             name,
@@ -47,11 +47,14 @@ impl Parse for Arguments {
             if seen.contains(&key) {
                 return Err(syn::Error::new(
                     key.span(),
-                    format!("`{key}` is given twice"),
+                    format!("duplicate argument `{key}`: write it once"),
                 ));
             }
             if !input.peek(Token![=]) {
-                return Err(syn::Error::new(key.span(), format!("write `{key} = …`")));
+                return Err(syn::Error::new(
+                    key.span(),
+                    format!("missing value of argument `{key}`: write `{key} = …`"),
+                ));
             }
             input.parse::<Token![=]>()?;
             match key.to_string().as_str() {
@@ -71,8 +74,8 @@ impl Parse for Arguments {
                     return Err(syn::Error::new(
                         key.span(),
                         format!(
-                            "`{key}` is no argument of `#[agent]`; there are name, channel, \
-                             description, tags, version, concurrency and queue"
+                            "unknown argument `{key}`: only name, channel, description, tags, \
+                             version, concurrency and queue are allowed"
                         ),
                     ));
                 }
@@ -97,7 +100,7 @@ fn at_least_one(input: ParseStream<'_>) -> syn::Result<LitInt> {
     if literal.base10_parse::<usize>()? == 0 {
         return Err(syn::Error::new(
             literal.span(),
-            "an agent runs at least one request at once",
+            "invalid concurrency 0: at least 1 is required",
         ));
     }
     Ok(literal)

@@ -1,4 +1,4 @@
-//! What an agent is made of, read from a function or a method.
+//! The parts of an agent, parsed from a function or a method.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -9,29 +9,29 @@ use syn::{
 
 use crate::arguments::Arguments;
 
-/// A function that can be an agent.
+/// A valid agent function.
 pub(crate) struct AgentFunction {
     pub(crate) arguments: Arguments,
     pub(crate) description: String,
     pub(crate) ident: Ident,
     pub(crate) receiver: Option<Receiver>,
-    /// Whether a `Context` stands before the input, or alone.
+    /// Whether the first argument is a `Context`.
     pub(crate) context: bool,
     pub(crate) input: Option<Type>,
-    pub(crate) gives: Gives,
+    pub(crate) output: Output,
 }
 
-/// What a function gives.
-pub(crate) enum Gives {
-    /// Nothing, or a `Result` of it.
+/// The output of a function.
+pub(crate) enum Output {
+    /// No value; `Some` if the function returns a `Result<(), _>`.
     Nothing(Option<Type>),
     /// One value.
     Value(Type),
-    /// A stream of them; what its items are, where that can be read.
+    /// A stream of values; the type of its items, if the function spells it out.
     Stream(Option<Type>),
 }
 
-/// The function of an agent, as it was written.
+/// Parses a function. Also returns the item as written.
 pub(crate) fn parse_function(
     arguments: TokenStream,
     item: TokenStream,
@@ -39,15 +39,15 @@ pub(crate) fn parse_function(
     let function: ItemFn = syn::parse2(item.clone()).map_err(|_| {
         syn::Error::new_spanned(
             &item,
-            "`#[agent]` stands on a function or on an `impl` block: write \
+            "unsupported item: `#[agent]` is only allowed on a function or an `impl` block; write \
              `async fn name(input: In) -> Out { … }`",
         )
     })?;
     if let Some(receiver) = function.sig.receiver() {
         return Err(syn::Error::new_spanned(
             receiver,
-            "an agent with `self` belongs to a value: write `#[agent]` above the `impl` block too, \
-             and register `TheType::agents(value)`",
+            "agent with `self` outside of a marked `impl` block: write `#[agent]` above the `impl` \
+             block too, and register `TheType::agents(value)`",
         ));
     }
     let agent = AgentFunction::parse(syn::parse2(arguments)?, &function.attrs, &function.sig)?;
@@ -55,17 +55,17 @@ pub(crate) fn parse_function(
 }
 
 impl AgentFunction {
-    /// Reads a function or method from what stands before its body.
+    /// Parses the attributes and the signature of a function or method.
     pub(crate) fn parse(
         arguments: Arguments,
         attributes: &[Attribute],
         signature: &Signature,
     ) -> syn::Result<Self> {
-        refuse_generics(signature)?;
+        reject_generics(signature)?;
         let (context, input) = parse_inputs(signature)?;
-        let gives = parse_output(signature)?;
+        let output = parse_output(signature)?;
         if input.is_some()
-            && let Gives::Nothing(_) = &gives
+            && let Output::Nothing(_) = &output
             && signature.asyncness.is_none()
         {
             return Err(not_async(signature));
@@ -78,8 +78,8 @@ impl AgentFunction {
             return Err(syn::Error::new_spanned(
                 &signature.ident,
                 format!(
-                    "agent `{name}` has no description, by which callers and models choose it: \
-                     write a doc comment above it, as in `/// Says what {name} does.`",
+                    "agent `{name}` has no description: callers and models choose an agent by it; \
+                     write a doc comment, as in `/// Describes what {name} does.`",
                     name = signature.ident
                 ),
             ));
@@ -91,22 +91,22 @@ impl AgentFunction {
             receiver: signature.receiver().cloned(),
             context,
             input,
-            gives,
+            output,
         })
     }
 }
 
-impl Gives {
+impl Output {
     /// The type that may be a `Result`.
-    pub(crate) fn output(&self) -> Option<&Type> {
+    pub(crate) fn ty(&self) -> Option<&Type> {
         match self {
-            Self::Nothing(output) | Self::Stream(output) => output.as_ref(),
-            Self::Value(output) => Some(output),
+            Self::Nothing(ty) | Self::Stream(ty) => ty.as_ref(),
+            Self::Value(ty) => Some(ty),
         }
     }
 }
 
-/// Whether a type is spelled as a `Result`.
+/// Whether the last segment of a type's path is `Result`.
 pub(crate) fn is_result(output: &Type) -> bool {
     last_ident(output).is_some_and(|ident| ident == "Result")
 }
@@ -122,14 +122,14 @@ fn is_unit(ty: &Type) -> bool {
     matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
-fn refuse_generics(signature: &Signature) -> syn::Result<()> {
+fn reject_generics(signature: &Signature) -> syn::Result<()> {
     if signature.generics.params.is_empty() && signature.generics.where_clause.is_none() {
         return Ok(());
     }
     Err(syn::Error::new_spanned(
         &signature.generics,
-        "an agent has one input type and one output type, known to its contract: \
-         write concrete types instead of generic parameters",
+        "unsupported generic parameters: the agent's contract needs one input type and one output \
+         type; write concrete types",
     ))
 }
 
@@ -139,7 +139,7 @@ fn not_async(signature: &Signature) -> syn::Error {
     syn::Error::new_spanned(
         signature.fn_token,
         format!(
-            "an agent's function is async: write `async fn {}({}){}`",
+            "agent function without `async`: write `async fn {}({}){}`",
             signature.ident,
             text(arguments),
             if output.to_token_stream().is_empty() {
@@ -151,7 +151,7 @@ fn not_async(signature: &Signature) -> syn::Error {
     )
 }
 
-/// Whether a context comes first, and the input's type.
+/// Whether the first argument is a context, and the type of the input.
 fn parse_inputs(signature: &Signature) -> syn::Result<(bool, Option<Type>)> {
     let arguments: Vec<&PatType> = signature
         .inputs
@@ -170,7 +170,7 @@ fn parse_inputs(signature: &Signature) -> syn::Result<(bool, Option<Type>)> {
         [input, context] if is_context(context) => Err(syn::Error::new_spanned(
             &signature.inputs,
             format!(
-                "the context comes first: write `{}, {}`",
+                "context after the input: write `{}, {}`",
                 text(context),
                 text(input)
             ),
@@ -197,7 +197,7 @@ fn several_inputs(signature: &Signature, inputs: &[&PatType]) -> syn::Error {
     syn::Error::new_spanned(
         &signature.inputs,
         format!(
-            "an agent takes one input: write `#[derive(serde::Deserialize, \
+            "too many inputs: an agent takes one; write `#[derive(serde::Deserialize, \
              schemars::JsonSchema)] struct Input {{ {} }}` and take `input: Input`",
             fields.join(", ")
         ),
@@ -210,15 +210,16 @@ fn parse_input(argument: &PatType) -> syn::Result<Type> {
         Type::Reference(_) => Err(syn::Error::new_spanned(
             input,
             format!(
-                "an agent owns its input, which arrives from another process: write `{}` instead \
-                 of `{}`",
+                "borrowed input: the input arrives from another process, so the agent must own it; \
+                 write `{}` instead of `{}`",
                 owned(input),
                 text(input)
             ),
         )),
         Type::ImplTrait(_) => Err(syn::Error::new_spanned(
             input,
-            "an agent has one input type, known to its contract: write that type",
+            "unsupported input `impl Trait`: the agent's contract needs one input type; write that \
+             type",
         )),
         _ => Ok(input.clone()),
     }
@@ -236,9 +237,8 @@ fn owned(ty: &Type) -> String {
     }
 }
 
-/// What stands after the arrow. `()` is the same as no arrow, and so is a `Result` of it without an
-/// input: nothing is given.
-fn parse_output(signature: &Signature) -> syn::Result<Gives> {
+/// Parses the return type. Without an input, `()` and `Result<(), _>` are no output.
+fn parse_output(signature: &Signature) -> syn::Result<Output> {
     let is_async = signature.asyncness.is_some();
     let takes_nothing = signature.inputs.iter().all(|argument| match argument {
         FnArg::Receiver(_) => true,
@@ -251,27 +251,27 @@ fn parse_output(signature: &Signature) -> syn::Result<Gives> {
     };
     let Some(output) = output else {
         return match (is_async, takes_nothing) {
-            (true, true) => Ok(Gives::Nothing(None)),
-            (true, false) => Ok(Gives::Value(syn::parse_quote!(()))),
+            (true, true) => Ok(Output::Nothing(None)),
+            (true, false) => Ok(Output::Value(syn::parse_quote!(()))),
             (false, _) => Err(not_async(signature)),
         };
     };
     match (is_async, is_stream(output)) {
-        (false, true) => Ok(Gives::Stream(item(output))),
+        (false, true) => Ok(Output::Stream(item(output))),
         (false, false) => Err(not_async(signature)),
         (true, true) => Err(syn::Error::new_spanned(
             signature.asyncness,
             format!(
-                "a function that gives a stream is not async, its stream is: write `fn {}({}) {}`",
+                "`async` on a function that returns a stream: write `fn {}({}) {}`",
                 signature.ident,
                 text(&signature.inputs),
                 text(&signature.output)
             ),
         )),
         (true, false) if takes_nothing && is_result_of_nothing(output) => {
-            Ok(Gives::Nothing(Some(output.clone())))
+            Ok(Output::Nothing(Some(output.clone())))
         }
-        (true, false) => Ok(Gives::Value(output.clone())),
+        (true, false) => Ok(Output::Value(output.clone())),
     }
 }
 
@@ -286,12 +286,12 @@ fn is_result_of_nothing(output: &Type) -> bool {
         PathArguments::AngleBracketed(generics) if last.ident == "Result" => {
             matches!(generics.args.first(), Some(GenericArgument::Type(ok)) if is_unit(ok))
         }
-        // Without arguments it is an alias that says neither.
+        // `Result` without arguments is an alias of unknown types.
         _ => false,
     }
 }
 
-/// Whether a type is spelled as a stream: `impl Stream<…>`, `BoxStream<…>`, `Pin<Box<dyn Stream<…>>>`.
+/// Whether a type names a stream: `impl Stream<…>`, `BoxStream<…>`, `Pin<Box<dyn Stream<…>>>`.
 fn is_stream(ty: &Type) -> bool {
     match ty {
         Type::ImplTrait(ty) => ty.bounds.iter().any(is_stream_bound),
@@ -316,7 +316,7 @@ fn is_stream_bound(bound: &TypeParamBound) -> bool {
     }
 }
 
-/// The type of a stream's items, where it is spelled out.
+/// The type of a stream's items, if it is spelled out.
 fn item(ty: &Type) -> Option<Type> {
     match ty {
         Type::ImplTrait(ty) => ty.bounds.iter().find_map(item_of_bound),
@@ -381,7 +381,7 @@ fn first_paragraph(attributes: &[Attribute]) -> String {
         .join(" ")
 }
 
-/// Tokens as one would write them, roughly.
+/// Tokens as source text, roughly formatted.
 fn text(tokens: &impl ToTokens) -> String {
     tokens
         .to_token_stream()

@@ -1,4 +1,4 @@
-//! Agents with state: the marked methods of an `impl` block.
+//! Agents with state: the methods of an `impl` block that are marked with `#[agent]`.
 
 use proc_macro2::TokenStream;
 use syn::{Attribute, ImplItem, ImplItemFn, ItemImpl};
@@ -6,7 +6,7 @@ use syn::{Attribute, ImplItem, ImplItemFn, ItemImpl};
 use crate::arguments::Arguments;
 use crate::ast::AgentFunction;
 
-/// Takes the marks off the methods, each with the method's position in the block.
+/// Removes the `#[agent]` attributes of the methods; returns each with its method's index.
 pub(crate) fn take_marks(block: &mut ItemImpl) -> Vec<(usize, Attribute)> {
     let is_mark = |attribute: &Attribute| {
         let last = attribute.path().segments.last();
@@ -23,7 +23,7 @@ pub(crate) fn take_marks(block: &mut ItemImpl) -> Vec<(usize, Attribute)> {
     marks
 }
 
-/// The agents of a block.
+/// Parses the marked methods of a block.
 pub(crate) fn parse(
     arguments: TokenStream,
     block: &ItemImpl,
@@ -33,21 +33,22 @@ pub(crate) fn parse(
     if shared.has_more_than_a_channel() {
         return Err(syn::Error::new_spanned(
             arguments,
-            "above an `impl` block, `#[agent]` takes `channel` only, which goes for all of its \
-             agents; the rest stands above each method",
+            "invalid argument of `#[agent]`: above an `impl` block only `channel` is allowed, which \
+             applies to all of its agents; write the others above a method",
         ));
     }
     if block.trait_.is_some() || !block.generics.params.is_empty() {
         return Err(syn::Error::new_spanned(
             &block.self_ty,
-            "the agents of a type stand in an `impl` block of its own, without a trait and without \
-             generic parameters",
+            "unsupported `impl` block: traits and generic parameters are not allowed; write the \
+             agents in an inherent `impl` block of a concrete type",
         ));
     }
     if marks.is_empty() {
         return Err(syn::Error::new_spanned(
             &block.self_ty,
-            "none of these methods is an agent: write `#[agent]` above those that are to be",
+            "`impl` block without agents: no method is marked; write `#[agent]` above each method \
+             that is an agent",
         ));
     }
     marks
@@ -77,8 +78,8 @@ fn parse_method(
     {
         return Err(syn::Error::new_spanned(
             receiver,
-            "requests run at the same time, so that none can have the value to itself: take \
-             `&self`, and keep what changes in a `Mutex` or an atomic",
+            "unsupported receiver `&mut self`: requests run concurrently; take `&self` and keep \
+             mutable state in a `Mutex` or an atomic",
         ));
     }
     AgentFunction::parse(arguments, &method.attrs, &method.sig)

@@ -1,23 +1,23 @@
-//! The code that makes the agent.
+//! Generation of the code that constructs the agents.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ItemFn, ItemImpl, Type};
 
-use crate::ast::{AgentFunction, Gives, is_result};
+use crate::ast::{AgentFunction, Output, is_result};
 
-/// The function as it stands, and beside it a type of the same name that knows the agent. Types
-/// and functions have namespaces of their own, so `name(…)` calls the function and
-/// `agents![name]` finds the type.
+/// The unchanged function, plus a type of the same name that constructs the agent. Types and
+/// functions have separate namespaces, so `name(…)` calls the function and `agents![name]` refers to
+/// the type.
 pub(crate) fn function(agent: &AgentFunction, function: &ItemFn) -> TokenStream {
     let visibility = &function.vis;
     let ident = &agent.ident;
     let spec = spec(agent);
     let marker = marker(agent);
     let check = check_for_hidden_result(agent);
-    let handler = match &agent.gives {
-        Gives::Nothing(_) => quote!(::openagentmesh::handler::Background(#ident)),
+    let handler = match &agent.output {
+        Output::Nothing(_) => quote!(::openagentmesh::handler::Background(#ident)),
         _ => quote!(#ident),
     };
     quote! {
@@ -37,8 +37,8 @@ pub(crate) fn function(agent: &AgentFunction, function: &ItemFn) -> TokenStream 
     }
 }
 
-/// The block as it stands, and beside it a function that makes agents of its marked methods. They
-/// share the value.
+/// The unchanged block, plus a function `agents` that constructs the agents of its marked methods.
+/// They share the value.
 pub(crate) fn block(agents: &[AgentFunction], block: &ItemImpl) -> TokenStream {
     let (generics, _, clause) = block.generics.split_for_impl();
     let this = &block.self_ty;
@@ -59,7 +59,7 @@ pub(crate) fn block(agents: &[AgentFunction], block: &ItemImpl) -> TokenStream {
 
         impl #generics #this #clause {
             /// The agents of this value, for `AgentMesh::register`. They share it: pass a value, or
-            /// an `Arc` of one that is used elsewhere too.
+            /// an `Arc` of a value that is also used elsewhere.
             pub fn agents(
                 this: impl ::core::convert::Into<::openagentmesh::__private::Arc<Self>>,
             ) -> ::std::vec::Vec<::openagentmesh::Agent> {
@@ -70,7 +70,7 @@ pub(crate) fn block(agents: &[AgentFunction], block: &ItemImpl) -> TokenStream {
     }
 }
 
-/// A closure that calls the method on the shared value, which it holds as long as the method runs.
+/// A closure that calls the method on the shared value, and owns the value while the method runs.
 fn method_handler(agent: &AgentFunction) -> TokenStream {
     let method = &agent.ident;
     let context = agent
@@ -80,21 +80,21 @@ fn method_handler(agent: &AgentFunction) -> TokenStream {
     let pass_context = agent.context.then(|| quote!(context,));
     let pass_input = agent.input.iter().map(|_| quote!(input,));
     let call = match &agent.receiver {
-        // A stream may borrow from the value: it is held beside it.
+        // The stream may borrow from the value, so the generated future owns both.
         Some(receiver) if receiver.reference.is_some() => {
             quote!(Self::#method(&this, #pass_context #(#pass_input)*))
         }
         Some(_) => quote!(Self::#method(this, #pass_context #(#pass_input)*)),
         None => quote!(Self::#method(#pass_context #(#pass_input)*)),
     };
-    let body = match &agent.gives {
-        Gives::Stream(_) => quote! {
+    let body = match &agent.output {
+        Output::Stream(_) => quote! {
             ::openagentmesh::__private::produced(move |items| async move {
                 let _ = &this;
                 items.forward(#call).await
             })
         },
-        Gives::Nothing(_) | Gives::Value(_) => quote! {
+        Output::Nothing(_) | Output::Value(_) => quote! {
             async move {
                 let _ = &this;
                 #call.await
@@ -107,8 +107,8 @@ fn method_handler(agent: &AgentFunction) -> TokenStream {
             #body
         }
     };
-    match &agent.gives {
-        Gives::Nothing(_) => quote!(::openagentmesh::handler::Background(#closure)),
+    match &agent.output {
+        Output::Nothing(_) => quote!(::openagentmesh::handler::Background(#closure)),
         _ => closure,
     }
 }
@@ -144,19 +144,19 @@ fn spec(agent: &AgentFunction) -> TokenStream {
     }
 }
 
-/// The marker settles what the types alone leave open: whether a `Result` is an output, and
-/// whether nothing is one.
+/// The marker type, which decides what the types leave open: whether a `Result` is fallible or an
+/// output, and whether a function without a return value is a responder or a watcher.
 fn marker(agent: &AgentFunction) -> TokenStream {
-    let output = match agent.gives.output() {
+    let output = match agent.output.ty() {
         Some(output) if is_result(output) => quote!(::openagentmesh::handler::Fallible),
         _ => quote!(::openagentmesh::handler::Plain),
     };
-    let shape = match (&agent.gives, &agent.input) {
-        (Gives::Value(_), Some(input)) => quote!(Responder<#input, #output>),
-        (Gives::Value(_), None) => quote!(Trigger<#output>),
-        (Gives::Stream(_), Some(input)) => quote!(Streamer<#input, #output>),
-        (Gives::Stream(_), None) => quote!(Publisher<#output>),
-        (Gives::Nothing(_), _) => quote!(Watcher),
+    let shape = match (&agent.output, &agent.input) {
+        (Output::Value(_), Some(input)) => quote!(Responder<#input, #output>),
+        (Output::Value(_), None) => quote!(Trigger<#output>),
+        (Output::Stream(_), Some(input)) => quote!(Streamer<#input, #output>),
+        (Output::Stream(_), None) => quote!(Publisher<#output>),
+        (Output::Nothing(_), _) => quote!(Watcher),
     };
     let shape = quote!(::openagentmesh::handler::#shape);
     if agent.context {
@@ -166,9 +166,10 @@ fn marker(agent: &AgentFunction) -> TokenStream {
     }
 }
 
-/// A `Result` under another name would be sent as it is, errors and all.
+/// A compile-time check that the output is not an alias of `Result`, whose errors would be sent as
+/// replies.
 fn check_for_hidden_result(agent: &AgentFunction) -> Option<TokenStream> {
-    let output = agent.gives.output().filter(|output| !is_result(output))?;
+    let output = agent.output.ty().filter(|output| !is_result(output))?;
     if mentions_self(output) {
         return None;
     }
@@ -178,14 +179,14 @@ fn check_for_hidden_result(agent: &AgentFunction) -> Option<TokenStream> {
             use ::openagentmesh::__private::NoResult as _;
             ::core::assert!(
                 !::openagentmesh::__private::Probe::<#output>::IS_RESULT,
-                "this output is a `Result` under another name, so its errors would be sent as \
-                 replies: write `Result<…>` itself after the arrow"
+                "alias of `Result` as output: its errors would be sent as replies; write \
+                 `Result<…>` as return type"
             );
         };
     })
 }
 
-/// `Self` has no meaning beside the block.
+/// Whether a type names `Self`, which is undefined outside of the `impl` block.
 fn mentions_self(output: &Type) -> bool {
     matches!(output, Type::Path(path) if path.path.segments.iter().any(|s| s.ident == "Self"))
 }

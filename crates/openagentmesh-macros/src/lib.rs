@@ -1,8 +1,8 @@
 //! The `#[agent]` attribute of OpenAgentMesh.
 //!
-//! A function goes through two steps: `ast` reads it into what an agent is made of, or says what
-//! to write instead; `expand` writes the code that makes the agent. `block` finds the agents among
-//! the methods of an `impl` block.
+//! `ast` parses a function into the parts of an agent, or fails with a message that says what to
+//! write instead. `expand` generates the code that constructs the agent. `block` finds the agents
+//! among the methods of an `impl` block.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -15,10 +15,11 @@ use proc_macro::TokenStream;
 use quote::ToTokens;
 use syn::ItemImpl;
 
-/// Makes an agent of a function, which stays a function.
+/// Makes a function an agent. The function itself is unchanged.
 ///
-/// The agent's name is the function's, its description the first paragraph of the doc comment,
-/// its schemas those of the types. `agents![name]` gives the agent for `AgentMesh::register`.
+/// The agent takes its name from the function, its description from the first paragraph of the doc
+/// comment, and its schemas from the types. `agents![name]` is the agent for
+/// `AgentMesh::register`.
 ///
 /// | function | shape |
 /// |---|---|
@@ -28,28 +29,28 @@ use syn::ItemImpl;
 /// | `fn f() -> impl Stream<Item = Out>` | publisher: publishes events while it is served |
 /// | `async fn f()` | watcher: runs while it is served |
 ///
-/// A `Context` may stand before the input, or alone. A watcher may give a `Result<(), E>`.
+/// A `Context` may precede the input or be the only argument. A watcher may return `Result<(), E>`.
 ///
-/// `In` needs `serde::Deserialize` and `schemars::JsonSchema`; `Out` needs `serde::Serialize` and
+/// `In` needs `serde::Deserialize` and `schemars::JsonSchema`. `Out` needs `serde::Serialize` and
 /// `schemars::JsonSchema`, or is a `Result` of such a type with any error.
 ///
 /// # Arguments
 ///
-/// | argument | meaning | if absent |
+/// | argument | meaning | default |
 /// |---|---|---|
-/// | `name = "…"` | the agent's name, dots and all | the function's name |
-/// | `channel = "…"` | goes before the name, with a dot | none |
-/// | `description = "…"` | what callers and models choose the agent by | the doc comment |
-/// | `tags = ["…", …]` | words that the catalog can be filtered by | none |
-/// | `version = "…"` | the agent's own version | `0.1.0` |
-/// | `concurrency = n` | how many requests run at once | 64 |
-/// | `queue = n` | how many requests wait beyond those | 1024 |
+/// | `name = "…"` | the agent's name, which may contain dots | the function's name |
+/// | `channel = "…"` | prefix of the name, joined by a dot | none |
+/// | `description = "…"` | description, by which callers and models choose the agent | the doc comment |
+/// | `tags = ["…", …]` | tags to filter the catalog by | none |
+/// | `version = "…"` | the agent's version | `0.1.0` |
+/// | `concurrency = n` | maximum number of requests that run concurrently | 64 |
+/// | `queue = n` | maximum number of requests that wait for a free place | 1024 |
 ///
 /// # Agents with state
 ///
-/// Above an `impl` block, it makes agents of the methods that are marked too. They take `&self` or
-/// `self: Arc<Self>`; `TheType::agents(value)` gives them for `AgentMesh::register`, and they share the
-/// value. `channel` above the block goes for all of them.
+/// Above an `impl` block, the attribute makes agents of the methods that carry it too. They take
+/// `&self` or `self: Arc<Self>` and share one value: `TheType::agents(value)` returns them for
+/// `AgentMesh::register`. `channel` above the block applies to all of them.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +64,7 @@ use syn::ItemImpl;
 ///
 /// #[agent(channel = "desk")]
 /// impl Desk {
-///     /// Opens a ticket and tells its number.
+///     /// Opens a ticket and returns its number.
 ///     #[agent]
 ///     async fn open(&self, subject: String) -> u64 {
 ///         self.tickets.fetch_add(1, Ordering::Relaxed)
@@ -74,20 +75,19 @@ use syn::ItemImpl;
 /// assert_eq!(agents[0].name(), "desk.open");
 /// ```
 ///
-/// # What it adds
+/// # Generated items
 ///
-/// The function is left as it is. Beside it stands a hidden type of its name, which `agents![…]`
-/// finds. So a function in a module of the same name is not imported next to that module; name it
-/// by its path, as in `agents![echo::echo]`. Beside an `impl` block stands another, with the function
-/// `agents`.
+/// A hidden type with the function's name, which `agents![…]` refers to. The type and a module of the
+/// same name cannot be imported together: write a path instead, as in `agents![echo::echo]`. For an
+/// `impl` block, a further `impl` block with the function `agents`.
 ///
 /// # Errors
 ///
-/// A function that cannot be an agent does not compile; the message says what to write instead.
+/// A function that cannot be an agent fails to compile. The message says what to write instead.
 #[proc_macro_attribute]
 pub fn agent(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);
-    // The item stays after an error, so that whatever uses it gets no second one.
+    // After an error the item is still emitted, so that its uses cause no further errors.
     let (expanded, item) = match syn::parse2::<ItemImpl>(item.clone()) {
         Ok(mut block) => {
             let marks = block::take_marks(&mut block);

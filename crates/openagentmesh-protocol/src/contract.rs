@@ -1,10 +1,11 @@
 //! An agent's contract: its schemas, capabilities and description.
 
+use openagentmesh_name::{AgentName, InvalidName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalog::{default_version, full_name};
-use crate::{AgentName, Capabilities, CatalogEntry, shape, subject};
+use crate::{Capabilities, CatalogEntry, shape, subject};
 
 /// An agent's contract, as stored in the registry.
 ///
@@ -130,7 +131,7 @@ fn default_capabilities() -> Capabilities {
 }
 
 impl TryFrom<Document> for Contract {
-    type Error = crate::InvalidName;
+    type Error = InvalidName;
 
     fn try_from(document: Document) -> Result<Self, Self::Error> {
         let Document {

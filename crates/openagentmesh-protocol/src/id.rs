@@ -34,7 +34,7 @@ macro_rules! identifier {
             /// outside `[A-Za-z0-9_-]`.
             pub fn parse(id: impl Into<String>) -> Result<Self, HeaderError> {
                 let id = id.into();
-                if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(crate::name::is_name_byte) {
+                if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(openagentmesh_name::is_name_byte) {
                     return Err(HeaderError::new($header, &id));
                 }
                 Ok(Self(id))

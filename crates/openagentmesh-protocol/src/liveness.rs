@@ -1,8 +1,9 @@
 //! The agents of each host, and the notice that an agent's last host is gone.
 
+use openagentmesh_name::AgentName;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentName, InstanceId};
+use crate::InstanceId;
 
 /// The value of the instances bucket at a host's instance id, written by that host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! The NATS subject of each kind of message.
 
-use crate::{AgentName, RequestId, bucket};
+use openagentmesh_name::AgentName;
+
+use crate::{RequestId, bucket};
 
 /// Subject of an agent's invocations.
 #[must_use]

@@ -1,4 +1,4 @@
-//! The official release archive: download, check, unpack.
+//! The official release archive: download, verification, unpacking.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,31 +10,31 @@ use rustls_native_certs::CertificateResult;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::install::{Staging, sha256_of};
 use super::progress::Progress;
+use super::staging::{Staging, sha256_of};
 use crate::background::Cancellation;
 use crate::platform::{Platform, SERVER_FILE_NAME};
 use crate::{LocalError, background};
 
-/// How long to wait for a connection before going another way.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum time to resolve a name or to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long to wait for the next part of a download.
-const READ_PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum time between two reads of a download.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long one download may take altogether.
-const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(180);
+/// Maximum time of a whole download.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// The most that is read, in bytes: several times the real sizes.
-const MAX_SUMS: u64 = 64 * 1024;
-const MAX_ARCHIVE: u64 = 128 * 1024 * 1024;
-const MAX_PROGRAM: u64 = 256 * 1024 * 1024;
+/// Size limits, several times the real sizes.
+const MAX_SUMS_BYTES: u64 = 64 * 1024;
+const MAX_ARCHIVE_BYTES: u64 = 128 * 1024 * 1024;
+const MAX_PROGRAM_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Why there is no program, for the list of attempts.
+/// Why the program could not be obtained, for the list of attempts.
 type Reason = String;
 
-/// Downloads the archive from below `release_url`, checks it against the `SHA256SUMS` beside it,
-/// and unpacks the program into `staging`. The inner error says why that did not work.
+/// Downloads the archive from `release_url`, verifies it by the `SHA256SUMS` of that release, and
+/// unpacks the program into `staging`. The inner error says why that failed.
 pub(super) async fn fetch(
     release_url: &str,
     platform: Platform,
@@ -49,7 +49,7 @@ pub(super) async fn fetch(
             &staging,
             cancellation,
         );
-        // Giving up is no reason to go another way.
+        // A cancelled download is not a failed attempt.
         cancellation.check()?;
         Ok(unpacked)
     })
@@ -74,16 +74,16 @@ fn fetch_blocking(
     let actual = sha256_of(&archive).map_err(|failure| failure.to_string())?;
     if actual != expected {
         return Err(format!(
-            "its SHA-256 is {actual}, but the release says {expected}"
+            "SHA-256 mismatch: the archive has {actual}, the release lists {expected}"
         ));
     }
     let program = staging.path().join(SERVER_FILE_NAME);
-    unpack(&archive, &program).map_err(|failure| format!("it cannot be unpacked: {failure}"))?;
+    unpack(&archive, &program).map_err(|failure| format!("unpacking failed: {failure}"))?;
     Ok(program)
 }
 
-/// An HTTP client with deadlines, which trusts the certificate authorities that the operating
-/// system trusts. It uses the proxy that the environment names.
+/// An HTTP client with timeouts, the operating system's certificate authorities, and the proxy of the
+/// environment.
 fn agent(release_url: &str, trusted: CertificateResult) -> Result<Agent, Reason> {
     let https_only = release_url.starts_with("https:");
     if https_only && trusted.certs.is_empty() {
@@ -101,27 +101,28 @@ fn agent(release_url: &str, trusted: CertificateResult) -> Result<Agent, Reason>
         .https_only(https_only)
         .tls_config(tls)
         .user_agent(concat!("openagentmesh-local/", env!("CARGO_PKG_VERSION")))
-        .timeout_resolve(Some(CONNECT_PATIENCE))
-        .timeout_connect(Some(CONNECT_PATIENCE))
-        .timeout_recv_response(Some(READ_PATIENCE))
-        .timeout_per_read(Some(READ_PATIENCE))
-        .timeout_global(Some(DOWNLOAD_PATIENCE))
+        .timeout_resolve(Some(CONNECT_TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_recv_response(Some(READ_TIMEOUT))
+        .timeout_per_read(Some(READ_TIMEOUT))
+        .timeout_global(Some(DOWNLOAD_TIMEOUT))
         .build()
         .new_agent())
 }
 
 fn no_root_certificates(searched: &CertificateResult) -> Reason {
-    let mut reason = "the operating system has no root certificates to check the connection with; \
-                      install them (on Linux the package is ca-certificates) or let SSL_CERT_FILE \
-                      name a file of them"
-        .to_owned();
+    let mut reason =
+        "no root certificates: the operating system has none to verify the connection \
+                      with; install them (on Linux the package ca-certificates) or set \
+                      SSL_CERT_FILE to a file of certificates"
+            .to_owned();
     for failure in &searched.errors {
         reason.push_str(&format!("; {failure}"));
     }
     reason
 }
 
-/// The sum that the release's `SHA256SUMS` has for the archive, as lower-case hex.
+/// The archive's SHA-256 sum in the release's `SHA256SUMS`, as lower-case hex.
 fn expected_sum(agent: &Agent, release_url: &str, archive_name: &str) -> Result<String, Reason> {
     let url = format!("{release_url}/SHA256SUMS");
     let sums = agent
@@ -131,16 +132,16 @@ fn expected_sum(agent: &Agent, release_url: &str, archive_name: &str) -> Result<
             response
                 .body_mut()
                 .with_config()
-                .limit(MAX_SUMS)
+                .limit(MAX_SUMS_BYTES)
                 .read_to_string()
         })
-        .map_err(|failure| format!("its SHA256SUMS cannot be read: {failure}"))?;
-    // Each line has a sum and a file name, which a star may precede.
+        .map_err(|failure| format!("SHA256SUMS of the release unreadable: {failure}"))?;
+    // Each line has a sum and a file name, optionally with a star before the name.
     sums.lines()
         .filter_map(|line| line.split_once(char::is_whitespace))
         .find(|(_, name)| name.trim().trim_start_matches('*') == archive_name)
         .map(|(sum, _)| sum.to_ascii_lowercase())
-        .ok_or_else(|| "the SHA256SUMS beside it do not list it".to_owned())
+        .ok_or_else(|| format!("{archive_name} not found in the SHA256SUMS of the release"))
 }
 
 fn download(
@@ -158,14 +159,14 @@ fn download(
     let mut body = response
         .body_mut()
         .with_config()
-        .limit(MAX_ARCHIVE)
+        .limit(MAX_ARCHIVE_BYTES)
         .reader();
     let copied = (|| -> io::Result<()> {
         let mut file = File::create_new(path)?;
         let mut buffer = [0; 64 * 1024];
         loop {
             if cancellation.check().is_err() {
-                return Err(io::Error::other("it was given up"));
+                return Err(io::Error::other("cancelled"));
             }
             let read = body.read(&mut buffer)?;
             if read == 0 {
@@ -175,15 +176,17 @@ fn download(
             progress.add(read as u64);
         }
     })();
-    copied.map_err(|failure| format!("the download broke off: {failure}"))
+    copied.map_err(|failure| format!("download incomplete: {failure}"))
 }
 
-/// Copies a program out of an archive; one of a size beyond reason is refused.
+/// Copies a program from an archive, up to [`MAX_PROGRAM_BYTES`].
 fn write_program(source: impl Read, program: &Path) -> io::Result<()> {
     let mut file = File::create(program)?;
-    let copied = io::copy(&mut source.take(MAX_PROGRAM), &mut file)?;
-    if copied == MAX_PROGRAM {
-        return Err(io::Error::other("the program in it is too large"));
+    let copied = io::copy(&mut source.take(MAX_PROGRAM_BYTES), &mut file)?;
+    if copied == MAX_PROGRAM_BYTES {
+        return Err(io::Error::other(format!(
+            "the program in the archive is larger than {MAX_PROGRAM_BYTES} bytes"
+        )));
     }
     Ok(())
 }
@@ -203,7 +206,7 @@ fn unpack(archive: &Path, program: &Path) -> io::Result<()> {
         }
     }
     Err(io::Error::other(format!(
-        "there is no {SERVER_FILE_NAME} in it"
+        "{SERVER_FILE_NAME} not found in the archive"
     )))
 }
 
@@ -224,7 +227,7 @@ fn unpack(archive: &Path, program: &Path) -> io::Result<()> {
         }
     }
     Err(io::Error::other(format!(
-        "there is no {SERVER_FILE_NAME} in it"
+        "{SERVER_FILE_NAME} not found in the archive"
     )))
 }
 
@@ -233,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_root_certificates_only_https_is_out_of_reach() {
+    fn https_without_root_certificates_is_an_error_and_http_works() {
         let reason = agent("https://mirror.example", CertificateResult::default()).unwrap_err();
         assert!(reason.contains("no root certificates"), "{reason}");
         assert!(agent("http://127.0.0.1:1", CertificateResult::default()).is_ok());

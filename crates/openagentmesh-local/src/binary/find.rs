@@ -1,41 +1,48 @@
-//! Looking for a `nats-server` that is already there.
+//! The search for an existing `nats-server`.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::{NatsServer, NatsServerSearch, probe};
+use super::nats_server::NatsServer;
+use super::probe;
 use crate::home::Home;
 use crate::platform::SERVER_FILE_NAME;
 use crate::{LocalError, background};
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) server: Option<NatsServer>,
-    pub(super) passed_over: Vec<PassedOver>,
+    pub(super) rejected: Vec<Rejected>,
 }
 
-/// A program that is there but cannot be used.
+/// An existing program that is unusable.
 #[derive(Debug)]
-pub(super) struct PassedOver {
+pub(super) struct Rejected {
     pub(super) path: PathBuf,
     pub(super) reason: String,
 }
 
-/// Looks where [`NatsServerSearch`] says.
-pub(super) async fn find(search: &NatsServerSearch, home: &Home) -> Result<Found, LocalError> {
-    if let Some(named) = &search.named {
+/// Searches for a usable program: only at `named` if given, else in the directories of
+/// `search_path`, then at the installation path in `home`.
+pub(super) async fn find(
+    named: Option<&OsStr>,
+    search_path: &OsStr,
+    home: &Home,
+) -> Result<Found, LocalError> {
+    if let Some(named) = named {
         let named = Path::new(named);
-        let path = std::path::absolute(named).map_err(LocalError::io("find", named))?;
+        let path = std::path::absolute(named).map_err(LocalError::io("resolve", named))?;
         return match probe::probe(&path).await {
             Ok(version) => Ok(Found {
                 server: Some(NatsServer { path, version }),
-                passed_over: Vec::new(),
+                rejected: Vec::new(),
             }),
             Err(reason) => Err(LocalError::NamedServerUnusable { path, reason }),
         };
     }
 
-    let search_path = search.search_path.clone();
+    let search_path = search_path.to_owned();
     let installed = home.installed_server();
     let candidates = background::run(move |_| {
         let mut candidates = on_path(&search_path, SERVER_FILE_NAME);
@@ -54,16 +61,16 @@ pub(super) async fn find(search: &NatsServerSearch, home: &Home) -> Result<Found
                 break;
             }
             Err(reason) => {
-                tracing::warn!(path = %path.display(), reason, "passing over a nats-server");
-                found.passed_over.push(PassedOver { path, reason });
+                tracing::warn!(path = %path.display(), reason, "skipping an unusable nats-server");
+                found.rejected.push(Rejected { path, reason });
             }
         }
     }
     Ok(found)
 }
 
-/// The files called `name` in the directories of `search_path`, in order, each path once.
-pub(super) fn on_path(search_path: &std::ffi::OsStr, name: &str) -> Vec<PathBuf> {
+/// The files called `name` in the directories of `search_path`, in order and without duplicates.
+pub(super) fn on_path(search_path: &OsStr, name: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for directory in std::env::split_paths(search_path) {
         if directory.as_os_str().is_empty() {

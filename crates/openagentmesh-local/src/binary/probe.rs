@@ -1,4 +1,4 @@
-//! Asking a program for its version.
+//! Running a program to read its version.
 
 use std::fmt;
 use std::io;
@@ -10,18 +10,21 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-/// How long a program may take to tell its version: it takes milliseconds, but the machine may be
-/// busy or the file on a slow disk.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time for a program to print its version. It takes milliseconds, but the machine may be
+/// busy or the disk slow.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The oldest version that serves.
-const OLDEST: Version = Version {
+/// Maximum length of the output that is read, in bytes.
+const MAX_VERSION_BYTES: u64 = 1024;
+
+/// The oldest supported version.
+const MIN_VERSION: Version = Version {
     major: 2,
     minor: 10,
     patch: 0,
 };
 
-/// The version of a `nats-server`; what comes after the numbers is left out.
+/// The version of a `nats-server`, without pre-release and build suffixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version {
     major: u32,
@@ -30,7 +33,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// Reads `nats-server: v2.15.1`, and also `v2.15.1-RC.1`.
+    /// Parses `nats-server: v2.15.1` or `nats-server: v2.15.1-RC.1`.
     fn parse(text: &str) -> Option<Self> {
         let version = text
             .trim()
@@ -54,36 +57,35 @@ impl fmt::Display for Version {
     }
 }
 
-/// Runs the program at `path` to learn its version. The error says why it cannot be used.
+/// Runs the program at `path` to read its version. The error says why the program is unusable.
 ///
-/// Dropping the future ends the program.
+/// Dropping the future kills the program.
 pub(crate) async fn probe(path: &Path) -> Result<Version, String> {
-    let answer = match timeout(PATIENCE, ask(path)).await {
-        Ok(Ok(answer)) => answer,
+    let output = match timeout(PROBE_TIMEOUT, run_version(path)).await {
+        Ok(Ok(output)) => output,
         Ok(Err(failure)) if failure.kind() == io::ErrorKind::NotFound => {
-            return Err("there is no such file, or what it needs to run is missing".to_owned());
+            return Err("file not found, or its interpreter or loader is missing".to_owned());
         }
-        Ok(Err(failure)) => return Err(format!("it cannot be run: {failure}")),
+        Ok(Err(failure)) => return Err(format!("cannot be run: {failure}")),
         Err(_) => {
             return Err(format!(
-                "it did not tell its version within {} s",
-                PATIENCE.as_secs()
+                "no version printed within {} s",
+                PROBE_TIMEOUT.as_secs()
             ));
         }
     };
-    match Version::parse(&answer) {
-        Some(version) if version >= OLDEST => Ok(version),
-        Some(version) => Err(format!("its version {version} is older than {OLDEST}")),
+    match Version::parse(&output) {
+        Some(version) if version >= MIN_VERSION => Ok(version),
+        Some(version) => Err(format!("version {version} is older than {MIN_VERSION}")),
         None => Err(format!(
-            "it did not tell its version but {:?}",
-            answer.lines().next().unwrap_or_default()
+            "unknown version: it printed {:?}",
+            output.lines().next().unwrap_or_default()
         )),
     }
 }
 
-/// What `<path> --version` prints, or the beginning of it.
-async fn ask(path: &Path) -> io::Result<String> {
-    const ENOUGH: u64 = 1024;
+/// The first [`MAX_VERSION_BYTES`] that `<path> --version` prints.
+async fn run_version(path: &Path) -> io::Result<String> {
     let mut child = loop {
         let spawned = Command::new(path)
             .arg("--version")
@@ -93,20 +95,23 @@ async fn ask(path: &Path) -> io::Result<String> {
             .kill_on_drop(true)
             .spawn();
         match spawned {
-            // A file that was written just now counts as being written for as long as another
-            // thread's new child has not let go of its copy of the file handle.
+            // After a file was written, a child that another thread has just forked may hold the
+            // file open for writing until it calls exec.
             Err(failure) if failure.kind() == io::ErrorKind::ExecutableFileBusy => {
                 sleep(Duration::from_millis(5)).await;
             }
             spawned => break spawned?,
         }
     };
-    let mut answer = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        output.take(ENOUGH).read_to_end(&mut answer).await?;
+    let mut output = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout
+            .take(MAX_VERSION_BYTES)
+            .read_to_end(&mut output)
+            .await?;
     }
     child.wait().await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 #[cfg(test)]
@@ -114,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read() {
+    fn version_output_is_parsed() {
         let version = |major, minor, patch| {
             Some(Version {
                 major,
@@ -136,6 +141,6 @@ mod tests {
         ] {
             assert_eq!(Version::parse(not_a_version), None, "{not_a_version}");
         }
-        assert!(version(2, 9, 25) < Some(OLDEST));
+        assert!(version(2, 9, 25) < Some(MIN_VERSION));
     }
 }

@@ -1,4 +1,4 @@
-//! What a person at a terminal sees of an installation.
+//! The progress of an installation on a terminal.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::platform::PINNED_VERSION;
 
-/// A sign of progress on standard error, if that is a terminal. It disappears when dropped.
+/// A progress bar or spinner on standard error, if that is a terminal. Cleared on drop.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// A bar for a download of so many bytes.
+    /// A bar for a download of `length` bytes, if known.
     pub(super) fn of_download(length: Option<u64>) -> Self {
         Self::new(length, "{msg} [{bar:30}] {bytes}/{total_bytes}")
     }
@@ -22,7 +22,7 @@ impl Progress {
         progress
     }
 
-    /// So many more bytes are there.
+    /// Adds `bytes` to the position of the bar.
     pub(super) fn add(&self, bytes: u64) {
         self.0.inc(bytes);
     }
@@ -33,7 +33,7 @@ impl Progress {
         Self(match ProgressStyle::with_template(template) {
             Ok(style) => bar.with_style(style),
             Err(failure) => {
-                tracing::debug!(%failure, "the plain progress bar is used");
+                tracing::debug!(%failure, "using the plain progress bar");
                 bar
             }
         })

@@ -1,17 +1,20 @@
-//! Settings for detached servers, and what is done with them.
+//! Settings of detached servers: start, list, search.
 
 use std::path::{Path, PathBuf};
 
 use super::record::{self, Record};
-use super::{DEFAULT_PORT, DetachedServer};
-use crate::LocalError;
-use crate::background;
+use super::running::running;
+use super::server::DetachedServer;
 use crate::config::{Config, DEFAULT_MAX_PAYLOAD};
 use crate::directory::{FileLock, OwnedDirectory, create_private};
 use crate::home::Home;
 use crate::launch::{Lifetime, launch};
 use crate::process::OwnedChild;
 use crate::server::choose_binary;
+use crate::{LocalError, background};
+
+/// The default port of NATS clients.
+const DEFAULT_PORT: u16 = 4222;
 
 /// Settings for a [`DetachedServer`].
 ///
@@ -48,22 +51,22 @@ impl Default for DetachedServerBuilder {
 }
 
 impl DetachedServerBuilder {
-    /// The TCP port for clients, by default 4222; WebSocket clients get the one after it. 0 lets
-    /// the server choose both.
+    /// The TCP port for clients, by default 4222. WebSocket clients use the next port. 0 lets the
+    /// server choose both.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// The largest message, headers included, that the server takes, in bytes. Default 8 MiB; the
-    /// server itself allows at most 64 MiB.
+    /// Maximum size of a message including headers, in bytes. The default is 8 MiB; `nats-server`
+    /// allows at most 64 MiB.
     pub fn max_payload(mut self, bytes: u32) -> Self {
         self.max_payload = bytes;
         self
     }
 
-    /// The directory to name as the place where the server was started, instead of the working
-    /// directory of this process.
+    /// The directory to record as [`DetachedServer::started_in`], instead of the working directory of
+    /// this process.
     pub fn started_in(mut self, path: impl Into<PathBuf>) -> Self {
         self.started_in = Some(path.into());
         self
@@ -75,35 +78,35 @@ impl DetachedServerBuilder {
         self
     }
 
-    /// The `nats-server` program to run, instead of finding or installing one.
+    /// The `nats-server` program to run, without search or installation.
     pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
         self.binary = Some(path.into());
         self
     }
 
-    /// Starts the server and returns once it answers. Of several starts on one port exactly one
-    /// succeeds. It must be called in a tokio runtime with I/O and time enabled.
+    /// Starts the server and returns once it answers. Of several concurrent starts on one port exactly
+    /// one succeeds. Requires a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
     ///
-    /// * [`LocalError::NoHome`]: there is no home directory.
+    /// * [`LocalError::NoHome`]: the home directory is unknown.
     /// * [`LocalError::NamedServerUnusable`], [`LocalError::ServerUnusable`],
-    ///   [`LocalError::NotInstalled`]: there is no program to run.
-    /// * [`LocalError::PortTakenByMesh`]: another [`DetachedServer`] has the port or the one after
-    ///   it; the error says where it was started.
+    ///   [`LocalError::NotInstalled`]: no usable program.
+    /// * [`LocalError::PortTakenByMesh`]: another [`DetachedServer`] uses the port or the next one;
+    ///   the error contains the directory in which that server was started.
     /// * [`LocalError::InvalidPort`], [`LocalError::PortTaken`],
-    ///   [`LocalError::WebSocketPortTaken`]: the port cannot be had.
-    /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server did not come up; the error
-    ///   has the end of its log.
+    ///   [`LocalError::WebSocketPortTaken`]: the port is invalid or in use.
+    /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server failed to start; the error
+    ///   contains the end of its log.
     /// * [`LocalError::Locked`]: another process starts or stops a server for more than 30 s.
     /// * [`LocalError::PathNotText`], [`LocalError::Io`]: the directory cannot be used.
     /// * [`LocalError::Interrupted`]: the runtime is stopping.
     ///
-    /// After an error neither process nor directory is left.
+    /// After an error neither process nor directory remains.
     ///
     /// # Cancel safety
     ///
-    /// Cancel-safe: dropping the future ends and removes what was started.
+    /// Cancel-safe: dropping the future ends the server and removes its directory.
     ///
     /// # Example
     ///
@@ -117,7 +120,7 @@ impl DetachedServerBuilder {
     pub async fn start(self) -> Result<DetachedServer, LocalError> {
         let home = Home::new(self.home.as_deref())?;
         let started_in = match self.started_in {
-            Some(path) => std::path::absolute(&path).map_err(LocalError::io("find", &path))?,
+            Some(path) => std::path::absolute(&path).map_err(LocalError::io("resolve", &path))?,
             None => std::env::current_dir()
                 .map_err(LocalError::io("find", Path::new("the working directory")))?,
         };
@@ -126,8 +129,8 @@ impl DetachedServerBuilder {
         let started = background::run(move |cancellation| {
             let parent = home.detached_servers();
             create_private(&parent)?;
-            // Held until the record is written, so that others see whole servers only and a port
-            // is never lost to a server that nobody knows yet.
+            // The lock is held until the record is written, so that other processes see complete
+            // servers only, and a starting server's port counts as in use.
             let lock = record::lock(&parent, cancellation)?;
             let directory = OwnedDirectory::create(&parent)?;
             let config = Config {
@@ -135,7 +138,7 @@ impl DetachedServerBuilder {
                 port,
                 max_payload,
             };
-            refuse_taken_port(&config, &record::running(&parent, Some(directory.path()))?)?;
+            check_ports(&config, &running(&parent, Some(directory.path()))?)?;
             let launched = launch(binary.path(), &config, Lifetime::Unbound, cancellation)?;
             let record = Record::new(&launched, started_in, binary.version().to_string());
             record.write(directory.path())?;
@@ -147,7 +150,7 @@ impl DetachedServerBuilder {
             })
         })
         .await?;
-        // Nothing is awaited from here on, so this is not left half done.
+        // No await follows, so a dropped future cannot interrupt the rest.
         let Started {
             child,
             directory,
@@ -189,7 +192,7 @@ impl DetachedServerBuilder {
                 return Ok(Vec::new());
             }
             let _lock = record::lock(&parent, cancellation)?;
-            record::running(&parent, None)
+            running(&parent, None)
         })
         .await
     }
@@ -225,7 +228,8 @@ impl DetachedServerBuilder {
     }
 }
 
-/// A server that is complete but not yet let go of. Dropping it undoes the start, in this order.
+/// A started server that is not detached yet. Dropping it undoes the start; the fields are in drop
+/// order.
 struct Started {
     child: OwnedChild,
     directory: OwnedDirectory,
@@ -233,8 +237,8 @@ struct Started {
     _lock: FileLock,
 }
 
-/// Fails if one of our own servers has a port that `config` asks for.
-fn refuse_taken_port(config: &Config<'_>, servers: &[DetachedServer]) -> Result<(), LocalError> {
+/// Fails if one of the detached `servers` uses a port that `config` asks for.
+fn check_ports(config: &Config<'_>, servers: &[DetachedServer]) -> Result<(), LocalError> {
     let wanted = [config.port, config.websocket_port()?];
     if config.port == 0 {
         return Ok(());
@@ -253,7 +257,7 @@ fn refuse_taken_port(config: &Config<'_>, servers: &[DetachedServer]) -> Result<
     Ok(())
 }
 
-/// The port of a URL that leads to this machine's loopback interface.
+/// The port of a URL of the loopback interface; `None` for other hosts.
 fn loopback_port(url: &str) -> Option<u16> {
     let address = url.split_once("://").map_or(url, |(_, address)| address);
     let address = address.split(['/', '?', '#']).next()?;
@@ -261,7 +265,7 @@ fn loopback_port(url: &str) -> Option<u16> {
         .rsplit_once('@')
         .map_or(address, |(_, address)| address);
     let (host, port) = match address.rsplit_once(':') {
-        // A colon within brackets belongs to the host.
+        // A colon in brackets is part of an IPv6 host.
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
         _ => (address, DEFAULT_PORT),
     };
@@ -275,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_of_this_machine_are_recognised() {
+    fn loopback_url_is_recognised_with_its_port() {
         for (url, port) in [
             ("nats://127.0.0.1:4300", Some(4300)),
             ("nats://localhost", Some(4222)),

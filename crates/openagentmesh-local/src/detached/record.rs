@@ -1,4 +1,4 @@
-//! What is known about the detached servers of a home directory.
+//! The record of a detached server, kept in that server's directory.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,29 +7,27 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::DetachedServer;
 use crate::LocalError;
 use crate::background::Cancellation;
-use crate::directory::{FileLock, private_file, remove, server_directories};
+use crate::directory::{FileLock, private_file};
 use crate::greeting::greets;
 use crate::launch::Launched;
-use crate::process::{end_servers_of, is_server_of};
 
-/// How long to wait for other processes that start or stop a mesh. One at a time does.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum wait for other processes that start, list or stop servers.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a server may take to greet. One that is alive does so at once.
-const GREETING_PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum time for a greeting. A running server sends its greeting at once.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is known about a mesh, in its directory.
+/// The name of the file that holds a [`Record`].
 const RECORD_FILE: &str = "mesh.json";
 
-/// What [`RECORD_FILE`] says. It is written last: a directory without it belongs to a start that
-/// was killed on the way.
+/// The content of [`RECORD_FILE`], written by the starting process as its last step and read by all
+/// others. A directory without a record belongs to a start that was killed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) pid: u32,
-    /// Where `pid` means something. Absent from records of the first version.
+    /// The namespace of `pid`. Absent from records of the first version.
     #[serde(default)]
     pid_namespace: Option<String>,
     pub(super) url: String,
@@ -61,14 +59,15 @@ impl Record {
         }
     }
 
-    /// Whether the server of this record, in `directory`, answers, wherever it runs.
+    /// Whether the server of this record, in `directory`, sends its greeting. Works across containers
+    /// that share a network.
     pub(super) fn greets(&self, directory: &Path) -> bool {
-        greets(self.port, directory, GREETING_PATIENCE)
+        greets(self.port, directory, GREETING_TIMEOUT)
     }
 
-    /// Whether the server was started where its process cannot be seen from here, as in another
-    /// container. Then it may run although there seems to be no such process.
-    fn is_of_another_namespace(&self) -> bool {
+    /// Whether the server was started in another PID namespace, such as a container. Its process is
+    /// not visible here, even if it runs.
+    pub(super) fn is_of_another_namespace(&self) -> bool {
         self.pid_namespace.is_some() && self.pid_namespace != pid_namespace()
     }
 
@@ -85,8 +84,8 @@ impl Record {
             .map_err(LocalError::io("write", &path))
     }
 
-    /// The record in `directory`; `None` if it was never completed.
-    fn read(directory: &Path) -> Result<Option<Self>, LocalError> {
+    /// The record in `directory`; `None` if missing or incomplete.
+    pub(super) fn read(directory: &Path) -> Result<Option<Self>, LocalError> {
         let path = directory.join(RECORD_FILE);
         match std::fs::read(&path) {
             Ok(json) => Ok(serde_json::from_slice(&json).ok()),
@@ -96,8 +95,9 @@ impl Record {
     }
 }
 
-/// A name for the set of processes that this one sees; two containers have different ones. A home
-/// directory can also be shared with a virtual machine, as containers on macOS do.
+/// The identity of this process's PID namespace. Two containers have different ones. Outside of Linux
+/// the operating system's name serves, because containers on macOS share the home directory with a
+/// Linux virtual machine.
 fn pid_namespace() -> Option<String> {
     if cfg!(target_os = "linux") {
         let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
@@ -107,50 +107,7 @@ fn pid_namespace() -> Option<String> {
     }
 }
 
-/// The right to start, list and stop detached servers.
+/// Takes the lock for starting, listing and stopping detached servers.
 pub(super) fn lock(parent: &Path, cancellation: &Cancellation) -> Result<FileLock, LocalError> {
-    FileLock::acquire(&parent.join(".lock"), PATIENCE, cancellation)
-}
-
-/// The running servers, oldest first, leaving out the directory `except`. Directories of others
-/// are removed, unless nobody can tell from here. The caller must hold the lock.
-pub(super) fn running(
-    parent: &Path,
-    except: Option<&Path>,
-) -> Result<Vec<DetachedServer>, LocalError> {
-    let mut servers = Vec::new();
-    for directory in server_directories(parent)? {
-        if Some(directory.as_path()) == except {
-            continue;
-        }
-        match Record::read(&directory)? {
-            // The process cannot be seen if it runs in another container, but it may be heard.
-            Some(record) if is_server_of(record.pid, &directory)? || record.greets(&directory) => {
-                servers.push(DetachedServer { directory, record });
-            }
-            // Neither seen nor heard: that container may have another network, too.
-            Some(record) if record.is_of_another_namespace() => {
-                tracing::debug!(
-                    directory = %directory.display(),
-                    "leaving a mesh alone that was started in another container"
-                );
-            }
-            _ => {
-                if let Err(failure) = clear(&directory) {
-                    // The servers that do run are to be seen all the same.
-                    tracing::warn!(%failure, "what a mesh left could not be removed");
-                }
-            }
-        }
-    }
-    servers.sort_by_key(|server| server.record.started_at);
-    Ok(servers)
-}
-
-/// Removes what is left of a server that crashed or whose start was killed. The latter may have
-/// left a process without a record.
-fn clear(directory: &Path) -> Result<(), LocalError> {
-    tracing::debug!(directory = %directory.display(), "removing what a mesh left");
-    end_servers_of(directory, Duration::ZERO)?;
-    remove(directory)
+    FileLock::acquire(&parent.join(".lock"), LOCK_TIMEOUT, cancellation)
 }

@@ -1,18 +1,18 @@
 use openagentmesh::agent;
 
-/// Has a name that cannot be.
+/// Has an invalid name.
 #[agent(name = "nlp.sum mary")]
 async fn spaced(n: i64) -> i64 {
     n
 }
 
-/// Has an argument that does not exist.
+/// Has an unknown argument.
 #[agent(chanel = "nlp")]
 async fn misspelled(n: i64) -> i64 {
     n
 }
 
-/// Could never run.
+/// Has no concurrency.
 #[agent(concurrency = 0)]
 async fn stuck(n: i64) -> i64 {
     n

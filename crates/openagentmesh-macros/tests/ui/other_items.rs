@@ -1,6 +1,6 @@
 use openagentmesh::agent;
 
-/// Is no function.
+/// Is a struct.
 #[agent]
 struct NotAFunction;
 

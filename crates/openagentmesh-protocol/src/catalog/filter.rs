@@ -1,7 +1,8 @@
 //! Selection of catalog entries.
 
+use openagentmesh_name::is_in_channel;
+
 use super::entry::CatalogEntry;
-use crate::name::is_in_channel;
 
 /// Criteria for catalog entries. The default matches every entry.
 ///

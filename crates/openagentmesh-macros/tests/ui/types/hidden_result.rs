@@ -2,7 +2,7 @@ use openagentmesh::agent;
 
 type Reply = Result<String, String>;
 
-/// Fails under another name.
+/// Returns an alias of `Result`.
 #[agent]
 async fn hidden() -> Reply {
     Err("no".to_owned())

@@ -6,7 +6,7 @@ struct Order {
     _id: u64,
 }
 
-/// Takes an order whose schema nobody can know.
+/// Takes an order without a schema.
 #[agent]
 async fn order(_order: Order) -> bool {
     true

@@ -2,13 +2,13 @@ use openagentmesh::agent;
 
 struct Opaque;
 
-/// Gives what cannot cross the wire.
+/// Returns a type that cannot be serialised.
 #[agent]
 async fn opaque(_text: String) -> Opaque {
     Opaque
 }
 
-/// Gives what cannot cross the wire, if it succeeds.
+/// Returns a type that cannot be serialised, or an error.
 #[agent]
 async fn maybe_opaque() -> Result<Opaque, std::io::Error> {
     Ok(Opaque)

@@ -1,9 +1,6 @@
-//! A release on the loopback interface, and programs that pretend to be others.
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+//! A release of `nats-server` on a local HTTP server.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +10,7 @@ use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The archives of every platform on which these tests run.
+/// The archives of all platforms on which the tests run.
 const ARCHIVES: [&str; 4] = [
     "nats-server-v2.15.1-linux-amd64.tar.gz",
     "nats-server-v2.15.1-linux-arm64.tar.gz",
@@ -21,31 +18,32 @@ const ARCHIVES: [&str; 4] = [
     "nats-server-v2.15.1-darwin-arm64.tar.gz",
 ];
 
-/// What a download does.
+/// The behaviour of archive downloads.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Download {
+pub(crate) enum Download {
     Whole,
-    /// Half of it is sent, then the connection is closed.
+    /// Half of the archive is sent, then the connection is closed.
     Truncated,
-    /// Half of it is sent, then nothing.
+    /// Half of the archive is sent, then nothing.
     Stuck,
-    /// The archive is not the one that the sums were made of.
+    /// The archive does not match its SHA-256 sum.
     Changed,
 }
 
 /// Serves an archive and its sums until the test ends.
-pub struct Release {
-    pub url: String,
+pub(crate) struct Release {
+    pub(crate) url: String,
     downloads: Arc<AtomicUsize>,
 }
 
 impl Release {
-    /// A release whose archive has `program` as `nats-server`.
-    pub async fn serve(program: &str, download: Download) -> Self {
+    /// Serves a release whose archive contains `program` as `nats-server`.
+    pub(crate) async fn serve(program: &str, download: Download) -> Self {
         Self::serve_file("nats-server", program, download).await
     }
 
-    pub async fn serve_file(name: &str, program: &str, download: Download) -> Self {
+    /// Serves a release whose archive contains `program` as `name`.
+    pub(crate) async fn serve_file(name: &str, program: &str, download: Download) -> Self {
         let archive = archive(name, program);
         let mut sum = String::new();
         for byte in digest(&SHA256, &archive).as_ref() {
@@ -83,8 +81,8 @@ impl Release {
         Self { url, downloads }
     }
 
-    /// How often an archive was asked for.
-    pub fn downloads(&self) -> usize {
+    /// Number of archive downloads that have started.
+    pub(crate) fn downloads(&self) -> usize {
         self.downloads.load(Ordering::SeqCst)
     }
 }
@@ -142,24 +140,4 @@ fn archive(name: &str, program: &str) -> Vec<u8> {
             .unwrap();
     }
     archive.into_inner().unwrap().finish().unwrap()
-}
-
-/// The text of a program that claims to be this version of `nats-server`.
-pub fn claims(version: &str) -> String {
-    format!("#!/bin/sh\necho 'nats-server: v{version}'\n")
-}
-
-/// Puts an executable text file called `name` into `directory`.
-pub fn write_program(directory: &Path, name: &str, text: &str) -> PathBuf {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::create_dir_all(directory).unwrap();
-    let path = directory.join(name);
-    std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o755)
-        .open(&path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .unwrap();
-    path
 }

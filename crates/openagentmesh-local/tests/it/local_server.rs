@@ -1,15 +1,17 @@
 //! Servers that live as long as their owner.
 
-mod common;
-
 use std::time::Duration;
 
 use async_nats::jetstream;
-use common::{assert_nothing_left, builder, eventually, free_ports, home, nats_server};
 use openagentmesh_local::{LocalError, LocalServer};
 
+use crate::support::process::{processes_of, servers_of};
+use crate::support::{
+    assert_nothing_left, builder, contents, eventually, free_ports, home, nats_server,
+};
+
 #[tokio::test]
-async fn serves_with_default_settings() {
+async fn server_with_default_settings_serves_clients() {
     let server = LocalServer::start().await.unwrap();
     let directory = server.directory().to_owned();
     assert!(server.log_path().is_file());
@@ -26,7 +28,7 @@ async fn serves_with_default_settings() {
 }
 
 #[tokio::test]
-async fn anonymous_clients_have_jetstream_and_the_monitor_the_system_account() {
+async fn anonymous_client_has_jetstream_and_system_user_has_the_system_account() {
     let home = home();
     let server = builder(&home).await.start().await.unwrap();
 
@@ -58,7 +60,7 @@ async fn anonymous_clients_have_jetstream_and_the_monitor_the_system_account() {
 }
 
 #[tokio::test]
-async fn takes_another_limit_for_messages() {
+async fn max_payload_setting_is_applied() {
     let home = home();
     let server = builder(&home)
         .await
@@ -71,16 +73,16 @@ async fn takes_another_limit_for_messages() {
 }
 
 #[tokio::test]
-async fn drop_leaves_nothing() {
+async fn dropped_server_leaves_nothing() {
     let home = home();
     let server = builder(&home).await.start().await.unwrap();
-    assert_eq!(common::servers_of(home.path()), [server.pid()]);
+    assert_eq!(servers_of(home.path()), [server.pid()]);
     drop(server);
     assert_nothing_left(home.path());
 }
 
 #[tokio::test]
-async fn a_start_that_is_given_up_leaves_nothing() {
+async fn cancelled_start_leaves_nothing() {
     let home = home();
     for milliseconds in [0, 1, 5, 10, 15, 20, 25, 30] {
         let start = builder(&home).await.start();
@@ -88,15 +90,15 @@ async fn a_start_that_is_given_up_leaves_nothing() {
             drop(server.unwrap());
         }
     }
-    eventually("given-up servers are gone", || {
-        common::processes_of(home.path()).is_empty()
-            && common::contents(&home.path().join(".agentmesh/run")).is_empty()
+    eventually("cancelled servers are gone", || {
+        processes_of(home.path()).is_empty()
+            && contents(&home.path().join(".agentmesh/run")).is_empty()
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_start_at_once() {
+async fn twenty_concurrent_starts_succeed() {
     let home = home();
     let mut starts = tokio::task::JoinSet::new();
     for _ in 0..20 {
@@ -104,7 +106,7 @@ async fn twenty_start_at_once() {
         starts.spawn(async move { builder.start().await.unwrap() });
     }
     let servers = starts.join_all().await;
-    assert_eq!(common::servers_of(home.path()).len(), 20);
+    assert_eq!(servers_of(home.path()).len(), 20);
     for server in &servers {
         async_nats::connect(server.url())
             .await
@@ -120,7 +122,7 @@ async fn twenty_start_at_once() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named() {
+async fn port_in_use_is_an_error_that_names_it() {
     let home = home();
     let port = free_ports();
     let settings = builder(&home).await.port(port);
@@ -161,9 +163,9 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_its_configuration_is_quoted() {
+async fn rejected_configuration_is_an_error_with_the_log() {
     let home = home();
-    // More than the server allows a client to have pending.
+    // The value is above the server's limit of pending bytes per client.
     let failure = builder(&home)
         .await
         .max_payload(1 << 30)
@@ -178,7 +180,7 @@ async fn a_server_that_refuses_its_configuration_is_quoted() {
 }
 
 #[tokio::test]
-async fn any_directory_name_will_do() {
+async fn server_in_unusual_directory_name_works() {
     let home = home();
     let strange = home.path().join("Zoë's \"new\" $HOME # {a} \\n\tx");
     let server = LocalServer::builder()
@@ -194,7 +196,7 @@ async fn any_directory_name_will_do() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_server_shares_neither_files_nor_locks_nor_signals() {
+async fn server_has_private_files_and_its_own_process_group() {
     use std::os::unix::fs::PermissionsExt;
     let home = home();
     let server = builder(&home).await.start().await.unwrap();
@@ -202,13 +204,13 @@ async fn the_server_shares_neither_files_nor_locks_nor_signals() {
     assert_eq!(mode(server.directory()), 0o700);
     assert_eq!(mode(&server.directory().join("nats-server.conf")), 0o600);
 
-    // While the owner lives its lock cannot be had; the server itself has no copy of it.
+    // The owner holds the lock. The server has not inherited the lock file.
     let lock = std::fs::File::open(server.directory().join("owner.lock")).unwrap();
     assert!(lock.try_lock().is_err());
     if cfg!(target_os = "linux") {
         let files = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
         for file in files.flatten() {
-            // A file may be closed between being listed and being looked at.
+            // A file may be closed after it was listed.
             let target = std::fs::read_link(file.path()).unwrap_or_default();
             assert!(
                 !target.to_string_lossy().ends_with(".lock"),
@@ -218,7 +220,7 @@ async fn the_server_shares_neither_files_nor_locks_nor_signals() {
         }
     }
     if cfg!(target_os = "linux") {
-        // Ctrl-C goes to a process group; this server is alone in its own.
+        // Ctrl-C signals a process group. The server has one of its own.
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
         let group = stat
             .rsplit(')')
@@ -234,7 +236,7 @@ async fn the_server_shares_neither_files_nor_locks_nor_signals() {
 }
 
 #[tokio::test]
-async fn another_program_in_place_of_the_server_is_refused() {
+async fn missing_program_is_an_error_that_names_it() {
     let home = home();
     let missing = home.path().join("missing");
     let settings = LocalServer::builder().home_directory(home.path());

@@ -1,0 +1,20 @@
+//! The tests of local servers, one module per behaviour.
+//!
+//! Processes that own, start or list servers are roles: ignored tests in [`roles`], which
+//! [`support::role`] runs in child processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod detached;
+mod detached_containers;
+mod detached_crashes;
+#[cfg(unix)]
+mod installation;
+mod local_server;
+#[cfg(unix)]
+mod orphans;
+mod roles;
+#[cfg(unix)]
+mod search;
+mod support;
+#[cfg(unix)]
+mod watchdog;
