@@ -303,7 +303,7 @@ async fn what_cannot_be_listened_to_is_refused() {
         (
             ["mesh", "listen", "a..b"],
             2,
-            "'a..b' is no subject: one of its segments is empty",
+            "invalid subject 'a..b': a segment is empty",
         ),
         (["mesh", "listen", "a.>.b"], 2, "nothing can follow it"),
         (

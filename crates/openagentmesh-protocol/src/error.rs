@@ -84,6 +84,8 @@ codes! {
     Overloaded = "overloaded",
     /// The message exceeds what the server carries.
     PayloadTooLarge = "payload_too_large",
+    /// The reply, chunk or event does not fit the caller's type, or cannot be read. Never on the wire.
+    UnexpectedReply = "unexpected_reply",
 }
 
 impl From<String> for ErrorCode {

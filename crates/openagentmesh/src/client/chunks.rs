@@ -254,7 +254,7 @@ impl Receiving {
         self.window.take(message.length);
         if let Some(feedback) = message.reply {
             if self.feedback.is_none() {
-                self.expected.set_feedback(&feedback);
+                self.expected.set_cancel_subject(&feedback);
             }
             self.feedback = Some(feedback);
         }

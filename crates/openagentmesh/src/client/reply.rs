@@ -4,7 +4,6 @@ use openagentmesh_protocol::{ErrorCode, ErrorObject, ReplyHeaders, Status};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::json;
 use crate::schema::is_unit;
 use crate::transport::Received;
 
@@ -37,7 +36,7 @@ pub(super) fn output<Out: DeserializeOwned + 'static>(what: &str, body: &[u8]) -
     } else {
         body
     };
-    json::from_slice(body).map_err(|error| {
+    serde_json::from_slice(body).map_err(|error| {
         unreadable(format!(
             "the {what} is not a {}: {error}; the agent's contract tells what it is",
             std::any::type_name::<Out>()

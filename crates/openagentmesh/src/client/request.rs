@@ -18,7 +18,6 @@ use super::deadline::Deadline;
 use super::{Client, Session};
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::json;
 use crate::transport::{self, Outgoing, Template};
 
 /// How long a failure may wait for what the catalog says of it.
@@ -142,7 +141,7 @@ impl Checked {
         let others = session.connection.inbox.pending().saturating_sub(1);
         let reply = reply.map(Into::into);
         let publisher = &session.connection.publisher;
-        let sent = publisher.publish_among(others, subject, reply, headers.0, content.body);
+        let sent = publisher.publish_coalesced(others, subject, reply, headers.0, content.body);
         sent.map(|sent| sent.map_err(|error| self.about(error)))
     }
 
@@ -241,7 +240,7 @@ fn encode(input: &impl Serialize) -> Result<Bytes> {
 ///
 /// `invalid_input` when `value` cannot be JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<Bytes> {
-    json::to_vec(value).map(Bytes::from).map_err(|error| {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| {
         Error::raised(
             ErrorCode::InvalidInput,
             format!("the input cannot be written as JSON: {error}"),

@@ -1,11 +1,11 @@
 //! Everything that touches the NATS client: dialing, reconnecting, publishing, replies, headers.
 
 mod connection;
-pub(crate) mod debt;
 mod dial;
 mod endpoint;
 mod headers;
 mod inbox;
+mod multiplexer;
 mod publisher;
 
 pub use endpoint::{
