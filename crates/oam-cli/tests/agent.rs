@@ -135,7 +135,7 @@ async fn a_slow_agent_times_out() {
     assert_eq!(ran.code, 1);
     assert!(
         ran.stderr
-            .contains("error[timeout]: agent 'slow' did not answer within 200ms"),
+            .contains("error[timeout]: timeout: agent 'slow' did not reply within 200ms"),
         "{ran:?}"
     );
 }

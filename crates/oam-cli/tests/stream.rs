@@ -133,7 +133,7 @@ async fn a_stream_that_takes_too_long_is_given_up() {
     let ran = served.oam(&["agent", "stream", "gated", "\"go\"", "--timeout", "1.5"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "0\n1\n"), "{ran:?}");
     insta::assert_snapshot!(ran.stderr, @r"
-    error[timeout]: agent 'gated' did not end its stream within 1.5s
+    error[timeout]: timeout: agent 'gated' did not end its stream within 1.5s
       hint: --timeout SECONDS waits longer
     ");
     gated.alive.is(0).await;

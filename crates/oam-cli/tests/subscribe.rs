@@ -121,7 +121,7 @@ async fn a_quiet_publisher_is_waited_for_as_long_as_is_said() {
     let ran = served.oam(&["agent", "subscribe", "quiet", "--timeout", "0.2"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
     insta::assert_snapshot!(ran.stderr, @r"
-    error[timeout]: nothing was published to mesh.agent.quiet.events within 200ms
+    error[timeout]: timeout: no event was published to mesh.agent.quiet.events within 200ms
       hint: --timeout SECONDS waits longer
     ");
     let ran = served.oam(&["mesh", "listen", "nothing.here", "--timeout", "0.2"]);
@@ -303,7 +303,7 @@ async fn what_cannot_be_listened_to_is_refused() {
         (
             ["mesh", "listen", "a..b"],
             2,
-            "'a..b' is no subject: one of its segments is empty",
+            "invalid subject 'a..b': a segment is empty",
         ),
         (["mesh", "listen", "a.>.b"], 2, "nothing can follow it"),
         (

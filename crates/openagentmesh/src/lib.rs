@@ -148,7 +148,6 @@ mod catalog;
 mod client;
 mod error;
 mod host;
-mod json;
 mod kv;
 mod mesh;
 mod schema;

@@ -26,8 +26,8 @@ pub(crate) struct Session {
     pub(crate) objects: SharedBucket<ObjectBucket>,
     /// The server's URL without a login.
     pub(crate) url: String,
-    /// How long a call waits for its reply when it does not say so itself.
-    pub(crate) request_timeout: Duration,
+    /// How long a request waits for its reply when neither it nor its verb's default says so.
+    pub(crate) request_timeout: Option<Duration>,
     /// The interceptors of every request that this process sends.
     pub(crate) interceptors: Interceptors,
 }

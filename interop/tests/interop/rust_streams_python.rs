@@ -107,7 +107,7 @@ async fn a_chunk_of_another_type_is_an_error(sdk: Sdk) {
     let (chunks, error) = all(test.mesh.stream::<u64>("nlp.pieces", "a b").await).await;
     assert!(chunks.is_empty());
     let error = error.unwrap();
-    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert_eq!(error.code(), &ErrorCode::UnexpectedReply);
     assert!(error.message().contains("u64"), "{error}");
 }
 

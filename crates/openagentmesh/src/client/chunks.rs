@@ -1,4 +1,4 @@
-//! Taking the chunks of a stream: in order, without loss, and no faster than they are read.
+//! Receiving the chunks of a stream: in order, without loss, and no faster than they are taken.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,35 +13,33 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::credit_window::Window;
 use super::deadline::Deadline;
-use super::receive_buffer::{Buffer, Buffered};
+use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::request::Checked;
 use crate::error::{Error, Result};
-use crate::transport::PendingReply;
-use crate::transport::{self, Outgoing, Received};
+use crate::transport::{self, Outgoing, PendingReply, Received};
 
-/// The chunks of a streamed reply, in order and without loss; what awaiting a
-/// [`StreamRequest`](super::StreamRequest) gives.
+/// The chunks of a streamed reply, in order and without loss; made by awaiting a
+/// [`StreamRequest`](crate::StreamRequest).
 ///
-/// Each item is a chunk read as `Out`, or the error that ends the stream:
+/// Each item is a chunk decoded as `Out`, or the error that ends the stream:
 ///
-/// * any error that the agent answers, `invalid_input` before the first chunk or `handler_error`
-///   after some among them;
-/// * `not_found` when nobody serves the name, `not_available` when the catalog lists it all the
-///   same;
-/// * `timeout` when a chunk did not come in time, or the stream did not end in time;
-/// * `chunk_sequence_error` when a chunk was lost on its way;
-/// * `handler_error` when a chunk is not what `Out` says;
+/// * any error with which the agent replies, for example `invalid_input` before the first chunk, or
+///   `handler_error` after some chunks;
+/// * `not_found` when no process serves the name, `not_available` when the catalog lists it nevertheless;
+/// * `timeout` when a chunk did not arrive in time, or the stream did not end in time;
+/// * `chunk_sequence_error` when a chunk was lost;
+/// * `unexpected_reply` when a chunk does not fit `Out`, or the agent's error cannot be read;
 /// * `connection_failed` when the connection is closed.
 ///
-/// After an error there is nothing more. The host makes no more chunks than are taken here, give or
-/// take a [`window`](super::StreamRequest::window).
+/// The stream ends after an error. The host produces at most one
+/// [`window`](crate::StreamRequest::window) more chunks than are taken here.
 ///
 /// # Cancel safety
 ///
-/// Waiting for the next chunk can be given up and begun again. Dropping the stream ends the work at
+/// Dropping the future of [`next`](Self::next) loses no chunk. Dropping the stream cancels the request at
 /// the host: the handler's stream is dropped.
-#[must_use = "chunks come when they are asked for"]
+#[must_use = "chunks arrive when the stream is polled"]
 pub struct Chunks<Out>(BoxStream<'static, Result<Out>>);
 
 impl<Out: DeserializeOwned + Send + 'static> Chunks<Out> {
@@ -50,14 +48,17 @@ impl<Out: DeserializeOwned + Send + 'static> Chunks<Out> {
         let chunks = futures::stream::unfold(receiving, |receiving| async move {
             let mut receiving = receiving?;
             let chunk = match receiving.next().await {
-                Ok(None) => return None,
-                Ok(Some(body)) => {
-                    reply::output("chunk", &body).map_err(|error| receiving.request.about(error))
-                }
+                Ok(Some(body)) => reply::output("chunk", &body)
+                    .map(Some)
+                    .map_err(|error| receiving.request.about(error)),
+                Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };
-            let more = chunk.is_ok().then_some(receiving);
-            Some((chunk, more))
+            if let Ok(Some(chunk)) = chunk {
+                return Some((Ok(chunk), Some(receiving)));
+            }
+            let end = receiving.request.interception.finish(chunk);
+            end.transpose().map(|error| (error, None))
         });
         Self(chunks.fuse().boxed())
     }
@@ -88,35 +89,36 @@ impl<Out> std::fmt::Debug for Chunks<Out> {
     }
 }
 
-/// A stream on its way. Dropped before it has ended, it tells the host so: by what `expected` does,
-/// and by the end of its subscription.
+/// A stream in progress. If it is dropped before its end, the host cancels the request: `pending` sends a
+/// cancel message, and the subscription to the chunks ends.
 pub(super) struct Receiving {
     request: Checked,
     source: Source,
-    /// Takes the server's word that nobody is there, and the host's probes.
-    expected: PendingReply,
-    /// Whether that word may still come.
-    unserved: bool,
+    /// Receives the server's "no responders" and the host's probes.
+    pending: PendingReply,
+    /// Whether a reply instead of chunks is still possible.
+    may_reply: bool,
     next_seq: u64,
     window: Window,
-    feedback: Option<Subject>,
+    /// The subject for credit, given by the last chunk.
+    credit_subject: Option<Subject>,
     deadline: Option<Deadline>,
     chunk_timeout: Duration,
 }
 
-/// What comes of a request for a stream.
+/// A message to a request for a stream.
 enum Delivery {
     Chunk(Message),
-    /// Nobody is there, or whoever is does not stream.
-    Answer(Message),
+    /// The server's "no responders", or the reply of an agent that does not stream.
+    Reply(Message),
 }
 
 enum Source {
-    /// The host sends no more than was asked for.
+    /// The host sends no more chunks than it has credit for.
     Credited(Subscriber),
-    /// It sends as fast as it can.
-    Buffered(Buffer),
-    /// Between the two.
+    /// The host ignores credit.
+    Buffered(ReceiveBuffer),
+    /// Only between the other two.
     Closed,
 }
 
@@ -124,7 +126,7 @@ impl Receiving {
     pub(super) fn new(
         request: Checked,
         subscriber: Subscriber,
-        expected: PendingReply,
+        pending: PendingReply,
         window: Window,
         deadline: Option<Deadline>,
         chunk_timeout: Duration,
@@ -132,11 +134,11 @@ impl Receiving {
         Self {
             request,
             source: Source::Credited(subscriber),
-            expected,
-            unserved: true,
+            pending,
+            may_reply: true,
             next_seq: 0,
             window,
-            feedback: None,
+            credit_subject: None,
             deadline,
             chunk_timeout,
         }
@@ -144,102 +146,105 @@ impl Receiving {
 
     /// The next chunk's body; `None` at the end of the stream.
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        // Chunks that wait here already do not make the time longer.
+        // Chunks that have arrived do not extend the deadline.
         if let Some(passed) = self.deadline.filter(|deadline| deadline.has_passed()) {
             return Err(self.unfinished(passed));
         }
-        // Those need no timer either.
+        // A chunk that has arrived needs no timer.
         match self.receive().now_or_never() {
             Some(Ok(Delivery::Chunk(message))) => self.read(message),
-            Some(Ok(Delivery::Answer(answer))) => Err(self.answered_once(&answer).boxed().await),
+            Some(Ok(Delivery::Reply(reply))) => Err(self.single_reply(&reply).boxed().await),
             Some(Err(error)) => Err(error),
             None => self.wait().boxed().await,
         }
     }
 
     async fn wait(&mut self) -> Result<Option<Bytes>> {
-        // A task that has had its share is interrupted though there is more.
+        // Without budget, a chunk may have arrived nevertheless.
         if tokio::task::coop::has_budget_remaining() {
             self.window.wait();
         }
-        let patience = Deadline::after(self.chunk_timeout);
-        let until = self.deadline.map_or(patience, |end| end.min(patience));
+        let next_chunk = Deadline::after(self.chunk_timeout);
+        let until = self.deadline.map_or(next_chunk, |end| end.min(next_chunk));
         match tokio::time::timeout_at(until.at, self.receive()).await {
             Ok(Ok(Delivery::Chunk(message))) => self.read(message),
-            Ok(Ok(Delivery::Answer(answer))) => Err(self.answered_once(&answer).await),
+            Ok(Ok(Delivery::Reply(reply))) => Err(self.single_reply(&reply).await),
             Ok(Err(error)) => Err(error),
-            Err(_) if until == patience => {
-                let what = format_args!("sent no chunk {until}");
-                Err(self.request.timed_out(what))
+            Err(_) if until == next_chunk => {
+                let failed_to = format_args!("sent no chunk {until}");
+                Err(self.request.timed_out(failed_to))
             }
             Err(_) => Err(self.unfinished(until)),
         }
     }
 
     fn unfinished(&self, deadline: Deadline) -> Error {
-        let what = format_args!("did not end its stream {deadline}");
-        self.request.timed_out(what)
+        let failed_to = format_args!("did not end its stream {deadline}");
+        self.request.timed_out(failed_to)
     }
 
-    /// The next message of the stream. Cancel-safe: what was not returned is not lost.
+    /// The next message of the stream. Cancel-safe: a message that was not returned is not lost.
     async fn receive(&mut self) -> Result<Delivery> {
         self.give_credit().await?;
-        let arrival = tokio::select! {
+        let delivery = tokio::select! {
             biased;
             message = self.source.next() => Delivery::Chunk(message?),
-            answer = self.expected.reply(), if self.unserved => Delivery::Answer(answer?),
+            reply = self.pending.reply(), if self.may_reply => Delivery::Reply(reply?),
         };
-        self.unserved = false;
-        if let Delivery::Chunk(message) = &arrival
+        self.may_reply = false;
+        if let Delivery::Chunk(message) = &delivery
             && self.next_seq == 0
         {
             self.source.buffer_if_uncredited(message);
         }
-        Ok(arrival)
+        Ok(delivery)
     }
 
-    /// Why an answer came where none is expected: nobody is there, or whoever is does not stream.
-    async fn answered_once(&self, answer: &Message) -> Error {
-        if answer.status == Some(StatusCode::NO_RESPONDERS) {
-            return self.request.nobody_serves().await;
+    /// The error of a request for a stream that got a single reply.
+    async fn single_reply(&self, reply: &Message) -> Error {
+        if reply.status == Some(StatusCode::NO_RESPONDERS) {
+            return self.request.no_responders().await;
         }
-        match reply::decode::<IgnoredAny>(answer) {
+        match reply::decode::<IgnoredAny>(reply) {
             Err(error) => error,
             Ok(_) => self.request.about(Error::raised(
                 ErrorCode::InvocationMismatch,
                 format!(
-                    "agent '{}' answered once instead of streaming: use call()",
+                    "agent '{}' replied once instead of streaming: use call()",
                     self.request.name
                 ),
             )),
         }
     }
 
-    /// Gives credit if it is due.
+    /// Sends credit if it is due.
     async fn give_credit(&mut self) -> Result<()> {
-        let (Some(credit), Some(feedback)) = (self.window.credit(), self.feedback.clone()) else {
+        let Some(subject) = &self.credit_subject else {
+            return Ok(());
+        };
+        let Some(credit) = self.window.credit() else {
             return Ok(());
         };
         let mut headers = Outgoing::default();
         CallerSignal::Credit(credit).write(&mut headers);
         let publisher = &self.request.session().connection.publisher;
-        let given = publisher.publish(feedback, None, headers.0, Bytes::new());
-        given.await?;
+        let sent = publisher.publish(subject.clone(), None, headers.0, Bytes::new());
+        sent.await?;
         self.window.give(credit);
         Ok(())
     }
 
-    /// The chunk that a message carries; `None` for the end marker.
+    /// The body of a chunk; `None` for the end marker.
     fn read(&mut self, message: Message) -> Result<Option<Bytes>> {
         let received = Received(message.headers.as_ref());
         let headers = ChunkHeaders::read(&received).map_err(|error| {
             self.request.about(Error::raised(
                 ErrorCode::ChunkSequenceError,
-                format!("a chunk cannot be read: {error}"),
+                format!("invalid chunk: {error}"),
             ))
         })?;
         if headers.status == Some(Status::Error) {
-            self.expected.finish();
+            self.pending.finish();
             return Err(reply::error(&message.payload));
         }
         let end_without_number = headers.end && headers.seq.is_none();
@@ -247,27 +252,28 @@ impl Receiving {
             return Err(self.out_of_sequence(headers.seq));
         }
         if headers.end {
-            self.expected.finish();
+            self.pending.finish();
             return Ok(None);
         }
         self.next_seq += 1;
+        self.request.interception.count_chunk();
         self.window.take(message.length);
-        if let Some(feedback) = message.reply {
-            if self.feedback.is_none() {
-                self.expected.set_feedback(&feedback);
+        if let Some(subject) = message.reply {
+            if self.credit_subject.is_none() {
+                self.pending.set_cancel_subject(&subject);
             }
-            self.feedback = Some(feedback);
+            self.credit_subject = Some(subject);
         }
         Ok(Some(message.payload))
     }
 
     fn out_of_sequence(&self, got: Option<u64>) -> Error {
         let expected = self.next_seq;
-        let got_text = got.map_or("one without a number".to_owned(), |got| got.to_string());
+        let got_text = got.map_or("a chunk without a number".to_owned(), |got| got.to_string());
         let error = Error::raised(
             ErrorCode::ChunkSequenceError,
             format!(
-                "chunk {expected} of agent '{}' was lost: {got_text} came in its place",
+                "chunk {expected} of agent '{}' was lost: received {got_text} instead",
                 self.request.name
             ),
         )
@@ -279,35 +285,37 @@ impl Receiving {
 
 impl Source {
     async fn next(&mut self) -> Result<Message> {
-        match self {
-            Self::Credited(subscriber) => subscriber
-                .next()
-                .await
-                .ok_or_else(|| transport::closed("it was closed before the stream ended")),
+        let next = match self {
+            Self::Credited(subscriber) => subscriber.next().await,
             Self::Buffered(buffer) => match buffer.next().await {
-                Some(Buffered::Message(message)) => Ok(message),
-                Some(Buffered::Lost(lost)) => Err(Error::raised(
-                    ErrorCode::ChunkSequenceError,
-                    format!(
-                        "the chunks of this stream were taken too slowly: {} waited and {lost} \
-                         more were dropped; its host does not heed how fast they are taken",
-                        Buffer::CHUNKS
-                    ),
-                )
-                .with_detail("lost", lost)),
-                None => Err(transport::closed("it was closed before the stream ended")),
+                Some(Buffered::Message(message)) => Some(message),
+                Some(Buffered::Lost(lost)) => return Err(lost_chunks(lost)),
+                None => None,
             },
-            Self::Closed => Err(transport::closed("it was closed before the stream ended")),
-        }
+            Self::Closed => None,
+        };
+        next.ok_or_else(|| transport::closed("it was closed before the stream ended"))
     }
 
-    /// A chunk that names nobody to give credit to comes from a host that sends as fast as it can.
+    /// Buffers the chunks of a host that ignores credit: its first chunk has no subject for it.
     fn buffer_if_uncredited(&mut self, message: &Message) {
         if message.reply.is_some() || !matches!(self, Self::Credited(_)) {
             return;
         }
         if let Self::Credited(subscriber) = std::mem::replace(self, Self::Closed) {
-            *self = Self::Buffered(Buffer::start(subscriber));
+            *self = Self::Buffered(ReceiveBuffer::start(subscriber));
         }
     }
+}
+
+fn lost_chunks(lost: u64) -> Error {
+    Error::raised(
+        ErrorCode::ChunkSequenceError,
+        format!(
+            "{lost} chunks were lost: they were taken too slowly, at most {} wait, and their host \
+             does not limit its rate",
+            ReceiveBuffer::MAX_MESSAGES
+        ),
+    )
+    .with_detail("lost", lost)
 }

@@ -4,44 +4,44 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a consumer has granted, and what it owes of it.
+/// The credit that a consumer has granted to its host, and the chunks that it has taken since.
 ///
-/// A window that nobody chose begins small. It grows as long as its consumer waits for chunks, for
-/// then the way between the two may be what holds them up, and as long as it takes half of it in an
-/// instant, for then the host should have more to do each time that it is woken. A slow consumer keeps
-/// a small one, and so do large chunks.
+/// The default window begins small. It grows while its consumer waits for chunks, because the round trip may
+/// then be the limit. It also grows while the consumer takes half a window within
+/// [`FAST`](Self::FAST), so that the host does more work each time it is woken. A slow consumer and large
+/// chunks keep the window small.
 #[derive(Debug)]
 pub(super) struct Window {
     chunks: u32,
     grows: bool,
-    /// Chunks that were taken and not yet given back as credit.
+    /// Chunks that were taken since the last credit.
     taken: u32,
-    /// Whether the consumer had to wait since it gave credit.
+    /// Whether the consumer has waited for a chunk since the last credit.
     waited: bool,
-    /// When it gave credit.
+    /// When the last credit was given.
     given: Instant,
     largest_chunk: usize,
 }
 
 impl Window {
     const FIRST: u32 = 128;
-    /// How far it grows: so many chunks, and so many bytes of memory.
-    const CHUNKS: u32 = 2048;
-    const BYTES: usize = 4 * 1024 * 1024;
-    /// What a message takes in memory beside its bytes: its headers are in a table once more.
-    const MESSAGE: usize = 768;
-    /// Who takes half of a window in less could take more.
-    const INSTANT: Duration = Duration::from_millis(10);
-    /// The client buffers 65,536 messages of a subscription; half of that leaves room for its own.
-    const LARGEST: u32 = 32 * 1024;
+    /// The limits of growth, in chunks and in bytes of memory.
+    const MAX_CHUNKS: u32 = 2048;
+    const MAX_BYTES: usize = 4 * 1024 * 1024;
+    /// The memory of a message in addition to its bytes: the table of its headers.
+    const MESSAGE_OVERHEAD: usize = 768;
+    /// A consumer that takes half a window in less time could take more.
+    const FAST: Duration = Duration::from_millis(10);
+    /// The NATS client buffers 65,536 messages of a subscription. Half of that is always free.
+    const MAX_FIXED_CHUNKS: u32 = 32 * 1024;
 
     pub(super) fn growing() -> Self {
         Self::new(Self::FIRST, true)
     }
 
-    /// One that stays as it is.
+    /// A window that does not grow.
     pub(super) fn of(chunks: u32) -> Self {
-        Self::new(chunks.clamp(1, Self::LARGEST), false)
+        Self::new(chunks.clamp(1, Self::MAX_FIXED_CHUNKS), false)
     }
 
     fn new(chunks: u32, grows: bool) -> Self {
@@ -65,19 +65,19 @@ impl Window {
         self.largest_chunk = self.largest_chunk.max(bytes);
     }
 
-    /// The consumer has taken all there was.
+    /// The consumer has to wait for a chunk.
     pub(super) fn wait(&mut self) {
         self.waited = true;
     }
 
-    /// The credit to be given now, if any is due: half of the window at a time, and what it grows by.
+    /// The credit that is due: half a window at a time, plus its growth.
     pub(super) fn credit(&self) -> Option<u32> {
         let outstanding = self.outstanding();
-        let is_due = outstanding <= self.chunks.min(self.most()) / 2;
+        let is_due = outstanding <= self.chunks.min(self.limit()) / 2;
         is_due.then(|| self.next().saturating_sub(outstanding))
     }
 
-    /// So much credit was given.
+    /// The consumer has given `credit`.
     pub(super) fn give(&mut self, credit: u32) {
         self.chunks = self.outstanding() + credit;
         self.taken = 0;
@@ -89,23 +89,23 @@ impl Window {
         self.chunks.saturating_sub(self.taken)
     }
 
-    /// How wide the window is from the next credit on.
+    /// The window after the next credit.
     fn next(&self) -> u32 {
-        if self.grows && (self.waited || self.given.elapsed() < Self::INSTANT) {
-            (self.chunks * 2).min(self.most())
+        if self.grows && (self.waited || self.given.elapsed() < Self::FAST) {
+            (self.chunks * 2).min(self.limit())
         } else {
-            self.chunks.min(self.most())
+            self.chunks.min(self.limit())
         }
     }
 
-    /// How wide it may be for chunks of this size.
-    fn most(&self) -> u32 {
+    /// The largest window for chunks of the size seen.
+    fn limit(&self) -> u32 {
         if !self.grows {
             return self.chunks;
         }
-        let chunks = Self::BYTES / (self.largest_chunk + Self::MESSAGE);
+        let chunks = Self::MAX_BYTES / (self.largest_chunk + Self::MESSAGE_OVERHEAD);
         let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
-        chunks.clamp(Self::FIRST, Self::CHUNKS)
+        chunks.clamp(Self::FIRST, Self::MAX_CHUNKS)
     }
 }
 
@@ -113,7 +113,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    /// Takes chunks until credit is due, and gives it.
+    /// Takes chunks until credit is due, and gives the credit.
     fn credit(window: &mut Window, bytes: usize) -> u32 {
         loop {
             window.take(bytes);
@@ -124,44 +124,48 @@ mod tests {
         }
     }
 
-    /// The same, but slowly.
+    /// As `credit`, but slowly.
     async fn slow_credit(window: &mut Window, bytes: usize) -> u32 {
-        tokio::time::advance(Window::INSTANT).await;
+        tokio::time::advance(Window::FAST).await;
         credit(window, bytes)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_grows_while_its_consumer_waits() {
+    async fn window_of_a_waiting_consumer_grows() {
         let mut window = Window::growing();
-        assert_eq!(slow_credit(&mut window, 100).await, 64, "nobody waited");
+        assert_eq!(
+            slow_credit(&mut window, 100).await,
+            64,
+            "the consumer did not wait"
+        );
         window.wait();
         assert_eq!(slow_credit(&mut window, 100).await, 64 + 128);
         assert_eq!(
             slow_credit(&mut window, 100).await,
             128,
-            "nobody has waited since"
+            "the consumer has not waited since"
         );
         for _ in 0..10 {
             window.wait();
             slow_credit(&mut window, 100).await;
         }
-        assert_eq!(window.chunks(), Window::CHUNKS);
+        assert_eq!(window.chunks(), Window::MAX_CHUNKS);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_grows_while_its_consumer_is_quick() {
+    async fn window_of_a_fast_consumer_grows() {
         let mut window = Window::growing();
         assert_eq!(credit(&mut window, 100), 64 + 128);
         for _ in 0..10 {
             credit(&mut window, 100);
         }
-        assert_eq!(window.chunks(), Window::CHUNKS);
+        assert_eq!(window.chunks(), Window::MAX_CHUNKS);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn large_chunks_keep_it_small() {
+    async fn window_of_large_chunks_stays_small() {
         let mut window = Window::growing();
-        let (medium, large) = (16 * 1024 - Window::MESSAGE, 1024 * 1024);
+        let (medium, large) = (16 * 1024 - Window::MESSAGE_OVERHEAD, 1024 * 1024);
         for _ in 0..10 {
             credit(&mut window, medium);
         }
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_chosen_stays() {
+    async fn fixed_window_does_not_grow() {
         let mut window = Window::of(3);
         window.wait();
         assert_eq!(credit(&mut window, 1), 2);

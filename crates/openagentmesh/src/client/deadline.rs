@@ -1,4 +1,4 @@
-//! When whoever asked stops waiting.
+//! Deadlines of operations.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,29 +10,30 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 
-/// A moment, and how it came about. Shown, it completes "did not answer …".
+/// A point in time and its origin. Its text completes "did not reply …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Deadline {
+pub(super) struct Deadline {
     pub(crate) at: Instant,
-    asked: Option<Duration>,
+    /// `None` if the deadline is inherited.
+    timeout: Option<Duration>,
 }
 
 impl Deadline {
-    /// What `timeout` asks for; one of more than a year is a year.
+    /// `timeout` from now, at most a year.
     pub(crate) fn after(timeout: Duration) -> Self {
-        const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+        const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60 * 24 * 365);
         Self {
-            at: Instant::now() + timeout.min(FAR),
-            asked: Some(timeout),
+            at: Instant::now() + timeout.min(MAX_TIMEOUT),
+            timeout: Some(timeout),
         }
     }
 
-    /// The end of the request in whose service another is made.
+    /// The deadline of the request that the handler serves.
     pub(crate) fn inherited(at: Instant) -> Self {
-        Self { at, asked: None }
+        Self { at, timeout: None }
     }
 
-    /// Whichever comes first.
+    /// The earlier of two deadlines.
     pub(crate) fn min(self, other: Self) -> Self {
         if other.at < self.at { other } else { self }
     }
@@ -41,42 +42,42 @@ impl Deadline {
         self.at <= Instant::now()
     }
 
-    /// What is left, as the header says it.
+    /// The time left, for the header of a request.
     pub(crate) fn milliseconds_left(self) -> u64 {
         let left = self.at.saturating_duration_since(Instant::now());
-        // Rounded up: the host must not give up before the caller does.
+        // Rounded up: the host must not cancel the request before the caller does.
         u64::try_from(left.as_millis())
             .unwrap_or(u64::MAX)
             .saturating_add(1)
     }
 
-    /// Gives `asking` up at this moment: a connection that is lost takes requests until its buffers
+    /// Runs `publishing` until the deadline. Publishing blocks while the connection is lost and its buffers
     /// are full.
     ///
     /// # Errors
     ///
-    /// Those of `asking`, and `timeout`.
+    /// Those of `publishing`, and `timeout`.
     pub(crate) async fn bound<T>(
         self,
         agent: &AgentName,
-        mut asking: Pin<&mut impl Future<Output = Result<T>>>,
+        mut publishing: Pin<&mut impl Future<Output = Result<T>>>,
     ) -> Result<T> {
-        // Nearly always it is done at once, and needs no timer.
-        if let Poll::Ready(asked) = futures::poll!(asking.as_mut()) {
-            return asked;
+        // Nearly always ready at once, without a timer.
+        if let Poll::Ready(published) = futures::poll!(publishing.as_mut()) {
+            return published;
         }
-        match tokio::time::timeout_at(self.at, asking).await {
-            Ok(asked) => asked,
-            Err(_) => Err(self.not_asked(agent)),
+        match tokio::time::timeout_at(self.at, publishing).await {
+            Ok(published) => published,
+            Err(_) => Err(self.not_sent(agent)),
         }
     }
 
-    fn not_asked(self, agent: &AgentName) -> Error {
+    fn not_sent(self, agent: &AgentName) -> Error {
         Error::raised(
             ErrorCode::Timeout,
             format!(
-                "agent '{agent}' could not be asked {self}: the connection to the mesh is lost or \
-                 slow"
+                "timeout: the request to agent '{agent}' could not be sent {self}: the connection to \
+                 the mesh is lost or slow"
             ),
         )
         .with_agent(agent)
@@ -85,9 +86,9 @@ impl Deadline {
 
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.asked {
+        match self.timeout {
             Some(timeout) => write!(f, "within {timeout:?}"),
-            None => f.write_str("in what was left of the time of the request that is served here"),
+            None => f.write_str("before the deadline of the request that this handler serves"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Taking events: in order, with every loss told.
+//! Receiving events: in order, with every loss reported.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,34 +14,34 @@ use openagentmesh_protocol::{
 use serde::de::DeserializeOwned;
 use tokio::time::Sleep;
 
-use super::receive_buffer::{Buffer, Buffered};
+use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::sequence_tracker::SequenceTracker;
 use crate::error::{Error, Result};
 use crate::transport::Received;
 
-/// Something that was published.
+/// A published event.
 #[derive(Debug)]
 pub struct Event<T> {
-    /// What was published.
+    /// The decoded data.
     pub data: T,
     message: Message,
 }
 
 impl<T> Event<T> {
-    /// The subject that it was published to.
+    /// The subject to which the event was published.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.message.subject
     }
 
-    /// The publisher, where the subject is that of one's events.
+    /// The publishing agent, if the subject is that of an agent's events.
     #[must_use]
     pub fn agent(&self) -> Option<AgentName> {
         publisher(&self.message)
     }
 
-    /// The subject on which an answer is awaited, where one is.
+    /// The subject for a reply, if the publisher wants one.
     #[must_use]
     pub fn reply_to(&self) -> Option<&str> {
         self.message.reply.as_deref()
@@ -60,24 +60,25 @@ impl<T> Event<T> {
     }
 }
 
-/// The events of a subscription, in the order in which each producer published them; what awaiting a
-/// [`Subscribe`](super::Subscribe) gives.
+/// The events of a subscription, in the order in which each producer published them; made by awaiting a
+/// [`Subscribe`](crate::Subscribe).
 ///
-/// Each item is an [`Event`] with its data read as `T`, or an error. These errors do not end it:
+/// Each item is an [`Event`] with its data decoded as `T`, or an error. These errors do not end the events:
 ///
-/// * `chunk_sequence_error` where events were lost: they came faster than they were taken for long
-///   (16,384 events or 64 MiB wait at most), or the connection was lost meanwhile. `details.lost`
-///   says how many, where that is known;
-/// * `handler_error` when an event is not what `T` says, or a publisher failed. Its host starts it
-///   again; one of the published Python SDK does not.
+/// * `chunk_sequence_error` where events were lost: they were taken too slowly (at most 16,384 events or
+///   64 MiB wait), or the connection was lost in the meantime. `details.lost` is their number, if it is
+///   known;
+/// * `unexpected_reply` when an event does not fit `T`;
+/// * `handler_error`, or any other code, when a publisher failed. Its host starts it again; a host of the
+///   published Python SDK does not.
 ///
-/// After a `timeout` error there is nothing more. All events end when this connection is closed; those
-/// of one agent end when its publisher does, too, with the last of its hosts that were heard.
+/// The events end after a `timeout` error, and when this connection is closed. The events of one agent also
+/// end when the last of its hosts that have published has ended.
 ///
 /// # Cancel safety
 ///
-/// Waiting for the next event can be given up and begun again. Dropping it ends the subscription.
-#[must_use = "events come when they are asked for"]
+/// Dropping the future of [`next`](Self::next) loses no event. Dropping the events ends the subscription.
+#[must_use = "events arrive when they are polled"]
 pub struct Events<T>(Box<Receiving<T>>);
 
 impl<T> Events<T> {
@@ -109,54 +110,50 @@ impl<T> std::fmt::Debug for Events<T> {
     }
 }
 
-/// Makes the data of an event of its bytes.
+/// Decodes the data of an event.
 pub(super) type Decode<T> = fn(&Message) -> Result<T>;
 
-/// Reads JSON, and text as a JSON string.
+/// Decodes JSON; text is decoded as a JSON string.
 pub(super) fn json<T: DeserializeOwned + 'static>(message: &Message) -> Result<T> {
     match ContentType::read(&Received(message.headers.as_ref())) {
         ContentType::Text => {
             let text = serde_json::to_vec(&String::from_utf8_lossy(&message.payload));
             reply::output("event", &text.unwrap_or_default())
         }
-        ContentType::Bytes => Err(Error::raised(
-            ErrorCode::HandlerError,
-            format!(
-                "the event on {} is bytes, not JSON: take it with raw()",
-                message.subject
-            ),
-        )),
+        ContentType::Bytes => Err(reply::unexpected(format!(
+            "unexpected event: the event on {} is bytes, not JSON; use raw()",
+            message.subject
+        ))),
         _ => reply::output("event", &message.payload),
     }
 }
 
-/// Takes the bytes as they are.
+/// Returns the bytes unchanged.
 pub(super) fn raw(message: &Message) -> Result<Bytes> {
     Ok(message.payload.clone())
 }
 
 /// A subscription.
 pub(super) struct Receiving<T> {
-    /// `None` once nothing more comes of it.
-    buffer: Option<Buffer>,
+    /// `None` once the events have ended.
+    buffer: Option<ReceiveBuffer>,
     subject: String,
     timeout: Option<Duration>,
-    /// Until when the next event must come, while it is waited for.
-    patience: Option<Pin<Box<Sleep>>>,
-    /// What is taken of all that arrives.
+    /// The timer of the next event, while that is awaited.
+    timer: Option<Pin<Box<Sleep>>>,
     scope: Scope,
     decode: Decode<T>,
-    producers: SequenceTracker,
+    sequences: SequenceTracker,
 }
 
-/// Which messages of a subscription are events.
+/// Which messages of a subscription are events, and when the events end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Those of one publisher: they end with it.
+    /// The events of one agent: they end with it.
     Agent,
-    /// Those of many, among other messages.
+    /// The events of many agents. The subscription receives their requests, too.
     Channel,
-    /// All there are, whatever they are.
+    /// All messages.
     Subject,
 }
 
@@ -169,24 +166,24 @@ impl<T> Receiving<T> {
         decode: Decode<T>,
     ) -> Self {
         Self {
-            buffer: Some(Buffer::start(subscriber)),
+            buffer: Some(ReceiveBuffer::start(subscriber)),
             subject,
             timeout,
-            patience: None,
+            timer: None,
             scope,
             decode,
-            producers: SequenceTracker::default(),
+            sequences: SequenceTracker::default(),
         }
     }
 
-    /// The next event; `None` when there are no more. Whoever gives up waiting loses nothing.
+    /// The next event; `None` when the events have ended.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event<T>>>> {
         while let Some(buffer) = &mut self.buffer {
             let next = match buffer.poll_next(context) {
                 Poll::Ready(Some(Buffered::Message(message))) => self.take(message),
                 Poll::Ready(Some(Buffered::Lost(lost))) => {
-                    // The numbering goes on behind the gap that is told now.
-                    self.producers.skip();
+                    // This loss is reported now, and must not be reported as a gap.
+                    self.sequences.skip_gap();
                     Some(Err(self.lost(lost)))
                 }
                 Poll::Ready(None) => {
@@ -196,33 +193,33 @@ impl<T> Receiving<T> {
                 Poll::Pending => return self.poll_timeout(context).map(|error| Some(Err(error))),
             };
             if next.is_some() {
-                self.patience = None;
+                self.timer = None;
                 return Poll::Ready(next);
             }
         }
         Poll::Ready(None)
     }
 
-    /// The error of an event that does not come in time.
+    /// The error of an event that does not arrive in time.
     fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         let Some(timeout) = self.timeout else {
             return Poll::Pending;
         };
-        let patience = self
-            .patience
+        let timer = self
+            .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        ready!(patience.as_mut().poll(context));
+        ready!(timer.as_mut().poll(context));
         self.buffer = None;
         Poll::Ready(Error::raised(
             ErrorCode::Timeout,
             format!(
-                "nothing was published to {} within {timeout:?}",
+                "timeout: no event was published to {} within {timeout:?}",
                 self.subject
             ),
         ))
     }
 
-    /// The event that a message is, if it is one.
+    /// The event in a message; `None` for other messages.
     fn take(&mut self, message: Message) -> Option<Result<Event<T>>> {
         if self.scope == Scope::Channel && publisher(&message).is_none() {
             return None;
@@ -232,9 +229,9 @@ impl<T> Receiving<T> {
         if self.scope == Scope::Subject {
             return Some(self.event(message));
         }
-        let lost = self.producers.follow(&message.subject, &headers);
+        let lost = self.sequences.observe(&message.subject, &headers);
         let (failed, end) = (headers.status == Some(Status::Error), headers.end);
-        let ends = end && self.scope == Scope::Agent && self.producers.is_empty();
+        let ends = end && self.scope == Scope::Agent && self.sequences.is_empty();
         let event = if failed {
             Some(Err(reply::error(&message.payload)))
         } else if end && message.payload.is_empty() {
@@ -262,8 +259,7 @@ impl<T> Receiving<T> {
         Error::raised(
             ErrorCode::ChunkSequenceError,
             format!(
-                "{lost} events on {} were lost: they came faster than they were taken, or the \
-                 connection was lost",
+                "{lost} events on {} were lost: they were taken too slowly, or the connection was lost",
                 self.subject
             ),
         )

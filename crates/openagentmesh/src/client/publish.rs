@@ -1,29 +1,75 @@
+//! `publish`: one event to a subject.
+
 use std::future::IntoFuture;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{ContentType, HeaderSink, header};
+use serde::Serialize;
 
-use super::Client;
-use super::request::ExtraHeaders;
+use super::extra_headers::ExtraHeaders;
+use super::handle::Client;
+use super::request::to_json;
 use crate::error::Result;
 use crate::transport::{self, Outgoing};
 
-/// An event that is published when it is awaited; made by [`Client::publish`] and its kin.
+impl Client {
+    /// Publishes `event` as JSON to `subject`.
+    ///
+    /// Awaiting the [`Publish`] hands it to the connection. Subscribers are not required.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.publish("orders.new", serde_json::json!({"id": 7})).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish(&self, subject: impl AsRef<str>, event: impl Serialize) -> Publish {
+        Publish::new(self, subject.as_ref(), to_json(&event), ContentType::Json)
+    }
+
+    /// Publishes `bytes` unchanged to `subject`; see [`publish`](Client::publish).
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.publish_bytes("images.new", vec![0x89, 0x50]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish_bytes(&self, subject: impl AsRef<str>, bytes: impl Into<Bytes>) -> Publish {
+        Publish::new(self, subject.as_ref(), Ok(bytes.into()), ContentType::Bytes)
+    }
+
+    /// Publishes `text` unchanged to `subject`; see [`publish`](Client::publish).
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.publish_text("notes.new", "remember the milk").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish_text(&self, subject: impl AsRef<str>, text: impl Into<String>) -> Publish {
+        let bytes = Bytes::from(text.into());
+        Publish::new(self, subject.as_ref(), Ok(bytes), ContentType::Text)
+    }
+}
+
+/// An event that is published when it is awaited; made by [`Client::publish`], [`Client::publish_bytes`] and
+/// [`Client::publish_text`].
 ///
-/// When awaiting it returns, the connection has the event and sends it as soon as it can; it waits
-/// while the connection has more to send than it can take. Whether anybody receives it is unknown.
+/// Awaiting it returns once the connection has accepted the event. It waits while the connection has no room.
+/// Delivery to subscribers is not confirmed.
 ///
 /// # Errors
 ///
-/// Awaiting it fails with `invalid_input` when the subject is none or has wildcards, the event cannot
-/// be JSON or a header cannot be sent; `payload_too_large` when it does not fit the server;
+/// Awaiting it fails with `invalid_input` when the subject or a header is invalid, the subject has wildcards,
+/// or the event cannot be written as JSON; `payload_too_large` when it exceeds the server's limit;
 /// `connection_failed` when the connection is closed.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future publishes the event or does not.
+/// If the future is dropped, the event is published or not.
 #[must_use = "an event is published when it is awaited"]
 pub struct Publish {
     client: Client,
@@ -34,12 +80,7 @@ pub struct Publish {
 }
 
 impl Publish {
-    pub(super) fn new(
-        client: &Client,
-        subject: &str,
-        body: Result<Bytes>,
-        content_type: ContentType,
-    ) -> Self {
+    fn new(client: &Client, subject: &str, body: Result<Bytes>, content_type: ContentType) -> Self {
         Self {
             client: client.clone(),
             subject: transport::check_subject(subject, false).map(|()| subject.to_owned()),
@@ -49,7 +90,7 @@ impl Publish {
         }
     }
 
-    /// Adds a header to the event. Names that begin with `X-Mesh-` or `Nats-` are taken.
+    /// Adds a header to the event. Names that begin with `X-Mesh-` or `Nats-` are reserved.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.headers.add(name.as_ref(), value.as_ref());
         self

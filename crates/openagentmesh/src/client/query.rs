@@ -1,4 +1,4 @@
-//! Asking for agents: all of them, or those that pass a filter.
+//! `catalog` and `discover`: the agents of the mesh, filtered.
 
 use std::future::IntoFuture;
 use std::marker::PhantomData;
@@ -8,14 +8,57 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
-use super::Client;
+use super::handle::Client;
 use crate::catalog::{CatalogChanges, Contract};
 use crate::error::Result;
 
-/// A question to the catalog, asked when it is awaited; made by [`Client::catalog`], which gives
-/// [`CatalogEntry`]s, and by [`Client::discover`], which gives [`Contract`]s.
+impl Client {
+    /// Queries the catalog, which has one entry for every agent on the mesh.
+    ///
+    /// Answered from the catalog cache of this process. A watch keeps the cache current from the time the
+    /// process connects; agents that this process registers are in it at once. See [`Query`].
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the catalog cannot be read or understood. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// for agent in mesh.catalog().channel("nlp").tag("text").await? {
+    ///     println!("{}: {}", agent.name, agent.description);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn catalog(&self) -> Query<CatalogEntry> {
+        Query::new(self)
+    }
+
+    /// Queries the contracts of agents, in the order of the catalog. An agent whose contract is missing or
+    /// malformed is left out.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the catalog or the registry cannot be read. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut tools = Vec::new();
+    /// for contract in mesh.discover().tag("text").invocable(true).await? {
+    ///     tools.push(contract.to_anthropic_tool()?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn discover(&self) -> Query<Contract> {
+        Query::new(self)
+    }
+}
+
+/// A query of the catalog, run when it is awaited; made by [`Client::catalog`], which returns
+/// [`CatalogEntry`]s, and by [`Client::discover`], which returns [`Contract`]s.
 ///
-/// Without a filter it is about all agents; filters add up.
+/// Without a filter it returns all agents. Several filters must all match.
 ///
 /// # Errors
 ///
@@ -23,7 +66,7 @@ use crate::error::Result;
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves nothing behind.
+/// Dropping the future has no effect on the mesh.
 ///
 /// ```no_run
 /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
@@ -36,21 +79,21 @@ use crate::error::Result;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "a question is asked when it is awaited"]
+#[must_use = "a query runs when it is awaited"]
 pub struct Query<T> {
     client: Client,
     filter: CatalogFilter,
     fresh: bool,
-    answer: PhantomData<fn() -> T>,
+    item: PhantomData<fn() -> T>,
 }
 
 impl<T> Query<T> {
-    pub(crate) fn new(client: &Client) -> Self {
+    fn new(client: &Client) -> Self {
         Self {
             client: client.clone(),
             filter: CatalogFilter::default(),
             fresh: false,
-            answer: PhantomData,
+            item: PhantomData,
         }
     }
 
@@ -60,7 +103,7 @@ impl<T> Query<T> {
         self
     }
 
-    /// Only agents that have `tag`, besides those asked for before.
+    /// Only agents that have `tag`, in addition to the tags given before.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.filter = self.filter.tag(tag);
         self
@@ -71,26 +114,26 @@ impl<T> Query<T> {
         tags.into_iter().fold(self, Self::tag)
     }
 
-    /// Only agents that answer requests, or only those that do not.
+    /// Only agents that serve requests, or only those that do not.
     pub fn invocable(mut self, invocable: bool) -> Self {
         self.filter = self.filter.invocable(invocable);
         self
     }
 
-    /// Only agents that give many values, or only those that do not.
+    /// Only agents that produce many values, or only those that do not.
     pub fn streaming(mut self, streaming: bool) -> Self {
         self.filter = self.filter.streaming(streaming);
         self
     }
 
-    /// Only agents that pass `filter`, instead of those asked for before.
+    /// Only agents that match `filter`. Replaces the filters given before.
     pub fn filter(mut self, filter: CatalogFilter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// Asks the server, instead of what this process has heard of it by now. Rarely of use: an agent
-    /// is heard of within milliseconds, and those of this process at once.
+    /// Reads the catalog from the server instead of the cache. Rarely needed: the cache is milliseconds old, and
+    /// agents of this process are in it at once.
     pub fn fresh(mut self) -> Self {
         self.fresh = true;
         self
@@ -104,8 +147,8 @@ impl<T> Query<T> {
             directory.snapshot().await?
         };
         let entries = snapshot.entries().iter();
-        let wanted = entries.filter(|entry| self.filter.matches(entry));
-        Ok(wanted.cloned().collect())
+        let matching = entries.filter(|entry| self.filter.matches(entry));
+        Ok(matching.cloned().collect())
     }
 
     async fn contracts(&self) -> Result<Vec<Contract>> {
@@ -119,8 +162,8 @@ impl<T> Query<T> {
 }
 
 impl Query<CatalogEntry> {
-    /// What happens to the agents that are asked for: first those there are, as added, then every
-    /// change. Begins at once, and never fails: while the catalog cannot be heard of, nothing changes.
+    /// Watches the agents that match: first the present ones, as added, then every change. Starts at once and
+    /// never fails: while the catalog cannot be read, there are no changes.
     pub fn watch(self) -> CatalogChanges {
         let session = self.client.session();
         let closed = session.connection.closed();

@@ -1,251 +1,153 @@
-//! A bounded buffer for what comes faster than it is taken.
+//! A bounded buffer between a subscription and a reader that may be slow.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker, ready};
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
 use async_nats::{Message, Subscriber};
-use futures::StreamExt;
-use futures::task::AtomicWaker;
+use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::ChunkHeaders;
-use tokio::sync::Notify;
 use tokio::task::{AbortHandle, coop};
 
 use crate::transport::Received;
+use crate::util::sync::Mutex;
 
-/// How many messages are taken together.
-const BATCH: usize = 64;
-/// How often a reader that is busy is relieved of what has come meanwhile: long before the client, which
-/// keeps 65,536 messages of any size, drops some unseen.
-const RELIEF: Duration = Duration::from_millis(10);
-
-/// Messages that wait to be taken. A reader that waits takes them from the subscription itself. One that
-/// is slow, or does not come at all, is relieved of them by a task, so that it neither makes the client
-/// drop messages unseen nor keeps more than this.
+/// The messages of a subscription that its reader has not taken yet.
 ///
-/// What does not fit is counted, and the count stands where the messages would have; once something
-/// was lost, half of the room must be free before more is kept. End markers are kept all the same:
-/// without one, nobody would know that nothing more comes.
-pub(super) struct Buffer {
-    shared: Arc<Shared>,
-    /// What was taken together, and was not asked for yet.
-    taken: VecDeque<Buffered>,
-    relief: AbortHandle,
+/// A task moves every message from the subscription into the buffer at once. Otherwise the NATS client would
+/// buffer 65,536 messages of any size and drop the rest without a count.
+///
+/// Messages that do not fit are counted, and the count is kept in their place. After such a loss, half of the
+/// buffer must be free before further messages are kept. End markers are kept all the same, up to a limit:
+/// without one, the reader would wait for messages that never come.
+pub(super) struct ReceiveBuffer {
+    queue: Arc<Mutex<Queue>>,
+    task: AbortHandle,
 }
 
-/// What stands in the buffer.
+/// An item of the buffer.
 pub(super) enum Buffered {
     Message(Message),
-    /// So many messages did not fit.
+    /// The number of messages that did not fit here.
     Lost(u64),
 }
 
-struct Shared {
-    waiting: Mutex<Waiting>,
-    arrivals: Arc<Arrivals>,
-    /// Of those who wait for arrivals.
-    waker: Waker,
-}
-
-/// Who is told that something has come.
 #[derive(Default)]
-struct Arrivals {
-    reader: AtomicWaker,
-    relief: Notify,
+struct Queue {
+    items: VecDeque<Buffered>,
+    /// The size of all messages in `items`.
+    bytes: usize,
+    /// Set by a loss, until half of the buffer is free.
+    is_overflowing: bool,
+    /// Set when the subscription has ended.
+    has_ended: bool,
+    /// Wakes the reader that waits for an item.
+    reader: Option<Waker>,
 }
 
-impl Wake for Arrivals {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.reader.wake();
-        self.relief.notify_one();
-    }
-}
-
-impl Buffer {
+impl ReceiveBuffer {
     /// How many messages wait at most.
-    pub(super) const CHUNKS: usize = 16 * 1024;
+    pub(super) const MAX_MESSAGES: usize = 16 * 1024;
 
-    /// Takes everything from `subscriber` until the buffer is dropped.
+    /// Buffers the messages of `subscriber` until the buffer is dropped.
     pub(super) fn start(subscriber: Subscriber) -> Self {
-        let arrivals = Arc::<Arrivals>::default();
-        let shared = Arc::new(Shared {
-            waiting: Mutex::new(Waiting::new(subscriber)),
-            waker: Arc::clone(&arrivals).into(),
-            arrivals,
-        });
+        let queue = Arc::<Mutex<Queue>>::default();
         Self {
-            relief: tokio::spawn(relieve(Arc::clone(&shared))).abort_handle(),
-            shared,
-            taken: VecDeque::new(),
+            task: tokio::spawn(receive(subscriber, Arc::clone(&queue))).abort_handle(),
+            queue,
         }
     }
 
-    /// What came next; `None` once the subscription has ended. Cancel-safe.
+    /// The next item; `None` once the subscription has ended. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Buffered> {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// The same, polled.
+    /// As [`next`](Self::next), polled.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Buffered>> {
-        if let Some(next) = self.taken.pop_front() {
-            return Poll::Ready(Some(next));
+        // A reader that never has to wait yields now and then.
+        let budget = ready!(coop::poll_proceed(context));
+        let mut queue = self.queue.lock();
+        let next = queue.pop();
+        if next.is_none() && !queue.has_ended {
+            queue.reader = Some(context.waker().clone());
+            return Poll::Pending;
         }
-        // A reader that always finds something lets others go on once in a while.
-        let turn = ready!(coop::poll_proceed(context));
-        // From here on, whatever comes is told.
-        self.shared.arrivals.reader.register(context.waker());
-        let ended = {
-            let mut waiting = self.shared.lock();
-            waiting.take_back();
-            if waiting.messages.is_empty() {
-                let mut arrivals = Context::from_waker(&self.shared.waker);
-                waiting.receive(BATCH, &mut arrivals);
-            }
-            waiting.lend(&mut self.taken);
-            waiting.ended()
-        };
-        match self.taken.pop_front() {
-            None if !ended => Poll::Pending,
-            next => {
-                turn.made_progress();
-                Poll::Ready(next)
-            }
-        }
+        budget.made_progress();
+        Poll::Ready(next)
     }
 
-    /// Puts back the message that was taken last: it comes next.
+    /// Puts back the message that was taken last.
     pub(super) fn put_back(&mut self, message: Message) {
-        self.taken.push_front(Buffered::Message(message));
+        let mut queue = self.queue.lock();
+        queue.bytes += message.length;
+        queue.items.push_front(Buffered::Message(message));
     }
 }
 
-impl Drop for Buffer {
+impl Drop for ReceiveBuffer {
     fn drop(&mut self) {
-        self.relief.abort();
-        self.shared.lock().subscriber = None;
+        self.task.abort();
     }
 }
 
-/// Keeps what a busy reader has not taken, until the subscription ends or the buffer is dropped.
-async fn relieve(shared: Arc<Shared>) {
-    loop {
-        let receiving = poll_fn(|_| {
-            let mut waiting = shared.lock();
-            waiting.receive(usize::MAX, &mut Context::from_waker(&shared.waker));
-            Poll::Ready(waiting.subscriber.is_none())
-        });
-        // It is not for the runtime to say how much the reader is relieved of.
-        if coop::unconstrained(receiving).await {
-            break;
-        }
-        shared.arrivals.relief.notified().await;
-        tokio::time::sleep(RELIEF).await;
-    }
-}
-
-impl Shared {
-    /// Nothing that holds the lock can panic halfway through a change.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Waiting {
-    /// `None` once it has ended.
-    subscriber: Option<Subscriber>,
-    messages: VecDeque<Buffered>,
-    /// How many messages, and bytes, the reader has taken together; it may still be at the first.
-    lent: (usize, usize),
-    /// How many bytes all of these have.
-    bytes: usize,
-    /// Whether something was lost, and there is not yet room enough again.
-    overflowing: bool,
-}
-
-impl Waiting {
-    /// How many bytes of messages wait at most, give or take one message.
-    const BYTES: usize = 64 * 1024 * 1024;
-    /// How many end markers are kept beyond the limit.
-    const END_MARKERS: usize = 1024;
-
-    fn new(subscriber: Subscriber) -> Self {
-        Self {
-            subscriber: Some(subscriber),
-            messages: VecDeque::new(),
-            lent: (0, 0),
-            bytes: 0,
-            overflowing: false,
-        }
-    }
-
-    /// Keeps what has arrived, up to so many messages. Whoever `arrivals` wakes is told of more.
-    fn receive(&mut self, limit: usize, arrivals: &mut Context<'_>) {
-        for _ in 0..limit {
-            let Some(subscriber) = &mut self.subscriber else {
-                break;
-            };
-            match subscriber.poll_next_unpin(arrivals) {
-                Poll::Ready(Some(message)) => self.put(message),
-                Poll::Ready(None) => self.subscriber = None,
-                Poll::Pending => break,
+/// Moves messages from the subscription into the queue until the subscription ends.
+async fn receive(mut subscriber: Subscriber, queue: Arc<Mutex<Queue>>) {
+    while let Some(message) = subscriber.next().await {
+        let reader = {
+            let mut queue = queue.lock();
+            queue.push(message);
+            // Those that have arrived together wake the reader once.
+            while let Some(Some(message)) = subscriber.next().now_or_never() {
+                queue.push(message);
             }
+            queue.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
         }
     }
+    let mut queue = queue.lock();
+    queue.has_ended = true;
+    if let Some(reader) = queue.reader.take() {
+        reader.wake();
+    }
+}
 
-    /// Whether nothing more comes.
-    fn ended(&self) -> bool {
-        self.subscriber.is_none() && self.messages.is_empty()
+impl Queue {
+    /// How many bytes of messages wait at most, plus one message.
+    const MAX_BYTES: usize = 64 * 1024 * 1024;
+    /// How many end markers are kept in a full buffer.
+    const MAX_EXTRA_END_MARKERS: usize = 1024;
+
+    fn pop(&mut self) -> Option<Buffered> {
+        let item = self.items.pop_front()?;
+        if let Buffered::Message(message) = &item {
+            self.bytes -= message.length;
+        }
+        Some(item)
     }
 
-    fn put(&mut self, message: Message) {
-        let limit = if self.overflowing { 2 } else { 1 };
-        self.overflowing =
-            self.len() >= Buffer::CHUNKS / limit || self.bytes >= Self::BYTES / limit;
-        if !self.overflowing || self.keeps(&message) {
+    fn push(&mut self, message: Message) {
+        let divisor = if self.is_overflowing { 2 } else { 1 };
+        self.is_overflowing = self.items.len() >= ReceiveBuffer::MAX_MESSAGES / divisor
+            || self.bytes >= Self::MAX_BYTES / divisor;
+        if !self.is_overflowing || self.keeps_end_marker(&message) {
             self.bytes += message.length;
-            self.messages.push_back(Buffered::Message(message));
-        } else if let Some(Buffered::Lost(lost)) = self.messages.back_mut() {
+            self.items.push_back(Buffered::Message(message));
+        } else if let Some(Buffered::Lost(lost)) = self.items.back_mut() {
             *lost += 1;
         } else {
-            self.messages.push_back(Buffered::Lost(1));
+            self.items.push_back(Buffered::Lost(1));
         }
     }
 
-    /// Whether `message` is kept although there is no room.
-    fn keeps(&self, message: &Message) -> bool {
-        self.len() < Buffer::CHUNKS + Self::END_MARKERS
+    /// Whether `message` is an end marker that is kept in the full buffer.
+    fn keeps_end_marker(&self, message: &Message) -> bool {
+        self.items.len() < ReceiveBuffer::MAX_MESSAGES + Self::MAX_EXTRA_END_MARKERS
             && message.payload.is_empty()
             && ChunkHeaders::read(&Received(message.headers.as_ref()))
                 .is_ok_and(|headers| headers.end)
-    }
-
-    fn len(&self) -> usize {
-        self.messages.len() + self.lent.0
-    }
-
-    /// The reader has dealt with all that it took before.
-    fn take_back(&mut self) {
-        self.bytes -= self.lent.1;
-        self.lent = (0, 0);
-    }
-
-    /// Moves what came first to `taken`, which is empty.
-    fn lend(&mut self, taken: &mut VecDeque<Buffered>) {
-        if self.messages.len() <= BATCH {
-            std::mem::swap(&mut self.messages, taken);
-        } else {
-            taken.extend(self.messages.drain(..BATCH));
-        }
-        let lengths = taken.iter().map(|lent| match lent {
-            Buffered::Message(message) => message.length,
-            Buffered::Lost(_) => 0,
-        });
-        self.lent = (taken.len(), lengths.sum());
     }
 }

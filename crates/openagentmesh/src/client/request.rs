@@ -1,30 +1,32 @@
-//! What every request to an agent has: a name, an input, headers, and a check before it is sent.
+//! What every request to an agent has: a name, an input, headers, and checks before it is sent.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{
     AgentName, Capabilities, ErrorCode, HeaderSink, InstanceId, RequestHeaders, RequestId, Verb,
-    header,
+    header, subject,
 };
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::deadline::Deadline;
-use super::{Client, Session};
+use super::extra_headers::ExtraHeaders;
+use super::handle::Client;
+use super::intercept::Interception;
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::json;
-use crate::transport::{self, Outgoing, Template};
+use crate::session::Session;
+use crate::telemetry::trace;
+use crate::transport::{self, Outgoing, Publishing, Template};
 
-/// How long a failure may wait for what the catalog says of it.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a request without a subscriber waits for the catalog, which tells the reason.
+const CATALOG_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The headers of requests of process `instance` whose answer is awaited; each has its own id and
+/// The headers of requests of process `instance` whose reply is awaited. Each request has its own id and
 /// timeout.
 pub(crate) fn template(instance: &InstanceId) -> Template {
     let headers = RequestHeaders {
@@ -37,7 +39,7 @@ pub(crate) fn template(instance: &InstanceId) -> Template {
     Template::new(|template| headers.write(template))
 }
 
-/// A request as its builder holds it. What is wrong with it is said when it is awaited.
+/// A request in its builder. Errors in its parts are reported when it is awaited.
 pub(super) struct Request {
     pub(super) client: Client,
     name: Result<AgentName>,
@@ -45,14 +47,15 @@ pub(super) struct Request {
     headers: ExtraHeaders,
 }
 
-/// A request that can be sent: who asks whom.
+/// A valid request, ready to be sent.
 pub(super) struct Checked {
     pub(super) client: Client,
     pub(super) name: AgentName,
     pub(super) id: RequestId,
+    pub(super) interception: Interception,
 }
 
-/// What a request carries.
+/// Body and extra headers of a request.
 pub(super) struct Content {
     body: Bytes,
     headers: HeaderMap,
@@ -72,8 +75,13 @@ impl Request {
         self.headers.add(name, value);
     }
 
-    /// Refuses what cannot be sent.
-    pub(super) fn check(self) -> Result<(Checked, Content)> {
+    /// Checks the parts of the request, then runs `before` of the interceptors.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_input` when a part is invalid, `timeout` when the client's own deadline has passed, and the
+    /// errors of interceptors.
+    pub(super) fn check(self, verb: Verb) -> Result<(Checked, Content)> {
         let Self {
             client,
             name,
@@ -82,22 +90,30 @@ impl Request {
         } = self;
         let name = name?;
         let body = body?;
-        let headers = headers.take()?;
+        let mut headers = headers.take()?;
         if client.deadline().is_some_and(|end| end <= Instant::now()) {
             return Err(Error::raised(
                 ErrorCode::Timeout,
                 format!(
-                    "agent '{name}' was not asked: the time of the request that is served here is \
-                     over"
+                    "timeout: agent '{name}' was not called, because the deadline of the request \
+                     that this handler serves has passed"
                 ),
             )
             .with_agent(&name));
         }
         let id = RequestId::random();
-        Ok((Checked { client, name, id }, Content { body, headers }))
+        let interceptors = &client.session().interceptors;
+        let interception = Interception::start(interceptors, &name, verb, &id, &mut headers)?;
+        let checked = Checked {
+            client,
+            name,
+            id,
+            interception,
+        };
+        Ok((checked, Content { body, headers }))
     }
 
-    /// When the answer must be there: what is asked for, but never later than the client's own.
+    /// The deadline of the reply: after `timeout`, bounded by the client's own deadline.
     pub(super) fn deadline(&self, timeout: Duration) -> Deadline {
         self.client.deadline_within(timeout)
     }
@@ -108,14 +124,15 @@ impl Checked {
         self.client.session()
     }
 
-    /// Refuses what the agent does not do, as far as the catalog knows. What this process knows of it may
-    /// be old, so that a refusal is looked up.
+    /// Checks that the agent supports `verb`, as far as the catalog knows. The catalog of this process may be
+    /// outdated, so that a mismatch is confirmed by a read from the server.
     pub(super) async fn check_verb(&self, verb: Verb) -> Result<()> {
         let (name, directory) = (&self.name, &self.session().directory);
         let known = directory.capabilities(name).await;
         let Some(known) = known.and_then(|known| mismatch(name, known, verb)) else {
             return Ok(());
         };
+        // Boxed: rare, and it would enlarge the future of every request.
         match directory.entry(name).boxed().await {
             Ok(Some(entry)) => mismatch(name, entry.capabilities(), verb).map_or(Ok(()), Err),
             Ok(None) => Ok(()),
@@ -123,7 +140,8 @@ impl Checked {
         }
     }
 
-    /// Publishes the request with the protocol's headers and its own.
+    /// Publishes the request with the protocol's headers and its extra headers, in the span that an
+    /// interceptor has set.
     ///
     /// # Errors
     ///
@@ -133,20 +151,32 @@ impl Checked {
         &self,
         content: Content,
         reply: Option<String>,
-        mut protocol: RequestHeaders,
+        protocol: RequestHeaders,
     ) -> impl Future<Output = Result<()>> {
-        crate::telemetry::trace::inject(&mut protocol);
-        let subject = openagentmesh_protocol::subject::agent(&self.name);
+        let sent = match self.interception.span() {
+            None => self.hand_over(content, reply, protocol),
+            Some(span) => span.in_scope(|| self.hand_over(content, reply, protocol)),
+        };
+        sent.map(|sent| sent.map_err(|error| self.about(error)))
+    }
+
+    fn hand_over(
+        &self,
+        content: Content,
+        reply: Option<String>,
+        mut protocol: RequestHeaders,
+    ) -> Publishing<'_> {
+        trace::inject(&mut protocol);
+        let subject = subject::agent(&self.name);
         let headers = self.headers(protocol, &content.headers);
         let session = self.session();
         let others = session.connection.inbox.pending().saturating_sub(1);
         let reply = reply.map(Into::into);
         let publisher = &session.connection.publisher;
-        let sent = publisher.publish_among(others, subject, reply, headers.0, content.body);
-        sent.map(|sent| sent.map_err(|error| self.about(error)))
+        publisher.publish_coalesced(others, subject, reply, headers.0, content.body)
     }
 
-    fn headers(&self, mut protocol: RequestHeaders, own: &HeaderMap) -> Outgoing {
+    fn headers(&self, mut protocol: RequestHeaders, extra: &HeaderMap) -> Outgoing {
         let session = self.session();
         let mut headers = match protocol.timeout_ms.take() {
             Some(timeout_ms) if protocol.probe => {
@@ -164,11 +194,11 @@ impl Checked {
             }
         };
         protocol.write(&mut headers);
-        // The trace's are the only ones that both may have: those of the current span count.
-        let own = own
+        // Only the headers of the trace can be in both. Those of the current span take precedence.
+        let extra = extra
             .iter()
             .filter(|(name, _)| headers.0.get((*name).clone()).is_none());
-        for (name, values) in own.collect::<Vec<_>>() {
+        for (name, values) in extra.collect::<Vec<_>>() {
             for value in values {
                 headers.0.append(name.clone(), value.clone());
             }
@@ -176,44 +206,50 @@ impl Checked {
         headers
     }
 
-    /// Says whom an error that arose here is about.
+    /// Adds the agent and the request id to a local error.
     pub(super) fn about(&self, error: Error) -> Error {
         error.with_agent(&self.name).with_request(&self.id)
     }
 
-    pub(super) fn timed_out(&self, what: impl std::fmt::Display) -> Error {
+    /// A `timeout` error: agent '…' `failed_to`.
+    pub(super) fn timed_out(&self, failed_to: impl std::fmt::Display) -> Error {
         self.about(Error::raised(
             ErrorCode::Timeout,
-            format!("agent '{}' {what}", self.name),
+            format!("timeout: agent '{}' {failed_to}", self.name),
         ))
     }
 
-    /// Nobody is subscribed: the catalog tells whether somebody should be.
-    pub(super) fn nobody_serves(&self) -> BoxFuture<'_, Error> {
-        // Boxed, because it is rare, and would make every request's future larger.
-        self.look_for_hosts().boxed()
+    /// The error of a request whose subject has no subscriber: `not_found` or `not_available`, by the catalog.
+    pub(super) fn no_responders(&self) -> BoxFuture<'_, Error> {
+        // Boxed: rare, and it would enlarge the future of every request.
+        self.look_up_host().boxed()
     }
 
-    async fn look_for_hosts(&self) -> Error {
+    async fn look_up_host(&self) -> Error {
         let name = &self.name;
         let known = self.session().directory.known_entry(name);
-        let known = tokio::time::timeout(LOOK, known).await;
-        let error = match known.unwrap_or_else(|_| Err(transport::closed("it does not answer"))) {
+        let known = tokio::time::timeout(CATALOG_TIMEOUT, known).await;
+        let known = known.unwrap_or_else(|_| Err(transport::closed("the server does not respond")));
+        let error = match known {
             Ok(None) => catalog::not_found(name),
             Ok(Some(_)) => Error::raised(
                 ErrorCode::NotAvailable,
-                format!("agent '{name}' is in the catalog, but no process serves it now"),
+                format!(
+                    "agent '{name}' is not available: the catalog lists it, but no process serves it"
+                ),
             ),
             Err(error) => Error::raised(
                 ErrorCode::NotFound,
-                format!("nobody serves agent '{name}' (and the catalog cannot be read: {error})"),
+                format!(
+                    "agent '{name}' not found: no process serves it, and the catalog cannot be read ({error})"
+                ),
             ),
         };
         self.about(error)
     }
 }
 
-/// The error that says which verb fits; `None` when this one does.
+/// The error that names the verb that the agent supports; `None` when `verb` is supported.
 pub(crate) fn mismatch(name: &AgentName, capabilities: Capabilities, verb: Verb) -> Option<Error> {
     let reason = capabilities.mismatch(verb)?;
     let error = Error::raised(
@@ -222,7 +258,7 @@ pub(crate) fn mismatch(name: &AgentName, capabilities: Capabilities, verb: Verb)
     )
     .with_agent(name);
     Some(match capabilities.verb() {
-        Some(fitting) => error.with_detail("use", fitting.as_str()),
+        Some(supported) => error.with_detail("use", supported.as_str()),
         None => Error::raised(
             ErrorCode::InvocationMismatch,
             format!("agent '{name}' {reason}"),
@@ -231,7 +267,7 @@ pub(crate) fn mismatch(name: &AgentName, capabilities: Capabilities, verb: Verb)
     })
 }
 
-/// `null` is "no input", which the wire says with an empty body.
+/// Encodes an input. The wire has an empty body for "no input", which is `null` in Rust.
 fn encode(input: &impl Serialize) -> Result<Bytes> {
     let json = to_json(input)?;
     Ok(if json == "null" { Bytes::new() } else { json })
@@ -239,58 +275,13 @@ fn encode(input: &impl Serialize) -> Result<Bytes> {
 
 /// # Errors
 ///
-/// `invalid_input` when `value` cannot be JSON.
-pub(crate) fn to_json(value: &impl Serialize) -> Result<Bytes> {
-    json::to_vec(value).map(Bytes::from).map_err(|error| {
+/// `invalid_input` when `value` cannot be written as JSON.
+pub(super) fn to_json(value: &impl Serialize) -> Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| {
         Error::raised(
             ErrorCode::InvalidInput,
-            format!("the input cannot be written as JSON: {error}"),
+            format!("invalid input: it cannot be written as JSON: {error}"),
         )
         .with_source(error)
     })
-}
-
-/// The headers that a program adds to a message.
-#[derive(Default)]
-pub(super) struct ExtraHeaders {
-    map: HeaderMap,
-    wrong: Option<String>,
-}
-
-impl ExtraHeaders {
-    pub(super) fn add(&mut self, name: &str, value: &str) {
-        const RESERVED: &[&str] = &["x-mesh-", "nats-"];
-        let lower = name.to_ascii_lowercase();
-        if RESERVED.iter().any(|prefix| lower.starts_with(prefix)) {
-            self.wrong = Some(format!(
-                "header '{name}' belongs to the protocol; give yours another name"
-            ));
-            return;
-        }
-        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-        match (HeaderName::from_str(name), HeaderValue::from_str(value)) {
-            (Ok(name), Ok(value)) if is_name => self.map.append(name, value),
-            (Ok(_), Err(_)) if is_name => {
-                self.wrong = Some(format!(
-                    "the value of header '{name}' has a line break; encode it"
-                ));
-            }
-            _ => {
-                self.wrong = Some(format!(
-                    "'{name}' cannot be the name of a header: write visible ASCII characters \
-                     without a colon"
-                ));
-            }
-        }
-    }
-
-    /// # Errors
-    ///
-    /// `invalid_input` when one of them cannot be sent.
-    pub(super) fn take(self) -> Result<HeaderMap> {
-        match self.wrong {
-            None => Ok(self.map),
-            Some(reason) => Err(Error::raised(ErrorCode::InvalidInput, reason)),
-        }
-    }
 }

@@ -1,3 +1,5 @@
+//! `send`: one request, and a reply that its sender need not await.
+
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
@@ -12,21 +14,51 @@ use openagentmesh_protocol::{ErrorCode, RequestHeaders, Verb, subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::Sent;
 use super::deadline::Deadline;
+use super::handle::Client;
+use super::reply;
 use super::request::{Checked, Content, Request};
-use super::{Client, reply};
+use super::sent::Sent;
 use crate::error::{Error, Result};
 use crate::transport::{self, Received};
 
-/// How long a reply is waited for, unless the request says otherwise.
+/// How long a reply is awaited if no timeout is given.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A request whose sender goes on, sent when it is awaited; made by [`Client::send`].
+impl Client {
+    /// Sends `input` to agent `name` without waiting for the reply.
+    ///
+    /// The reply is dropped by default. Before it is awaited, the returned [`SendRequest`] can direct it to a
+    /// subject, a callback, or a handle.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// mesh.send("audit.log", "something happened").await?;
+    ///
+    /// mesh.send("nlp.summarizer", "a long text")
+    ///     .on_reply(|summary: String| async move { println!("{summary}") })
+    ///     .on_error(|error| async move { eprintln!("no summary: {error}") })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send(&self, name: impl AsRef<str>, input: impl Serialize) -> SendRequest {
+        SendRequest {
+            request: Request::new(self, name.as_ref(), &input),
+            timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            reply_to: None,
+            on_reply: None,
+            on_error: None,
+            outcome: PhantomData,
+        }
+    }
+}
+
+/// A request whose sender does not wait for the reply, sent when it is awaited; made by [`Client::send`].
 ///
-/// The reply goes where one of these says, and nowhere without:
+/// The reply is dropped unless one of these directs it:
 ///
-/// * [`on_reply`](Self::on_reply) and [`on_error`](Self::on_error): to a function;
+/// * [`on_reply`](Self::on_reply) and [`on_error`](Self::on_error): to a callback;
 /// * [`reply`](Self::reply): to a [`Reply`], which can be awaited later;
 /// * [`reply_to`](Self::reply_to): to a subject.
 ///
@@ -35,17 +67,18 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Awaiting it fails with
 ///
 /// * `invocation_mismatch` before anything is sent, when the agent streams, publishes or runs in the
-///   background; the message says which verb fits;
-/// * `payload_too_large` before anything is sent, when the input does not fit the server;
-/// * `invalid_input` when the name is no agent name, the input cannot be JSON, a header or the reply
-///   subject cannot be sent, or the reply is asked for in two ways;
+///   background; the message names the verb that fits;
+/// * `payload_too_large` before anything is sent, when the input exceeds the server's limit;
+/// * `invalid_input` when the agent name, a header or the reply subject is invalid, the input cannot be
+///   written as JSON, or the reply is directed twice;
+/// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the request;
 /// * `connection_failed` when the connection is closed.
 ///
-/// Without a reply, whether anybody serves the agent stays unknown.
+/// Without a reply, a request that no process serves goes unnoticed.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future sends the request or does not.
+/// If the future is dropped, the request is sent or not.
 #[must_use = "a request is sent when it is awaited"]
 pub struct SendRequest<R = ()> {
     request: Request,
@@ -60,18 +93,7 @@ type OnReply = Box<dyn FnOnce(Message) -> Result<BoxFuture<'static, ()>> + Send>
 type OnError = Box<dyn FnOnce(Error) -> BoxFuture<'static, ()> + Send>;
 
 impl SendRequest {
-    pub(super) fn new(client: &Client, name: &str, input: &impl Serialize) -> Self {
-        Self {
-            request: Request::new(client, name, input),
-            timeout: DEFAULT_TIMEOUT,
-            reply_to: None,
-            on_reply: None,
-            on_error: None,
-            outcome: PhantomData,
-        }
-    }
-
-    /// Runs `function` with the reply when it comes, in a task of its own.
+    /// Runs `function` with the reply, in a new task.
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
@@ -94,8 +116,8 @@ impl SendRequest {
         self
     }
 
-    /// Runs `function` instead, when the agent fails, nobody serves it, or no reply comes in time.
-    /// Without it, that is logged as a warning.
+    /// Runs `function` when the agent fails, no process serves it, or no reply arrives in time. Without it,
+    /// the error is logged as a warning.
     pub fn on_error<F, Fut>(mut self, function: F) -> Self
     where
         F: FnOnce(Error) -> Fut + Send + 'static,
@@ -105,19 +127,19 @@ impl SendRequest {
         self
     }
 
-    /// Has the reply sent to `subject`, where anybody may take it.
+    /// Directs the reply to `subject`.
     pub fn reply_to(mut self, subject: impl AsRef<str>) -> Self {
         let subject = subject.as_ref();
         self.reply_to = Some(transport::check_subject(subject, false).map(|()| subject.to_owned()));
         self
     }
 
-    /// Gives a [`Reply`] when the request is sent, which can be awaited later, or dropped.
+    /// Makes awaiting the request return a [`Reply`], which can be awaited later.
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
     /// let summary = mesh.send("nlp.summarizer", "a long text").reply::<String>().await?;
-    /// println!("meanwhile …");
+    /// println!("waiting …");
     /// println!("{}", summary.await?);
     /// # Ok(())
     /// # }
@@ -134,57 +156,61 @@ impl SendRequest {
     }
 
     async fn run(self) -> Result<()> {
-        refuse_two_ways(&self, "on_reply")?;
+        check_one_way(&self, "on_reply")?;
         if self.on_reply.is_none() && self.on_error.is_none() {
-            return self.forget().await;
+            return self.send_only().await;
         }
         let (on_reply, on_error) = (self.on_reply, self.on_error);
-        let mut waiting = Awaited::send(self.request, self.timeout).await?;
+        let mut pending = PendingCallback::send(self.request, self.timeout).await?;
         tokio::spawn(async move {
-            let outcome = waiting.message().await;
-            let running = match (outcome, on_reply) {
+            let reply = pending.receive().await;
+            let callback = match (reply, on_reply) {
                 (Ok(message), Some(on_reply)) => on_reply(message),
                 (Ok(message), None) => reply::decode::<serde::de::IgnoredAny>(&message)
                     .map(|_| std::future::ready(()).boxed()),
                 (Err(error), _) => Err(error),
             };
-            match (running, on_error) {
-                (Ok(running), _) => running.await,
+            let callback = pending.request.interception.finish(callback);
+            match (callback, on_error) {
+                (Ok(callback), _) => callback.await,
                 (Err(error), Some(on_error)) => on_error(error).await,
                 (Err(error), None) => {
-                    tracing::warn!(code = %error.code(), %error, "a request that was sent failed");
+                    tracing::warn!(code = %error.code(), %error, "request failed");
                 }
             }
         });
         Ok(())
     }
 
-    /// Sends it to whom it concerns, and never hears of it again.
-    async fn forget(self) -> Result<()> {
+    /// Sends the request without a reply, or with one to `reply_to`.
+    async fn send_only(self) -> Result<()> {
         let reply_to = self.reply_to.transpose()?;
         let deadline = self.request.deadline(self.timeout);
-        let (request, content) = self.request.check()?;
-        let asking = pin!(async {
-            request.check_verb(Verb::Send).await?;
-            let headers = RequestHeaders {
-                reply_to: reply_to.clone(),
-                ..RequestHeaders::default()
-            };
-            request.publish(content, reply_to, headers).await
-        });
-        deadline.bound(&request.name, asking).await
+        let (mut request, content) = self.request.check(Verb::Send)?;
+        let published = {
+            let publishing = pin!(async {
+                request.check_verb(Verb::Send).await?;
+                let headers = RequestHeaders {
+                    reply_to: reply_to.clone(),
+                    ..RequestHeaders::default()
+                };
+                request.publish(content, reply_to, headers).await
+            });
+            deadline.bound(&request.name, publishing).await
+        };
+        request.interception.finish(published)
     }
 }
 
 impl<R> SendRequest<R> {
-    /// How long a reply is waited for: 60 s if nothing is given. The host knows it and gives up at
+    /// How long to wait for the reply: 60 s by default. The host is sent the timeout and cancels the request at
     /// the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are taken.
+    /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are reserved.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.request.header(name.as_ref(), value.as_ref());
         self
@@ -193,7 +219,7 @@ impl<R> SendRequest<R> {
 
 impl<Out: DeserializeOwned + 'static> SendRequest<Reply<Out>> {
     async fn run(self) -> Result<Reply<Out>> {
-        refuse_two_ways(&self, "reply")?;
+        check_one_way(&self, "reply")?;
         if self.on_reply.is_some() || self.on_error.is_some() {
             return Err(two_ways("reply", "on_reply or on_error"));
         }
@@ -202,9 +228,12 @@ impl<Out: DeserializeOwned + 'static> SendRequest<Reply<Out>> {
     }
 }
 
-fn refuse_two_ways<R>(request: &SendRequest<R>, way: &str) -> Result<()> {
-    let asked = way == "reply" || request.on_reply.is_some() || request.on_error.is_some();
-    if asked && request.reply_to.is_some() {
+/// # Errors
+///
+/// `invalid_input` when the reply is directed to `way` and to a subject.
+fn check_one_way<R>(request: &SendRequest<R>, way: &str) -> Result<()> {
+    let is_used = way == "reply" || request.on_reply.is_some() || request.on_error.is_some();
+    if is_used && request.reply_to.is_some() {
         return Err(two_ways(way, "reply_to"));
     }
     Ok(())
@@ -213,7 +242,7 @@ fn refuse_two_ways<R>(request: &SendRequest<R>, way: &str) -> Result<()> {
 fn two_ways(one: &str, other: &str) -> Error {
     Error::raised(
         ErrorCode::InvalidInput,
-        format!("the reply can go one way only: choose between {one} and {other}"),
+        format!("the reply can go to one place only: choose between {one} and {other}"),
     )
 }
 
@@ -235,14 +264,14 @@ impl<Out: DeserializeOwned + 'static> IntoFuture for SendRequest<Reply<Out>> {
     }
 }
 
-/// A reply that is on its way; made by [`SendRequest::reply`].
+/// A pending reply; made by [`SendRequest::reply`].
 ///
-/// Awaiting it gives the output, or fails as a [`Call`](super::Call) does once it is sent. It keeps
-/// what arrives until then.
+/// Awaiting it returns the output, or fails as a [`Call`](crate::Call) does once it is sent. A reply that
+/// arrives earlier is kept until then.
 ///
 /// # Cancel safety
 ///
-/// Dropping it ends the work at the host.
+/// Dropping it cancels the request at the host.
 #[must_use = "dropping a reply cancels the request"]
 pub struct Reply<Out>(BoxFuture<'static, Result<Out>>);
 
@@ -260,30 +289,37 @@ impl<Out> std::fmt::Debug for Reply<Out> {
     }
 }
 
-/// A request whose reply goes to a subject of its own, on which the host's probes come too: while it
-/// is subscribed to, somebody waits.
-struct Awaited {
+/// A request with its own reply subject, which also receives the host's probes. As long as the subscription
+/// exists, the probes show the host that the request is pending.
+struct PendingCallback {
     request: Checked,
     replies: Subscriber,
     deadline: Deadline,
 }
 
-impl Awaited {
+impl PendingCallback {
     async fn send(request: Request, timeout: Duration) -> Result<Self> {
         let deadline = request.deadline(timeout);
-        let (request, content) = request.check()?;
-        let replies = {
-            let asking = pin!(Self::ask(&request, content, deadline));
-            deadline.bound(&request.name, asking).await?
+        let (mut request, content) = request.check(Verb::Send)?;
+        let published = {
+            let publishing = pin!(Self::publish(&request, content, deadline));
+            deadline.bound(&request.name, publishing).await
         };
-        Ok(Self {
-            request,
-            replies,
-            deadline,
-        })
+        match published {
+            Ok(replies) => Ok(Self {
+                request,
+                replies,
+                deadline,
+            }),
+            Err(error) => request.interception.finish(Err(error)),
+        }
     }
 
-    async fn ask(request: &Checked, content: Content, deadline: Deadline) -> Result<Subscriber> {
+    async fn publish(
+        request: &Checked,
+        content: Content,
+        deadline: Deadline,
+    ) -> Result<Subscriber> {
         request.check_verb(Verb::Send).await?;
         let subject = subject::results(&request.id);
         let client = &request.session().connection.client;
@@ -300,21 +336,21 @@ impl Awaited {
         Ok(replies)
     }
 
-    /// The reply, or why there is none.
-    async fn message(&mut self) -> Result<Message> {
+    /// Waits for the reply.
+    async fn receive(&mut self) -> Result<Message> {
         loop {
             match tokio::time::timeout_at(self.deadline.at, self.replies.next()).await {
                 Err(_) => {
-                    let what = format_args!("did not answer {}", self.deadline);
-                    return Err(self.request.timed_out(what));
+                    let failed_to = format_args!("did not reply {}", self.deadline);
+                    return Err(self.request.timed_out(failed_to));
                 }
                 Ok(None) => {
-                    let closed = transport::closed("it was closed before the reply came");
+                    let closed = transport::closed("it was closed before the reply arrived");
                     return Err(self.request.about(closed));
                 }
                 Ok(Some(message)) if is_probe(&Received(message.headers.as_ref())) => {}
                 Ok(Some(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => {
-                    return Err(self.request.nobody_serves().await);
+                    return Err(self.request.no_responders().await);
                 }
                 Ok(Some(message)) => return Ok(message),
             }

@@ -1,112 +1,64 @@
-//! Whose events were heard, and how far.
+//! Gaps in the numbering of events.
 
 use std::collections::HashMap;
 
 use openagentmesh_protocol::{ChunkHeaders, InstanceId};
 
-/// Follows the numbering of each publisher in each process. Older peers do not name theirs, so that
-/// their losses are not seen.
+/// Follows the sequence numbers of every producer: of each subject, and of each process that publishes to it.
+/// Older peers do not name their process. Their losses cannot be detected.
 #[derive(Default)]
 pub(super) struct SequenceTracker {
-    heard: Vec<Producer>,
-    /// Where each of them stands, by subject and process.
-    places: HashMap<Box<str>, HashMap<InstanceId, usize>>,
-    /// Where the one stands that was heard last: most often it is heard again.
-    latest: usize,
-}
-
-struct Producer {
-    subject: Box<str>,
-    instance: InstanceId,
-    /// The next number, unless events were lost here.
-    next: Option<u64>,
+    /// The next number of each producer, by process and subject; `None` after a gap that was reported.
+    next: HashMap<Box<str>, Option<u64>>,
+    /// The key of the last event. Kept, so that no event allocates one.
+    key: String,
 }
 
 impl SequenceTracker {
-    /// How many are followed at once.
-    const LIMIT: usize = 4096;
+    /// How many producers are followed at most. One more, and all of them start again.
+    const MAX_PRODUCERS: usize = 4096;
 
     pub(super) fn is_empty(&self) -> bool {
-        self.heard.is_empty()
+        self.next.is_empty()
     }
 
-    /// Goes on behind a gap that was told already.
-    pub(super) fn skip(&mut self) {
-        for producer in &mut self.heard {
-            producer.next = None;
-        }
+    /// Accepts any next number of every producer: the gap before it was reported already.
+    pub(super) fn skip_gap(&mut self) {
+        self.next.values_mut().for_each(|next| *next = None);
     }
 
-    /// Takes in what arrived on `subject`, and says how many events it skipped.
-    pub(super) fn follow(&mut self, subject: &str, headers: &ChunkHeaders<'_>) -> Option<u64> {
+    /// Takes in an event, or the end marker of a producer. Returns how many events before it were lost.
+    pub(super) fn observe(&mut self, subject: &str, headers: &ChunkHeaders<'_>) -> Option<u64> {
         let instance = headers.instance_id?;
-        let Some(place) = self.place(subject, instance) else {
-            if let Some(seq) = headers.seq
-                && !headers.end
-            {
-                self.meet(subject, instance, seq);
+        self.key.clear();
+        // Neither an instance id nor a subject has a space.
+        self.key.extend([instance, " ", subject]);
+        let Some(next) = self.next.get_mut(self.key.as_str()) else {
+            if let (Some(seq), false) = (headers.seq, headers.end) {
+                self.start(instance, seq);
             }
             return None;
         };
-        let producer = &mut self.heard[place];
-        let (expected, arrived) = (producer.next, headers.seq);
+        let expected = *next;
         if headers.end {
-            self.forget(place);
-        } else if let Some(seq) = arrived {
-            producer.next = seq.checked_add(1);
-            self.latest = place;
+            self.next.remove(self.key.as_str());
+        } else if let Some(seq) = headers.seq {
+            *next = seq.checked_add(1);
         }
-        let lost = arrived?.checked_sub(expected?)?;
+        let lost = headers.seq?.checked_sub(expected?)?;
         (lost > 0).then_some(lost)
     }
 
-    fn place(&self, subject: &str, instance: &str) -> Option<usize> {
-        let latest = self.heard.get(self.latest);
-        if latest.is_some_and(|latest| latest.is(subject, instance)) {
-            return Some(self.latest);
-        }
-        self.places.get(subject)?.get(instance).copied()
-    }
-
-    fn meet(&mut self, subject: &str, instance: &str, seq: u64) {
-        // What no process of this protocol could be called is not followed.
-        let Ok(instance) = InstanceId::parse(instance) else {
+    /// Follows the producer of `key` from its event `seq` on.
+    fn start(&mut self, instance: &str, seq: u64) {
+        if InstanceId::parse(instance).is_err() {
             return;
-        };
-        if self.heard.len() >= Self::LIMIT {
-            self.heard.clear();
-            self.places.clear();
         }
-        self.latest = self.heard.len();
-        let processes = self.places.entry(subject.into()).or_default();
-        processes.insert(instance.clone(), self.latest);
-        self.heard.push(Producer {
-            subject: subject.into(),
-            instance,
-            next: seq.checked_add(1),
-        });
-    }
-
-    fn forget(&mut self, place: usize) {
-        let gone = self.heard.swap_remove(place);
-        if let Some(processes) = self.places.get_mut(&gone.subject) {
-            processes.remove(&gone.instance);
-            if processes.is_empty() {
-                self.places.remove(&gone.subject);
-            }
+        if self.next.len() >= Self::MAX_PRODUCERS {
+            self.next.clear();
         }
-        // The last one stands in its place now.
-        if let Some(moved) = self.heard.get(place)
-            && let Some(processes) = self.places.get_mut(&moved.subject)
-        {
-            processes.insert(moved.instance.clone(), place);
-        }
-    }
-}
-
-impl Producer {
-    fn is(&self, subject: &str, instance: &str) -> bool {
-        &*self.subject == subject && self.instance.as_str() == instance
+        self.next
+            .insert(self.key.as_str().into(), seq.checked_add(1));
     }
 }
 
@@ -124,58 +76,56 @@ mod tests {
     }
 
     #[test]
-    fn each_is_followed_by_itself() {
-        let mut producers = SequenceTracker::default();
+    fn producers_are_followed_independently() {
+        let mut tracker = SequenceTracker::default();
         let processes: Vec<_> = (0..5).map(|_| InstanceId::random()).collect();
-        // They begin anywhere, and each subject has its own numbers.
+        // The first number can be any, and each subject has its own numbers.
         for (n, process) in processes.iter().enumerate() {
             for (subject, first) in [("a", 10), ("b", 20)] {
                 let first = event(process.as_str(), first + n as u64, false);
-                assert_eq!(producers.follow(subject, &first), None);
+                assert_eq!(tracker.observe(subject, &first), None);
             }
         }
         for (n, process) in processes.iter().enumerate() {
             let next = event(process.as_str(), 11 + n as u64, false);
-            assert_eq!(producers.follow("a", &next), None);
+            assert_eq!(tracker.observe("a", &next), None);
             let skips_two = event(process.as_str(), 23 + n as u64, false);
-            assert_eq!(producers.follow("b", &skips_two), Some(2));
+            assert_eq!(tracker.observe("b", &skips_two), Some(2));
         }
-        // Those that stay are found wherever they stand.
         for (n, process) in processes.iter().enumerate().take(4) {
             let end = event(process.as_str(), 12 + n as u64, true);
-            assert_eq!(producers.follow("a", &end), None);
+            assert_eq!(tracker.observe("a", &end), None);
         }
         let skips_one = event(processes[4].as_str(), 17, false);
-        assert_eq!(producers.follow("a", &skips_one), Some(1));
+        assert_eq!(tracker.observe("a", &skips_one), Some(1));
         let end = event(processes[4].as_str(), 20, true);
-        assert_eq!(producers.follow("a", &end), Some(2));
-        assert!(!producers.is_empty());
+        assert_eq!(tracker.observe("a", &end), Some(2));
+        assert!(!tracker.is_empty());
         for process in &processes {
-            producers.follow("b", &event(process.as_str(), 0, true));
+            tracker.observe("b", &event(process.as_str(), 0, true));
         }
-        assert!(producers.is_empty());
-        assert!(producers.places.is_empty());
+        assert!(tracker.is_empty());
     }
 
     #[test]
-    fn what_was_told_already_is_not_told_again() {
-        let mut producers = SequenceTracker::default();
+    fn reported_gap_is_not_reported_again() {
+        let mut tracker = SequenceTracker::default();
         let process = InstanceId::random();
-        producers.follow("a", &event(process.as_str(), 0, false));
-        producers.skip();
+        tracker.observe("a", &event(process.as_str(), 0, false));
+        tracker.skip_gap();
         let later = event(process.as_str(), 100, false);
-        assert_eq!(producers.follow("a", &later), None);
+        assert_eq!(tracker.observe("a", &later), None);
         let skips_one = event(process.as_str(), 102, false);
-        assert_eq!(producers.follow("a", &skips_one), Some(1));
+        assert_eq!(tracker.observe("a", &skips_one), Some(1));
     }
 
     #[test]
-    fn no_more_are_followed_than_there_is_room_for() {
-        let mut producers = SequenceTracker::default();
-        for _ in 0..=SequenceTracker::LIMIT {
+    fn producers_are_limited() {
+        let mut tracker = SequenceTracker::default();
+        for _ in 0..=SequenceTracker::MAX_PRODUCERS {
             let process = InstanceId::random();
-            producers.follow("a", &event(process.as_str(), 0, false));
-            assert!(producers.heard.len() <= SequenceTracker::LIMIT);
+            tracker.observe("a", &event(process.as_str(), 0, false));
+            assert!(tracker.next.len() <= SequenceTracker::MAX_PRODUCERS);
         }
     }
 }

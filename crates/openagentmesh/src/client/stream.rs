@@ -1,3 +1,5 @@
+//! `stream`: one request, a reply of many chunks.
+
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::pin::pin;
@@ -10,38 +12,63 @@ use openagentmesh_protocol::{RequestHeaders, Verb, subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Client;
 use super::chunks::{Chunks, Receiving};
 use super::credit_window::Window;
 use super::deadline::Deadline;
+use super::handle::Client;
 use super::request::{Checked, Content, Request};
 use crate::error::Result;
-use crate::transport;
-use crate::transport::PendingReply;
+use crate::transport::{self, PendingReply};
 
-/// How long to wait for the next chunk, unless the request says otherwise.
+/// How long to wait for the next chunk if no timeout is given.
 const DEFAULT_CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Client {
+    /// Calls agent `name` with `input` and receives its reply chunk by chunk.
+    ///
+    /// Awaiting the [`StreamRequest`] sends the request and returns [`Chunks`], a stream of
+    /// `Result<Out>`.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let mut words = mesh.stream::<String>("writer", "a poem").await?;
+    /// while let Some(word) = words.next().await {
+    ///     print!("{} ", word?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> StreamRequest<Out> {
+        StreamRequest {
+            request: Request::new(self, name.as_ref(), &input),
+            timeout: None,
+            chunk_timeout: DEFAULT_CHUNK_TIMEOUT,
+            window: Window::growing(),
+            output: PhantomData,
+        }
+    }
+}
+
 /// A request for a streamed reply, sent when it is awaited; made by [`Client::stream`].
 ///
 /// # Errors
 ///
 /// Awaiting it fails with
 ///
-/// * `invocation_mismatch` before anything is sent, when the agent does not stream; the message says
-///   which verb fits;
-/// * `payload_too_large` before anything is sent, when the input does not fit the server;
-/// * `invalid_input` when the name is no agent name, the input cannot be JSON, or a header cannot be
-///   sent;
-/// * `timeout` when the connection did not take the request in time;
+/// * `invocation_mismatch` before anything is sent, when the agent does not stream; the message names
+///   the verb that fits;
+/// * `payload_too_large` before anything is sent, when the input exceeds the server's limit;
+/// * `invalid_input` when the agent name or a header is invalid, or the input cannot be written as JSON;
+/// * `timeout` when the request could not be sent in time;
+/// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the request;
 /// * `connection_failed` when the connection is closed.
 ///
-/// What the agent answers, its errors among it, comes as items of [`Chunks`].
+/// The agent's reply, including its errors, arrives as items of [`Chunks`].
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves nothing behind here; if the request was sent, the host drops its
-/// handler.
-#[must_use = "a stream is asked for when the request is awaited"]
+/// If the future is dropped after the request was sent, the host drops its handler.
+#[must_use = "a request is sent when it is awaited"]
 pub struct StreamRequest<Out> {
     request: Request,
     timeout: Option<Duration>,
@@ -51,42 +78,31 @@ pub struct StreamRequest<Out> {
 }
 
 impl<Out> StreamRequest<Out> {
-    pub(super) fn new(client: &Client, name: &str, input: &impl Serialize) -> Self {
-        Self {
-            request: Request::new(client, name, input),
-            timeout: None,
-            chunk_timeout: DEFAULT_CHUNK_TIMEOUT,
-            window: Window::growing(),
-            output: PhantomData,
-        }
-    }
-
-    /// How long the whole stream may take: as long as it likes if nothing is given, but never longer
-    /// than the request that a handler serves. The host knows it and gives up at the same time.
+    /// How long the whole stream may take: no limit by default. The deadline of the request that a handler
+    /// serves bounds it. The host is sent the timeout and cancels the request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How long to wait for each chunk: 60 s if nothing is given. Only the time during which a chunk
-    /// is waited for counts.
+    /// How long to wait for each chunk: 60 s by default. Only the time that is spent waiting counts.
     pub fn chunk_timeout(mut self, timeout: Duration) -> Self {
         self.chunk_timeout = timeout;
         self
     }
 
-    /// How many chunks may be on their way or wait here, at least 1 and at most 32,768. The host makes
-    /// no more until some were taken. If nothing is given, 128, and up to 2,048 or 4 MiB of them in memory
-    /// while they are taken as fast as they come.
+    /// How many chunks may be in flight or wait to be taken, from 1 to 32,768. The host produces no more until
+    /// some are taken. The default window begins at 128 chunks. It grows up to 2,048 chunks or 4 MiB of
+    /// memory, as long as chunks are taken as fast as they arrive.
     ///
-    /// Hosts of the published Python SDK do not know of it; what they send too fast is kept up to a
-    /// limit, and then the stream ends with `chunk_sequence_error`.
+    /// Hosts of the published Python SDK ignore the window. Their chunks are buffered up to a limit; beyond it
+    /// the stream ends with `chunk_sequence_error`.
     pub fn window(mut self, chunks: u32) -> Self {
         self.window = Window::of(chunks);
         self
     }
 
-    /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are taken.
+    /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are reserved.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.request.header(name.as_ref(), value.as_ref());
         self
@@ -94,32 +110,36 @@ impl<Out> StreamRequest<Out> {
 
     async fn open(self) -> Result<Receiving> {
         let deadline = self.request.client.deadline_after(self.timeout);
-        let patience = Deadline::after(self.chunk_timeout);
-        let patience = deadline.map_or(patience, |deadline| deadline.min(patience));
-        let (request, content) = self.request.check()?;
-        let (subscriber, expected) = {
-            let asking = pin!(ask(&request, content, self.window.chunks(), deadline));
-            patience.bound(&request.name, asking).await?
+        let first_chunk = Deadline::after(self.chunk_timeout);
+        let first_chunk = deadline.map_or(first_chunk, |deadline| deadline.min(first_chunk));
+        let (mut request, content) = self.request.check(Verb::Stream)?;
+        let published = {
+            let window = self.window.chunks();
+            let publishing = pin!(publish(&request, content, window, deadline));
+            first_chunk.bound(&request.name, publishing).await
         };
-        Ok(Receiving::new(
-            request,
-            subscriber,
-            expected,
-            self.window,
-            deadline,
-            self.chunk_timeout,
-        ))
+        match published {
+            Ok((subscriber, pending)) => Ok(Receiving::new(
+                request,
+                subscriber,
+                pending,
+                self.window,
+                deadline,
+                self.chunk_timeout,
+            )),
+            Err(error) => request.interception.finish(Err(error)),
+        }
     }
 }
 
-async fn ask(
+async fn publish(
     request: &Checked,
     content: Content,
     window: u32,
     deadline: Option<Deadline>,
 ) -> Result<(Subscriber, PendingReply)> {
     request.check_verb(Verb::Stream).await?;
-    let expected = request.session().connection.inbox.expect().await?;
+    let pending = request.session().connection.inbox.expect().await?;
     let subscriber = request
         .session()
         .connection
@@ -134,9 +154,9 @@ async fn ask(
         probe: true,
         ..RequestHeaders::default()
     };
-    let sent = request.publish(content, Some(expected.subject()), headers);
-    sent.await?;
-    Ok((subscriber, expected))
+    let published = request.publish(content, Some(pending.subject()), headers);
+    published.await?;
+    Ok((subscriber, pending))
 }
 
 impl<Out: DeserializeOwned + Send + 'static> IntoFuture for StreamRequest<Out> {

@@ -1,3 +1,5 @@
+//! `subscribe`: events of an agent, a channel or a subject.
+
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -9,30 +11,87 @@ use openagentmesh_protocol::{AgentName, Verb, subject};
 use serde::de::DeserializeOwned;
 
 use super::events::{Decode, Events, Receiving, Scope, json, raw};
-use super::{Client, mismatch};
+use super::handle::Client;
+use super::request::mismatch;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::transport;
 
-/// How long the server may take until a subscription has begun.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the server may take to start a subscription.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A subscription that begins when it is awaited; made by [`Client::subscribe`] and its kin.
+impl Client {
+    /// Subscribes to the events of agent `name`.
+    ///
+    /// Awaiting the [`Subscribe`] returns [`Events`], a stream that ends when the agent does.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let mut prices = mesh.subscribe::<f64>("market.prices").await?;
+    /// while let Some(price) = prices.next().await {
+    ///     println!("{}", price?.data);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe<T: 'static>(&self, name: impl AsRef<str>) -> Subscribe<T> {
+        let agent = AgentName::new(name.as_ref()).map(Target::Agent);
+        Subscribe::new(self, agent.map_err(Error::from))
+    }
+
+    /// Subscribes to the events of all agents in `channel`, later ones included.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let mut events = mesh.subscribe_channel::<serde_json::Value>("market").await?;
+    /// while let Some(event) = events.next().await {
+    ///     let event = event?;
+    ///     println!("{}: {}", event.subject(), event.data);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe_channel<T: 'static>(&self, channel: impl AsRef<str>) -> Subscribe<T> {
+        let channel = AgentName::new(channel.as_ref()).map(Target::Channel);
+        Subscribe::new(self, channel.map_err(Error::from))
+    }
+
+    /// Subscribes to all messages on `subject`. Wildcards are allowed: `*` for one segment, `>` for all
+    /// segments that follow.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let mut failures = mesh.subscribe_subject::<serde_json::Value>("mesh.errors.>").await?;
+    /// while let Some(failure) = failures.next().await {
+    ///     println!("{}", failure?.data["message"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe_subject<T: 'static>(&self, subject: impl AsRef<str>) -> Subscribe<T> {
+        let subject = subject.as_ref();
+        let target = transport::check_subject(subject, true);
+        Subscribe::new(self, target.map(|()| Target::Subject(subject.to_owned())))
+    }
+}
+
+/// A subscription that starts when it is awaited; made by [`Client::subscribe`],
+/// [`Client::subscribe_channel`] and [`Client::subscribe_subject`].
 ///
 /// # Errors
 ///
 /// Awaiting it fails with
 ///
-/// * `invocation_mismatch` when the agent publishes no events; the message says which verb fits;
+/// * `invocation_mismatch` when the agent publishes no events; the message names the verb that fits;
 /// * `not_found` when there is no such agent;
-/// * `invalid_input` when the name is no agent name, or the subject none;
+/// * `invalid_input` when the agent name or the subject is invalid;
 /// * `connection_failed` when the connection is closed, the catalog cannot be read, or the server does
-///   not answer within 5 s.
+///   not respond within 5 s.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves nothing behind.
-#[must_use = "a subscription begins when it is awaited"]
+/// Dropping the future ends the subscription.
+#[must_use = "a subscription starts when it is awaited"]
 pub struct Subscribe<T> {
     client: Client,
     target: Result<Target>,
@@ -40,7 +99,7 @@ pub struct Subscribe<T> {
     data: PhantomData<fn() -> T>,
 }
 
-/// Where events come from.
+/// The source of the events.
 enum Target {
     Agent(AgentName),
     Channel(AgentName),
@@ -48,29 +107,6 @@ enum Target {
 }
 
 impl<T: 'static> Subscribe<T> {
-    pub(super) fn to_agent(client: &Client, name: &str) -> Self {
-        Self::new(
-            client,
-            AgentName::new(name).map(Target::Agent).map_err(Error::from),
-        )
-    }
-
-    pub(super) fn to_channel(client: &Client, channel: &str) -> Self {
-        Self::new(
-            client,
-            AgentName::new(channel)
-                .map(Target::Channel)
-                .map_err(Error::from),
-        )
-    }
-
-    pub(super) fn to_subject(client: &Client, subject: &str) -> Self {
-        Self::new(
-            client,
-            transport::check_subject(subject, true).map(|()| Target::Subject(subject.to_owned())),
-        )
-    }
-
     fn new(client: &Client, target: Result<Target>) -> Self {
         Self {
             client: client.clone(),
@@ -80,14 +116,14 @@ impl<T: 'static> Subscribe<T> {
         }
     }
 
-    /// How long to wait for each event: for ever if nothing is given. When it is over, the events
-    /// end with a `timeout` error.
+    /// How long to wait for each event: no limit by default. If no event arrives in time, the events end with a
+    /// `timeout` error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Takes the events' bytes as they are, whatever they are.
+    /// Returns the bytes of the events without decoding them.
     pub fn raw(self) -> RawSubscribe {
         RawSubscribe(Subscribe {
             client: self.client,
@@ -98,22 +134,22 @@ impl<T: 'static> Subscribe<T> {
     }
 
     async fn open(self, decode: Decode<T>) -> Result<Events<T>> {
-        match tokio::time::timeout(PATIENCE, self.begin(decode)).await {
+        match tokio::time::timeout(SUBSCRIBE_TIMEOUT, self.start(decode)).await {
             Ok(events) => events,
             Err(_) => Err(transport::closed(format!(
-                "the server did not answer within {PATIENCE:?}"
+                "the server did not respond within {SUBSCRIBE_TIMEOUT:?}"
             ))),
         }
     }
 
-    async fn begin(self, decode: Decode<T>) -> Result<Events<T>> {
+    async fn start(self, decode: Decode<T>) -> Result<Events<T>> {
         let target = self.target?;
         let subject = match &target {
             Target::Agent(name) => {
                 check(&self.client, name).await?;
                 subject::events(name)
             }
-            // Events cannot be told from invocations by a wildcard, which ends a subject.
+            // No wildcard selects only `<agent>.events`. Requests are filtered out later.
             Target::Channel(channel) => format!("{}.>", subject::agent(channel)),
             Target::Subject(subject) => subject.clone(),
         };
@@ -136,21 +172,21 @@ impl<T: 'static> Subscribe<T> {
             },
             decode,
         );
-        // From here on, what is published anywhere is taken: the server knows.
+        // The server must know the subscription before this returns, so that no later event is missed.
         self.client.session().connection.synchronize().await?;
         Ok(Events::new(receiving))
     }
 }
 
-/// A [`Subscribe`] that takes bytes; made by [`Subscribe::raw`].
-#[must_use = "a subscription begins when it is awaited"]
+/// A [`Subscribe`] that returns bytes; made by [`Subscribe::raw`].
+#[must_use = "a subscription starts when it is awaited"]
 pub struct RawSubscribe(Subscribe<Bytes>);
 
 async fn check(client: &Client, name: &AgentName) -> Result<()> {
     let directory = &client.session().directory;
     let capabilities = match directory.capabilities(name).await {
         Some(capabilities) => capabilities,
-        // It may be newer than what is known here.
+        // The agent may be newer than the cache.
         None => match directory.entry(name).await? {
             Some(entry) => entry.capabilities(),
             None => return Err(catalog::not_found(name)),

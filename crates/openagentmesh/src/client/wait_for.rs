@@ -1,4 +1,4 @@
-//! Waiting until an agent is there.
+//! `wait_for`: waiting until an agent is in the catalog.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -7,22 +7,47 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, CatalogEntry, ErrorCode};
 
-use super::Client;
+use super::handle::Client;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::transport;
 
-/// Waits until an agent is listed; made by [`Client::wait_for`].
+impl Client {
+    /// Waits until agent `name` is in the catalog, and returns its entry. See [`WaitFor`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`WaitFor`]. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// mesh.wait_for("echo").timeout(Duration::from_secs(10)).await?;
+    /// let reply: String = mesh.call("echo", "hello").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_for(&self, name: impl AsRef<str>) -> WaitFor {
+        WaitFor {
+            client: self.clone(),
+            name: AgentName::new(name.as_ref()).map_err(Error::from),
+            timeout: None,
+        }
+    }
+}
+
+/// Waits until an agent is in the catalog; made by [`Client::wait_for`].
 ///
 /// # Errors
 ///
-/// Awaiting it fails with `timeout` when the agent does not appear in time, `invalid_input` when the
-/// name is no agent name, `connection_failed` when the connection is closed.
+/// Awaiting it fails with `timeout` when the agent does not appear in time, `invalid_input` when the agent
+/// name is invalid, `connection_failed` when the connection is closed.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves nothing behind.
-#[must_use = "the agent is waited for when this is awaited"]
+/// Dropping the future has no effect on the mesh.
+#[must_use = "the wait starts when it is awaited"]
 pub struct WaitFor {
     client: Client,
     name: Result<AgentName>,
@@ -30,16 +55,7 @@ pub struct WaitFor {
 }
 
 impl WaitFor {
-    pub(crate) fn new(client: &Client, name: &str) -> Self {
-        Self {
-            client: client.clone(),
-            name: AgentName::new(name).map_err(Error::from),
-            timeout: None,
-        }
-    }
-
-    /// How long to wait: for ever if nothing is given, but never longer than the request that a
-    /// handler serves.
+    /// How long to wait: no limit by default. The deadline of the request that a handler serves bounds it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -47,36 +63,37 @@ impl WaitFor {
 
     async fn run(self) -> Result<CatalogEntry> {
         let name = self.name?;
-        let appears = appears(&self.client, &name);
+        let entry = listed_entry(&self.client, &name);
         let deadline = self.client.deadline_after(self.timeout);
         let Some(deadline) = deadline else {
-            return appears.await;
+            return entry.await;
         };
-        match tokio::time::timeout_at(deadline.at, appears).await {
+        match tokio::time::timeout_at(deadline.at, entry).await {
             Ok(entry) => entry,
             Err(_) => Err(Error::raised(
                 ErrorCode::Timeout,
-                format!("agent '{name}' did not appear on this mesh {deadline}"),
+                format!("timeout: agent '{name}' did not appear on this mesh {deadline}"),
             )
             .with_agent(&name)),
         }
     }
 }
 
-async fn appears(client: &Client, name: &AgentName) -> Result<CatalogEntry> {
+/// The entry of agent `name`, as soon as the catalog has one.
+async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry> {
     let session = client.session();
     let mut known = session.directory.follow();
     let listed = known.wait_for(|known| {
-        let listing = known.snapshot();
-        listing.is_some_and(|listing| listing.get(name.as_str()).is_some())
+        let snapshot = known.snapshot();
+        snapshot.is_some_and(|snapshot| snapshot.get(name.as_str()).is_some())
     });
     let closed = session.connection.closed();
     let Some(Ok(listed)) = closed.run_until_cancelled(listed).await else {
-        return Err(transport::closed("it was closed meanwhile"));
+        return Err(transport::closed("it was closed during the wait"));
     };
     let entry = listed
         .snapshot()
-        .and_then(|listing| listing.get(name.as_str()));
+        .and_then(|snapshot| snapshot.get(name.as_str()));
     match entry {
         Some(entry) => Ok(CatalogEntry::clone(entry)),
         None => Err(catalog::not_found(name)),

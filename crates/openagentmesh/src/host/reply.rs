@@ -163,7 +163,7 @@ fn answer<'s>(
     }
     let others = served.admitted.load(Ordering::Relaxed).saturating_sub(1);
     let publisher = served.publisher();
-    publisher.publish_among(others, reply.clone(), None, headers.0, body)
+    publisher.publish_coalesced(others, reply.clone(), None, headers.0, body)
 }
 
 async fn send(served: &AgentState, subject: Subject, headers: Outgoing, body: Bytes) {

@@ -136,7 +136,7 @@ impl<'s> Sender<'s> {
             // Nobody's interest in it comes back on the listener's subject.
             let (subject, reply) = (self.subject.clone(), self.listener.subject().clone());
             let added = turns.add(subject, Some(reply), headers.0, body);
-            added.map_err(Stopped::Failed)?;
+            added.await.map_err(Stopped::Failed)?;
             seq += 1;
             turns.end_if_over().await.map_err(Stopped::Failed)?;
         }

@@ -163,7 +163,7 @@ impl EventSender {
             let mut headers = self.headers.copy();
             headers.put(header::STREAM_SEQ, &self.next_seq.to_string());
             let subject = self.subject.clone();
-            self.turns.add(subject, None, headers.0, body)?;
+            self.turns.add(subject, None, headers.0, body).await?;
             self.next_seq += 1;
             self.turns.end_if_over().await?;
         }
@@ -174,7 +174,8 @@ impl EventSender {
         let mut headers = Outgoing::default();
         event_headers(&self.served, Some(self.next_seq), true).write(&mut headers);
         let subject = self.subject.clone();
-        self.turns.add(subject, None, headers.0, Bytes::new())?;
+        let added = self.turns.add(subject, None, headers.0, Bytes::new());
+        added.await?;
         self.turns.leave().await
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
+use futures::future::{Either, ready};
 use futures::{FutureExt, StreamExt};
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -18,9 +19,6 @@ use crate::transport::{Publisher, Publishing};
 /// For how long the first one may wait for others, and for how long those after it.
 const FIRST: Duration = Duration::from_micros(50);
 const LATER: Duration = Duration::from_micros(200);
-/// How many messages, and bytes of bodies, are kept at most.
-const MESSAGES: usize = 512;
-const BYTES: usize = 64 * 1024;
 
 /// Sees to it that what is made leaves soon, though the next is made at once.
 ///
@@ -31,9 +29,6 @@ const BYTES: usize = 64 * 1024;
 pub(super) struct Turns {
     publisher: Arc<Publisher>,
     turn: Turn,
-    /// How many messages are kept, and bytes of bodies.
-    messages: usize,
-    bytes: usize,
 }
 
 /// For how long the thread is held.
@@ -48,8 +43,6 @@ impl Turns {
         Self {
             publisher: Arc::clone(publisher),
             turn: Turn::first(),
-            messages: 0,
-            bytes: 0,
         }
     }
 
@@ -84,23 +77,19 @@ impl Turns {
         Ok(next)
     }
 
-    /// Adds a message to this turn.
+    /// Publishes a message.
     ///
     /// # Errors
     ///
-    /// `payload_too_large` when it does not fit the server.
+    /// `payload_too_large` when it does not fit the server, `connection_failed` when the connection is closed.
     pub(super) fn add(
         &mut self,
         subject: Subject,
         reply: Option<Subject>,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<()> {
-        let bytes = body.len();
-        self.publisher.keep(subject, reply, headers, body)?;
-        self.messages += 1;
-        self.bytes += bytes;
-        Ok(())
+    ) -> Publishing<'_> {
+        self.publisher.publish(subject, reply, headers, body)
     }
 
     /// Ends the turn if it is time, which lets others go on.
@@ -112,8 +101,6 @@ impl Turns {
         if self.turn.is_over() {
             self.leave().await?;
             yield_now().await;
-        } else if self.messages >= MESSAGES || self.bytes >= BYTES {
-            self.release().await?;
         }
         Ok(())
     }
@@ -125,12 +112,7 @@ impl Turns {
     /// `connection_failed` when the connection is closed.
     pub(super) fn leave(&mut self) -> Publishing<'_> {
         self.turn.end();
-        self.release()
-    }
-
-    fn release(&mut self) -> Publishing<'_> {
-        (self.messages, self.bytes) = (0, 0);
-        self.publisher.release()
+        Either::Left(ready(Ok(())))
     }
 }
 

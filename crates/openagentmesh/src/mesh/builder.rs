@@ -18,8 +18,6 @@ use crate::transport::{
 
 /// How long running requests may take to finish at shutdown.
 const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
-/// How long a call waits for its reply.
-const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How to connect to a mesh; made by [`AgentMesh::builder`].
 ///
@@ -124,7 +122,8 @@ impl MeshBuilder {
         self
     }
 
-    /// How long a call, or a send with a reply, waits when it does not say so itself: 30 s by default.
+    /// How long a request waits for its reply when it has no timeout of its own. By default a call waits
+    /// 30 s, and a send with a reply 60 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = Some(timeout);
         self
@@ -180,7 +179,7 @@ impl MeshBuilder {
             let settings = Settings {
                 url: redact_credentials(&endpoint.url),
                 shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_SHUTDOWN_GRACE),
-                request_timeout: self.request_timeout.unwrap_or(DEFAULT_REQUEST_TIMEOUT),
+                request_timeout: self.request_timeout,
                 host_interceptors: Interceptors::new(&self.host_interceptors),
                 client_interceptors: Interceptors::new(&self.client_interceptors),
             };

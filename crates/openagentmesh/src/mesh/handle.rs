@@ -53,7 +53,7 @@ pub(super) struct Settings {
     /// The server's URL without a login.
     pub(super) url: String,
     pub(super) shutdown_grace: Duration,
-    pub(super) request_timeout: Duration,
+    pub(super) request_timeout: Option<Duration>,
     pub(super) host_interceptors: Interceptors,
     pub(super) client_interceptors: Interceptors,
 }

@@ -3,14 +3,15 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, Headers, RequestId, Verb};
+use openagentmesh_protocol::{AgentName, ErrorCode, Headers, RequestId, Verb};
 use tracing::Span;
 
 use super::outcome::Outcome;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Code that runs around requests.
 ///
@@ -20,7 +21,8 @@ use crate::error::Result;
 /// runs in the reverse order. A mesh without interceptors pays nothing for them.
 ///
 /// Both methods run on the async runtime between two awaits: they must return soon and must not block. A
-/// panic in one of them fails that one request with `handler_error`.
+/// panic in one of them fails that one request with `handler_error`. If the request has failed or was
+/// cancelled already, a panic in `after` is logged.
 ///
 /// ```
 /// use openagentmesh::{AgentMesh, Completion, Error, Exchange, Interceptor, Result};
@@ -51,6 +53,10 @@ pub trait Interceptor: Send + Sync + 'static {
     ///
     /// It may read the request, set headers of a request that is about to be sent, choose the span that the
     /// work runs in, and keep values for `after` and for later interceptors.
+    ///
+    /// At a caller, any valid header may be set, those with the prefixes `X-Mesh-` and `Nats-` included.
+    /// Exception: a header that the protocol defines, such as `X-Mesh-Request-Id`, is written by the SDK
+    /// itself. To set one, or an invalid header, fails the request with `invalid_input`.
     ///
     /// # Errors
     ///
@@ -227,7 +233,8 @@ impl Interceptors {
     /// request, if one does.
     pub(crate) fn before(&self, exchange: &mut Exchange) -> (usize, Result<()>) {
         for (index, interceptor) in self.0.iter().enumerate() {
-            if let Err(error) = interceptor.before(exchange) {
+            let before = catch_unwind(AssertUnwindSafe(|| interceptor.before(exchange)));
+            if let Err(error) = before.unwrap_or_else(|panic| Err(panicked(&*panic))) {
                 return (index + 1, Err(error));
             }
         }
@@ -235,11 +242,37 @@ impl Interceptors {
     }
 
     /// Runs `after` of the first `started` interceptors, the last one first.
-    pub(crate) fn after(&self, started: usize, exchange: &Exchange, completion: &Completion<'_>) {
+    ///
+    /// # Errors
+    ///
+    /// `handler_error` when one panicked. The others run nevertheless.
+    pub(crate) fn after(
+        &self,
+        started: usize,
+        exchange: &Exchange,
+        completion: &Completion<'_>,
+    ) -> Result<()> {
+        let mut result = Ok(());
         for interceptor in self.0.iter().take(started).rev() {
-            interceptor.after(exchange, completion);
+            let after = catch_unwind(AssertUnwindSafe(|| interceptor.after(exchange, completion)));
+            if let Err(panic) = after {
+                result = Err(panicked(&*panic));
+            }
         }
+        result
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let reason = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    Error::raised(
+        ErrorCode::HandlerError,
+        format!("an interceptor panicked: {reason}"),
+    )
 }
 
 #[cfg(test)]

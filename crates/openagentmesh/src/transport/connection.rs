@@ -64,7 +64,7 @@ impl Connection {
     /// `connection_failed` without a connection for 2 s.
     pub(crate) async fn flush(&self) -> Result<()> {
         let flushed = async {
-            self.publisher.emptied().await;
+            self.publisher.flush().await;
             self.client.flush().await
         };
         match tokio::time::timeout(FLUSH_TIMEOUT, flushed).await {

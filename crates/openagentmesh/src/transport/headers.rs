@@ -1,4 +1,4 @@
-//! Between the protocol's envelopes and the messages of the NATS client.
+//! Conversions between the protocol's envelopes and the messages of the NATS client.
 
 use std::str::FromStr;
 
@@ -22,7 +22,7 @@ impl HeaderSource for Received<'_> {
 
 /// The first value of header `name`, compared without regard to case.
 pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    // Where several spellings are there, this one counts.
+    // If there are several spellings, this one takes precedence.
     let exact = HeaderName::from_str(name).ok();
     if let Some(value) = exact.and_then(|name| headers.get(name)) {
         return Some(value.as_str());
@@ -37,7 +37,7 @@ pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> 
         .map(|value| value.as_str())
 }
 
-/// All headers, without the types of the client.
+/// All headers, as the type of the protocol.
 pub(crate) fn plain_headers(headers: Option<&HeaderMap>) -> Headers {
     headers
         .into_iter()
@@ -59,53 +59,57 @@ impl HeaderSink for Outgoing {
     }
 }
 
-/// Headers that many messages have in common. To copy them and change one costs a fraction of making all
-/// of them anew, and the client has no cheaper way to send any.
+/// Headers that many messages share. Copying them and changing one costs a fraction of building them for each
+/// message, and the client offers no cheaper way to send headers.
 pub(crate) struct Template(HeaderMap);
 
 impl Template {
-    /// `write` writes the headers that are the same in all messages, and may write those that differ
-    /// with any value. That is better where there are four or more of both: then there is room to
-    /// replace one, while a table of three would be made larger before.
+    /// A template with the headers that `write` writes: those that all messages share and, with any value,
+    /// those that differ. With four or more headers in all, the copy has room for the differing ones; a
+    /// smaller table would have to grow.
     pub(crate) fn new(write: impl FnOnce(&mut Outgoing)) -> Self {
         let mut headers = Outgoing::default();
         write(&mut headers);
         Self(headers.0)
     }
 
-    /// The headers of a message, to which those that differ are to be put.
+    /// The headers of one message, without the values that differ.
     pub(crate) fn copy(&self) -> Outgoing {
         Outgoing(self.0.clone())
     }
 }
 
-/// Refuses a subject that the server would not take.
+/// Checks a subject by the server's rules.
 ///
 /// # Errors
 ///
-/// `invalid_input`, with the reason.
+/// `invalid_input`, with the rule that `subject` breaks.
 pub(crate) fn check_subject(subject: &str, wildcards: bool) -> Result<()> {
     let segments: Vec<&str> = subject.split('.').collect();
     let reason = if subject.is_empty() {
-        "it is empty".to_owned()
+        "a subject has at least one character"
     } else if subject.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        "it has a space".to_owned()
+        "spaces and control characters are not allowed"
     } else if segments.contains(&"") {
-        "one of its segments is empty".to_owned()
+        "a segment is empty"
     } else if !wildcards && segments.iter().any(|segment| matches!(*segment, "*" | ">")) {
-        "it has a wildcard, and a message goes to one subject".to_owned()
+        "wildcards are not allowed; a message goes to one subject"
     } else if segments.iter().rev().skip(1).any(|segment| *segment == ">") {
-        "`>` stands for all segments that follow, so nothing can follow it".to_owned()
+        "`>` is the last segment, nothing can follow it"
     } else {
         return Ok(());
     };
     Err(Error::raised(
         ErrorCode::InvalidInput,
-        format!("'{subject}' is no subject: {reason}"),
+        format!("invalid subject '{subject}': {reason}"),
     ))
 }
 
-/// Refuses a message that the server would answer by closing the connection.
+/// Checks a message against the server's size limit. The server closes the connection on a larger one.
+///
+/// # Errors
+///
+/// `payload_too_large`, with `details.size` and `details.limit` in bytes.
 pub(crate) fn check_size(client: &Client, headers: &HeaderMap, body: usize) -> Result<()> {
     let limit = client.max_payload();
     let size = headers_size(headers) + body;
@@ -119,7 +123,7 @@ pub(crate) fn too_large(what: &str, size: usize, limit: usize) -> Error {
     Error::raised(
         ErrorCode::PayloadTooLarge,
         format!(
-            "{what} has {size} bytes with its headers, and the server carries at most {limit}; \
+            "{what} is too large: {size} bytes with its headers, and the server carries at most {limit}; \
              send less, pass a reference to shared data, or raise max_payload at the server"
         ),
     )
@@ -134,7 +138,7 @@ pub(crate) fn closed(reason: impl Into<String>) -> Error {
     )
 }
 
-/// What the headers take on the wire: a version line, a line each, an empty line.
+/// The size of the headers on the wire, in bytes: a version line, a line each, an empty line.
 fn headers_size(headers: &HeaderMap) -> usize {
     const VERSION_LINE: usize = "NATS/1.0\r\n".len();
     const SEPARATORS: usize = ": \r\n".len();

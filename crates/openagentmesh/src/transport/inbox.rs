@@ -1,100 +1,70 @@
-//! Waiting for replies: one subscription for all that a process asks for.
+//! Replies to the requests of this process.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
+use openagentmesh_protocol::CallerSignal;
 use openagentmesh_protocol::envelope::is_probe;
-use tokio::sync::{OnceCell, oneshot};
-use tokio::task::AbortHandle;
+use tokio::sync::oneshot;
 
+use super::headers::{Outgoing, Received, closed};
+use super::multiplexer::{Entry, Multiplexer, NumberedMessages, Table};
+use super::publisher::{Publisher, Publishing};
 use crate::error::Result;
-use crate::transport::{self, Outgoing, Received};
-use crate::transport::{Publisher, Publishing};
 
-/// The reply subjects of a process. Nothing stays behind of a call that was given up.
+/// The reply subjects of a process, all on one subscription.
 pub(crate) struct Inbox {
-    shared: Arc<Shared>,
-    next: AtomicU64,
-    reader: OnceCell<AbortHandle>,
-}
-
-struct Shared {
-    client: Client,
     publisher: Arc<Publisher>,
-    prefix: String,
-    waiting: Mutex<Table>,
+    replies: Multiplexer<Waiting>,
 }
 
-/// Whoever waits.
-#[derive(Default)]
-struct Table {
-    /// By the number that ends the reply subject.
-    by_number: HashMap<u64, Waiting>,
-    /// Whether the connection is closed, so that no reply will come any more.
-    is_closed: bool,
-}
-
+/// A request that waits for its reply.
 struct Waiting {
     reply: oneshot::Sender<Message>,
-    /// Where the host that works on it can be told that nobody waits any more.
-    feedback: Option<Subject>,
+    /// The subject that cancels the request at its host. The host gives it with a probe or a chunk.
+    cancel: Option<Subject>,
 }
 
 impl Inbox {
     pub(crate) fn new(client: &Client, publisher: &Arc<Publisher>) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                prefix: client.new_inbox(),
-                client: client.clone(),
-                publisher: Arc::clone(publisher),
-                waiting: Mutex::default(),
-            }),
-            next: AtomicU64::new(0),
-            reader: OnceCell::new(),
+            publisher: Arc::clone(publisher),
+            replies: Multiplexer::new(client),
         }
     }
 
-    /// A place among those who wait for a reply.
+    /// Adds a reply subject. Subscribes first if this is the first one.
     ///
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed.
     pub(crate) async fn expect(&self) -> Result<PendingReply> {
-        if !self.reader.initialized() {
-            let started = self.reader.get_or_try_init(|| self.start_reader());
-            started.boxed().await?;
-        }
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (table, publisher) = (self.replies.table(), &self.publisher);
+        let started = self
+            .replies
+            .start(|replies| read(replies, Arc::clone(table), Arc::clone(publisher)));
+        started.await?;
         let (reply, receiver) = oneshot::channel();
-        let waiting = Waiting {
+        let entry = self.replies.add(Waiting {
             reply,
-            feedback: None,
-        };
-        {
-            let mut table = lock(&self.shared.waiting);
-            if table.is_closed {
-                return Err(transport::closed("no reply can come any more"));
-            }
-            table.by_number.insert(number, waiting);
-        }
+            cancel: None,
+        })?;
         Ok(PendingReply {
-            shared: Arc::clone(&self.shared),
-            number,
+            publisher: Arc::clone(publisher),
+            entry,
             receiver,
-            over: false,
         })
     }
 
-    /// How many replies are awaited.
+    /// How many replies are pending.
     pub(crate) fn pending(&self) -> usize {
-        lock(&self.shared.waiting).by_number.len()
+        self.replies.table().len()
     }
 
-    /// Publishes a message, and waits for the first reply, which may be the server's that nobody is there.
+    /// Publishes a message and waits for the first reply. If the subject has no subscriber, that is the
+    /// server's "no responders".
     ///
     /// # Errors
     ///
@@ -106,14 +76,14 @@ impl Inbox {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Message> {
-        let mut expected = self.expect().await?;
-        let reply = expected.subject().into();
+        let mut pending = self.expect().await?;
+        let reply = pending.subject().into();
         self.publish(subject, Some(reply), headers, body).await?;
-        expected.reply().await
+        pending.reply().await
     }
 
-    /// Publishes a message, and finds out whether somebody subscribes to its subject: where nobody does
-    /// the server says so, and otherwise a message to oneself comes back behind it.
+    /// Publishes a message and returns whether its subject had a subscriber. If it had none, the server
+    /// answers "no responders"; otherwise a second message, to the own reply subject, arrives first.
     ///
     /// # Errors
     ///
@@ -124,17 +94,16 @@ impl Inbox {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<bool> {
-        let mut expected = self.expect().await?;
-        let back: Subject = expected.subject().into();
-        let sent = self.publish(subject, Some(back.clone()), headers, body);
+        let mut pending = self.expect().await?;
+        let own: Subject = pending.subject().into();
+        let sent = self.publish(subject, Some(own.clone()), headers, body);
         sent.await?;
-        let behind = self.publish(back, None, HeaderMap::new(), Bytes::new());
-        behind.await?;
-        let first = expected.reply().await?;
+        let echo = self.publish(own, None, HeaderMap::new(), Bytes::new());
+        echo.await?;
+        let first = pending.reply().await?;
         Ok(first.status != Some(StatusCode::NO_RESPONDERS))
     }
 
-    /// Publishes a message together with those of others who wait for something.
     fn publish(
         &self,
         subject: impl Into<Subject>,
@@ -143,135 +112,95 @@ impl Inbox {
         body: Bytes,
     ) -> Publishing<'_> {
         let others = self.pending().saturating_sub(1);
-        let publisher = &self.shared.publisher;
-        publisher.publish_among(others, subject, reply, headers, body)
-    }
-
-    async fn start_reader(&self) -> Result<AbortHandle> {
-        let replies = self
-            .shared
-            .client
-            .subscribe(format!("{}.*", self.shared.prefix))
-            .await
-            .map_err(|error| transport::closed(error.to_string()))?;
-        let reader = tokio::spawn(read(replies, Arc::clone(&self.shared)));
-        Ok(reader.abort_handle())
+        self.publisher
+            .publish_coalesced(others, subject, reply, headers, body)
     }
 }
 
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        if let Some(reader) = self.reader.get() {
-            reader.abort();
+/// Passes each reply to its pending request; a late one is dropped. Ends with the connection.
+async fn read(
+    mut replies: NumberedMessages,
+    table: Arc<Table<Waiting>>,
+    publisher: Arc<Publisher>,
+) {
+    while let Some((number, message)) = replies.next().await {
+        if message.reply.is_some() && is_probe(&Received(message.headers.as_ref())) {
+            answer_probe(&table, &publisher, number, message.reply).await;
+        } else if let Some(waiting) = table.remove(number) {
+            // The caller may have dropped its request at this moment.
+            drop(waiting.reply.send(message));
         }
     }
 }
 
-/// Gives each reply to whoever waits for it; a late one has nobody. Ends with the connection, and
-/// then so does every wait.
-async fn read(mut replies: Subscriber, shared: Arc<Shared>) {
-    while let Some(reply) = replies.next().await {
-        let number = reply
-            .subject
-            .rsplit('.')
-            .next()
-            .and_then(|number| number.parse().ok());
-        let Some(number) = number else { continue };
-        if reply.reply.is_some() && is_probe(&Received(reply.headers.as_ref())) {
-            answer_probe(&shared, number, reply.reply).await;
-            continue;
-        }
-        let waiting = lock(&shared.waiting).by_number.remove(&number);
-        if let Some(waiting) = waiting {
-            // The caller may have given up at this very moment.
-            drop(waiting.reply.send(reply));
-        }
-    }
-    let mut table = lock(&shared.waiting);
-    table.by_number.clear();
-    table.is_closed = true;
-}
-
-/// A host asks whether anybody still waits: silence says yes.
-async fn answer_probe(shared: &Shared, number: u64, feedback: Option<Subject>) {
-    if let Some(waiting) = lock(&shared.waiting).by_number.get_mut(&number) {
-        waiting.feedback = feedback;
-        return;
-    }
-    if let Some(feedback) = feedback {
-        cancel(Arc::clone(&shared.publisher), feedback)
-            .boxed()
-            .await;
-    }
-}
-
-/// Tells a host that nobody waits any more.
-async fn cancel(publisher: Arc<Publisher>, feedback: Subject) {
-    let mut headers = Outgoing::default();
-    openagentmesh_protocol::CallerSignal::Cancel.write(&mut headers);
-    let told = publisher.publish(feedback, None, headers.0, Bytes::new());
-    if let Err(error) = told.await {
-        tracing::debug!(%error, "a host was not told that its caller is gone");
-    }
-}
-
-/// A place among those who wait. Dropped before the reply has come, it tells the host so.
-pub(crate) struct PendingReply {
-    shared: Arc<Shared>,
+/// Answers a host that asks whether a request is still pending. If it is, the host expects no answer.
+async fn answer_probe(
+    table: &Table<Waiting>,
+    publisher: &Arc<Publisher>,
     number: u64,
+    cancel: Option<Subject>,
+) {
+    let is_pending = table.with(number, |waiting| waiting.cancel.clone_from(&cancel));
+    if let (None, Some(subject)) = (is_pending, cancel) {
+        send_cancel(Arc::clone(publisher), subject).boxed().await;
+    }
+}
+
+/// Cancels a request at its host.
+async fn send_cancel(publisher: Arc<Publisher>, subject: Subject) {
+    let mut headers = Outgoing::default();
+    CallerSignal::Cancel.write(&mut headers);
+    let sent = publisher.publish(subject, None, headers.0, Bytes::new());
+    if let Err(error) = sent.await {
+        tracing::debug!(%error, "cancel message not sent");
+    }
+}
+
+/// A reply subject. If it is dropped before the reply has arrived, the host is asked to cancel the request.
+pub(crate) struct PendingReply {
+    publisher: Arc<Publisher>,
+    entry: Entry<Waiting>,
     receiver: oneshot::Receiver<Message>,
-    /// Whether the place is given up already.
-    over: bool,
 }
 
 impl PendingReply {
-    /// Where the reply is to go.
     pub(crate) fn subject(&self) -> String {
-        // Every call makes one, and formatting takes several times as long.
-        [&self.shared.prefix, ".", &self.number.to_string()].concat()
+        self.entry.subject()
     }
 
-    /// Waits for the first reply, which may be the server's that nobody is there. Cancel-safe; not
-    /// to be awaited again once it has answered.
+    /// Waits for the first reply. If the subject of the request has no subscriber, that is the server's "no
+    /// responders". Cancel-safe. Must not be called again after it has returned.
     ///
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed.
     pub(crate) async fn reply(&mut self) -> Result<Message> {
         let reply = (&mut self.receiver).await;
-        self.over = true;
-        reply.map_err(|_| transport::closed("it was closed before the reply came"))
+        // The sender is gone, and with it the entry.
+        self.entry.set_removed();
+        reply.map_err(|_| closed("it was closed before the reply arrived"))
     }
 
-    /// Where the host can be told that nobody waits any more, which it said with a chunk.
-    pub(crate) fn set_feedback(&self, feedback: &Subject) {
-        if let Some(waiting) = lock(&self.shared.waiting).by_number.get_mut(&self.number) {
-            waiting.feedback = Some(feedback.clone());
-        }
+    /// Sets the subject that cancels the request at its host.
+    pub(crate) fn set_cancel_subject(&self, subject: &Subject) {
+        self.entry
+            .with(|waiting| waiting.cancel = Some(subject.clone()));
     }
 
-    /// The answer is complete: there is nobody to be told anything.
-    pub(crate) fn finish(&self) {
-        lock(&self.shared.waiting).by_number.remove(&self.number);
+    /// The request is complete: dropping this cancels nothing.
+    pub(crate) fn finish(&mut self) {
+        self.entry.remove();
     }
 }
 
 impl Drop for PendingReply {
     fn drop(&mut self) {
-        if self.over {
-            return;
-        }
-        let unanswered = lock(&self.shared.waiting).by_number.remove(&self.number);
-        // Without a runtime, the connection is gone too, which tells the host as well.
-        if let Some(feedback) = unanswered.and_then(|waiting| waiting.feedback)
+        // Without a runtime, the connection is closed, too, which cancels the request as well.
+        if let Some(waiting) = self.entry.remove()
+            && let Some(subject) = waiting.cancel
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(cancel(Arc::clone(&self.shared.publisher), feedback));
+            runtime.spawn(send_cancel(Arc::clone(&self.publisher), subject));
         }
     }
-}
-
-/// Nothing that holds the lock can panic halfway through a change.
-fn lock(waiting: &Mutex<Table>) -> MutexGuard<'_, Table> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,12 @@
 //! Everything that touches the NATS client: dialing, reconnecting, publishing, replies, headers.
 
 mod connection;
-pub(crate) mod debt;
 mod dial;
 mod endpoint;
 mod headers;
 mod inbox;
 mod monitor;
+mod multiplexer;
 mod options;
 mod publisher;
 

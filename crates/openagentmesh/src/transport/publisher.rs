@@ -1,12 +1,10 @@
-//! Handing messages to the connection.
+//! Publishing messages through the NATS client.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use async_nats::client::traits::Publisher as _;
 use async_nats::client::{PublishError, PublishErrorKind};
@@ -18,40 +16,26 @@ use futures::{FutureExt, Sink};
 use openagentmesh_protocol::ErrorCode;
 use tokio::sync::Notify;
 use tokio::task::{coop, unconstrained, yield_now};
-use tokio::time::Instant;
 
+use super::headers::{check_size, closed};
 use crate::error::{Error, Result};
-use crate::transport;
-use crate::transport::debt::Debt;
+use crate::util::sync::Mutex;
 
-/// How many messages are gathered at most.
-const PLACES: usize = 1024;
-/// How many others must be about to publish, so that it pays off to wait for them.
-const COMPANY: usize = 7;
-/// How long gathering may take for each message that is gathered, and in all.
-const MOMENT: Duration = Duration::from_micros(20);
-const LONGEST: Duration = Duration::from_millis(1);
-/// Who publishes does not wait for a courier that has not come for so long.
-const LATE: Duration = Duration::from_micros(200);
-/// How long a message is kept at most, but for what the timer adds.
-const SWEEP: Duration = Duration::from_millis(5);
-/// How many times it must pay off to excuse one time that it does not.
-const EXCUSE: u32 = 64;
+/// How many messages wait for the flush task at most. Further ones are handed over directly.
+const MAX_QUEUED: usize = 1024;
+/// How many other requests must be in flight for a message to be coalesced with theirs.
+const MIN_CONCURRENT: usize = 7;
 
-/// Takes messages at once as long as there is room for them, which saves their senders the client's
-/// own, large futures.
+/// Hands messages over to the NATS client: at once if the client has room, else after a wait.
 ///
-/// The client's task sends what there is whenever it is woken, and the first message wakes it. When
-/// many senders have something to say at the same time, as when the replies to their calls have come
-/// together, each message would be written to the socket, and read by the server, on its own. So they
-/// are gathered: a courier, which is a task, lets everybody else go first and then hands over all of
-/// them. Where tasks compute for so long that this takes its time, messages are handed over
-/// at once until it is repaid ([`Debt`]).
+/// The client's connection task writes to its socket as soon as it is woken, and the first message wakes
+/// it. If many requests are in flight, their messages would each be written to the socket on their own, and
+/// read by the server on their own. [`publish_coalesced`](Self::publish_coalesced) avoids that: it puts the
+/// message into a queue. A flush task yields once, so that every task that can run adds its messages, and
+/// hands the whole queue over.
 ///
-/// Who makes many messages in a row keeps them here until it gives its thread back, for the same reason.
-///
-/// Whatever is neither gathered nor kept is handed over at once, behind all that was before: so what a
-/// task publishes arrives in its order.
+/// A direct [`publish`](Self::publish) hands over the queue first. So the messages of one task arrive in the
+/// order in which it published them.
 pub(crate) struct Publisher {
     shared: Arc<Shared>,
 }
@@ -59,51 +43,38 @@ pub(crate) struct Publisher {
 struct Shared {
     client: Client,
     queue: Mutex<Queue>,
-    /// Wakes the courier.
-    work: Notify,
-    /// Tells that there is something kept.
-    kept: Notify,
-    /// What gathering has cost others.
-    debt: Debt,
-    /// Whether the publisher was dropped, so that nothing more comes.
-    is_over: AtomicBool,
+    /// Wakes the flush task.
+    flush: Notify,
 }
 
 struct Queue {
-    /// The client once more, which takes a message at once if it has room.
+    /// A clone of the client, used as a sink: without a future, it takes a message at once if it has room.
     sink: Client,
-    gathered: VecDeque<OutboundMessage>,
-    /// Since when the courier is called and did not come.
-    called: Option<Instant>,
-    /// Whether the connection was found closed.
-    is_closed: bool,
+    coalesced: VecDeque<OutboundMessage>,
+    /// Set when the publisher is dropped. It ends the flush task.
+    is_dropped: bool,
 }
 
-/// What is left to do of a message: nothing, or to wait for room.
-pub(crate) type Publishing<'o> = Either<Ready<Result<()>>, BoxFuture<'o, Result<()>>>;
+/// The rest of a `publish`: nothing, or a boxed wait for room.
+pub(crate) type Publishing<'p> = Either<Ready<Result<()>>, BoxFuture<'p, Result<()>>>;
 
 impl Publisher {
-    /// It must be called in a tokio runtime.
+    /// Must be called in a tokio runtime: it spawns the flush task.
     pub(crate) fn new(client: &Client) -> Self {
         let shared = Arc::new(Shared {
             client: client.clone(),
             queue: Mutex::new(Queue {
                 sink: client.clone(),
-                gathered: VecDeque::new(),
-                called: None,
-                is_closed: false,
+                coalesced: VecDeque::new(),
+                is_dropped: false,
             }),
-            work: Notify::new(),
-            kept: Notify::new(),
-            debt: Debt::new(0, EXCUSE),
-            is_over: AtomicBool::new(false),
+            flush: Notify::new(),
         });
-        tokio::spawn(deliver(Arc::clone(&shared)));
-        tokio::spawn(sweep(Arc::clone(&shared)));
+        tokio::spawn(flush_task(Arc::clone(&shared)));
         Self { shared }
     }
 
-    /// Publishes a message, with a reply subject if one is given.
+    /// Publishes a message, with a reply subject if one is given. Waits while the client has no room.
     ///
     /// # Errors
     ///
@@ -116,16 +87,17 @@ impl Publisher {
         headers: HeaderMap,
         body: Bytes,
     ) -> Publishing<'_> {
-        self.publish_among(0, subject, reply, headers, body)
+        self.publish_coalesced(0, subject, reply, headers, body)
     }
 
-    /// The same when so many others publish something, too, or soon may. If it is gathered with theirs, nobody
-    /// is told that the connection is closed.
+    /// As [`publish`](Self::publish), for a message of a request while `others` more requests are in flight.
+    /// If those are enough, the message is coalesced with theirs. A closed connection is then only logged:
+    /// the caller learns of it from the inbox, which fails all pending replies.
     ///
     /// # Errors
     ///
     /// Those of [`publish`](Self::publish).
-    pub(crate) fn publish_among(
+    pub(crate) fn publish_coalesced(
         &self,
         others: usize,
         subject: impl Into<Subject>,
@@ -133,253 +105,138 @@ impl Publisher {
         headers: HeaderMap,
         body: Bytes,
     ) -> Publishing<'_> {
-        let message = match self.message(subject, reply, headers, body) {
-            Ok(message) => message,
-            Err(too_large) => return Either::Left(ready(Err(too_large))),
-        };
-        // Who publishes all the time must let others go on once in a while.
-        if !coop::has_budget_remaining() {
-            return Either::Right(self.wait_for_room(message).boxed());
+        let shared = &*self.shared;
+        if let Err(too_large) = check_size(&shared.client, &headers, body.len()) {
+            return Either::Left(ready(Err(too_large)));
         }
-        let message = if others >= COMPANY && self.shared.may_gather() {
-            self.shared.gather(message)
-        } else {
-            Some(message)
-        };
-        let Some(message) = message else {
-            return Either::Left(ready(Ok(())));
-        };
-        match self.shared.lock().hand_over(message) {
-            Ok(handed_over) => Either::Left(ready(handed_over)),
-            Err(message) => Either::Right(self.wait_for_room(*message).boxed()),
-        }
-    }
-
-    /// Keeps a message until it is [released](Self::release), or anybody publishes something, which goes
-    /// behind it. It leaves by itself if that does not happen soon.
-    ///
-    /// # Errors
-    ///
-    /// `payload_too_large` when headers and body exceed the server's limit.
-    pub(crate) fn keep(
-        &self,
-        subject: Subject,
-        reply: Option<Subject>,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<()> {
-        let message = self.message(subject, reply, headers, body)?;
-        let mut queue = self.shared.lock();
-        if queue.gathered.is_empty() {
-            self.shared.kept.notify_one();
-        }
-        queue.gathered.push_back(message);
-        Ok(())
-    }
-
-    /// Hands over what is kept. Where there is no room for all of it, the rest leaves as soon as there is,
-    /// also when nobody waits for that any longer.
-    ///
-    /// # Errors
-    ///
-    /// `connection_failed` when the connection is closed.
-    pub(crate) fn release(&self) -> Publishing<'_> {
-        let mut queue = self.shared.lock();
-        queue.hand_over_gathered();
-        if queue.gathered.is_empty() {
-            return Either::Left(ready(queue.check_open()));
-        }
-        let waiting = async {
-            self.emptied().await;
-            self.shared.lock().check_open()
-        };
-        Either::Right(waiting.boxed())
-    }
-
-    fn message(
-        &self,
-        subject: impl Into<Subject>,
-        reply: Option<Subject>,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<OutboundMessage> {
-        transport::check_size(&self.shared.client, &headers, body.len())?;
-        Ok(OutboundMessage {
+        let message = OutboundMessage {
             subject: subject.into(),
             reply,
             payload: body,
             headers: Some(headers),
-        })
+        };
+        // A task that publishes in a loop must yield now and then.
+        if !coop::has_budget_remaining() {
+            return Either::Right(shared.wait_and_publish(message).boxed());
+        }
+        let mut queue = shared.queue.lock();
+        if others >= MIN_CONCURRENT && queue.coalesced.len() < MAX_QUEUED {
+            queue.coalesced.push_back(message);
+            if queue.coalesced.len() == 1 {
+                shared.flush.notify_one();
+            }
+            return Either::Left(ready(Ok(())));
+        }
+        match queue.try_publish(message) {
+            Ok(published) => Either::Left(ready(published)),
+            Err(message) => Either::Right(shared.wait_and_publish(*message).boxed()),
+        }
     }
 
-    /// Waits until all that was gathered is handed over.
-    pub(crate) async fn emptied(&self) {
-        self.shared.empty(&mut self.shared.client.clone()).await;
-    }
-
-    async fn wait_for_room(&self, message: OutboundMessage) -> Result<()> {
-        coop::consume_budget().await;
-        self.emptied().await;
-        let published = self.shared.client.publish_message(message).await;
-        published.map_err(refused)
+    /// Waits until the client has taken every coalesced message.
+    pub(crate) async fn flush(&self) {
+        self.shared.flush_queue().await;
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
-        self.shared.work.notify_one();
-        self.shared.kept.notify_one();
+        self.shared.queue.lock().is_dropped = true;
+        self.shared.flush.notify_one();
     }
 }
 
 impl Shared {
-    fn may_gather(&self) -> bool {
-        let may_gather = self.debt.is_repaid();
-        self.debt.repay();
-        may_gather
+    async fn wait_and_publish(&self, message: OutboundMessage) -> Result<()> {
+        coop::consume_budget().await;
+        self.flush_queue().await;
+        let published = self.client.publish_message(message).await;
+        published.map_err(to_error)
     }
 
-    /// Leaves a message to the courier. It comes back when there is no place, or no courier.
-    fn gather(&self, message: OutboundMessage) -> Option<OutboundMessage> {
-        let mut queue = self.lock();
-        let is_late = queue.called.is_some_and(|called| called.elapsed() > LATE);
-        if is_late || queue.gathered.len() >= PLACES {
-            return Some(message);
+    /// Hands over all coalesced messages. Waits for room with a sink of its own, because a sink wakes only
+    /// one waiting task.
+    async fn flush_queue(&self) {
+        if self.queue.lock().try_flush() {
+            return;
         }
-        queue.gathered.push_back(message);
-        if queue.called.is_none() {
-            queue.called = Some(Instant::now());
-            self.work.notify_one();
-        }
-        None
-    }
-
-    /// Hands over what is gathered; returns how much that was. `sink` waits for room where there is none.
-    async fn empty(&self, sink: &mut Client) -> usize {
-        let mut handed_over = 0;
+        let mut sink = self.client.clone();
         loop {
-            {
-                let mut queue = self.lock();
-                handed_over += queue.hand_over_gathered();
-                if queue.gathered.is_empty() {
-                    return handed_over;
-                }
+            let room = poll_fn(|context| Pin::new(&mut sink).poll_ready(context)).await;
+            let mut queue = self.queue.lock();
+            if let Some(message) = queue.coalesced.pop_front() {
+                log_failure(room.and_then(|()| Pin::new(&mut sink).start_send(message)));
             }
-            let room = poll_fn(|context| Pin::new(&mut *sink).poll_ready(context)).await;
-            let mut queue = self.lock();
-            if let Some(message) = queue.gathered.pop_front() {
-                let sent = room.and_then(|()| Pin::new(&mut *sink).start_send(message));
-                handed_over += 1;
-                queue.note(sent);
+            if queue.try_flush() {
+                return;
             }
         }
-    }
-
-    /// Nothing that holds the lock can panic halfway through a change.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Queue {
-    /// Hands over a message behind what was gathered before. `Err` gives it back when there is no room.
-    fn hand_over(&mut self, message: OutboundMessage) -> Result<Result<()>, Box<OutboundMessage>> {
-        self.hand_over_gathered();
-        if self.gathered.is_empty()
+    /// Hands over the coalesced messages and then `message`. `Err` gives it back if there is no room.
+    fn try_publish(
+        &mut self,
+        message: OutboundMessage,
+    ) -> Result<Result<()>, Box<OutboundMessage>> {
+        if self.try_flush()
             && let Poll::Ready(room) = self.poll_room()
         {
-            let sent = room.and_then(|()| Pin::new(&mut self.sink).start_send(message));
-            return Ok(sent.map_err(refused));
+            let published = room.and_then(|()| Pin::new(&mut self.sink).start_send(message));
+            return Ok(published.map_err(to_error));
         }
         Err(Box::new(message))
     }
 
-    /// Hands over what was gathered, as far as there is room. Returns how much that was.
-    fn hand_over_gathered(&mut self) -> usize {
-        let before = self.gathered.len();
-        while !self.gathered.is_empty() {
-            // These are others', and there are not too many.
+    /// Hands over the coalesced messages as far as there is room. Returns whether none is left.
+    fn try_flush(&mut self) -> bool {
+        while !self.coalesced.is_empty() {
+            // Other tasks' messages must not use up the budget of this task. There are at most MAX_QUEUED.
             let room = pin!(unconstrained(poll_fn(|_| self.poll_room())));
             let Poll::Ready(room) = room.poll(&mut Context::from_waker(Waker::noop())) else {
-                break;
+                return false;
             };
-            if let Some(message) = self.gathered.pop_front() {
-                let sent = room.and_then(|()| Pin::new(&mut self.sink).start_send(message));
-                self.note(sent);
+            if let Some(message) = self.coalesced.pop_front() {
+                log_failure(room.and_then(|()| Pin::new(&mut self.sink).start_send(message)));
             }
         }
-        if self.gathered.is_empty() {
-            self.called = None;
-        }
-        before - self.gathered.len()
+        true
     }
 
-    /// Whether the connection has room for a message. It fails when it is closed.
+    /// Whether the client has room for a message; an error when the connection is closed. If not, the sink
+    /// stays in line for room, and the next call has it.
     fn poll_room(&mut self) -> Poll<Result<(), PublishError>> {
-        // It keeps its place in the queue of those who wait, and whoever comes next has it.
         Pin::new(&mut self.sink).poll_ready(&mut Context::from_waker(Waker::noop()))
-    }
-
-    /// Nobody waits to be told what became of a gathered message.
-    fn note(&mut self, sent: Result<(), PublishError>) {
-        if let Err(error) = sent {
-            match error.kind() {
-                PublishErrorKind::Send => {
-                    tracing::debug!("the connection is closed");
-                    self.is_closed = true;
-                }
-                _ => tracing::warn!(%error, "a message could not be sent"),
-            }
-        }
-    }
-
-    fn check_open(&self) -> Result<()> {
-        if self.is_closed {
-            return Err(transport::closed("nothing can be sent any more"));
-        }
-        Ok(())
     }
 }
 
-/// Hands over what is gathered, until the publisher is dropped.
-async fn deliver(shared: Arc<Shared>) {
-    let mut sink = shared.client.clone();
+/// Hands over coalesced messages until the publisher is dropped.
+async fn flush_task(shared: Arc<Shared>) {
     loop {
-        shared.work.notified().await;
-        let called = Instant::now();
-        // Everybody who can go on does so first, and adds what it has to say.
+        shared.flush.notified().await;
         yield_now().await;
-        let took = called.elapsed();
-        let handed_over = u32::try_from(shared.empty(&mut sink).await).unwrap_or(u32::MAX);
-        if took <= MOMENT.saturating_mul(handed_over).min(LONGEST) {
-            shared.debt.succeed();
-        } else {
-            shared
-                .debt
-                .fail(took, took.saturating_mul(handed_over.max(1)));
-        }
-        if shared.is_over.load(Ordering::Relaxed) {
+        shared.flush_queue().await;
+        if shared.queue.lock().is_dropped {
             break;
         }
     }
 }
 
-/// Hands over what is kept for longer than whoever keeps it has meant to: what comes next takes its time,
-/// or is not made any more. Ends when the publisher is dropped.
-async fn sweep(shared: Arc<Shared>) {
-    let mut sink = shared.client.clone();
-    while !shared.is_over.load(Ordering::Relaxed) {
-        shared.kept.notified().await;
-        tokio::time::sleep(SWEEP).await;
-        shared.empty(&mut sink).await;
+/// No task waits for the result of a coalesced message.
+fn log_failure(published: Result<(), PublishError>) {
+    if let Err(error) = published {
+        match error.kind() {
+            PublishErrorKind::Send => tracing::debug!("message dropped: the connection is closed"),
+            _ => tracing::warn!(%error, "message dropped"),
+        }
     }
 }
 
-fn refused(error: PublishError) -> Error {
+fn to_error(error: PublishError) -> Error {
     match error.kind() {
-        PublishErrorKind::Send => transport::closed(error.to_string()),
-        // The server that was found again takes less than the one before.
+        PublishErrorKind::Send => closed(error.to_string()),
+        // After a reconnect, the limit of the new server may be lower than that of the old one.
         _ => Error::raised(ErrorCode::PayloadTooLarge, error.to_string()),
     }
 }
@@ -387,16 +244,15 @@ fn refused(error: PublishError) -> Error {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use async_nats::Subscriber;
     use futures::StreamExt;
     use openagentmesh_local::LocalServer;
 
     use super::*;
 
-    /// How many others are enough for a message to be gathered.
-    const MANY: usize = 100;
-
-    /// An publisher, and a subscription to what goes through it.
+    /// A publisher, and a subscription to all that it publishes.
     async fn publisher() -> (LocalServer, Client, Publisher, Subscriber) {
         let server = LocalServer::start().await.unwrap();
         let client = async_nats::connect(server.url()).await.unwrap();
@@ -406,94 +262,108 @@ mod tests {
     }
 
     impl Publisher {
-        fn say(&self, others: usize, what: u32) -> Publishing<'_> {
-            let body = Bytes::from(what.to_string());
-            self.publish_among(others, "to", None, HeaderMap::new(), body)
+        fn number(&self, others: usize, number: u32) -> Publishing<'_> {
+            let body = Bytes::from(number.to_string());
+            self.publish_coalesced(others, "to", None, HeaderMap::new(), body)
         }
 
-        /// How many messages wait here.
-        fn waiting(&self) -> usize {
-            self.shared.lock().gathered.len()
+        fn queued(&self) -> usize {
+            self.shared.queue.lock().coalesced.len()
         }
     }
 
-    async fn arrives(subscriber: &mut Subscriber, messages: std::ops::Range<u32>) {
-        for message in messages {
-            let arrived = tokio::time::timeout(Duration::from_secs(20), subscriber.next());
-            let arrived = arrived.await.unwrap().unwrap();
-            assert_eq!(arrived.payload, message.to_string());
+    async fn expect(subscriber: &mut Subscriber, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            let message = tokio::time::timeout(Duration::from_secs(20), subscriber.next());
+            let message = message.await.unwrap().unwrap();
+            assert_eq!(message.payload, number.to_string());
         }
     }
 
     #[tokio::test]
-    async fn what_one_task_says_arrives_in_its_order() {
+    async fn messages_of_one_task_arrive_in_order() {
         let (_server, _client, publisher, mut subscriber) = publisher().await;
-        for message in 0..10_000 {
-            // Now and then gathered, for a while or once.
-            let others = if message % 1000 < 300 || message % 7 == 0 {
-                MANY
+        for number in 0..10_000 {
+            // Coalesced now and then, in long and short runs.
+            let others = if number % 1000 < 300 || number % 7 == 0 {
+                MIN_CONCURRENT
             } else {
                 0
             };
-            publisher.say(others, message).await.unwrap();
+            publisher.number(others, number).await.unwrap();
         }
-        arrives(&mut subscriber, 0..10_000).await;
+        expect(&mut subscriber, 0..10_000).await;
     }
 
     #[tokio::test]
-    async fn what_many_say_leaves_together() {
+    async fn messages_of_concurrent_requests_are_coalesced() {
         let (_server, _client, publisher, mut subscriber) = publisher().await;
-        publisher.say(0, 0).await.unwrap();
-        assert_eq!(publisher.waiting(), 0, "it has no company");
-        for message in 1..10 {
-            publisher.say(MANY, message).await.unwrap();
+        publisher.number(MIN_CONCURRENT - 1, 0).await.unwrap();
+        assert_eq!(publisher.queued(), 0, "too few others");
+        for number in 1..10 {
+            publisher.number(MIN_CONCURRENT, number).await.unwrap();
         }
-        assert_eq!(publisher.waiting(), 9);
-        publisher.say(0, 10).await.unwrap();
-        assert_eq!(publisher.waiting(), 0, "the others go before it");
-        publisher.say(MANY, 11).await.unwrap();
-        assert_eq!(publisher.waiting(), 1);
-        publisher.emptied().await;
-        assert_eq!(publisher.waiting(), 0);
-        publisher.say(MANY, 12).await.unwrap();
-        arrives(&mut subscriber, 0..13).await;
+        assert_eq!(publisher.queued(), 9);
+        publisher.number(0, 10).await.unwrap();
+        assert_eq!(publisher.queued(), 0, "a direct message flushes the queue");
+        publisher.number(MIN_CONCURRENT, 11).await.unwrap();
+        assert_eq!(publisher.queued(), 1);
+        publisher.flush().await;
+        assert_eq!(publisher.queued(), 0);
+        publisher.number(MIN_CONCURRENT, 12).await.unwrap();
+        expect(&mut subscriber, 0..13).await;
     }
 
     #[tokio::test]
-    async fn what_is_kept_goes_before_what_is_published_later() {
+    async fn full_queue_hands_messages_over_directly() {
         let (_server, _client, publisher, mut subscriber) = publisher().await;
-        let keep = |message: u32| {
-            let body = Bytes::from(message.to_string());
-            publisher.keep("to".into(), None, HeaderMap::new(), body)
-        };
-        keep(0).unwrap();
-        keep(1).unwrap();
-        assert_eq!(publisher.waiting(), 2);
-        publisher.say(0, 2).await.unwrap();
-        assert_eq!(publisher.waiting(), 0);
-        keep(3).unwrap();
-        publisher.release().await.unwrap();
-        assert_eq!(publisher.waiting(), 0);
-        // More than there is room for, and nobody waits until they leave.
-        for message in 4..10_000 {
-            keep(message).unwrap();
+        let numbers = 0..MAX_QUEUED as u32 + 10;
+        for number in numbers.clone() {
+            publisher.number(MIN_CONCURRENT, number).await.unwrap();
+            assert!(publisher.queued() <= MAX_QUEUED);
         }
-        assert!(publisher.release().now_or_never().is_none());
-        arrives(&mut subscriber, 0..10_000).await;
-        // Nobody releases this one at all.
-        keep(10_000).unwrap();
-        arrives(&mut subscriber, 10_000..10_001).await;
+        expect(&mut subscriber, numbers).await;
     }
 
     #[tokio::test]
-    async fn who_releases_is_told_that_the_connection_is_closed() {
-        let (_server, client, publisher, _subscriber) = publisher().await;
+    async fn publish_without_room_waits() {
+        let (_server, _client, publisher, mut subscriber) = publisher().await;
+        // The client's task cannot run in the meantime, so that the room is used up.
+        let fill = unconstrained(async {
+            let mut numbers = 0;
+            loop {
+                let others = if numbers % 2 == 0 { 0 } else { MIN_CONCURRENT };
+                let publishing = publisher.number(others, numbers);
+                numbers += 1;
+                if let Either::Right(waiting) = publishing {
+                    waiting.await.unwrap();
+                    return numbers;
+                }
+            }
+        });
+        let numbers = fill.await;
+        assert!(numbers > 1000);
+        expect(&mut subscriber, 0..numbers).await;
+    }
+
+    #[tokio::test]
+    async fn dropped_publisher_flushes_its_queue() {
+        let (_server, _client, publisher, mut subscriber) = publisher().await;
+        for number in 0..10 {
+            publisher.number(MIN_CONCURRENT, number).await.unwrap();
+        }
+        drop(publisher);
+        expect(&mut subscriber, 0..10).await;
+    }
+
+    #[tokio::test]
+    async fn closed_connection_fails_direct_messages_and_drops_coalesced_ones() {
+        let (_server, client, publisher, mut subscriber) = publisher().await;
         client.drain().await.unwrap();
+        while subscriber.next().await.is_some() {}
         let closed = async {
             loop {
-                let (none, body) = (HeaderMap::new(), Bytes::new());
-                publisher.keep("to".into(), None, none, body).unwrap();
-                if let Err(error) = publisher.release().await {
+                if let Err(error) = publisher.number(0, 0).await {
                     return error;
                 }
                 yield_now().await;
@@ -501,97 +371,8 @@ mod tests {
         };
         let error = tokio::time::timeout(Duration::from_secs(20), closed).await;
         assert_eq!(error.unwrap().code(), &ErrorCode::ConnectionFailed);
-    }
-
-    #[tokio::test]
-    async fn no_more_are_gathered_than_there_are_places() {
-        let (_server, _client, publisher, mut subscriber) = publisher().await;
-        let messages = 0..PLACES as u32 + 10;
-        for message in messages.clone() {
-            publisher.say(MANY, message).await.unwrap();
-            assert!(publisher.waiting() <= PLACES);
-        }
-        arrives(&mut subscriber, messages).await;
-    }
-
-    #[tokio::test]
-    async fn who_finds_no_room_waits() {
-        let (_server, _client, publisher, mut subscriber) = publisher().await;
-        // The client's task cannot run before, so that there is less and less room.
-        let messages = unconstrained(async {
-            let mut messages = 0;
-            loop {
-                let others = if messages % 2 == 0 { 0 } else { MANY };
-                let said = publisher.say(others, messages);
-                messages += 1;
-                if let Either::Right(waits) = said {
-                    waits.await.unwrap();
-                    return messages;
-                }
-            }
-        });
-        let messages = messages.await;
-        assert!(messages > 1000);
-        arrives(&mut subscriber, 0..messages).await;
-    }
-
-    #[tokio::test]
-    async fn nobody_waits_long_for_those_who_compute() {
-        let (_server, _client, publisher, mut subscriber) = publisher().await;
-        publisher.say(MANY, 0).await.unwrap();
-        // The courier was called before.
-        let computes = tokio::spawn(async { std::thread::sleep(LONGEST * 10) });
-        computes.await.unwrap();
-        let comes = async {
-            while publisher.shared.debt.is_repaid() {
-                yield_now().await;
-            }
-        };
-        let comes = tokio::time::timeout(Duration::from_secs(20), comes).await;
-        comes.unwrap();
-        let mut messages = 1;
-        while !publisher.shared.debt.is_repaid() {
-            publisher.say(MANY, messages).await.unwrap();
-            assert_eq!(publisher.waiting(), 0, "it goes at once");
-            messages += 1;
-        }
-        assert!(messages > 200, "{messages} of 50 µs each repaid 10 ms");
-        publisher.say(MANY, messages).await.unwrap();
-        assert_eq!(publisher.waiting(), 1);
-        arrives(&mut subscriber, 0..messages + 1).await;
-    }
-
-    #[tokio::test]
-    async fn nobody_waits_for_a_late_courier() {
-        let (_server, _client, publisher, mut subscriber) = publisher().await;
-        publisher.say(MANY, 0).await.unwrap();
-        std::thread::sleep(LATE * 2);
-        publisher.say(MANY, 1).await.unwrap();
-        assert_eq!(publisher.waiting(), 0);
-        arrives(&mut subscriber, 0..2).await;
-    }
-
-    #[tokio::test]
-    async fn what_waits_is_sent_when_the_outbox_is_dropped() {
-        let (_server, _client, publisher, mut subscriber) = publisher().await;
-        for message in 0..10 {
-            publisher.say(MANY, message).await.unwrap();
-        }
-        drop(publisher);
-        arrives(&mut subscriber, 0..10).await;
-    }
-
-    #[tokio::test]
-    async fn a_closed_connection_is_told() {
-        let (_server, client, publisher, mut subscriber) = publisher().await;
-        client.drain().await.unwrap();
-        while subscriber.next().await.is_some() {}
-        let told = tokio::time::timeout(Duration::from_secs(20), publisher.say(0, 0));
-        let error = told.await.unwrap().unwrap_err();
-        assert_eq!(error.code(), &ErrorCode::ConnectionFailed);
-        // Nobody is told of what is gathered, but it is not kept.
-        publisher.say(MANY, 0).await.unwrap();
-        publisher.emptied().await;
-        assert_eq!(publisher.waiting(), 0);
+        publisher.number(MIN_CONCURRENT, 0).await.unwrap();
+        publisher.flush().await;
+        assert_eq!(publisher.queued(), 0);
     }
 }

@@ -222,7 +222,7 @@ async fn a_reply_of_another_type_says_what_was_expected() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let error = test.mesh.call::<u32>("echo", "x").await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::HandlerError);
+    assert_eq!(error.code(), &ErrorCode::UnexpectedReply);
     assert!(error.message().contains("not a u32"), "{error}");
 }
 

@@ -6,6 +6,7 @@ mod support;
 mod call;
 mod cancellation;
 mod catalog;
+mod client_interceptors;
 mod connect;
 mod context;
 mod discovery;

@@ -1,7 +1,10 @@
 //! The options of a connection: each works, each failure names its option, no secret is shown.
 
+use std::future::IntoFuture;
+use std::time::Duration;
+
 use nkeys::{KeyPair, KeyPairType};
-use openagentmesh::{AgentMesh, ErrorCode, MeshBuilder};
+use openagentmesh::{AgentMesh, AgentSpec, ErrorCode, MeshBuilder};
 
 use crate::support::role::{is_role, role};
 use crate::support::secured::{Certificates, Operator, SecuredServer};
@@ -193,6 +196,32 @@ async fn inbox_prefix_and_connection_name_are_seen_by_the_server() {
     is_invalid(builder().inbox_prefix("a b"), "inbox_prefix").await;
     is_invalid(builder().inbox_prefix("a.>"), "inbox_prefix").await;
     is_invalid(builder().connection_name("a\nb"), "connection_name").await;
+}
+
+#[tokio::test]
+async fn request_timeout_is_the_default_of_calls_and_sends() {
+    let test = TestMesh::start().await;
+    let never = AgentSpec::new("never", "Never replies.").handler(std::future::pending::<u32>);
+    test.mesh.register(never).await.unwrap();
+    let mesh = AgentMesh::builder()
+        .url(test.server.url())
+        .request_timeout(Duration::from_millis(200))
+        .connect()
+        .await
+        .unwrap();
+    let error = within(mesh.call::<u32>("never", ())).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout);
+    let reply = mesh.send("never", ()).reply::<u32>().await.unwrap();
+    assert_eq!(within(reply).await.unwrap_err().code(), &ErrorCode::Timeout);
+    // A timeout of the call's own is longer than the default.
+    let patient = mesh
+        .call::<u32>("never", ())
+        .timeout(Duration::from_secs(60));
+    let outcome = tokio::time::timeout(Duration::from_millis(600), patient.into_future()).await;
+    assert!(outcome.is_err(), "the call is still waiting");
+
+    let zero = AgentMesh::builder().request_timeout(Duration::ZERO);
+    is_invalid(zero, "request_timeout").await;
 }
 
 fn futures_now(requests: &mut async_nats::Subscriber) -> Option<async_nats::Message> {

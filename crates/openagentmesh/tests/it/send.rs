@@ -84,7 +84,7 @@ async fn a_reply_runs_its_function_and_a_failure_the_other() {
     test.mesh.register(echo()).await.unwrap();
     send("echo", "text").await;
     let error = within(outcome.recv()).await.unwrap().unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::HandlerError, "it is no number");
+    assert_eq!(error.code(), &ErrorCode::UnexpectedReply, "it is no number");
 }
 
 #[tokio::test]

@@ -14,7 +14,6 @@ use serde::de::DeserializeOwned;
 use super::{Input, IntoEnd, IntoOutput};
 use crate::agent::Context;
 use crate::error::BoxError;
-use crate::json;
 use crate::schema::{InputSchema, SchemaText, is_unit, output_schema};
 
 /// A handler without its types.
@@ -167,7 +166,7 @@ impl Parts {
 /// An empty body is "no input", which a type with an optional input reads as `null`.
 fn decode<In: DeserializeOwned>(body: &[u8]) -> Result<In, DecodeError> {
     let body = if body.is_empty() { b"null" } else { body };
-    if let Ok(input) = json::from_slice(body) {
+    if let Ok(input) = serde_json::from_slice(body) {
         return Ok(input);
     }
     // Only a failed input is read again, more slowly, to learn where it failed.
@@ -221,5 +220,5 @@ fn to_json<T: Serialize + 'static>(output: &T) -> Result<Bytes, BoxError> {
     if is_unit::<T>() {
         return Ok(Bytes::from_static(b"{}"));
     }
-    Ok(json::to_vec(output)?.into())
+    Ok(serde_json::to_vec(output)?.into())
 }

@@ -1,0 +1,196 @@
+//! Many reply subjects on one subscription.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_nats::{Client, Message, Subscriber};
+use futures::{FutureExt, StreamExt};
+use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
+
+use super::headers::closed;
+use crate::error::Result;
+use crate::util::sync::Mutex;
+
+/// One subscription to `<prefix>.*`, shared by many requests. Each request has an [`Entry`], whose number is
+/// the last segment of its subject. A reader task takes the messages of all of them.
+pub(crate) struct Multiplexer<T> {
+    client: Client,
+    table: Arc<Table<T>>,
+    next_number: AtomicU64,
+    reader: OnceCell<AbortHandle>,
+}
+
+/// The values of all entries, by number. Shared by the multiplexer, its reader task and its entries.
+pub(crate) struct Table<T> {
+    prefix: String,
+    entries: Mutex<Entries<T>>,
+}
+
+struct Entries<T> {
+    by_number: HashMap<u64, T>,
+    /// Set when the subscription has ended: the connection is closed.
+    is_closed: bool,
+}
+
+impl<T: Send + 'static> Multiplexer<T> {
+    pub(crate) fn new(client: &Client) -> Self {
+        let entries = Entries {
+            by_number: HashMap::new(),
+            is_closed: false,
+        };
+        Self {
+            client: client.clone(),
+            table: Arc::new(Table {
+                prefix: client.new_inbox(),
+                entries: Mutex::new(entries),
+            }),
+            next_number: AtomicU64::new(0),
+            reader: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn table(&self) -> &Arc<Table<T>> {
+        &self.table
+    }
+
+    /// Subscribes and spawns `read`, unless an earlier call has done so. When `read` has ended, all entries
+    /// are dropped and no more can be added. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(crate) async fn start<F>(
+        &self,
+        read: impl FnOnce(NumberedMessages) -> F + Send,
+    ) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if self.reader.initialized() {
+            return Ok(());
+        }
+        // Boxed: every request would carry the future of what only the first one does.
+        let subscribe = self.reader.get_or_try_init(|| async {
+            let subscribed = self.client.subscribe(format!("{}.*", self.table.prefix));
+            let messages = subscribed
+                .await
+                .map_err(|error| closed(error.to_string()))?;
+            let (reading, table) = (read(NumberedMessages(messages)), Arc::clone(&self.table));
+            let reader = tokio::spawn(async move {
+                reading.await;
+                table.close();
+            });
+            Ok(reader.abort_handle())
+        });
+        subscribe.boxed().await.map(|_| ())
+    }
+
+    /// Adds an entry for messages to a new subject.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(crate) fn add(&self, value: T) -> Result<Entry<T>> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let mut entries = self.table.entries.lock();
+        if entries.is_closed {
+            return Err(closed("no reply can arrive"));
+        }
+        entries.by_number.insert(number, value);
+        drop(entries);
+        Ok(Entry {
+            table: Arc::clone(&self.table),
+            number,
+            is_removed: false,
+        })
+    }
+}
+
+impl<T> Drop for Multiplexer<T> {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.get() {
+            reader.abort();
+        }
+    }
+}
+
+impl<T> Table<T> {
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.lock().by_number.len()
+    }
+
+    /// Applies `function` to the value of entry `number`; `None` if it was removed. Other entries wait in
+    /// the meantime.
+    pub(crate) fn with<R>(&self, number: u64, function: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.entries.lock().by_number.get_mut(&number).map(function)
+    }
+
+    /// Removes entry `number` and returns its value.
+    pub(crate) fn remove(&self, number: u64) -> Option<T> {
+        self.entries.lock().by_number.remove(&number)
+    }
+
+    fn close(&self) {
+        let mut entries = self.entries.lock();
+        entries.by_number.clear();
+        entries.is_closed = true;
+    }
+}
+
+/// The messages to all subjects of a multiplexer.
+pub(crate) struct NumberedMessages(Subscriber);
+
+impl NumberedMessages {
+    /// The next message and the number of its entry; `None` when the connection is closed. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<(u64, Message)> {
+        loop {
+            let message = self.0.next().await?;
+            let number = message.subject.rsplit('.').next();
+            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+                return Some((number, message));
+            }
+        }
+    }
+}
+
+/// One subject of a multiplexer. Removed when it is dropped.
+pub(crate) struct Entry<T> {
+    table: Arc<Table<T>>,
+    number: u64,
+    /// Set when the entry is known to be removed, which saves a lookup on drop.
+    is_removed: bool,
+}
+
+impl<T> Entry<T> {
+    pub(crate) fn subject(&self) -> String {
+        // Every call builds one, and `format!` takes several times as long.
+        [&self.table.prefix, ".", &self.number.to_string()].concat()
+    }
+
+    /// Applies `function` to the value; `None` if the reader task has removed it.
+    pub(crate) fn with<R>(&self, function: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.table.with(self.number, function)
+    }
+
+    /// Removes the entry and returns its value, if it was not removed before.
+    pub(crate) fn remove(&mut self) -> Option<T> {
+        if std::mem::replace(&mut self.is_removed, true) {
+            return None;
+        }
+        self.table.remove(self.number)
+    }
+
+    /// The reader task has removed the entry.
+    pub(crate) fn set_removed(&mut self) {
+        self.is_removed = true;
+    }
+}
+
+impl<T> Drop for Entry<T> {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
