@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 
-/// So many events are published at once: fewer than a subscriber buffers for a slow reader.
+/// Number of events published at once: fewer than a subscriber buffers for a slow reader.
 const EVENT_BATCH: u32 = 12_000;
 
 /// The agent of a call.
@@ -26,7 +26,7 @@ pub(super) enum Callee {
 pub(super) trait Calls: Clone + Send + Sync + 'static {
     /// Sends a body and waits for the answer.
     fn call(&self, callee: Callee) -> impl Future<Output = Result<()>> + Send;
-    /// Reads a stream of so many chunks; returns the time to the first one.
+    /// Reads a stream of `messages` chunks; returns the time to the first one.
     fn chunks(&self, messages: u32) -> impl Future<Output = Result<Duration>> + Send;
     /// Has events published, and receives all of them by each subscriber.
     fn events(&self, messages: u32, subscribers: u32) -> impl Future<Output = Result<()>> + Send;
