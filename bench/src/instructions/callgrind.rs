@@ -123,14 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_is_found() {
+    fn total_is_parsed() {
         let output = "# callgrind format\nevents: Ir\nsummary: 28536082\n\nfn=(1) main\n1 6\n";
         assert_eq!(parse_total(output), Some(28_536_082));
         assert_eq!(parse_total("events: Ir\n"), None);
     }
 
     #[test]
-    fn the_parts_of_a_function_are_put_together() {
+    fn lines_of_a_function_are_merged() {
         let printed = "\
 Events shown:     Ir
 --------------------------------------------------------------------------------

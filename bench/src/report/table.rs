@@ -69,6 +69,10 @@ pub(crate) fn ablation(report: &Report) -> Option<Table> {
             continue;
         };
         let [min, median, max] = other.ratios_to(ours);
+        // A count may be 0 for both.
+        if !median.is_finite() {
+            continue;
+        }
         table.add_row([
             ours.row.clone(),
             ours.unit.title().to_owned(),
