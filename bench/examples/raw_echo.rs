@@ -1,4 +1,4 @@
-//! `examples/echo.rs` with the bare client: what its build is compared to.
+//! `examples/echo.rs` with the bare client, for the comparison of build times.
 
 use futures::StreamExt;
 

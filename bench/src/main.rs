@@ -1,13 +1,14 @@
 //! Measures OpenAgentMesh against raw `async-nats` and the Python SDK, side by side in one run.
 //!
-//! `cases` says what there is to measure and what is expected of it, `run` measures it round by round,
-//! `roles` are the processes that do the work, `measure` is what is said to them; `report` tells what
-//! came of it, and `render` writes that into the documentation. `instructions` and `profile` look into one
-//! of the processes while it works.
+//! `cases` defines the measurements and their targets, `run` runs them round by round, `roles` are the
+//! processes that do the work, and `measure` has their messages. `report` has the results, and `render`
+//! writes them into the documentation. `instructions` and `profile` run a process under another tool.
 #![forbid(unsafe_code)]
 
 mod cases;
+mod error;
 mod instructions;
+mod instrumented;
 mod measure;
 mod profile;
 mod programs;
@@ -16,7 +17,7 @@ mod report;
 mod roles;
 mod run;
 mod traffic;
-mod watched;
+mod unit;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,43 +27,50 @@ use clap::{Parser, Subcommand};
 use tokio::runtime;
 
 use crate::cases::{Case, Effort};
+use crate::error::{Error, Result};
+use crate::programs::RESULTS;
 use crate::report::Report;
 use crate::roles::Role;
-use crate::run::{Plan, Size};
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
-type Result<T> = std::result::Result<T, Error>;
-
-/// What the documentation is rendered from.
-const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results.json");
+use crate::run::{OtherBuild, Plan, Size};
 
 /// Measures OpenAgentMesh against raw async-nats and the Python SDK, side by side on private servers.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
-    /// Run less and for a shorter time: the cases that take a moment, with fewer messages, 3 rounds
+    /// Run only the short cases, with fewer messages, in 3 rounds
     #[arg(long)]
     quick: bool,
-    /// Run what takes minutes too: large files, builds. It is done once, not in every round
+    /// Also run the cases of minutes, once each: large files, builds
     #[arg(long, conflicts_with = "quick")]
     slow: bool,
-    /// Run only the cases and rows that have NAME in their name, however long they take
+    /// Run only the cases with NAME in their name or in the name of a row, of any duration
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// How often everything is measured: 5 times, at least 3, unless there are only some cases
+    /// Number of rounds [default: 5, with --quick 3]; at least 3, unless --only is given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Leave out the Python SDK, whose environment is made in the target directory otherwise
+    /// Leave out the Python SDK, whose environment is otherwise created in the target directory
     #[arg(long)]
     without_python: bool,
+    /// Also run another build of this SDK, whose programs are in DIR, and compare it to this one
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    /// The name of the other build in the tables
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "other",
+        requires = "against"
+    )]
+    against_name: String,
     /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
-    /// Where JSON is written: bench/results.json, with what is there of cases that were not run now;
-    /// target/bench/quick.json if it is quick; nowhere if there are only some cases
+    /// Where to write JSON [default: bench/results.json, which keeps the other cases;
+    /// target/bench/quick.json with --quick; nowhere with --only or --against]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Do so little that the times mean nothing, for the tests
+    /// Do the minimum of work, for the tests: the durations mean nothing
     #[arg(long, hide = true)]
     tiny: bool,
     #[command(subcommand)]
@@ -71,15 +79,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Names the cases
+    /// Print the names of the cases
     List,
-    /// Writes what bench/results.json says into the README and the book
+    /// Render bench/results.json into the README and the book
     Render,
-    /// Counts the instructions of the hot paths, and compares them to bench/instructions.json
+    /// Count the instructions of the hot paths, and compare them to bench/instructions.json
     Instructions(instructions::Plan),
-    /// Draws flame graphs of a caller and of its host
+    /// Draw flame graphs of a caller and of its host
     Profile(profile::Plan),
-    /// What the bench starts itself as
+    /// Play a role; the bench starts itself this way
     #[command(hide = true)]
     Role { role: Role, url: String },
 }
@@ -112,13 +120,14 @@ async fn run(cli: Cli) -> Result<()> {
 
 async fn measure(cli: &Cli) -> Result<()> {
     if cfg!(debug_assertions) {
-        eprintln!("this is a debug build, whose times mean little: use cargo run --release");
+        eprintln!("this is a debug build, whose durations mean little: use cargo run --release");
     }
     let plan = plan(cli)?;
     let mut report = run::run(&plan).await?;
     print(&report, cli.json)?;
     let output = match &cli.output {
         Some(path) => Some(path.clone()),
+        None if cli.against.is_some() => None,
         None if cli.quick => Some(programs::target()?.join("bench").join("quick.json")),
         None if cli.only.is_empty() && !cli.tiny => Some(RESULTS.into()),
         None => None,
@@ -139,17 +148,17 @@ async fn measure(cli: &Cli) -> Result<()> {
 
 fn plan(cli: &Cli) -> Result<Plan> {
     let efforts = match (cli.quick, cli.slow) {
-        (true, _) => Effort::Moment,
+        (true, _) => Effort::Second,
         (_, true) => Effort::Minutes,
-        _ => Effort::While,
+        _ => Effort::Longer,
     };
     let is_chosen = |case: &&Case| match &cli.only[..] {
         [] => case.effort <= efforts,
-        names => names.iter().any(|name| case.is_called(name)),
+        names => names.iter().any(|name| case.matches(name)),
     };
     let cases: Vec<&Case> = cases::all().filter(is_chosen).collect();
     if cases.is_empty() {
-        return Err("no case has such a name; `bench list` names all of them".into());
+        return Err("no case matches --only; `bench list` prints all cases".into());
     }
     let fewest = if cli.only.is_empty() && !cli.tiny {
         3
@@ -158,7 +167,7 @@ fn plan(cli: &Cli) -> Result<Plan> {
     };
     let rounds = cli.rounds.unwrap_or(if cli.quick { 3 } else { 5 });
     if rounds < fewest {
-        return Err(format!("--rounds {rounds}: a median needs at least {fewest}").into());
+        return Err(format!("invalid --rounds {rounds}: a median needs at least {fewest}").into());
     }
     Ok(Plan {
         cases,
@@ -169,6 +178,10 @@ fn plan(cli: &Cli) -> Result<Plan> {
             _ => Size::Full,
         },
         with_python: !cli.without_python,
+        against: cli.against.clone().map(|directory| OtherBuild {
+            name: cli.against_name.clone(),
+            directory,
+        }),
     })
 }
 
@@ -194,5 +207,8 @@ fn print(report: &Report, json: bool) -> Result<()> {
         report::values(report),
         report::targets(report)
     )?;
+    if let Some(ablation) = report::ablation(report) {
+        writeln!(stdout, "\n{ablation}")?;
+    }
     Ok(())
 }

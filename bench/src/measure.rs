@@ -1,31 +1,33 @@
-//! What is said between the bench and its processes: who is measured, what, and what came of it.
+//! Messages between the bench and its role processes: tasks and jobs, and their results.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What is sent, as JSON: a string of so many bytes with its quotes.
+/// Size of a message body: a JSON string, quotes included.
 pub(crate) const BODY_BYTES: usize = 100;
 
-/// The same where it is large.
+/// Size of a large message body.
 pub(crate) const LARGE_BODY_BYTES: usize = 100 * 1024;
 
-/// How many chunks a stream has of which only the first is timed.
+/// Chunks per stream when only the first chunk is timed.
 pub(crate) const SHORT_STREAM: u32 = 10;
 
-/// Whose work is measured.
+/// An implementation that takes part in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Contender {
     /// This SDK.
     Ours,
-    /// `async-nats` with the headers that this SDK sends, made anew for each message.
+    /// Another build of this SDK (`--against`).
+    Other,
+    /// `async-nats` with the headers of this SDK, created for each message.
     RawWithHeaders,
-    /// `async-nats` with nothing but the body.
+    /// `async-nats` with bodies only.
     Raw,
-    /// `async-nats` with the bucket of this SDK, which is made as the Python SDK makes it.
+    /// `async-nats` on the key-value bucket of this SDK, which has the Python SDK's configuration.
     RawSameBucket,
-    /// The service API of `async-nats`, with the headers that this SDK sends.
+    /// The service API of `async-nats`, with the headers of this SDK.
     Service,
     /// The published Python SDK.
     Python,
@@ -35,6 +37,7 @@ impl Contender {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::Other => "other",
             Self::RawWithHeaders => "raw, same headers",
             Self::Raw => "raw",
             Self::RawSameBucket => "raw, same bucket",
@@ -42,93 +45,98 @@ impl Contender {
             Self::Python => "Python SDK",
         }
     }
+
+    /// Whether it is a build of this SDK.
+    pub(crate) const fn is_this_sdk(self) -> bool {
+        matches!(self, Self::Ours | Self::Other)
+    }
 }
 
-/// What a caller measures.
+/// The quantity that a caller measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measure {
-    /// Calls one after another.
+    /// Sequential calls.
     Latency,
-    /// Calls side by side.
+    /// Concurrent calls.
     Throughput,
-    /// The same with large bodies.
+    /// Concurrent calls with large bodies.
     LargeThroughput,
-    /// Calls one after another of an agent that calls another.
+    /// Sequential calls of an agent that calls a second agent.
     TwoHops,
-    /// Calls one after another with a struct as input, whose fields are limited every other time.
+    /// Sequential calls with a struct as input; every second struct has validated fields.
     Limits,
-    /// The chunks of streamed replies, so many of which are under way at once.
+    /// Chunks of concurrent streams.
     Chunks,
-    /// How long a first chunk takes, stream after stream.
+    /// Time to the first chunk, stream after stream.
     FirstChunk,
-    /// A publisher's events, for so many subscribers at once.
+    /// Events of a publisher, received by concurrent subscribers.
     Events,
-    /// Values put under keys, so many at once.
+    /// Values put under keys, concurrently.
     KvPut,
-    /// Values got, so many at once.
+    /// Values read, concurrently.
     KvGet,
-    /// How long it takes from a put until a watch tells of it, one after another.
+    /// Time from a put until a watch delivers the value, one after another.
     KvWatch,
 }
 
-/// What a caller is told to do.
+/// A measurement for a caller.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Task {
     pub(crate) contender: Contender,
     pub(crate) measure: Measure,
     pub(crate) messages: u32,
-    /// How many of it at once: calls, streams, subscribers or keys.
+    /// Number of concurrent calls, streams, subscribers or key operations.
     pub(crate) in_flight: u32,
 }
 
-/// What came of it. A caller fails rather than tell of messages that it did not get.
+/// The result of a [`Task`]. A caller fails if a message is lost.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// How many messages came back, or arrived.
+    /// Messages answered or received.
     pub(crate) messages: u32,
-    /// How long all of them took.
+    /// Duration of the whole task.
     pub(crate) seconds: f64,
-    /// How long each of them took, where they came one after another.
+    /// Duration of each message in seconds; empty for concurrent messages.
     #[serde(default)]
     pub(crate) latencies: Vec<f64>,
 }
 
-/// What a worker is told to do.
+/// A piece of work for a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(crate) enum Job {
-    /// Register agents that tell their names, all at once.
+    /// Register agents that return their names, in one call.
     Register { names: Vec<String> },
-    /// Connect once more.
+    /// Open a second connection.
     Connect,
-    /// Connect once more, and get the catalog, which lists so many or a few more.
+    /// Open a second connection and fetch the catalog, which lists at least `agents`.
     ConnectAndLook { agents: u32 },
-    /// Ask so often for the agents of a channel, which has so many.
+    /// Query a channel of `agents` agents, `times` times.
     Catalog {
         channel: String,
         agents: u32,
         times: u32,
     },
-    /// Put so many bytes under a name.
+    /// Put `bytes` bytes under a name.
     Put { name: String, bytes: usize },
-    /// Get them.
+    /// Get `bytes` bytes from a name.
     Get { name: String, bytes: usize },
-    /// Put what is in a file.
+    /// Put the content of a file under a name.
     PutFile { name: String, path: PathBuf },
-    /// Get it into a file.
+    /// Get the content of a name into a file.
     GetFile { name: String, path: PathBuf },
 }
 
-/// What came of it.
+/// The result of a [`Job`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Done {
-    /// How long it took.
+    /// Duration of the timed part.
     pub(crate) seconds: f64,
-    /// The most memory that the process has had.
+    /// Peak resident memory of the process, where the system reports it.
     #[serde(default)]
     pub(crate) peak_kibibytes: Option<u64>,
-    /// Why it was not done to its end.
+    /// Error of a job that did not complete.
     #[serde(default)]
     pub(crate) gave_up: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Where the time of a conversation goes, as two flame graphs: one of the caller, one of the host.
+//! Flame graphs of the caller and of the host of a task.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -6,11 +6,11 @@ use std::process::Stdio;
 use openagentmesh_local::LocalServer;
 use tokio::process::Command;
 
-use crate::Result;
 use crate::cases::{self, Case, Work};
+use crate::error::Result;
+use crate::instrumented::{self, Tool};
 use crate::measure::{Contender, Task};
 use crate::roles::Role;
-use crate::watched::{self, Tool};
 
 const PERF: Tool = Tool {
     name: "perf",
@@ -18,10 +18,10 @@ const PERF: Tool = Tool {
     install: "install the package linux-perf (or linux-tools)",
 };
 
-/// Draws what perf has recorded. It is no dependency, because of its licence.
+/// Draws the recording of perf. A tool instead of a dependency because of its licence.
 const FLAMEGRAPH: Tool = Tool {
     name: "inferno-flamegraph",
-    // It has no option for its version.
+    // The program has no option for its version.
     version_option: "--help",
     install: "install it: cargo install inferno",
 };
@@ -30,13 +30,13 @@ const COLLAPSE: Tool = Tool {
     ..FLAMEGRAPH
 };
 
-/// So many times as many messages as in the bench, which takes a moment.
-const LONGER: u32 = 10;
+/// Factor of the number of messages in the bench, for enough samples.
+const MESSAGES_FACTOR: u32 = 10;
 
-/// What the user asked for.
+/// The options of `profile`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Plan {
-    /// The case of the bench, or enough of its name
+    /// The case of the bench, or a unique part of its name
     case: String,
     /// Profile the bare client, with the same headers
     #[arg(long)]
@@ -53,7 +53,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
         false => Contender::Ours,
     };
     let task = task(case, contender)?;
-    let directory = watched::directory("profile")?;
+    let directory = instrumented::directory("profile")?;
     let name = match plan.raw {
         true => format!("{}-raw", file_name(case.name)),
         false => file_name(case.name),
@@ -61,7 +61,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
     let of = |role: Role| directory.join(format!("{name}-{}", role.name()));
     let perf = |role| {
         let mut perf = Command::new(PERF.name);
-        // Not a divisor of what timers tick at.
+        // Not a divisor of common timer frequencies.
         perf.args(["record", "--quiet", "--freq=1997", "--call-graph=fp"])
             .arg("--output")
             .arg(of(role).with_extension("perf"))
@@ -69,7 +69,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
         Some(perf)
     };
     let server = LocalServer::start().await?;
-    watched::converse(&server, &task, perf).await?;
+    instrumented::run_task(&server, &task, perf).await?;
     server.stop().await?;
     for role in [Role::Caller, Role::Host] {
         println!("{}", draw(&of(role)).await?.display());
@@ -77,18 +77,22 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The case that is called `name`, or else the only one that has it in its name.
+/// The case with the name `name`, or else the only one that contains it.
 fn find(name: &str) -> Result<&'static Case> {
     let tasks = || cases::all().filter(|case| matches!(case.work, Work::Task { .. }));
     if let Some(case) = tasks().find(|case| case.name == name) {
         return Ok(case);
     }
-    let mut alike = tasks().filter(|case| case.name.contains(name));
-    match (alike.next(), alike.next()) {
+    let mut matching = tasks().filter(|case| case.name.contains(name));
+    match (matching.next(), matching.next()) {
         (Some(case), None) => Ok(case),
         _ => {
             let names: Vec<&str> = tasks().map(|case| case.name).collect();
-            Err(format!("'{name}' is not one of: {}", names.join("; ")).into())
+            Err(format!(
+                "no single case matches '{name}'; the cases are: {}",
+                names.join("; ")
+            )
+            .into())
         }
     }
 }
@@ -103,21 +107,21 @@ fn task(case: &Case, contender: Contender) -> Result<Task> {
         } if case.contenders.contains(&contender) => Ok(Task {
             contender,
             measure,
-            messages: messages * LONGER,
+            messages: messages * MESSAGES_FACTOR,
             in_flight,
         }),
-        _ => Err(format!("{} has no part in '{}'", contender.title(), case.name).into()),
+        _ => Err(format!("{} has no part in case '{}'", contender.title(), case.name).into()),
     }
 }
 
-/// A name without blanks and commas.
+/// `name` without blanks and commas.
 fn file_name(name: &str) -> String {
     let words = name.split(|character: char| !character.is_alphanumeric());
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     words.join("-")
 }
 
-/// Makes the flame graph of what perf has recorded, and keeps what it is made from beside it.
+/// Draws the flame graph of a recording of perf, and keeps the folded stacks next to it.
 async fn draw(recorded: &Path) -> Result<PathBuf> {
     let file = |extension| recorded.with_extension(extension);
     let mut script = Command::new(PERF.name);
@@ -127,7 +131,7 @@ async fn draw(recorded: &Path) -> Result<PathBuf> {
     let mut collapse = Command::new(COLLAPSE.name);
     collapse.arg(file("script"));
     write(&mut collapse, &file("folded")).await?;
-    // Large, and what was of use in it is in the file that was made from it.
+    // Large, and no longer needed.
     std::fs::remove_file(file("script"))?;
 
     let title = recorded.file_name().unwrap_or_default().to_string_lossy();
@@ -139,18 +143,18 @@ async fn draw(recorded: &Path) -> Result<PathBuf> {
     Ok(file("svg"))
 }
 
-/// Runs `command`, whose output becomes the file at `path`.
+/// Runs `command` and writes its output to `path`.
 async fn write(command: &mut Command, path: &Path) -> Result<()> {
     let output = std::fs::File::create(path)
-        .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     let command = command.stdin(Stdio::null()).stdout(output);
     let output = command.stderr(Stdio::piped()).spawn()?.wait_with_output();
     let output = output.await?;
     match output.status.success() {
         true => Ok(()),
         false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{command:?} has failed: {}", said.trim()).into())
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{command:?} failed: {}", stderr.trim()).into())
         }
     }
 }
@@ -160,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_case_is_found_by_enough_of_its_name() {
+    fn case_is_found_by_a_unique_part_of_its_name() {
         assert_eq!(find("call").unwrap().name, "call");
         assert_eq!(find("64 in").unwrap().name, "calls, 64 in flight");
         let error = find("in flight").unwrap_err().to_string();
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn files_have_simple_names() {
+    fn file_name_has_no_blanks_and_commas() {
         assert_eq!(file_name("calls, 1,000 in flight"), "calls-1-000-in-flight");
     }
 }

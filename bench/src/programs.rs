@@ -1,24 +1,35 @@
-//! Other programs of this repository, and what they print.
+//! Other programs of this repository: building them, finding them, running them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::Result;
+use crate::error::Result;
+use crate::measure::Contender;
 
 /// The root of the repository.
 pub(crate) const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// A program that cargo builds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The results that the documentation is rendered from.
+pub(crate) const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results.json");
+
+const PROFILE: &str = if cfg!(debug_assertions) {
+    "debug"
+} else {
+    "release"
+};
+
+/// A program that the bench builds before it runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Program {
     /// The command line.
     Oam,
-    /// What serves agents, and nothing else.
+    /// A host without any other work.
     Host,
-    /// What counts allocations.
+    /// The allocation counter.
     Allocations,
 }
 
@@ -39,32 +50,87 @@ impl Program {
     }
 }
 
-/// Builds `program` as this one was built, unless it is up to date, and says where it is.
-pub(crate) async fn built(program: Program) -> Result<PathBuf> {
+/// The programs of this build, and the directory of the other build if one takes part.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    built: BTreeMap<Program, PathBuf>,
+    other: Option<PathBuf>,
+}
+
+impl Programs {
+    pub(crate) fn new(other: Option<&Path>) -> Result<Self> {
+        let programs = Self {
+            built: BTreeMap::new(),
+            other: other.map(std::path::absolute).transpose()?,
+        };
+        if programs.other.is_some() {
+            programs.of_other("bench")?;
+        }
+        Ok(programs)
+    }
+
+    /// The program that plays the roles of `contender`.
+    pub(crate) fn bench(&self, contender: Contender) -> Result<PathBuf> {
+        match contender {
+            Contender::Other => self.of_other("bench"),
+            _ => Ok(std::env::current_exe()?),
+        }
+    }
+
+    /// The path of `program`, which is built once unless it belongs to the other build.
+    pub(crate) async fn path(&mut self, program: Program, contender: Contender) -> Result<PathBuf> {
+        if contender == Contender::Other {
+            return self.of_other(program.name());
+        }
+        if let Some(path) = self.built.get(&program) {
+            return Ok(path.clone());
+        }
+        let path = build(program).await?;
+        self.built.insert(program, path.clone());
+        Ok(path)
+    }
+
+    fn of_other(&self, name: &str) -> Result<PathBuf> {
+        let directory = self.other.as_ref().ok_or("no other build: use --against")?;
+        let path = directory.join(file_name(name));
+        if path.is_file() {
+            return Ok(path);
+        }
+        let shown = directory.display();
+        Err(format!(
+            "program '{name}' not found in {shown}: build it there with \
+             cargo build --release -p bench -p oam-cli"
+        )
+        .into())
+    }
+}
+
+/// Builds `program` in the profile of this program and returns its path.
+async fn build(program: Program) -> Result<PathBuf> {
     let target = target()?;
     let mut build = cargo();
     build
-        .args(["build", "--quiet", "--package", program.package()])
+        .args(["build", "--package", program.package()])
         .args(["--bin", program.name()])
         .arg("--target-dir")
         .arg(&target);
-    if !cfg!(debug_assertions) {
+    if PROFILE == "release" {
         build.arg("--release");
     }
+    let name = program.name();
+    eprintln!("== build {name} ({PROFILE}), unless it is up to date");
     let status = build.status().await?;
     if !status.success() {
-        return Err(format!("{} cannot be built: {status}", program.name()).into());
+        return Err(format!("build of {name} failed: {status}").into());
     }
-    let profile = if cfg!(debug_assertions) {
-        "debug"
-    } else {
-        "release"
-    };
-    let file = format!("{}{}", program.name(), std::env::consts::EXE_SUFFIX);
-    Ok(target.join(profile).join(file))
+    Ok(target.join(PROFILE).join(file_name(name)))
 }
 
-/// Where cargo has put this program.
+fn file_name(program: &str) -> String {
+    format!("{program}{}", std::env::consts::EXE_SUFFIX)
+}
+
+/// The target directory of this program.
 pub(crate) fn target() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     // target/{profile}/bench
@@ -76,12 +142,12 @@ pub(crate) fn target() -> Result<PathBuf> {
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut cargo = Command::new(program);
-    // What `cargo run` says of this program would have it build anew what it built by hand for
-    // crates whose build scripts look at it.
-    let about_us =
+    // `cargo run` sets these variables for this program. Crates whose build scripts read them
+    // would be rebuilt.
+    let is_of_this_package =
         |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(about_us) {
+        if name.to_str().is_some_and(is_of_this_package) {
             cargo.env_remove(name);
         }
     }
@@ -92,7 +158,7 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// What `program` prints until it ends, if it ends well.
+/// Runs `program` and returns its output.
 pub(crate) async fn output<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Result<Vec<u8>> {
     let output = Command::new(program)
         .args(arguments)
@@ -101,9 +167,9 @@ pub(crate) async fn output<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> 
         .output()
         .await?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         let name = program.display();
-        return Err(format!("{name} ended badly ({}): {}", output.status, said.trim()).into());
+        return Err(format!("{name} failed ({}): {}", output.status, stderr.trim()).into());
     }
     Ok(output.stdout)
 }

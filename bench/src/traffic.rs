@@ -1,4 +1,4 @@
-//! What a process has sent and received, as the server has counted it.
+//! The traffic of a process, as counted by the server.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use async_nats::{Client, ConnectOptions};
 use openagentmesh_local::LocalServer;
 use serde::Deserialize;
 
-use crate::Result;
+use crate::error::Result;
 
-/// How long a connection has to be quiet until its traffic counts as over.
-const QUIET: Duration = Duration::from_millis(200);
+/// The traffic of a connection has ended if it is unchanged for this time.
+const QUIET_PERIOD: Duration = Duration::from_millis(200);
 
-/// The traffic of one connection, seen from its client.
+/// The traffic of one connection, from the view of its client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
     pub(crate) messages_sent: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// What came after `earlier`.
+    /// The traffic after `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             messages_sent: self.messages_sent - earlier.messages_sent,
@@ -31,7 +31,7 @@ impl Traffic {
     }
 }
 
-/// Asks the server through its system account, whose own traffic counts nowhere.
+/// Reads the counters through the system account, whose own traffic is not counted.
 pub(crate) struct Meter {
     client: Client,
 }
@@ -55,7 +55,7 @@ impl Meter {
         let reply: Reply = serde_json::from_slice(&reply.payload)?;
         let traffic = reply.data.connections.into_iter().map(|connection| {
             let traffic = Traffic {
-                // The server counts what comes in.
+                // The server counts from its own view.
                 messages_sent: connection.in_msgs,
                 bytes_sent: connection.in_bytes,
                 bytes_received: connection.out_bytes,
@@ -65,15 +65,15 @@ impl Meter {
         Ok(traffic.collect())
     }
 
-    /// The traffic of `connection` once nothing more comes.
+    /// The traffic of `connection` after it has ended.
     pub(crate) async fn settled(&self, connection: u64) -> Result<Traffic> {
         let read = async || -> Result<Traffic> {
             let traffic = self.read().await?.remove(&connection);
-            traffic.ok_or_else(|| "a process is not connected any more".into())
+            traffic.ok_or_else(|| "the connection is closed".into())
         };
         let mut traffic = read().await?;
         loop {
-            tokio::time::sleep(QUIET).await;
+            tokio::time::sleep(QUIET_PERIOD).await;
             let later = read().await?;
             if later == traffic {
                 return Ok(traffic);

@@ -1,4 +1,4 @@
-//! A very small run works from end to end, and counts right. What it measures means nothing.
+//! A tiny run from end to end, with correct counts. Its durations mean nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// How many messages a tiny run has at most: fewer than the calls that are under way at once.
+/// Maximum number of messages of a tiny run: fewer than the calls in flight.
 const MESSAGES: u64 = 20;
 
 fn bench(arguments: &[&str]) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn bench(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// What each contender has measured, by rows.
+/// The contenders of each row.
 fn measured(report: &Value) -> BTreeMap<String, Vec<String>> {
     let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for series in report["series"].as_array().unwrap() {
@@ -36,18 +36,18 @@ fn measured(report: &Value) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn a_tiny_run_measures_everything_once() {
+fn tiny_run_measures_every_row_once() {
     let stdout = bench(&["--tiny", "--rounds", "1", "--without-python", "--json"]);
     let report: Value = serde_json::from_slice(&stdout).unwrap();
     let rows = measured(&report);
-    // Where the system does not tell, it is not told.
-    let whose = |contenders: &[&str]| -> BTreeSet<&str> {
+    // Memory is not reported on every system.
+    let rows_of = |contenders: &[&str]| -> BTreeSet<&str> {
         let rows = rows.iter().filter(|(_, by)| *by == contenders);
         let rows = rows.map(|(row, _)| row.as_str());
         rows.filter(|row| !row.ends_with("memory")).collect()
     };
     assert_eq!(
-        whose(&["ours", "raw_with_headers", "raw", "service"]),
+        rows_of(&["ours", "raw_with_headers", "raw", "service"]),
         BTreeSet::from([
             "call, p50",
             "call, p99",
@@ -57,9 +57,9 @@ fn a_tiny_run_measures_everything_once() {
         ])
     );
     assert_eq!(
-        whose(&["ours", "raw_with_headers", "raw"]),
+        rows_of(&["ours", "raw_with_headers", "raw"]),
         BTreeSet::from([
-            "call by way of another agent, p50",
+            "call via another agent, p50",
             "chunks of 100 streams",
             "chunks of a stream",
             "events",
@@ -68,29 +68,29 @@ fn a_tiny_run_measures_everything_once() {
         ])
     );
     assert_eq!(
-        whose(&["ours", "raw", "raw_same_bucket"]),
+        rows_of(&["ours", "raw", "raw_same_bucket"]),
         BTreeSet::from([
-            "a value's way to a watch, p50",
-            "values got",
-            "values got, 32 at a time",
+            "put to watch, p50",
             "values put",
             "values put, 32 at a time",
+            "values read",
+            "values read, 32 at a time",
         ])
     );
     assert_eq!(
-        whose(&["ours", "raw"]),
+        rows_of(&["ours", "raw"]),
         BTreeSet::from([
             "1,000 agents by one process",
             "125 agents by one process",
-            "64 MiB got",
+            "64 MiB read",
             "64 MiB put",
             "connect to a mesh of 1,000 agents",
-            "connect, and know its catalog",
+            "connect and fetch the catalog",
             "process start to callable",
         ])
     );
     assert_eq!(
-        whose(&["ours"]),
+        rows_of(&["ours"]),
         BTreeSet::from([
             "1,000 agents by 8 processes",
             "1,000 agents by 8 processes: not listed",
@@ -99,17 +99,17 @@ fn a_tiny_run_measures_everything_once() {
             "catalog(), 10 of 1,000 agents",
             "catalog(), 10 of 1,000 agents: allocations",
             "catalog(), none of 1,000 agents: allocations",
-            "its next beside 5,000 agents",
-            "its next: messages sent",
-            "its next: received",
-            "its next: sent",
             "joining 5,000 agents: received",
             "oam --help",
             "oam mesh catalog",
-            "one more beside 5,000 agents",
+            "one more than 5,000 agents",
             "one more: messages sent",
             "one more: received",
             "one more: sent",
+            "the next of the same process",
+            "the next: messages sent",
+            "the next: received",
+            "the next: sent",
         ])
     );
 
@@ -121,7 +121,7 @@ fn a_tiny_run_measures_everything_once() {
     assert_eq!(of("calls, 1,000 in flight"), MESSAGES);
     assert_eq!(of("chunks of 100 streams"), MESSAGES);
     assert_eq!(of("1,000 agents by one process"), 6);
-    assert_eq!(of("64 MiB got"), 1);
+    assert_eq!(of("64 MiB read"), 1);
 
     let call = &report["targets"][0];
     assert_eq!(call["row"], "call, p50", "{call}");
@@ -130,7 +130,7 @@ fn a_tiny_run_measures_everything_once() {
 }
 
 #[test]
-fn a_tiny_run_moves_a_file() {
+fn tiny_run_transfers_a_file() {
     let stdout = bench(&[
         "--tiny",
         "--rounds",
@@ -147,7 +147,7 @@ fn a_tiny_run_moves_a_file() {
 }
 
 #[test]
-fn what_was_measured_before_is_kept() {
+fn earlier_results_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("results.json");
     for only in ["first chunk", "oam --help"] {
@@ -168,7 +168,50 @@ fn what_was_measured_before_is_kept() {
 }
 
 #[test]
-fn nobody_is_measured_too_seldom() {
+fn other_build_is_compared_to_this_one() {
+    // This build is its own other build, so that the programs exist.
+    let program = Path::new(env!("CARGO_BIN_EXE_bench"));
+    let directory = program.parent().unwrap().to_str().unwrap();
+    let arguments = ["--tiny", "--rounds", "2", "--without-python", "--only"];
+    let against = ["--against", directory, "--against-name", "before"];
+    let stdout = bench(
+        &[
+            &arguments[..],
+            &["64 MiB", "--only", "values read"],
+            &against,
+        ]
+        .concat(),
+    );
+    let stdout = String::from_utf8(stdout).unwrap();
+    let ratios = stdout.split("before / ours").nth(1).unwrap();
+    for row in [
+        "values read",
+        "values read, 32 at a time",
+        "64 MiB put",
+        "64 MiB read",
+    ] {
+        assert!(ratios.contains(&format!("| {row} ")), "{row}: {stdout}");
+    }
+    assert!(stdout.contains("| before "), "{stdout}");
+}
+
+/// A process inherits ignored signals, for example from `nohup`.
+#[cfg(unix)]
+#[test]
+fn run_with_ignored_signals_succeeds() {
+    let status = Command::new("sh")
+        .args(["-c", "trap '' HUP INT QUIT TERM; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_bench"))
+        .args(["--tiny", "--rounds", "1", "--without-python", "--only"])
+        .args(["events", "--only", "process start"])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn invalid_options_are_refused() {
     let refused = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_bench"))
             .args(arguments)
@@ -177,10 +220,13 @@ fn nobody_is_measured_too_seldom() {
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let said = refused(&["--rounds", "2"]);
-    assert!(said.contains("at least 3"), "{said}");
-    let said = refused(&["--only", "nothing of this name"]);
-    assert!(said.contains("bench list"), "{said}");
+    let stderr = refused(&["--rounds", "2"]);
+    assert!(stderr.contains("at least 3"), "{stderr}");
+    let stderr = refused(&["--only", "unknown name"]);
+    assert!(stderr.contains("bench list"), "{stderr}");
+    let empty = tempfile::tempdir().unwrap();
+    let stderr = refused(&["--against", empty.path().to_str().unwrap()]);
+    assert!(stderr.contains("program 'bench' not found"), "{stderr}");
 }
 
 fn read(path: &Path) -> Value {

@@ -1,4 +1,4 @@
-"""Agents that the peer can serve, and types that Rust has too."""
+"""Agents of the peer, and the types that they share with Rust."""
 
 import asyncio
 from collections import defaultdict
@@ -14,35 +14,35 @@ class Tone(str, Enum):
 
 
 class Origin(BaseModel):
-    """Where a text comes from."""
+    """The origin of a text."""
 
-    author: str = Field(description="Who wrote it.")
+    author: str = Field(description="The author.")
     year: int | None = None
 
 
 class Summarize(BaseModel):
     """A text to be summarised."""
 
-    text: str = Field(min_length=1, description="What to summarise.")
+    text: str = Field(min_length=1, description="The text to summarise.")
     max_words: int | None = Field(
-        default=10, ge=0, le=100, description="How many words to keep."
+        default=10, ge=0, le=100, description="The number of words to keep."
     )
-    tones: list[Tone] = Field(description="How it may sound.")
-    origin: Origin = Field(description="Where it was found.")
+    tones: list[Tone] = Field(description="The allowed tones.")
+    origin: Origin = Field(description="The origin of the text.")
 
 
 class Summary(BaseModel):
-    """What was made of a text."""
+    """The summary of a text."""
 
     summary: str
     words: int = Field(ge=0)
 
 
 class Gauge(BaseModel):
-    """Of every kind of field one."""
+    """One field of each kind."""
 
     tone: Tone | None = None
-    origin: Origin | None = Field(default=None, description="If it is known.")
+    origin: Origin | None = Field(default=None, description="The origin, if known.")
     origins: list[Origin] = []
     labels: dict[str, str]
     ratio: float = Field(gt=0)
@@ -52,9 +52,9 @@ class Gauge(BaseModel):
 
 
 class Translate(BaseModel):
-    """Plain, and with every keyword that strict tools do not know."""
+    """A plain type with every keyword that strict tools refuse."""
 
-    text: str = Field(min_length=1, max_length=1000, description="What to translate.")
+    text: str = Field(min_length=1, max_length=1000, description="The text to translate.")
     language: str = Field(pattern="^[a-z]{2}$")
     limit: int = Field(default=10, ge=1, le=100)
     keep: list[str] = Field(default=[], max_length=5)
@@ -142,7 +142,7 @@ async def note(text: str) -> int:
     return len(text)
 
 
-# What the agents above were given, until the test asks for it.
+# Inputs of the agents above, until the test reads them.
 NOTES = asyncio.Queue()
 
 
@@ -150,7 +150,7 @@ async def noted(count):
     return [await NOTES.get() for _ in range(count)]
 
 
-# What a publisher has yet to do, by its name.
+# Pending events of each publisher, by name.
 FEEDS = defaultdict(asyncio.Queue)
 
 
@@ -171,7 +171,7 @@ def publisher(name):
             if isinstance(text, Exception):
                 raise text
             yield Piece(index=index, text=text)
-            # The SDK comes back for more once it has published.
+            # The SDK requests the next event after it has published this one.
             FEEDS[name].task_done()
             index += 1
 
@@ -185,23 +185,23 @@ GALLERY = {
     "echo": (echo, "Echoes a message back.", [], "0.1.0"),
     "noon": (noon, "Tells the time that every clock shows twice a day.", [], "0.1.0"),
     "swallow": (swallow, "Takes something and gives nothing.", [], "0.1.0"),
-    "fragile": (fragile, "Fails in the way it is told.", [], "0.1.0"),
+    "fragile": (fragile, "Fails in the given way.", [], "0.1.0"),
     "nlp.pieces": (pieces, "Takes a text apart.", ["text"], "0.1.0"),
     "ticker": (ticker, "Ticks.", [], "0.1.0"),
     "sentry": (sentry, "Watches.", [], "0.1.0"),
     "numbers": (numbers, "Counts.", [], "0.1.0"),
-    "stumble": (stumble, "Gives a little and fails in the way it is told.", [], "0.1.0"),
+    "stumble": (stumble, "Streams two pieces and fails in the given way.", [], "0.1.0"),
     "halt": (halt, "Counts and does not end.", [], "0.1.0"),
-    "note": (note, "Keeps what it is given.", [], "0.1.0"),
-    "news.local": (publisher("news.local"), "Tells what it is told.", [], "0.1.0"),
-    "news.world": (publisher("news.world"), "Tells what it is told.", [], "0.1.0"),
+    "note": (note, "Records its input.", [], "0.1.0"),
+    "news.local": (publisher("news.local"), "Publishes the events of the test.", [], "0.1.0"),
+    "news.world": (publisher("news.world"), "Publishes the events of the test.", [], "0.1.0"),
 }
 
 HAS_CHANNELS = "channel" in AgentSpec.model_fields
 
 
 def own_name(name):
-    """The name under which the SDK keeps an agent of its own."""
+    """The name that the SDK uses for its own agent."""
     return name.rpartition(".")[2] if HAS_CHANNELS else name
 
 
@@ -222,4 +222,4 @@ def add_named(mesh, name):
     async def tell() -> str:
         return name
 
-    mesh.agent(spec(name, description="Tells its name."))(tell)
+    mesh.agent(spec(name, description="Returns its name."))(tell)

@@ -1,4 +1,4 @@
-"""A process on a mesh, through the published SDK, that does what its input tells it.
+"""A process with the published SDK that runs the commands of its input.
 
 Each input line is a command, `{"do": method of Peer, "with": {its arguments}}`, and is answered by
 one output line: `{"ok": result}` or `{"raised": {...}}`. The process leaves the mesh and ends when
@@ -23,7 +23,7 @@ CATALOG_KEY = "catalog"
 
 
 class Consumer:
-    """Takes what one of the SDK's iterators gives, in a task of its own."""
+    """Reads an iterator of the SDK in a task."""
 
     def __init__(self, iterator):
         self.taken = asyncio.Queue()
@@ -39,7 +39,7 @@ class Consumer:
             self.taken.put_nowait({"ended": True})
 
     async def take(self, count):
-        """The next `count` items, or fewer and how it ended; without a count all to the end."""
+        """The next `count` items, or fewer and the end; without a count all items to the end."""
         items = []
         while count is None or len(items) < count:
             next = await self.taken.get()
@@ -64,10 +64,10 @@ class Peer:
     async def exit(self, reason):
         sys.exit(reason)
 
-    # Coming and going
+    # Joining and leaving
 
     async def prepare(self, url):
-        """Makes a mesh to which agents can be added before it connects."""
+        """Creates a mesh, so that agents can be added before it connects."""
         self.url = url
         self.mesh = AgentMesh(url)
 
@@ -91,13 +91,13 @@ class Peer:
         await self._register()
 
     async def host_many(self, names):
-        """Serves agents that tell their names."""
+        """Serves agents that return their names."""
         for name in names:
             agents.add_named(self.mesh, name)
         await self._register()
 
     async def _register(self):
-        # The SDK registers what is new with the next thing that it does on the mesh.
+        # The SDK registers new agents with its next operation on the mesh.
         if self.connected:
             await self.mesh.catalog()
 
@@ -114,11 +114,11 @@ class Peer:
         return [contract.name for contract in await self.mesh.discover()]
 
     async def schema(self, type):
-        """The schema that the SDK would write for a type of ours."""
+        """The schema of the SDK for a type in `agents.py`."""
         return TypeAdapter(getattr(agents, type)).json_schema()
 
     async def tools(self, name):
-        """What an own agent looks like to models."""
+        """The tool definitions of an own agent."""
         contract = await self.mesh.contract(agents.own_name(name))
         return {
             "neutral": contract.to_tool_schema(),
@@ -135,7 +135,7 @@ class Peer:
         return await self.mesh.call(name, payload, timeout=20.0)
 
     async def call_all(self, names):
-        """Calls many at once and gives their replies by name."""
+        """Calls many agents at once and returns their replies by name."""
         replies = await asyncio.gather(*(self.call(name) for name in names))
         return dict(zip(names, replies))
 
@@ -143,31 +143,31 @@ class Peer:
         return [chunk async for chunk in self.mesh.stream(name, payload, timeout=20.0)]
 
     async def skip_checks(self):
-        """Lets every verb through without a look at the catalog, so that the host itself answers."""
+        """Disables the checks of the caller, so that the host answers every verb."""
         for check in ("capability", "call", "stream", "send", "subscribe"):
             if hasattr(self.mesh, f"_check_{check}"):
                 setattr(self.mesh, f"_check_{check}", lambda *_: None)
 
-    # Taking what comes
+    # Receiving
 
     async def open_stream(self, key, name, payload=None):
-        """Streams on, while the peer does other things; `take` has the chunks."""
+        """Streams in a task; `take` returns the chunks."""
         self.consumers[key] = Consumer(self.mesh.stream(name, payload, timeout=60.0))
 
     async def open_events(self, key, **source):
-        """The same for a subscription. The server knows of it once this returns."""
+        """Subscribes in a task. The subscription is active when this returns."""
         connection = self.mesh._nc
         subscribe = connection.subscribe
         subscribed = asyncio.Event()
 
-        async def subscribe_and_tell(*args, **kwargs):
+        async def subscribe_and_signal(*args, **kwargs):
             connection.subscribe = subscribe
             subscription = await subscribe(*args, **kwargs)
             await synchronize(connection)
             subscribed.set()
             return subscription
 
-        connection.subscribe = subscribe_and_tell
+        connection.subscribe = subscribe_and_signal
         consumer = self.consumers[key] = Consumer(self.mesh.subscribe(**source))
         waiting = asyncio.create_task(subscribed.wait())
         await asyncio.wait({waiting, consumer.task}, return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +178,7 @@ class Peer:
         return await self.consumers[key].take(count)
 
     async def break_stream(self, name, count, payload=None):
-        """Streams, and leaves the loop after `count` chunks as any program would."""
+        """Streams, and breaks the loop after `count` chunks."""
         chunks = []
         async for chunk in self.mesh.stream(name, payload, timeout=60.0):
             chunks.append(chunk)
@@ -186,32 +186,32 @@ class Peer:
                 break
         return chunks
 
-    # Giving
+    # Sending
 
     async def publish(self, subject, text, content_type=None):
-        """Publishes as is: the published SDKs have no verb for it."""
+        """Publishes with the NATS client: the published SDKs have no verb for it."""
         headers = {"X-Mesh-Content-Type": content_type} if content_type else None
         await self.mesh._nc.publish(subject, text.encode(), headers=headers)
         await synchronize(self.mesh._nc)
 
     async def emit(self, name, texts):
-        """Has a publisher of the gallery publish. The server has all of it once this returns."""
+        """Publishes by a publisher of the gallery. The server has all events when this returns."""
         await agents.emit(name, texts)
         await synchronize(self.mesh._nc)
 
     async def finish(self, name, error=None):
-        """Has a publisher of the gallery end, or fail."""
+        """Ends a publisher of the gallery, or makes it fail."""
         agents.finish(name, error)
 
     async def noted(self, count):
-        """What the agents of the gallery were given, once that is `count` inputs."""
+        """Waits for `count` inputs of the agents of the gallery and returns them."""
         return await agents.noted(count)
 
     async def send_forget(self, name, payload=None):
         await self.mesh.send(name, payload)
 
     async def send_on_reply(self, name, payload=None):
-        """Sends with callbacks and gives what the first of them was called with."""
+        """Sends with callbacks and returns the argument of the first call."""
         called = asyncio.get_running_loop().create_future()
 
         async def on_reply(reply):
@@ -224,11 +224,11 @@ class Peer:
         return await called
 
     async def send_many_on_reply(self, name, payloads):
-        """Sends all at once, and gives what their callbacks were called with, in the same order."""
+        """Sends all at once and returns the arguments of the callbacks, in the same order."""
         return await asyncio.gather(*(self.send_on_reply(name, payload) for payload in payloads))
 
     async def send_reply_to(self, name, payload=None):
-        """Sends with a reply subject and gives the message that arrives there."""
+        """Sends with a reply subject and returns the message that arrives there."""
         subject = f"interop.replies.{uuid.uuid4().hex}"
         async with await nats.connect(self.url) as connection:
             replies = await connection.subscribe(subject)
@@ -238,7 +238,7 @@ class Peer:
         return {"headers": dict(message.headers), "body": json.loads(message.data)}
 
     async def ask_in_every_way(self, name, payload):
-        """Asks at once in every way that waits for a reply, and gives what came by each."""
+        """Sends concurrently by every verb with a reply, and returns the replies by verb."""
         ways = ("call", "send_on_reply", "send_reply_to")
         replies = await asyncio.gather(*(getattr(self, way)(name, payload) for way in ways))
         return dict(zip(ways, replies))
@@ -255,7 +255,7 @@ class Peer:
         return await self.mesh.kv.get(key)
 
     async def kv_get_bytes(self, key):
-        """What is stored: the SDK itself gives only text."""
+        """The stored bytes: the SDK itself returns only text."""
         return (await self.mesh.kv._kv.get(key)).value.hex()
 
     async def kv_delete(self, key):
@@ -265,22 +265,22 @@ class Peer:
         return sorted(await self.mesh.kv._kv.keys())
 
     async def kv_count(self, key, times):
-        """Adds one to a counter so many times."""
+        """Increments a counter `times` times."""
         for _ in range(times):
             while True:
                 try:
                     await self.mesh.kv.update(key, lambda count: str(int(count) + 1))
                     break
                 except RuntimeError:
-                    # Its way to say that it lost ten races in a row.
+                    # The SDK raises this after ten lost races.
                     continue
 
     async def open_values(self, key, of):
-        """Takes the values of key `of` as they change; `take` has them. The first is the one that
-        it has already, which tells that the watch has begun."""
+        """Watches key `of` in a task; `take` returns the values. The first one is the current value,
+        which shows that the watch is active."""
         self.consumers[key] = Consumer(self.mesh.kv.watch(of))
 
-    # Sharing files, whose content the test finds and leaves at a path
+    # Sharing files; the test and the peer exchange content at a path
 
     async def file_put(self, name, path):
         await self.mesh.workspace.put(name, Path(path).read_bytes())
@@ -295,13 +295,13 @@ class Peer:
         await self.mesh.workspace.delete(name)
 
     async def file_info(self, name):
-        """What the client under the SDK knows of it: the SDK itself tells nothing."""
+        """The metadata from the NATS client: the SDK itself returns none."""
         return (await self.mesh.workspace._store.get_info(name)).as_dict()
 
-    # The catalog's text, as a peer of another kind would write it
+    # The catalog's text, as another SDK would write it
 
     async def write_entry(self, text, url):
-        """Adds an entry, as it is written, to the catalog by compare-and-swap."""
+        """Adds the text of an entry to the catalog by compare-and-swap."""
         async with await nats.connect(url) as connection:
             store = await connection.jetstream().key_value(CATALOG_BUCKET)
             current = await store.get(CATALOG_KEY)
@@ -312,8 +312,8 @@ class Peer:
 
 
 async def synchronize(connection):
-    """Returns once the server has taken what the connection was given before."""
-    # The PING of a flush goes ahead of what is not written yet; the second goes behind it.
+    """Returns when the server has processed the earlier messages of the connection."""
+    # The PING of a flush precedes pending messages; the second PING follows them.
     await connection.flush()
     await connection.flush()
 

@@ -1,4 +1,4 @@
-//! A virtual environment per SDK version, made once.
+//! One virtual environment per SDK version.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,56 +9,56 @@ use std::process::{Command, Output, Stdio};
 use crate::Sdk;
 use crate::python::{self, NoPython};
 
-/// Written last, so that an environment whose making was interrupted is made anew.
+/// Written last, so that an interrupted creation is repeated.
 const MARKER: &str = "complete";
 
-/// Why there is no environment.
+/// The error of [`prepare`].
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// There is no Python to make it with.
+    /// No usable Python was found.
     #[error(transparent)]
     NoPython(#[from] NoPython),
-    /// Python could not make it.
+    /// Python failed to create the environment.
     #[error(
-        "the interop tests need a virtual environment, and {python} cannot make one: install the \
-         packages python3-venv and python3-pip (it said: {said})"
+        "cannot create a virtual environment: {python} failed with '{output}'; \
+         install the packages python3-venv and python3-pip"
     )]
     NoEnvironment {
         /// The interpreter.
         python: String,
-        /// What it printed.
-        said: String,
+        /// The last lines of its output.
+        output: String,
     },
-    /// The SDK could not be installed.
+    /// Pip failed to install the SDK.
     #[error(
-        "the interop tests need the Python package {sdk}, and pip cannot install it: \
-         check the way to the package index (it said: {said})"
+        "cannot install the Python package {sdk}: pip failed with '{output}'; \
+         check the connection to the package index"
     )]
     NotInstalled {
-        /// What was to be installed.
+        /// The SDK.
         sdk: Sdk,
-        /// What pip printed.
-        said: String,
+        /// The last lines of pip's output.
+        output: String,
     },
-    /// The directory cannot be used.
-    #[error("the directory {path} cannot be used: {error}")]
+    /// Access to the directory failed.
+    #[error("cannot use directory {path}: {error}")]
     Io {
         /// The directory.
         path: String,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// The interpreter of the environment of `sdk` below `directory`; the environment is made if it
-/// is not there, with a Python from `search_path`.
+/// Returns the interpreter of the environment of `sdk` in `directory`. A missing environment is created
+/// with a Python from `search_path`.
 ///
-/// Blocks, for up to a minute or so when the package has to be fetched. Processes that want the
-/// same environment at the same time wait for each other.
+/// Blocks for up to about a minute if the package must be downloaded. Processes that prepare the same
+/// environment at the same time wait for each other.
 ///
 /// # Errors
 ///
-/// [`SetupError`]: one sentence that says what to install.
+/// [`SetupError`], whose text names the packages to install.
 pub fn prepare(sdk: Sdk, directory: &Path, search_path: &OsStr) -> Result<PathBuf, SetupError> {
     let home = directory.join(format!("openagentmesh-{}", sdk.version()));
     let failed = |error| SetupError::Io {
@@ -66,39 +66,39 @@ pub fn prepare(sdk: Sdk, directory: &Path, search_path: &OsStr) -> Result<PathBu
         error,
     };
     fs::create_dir_all(directory).map_err(failed)?;
-    // Released when it is closed, also by the end of the process.
+    // The lock is released when the file is closed, also by the end of the process.
     let lock = File::create(directory.join(format!("openagentmesh-{}.lock", sdk.version())))
         .map_err(failed)?;
     lock.lock().map_err(failed)?;
 
     let interpreter = interpreter(&home);
     let marker = home.join(MARKER);
-    // The interpreter is a link, and what it points to may have been uninstalled.
+    // The interpreter is a link whose target may have been uninstalled.
     if marker.exists() && interpreter.exists() {
         return Ok(interpreter);
     }
     if home.exists() {
         fs::remove_dir_all(&home).map_err(failed)?;
     }
-    make(sdk, &home, &python::find(search_path)?)?;
+    create(sdk, &home, &python::find(search_path)?)?;
     File::create(marker).map_err(failed)?;
     Ok(interpreter)
 }
 
-/// Environments cannot be moved, so it is made where it stays.
-fn make(sdk: Sdk, home: &Path, python: &Path) -> Result<(), SetupError> {
+/// Creates an environment in its final directory: environments cannot be moved.
+fn create(sdk: Sdk, home: &Path, python: &Path) -> Result<(), SetupError> {
     let output = run(Command::new(python).args(["-m", "venv"]).arg(home));
-    check(output).map_err(|said| SetupError::NoEnvironment {
+    check(output).map_err(|output| SetupError::NoEnvironment {
         python: python.display().to_string(),
-        said,
+        output,
     })?;
     let package = format!("openagentmesh=={}", sdk.version());
     let mut pip = Command::new(interpreter(home));
     pip.args(["-m", "pip", "install", "--disable-pip-version-check"])
-        // Nothing stays outside of the directory that was given.
+        // Pip writes no files outside of the directory.
         .args(["--no-cache-dir", &package]);
     let output = run(&mut pip);
-    check(output).map_err(|said| SetupError::NotInstalled { sdk, said })
+    check(output).map_err(|output| SetupError::NotInstalled { sdk, output })
 }
 
 fn interpreter(home: &Path) -> PathBuf {
@@ -117,7 +117,7 @@ fn run(command: &mut Command) -> io::Result<Output> {
         .output()
 }
 
-/// The last of what was printed, if it failed.
+/// Returns the last lines of the output of a failed command.
 fn check(output: io::Result<Output>) -> Result<(), String> {
     match output {
         Ok(output) if output.status.success() => Ok(()),

@@ -1,11 +1,11 @@
 //! The published Python SDKs as peers of a test.
 //!
-//! A [`Peer`] is a Python process that uses one of the published SDKs ([`Sdk`]) as its authors
-//! meant it to be used. The test tells it what to do, line by line, and it answers; so a test
-//! awaits what it needs instead of waiting for a time. Each SDK version lives in a virtual
-//! environment of its own, which the first test that needs it makes ([`environment`]).
+//! A [`Peer`] is a Python process with one of the published SDKs ([`Sdk`]) and its public API. The test
+//! sends commands, one per line, and the process answers each; so a test awaits conditions instead of
+//! sleeping. Each SDK version has its own virtual environment, created by the first test that needs it
+//! ([`environment`]).
 //!
-//! A host in Rust runs in the same process as its test, as a task of its own:
+//! A host in Rust runs in the process of its test, as a task:
 //!
 //! ```
 //! use openagentmesh::{Agent, AgentMesh, Result};
@@ -18,7 +18,7 @@
 //! }
 //! ```
 //!
-//! [`schema`] compares the JSON Schemas that the two languages write for one type.
+//! [`schema`] compares the JSON Schemas of the two languages for one type.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -32,17 +32,17 @@ pub use peer::{Peer, PeerError, Raised};
 /// A published version of the Python SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sdk {
-    /// Writes an agent's channel apart from its name.
+    /// Writes the channel of an agent in a separate field.
     V0_1_5,
     /// Writes dotted names.
     V0_2_0,
 }
 
 impl Sdk {
-    /// All that the tests run against.
+    /// All versions under test.
     pub const ALL: [Self; 2] = [Self::V0_1_5, Self::V0_2_0];
 
-    /// The version as the package index has it.
+    /// The version in the package index.
     #[must_use]
     pub fn version(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Sdk {
         }
     }
 
-    /// Whether a name carries its channel, as in `nlp.summarizer`.
+    /// Whether a name includes its channel, as in `nlp.summarizer`.
     #[must_use]
     pub fn has_dotted_names(self) -> bool {
         self != Self::V0_1_5
@@ -64,7 +64,7 @@ impl std::fmt::Display for Sdk {
     }
 }
 
-/// Makes one test per SDK of each `async fn(Sdk)`.
+/// Defines one test per SDK for each `async fn(Sdk)`.
 #[macro_export]
 macro_rules! with_each_sdk {
     ($($test:ident),+ $(,)?) => {

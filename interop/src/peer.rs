@@ -1,4 +1,4 @@
-//! A Python process that does what a test tells it.
+//! A Python process that runs the commands of a test.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 use crate::Sdk;
 use crate::environment::{self, SetupError};
 
-/// How long a peer may take for one command.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Limit of one command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A Python process with one connection to a mesh, through a published SDK.
 ///
-/// `python/peer.py` is the program. It ends when its input ends; dropping the peer kills it.
+/// `python/peer.py` is the program. The process ends when its input ends; dropping the peer kills it.
 pub struct Peer {
     sdk: Sdk,
     child: Child,
@@ -29,7 +29,7 @@ pub struct Peer {
     printing: JoinHandle<()>,
 }
 
-/// What a command raised in Python.
+/// The exception of a command.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Raised {
     /// The exception's class.
@@ -47,60 +47,62 @@ pub struct Raised {
     pub details: Value,
 }
 
-/// Why a command has no result.
+/// The error of a command.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// There is no Python to run.
+    /// The setup of the environment failed.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// It raised an exception.
-    #[error("the Python peer of {sdk} raised {} in '{command}': {}", raised.class, raised.message)]
+    /// The command raised an exception.
+    #[error("the Python peer with {sdk} raised {} in '{command}': {}", raised.class, raised.message)]
     Raised {
-        /// Its SDK.
+        /// The SDK of the peer.
         sdk: Sdk,
-        /// What it was told to do.
+        /// The command.
         command: String,
         /// The exception.
         raised: Raised,
     },
     /// The process ended.
-    #[error("the Python peer of {sdk} ended in '{command}' ({status}); it printed:\n{printed}")]
+    #[error("the Python peer with {sdk} ended in '{command}' ({status}); its output:\n{printed}")]
     Ended {
-        /// Its SDK.
+        /// The SDK of the peer.
         sdk: Sdk,
-        /// What it was told to do.
+        /// The command.
         command: String,
-        /// How it ended.
+        /// The exit status.
         status: String,
-        /// What it printed beside its answers.
+        /// The error output of the process.
         printed: String,
     },
-    /// It did not answer in time.
-    #[error("the Python peer of {sdk} did not finish '{command}'; it printed:\n{printed}")]
+    /// The command did not complete in time.
+    #[error(
+        "the Python peer with {sdk} did not complete '{command}' in time; its output:\n{printed}"
+    )]
     Stuck {
-        /// Its SDK.
+        /// The SDK of the peer.
         sdk: Sdk,
-        /// What it was told to do.
+        /// The command.
         command: String,
-        /// What it printed beside its answers.
+        /// The error output of the process.
         printed: String,
     },
-    /// It answered what is no answer.
-    #[error("the Python peer of {sdk} answered '{command}' with {answer}")]
+    /// The answer is invalid.
+    #[error("invalid answer of the Python peer with {sdk} to '{command}': {answer}")]
     Unreadable {
-        /// Its SDK.
+        /// The SDK of the peer.
         sdk: Sdk,
-        /// What it was told to do.
+        /// The command.
         command: String,
-        /// What it answered.
+        /// The answer.
         answer: String,
     },
-    /// The process could not be started or spoken to.
-    #[error("the Python peer of {sdk} cannot be spoken to: {error}")]
+    /// Starting the process or using its pipes failed.
+    #[error("cannot reach the Python peer with {sdk}: {error}")]
     Io {
-        /// Its SDK.
+        /// The SDK of the peer.
         sdk: Sdk,
-        /// Why.
+        /// The cause.
         error: std::io::Error,
     },
 }
@@ -113,11 +115,11 @@ enum Answer {
 }
 
 impl Peer {
-    /// Starts a peer. Its SDK's environment is kept below `directory`, and made if need be.
+    /// Starts a peer. The environment of its SDK is in `directory`, and created if missing.
     ///
     /// # Errors
     ///
-    /// [`PeerError::Setup`] when there is no Python to run, and whatever [`Peer::ask`] fails with.
+    /// [`PeerError::Setup`] if the environment cannot be prepared, and the errors of [`Peer::ask`].
     pub async fn start(sdk: Sdk, directory: &Path) -> Result<Self, PeerError> {
         let directory = directory.to_owned();
         let prepared = tokio::task::spawn_blocking(move || {
@@ -135,7 +137,7 @@ impl Peer {
             .arg(program)
             .env_remove("PYTHONHOME")
             .env_remove("PYTHONPATH")
-            // Nothing is written beside the sources.
+            // Python writes no files next to the sources.
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -172,15 +174,15 @@ impl Peer {
         self.sdk
     }
 
-    /// Tells the peer to do `command`, a method of `Peer` in `python/peer.py` which takes the
-    /// fields of `arguments`, and waits for what it returns.
+    /// Runs `command`, a method of `Peer` in `python/peer.py`, with the fields of `arguments`, and
+    /// returns its result.
     ///
     /// # Errors
     ///
-    /// [`PeerError`], usually [`PeerError::Raised`]. Not cancel-safe: the answer to a command
-    /// that was dropped would be taken for that of the next.
+    /// [`PeerError`], usually [`PeerError::Raised`]. Not cancel-safe: the answer to a dropped command
+    /// would be read as the answer to the next one.
     pub async fn ask(&mut self, command: &str, arguments: Value) -> Result<Value, PeerError> {
-        match tokio::time::timeout(DEADLINE, self.exchange(command, arguments)).await {
+        match tokio::time::timeout(COMMAND_TIMEOUT, self.exchange(command, arguments)).await {
             Ok(result) => result,
             Err(_) => Err(PeerError::Stuck {
                 sdk: self.sdk,
@@ -196,7 +198,7 @@ impl Peer {
         line.insert("do".to_owned(), json!(command));
         line.insert("with".to_owned(), arguments);
         let line = format!("{}\n", Value::Object(line));
-        // A pipe that is closed is a process that ended, which its output tells.
+        // A closed pipe means that the process ended, which reading its output reports.
         if let Some(commands) = &mut self.commands
             && commands.write_all(line.as_bytes()).await.is_ok()
         {
@@ -221,15 +223,15 @@ impl Peer {
         }
     }
 
-    /// Ends the peer in order: it leaves the mesh, and its process ends.
+    /// Ends the peer: the process leaves the mesh and exits.
     ///
     /// # Errors
     ///
-    /// [`PeerError::Ended`] when it ends with a failure.
+    /// [`PeerError::Ended`] if the exit status is a failure.
     pub async fn end(mut self) -> Result<(), PeerError> {
         self.commands = None;
         let sdk = self.sdk;
-        let Ok(status) = tokio::time::timeout(DEADLINE, self.child.wait()).await else {
+        let Ok(status) = tokio::time::timeout(COMMAND_TIMEOUT, self.child.wait()).await else {
             return Err(PeerError::Stuck {
                 sdk,
                 command: "end".to_owned(),
@@ -243,11 +245,11 @@ impl Peer {
         }
     }
 
-    /// Kills the process, which leaves its agents listed.
+    /// Kills the process. Its agents stay listed.
     ///
     /// # Errors
     ///
-    /// [`PeerError::Io`] when that is not possible.
+    /// [`PeerError::Io`] if the process cannot be killed.
     pub async fn kill(mut self) -> Result<(), PeerError> {
         let sdk = self.sdk;
         let killed = self.child.kill().await;
@@ -259,7 +261,7 @@ impl Peer {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        // It has ended, so that what it printed ends too.
+        // The process has ended, so its output ends too.
         let _ = (&mut self.printing).await;
         PeerError::Ended {
             sdk: self.sdk,
@@ -277,7 +279,7 @@ impl Peer {
     }
 }
 
-/// Runs until the process closes its error output.
+/// Collects the error output until the process closes it.
 async fn collect(stderr: ChildStderr, printed: Arc<Mutex<String>>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The names that an interpreter may have, the newest first.
+/// The names of interpreters, newest first.
 const NAMES: &[&str] = &[
     "python3.13",
     "python3.12",
@@ -13,63 +13,63 @@ const NAMES: &[&str] = &[
     "python",
 ];
 
-/// The oldest version that the published SDKs run on.
-const OLDEST: (u32, u32) = (3, 11);
+/// The oldest version that the published SDKs support.
+const MIN_VERSION: (u32, u32) = (3, 11);
 
-/// Prints the version, and whether environments with pip can be made.
+/// Prints the version, and whether environments with pip can be created.
 const PROBE: &str = "\
 import sys, importlib.util as util
 able = all(util.find_spec(module) for module in ('venv', 'ensurepip'))
 print(sys.version_info[0], sys.version_info[1], able)";
 
-/// Why no environment can be made: one sentence that says what to install.
+/// The reason why no Python can create environments; the text names the packages to install.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoPython {
-    /// There is none.
+    /// No Python was found.
     #[error(
-        "the interop tests need Python {}.{} or newer, and PATH has no Python that runs: \
-         install python3 with its packages python3-venv and python3-pip", OLDEST.0, OLDEST.1
+        "no usable Python in PATH: the interop tests need Python {}.{} or newer; \
+         install python3 with its packages python3-venv and python3-pip", MIN_VERSION.0, MIN_VERSION.1
     )]
     Missing,
-    /// There is only an older one.
+    /// Only older versions were found.
     #[error(
-        "the interop tests need Python {}.{} or newer, and PATH has only {}.{} ({}): \
+        "Python too old: the interop tests need Python {}.{} or newer, and PATH has {}.{} ({}); \
          install a newer python3 with its packages python3-venv and python3-pip",
-        OLDEST.0, OLDEST.1, version.0, version.1, path.display()
+        MIN_VERSION.0, MIN_VERSION.1, version.0, version.1, path.display()
     )]
     TooOld {
-        /// Its version.
+        /// The version.
         version: (u32, u32),
-        /// Where it is.
+        /// The path.
         path: PathBuf,
     },
-    /// It cannot make environments with pip in them.
+    /// Python cannot create environments with pip.
     #[error(
-        "the interop tests need Python with venv and pip, and {} ({}.{}) lacks them: \
+        "incomplete Python: the interop tests need venv and pip, and {} ({}.{}) lacks them; \
          install the packages python3-venv and python3-pip",
         path.display(), version.0, version.1
     )]
     Bare {
-        /// Its version.
+        /// The version.
         version: (u32, u32),
-        /// Where it is.
+        /// The path.
         path: PathBuf,
     },
 }
 
-/// The first Python in the directories of `search_path` that is new enough and can make virtual
-/// environments. `search_path` is written as in the variable `PATH`.
+/// Returns the first Python in the directories of `search_path` that is new enough and can create
+/// virtual environments. `search_path` has the format of the variable `PATH`.
 ///
 /// # Errors
 ///
-/// [`NoPython`], about the best that there is.
+/// [`NoPython`], about the best candidate.
 pub fn find(search_path: &OsStr) -> Result<PathBuf, NoPython> {
     let mut best = NoPython::Missing;
     for candidate in candidates(search_path) {
-        let flaw = match probe(&candidate) {
-            // A version manager's placeholder for a version that is not installed.
+        let defect = match probe(&candidate) {
+            // A placeholder of a version manager for a missing version.
             None => continue,
-            Some((version, _)) if version < OLDEST => NoPython::TooOld {
+            Some((version, _)) if version < MIN_VERSION => NoPython::TooOld {
                 version,
                 path: candidate,
             },
@@ -81,11 +81,11 @@ pub fn find(search_path: &OsStr) -> Result<PathBuf, NoPython> {
         };
         let is_better = match &best {
             NoPython::Missing => true,
-            NoPython::TooOld { .. } => matches!(flaw, NoPython::Bare { .. }),
+            NoPython::TooOld { .. } => matches!(defect, NoPython::Bare { .. }),
             NoPython::Bare { .. } => false,
         };
         if is_better {
-            best = flaw;
+            best = defect;
         }
     }
     Err(best)
@@ -105,7 +105,7 @@ fn candidates(search_path: &OsStr) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// The version, and whether environments can be made; `None` when it does not run.
+/// Returns the version and whether environments can be created; `None` if the program does not run.
 fn probe(python: &Path) -> Option<((u32, u32), bool)> {
     let output = Command::new(python)
         .args(["-c", PROBE])

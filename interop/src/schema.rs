@@ -1,18 +1,17 @@
-//! Comparing JSON Schemas by what they mean.
+//! Comparison of JSON Schemas by their meaning.
 
 use serde_json::{Map, Value, json};
 
-/// Formats that tell how wide a Rust number is, which means nothing to JSON.
+/// Formats of Rust number widths, without meaning in JSON.
 const WIDTHS: &[&str] = &[
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "uint", "int",
     "float", "double",
 ];
 
-/// `schema` as any generator that means the same would be taken to write it.
+/// Normalises `schema`, so that equivalent schemas of different generators are equal.
 ///
-/// References are resolved, what only names or words things differently is gone: titles, the
-/// widths of numbers, a default of `null` where `null` is allowed, the order of what has none,
-/// `"type": [..]` instead of `anyOf`.
+/// Resolves references, removes titles, number widths and a default of `null` where `null` is allowed,
+/// sorts unordered lists, and replaces `"type": [..]` by `anyOf`.
 #[must_use]
 pub fn meaning(schema: &Value) -> Value {
     let definitions = schema.get("$defs").cloned().unwrap_or_else(|| json!({}));
@@ -50,7 +49,7 @@ fn node(schema: &Value, definitions: &Value) -> Value {
             "anyOf" => sorted(children(value, definitions)),
             "prefixItems" => Value::Array(children(value, definitions)),
             "required" | "enum" => sorted(value.as_array().cloned().unwrap_or_default()),
-            // 100 and 100.0 are one limit.
+            // 100 and 100.0 are the same limit.
             "minimum" | "maximum" => value.as_f64().map_or(value.clone(), |limit| json!(limit)),
             _ => value.clone(),
         };
@@ -66,7 +65,7 @@ fn node(schema: &Value, definitions: &Value) -> Value {
     Value::Object(meant)
 }
 
-/// What stands beside a reference says more than what is referred to.
+/// Resolves a reference; keywords next to it override those of its target.
 fn resolved(given: &Map<String, Value>, definitions: &Value) -> Map<String, Value> {
     let target = given
         .get("$ref")
@@ -88,7 +87,7 @@ fn resolved(given: &Map<String, Value>, definitions: &Value) -> Map<String, Valu
 
 /// `{"type": ["integer", "null"], "maximum": 9}` as `anyOf` of two.
 fn types_apart(given: &mut Map<String, Value>) {
-    /// What is said of the value whatever its type is.
+    /// Keywords that apply to all types.
     const COMMON: &[&str] = &["default", "description", "deprecated", "examples"];
     let Some(Value::Array(types)) = given.get("type").cloned() else {
         return;
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_spellings_of_one_meaning_are_equal() {
+    fn equivalent_schemas_are_equal() {
         let one = json!({
             "title": "In", "type": "object", "required": ["b", "a"],
             "properties": {
@@ -159,10 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn another_meaning_is_not_equal() {
+    fn different_schemas_are_not_equal() {
         let schema = json!({
             "type": "object", "required": ["a"],
-            "properties": {"a": {"type": "string", "minLength": 1, "description": "What."}},
+            "properties": {"a": {"type": "string", "minLength": 1, "description": "This."}},
         });
         for (pointer, value) in [
             ("/required", json!([])),

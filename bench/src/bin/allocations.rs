@@ -1,5 +1,5 @@
-//! Counts what `catalog()` allocates. A program of its own, because whoever counts allocations has all
-//! of them counted: `bench-allocations URL CHANNEL`.
+//! Counts the allocations of `catalog()`: `bench-allocations URL CHANNEL`. A separate program, because the
+//! counter replaces the global allocator.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -26,27 +26,27 @@ async fn run() -> Result<(), Error> {
         return Err("usage: bench-allocations URL CHANNEL".into());
     };
     let mesh = AgentMesh::connect(url).await?;
-    // From here on the catalog is known, and nobody has to be asked.
+    // The first query loads the catalog; later ones are answered from memory.
     let few = mesh.catalog().channel(channel).await?.len();
     if few == 0 {
-        return Err(format!("there are no agents in channel '{channel}'").into());
+        return Err(format!("channel '{channel}' has no agents").into());
     }
-    let allocations = [(channel.as_str(), few), ("nobody.is.here", 0)]
+    let allocations = [(channel.as_str(), few), ("empty.channel", 0)]
         .map(|(channel, agents)| count(&mesh, channel, agents));
     let [few, none] = allocations;
     println!("{{\"few\": {}, \"none\": {}}}", few?, none?);
     Ok(())
 }
 
-/// What it takes to be told of the agents of `channel`, on this thread.
+/// Counts the allocations of a query of `channel`, on this thread.
 fn count(mesh: &AgentMesh, channel: &str, agents: usize) -> Result<u64, Error> {
     let mut found = None;
     let counted = allocation_counter::measure(|| {
         found = mesh.catalog().channel(channel).into_future().now_or_never();
     });
-    let found = found.ok_or("the catalog was not known")??.len();
+    let found = found.ok_or("the catalog was not loaded")??.len();
     if found != agents {
-        return Err(format!("{found} agents were found of {agents}").into());
+        return Err(format!("the channel has {found} of {agents} agents").into());
     }
     Ok(counted.count_total)
 }

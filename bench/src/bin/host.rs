@@ -1,6 +1,5 @@
-//! A host and nothing else, as small as its author would make it, so that its start can be timed and its
-//! memory be told: `bench-host ours|raw URL PREFIX COUNT` serves agents `PREFIX.agent-0` and so on, which
-//! give back what they get, until its input ends.
+//! A minimal host, for start time and memory: `bench-host ours|raw URL PREFIX COUNT` serves echo agents
+//! `PREFIX.agent-0` and so on until its input ends.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -10,26 +9,26 @@ use openagentmesh::schemars::{self, JsonSchema};
 use openagentmesh::{AgentMesh, AgentSpec};
 use serde::{Deserialize, Serialize};
 
-/// What agents take and give: as many fields as those of a real one, because what a host knows of each
-/// agent is in its memory.
+/// The input and output of the agents, with a realistic number of fields: the host keeps the schema of
+/// each agent in memory.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Order {
-    /// What is ordered.
+    /// The ordered article.
     article: String,
-    /// How many of it.
+    /// The number of pieces.
     quantity: u32,
-    /// What one of it costs, in the smallest unit of the currency.
+    /// The price of one piece, in the smallest unit of the currency.
     price: u64,
-    /// Whom it goes to.
+    /// The recipient.
     customer: Option<String>,
-    /// Words to find it by.
+    /// Search terms.
     tags: Vec<String>,
-    /// What part of the price is left out.
+    /// The discount as a fraction of the price.
     discount: f64,
-    /// Whether it is packed as a present.
+    /// Whether the article is gift-wrapped.
     present: bool,
-    /// What the customer has to say.
+    /// A note of the customer.
     note: Option<String>,
 }
 
@@ -48,29 +47,29 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [who, url, prefix, count] = &arguments[..] else {
+    let [implementation, url, prefix, count] = &arguments[..] else {
         return Err("usage: bench-host ours|raw URL PREFIX COUNT".into());
     };
     let count: u32 = count.parse()?;
     let names = (0..count).map(|agent| format!("{prefix}.agent-{agent}"));
-    match who.as_str() {
+    match implementation.as_str() {
         "ours" => serve(url, names).await,
         "raw" => serve_raw(url, names).await,
-        who => Err(format!("nobody is called {who}").into()),
+        other => Err(format!("invalid implementation '{other}': use ours or raw").into()),
     }
 }
 
 async fn serve(url: &str, names: impl Iterator<Item = String>) -> Result<(), Error> {
     let mesh = AgentMesh::connect(url).await?;
     let agents = names.map(|name| {
-        AgentSpec::new(name, "Gives back.").handler(|order: Order| async move { order })
+        AgentSpec::new(name, "Returns its input.").handler(|order: Order| async move { order })
     });
     mesh.register(agents).await?;
     wait().await?;
     Ok(mesh.shutdown().await?)
 }
 
-/// A subscription for each, and a task.
+/// Serves with a subscription and a task per agent.
 async fn serve_raw(url: &str, names: impl Iterator<Item = String>) -> Result<(), Error> {
     let client = async_nats::connect(url).await?;
     for name in names {
@@ -89,7 +88,7 @@ async fn serve_raw(url: &str, names: impl Iterator<Item = String>) -> Result<(),
     wait().await
 }
 
-/// Says that it can be called, and waits until the input ends.
+/// Reports readiness and waits for the end of the input.
 async fn wait() -> Result<(), Error> {
     println!("\"ready\"");
     let reading = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));

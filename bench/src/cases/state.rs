@@ -1,52 +1,58 @@
 //! Shared values and files.
 
-use super::Effort::{Minutes, Moment, While};
-use super::Of::{Same, Unit};
-use super::Target::{AsFast, AtLeast, AtMost};
-use super::{Case, KEEPERS, Row, Target, WITHOUT_HEADERS, Work, row};
-use crate::measure::Contender::{Ours, Raw};
+use super::case::Effort::{Longer, Minutes, Second};
+use super::case::Target::{AsFast, AtLeast};
+use super::case::{Case, KEY_VALUE, Row, Target, WITHOUT_HEADERS, Work, row};
+use crate::measure::Contender::{Ours, Raw, RawSameBucket};
 use crate::measure::Measure;
-use crate::report::Unit::{Mebibytes, MebibytesPerSecond, Microseconds, PerSecond};
+use crate::unit::Unit::{Mebibytes, MebibytesPerSecond, Microseconds, PerSecond};
 
-const LIKE_RAW: &[Target] = &[AtLeast(0.95, Same(Raw))];
+const VALUES: Target = AtLeast(0.95, RawSameBucket);
+
+/// The bare client uses the object-store bucket of this SDK.
+const FILES: Target = AtLeast(0.95, Raw);
 
 pub(super) const CASES: &[Case] = &[
-    values(Measure::KvPut, 1, &[row("values put", PerSecond, LIKE_RAW)]),
+    values(
+        Measure::KvPut,
+        1,
+        &[row("values put", PerSecond).with(VALUES)],
+    ),
     values(
         Measure::KvPut,
         32,
-        &[row("values put, 32 at a time", PerSecond, LIKE_RAW)],
+        &[row("values put, 32 at a time", PerSecond).with(VALUES)],
     ),
-    values(Measure::KvGet, 1, &[row("values got", PerSecond, LIKE_RAW)]),
+    values(
+        Measure::KvGet,
+        1,
+        &[row("values read", PerSecond).with(VALUES)],
+    ),
     values(
         Measure::KvGet,
         32,
-        &[row("values got, 32 at a time", PerSecond, LIKE_RAW)],
+        &[row("values read, 32 at a time", PerSecond).with(VALUES)],
     ),
     Case {
-        name: "a value's way to a watch",
-        contenders: KEEPERS,
-        effort: Moment,
+        name: "put to watch",
+        contenders: KEY_VALUE,
+        effort: Second,
         work: Work::Task {
             measure: Measure::KvWatch,
             messages: 1_000,
             python_messages: 500,
             in_flight: 1,
         },
-        rows: &[row(
-            "a value's way to a watch, p50",
-            Microseconds,
-            &[AsFast(0.95, Same(Raw))],
-        )],
+        rows: &[row("put to watch, p50", Microseconds).with(AsFast(0.95, RawSameBucket))],
     },
     Case {
         name: "64 MiB",
         contenders: WITHOUT_HEADERS,
-        effort: While,
+        effort: Longer,
         work: Work::Content { mebibytes: 64 },
         rows: &[
-            row("64 MiB put", MebibytesPerSecond, LIKE_RAW),
-            row("64 MiB got", MebibytesPerSecond, LIKE_RAW),
+            row("64 MiB put", MebibytesPerSecond).with(FILES),
+            row("64 MiB read", MebibytesPerSecond).with(FILES),
         ],
     },
     Case {
@@ -55,21 +61,19 @@ pub(super) const CASES: &[Case] = &[
         effort: Minutes,
         work: Work::File { mebibytes: 1024 },
         rows: &[
-            row("1 GiB from a file", MebibytesPerSecond, LIKE_RAW),
-            row("1 GiB from a file: memory", Mebibytes, FILE_MEMORY),
-            row("1 GiB to a file", MebibytesPerSecond, LIKE_RAW),
-            row("1 GiB to a file: memory", Mebibytes, FILE_MEMORY),
+            row("1 GiB from a file", MebibytesPerSecond).with(FILES),
+            row("1 GiB from a file: memory", Mebibytes),
+            row("1 GiB to a file", MebibytesPerSecond).with(FILES),
+            row("1 GiB to a file: memory", Mebibytes),
         ],
     },
 ];
 
-const FILE_MEMORY: &[Target] = &[AtMost(64.0, Unit)];
-
 const fn values(measure: Measure, in_flight: u32, rows: &'static [Row; 1]) -> Case {
     Case {
         name: rows[0].name,
-        contenders: KEEPERS,
-        effort: Moment,
+        contenders: KEY_VALUE,
+        effort: Second,
         work: Work::Task {
             measure,
             messages: if in_flight == 1 { 1_500 } else { 8_000 },

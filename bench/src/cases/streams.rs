@@ -1,98 +1,73 @@
 //! Streams and events.
 
-use super::Effort::{Moment, While};
-use super::Of::{Row as OfRow, Same};
-use super::Target::{AtLeast, AtMost};
-use super::calls::CALL;
-use super::{ALL_BUT_SERVICE, Case, Work, row};
-use crate::measure::Contender::{Ours, Python, RawWithHeaders};
+use super::case::Effort::{Longer, Second};
+use super::case::Target::AtLeast;
+use super::case::{ALL_BUT_SERVICE, Case, Target, Work, row};
+use crate::measure::Contender::RawWithHeaders;
 use crate::measure::Measure;
-use crate::report::Unit::{Microseconds, PerSecond};
+use crate::unit::Unit::{Microseconds, PerSecond};
 
-const CHUNKS: &str = "chunks of a stream";
+const EVENTS: Target = AtLeast(0.75, RawWithHeaders);
 
 pub(super) const CASES: &[Case] = &[
     Case {
         name: "chunks",
         contenders: ALL_BUT_SERVICE,
-        effort: Moment,
+        effort: Second,
         work: Work::Task {
             measure: Measure::Chunks,
             messages: 48_000,
             python_messages: 2_000,
             in_flight: 1,
         },
-        rows: &[row(
-            CHUNKS,
-            PerSecond,
-            &[
-                AtLeast(0.80, Same(RawWithHeaders)),
-                AtLeast(30.0, Same(Python)),
-            ],
-        )],
+        rows: &[row("chunks of a stream", PerSecond).with(AtLeast(0.60, RawWithHeaders))],
     },
     Case {
         name: "first chunk",
         contenders: ALL_BUT_SERVICE,
-        effort: Moment,
+        effort: Second,
         work: Work::Task {
             measure: Measure::FirstChunk,
             messages: 1_000,
             python_messages: 250,
             in_flight: 1,
         },
-        rows: &[row(
-            "first chunk, p50",
-            Microseconds,
-            &[AtMost(1.10, OfRow(CALL, RawWithHeaders))],
-        )],
+        rows: &[row("first chunk, p50", Microseconds)],
     },
     Case {
         name: "100 streams",
         contenders: ALL_BUT_SERVICE,
-        effort: Moment,
+        effort: Second,
         work: Work::Task {
             measure: Measure::Chunks,
             messages: 48_000,
             python_messages: 5_000,
             in_flight: 100,
         },
-        rows: &[row(
-            "chunks of 100 streams",
-            PerSecond,
-            &[AtLeast(0.80, OfRow(CHUNKS, Ours))],
-        )],
+        rows: &[row("chunks of 100 streams", PerSecond)],
     },
     Case {
         name: "events",
         contenders: ALL_BUT_SERVICE,
-        effort: Moment,
+        effort: Second,
         work: Work::Task {
             measure: Measure::Events,
             messages: 48_000,
             python_messages: 20_000,
             in_flight: 1,
         },
-        rows: &[row(
-            "events",
-            PerSecond,
-            &[AtLeast(0.85, Same(RawWithHeaders))],
-        )],
+        rows: &[row("events", PerSecond).with(EVENTS)],
     },
     Case {
         name: "events for 8 subscribers",
         contenders: ALL_BUT_SERVICE,
-        effort: While,
+        effort: Longer,
         work: Work::Task {
             measure: Measure::Events,
             messages: 24_000,
             python_messages: 4_000,
             in_flight: 8,
         },
-        rows: &[row(
-            "events for 8 subscribers",
-            PerSecond,
-            &[AtLeast(0.85, Same(RawWithHeaders))],
-        )],
+        rows: &[row("events for 8 subscribers", PerSecond).with(EVENTS)],
     },
 ];

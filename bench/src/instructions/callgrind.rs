@@ -1,4 +1,4 @@
-//! A role under callgrind, and what it has counted.
+//! A role under callgrind, and its counts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use openagentmesh_local::LocalServer;
 use tokio::process::Command;
 
-use super::Case;
-use crate::Result;
+use super::case::Case;
+use crate::error::Result;
+use crate::instrumented::{self, Tool};
 use crate::measure::{Contender, Task};
 use crate::programs;
 use crate::roles::ONE_THREAD;
-use crate::watched::{self, Tool};
 
 pub(super) const VALGRIND: Tool = Tool {
     name: "valgrind",
@@ -19,15 +19,14 @@ pub(super) const VALGRIND: Tool = Tool {
     install: "install the package valgrind",
 };
 
-/// What large pieces of memory are copied with, from so many bytes on, is one instruction, which callgrind
-/// counts once for each byte. What the C library would use without counts like everything else.
-const COPY_IN_STEPS: (&str, &str) = (
+/// Disables `rep movsb` for large copies: callgrind counts this single instruction once per byte.
+const NO_REP_MOVSB: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.cpu.x86_rep_movsb_threshold=0x10000000",
 );
 
-/// Has so many messages sent, and leaves in `output` what the side of the case that counts has done for
-/// it, from the start of its process to its end.
+/// Sends `messages` messages and writes the counts of the counted side to `output`, from the start of
+/// its process to its end.
 pub(super) async fn run(
     server: &LocalServer,
     case: Case,
@@ -46,18 +45,18 @@ pub(super) async fn run(
         valgrind
             .args(["--quiet", "--tool=callgrind"])
             .arg(format!("--callgrind-out-file={}", output.display()))
-            .env(COPY_IN_STEPS.0, COPY_IN_STEPS.1)
+            .env(NO_REP_MOVSB.0, NO_REP_MOVSB.1)
             .env(ONE_THREAD, "1");
         (role == case.side()).then_some(valgrind)
     };
-    watched::converse(server, &task, callgrind).await
+    instrumented::run_task(server, &task, callgrind).await
 }
 
-/// The sum in a file that [`run`] has left.
+/// The total in a file that [`run`] has written.
 pub(super) fn total(output: &Path) -> Result<u64> {
     let text = std::fs::read_to_string(output)?;
     let total = parse_total(&text);
-    total.ok_or_else(|| format!("{} has no sum", output.display()).into())
+    total.ok_or_else(|| format!("{} has no total", output.display()).into())
 }
 
 fn parse_total(output: &str) -> Option<u64> {
@@ -68,7 +67,7 @@ fn parse_total(output: &str) -> Option<u64> {
 /// Instructions by function.
 pub(super) type Functions = BTreeMap<String, u64>;
 
-/// What each function has taken, with the functions that it called if `inclusive`.
+/// The instructions of each function, including its callees if `inclusive`.
 pub(super) async fn by_function(output: &Path, inclusive: bool) -> Result<Functions> {
     let arguments = [
         "--auto=no".as_ref(),
@@ -90,8 +89,8 @@ pub(super) async fn by_function(output: &Path, inclusive: bool) -> Result<Functi
 }
 
 /// Reads lines like `1,234  library/core/src/str.rs:core::str::from_utf8 [/the/program]`. A function has
-/// one for each file of which something became part of it. Together they are what it has taken itself; but
-/// with the functions that it calls, one of them has all already.
+/// one line per file with inlined code. Exclusive counts of these lines add up; of inclusive counts, the
+/// greatest already has all.
 fn parse_functions(printed: &str, inclusive: bool) -> Functions {
     let mut functions = Functions::new();
     let lines = printed.lines();
@@ -124,14 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_is_found() {
+    fn total_is_parsed() {
         let output = "# callgrind format\nevents: Ir\nsummary: 28536082\n\nfn=(1) main\n1 6\n";
         assert_eq!(parse_total(output), Some(28_536_082));
         assert_eq!(parse_total("events: Ir\n"), None);
     }
 
     #[test]
-    fn the_parts_of_a_function_are_put_together() {
+    fn lines_of_a_function_are_merged() {
         let printed = "\
 Events shown:     Ir
 --------------------------------------------------------------------------------

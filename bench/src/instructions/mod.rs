@@ -1,99 +1,32 @@
-//! How many instructions the hot paths take, counted by callgrind and compared to what the repository keeps.
-//! A regression shows in them though the machine is busy.
+//! Instruction counts of the hot paths, by callgrind, compared to the baseline of the repository. They show a
+//! regression on a busy machine too.
 
+mod baseline;
 mod callgrind;
-mod kept;
+mod case;
 
 use std::path::{Path, PathBuf};
 
 use openagentmesh_local::LocalServer;
-use serde::{Deserialize, Serialize};
 
-use crate::Result;
-use crate::measure::{Contender, Measure};
-use crate::roles::Role;
-use crate::watched;
+use crate::error::Result;
+use crate::instrumented;
+use crate::measure::Contender;
 
+use baseline::{Baseline, Counts};
 use callgrind::Functions;
-use kept::{Counts, Kept};
+use case::Case;
 
-/// What is counted, for each message.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Case {
-    /// A call, by who makes it.
-    Call,
-    /// The same, by who serves it.
-    Dispatch,
-    /// A chunk of a stream, by who sends it.
-    Chunk,
-    /// The same, by who takes it.
-    ChunkReceived,
-    /// An event, by who publishes it.
-    Event,
-    /// The same, by who has subscribed.
-    EventReceived,
-}
-
-impl Case {
-    const ALL: [Self; 6] = [
-        Self::Call,
-        Self::Dispatch,
-        Self::Chunk,
-        Self::ChunkReceived,
-        Self::Event,
-        Self::EventReceived,
-    ];
-
-    const fn title(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Dispatch => "dispatch",
-            Self::Chunk => "chunk",
-            Self::ChunkReceived => "chunk received",
-            Self::Event => "event",
-            Self::EventReceived => "event received",
-        }
-    }
-
-    const fn measure(self) -> Measure {
-        match self {
-            Self::Call | Self::Dispatch => Measure::Latency,
-            Self::Chunk | Self::ChunkReceived => Measure::Chunks,
-            Self::Event | Self::EventReceived => Measure::Events,
-        }
-    }
-
-    /// Who counts.
-    fn side(self) -> Role {
-        match self {
-            Self::Call | Self::ChunkReceived | Self::EventReceived => Role::Caller,
-            Self::Dispatch | Self::Chunk | Self::Event => Role::Host,
-        }
-    }
-
-    /// How many messages are sent, once few and once many: the difference is theirs alone, whatever the
-    /// start and the end of a process take.
-    const fn messages(self) -> [u32; 2] {
-        match self.measure() {
-            Measure::Latency => [500, 2_500],
-            _ => [2_000, 10_000],
-        }
-    }
-}
-
-/// What the user asked for.
+/// The options of `instructions`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Plan {
-    /// Keep what is counted now, instead of comparing to it
+    /// Replace the baseline by the current counts, instead of comparing to it
     #[arg(long)]
     update: bool,
-    /// Print which functions take most of one case, instead of comparing
+    /// Print the functions with most instructions in one case, instead of comparing
     #[arg(long, value_name = "CASE", conflicts_with = "update")]
     annotate: Option<Case>,
-    /// With --annotate: of the bare client, with the same headers
+    /// With --annotate: count the bare client, with the same headers
     #[arg(long, requires = "annotate")]
     raw: bool,
 }
@@ -102,7 +35,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
     let valgrind = callgrind::VALGRIND.version().await?;
     let counter = Counter {
         server: LocalServer::start().await?,
-        directory: watched::directory("instructions")?,
+        directory: instrumented::directory("instructions")?,
     };
     if let Some(case) = plan.annotate {
         let contender = match plan.raw {
@@ -112,7 +45,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
         counter.annotate(case, contender).await?;
         return Ok(counter.server.stop().await?);
     }
-    let mut now = Kept::new(valgrind).await?;
+    let mut now = Baseline::new(valgrind).await?;
     for case in Case::ALL {
         eprintln!("counting: {}", case.title());
         let counts = Counts {
@@ -125,7 +58,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
     if plan.update {
         now.write()
     } else {
-        kept::compare(&Kept::read()?, &now)
+        baseline::compare(&Baseline::read()?, &now)
     }
 }
 
@@ -142,7 +75,7 @@ impl Counter {
         Ok(per_message(case, counted))
     }
 
-    /// Prints the functions that take most, with what they call and without.
+    /// Prints the functions with most instructions, including and excluding their callees.
     async fn annotate(&self, case: Case, contender: Contender) -> Result<()> {
         const SHOWN: usize = 40;
         let [few, many] = self.outputs(case, contender).await?;
@@ -161,8 +94,11 @@ impl Counter {
             case.title(),
             contender.title()
         );
-        for (order, first) in [("with what they call", &inclusive), ("their own", &own)] {
-            println!("\n{order}\n   with all       own  function");
+        for (order, first) in [
+            ("including callees", &inclusive),
+            ("excluding callees", &own),
+        ] {
+            println!("\n{order}\n  inclusive exclusive  function");
             let mut functions: Vec<_> = first.iter().collect();
             functions.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
             for (function, _) in functions.into_iter().take(SHOWN) {
@@ -170,11 +106,11 @@ impl Counter {
                 println!("{:>11} {:>9}  {function}", of(&inclusive), of(&own));
             }
         }
-        println!("\nthe whole output: {}", many.display());
+        println!("\nfull output: {}", many.display());
         Ok(())
     }
 
-    /// What callgrind has written of few messages and of many.
+    /// The outputs of callgrind for the short and the long run.
     async fn outputs(&self, case: Case, contender: Contender) -> Result<[PathBuf; 2]> {
         let [few, many] = case.messages();
         Ok([
@@ -184,19 +120,19 @@ impl Counter {
     }
 
     async fn output(&self, case: Case, contender: Contender, messages: u32) -> Result<PathBuf> {
-        let by = match contender {
+        let suffix = match contender {
             Contender::Ours => "",
             _ => "-raw",
         };
         let name = case.title().replace(' ', "-");
-        let name = format!("callgrind.{name}{by}-{messages}");
+        let name = format!("callgrind.{name}{suffix}-{messages}");
         let output = Path::join(&self.directory, name);
         callgrind::run(&self.server, case, contender, messages, &output).await?;
         Ok(output)
     }
 }
 
-/// Of what the many messages have taken and the few have not.
+/// The count per message, from the difference of the long and the short run.
 fn per_message(case: Case, instructions: u64) -> u64 {
     let [few, many] = case.messages();
     instructions / u64::from(many - few)

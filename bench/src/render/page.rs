@@ -1,4 +1,4 @@
-//! The book's page.
+//! The page of the book.
 
 use crate::report::{Report, targets, values};
 
@@ -11,20 +11,20 @@ pub(super) fn of(report: &Report) -> String {
         .collect();
     let older = match &older[..] {
         [] => String::new(),
-        older => format!("\nNot measured with the others: {}.\n", older.join(", ")),
+        older => format!("\nFrom earlier runs: {}.\n", older.join(", ")),
     };
     format!(
         "# Performance\n\n\
-         What `cargo xtask bench` has seen on {setting}. This page is rendered from \
-         [its results](https://github.com/openagentmesh/openagentmesh-rs/blob/main/bench/results.json); \
-         [its README](https://github.com/openagentmesh/openagentmesh-rs/blob/main/bench/README.md) says \
-         what each case does.\n\n\
+         Results of `cargo xtask bench` on {setting}. This page is rendered from \
+         [results.json](https://github.com/openagentmesh/openagentmesh-rs/blob/main/bench/results.json); \
+         [the bench's README](https://github.com/openagentmesh/openagentmesh-rs/blob/main/bench/README.md) \
+         describes each case.\n\n\
          ![Speed next to the bare client](performance.svg)\n\n\
          ## Targets\n\n\
-         {met} of {all} are met. Ratios are medians of those of each round, in which all take turns.\n\n\
+         {met} of {all} are met. A ratio is the median of the ratios of all rounds; each round measures all contenders.\n\n\
          {targets}\n\n\
          ## Figures\n\n\
-         The last columns have the medians of the rounds' ratios: below 1 is faster for a duration, slower for a rate.\n\n\
+         The last columns are medians of the rounds' ratios. For a duration, below 1 is faster; for a rate, above 1 is faster.\n\n\
          {values}\n{older}",
         setting = report.setting(),
         all = verdicts.len(),

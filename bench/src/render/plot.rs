@@ -1,17 +1,17 @@
-//! The plot: how fast this SDK and the Python SDK are, next to the bare client.
+//! The plot: speed of this SDK and of the Python SDK relative to the bare client.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Comparison, comparisons};
-use crate::Result;
+use super::comparison::{Comparison, comparisons};
+use crate::error::Result;
 use crate::report::{Report, Series, ratio};
 
 const WIDTH: u32 = 860;
 const ROW: u32 = 30;
 const DOT: i32 = 6;
-/// How far from its dot a figure is.
-const BESIDE: i32 = 10;
+/// Distance of a label from its dot, in pixels.
+const LABEL_OFFSET: i32 = 10;
 const OURS: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
 const PYTHON: RGBColor = RGBColor(0xd9, 0x77, 0x06);
 
@@ -32,16 +32,16 @@ fn draw(svg: &mut String, rows: &[Comparison<'_>]) -> Result<()> {
     let height = ROW * u32::try_from(rows.len())? + 110;
     let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
     root.fill(&WHITE)?;
-    let (least, most) = range(rows);
+    let (min, max) = range(rows);
     let mut chart = ChartBuilder::on(&root)
         .margin(16)
         .caption(
-            "How many times as fast, or as small, as the bare client",
+            "Speed, or inverse of the size, as a multiple of the bare client",
             ("sans-serif", 22),
         )
         .x_label_area_size(34)
         .y_label_area_size(250)
-        .build_cartesian_2d((least..most).log_scale(), (0..last).into_segmented())?;
+        .build_cartesian_2d((min..max).log_scale(), (0..last).into_segmented())?;
     // The first row is on top.
     let row_at = |index: i32| rows.get(usize::try_from(last - index).ok()?);
     chart
@@ -60,9 +60,9 @@ fn draw(svg: &mut String, rows: &[Comparison<'_>]) -> Result<()> {
         .draw()?;
     let bare = [SegmentValue::Exact(0), SegmentValue::Last].map(|end| (1.0, end));
     chart.draw_series([PathElement::new(bare, BLACK)])?;
-    type Whose = for<'a, 'r> fn(&'a Comparison<'r>) -> Option<&'r Series>;
-    // The slower one has its figure on the left.
-    let who: [(&str, RGBColor, HPos, Whose); 2] = [
+    type Pick = for<'a, 'r> fn(&'a Comparison<'r>) -> Option<&'r Series>;
+    // The Python SDK is slower in most rows: its label is on the left.
+    let sides: [(&str, RGBColor, HPos, Pick); 2] = [
         ("Python SDK", PYTHON, HPos::Right, |comparison| {
             comparison.python
         }),
@@ -70,19 +70,19 @@ fn draw(svg: &mut String, rows: &[Comparison<'_>]) -> Result<()> {
             Some(comparison.ours)
         }),
     ];
-    for (name, color, anchor, whose) in who {
+    for (name, color, anchor, pick) in sides {
         let dots = (0..count).filter_map(|index| {
             let comparison = row_at(index)?;
-            let times = comparison.to_raw(whose(comparison)?)?;
+            let times = comparison.to_raw(pick(comparison)?)?;
             Some((times, SegmentValue::CenterOf(index)))
         });
-        let beside = match anchor {
-            HPos::Right => -BESIDE,
-            _ => BESIDE,
+        let offset = match anchor {
+            HPos::Right => -LABEL_OFFSET,
+            _ => LABEL_OFFSET,
         };
         let style = TextStyle::from(("sans-serif", 15)).pos(Pos::new(anchor, VPos::Center));
         let drawn = dots.map(|(times, place)| {
-            let label = Text::new(ratio(times), (beside, 0), style.clone());
+            let label = Text::new(ratio(times), (offset, 0), style.clone());
             EmptyElement::at((times, place)) + Circle::new((0, 0), DOT, color.filled()) + label
         });
         chart
@@ -101,19 +101,19 @@ fn draw(svg: &mut String, rows: &[Comparison<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Powers of ten that everything lies between.
+/// The powers of ten that enclose all values.
 fn range(rows: &[Comparison<'_>]) -> (f64, f64) {
-    let everything = rows.iter().flat_map(|comparison| {
+    let values = rows.iter().flat_map(|comparison| {
         let all = [Some(comparison.ours), comparison.python];
         all.into_iter()
             .flatten()
             .filter_map(|series| comparison.to_raw(series))
     });
-    let (least, most) = everything.fold((0.5_f64, 2.0_f64), |(least, most), times| {
-        (least.min(times), most.max(times))
+    let (min, max) = values.fold((0.5_f64, 2.0_f64), |(min, max), times| {
+        (min.min(times), max.max(times))
     });
     (
-        10.0_f64.powf(least.log10().floor()),
-        10.0_f64.powf(most.log10().ceil()),
+        10.0_f64.powf(min.log10().floor()),
+        10.0_f64.powf(max.log10().ceil()),
     )
 }

@@ -1,18 +1,20 @@
-//! The README's part.
+//! The block of the README.
 
-use super::{Comparison, comparisons};
-use crate::Result;
+use super::comparison::{Comparison, comparisons};
+use crate::error::Result;
 use crate::report::{Report, Series, markdown, ratio};
 
 const BEGIN: &str = "<!-- performance:begin -->\n";
 const END: &str = "<!-- performance:end -->";
 
-/// `readme` with what stands between the marks made anew.
+/// `readme` with the text between the marks replaced.
 pub(super) fn with(readme: &str, report: &Report) -> Result<String> {
-    let (before, rest) = readme.split_once(BEGIN).ok_or("the README has no mark")?;
+    let (before, rest) = readme
+        .split_once(BEGIN)
+        .ok_or("README.md: begin mark not found")?;
     let (_, after) = rest
         .split_once(END)
-        .ok_or("the README has no second mark")?;
+        .ok_or("README.md: end mark not found")?;
     Ok(format!("{before}{BEGIN}{}{END}{after}", block(report)))
 }
 
@@ -38,8 +40,8 @@ fn block(report: &Report) -> String {
     format!(
         "{table}\n\n\
          ![Speed next to the bare client](docs/src/performance.svg)\n\n\
-         `cargo xtask bench` on {}. The bare client sends the same headers; x says how many times as \
-         fast, or as small, this SDK is. [All figures](docs/src/performance.md), \
+         `cargo xtask bench` on {}. The bare client sends the same headers and uses the same bucket. The factor is the speed, \
+         or the inverse of the size, of this SDK as a multiple. [All figures](docs/src/performance.md), \
          [how they are measured](bench/README.md).\n",
         report.setting()
     )
@@ -52,7 +54,7 @@ fn shown(series: Option<&Series>) -> String {
     })
 }
 
-/// How many times as good this SDK is as another.
+/// The factor by which this SDK is faster or smaller than another.
 fn compared(comparison: &Comparison<'_>, other: Option<&Series>) -> String {
     other.map_or_else(String::new, |other| {
         format!("{} x", ratio(comparison.ours.advantage_over(other)))

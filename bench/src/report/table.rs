@@ -1,15 +1,16 @@
-//! Tables, in Markdown that can be read as it is.
+//! Tables, as Markdown.
 
 use comfy_table::{CellAlignment, Table};
 
+use super::results::Report;
+use super::series::Series;
 use super::verdict::ratio;
-use super::{Report, Series};
 use crate::measure::Contender;
 
-/// Whom the others are compared to.
+/// The contenders that the ratio columns compare to.
 const REFERENCES: [Contender; 3] = [Contender::RawWithHeaders, Contender::Raw, Contender::Python];
 
-/// Everything that was measured, row by row, with the medians of the ratios.
+/// All measured values, row by row, with the medians of the ratios.
 pub(crate) fn values(report: &Report) -> Table {
     let mut header = ["", "", "unit", "median", "min..max"]
         .map(str::to_owned)
@@ -24,7 +25,7 @@ pub(crate) fn values(report: &Report) -> Table {
         shown = &series.row;
         let mut row = vec![
             name.to_owned(),
-            series.contender.title().to_owned(),
+            report.title(series.contender).to_owned(),
             series.unit.title().to_owned(),
             number(median),
             format!("{}..{}", number(min), number(max)),
@@ -32,9 +33,7 @@ pub(crate) fn values(report: &Report) -> Table {
         row.extend(REFERENCES.map(|to| compared(report, series, to).unwrap_or_default()));
         table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(3) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_right(&mut table, 3);
     table
 }
 
@@ -43,11 +42,11 @@ fn compared(report: &Report, series: &Series, to: Contender) -> Option<String> {
         return None;
     }
     let value = series.ratio_to(report.of(&series.row, to)?);
-    // Nothing can be told from none, such as of entries that went missing.
+    // A count may be 0 for both.
     value.is_finite().then(|| ratio(value))
 }
 
-/// What the targets say of it.
+/// The verdicts on the targets.
 pub(crate) fn targets(report: &Report) -> Table {
     let mut table = markdown(["", "this SDK", "target"]);
     for verdict in report.verdicts() {
@@ -57,9 +56,45 @@ pub(crate) fn targets(report: &Report) -> Table {
     table
 }
 
+/// The ratios of the other build to this one, row by row; `None` if no other build took part.
+pub(crate) fn ablation(report: &Report) -> Option<Table> {
+    let name = report.against.as_deref()?;
+    let ratio_title = format!("{name} / ours");
+    let mut table = markdown(["", "unit", "ours", name, &ratio_title, "min..max"]);
+    for ours in &report.series {
+        if ours.contender != Contender::Ours {
+            continue;
+        }
+        let Some(other) = report.of(&ours.row, Contender::Other) else {
+            continue;
+        };
+        let [min, median, max] = other.ratios_to(ours);
+        // A count may be 0 for both.
+        if !median.is_finite() {
+            continue;
+        }
+        table.add_row([
+            ours.row.clone(),
+            ours.unit.title().to_owned(),
+            ours.unit.show(ours.median()),
+            other.unit.show(other.median()),
+            ratio(median),
+            format!("{}..{}", ratio(min), ratio(max)),
+        ]);
+    }
+    align_right(&mut table, 2);
+    Some(table)
+}
+
 pub(crate) fn markdown(header: impl Into<comfy_table::Row>) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
     table.set_header(header);
     table
+}
+
+fn align_right(table: &mut Table, from: usize) {
+    for column in table.column_iter_mut().skip(from) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
 }

@@ -1,82 +1,70 @@
-//! Whether a target is met.
+//! The verdict on each target.
 
 use serde::Serialize;
 
-use super::Report;
-use crate::cases::{self, Of, Row, Target};
+use super::series::{Series, find};
+use crate::cases::{self, Row, Target};
 use crate::measure::Contender;
 
-/// What a target says of what was measured.
+/// The verdict on one target.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Verdict {
     pub(crate) row: &'static str,
-    /// In words, as in `1.02 x raw, same headers; at most 1.10`.
+    /// For example `1.02 x raw, same headers; at most 1.10`.
     pub(crate) statement: String,
-    /// What is compared: a median of ratios, or a median.
+    /// The compared value: a median of ratios, or a median.
     pub(crate) value: f64,
     pub(crate) bound: f64,
     pub(crate) is_met: bool,
 }
 
-/// Of every target for which enough was measured.
-pub(super) fn all(report: &Report) -> Vec<Verdict> {
-    let rows = cases::all().flat_map(|case| case.rows);
-    rows.flat_map(|row| row.targets.iter().map(move |target| (row, target)))
-        .filter_map(|(row, target)| verdict(report, row, target))
+/// The verdicts on all targets whose series were measured.
+pub(super) fn all(series: &[Series]) -> Vec<Verdict> {
+    cases::rows()
+        .filter_map(|row| verdict(series, row, row.target?))
         .collect()
 }
 
-fn verdict(report: &Report, row: &'static Row, target: &Target) -> Option<Verdict> {
-    let own = report.of(row.name, Contender::Ours)?;
-    let (bound, of) = match *target {
-        Target::AtMost(bound, of) | Target::AtLeast(bound, of) | Target::AsFast(bound, of) => {
-            (bound, of)
+fn verdict(series: &[Series], row: &'static Row, target: Target) -> Option<Verdict> {
+    let own = find(series, row.name, Contender::Ours)?;
+    let other = |contender| find(series, row.name, contender);
+    let (value, bound, is_met, statement) = match target {
+        Target::AtMost(bound, contender) => {
+            let value = own.ratio_to(other(contender)?);
+            let name = contender.title();
+            let statement = format!("{} x {name}; at most {}", ratio(value), ratio(bound));
+            (value, bound, value <= bound, statement)
         }
-    };
-    let (other, compared) = match of {
-        Of::Same(contender) => {
-            let other = report.of(row.name, contender)?;
-            (Some(other), format!(" x {}", contender.title()))
+        Target::AtLeast(bound, contender) => {
+            let value = own.ratio_to(other(contender)?);
+            let name = contender.title();
+            let statement = format!("{} x {name}; at least {}", ratio(value), ratio(bound));
+            (value, bound, value >= bound, statement)
         }
-        Of::Row(name, contender) => {
-            let other = report.of(name, contender)?;
-            let whose = contender.title();
-            (Some(other), format!(" x '{name}' of {whose}"))
+        Target::AsFast(bound, contender) => {
+            let value = other(contender)?.ratio_to(own);
+            let (shown, name) = (ratio(value), contender.title());
+            let statement = format!("{shown} x as fast as {name}; at least {}", ratio(bound));
+            (value, bound, value >= bound, statement)
         }
-        Of::Unit => (None, format!(" {}", row.unit.title())),
-    };
-    let is_faster = matches!(target, Target::AsFast(..));
-    let value = match other {
-        Some(other) if is_faster => other.ratio_to(own),
-        Some(other) => own.ratio_to(other),
-        None => own.median(),
-    };
-    let is_most = matches!(target, Target::AtMost(..));
-    let is_met = if is_most {
-        value <= bound
-    } else {
-        value >= bound
-    };
-    let compared = if is_faster {
-        compared.replacen(" x ", " x as fast as ", 1)
-    } else {
-        compared
-    };
-    let limit = if is_most { "at most" } else { "at least" };
-    let (shown, bound_shown) = match of {
-        Of::Unit => (row.unit.show(value), row.unit.show(bound)),
-        _ => (ratio(value), ratio(bound)),
+        Target::Limit(bound) => {
+            let value = own.median();
+            let unit = row.unit;
+            let (shown, limit) = (unit.show(value), unit.show(bound));
+            let statement = format!("{shown} {}; at most {limit}", unit.title());
+            (value, bound, value <= bound, statement)
+        }
     };
     Some(Verdict {
         row: row.name,
-        statement: format!("{shown}{}; {limit} {bound_shown}", compared.trim_end()),
+        statement,
         value,
         bound,
         is_met,
     })
 }
 
-/// As many digits as matter.
+/// A ratio with three significant digits.
 pub(crate) fn ratio(value: f64) -> String {
     if value < 0.1 {
         format!("{value:.3}")

@@ -1,16 +1,18 @@
-//! The process that serves what the others measure.
+//! The process that serves the measured agents.
 
 use openagentmesh::AgentMesh;
 use tokio::sync::mpsc;
 
-use super::{READY, ours, raw, say};
-use crate::Result;
+use super::role::READY;
+use super::stdio::answer;
+use super::{ours, raw};
+use crate::error::Result;
 
 pub(super) async fn run(url: &str, mut input: mpsc::Receiver<String>) -> Result<()> {
     let mesh = AgentMesh::connect(url).await?;
     mesh.register(ours::agents()).await?;
     let raw = raw::serve(url).await?;
-    say(&READY)?;
+    answer(&READY)?;
     tokio::select! {
         _ = input.recv() => Ok(()),
         ended = raw => ended,

@@ -1,4 +1,4 @@
-//! The bench's end of a role.
+//! The bench's handle of a role process.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::{READY, Role};
-use crate::Result;
+use super::role::{READY, Role};
+use crate::error::Result;
 use crate::programs;
 
 const PYTHON: &str = include_str!("role.py");
 
-/// A process that plays a role. Dropping it ends it.
+/// A process that plays a role. Dropping the handle kills it.
 pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
@@ -24,42 +24,41 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// This program, in a role.
-    pub(crate) fn rust(role: Role, url: &str) -> Result<Self> {
-        let mut program = Command::new(std::env::current_exe()?);
+    /// Starts the bench `program` in a role.
+    pub(crate) fn rust(program: &Path, role: Role, url: &str) -> Result<Self> {
+        let mut program = Command::new(program);
         program.args(["role", role.name(), url]);
         Self::start(program)
     }
 
-    /// The same, run by another program that has got its own arguments already.
-    pub(crate) fn rust_under(mut program: Command, role: Role, url: &str) -> Result<Self> {
-        program
-            .arg(std::env::current_exe()?)
+    /// Starts this program in a role, under a `tool` that has its own arguments already.
+    pub(crate) fn rust_under(mut tool: Command, role: Role, url: &str) -> Result<Self> {
+        tool.arg(std::env::current_exe()?)
             .args(["role", role.name(), url]);
-        Self::start(program)
+        Self::start(tool)
     }
 
-    /// The same with the Python SDK.
+    /// Starts a role with the Python SDK.
     pub(crate) fn python(interpreter: &Path, role: Role, url: &str) -> Result<Self> {
         let mut program = Command::new(interpreter);
         program.args(["-c", PYTHON, role.name(), url]);
         Self::start(program)
     }
 
-    /// The program that serves so many agents of `who` and does nothing else.
+    /// Starts a host that serves `agents` agents of `implementation` (`ours` or `raw`).
     pub(crate) fn host(
         program: &Path,
-        who: &str,
+        implementation: &str,
         url: &str,
         prefix: &str,
         agents: u32,
     ) -> Result<Self> {
         let mut program = Command::new(program);
-        program.args([who, url, prefix, &agents.to_string()]);
+        program.args([implementation, url, prefix, &agents.to_string()]);
         Self::start(program)
     }
 
-    /// The same with the Python SDK.
+    /// Starts such a host with the Python SDK.
     pub(crate) fn python_host(
         interpreter: &Path,
         url: &str,
@@ -72,10 +71,11 @@ impl Peer {
         Self::start(program)
     }
 
-    /// A Python with the SDK, in an environment that the interop tests use too.
+    /// A Python interpreter with the SDK, in the environment of the interop tests.
     pub(crate) async fn python_interpreter() -> Result<PathBuf> {
         let directory = programs::target()?.join("interop");
         let search_path = std::env::var_os("PATH").unwrap_or_default();
+        eprintln!("== prepare the Python environment, unless it is complete");
         let prepare = move || environment::prepare(Sdk::V0_2_0, &directory, &search_path);
         Ok(tokio::task::spawn_blocking(prepare).await??)
     }
@@ -85,12 +85,12 @@ impl Peer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        // Ctrl-C is for the bench alone; the roles end in order when their input does.
+        // Ctrl-C reaches the bench only; a role ends when its input ends.
         #[cfg(unix)]
         program.process_group(0);
         let mut child = program.spawn()?;
-        let input = child.stdin.take().ok_or("a role without input")?;
-        let output = child.stdout.take().ok_or("a role without output")?;
+        let input = child.stdin.take().ok_or("the role has no input")?;
+        let output = child.stdout.take().ok_or("the role has no output")?;
         Ok(Self {
             child,
             input,
@@ -98,20 +98,20 @@ impl Peer {
         })
     }
 
-    /// The number of its process.
+    /// The id of the process.
     pub(crate) fn id(&self) -> Result<u32> {
-        self.child.id().ok_or_else(|| "a role has ended".into())
+        self.child.id().ok_or_else(|| "the role has ended".into())
     }
 
     pub(crate) async fn ready(&mut self, deadline: Duration) -> Result<()> {
-        let word: String = self.answer(deadline).await?;
-        match word == READY {
+        let line: String = self.answer(deadline).await?;
+        match line == READY {
             true => Ok(()),
-            false => Err(format!("a role said '{word}'").into()),
+            false => Err(format!("the role answered '{line}' instead of '{READY}'").into()),
         }
     }
 
-    /// Has a task done, and waits for what came of it.
+    /// Sends a task and waits for its result.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &mut self,
         task: &(impl Serialize + std::fmt::Debug),
@@ -128,21 +128,21 @@ impl Peer {
     async fn answer<T: DeserializeOwned>(&mut self, deadline: Duration) -> Result<T> {
         let line = tokio::time::timeout(deadline, self.output.next_line());
         match line.await {
-            Ok(line) => Ok(serde_json::from_str(&line?.ok_or("a role has ended")?)?),
-            Err(_) => Err("a role took too long".into()),
+            Ok(line) => Ok(serde_json::from_str(&line?.ok_or("the role has ended")?)?),
+            Err(_) => Err("the role did not answer in time".into()),
         }
     }
 
-    /// Ends its input, and waits until it has ended too.
+    /// Closes the input and waits for the end of the process.
     pub(crate) async fn end(self, deadline: Duration) -> Result<()> {
         let Self {
             mut child, input, ..
         } = self;
         drop(input);
         let status = tokio::time::timeout(deadline, child.wait());
-        match status.await.map_err(|_| "a role does not end")?? {
+        match status.await.map_err(|_| "the role did not end in time")?? {
             status if status.success() => Ok(()),
-            status => Err(format!("a role ended badly: {status}").into()),
+            status => Err(format!("the role failed: {status}").into()),
         }
     }
 }

@@ -1,4 +1,4 @@
-"""A role with the published Python SDK; see roles/mod.rs for what it is told."""
+"""A role with the published Python SDK; roles/mod.rs describes its input and output."""
 
 import asyncio
 import json
@@ -13,54 +13,54 @@ from openagentmesh import AgentMesh, AgentSpec
 
 BODY = "x" * 98
 LARGE_BODY = "x" * (100 * 1024 - 2)
-# How many keys there are to be put and got in turn.
+# Number of keys, used in rotation.
 KEYS = 64
-# How many chunks a stream has of which only the first is timed.
+# Chunks per stream when only the first chunk is timed.
 SHORT_STREAM = 10
-# In seconds, for everything that waits.
+# In seconds, for every wait.
 TIMEOUT = 60.0
 
 
 def read_input(loop, tasks):
     for line in sys.stdin:
         loop.call_soon_threadsafe(tasks.put_nowait, json.loads(line))
-    # Nobody needs what is still under way.
+    # The bench is done: pending work is dropped.
     os._exit(0)
 
 
-def say(what):
-    print(json.dumps(what), flush=True)
+def answer(value):
+    print(json.dumps(value), flush=True)
 
 
 async def host(url):
     mesh = AgentMesh(url)
-    asked = asyncio.Queue()
+    triggered = asyncio.Queue()
 
-    @mesh.agent(AgentSpec(name="python.echo", description="Gives back."))
+    @mesh.agent(AgentSpec(name="python.echo", description="Returns its input."))
     async def echo(body: str) -> str:
         return body
 
-    @mesh.agent(AgentSpec(name="python.relay", description="Has another give back."))
+    @mesh.agent(AgentSpec(name="python.relay", description="Calls the echo."))
     async def relay(body: str) -> str:
         return await mesh.call("python.echo", body, timeout=TIMEOUT)
 
-    @mesh.agent(AgentSpec(name="python.chunks", description="Streams so many bodies."))
+    @mesh.agent(AgentSpec(name="python.chunks", description="Streams bodies."))
     async def chunks(count: int) -> str:
         for _ in range(count):
             yield BODY
 
-    @mesh.agent(AgentSpec(name="python.publish", description="Has so many events published."))
+    @mesh.agent(AgentSpec(name="python.publish", description="Triggers events."))
     async def publish(count: int) -> None:
-        asked.put_nowait(count)
+        triggered.put_nowait(count)
 
-    @mesh.agent(AgentSpec(name="python.events", description="Publishes what it is asked for."))
+    @mesh.agent(AgentSpec(name="python.events", description="Publishes the triggered events."))
     async def events() -> str:
         while True:
-            for _ in range(await asked.get()):
+            for _ in range(await triggered.get()):
                 yield BODY
 
     async with mesh:
-        say("ready")
+        answer("ready")
         await asyncio.Event().wait()
 
 
@@ -69,7 +69,7 @@ async def call(mesh, agent="python.echo", body=BODY):
 
 
 async def take_chunks(mesh, count):
-    """Takes them all; returns how long the first took."""
+    """Reads a stream to its end; returns the seconds to the first chunk."""
     if count == 0:
         return 0.0
     taken = 0
@@ -78,7 +78,7 @@ async def take_chunks(mesh, count):
         if taken == 0:
             first = time.perf_counter() - started
         taken += 1
-    assert taken == count, f"{taken} chunks came of {count}"
+    assert taken == count, f"{taken} of {count} chunks received"
     return first
 
 
@@ -90,7 +90,7 @@ async def take_events(mesh, count, subscribers):
         await events.aclose()
 
     taking = [asyncio.create_task(take()) for _ in range(subscribers)]
-    # By then the subscriptions are ahead of the call in the connection's buffer.
+    # Then the subscriptions precede the call in the connection's buffer.
     await asyncio.sleep(0)
     await mesh.call("python.publish", count, timeout=TIMEOUT)
     await asyncio.gather(*taking)
@@ -105,12 +105,12 @@ async def get(mesh, number):
 
 
 async def watch(mesh, count):
-    """How long values took to come to a watch."""
-    # Nobody else may watch it still: not every client ends its watches.
+    """The seconds from each put until a watch delivers the value."""
+    # A new key: a client may keep earlier watches.
     key = f"bench.watched.{time.time_ns()}"
     await mesh.kv.put(key, BODY)
     changes = mesh.kv.watch(key)
-    # The value that is there already.
+    # The current value.
     await anext(changes)
     latencies = []
     for _ in range(count):
@@ -123,7 +123,7 @@ async def watch(mesh, count):
     return latencies
 
 
-async def one_by_one(count, do):
+async def sequential(count, do):
     latencies = []
     for _ in range(count):
         started = time.perf_counter()
@@ -132,7 +132,7 @@ async def one_by_one(count, do):
     return latencies
 
 
-async def side_by_side(count, width, do):
+async def concurrent(count, width, do):
     async def share(first, last):
         for number in range(first, last):
             await do(number)
@@ -151,13 +151,13 @@ async def measure(mesh, task):
     started = time.perf_counter()
     match task["measure"]:
         case "latency":
-            latencies = await one_by_one(count, lambda: call(mesh))
+            latencies = await sequential(count, lambda: call(mesh))
         case "two_hops":
-            latencies = await one_by_one(count, lambda: call(mesh, "python.relay"))
+            latencies = await sequential(count, lambda: call(mesh, "python.relay"))
         case "throughput":
-            await side_by_side(count, width, lambda _: call(mesh))
+            await concurrent(count, width, lambda _: call(mesh))
         case "large_throughput":
-            await side_by_side(count, width, lambda _: call(mesh, body=LARGE_BODY))
+            await concurrent(count, width, lambda _: call(mesh, body=LARGE_BODY))
         case "chunks":
             shares = ((count + index) // width for index in range(width))
             await asyncio.gather(*(take_chunks(mesh, share) for share in shares))
@@ -166,38 +166,38 @@ async def measure(mesh, task):
         case "events":
             await take_events(mesh, count, width)
         case "kv_put":
-            await side_by_side(count, width, lambda number: put(mesh, number))
+            await concurrent(count, width, lambda number: put(mesh, number))
         case "kv_get":
-            await side_by_side(count, width, lambda number: get(mesh, number))
+            await concurrent(count, width, lambda number: get(mesh, number))
         case "kv_watch":
             latencies = await watch(mesh, count)
         case other:
-            raise AssertionError(f"a measure of others: {other}")
+            raise AssertionError(f"unknown measure: {other}")
     seconds = time.perf_counter() - started
     return {"messages": count, "seconds": seconds, "latencies": latencies}
 
 
 async def caller(url, tasks):
     async with AgentMesh(url) as mesh:
-        say("ready")
+        answer("ready")
         while True:
-            say(await measure(mesh, await tasks.get()))
+            answer(await measure(mesh, await tasks.get()))
 
 
 def add(mesh, name):
-    @mesh.agent(AgentSpec(name=name, description="Tells its name."))
+    @mesh.agent(AgentSpec(name=name, description="Returns its name."))
     async def tell() -> str:
         return name
 
 
 async def work(url, mesh, job):
-    """Does a job, and takes the time of that part of it that the others are timed for."""
+    """Runs a job and returns the seconds of its timed part."""
     match job["do"]:
         case "register":
             for name in job["names"]:
                 add(mesh, name)
             started = time.perf_counter()
-            # It registers what is new with the next thing that it does on the mesh.
+            # The SDK registers new agents with its next operation on the mesh.
             await mesh.catalog()
             return time.perf_counter() - started
         case "connect":
@@ -214,13 +214,13 @@ async def work(url, mesh, job):
             listed = len(await again.catalog())
             seconds = time.perf_counter() - started
             await again.__aexit__(None, None, None)
-            assert listed >= job["agents"], f"{listed} agents are listed"
+            assert listed >= job["agents"], f"the catalog lists {listed} agents"
             return seconds
         case "catalog":
             started = time.perf_counter()
             for _ in range(job["times"]):
                 found = len(await mesh.catalog(channel=job["channel"]))
-                assert found == job["agents"], f"{found} agents were found"
+                assert found == job["agents"], f"the channel has {found} agents"
             return time.perf_counter() - started
         case "put":
             content = random.Random(7).randbytes(job["bytes"])
@@ -231,42 +231,42 @@ async def work(url, mesh, job):
             started = time.perf_counter()
             content = await mesh.workspace.get(job["name"])
             seconds = time.perf_counter() - started
-            assert len(content) == job["bytes"], f"{len(content)} bytes came"
+            assert len(content) == job["bytes"], f"{len(content)} bytes received"
             return seconds
-    raise AssertionError(f"a job of others: {job}")
+    raise AssertionError(f"unknown job: {job}")
 
 
 async def worker(url, jobs):
     async with AgentMesh(url) as mesh:
-        say("ready")
+        answer("ready")
         while True:
             job = await jobs.get()
             started = time.perf_counter()
             try:
-                say({"seconds": await work(url, mesh, job)})
+                answer({"seconds": await work(url, mesh, job)})
             except RuntimeError as error:
-                # It gives up after ten lost races, and serves on what it has registered by then.
-                say({"seconds": time.perf_counter() - started, "gave_up": str(error)})
+                # The SDK gives up after ten lost races; the process serves the agents registered so far.
+                answer({"seconds": time.perf_counter() - started, "gave_up": str(error)})
 
 
 async def small_host(url, prefix, count):
-    """Serves agents that give back, and nothing else."""
+    """Serves echo agents only."""
     mesh = AgentMesh(url)
 
     def serve(name):
-        @mesh.agent(AgentSpec(name=name, description="Gives back."))
+        @mesh.agent(AgentSpec(name=name, description="Returns its input."))
         async def give_back(body: str) -> str:
             return body
 
     for agent in range(int(count)):
         serve(f"{prefix}.agent-{agent}")
     async with mesh:
-        say("ready")
+        answer("ready")
         await asyncio.Event().wait()
 
 
 async def main(role, url, *more):
-    # Each mesh that is left tells of tasks that it has not waited for.
+    # A closed mesh logs the tasks that it did not await.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     tasks = asyncio.Queue()
     reader = threading.Thread(

@@ -1,4 +1,4 @@
-//! The process that registers agents and moves files, and takes the time.
+//! The process that registers agents, transfers files and measures.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,71 +9,76 @@ use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::{self, kv, object_store};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use openagentmesh::protocol::bucket::{CATALOG, CATALOG_KEY};
+use openagentmesh::protocol::bucket::{ARTIFACTS, CATALOG, CATALOG_KEY};
 use openagentmesh::{Agent, AgentMesh, AgentSpec};
 use serde::Serialize;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
-use super::{READY, say};
-use crate::Result;
+use super::body::noise;
+use super::role::READY;
+use super::stdio::answer;
+use crate::error::Result;
 use crate::measure::{Done, Job};
 
-/// What is measured of every contender.
-pub(super) trait Works {
-    /// Registers `agents` and serves them on.
+/// The operations of a contender.
+pub(super) trait Operations {
+    /// Registers `agents` and serves them until the process ends.
     async fn register(&self, agents: Vec<Agent>) -> Result<()>;
-    /// Connects once more.
+    /// Opens a second connection.
     async fn connect_again(&self) -> Result<()>;
-    /// Connects once more and gets the catalog; returns how many agents it has, if that is read.
+    /// Opens a second connection and fetches the catalog; returns its number of agents, if it is parsed.
     async fn connect_and_look(&self) -> Result<Option<usize>>;
-    /// Returns how many agents a channel has.
+    /// Returns the number of agents of a channel.
     async fn catalog(&self, channel: &str) -> Result<usize>;
     async fn put(&self, name: &str, content: Bytes) -> Result<()>;
-    /// Returns how many bytes came.
+    /// Returns the number of bytes.
     async fn get(&self, name: &str) -> Result<usize>;
     async fn put_file(&self, name: &str, path: &Path) -> Result<()>;
     async fn get_file(&self, name: &str, path: &Path) -> Result<()>;
 }
 
-pub(super) async fn run(works: impl Works, mut jobs: mpsc::Receiver<String>) -> Result<()> {
-    say(&READY)?;
+pub(super) async fn run(
+    operations: impl Operations,
+    mut jobs: mpsc::Receiver<String>,
+) -> Result<()> {
+    answer(&READY)?;
     while let Some(job) = jobs.recv().await {
         let job: Job = serde_json::from_str(&job)?;
         tokio::select! {
-            seconds = work(&works, &job) => say(&Done {
+            seconds = work(&operations, &job) => answer(&Done {
                 seconds: seconds?,
                 peak_kibibytes: peak_kibibytes(),
                 gave_up: None,
             })?,
-            // Nobody says anything before the answer: the bench is gone.
+            // The bench sends nothing before the answer: its end of the input is closed.
             _ = jobs.recv() => return Ok(()),
         }
     }
     Ok(())
 }
 
-/// Does a job, and returns how long that part of it took which is measured.
-async fn work(works: &impl Works, job: &Job) -> Result<f64> {
+/// Runs a job and returns the seconds of its timed part.
+async fn work(operations: &impl Operations, job: &Job) -> Result<f64> {
     let started;
     match job {
         Job::Register { names } => {
             let agents = names.iter().map(|name| agent(name)).collect();
             started = Instant::now();
-            works.register(agents).await?;
+            operations.register(agents).await?;
         }
         Job::Connect => {
             started = Instant::now();
-            works.connect_again().await?;
+            operations.connect_again().await?;
         }
         Job::ConnectAndLook { agents } => {
             started = Instant::now();
-            let listed = works.connect_and_look().await?;
+            let listed = operations.connect_and_look().await?;
             if let Some(listed) = listed
                 && listed < *agents as usize
             {
-                return Err(format!("{listed} agents are listed of {agents}").into());
+                return Err(format!("the catalog lists {listed} of {agents} agents").into());
             }
         }
         Job::Catalog {
@@ -83,31 +88,31 @@ async fn work(works: &impl Works, job: &Job) -> Result<f64> {
         } => {
             started = Instant::now();
             for _ in 0..*times {
-                let found = works.catalog(channel).await?;
+                let found = operations.catalog(channel).await?;
                 if found != *agents as usize {
-                    return Err(format!("{found} agents were found of {agents}").into());
+                    return Err(format!("the channel has {found} of {agents} agents").into());
                 }
             }
         }
         Job::Put { name, bytes } => {
             let content = noise(*bytes);
             started = Instant::now();
-            works.put(name, content).await?;
+            operations.put(name, content).await?;
         }
         Job::Get { name, bytes } => {
             started = Instant::now();
-            let got = works.get(name).await?;
+            let got = operations.get(name).await?;
             if got != *bytes {
-                return Err(format!("{got} bytes came of {bytes}").into());
+                return Err(format!("{got} of {bytes} bytes received").into());
             }
         }
         Job::PutFile { name, path } => {
             started = Instant::now();
-            works.put_file(name, path).await?;
+            operations.put_file(name, path).await?;
         }
         Job::GetFile { name, path } => {
             started = Instant::now();
-            works.get_file(name, path).await?;
+            operations.get_file(name, path).await?;
         }
     }
     Ok(started.elapsed().as_secs_f64())
@@ -115,27 +120,13 @@ async fn work(works: &impl Works, job: &Job) -> Result<f64> {
 
 fn agent(name: &str) -> Agent {
     let answer = name.to_owned();
-    AgentSpec::new(name, "Tells its name.").handler(move || {
+    AgentSpec::new(name, "Returns its name.").handler(move || {
         let answer = answer.clone();
         async move { answer }
     })
 }
 
-/// Bytes that do not repeat.
-pub(crate) fn noise(bytes: usize) -> Bytes {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut noise = Vec::with_capacity(bytes + size_of::<u64>());
-    while noise.len() < bytes {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        noise.extend_from_slice(&state.to_le_bytes());
-    }
-    noise.truncate(bytes);
-    noise.into()
-}
-
-/// The most memory that this process has had at once, where the system tells.
+/// The peak resident memory of this process, where the system reports it.
 fn peak_kibibytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let peak = status
@@ -144,7 +135,7 @@ fn peak_kibibytes() -> Option<u64> {
     peak.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// This SDK, used as its users use it.
+/// This SDK.
 pub(super) struct Ours {
     url: String,
     mesh: AgentMesh,
@@ -159,7 +150,7 @@ impl Ours {
     }
 }
 
-impl Works for Ours {
+impl Operations for Ours {
     async fn register(&self, agents: Vec<Agent>) -> Result<()> {
         Ok(self.mesh.register(agents).await?)
     }
@@ -198,7 +189,8 @@ impl Works for Ours {
     }
 }
 
-/// The bare client, with buckets of its own.
+/// The bare client. Its object store is the bucket of this SDK, which has the same configuration; its
+/// registry has buckets of its own.
 pub(super) struct Raw {
     url: String,
     client: Client,
@@ -220,7 +212,7 @@ impl Raw {
             jetstream.create_key_value(config).await
         };
         let files = object_store::Config {
-            bucket: "raw-files".to_owned(),
+            bucket: ARTIFACTS.to_owned(),
             ..object_store::Config::default()
         };
         Ok(Self {
@@ -233,10 +225,10 @@ impl Raw {
     }
 }
 
-impl Works for Raw {
-    /// The least that lists and serves them: a subscription and a document for each, and one list.
+impl Operations for Raw {
+    /// The minimum that lists and serves agents: a subscription and a document for each, and one list.
     async fn register(&self, agents: Vec<Agent>) -> Result<()> {
-        const AT_ONCE: usize = 64;
+        const CONCURRENT_PUTS: usize = 64;
         let mut documents = Vec::new();
         let mut entries = Vec::new();
         for agent in &agents {
@@ -249,7 +241,7 @@ impl Works for Raw {
         }
         stream::iter(documents)
             .map(|(key, document)| async { self.registry.put(key, document).await })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENT_PUTS)
             .try_collect::<Vec<_>>()
             .await?;
         self.catalog.put("catalog", json(&entries)?).await?;
@@ -261,17 +253,17 @@ impl Works for Raw {
         Ok(())
     }
 
-    /// One key, whose text is not read.
+    /// Reads one key, without parsing its text.
     async fn connect_and_look(&self) -> Result<Option<usize>> {
         let jetstream = jetstream::new(async_nats::connect(&self.url).await?);
         let store = jetstream.get_key_value(CATALOG).await?;
         let catalog = store.get(CATALOG_KEY).await?;
-        catalog.ok_or("there is no catalog")?;
+        catalog.ok_or("the bucket has no catalog")?;
         Ok(None)
     }
 
     async fn catalog(&self, _channel: &str) -> Result<usize> {
-        Err("the bare client knows no catalog".into())
+        Err("the bare client has no catalog".into())
     }
 
     async fn put(&self, name: &str, content: Bytes) -> Result<()> {

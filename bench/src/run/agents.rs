@@ -7,23 +7,23 @@ use futures::future::try_join_all;
 use openagentmesh_local::LocalServer;
 use serde::Deserialize;
 
-use super::crowd::{CHANNEL, FEW, names};
-use super::stage::DEADLINE;
-use super::{Measured, Size, Stage};
-use crate::Result;
+use super::measured::{JOB_TIMEOUT, Measured, Size};
+use super::populated::{SMALL_CHANNEL, SMALL_CHANNEL_AGENTS, names};
+use super::runner::Runner;
+use crate::error::Result;
 use crate::measure::{Contender, Done, Job};
 use crate::programs::{self, Program};
 use crate::traffic::{Meter, Traffic};
 
-/// How many allocations there are, as the program says that counts them.
+/// The output of the allocation counter.
 #[derive(Deserialize)]
 struct Allocations {
     few: u64,
     none: u64,
 }
 
-impl Stage {
-    /// Many agents of one process, on a mesh of their own.
+impl Runner {
+    /// Many agents of one process, on an empty mesh.
     pub(super) async fn register(&self, contender: Contender, agents: u32) -> Result<Measured> {
         let server = LocalServer::start().await?;
         let mut worker = self.worker(contender, server.url()).await?;
@@ -31,7 +31,7 @@ impl Stage {
         let job = Job::Register {
             names: names.clone(),
         };
-        let done: Done = worker.ask(&job, DEADLINE).await?;
+        let done: Done = worker.ask(&job, JOB_TIMEOUT).await?;
         if contender != Contender::Raw {
             let missing = missing(&server, &names).await?;
             if missing > 0 {
@@ -39,12 +39,12 @@ impl Stage {
                 return Err(format!("{missing} agents are not listed {gave_up}").into());
             }
         }
-        worker.end(DEADLINE).await?;
+        worker.end(JOB_TIMEOUT).await?;
         server.stop().await?;
         Ok(Measured::new(agents, [done.seconds * 1e3]))
     }
 
-    /// As many agents, shared by processes that all register at the same time.
+    /// As many agents, shared by processes that register at the same time.
     pub(super) async fn register_together(
         &self,
         contender: Contender,
@@ -60,40 +60,43 @@ impl Stage {
         let started = Instant::now();
         let together = workers.iter_mut().zip(&shares).map(|(worker, names)| {
             let names = names.clone();
-            async move { worker.ask::<Done>(&Job::Register { names }, DEADLINE).await }
+            async move {
+                worker
+                    .ask::<Done>(&Job::Register { names }, JOB_TIMEOUT)
+                    .await
+            }
         });
         try_join_all(together).await?;
         let seconds = started.elapsed().as_secs_f64();
         let missing = missing(&server, &shares.concat()).await?;
-        if contender == Contender::Ours && missing > 0 {
+        if contender.is_this_sdk() && missing > 0 {
             return Err(format!("{missing} agents are not listed").into());
         }
         for worker in workers {
-            worker.end(DEADLINE).await?;
+            worker.end(JOB_TIMEOUT).await?;
         }
         server.stop().await?;
         Ok(Measured::new(agents, [seconds * 1e3, f64::from(missing)]))
     }
 
-    /// One agent, and then another of the same process, on a mesh that has many.
+    /// One agent, and then a second one of the same process, on a mesh of many agents.
     pub(super) async fn register_one_more(
         &mut self,
         contender: Contender,
-        crowd: u32,
+        agents: u32,
         round: u32,
     ) -> Result<Measured> {
-        self.crowd(crowd).await?;
-        let server = &self.crowds[&crowd].server;
-        let meter = Meter::connect(server).await?;
+        let server = self.populated(agents).await?;
+        let (meter, url) = (Meter::connect(server).await?, server.url().to_owned());
         let others = meter.read().await?;
-        let mut worker = self.worker(contender, server.url()).await?;
+        let mut worker = self.worker(contender, &url).await?;
         let connections = meter.read().await?;
         let new: Vec<&u64> = connections
             .keys()
             .filter(|connection| !others.contains_key(connection))
             .collect();
         let [&connection] = new[..] else {
-            return Err(format!("a worker has {} connections", new.len()).into());
+            return Err(format!("{} new connections instead of one", new.len()).into());
         };
         let kibibytes = |bytes: u64| bytes as f64 / 1024.0;
         let joined = meter.settled(connection).await?;
@@ -101,9 +104,9 @@ impl Stage {
         for index in 0..2 {
             let before = meter.settled(connection).await?;
             let names = vec![format!("more.{contender:?}-{round}-{index}")];
-            let done: Done = worker.ask(&Job::Register { names }, DEADLINE).await?;
-            if let Some(why) = done.gave_up {
-                return Err(why.into());
+            let done: Done = worker.ask(&Job::Register { names }, JOB_TIMEOUT).await?;
+            if let Some(reason) = done.gave_up {
+                return Err(reason.into());
             }
             let Traffic {
                 messages_sent,
@@ -117,61 +120,65 @@ impl Stage {
                 messages_sent as f64,
             ]);
         }
-        worker.end(DEADLINE).await?;
+        worker.end(JOB_TIMEOUT).await?;
         Ok(Measured::new(1, values))
     }
 
-    /// Connects many times, and as often connects and looks who is there.
-    pub(super) async fn connect(&mut self, contender: Contender, crowd: u32) -> Result<Measured> {
-        self.crowd(crowd).await?;
-        let url = self.crowds[&crowd].server.url();
+    /// Connects repeatedly, without and with fetching the catalog.
+    pub(super) async fn connect(&mut self, contender: Contender, agents: u32) -> Result<Measured> {
+        let url = self.populated(agents).await?.url().to_owned();
         let times = match self.size {
             Size::Tiny => 1,
             Size::Quick | Size::Full => 11,
         };
-        let mut worker = self.worker(contender, url).await?;
+        let mut worker = self.worker(contender, &url).await?;
         let mut medians = Vec::new();
-        for job in [Job::Connect, Job::ConnectAndLook { agents: crowd }] {
+        for job in [Job::Connect, Job::ConnectAndLook { agents }] {
             let mut seconds = Vec::new();
             for _ in 0..times {
-                seconds.push(worker.ask::<Done>(&job, DEADLINE).await?.seconds);
+                seconds.push(worker.ask::<Done>(&job, JOB_TIMEOUT).await?.seconds);
             }
             seconds.sort_by(f64::total_cmp);
             medians.push(seconds[times / 2] * 1e3);
         }
-        worker.end(DEADLINE).await?;
-        Ok(Measured::new(crowd, medians))
+        worker.end(JOB_TIMEOUT).await?;
+        Ok(Measured::new(agents, medians))
     }
 
-    /// How long it takes to be told of a few.
-    pub(super) async fn catalog(&mut self, contender: Contender, crowd: u32) -> Result<Measured> {
-        self.crowd(crowd).await?;
-        let url = self.crowds[&crowd].server.url();
-        let mut worker = self.worker(contender, url).await?;
+    /// Queries a small channel.
+    pub(super) async fn catalog(&mut self, contender: Contender, agents: u32) -> Result<Measured> {
+        let url = self.populated(agents).await?.url().to_owned();
+        let mut worker = self.worker(contender, &url).await?;
         let times = self.size.messages(2_000);
         let job = Job::Catalog {
-            channel: CHANNEL.to_owned(),
-            agents: FEW,
+            channel: SMALL_CHANNEL.to_owned(),
+            agents: SMALL_CHANNEL_AGENTS,
             times,
         };
-        let done: Done = worker.ask(&job, DEADLINE).await?;
-        worker.end(DEADLINE).await?;
+        let done: Done = worker.ask(&job, JOB_TIMEOUT).await?;
+        worker.end(JOB_TIMEOUT).await?;
         let each = done.seconds / f64::from(times);
         Ok(Measured::new(times, [each * 1e6]))
     }
 
-    /// The same in a program of its own, because counting takes time.
-    pub(super) async fn catalog_allocations(&mut self, crowd: u32) -> Result<Measured> {
-        self.crowd(crowd).await?;
-        let url = self.crowds[&crowd].server.url();
-        let program = programs::built(Program::Allocations).await?;
-        let said = programs::output(&program, &[url, CHANNEL]).await?;
-        let Allocations { few, none } = serde_json::from_slice(&said)?;
-        Ok(Measured::new(FEW, [few as f64, none as f64]))
+    /// Counts the allocations of that query, in a separate program: counting takes time.
+    pub(super) async fn catalog_allocations(
+        &mut self,
+        contender: Contender,
+        agents: u32,
+    ) -> Result<Measured> {
+        let url = self.populated(agents).await?.url().to_owned();
+        let program = self.programs.path(Program::Allocations, contender);
+        let output = programs::output(&program.await?, &[&url, SMALL_CHANNEL]).await?;
+        let Allocations { few, none } = serde_json::from_slice(&output)?;
+        Ok(Measured::new(
+            SMALL_CHANNEL_AGENTS,
+            [few as f64, none as f64],
+        ))
     }
 }
 
-/// How many of `names` the catalog does not list.
+/// The number of `names` that the catalog does not list.
 async fn missing(server: &LocalServer, names: &[String]) -> Result<u32> {
     #[derive(Deserialize)]
     struct Entry {
@@ -179,7 +186,10 @@ async fn missing(server: &LocalServer, names: &[String]) -> Result<u32> {
     }
     let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await?);
     let store = jetstream.get_key_value("mesh-catalog").await?;
-    let catalog = store.get("catalog").await?.ok_or("there is no catalog")?;
+    let catalog = store
+        .get("catalog")
+        .await?
+        .ok_or("the bucket has no catalog")?;
     let entries: Vec<Entry> = serde_json::from_slice(&catalog)?;
     let listed: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     let missing = names.iter().filter(|name| !listed.contains(name.as_str()));

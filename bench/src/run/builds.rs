@@ -1,14 +1,15 @@
-//! What it takes to build a program that depends on this SDK, or on the bare client.
+//! Build time of a program that depends on this SDK or on the bare client, and the size of `oam`.
 
 use std::path::Path;
 use std::time::Instant;
 
-use super::{Measured, Stage};
-use crate::Result;
+use super::measured::Measured;
+use super::runner::Runner;
+use crate::error::Result;
 use crate::measure::Contender;
-use crate::programs::{self, Program, REPOSITORY, cargo};
+use crate::programs::{Program, REPOSITORY, cargo};
 
-/// A program that depends on `{dependencies}` and is `{program}`, both in `{repository}`.
+/// The manifest of a project that builds `{program}` with `{dependencies}` from `{repository}`.
 const MANIFEST: &str = r#"[package]
 name = "echo"
 version = "0.1.0"
@@ -30,7 +31,7 @@ tokio = { version = "1", features = ["macros", "rt-multi-thread"] }"#,
     "examples/echo.rs",
 ];
 
-/// The client as the workspace has it, and what it takes to give back a text.
+/// The client with the features of the workspace, and the other dependencies of an echo.
 const RAW: [&str; 2] = [
     r#"async-nats = { version = "0.51", default-features = false, features = ["jetstream", "kv", "nkeys", "ring", "server_2_10", "server_2_11"] }
 futures = { version = "0.3", default-features = false, features = ["std", "async-await"] }
@@ -39,8 +40,8 @@ tokio = { version = "1", features = ["macros", "rt-multi-thread"] }"#,
     "bench/examples/raw_echo.rs",
 ];
 
-impl Stage {
-    /// Builds an echo as a project of its own, with nothing built before.
+impl Runner {
+    /// Builds an echo as a separate project with an empty target directory.
     pub(super) async fn build(&self, contender: Contender) -> Result<Measured> {
         let [dependencies, program] = match contender {
             Contender::Ours => OURS,
@@ -53,11 +54,11 @@ impl Stage {
             .replace("{program}", program)
             .replace(
                 "{repository}",
-                repository.to_str().ok_or("a path that is no text")?,
+                repository.to_str().ok_or("the path is not UTF-8")?,
             );
         let path = project.path().join("Cargo.toml");
         std::fs::write(&path, manifest)?;
-        // The versions that the repository has, and that are on this machine already.
+        // The versions of the repository, which this machine has already downloaded.
         std::fs::copy(
             repository.join("Cargo.lock"),
             project.path().join("Cargo.lock"),
@@ -73,15 +74,16 @@ impl Stage {
         };
         run(&["fetch", "--quiet"]).await?;
         let target = project.path().join("target");
-        let target = target.to_str().ok_or("a path that is no text")?;
+        let target = target.to_str().ok_or("the path is not UTF-8")?;
+        eprintln!("== build {program} in an empty target directory");
         let started = Instant::now();
         run(&["build", "--release", "--quiet", "--target-dir", target]).await?;
         Ok(Measured::new(1, [started.elapsed().as_secs_f64()]))
     }
 
-    /// How large the command line is; the workspace's release profile strips it.
-    pub(super) async fn size(&self) -> Result<Measured> {
-        let oam = programs::built(Program::Oam).await?;
+    /// The size of the command line's program; the workspace's release profile strips it.
+    pub(super) async fn size(&mut self, contender: Contender) -> Result<Measured> {
+        let oam = self.programs.path(Program::Oam, contender).await?;
         let megabytes = std::fs::metadata(oam)?.len() as f64 / 1e6;
         Ok(Measured::new(1, [megabytes]))
     }

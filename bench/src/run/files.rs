@@ -1,20 +1,20 @@
-//! Content that is put by one process and got by another.
+//! Content that one process puts and another gets.
 
 use std::io::{Read, Write};
 use std::path::Path;
 
 use openagentmesh_local::LocalServer;
 
-use super::stage::DEADLINE;
-use super::{Measured, Stage};
-use crate::Result;
+use super::measured::{JOB_TIMEOUT, Measured};
+use super::runner::Runner;
+use crate::error::Result;
 use crate::measure::{Contender, Done, Job};
 use crate::roles::noise;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-impl Stage {
-    /// What fits into memory.
+impl Runner {
+    /// Content in memory.
     pub(super) async fn content(&self, contender: Contender, mebibytes: u32) -> Result<Measured> {
         let bytes = mebibytes as usize * MEBIBYTE;
         let name = "content".to_owned();
@@ -22,12 +22,12 @@ impl Stage {
             name: name.clone(),
             bytes,
         };
-        let done = self.move_it(contender, put, Job::Get { name, bytes });
+        let done = self.transfer(contender, put, Job::Get { name, bytes });
         let rates = done.await?.map(|done| rate(mebibytes, &done));
         Ok(Measured::new(mebibytes, rates))
     }
 
-    /// What does not: from one file to another.
+    /// Content from one file to another.
     pub(super) async fn file(&self, contender: Contender, mebibytes: u32) -> Result<Measured> {
         let directory = tempfile::tempdir()?;
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
@@ -41,9 +41,9 @@ impl Stage {
             name,
             path: to.clone(),
         };
-        let done = self.move_it(contender, put, get).await?;
+        let done = self.transfer(contender, put, get).await?;
         if !is_same(&from, &to)? {
-            return Err("another file came back".into());
+            return Err("the file differs after the transfer".into());
         }
         let values = done.iter().flat_map(|done| {
             let memory = done.peak_kibibytes.map(|peak| peak as f64 / 1024.0);
@@ -55,13 +55,13 @@ impl Stage {
         })
     }
 
-    /// On a server of their own, which has nothing yet.
-    async fn move_it(&self, contender: Contender, put: Job, get: Job) -> Result<[Done; 2]> {
+    /// Runs both jobs on an empty server.
+    async fn transfer(&self, contender: Contender, put: Job, get: Job) -> Result<[Done; 2]> {
         let server = LocalServer::start().await?;
         let work = async |job: &Job| -> Result<Done> {
             let mut worker = self.worker(contender, server.url()).await?;
-            let done = worker.ask(job, DEADLINE).await?;
-            worker.end(DEADLINE).await?;
+            let done = worker.ask(job, JOB_TIMEOUT).await?;
+            worker.end(JOB_TIMEOUT).await?;
             Ok(done)
         };
         let done = [work(&put).await?, work(&get).await?];
@@ -78,7 +78,7 @@ fn write(path: &Path, mebibytes: u32) -> Result<()> {
     let mut piece = noise(MEBIBYTE).to_vec();
     let mut file = std::fs::File::create(path)?;
     for index in 0..mebibytes {
-        // No two of them are alike.
+        // No two pieces are equal.
         piece[..4].copy_from_slice(&index.to_le_bytes());
         file.write_all(&piece)?;
     }

@@ -1,95 +1,64 @@
-//! Rounds of cases: in each, every contender does every case, and they take turns in being the first.
+//! Rounds of cases: in each round every contender runs every case, in rotating order.
 
 mod agents;
 mod builds;
-mod crowd;
 mod files;
+mod measured;
+mod pair;
+mod populated;
 mod processes;
-mod stage;
+mod runner;
 mod tasks;
 
-use crate::Result;
+use std::path::PathBuf;
+
 use crate::cases::{Case, Effort, Work};
+use crate::error::Result;
 use crate::measure::Contender;
 use crate::report::Report;
 
-pub(crate) use stage::Stage;
+pub(crate) use measured::Size;
+use runner::Runner;
 
-/// What the user asked for.
+/// The options of a run.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) cases: Vec<&'static Case>,
     pub(crate) rounds: u32,
     pub(crate) size: Size,
     pub(crate) with_python: bool,
+    pub(crate) against: Option<OtherBuild>,
 }
 
-/// How much of everything is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Size {
-    /// As much as the cases say.
-    Full,
-    /// Fewer messages.
-    Quick,
-    /// So little that the times mean nothing.
-    Tiny,
-}
-
-impl Size {
-    fn messages(self, full: u32) -> u32 {
-        match self {
-            Self::Full => full,
-            Self::Quick => full / 2,
-            Self::Tiny => full.min(20),
-        }
-    }
-
-    /// How many agents, processes or MiB of so many, of which the tests need no more than `tiny`.
-    fn limit(self, full: u32, tiny: u32) -> u32 {
-        match self {
-            Self::Tiny => full.min(tiny),
-            Self::Full | Self::Quick => full,
-        }
-    }
-}
-
-/// What a contender has measured: the values of the case's rows, as far as the system tells them.
-struct Measured {
-    /// How many messages, agents or MiB they are of.
-    count: u32,
-    values: Vec<Option<f64>>,
-}
-
-impl Measured {
-    fn new(count: u32, values: impl IntoIterator<Item = f64>) -> Self {
-        Self {
-            count,
-            values: values.into_iter().map(Some).collect(),
-        }
-    }
+/// A second build of this SDK that takes part.
+#[derive(Debug)]
+pub(crate) struct OtherBuild {
+    pub(crate) name: String,
+    /// The directory of its programs.
+    pub(crate) directory: PathBuf,
 }
 
 pub(crate) async fn run(plan: &Plan) -> Result<Report> {
-    let mut stage = Stage::set(plan.size, plan.with_python).await?;
-    let mut report = Report::new(stage.server.binary().version().to_string())?;
-    // The first round warms up those who stay for all of them, and does not count.
+    let against = plan.against.as_ref();
+    let directory = against.map(|other| other.directory.as_path());
+    let mut runner = Runner::start(plan.size, plan.with_python, directory).await?;
+    let name = against.map(|other| other.name.clone());
+    let mut report = Report::new(runner.nats_version(), name)?;
+    // Round 0 warms up the processes that run in all rounds; its values are dropped.
     for round in 0..=plan.rounds {
         for case in &plan.cases {
             if skips(case, round) {
                 continue;
             }
             match round {
-                0 => eprintln!("warming up: {}", case.name),
+                0 => eprintln!("warm-up: {}", case.name),
                 _ => eprintln!("round {round} of {}: {}", plan.rounds, case.name),
             }
-            for contender in in_turn(case.contenders, round) {
-                if contender == Contender::Python && !plan.with_python {
-                    continue;
-                }
-                let measured = stage.measure(case, contender, round).await;
+            for contender in contenders(case, plan, round) {
+                let measured = runner.measure(case, contender, round).await;
                 let measured = measured.map_err(|error| {
-                    let who = contender.title();
-                    format!("{}, {who}: {error}", case.name)
+                    let title = report.title(contender);
+                    format!("{}, {title}: {error}", case.name)
                 })?;
                 if round == 0 {
                     continue;
@@ -102,12 +71,12 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report> {
             }
         }
     }
-    stage.clear().await?;
+    runner.stop().await?;
     report.arrange();
     Ok(report)
 }
 
-/// Only those who call for each other's answers warm up; what takes minutes is done once.
+/// Only tasks need a warm-up. A case of minutes runs once.
 fn skips(case: &Case, round: u32) -> bool {
     match round {
         0 => !matches!(case.work, Work::Task { .. }),
@@ -116,9 +85,52 @@ fn skips(case: &Case, round: u32) -> bool {
     }
 }
 
-/// Each takes its turn in being the first.
-fn in_turn(contenders: &[Contender], round: u32) -> impl Iterator<Item = Contender> {
+/// The contenders in the order of this round, which rotates from round to round.
+fn contenders(case: &Case, plan: &Plan, round: u32) -> Vec<Contender> {
+    let mut contenders = case.contenders.to_vec();
+    contenders.retain(|contender| *contender != Contender::Python || plan.with_python);
     let first = round as usize % contenders.len().max(1);
-    let (before, after) = contenders.split_at(first);
-    after.iter().chain(before).copied()
+    contenders.rotate_left(first);
+    // The two builds run next to each other and alternate in being first. The case of builds builds
+    // from the repository, so that another build has no part in it.
+    if plan.against.is_some() && !matches!(case.work, Work::Build) {
+        let is_ours = |contender: &Contender| *contender == Contender::Ours;
+        if let Some(ours) = contenders.iter().position(is_ours) {
+            contenders.insert(ours + round as usize % 2, Contender::Other);
+        }
+    }
+    contenders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases;
+
+    #[test]
+    fn other_build_runs_next_to_this_one_and_alternates_in_being_first() {
+        let plan = Plan {
+            cases: Vec::new(),
+            rounds: 4,
+            size: Size::Tiny,
+            with_python: false,
+            against: Some(OtherBuild {
+                name: "other".to_owned(),
+                directory: PathBuf::new(),
+            }),
+        };
+        for case in cases::all().filter(|case| !matches!(case.work, Work::Build)) {
+            for round in 0..12 {
+                let order = contenders(case, &plan, round);
+                let place = |contender| order.iter().position(|one| *one == contender);
+                let ours = place(Contender::Ours).unwrap();
+                let other = place(Contender::Other).unwrap();
+                let (first, second) = match round % 2 {
+                    0 => (other, ours),
+                    _ => (ours, other),
+                };
+                assert_eq!(first + 1, second, "{}, round {round}", case.name);
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! How soon a process is there, and what it takes up.
+//! Start time and memory of processes.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,24 +8,30 @@ use openagentmesh::protocol::subject;
 use openagentmesh_local::LocalServer;
 use sysinfo::{Pid, ProcessesToUpdate, System};
 
-use super::stage::DEADLINE;
-use super::{Measured, Size, Stage};
-use crate::Result;
+use super::measured::{JOB_TIMEOUT, Measured, Size};
+use super::runner::Runner;
 use crate::cases::Command;
+use crate::error::Result;
 use crate::measure::Contender;
 use crate::programs::{self, Program};
 
-/// How long a host is left alone before its memory is read.
-const REST: Duration = Duration::from_secs(1);
-/// How long to wait until it is tried again to call somebody who is not there yet.
-const PAUSE: Duration = Duration::from_micros(250);
+/// Delay between the readiness of a host and the reading of its memory.
+const IDLE_TIME: Duration = Duration::from_secs(1);
+/// Delay between two calls to a host that is not ready yet.
+const RETRY_INTERVAL: Duration = Duration::from_micros(250);
 
-impl Stage {
-    /// From the start of a process until a call to its agent is answered. The mesh has been used before.
-    pub(super) async fn start(&self, contender: Contender, round: u32) -> Result<Measured> {
+impl Runner {
+    /// The time from the start of a process until a call to its agent is answered, on a mesh that has been
+    /// in use.
+    pub(super) async fn start_host(
+        &mut self,
+        contender: Contender,
+        round: u32,
+    ) -> Result<Measured> {
+        let program = self.host_program(contender).await?;
         let url = self.server.url();
         let caller = async_nats::connect(url).await?;
-        // Somebody else every time, because the catalog knows agents by their names.
+        // A new name each time: the catalog identifies agents by name.
         let prefix = format!("start-{contender:?}-{round}");
         let agent = format!("{prefix}.agent-0");
         let subject = match contender {
@@ -33,36 +39,37 @@ impl Stage {
             _ => subject::agent(&agent.parse()?),
         };
         let started = Instant::now();
-        let mut host = self.host(contender, url, &prefix, 1)?;
+        let mut host = self.host(contender, &program, url, &prefix, 1)?;
         loop {
             match caller.request(subject.clone(), "{}".into()).await {
                 Ok(_) => break,
                 Err(error) if error.kind() == RequestErrorKind::NoResponders => {}
                 Err(error) => return Err(error.into()),
             }
-            if started.elapsed() > DEADLINE {
-                return Err("nobody can be called".into());
+            if started.elapsed() > JOB_TIMEOUT {
+                return Err("the host did not answer in time".into());
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
         let seconds = started.elapsed().as_secs_f64();
-        host.ready(DEADLINE).await?;
-        host.end(DEADLINE).await?;
+        host.ready(JOB_TIMEOUT).await?;
+        host.end(JOB_TIMEOUT).await?;
         Ok(Measured::new(1, [seconds * 1e3]))
     }
 
-    /// What a host has in memory that nobody calls.
-    pub(super) async fn idle(&self, contender: Contender, agents: u32) -> Result<Measured> {
+    /// The resident memory of a host that receives no calls.
+    pub(super) async fn idle(&mut self, contender: Contender, agents: u32) -> Result<Measured> {
+        let program = self.host_program(contender).await?;
         let server = LocalServer::start().await?;
-        let mut host = self.host(contender, server.url(), "idle", agents)?;
-        host.ready(DEADLINE).await?;
+        let mut host = self.host(contender, &program, server.url(), "idle", agents)?;
+        host.ready(JOB_TIMEOUT).await?;
         tokio::time::sleep(match self.size {
             Size::Tiny => Duration::ZERO,
-            Size::Quick | Size::Full => REST,
+            Size::Quick | Size::Full => IDLE_TIME,
         })
         .await;
         let memory = memory(host.id()?);
-        host.end(DEADLINE).await?;
+        host.end(JOB_TIMEOUT).await?;
         server.stop().await?;
         Ok(Measured {
             count: agents,
@@ -70,11 +77,15 @@ impl Stage {
         })
     }
 
-    /// From the start of the command line until it has ended, in the median of a few times.
-    pub(super) async fn command(&self, contender: Contender, command: Command) -> Result<Measured> {
+    /// The median duration of the command line, from its start to its end.
+    pub(super) async fn command(
+        &mut self,
+        contender: Contender,
+        command: Command,
+    ) -> Result<Measured> {
         let program: PathBuf = match (contender, &self.python) {
             (Contender::Python, Some(interpreter)) => interpreter.with_file_name("oam"),
-            _ => programs::built(Program::Oam).await?,
+            _ => self.programs.path(Program::Oam, contender).await?,
         };
         let arguments = match command {
             Command::Help => vec!["--help"],

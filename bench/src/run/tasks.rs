@@ -1,14 +1,12 @@
-//! What a caller measures at a host.
+//! Measurements of a caller at a host.
 
-use std::time::Duration;
-
-use super::{Measured, Stage};
-use crate::Result;
+use super::measured::Measured;
+use super::runner::Runner;
 use crate::cases::{Case, Work};
+use crate::error::Result;
 use crate::measure::{Contender, Measure, Outcome, Task};
-use crate::roles::{Peer, Role};
 
-impl Stage {
+impl Runner {
     pub(super) async fn task(
         &mut self,
         case: &Case,
@@ -22,14 +20,14 @@ impl Stage {
             in_flight,
         } = case.work
         else {
-            return Err("that is no task of a caller".into());
+            return Err(format!("'{}' has no task for a caller", case.name).into());
         };
         let messages = match contender {
             Contender::Python => python_messages,
             _ => messages,
         };
         let messages = match (self.size.messages(messages), round) {
-            // A little suffices to warm up.
+            // The warm-up.
             (messages, 0) => messages.div_ceil(4),
             (messages, _) => messages,
         };
@@ -39,36 +37,14 @@ impl Stage {
             messages,
             in_flight,
         };
-        let outcome = self.pair(contender).await?.measure(&task).await?;
+        let outcome = self.pair(contender).await?.measure(task).await?;
         let mut values = values(measure, outcome);
         values.truncate(case.rows.len());
         Ok(Measured::new(messages, values))
     }
-
-    /// The processes of a contender's language.
-    async fn pair(&mut self, contender: Contender) -> Result<&mut Pair> {
-        let url = self.server.url();
-        let pair = match (contender, &self.python) {
-            (Contender::Python, Some(interpreter)) => {
-                if self.python_pair.is_none() {
-                    let start = |role| Peer::python(interpreter, role, url);
-                    self.python_pair = Some(Pair::start(start).await?);
-                }
-                &mut self.python_pair
-            }
-            _ => {
-                if self.rust_pair.is_none() {
-                    let start = |role| Peer::rust(role, url);
-                    self.rust_pair = Some(Pair::start(start).await?);
-                }
-                &mut self.rust_pair
-            }
-        };
-        pair.as_mut().ok_or_else(|| "there are no processes".into())
-    }
 }
 
-/// Rates of what is side by side; of the others the median, and what 99 of 100 stay below.
+/// The rate of concurrent messages; p50 and p99 of sequential ones.
 fn values(measure: Measure, outcome: Outcome) -> Vec<f64> {
     let Outcome {
         messages,
@@ -91,44 +67,11 @@ fn values(measure: Measure, outcome: Outcome) -> Vec<f64> {
     }
 }
 
-/// In microseconds, of latencies in seconds.
+/// A percentile in microseconds, of latencies in seconds.
 fn percentile(latencies: &mut [f64], percent: usize) -> f64 {
     latencies.sort_by(f64::total_cmp);
     let index = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
     latencies
         .get(index)
         .map_or(f64::NAN, |seconds| seconds * 1e6)
-}
-
-/// A host, and a caller of its agents.
-pub(super) struct Pair {
-    host: Peer,
-    caller: Peer,
-}
-
-impl Pair {
-    /// How long one measurement may take.
-    const DEADLINE: Duration = Duration::from_secs(60);
-
-    async fn start(start: impl Fn(Role) -> Result<Peer>) -> Result<Self> {
-        let mut host = start(Role::Host)?;
-        host.ready(Self::DEADLINE).await?;
-        let mut caller = start(Role::Caller)?;
-        caller.ready(Self::DEADLINE).await?;
-        Ok(Self { host, caller })
-    }
-
-    async fn measure(&mut self, task: &Task) -> Result<Outcome> {
-        let outcome: Outcome = self.caller.ask(task, Self::DEADLINE).await?;
-        if outcome.messages != task.messages {
-            let (got, asked) = (outcome.messages, task.messages);
-            return Err(format!("{task:?}: {got} messages came of {asked}").into());
-        }
-        Ok(outcome)
-    }
-
-    pub(super) async fn end(self) -> Result<()> {
-        self.caller.end(Self::DEADLINE).await?;
-        self.host.end(Self::DEADLINE).await
-    }
 }

@@ -1,4 +1,4 @@
-//! A mesh of a test's own: a real server, and peers in both languages.
+//! A private mesh for a test: a real server, and peers in both languages.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// A server and one connection of the Rust SDK to it. The server ends with the value.
+/// A server and one connection of the Rust SDK. Dropping the value stops the server.
 pub(crate) struct TestMesh {
     pub(crate) mesh: AgentMesh,
     pub(crate) server: LocalServer,
@@ -33,12 +33,12 @@ impl TestMesh {
         Self { mesh, server }
     }
 
-    /// Another process of the Rust SDK, as far as the mesh can tell.
+    /// A second instance of the Rust SDK.
     pub(crate) async fn rust_peer(&self) -> AgentMesh {
         AgentMesh::connect(self.server.url()).await.unwrap()
     }
 
-    /// A process of the Python SDK that is on the mesh.
+    /// A connected process of the Python SDK.
     pub(crate) async fn python_peer(&self, sdk: Sdk) -> Peer {
         let mut peer = python_process(sdk).await;
         let url = json!({"url": self.server.url()});
@@ -46,19 +46,19 @@ impl TestMesh {
         peer
     }
 
-    /// The same, serving agents of the gallery in `python/agents.py`.
+    /// A connected process of the Python SDK that serves agents of `python/agents.py`.
     pub(crate) async fn python_host(&self, sdk: Sdk, names: &[&str]) -> Peer {
         let mut peer = self.python_peer(sdk).await;
         peer.ask("host", json!({"names": names})).await.unwrap();
         peer
     }
 
-    /// A connection that knows nothing of the mesh.
+    /// A plain NATS connection.
     pub(crate) async fn nats(&self) -> async_nats::Client {
         async_nats::connect(self.server.url()).await.unwrap()
     }
 
-    /// The catalog as it is written, entry by entry.
+    /// The text of each catalog entry.
     pub(crate) async fn catalog_text(&self) -> Vec<Box<RawValue>> {
         let jetstream = async_nats::jetstream::new(self.nats().await);
         let store = jetstream.get_key_value("mesh-catalog").await.unwrap();
@@ -66,7 +66,7 @@ impl TestMesh {
         serde_json::from_slice(&text).unwrap()
     }
 
-    /// The names in the catalog as it is now, in the order of the alphabet.
+    /// The names in the current catalog, sorted.
     pub(crate) async fn catalog_names(&self) -> Vec<String> {
         let catalog = self.mesh.catalog().fresh().await.unwrap();
         let mut names: Vec<_> = catalog.into_iter().map(|entry| entry.name).collect();
@@ -75,7 +75,7 @@ impl TestMesh {
     }
 }
 
-/// A process of the Python SDK that is on no mesh yet.
+/// A process of the Python SDK that is not connected yet.
 pub(crate) async fn python_process(sdk: Sdk) -> Peer {
     match Peer::start(sdk, &environments()).await {
         Ok(peer) => peer,
@@ -83,13 +83,13 @@ pub(crate) async fn python_process(sdk: Sdk) -> Peer {
     }
 }
 
-/// Where the environments of the SDKs are kept between runs.
+/// The directory that keeps the environments of the SDKs between runs.
 fn environments() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     target.join("interop")
 }
 
-/// The Python peer's catalog follows the mesh's with a delay: waits until it lists `names`.
+/// Waits until the Python peer's catalog, which follows with a delay, lists `names`.
 pub(crate) async fn python_lists(peer: &mut Peer, names: &[&str]) -> Vec<Value> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
@@ -108,25 +108,25 @@ pub(crate) async fn python_lists(peer: &mut Peer, names: &[&str]) -> Vec<Value> 
     }
 }
 
-/// What a peer took of a stream or a subscription.
+/// Items that a peer received from a stream or a subscription.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Taken {
     pub(crate) items: Vec<Value>,
-    /// The error that ended it.
+    /// The error that ended the stream.
     pub(crate) raised: Option<Raised>,
-    /// Whether it ended without one.
+    /// Whether the stream ended without an error.
     #[serde(default)]
     pub(crate) ended: bool,
 }
 
-/// Waits until the peer has taken `count` more of what it opened as `key`; without a count, until
-/// that has ended.
+/// Waits until the peer has received `count` more items of the stream `key`; without a count, until the
+/// stream has ended.
 pub(crate) async fn take(peer: &mut Peer, key: &str, count: Option<usize>) -> Taken {
     let taken = peer.ask("take", json!({"key": key, "count": count}));
     serde_json::from_value(taken.await.unwrap()).unwrap()
 }
 
-/// All messages on a mesh, for a test that says what was not sent.
+/// Records all messages of a mesh, for tests of messages that must not be sent.
 pub(crate) struct Observer {
     client: async_nats::Client,
     messages: async_nats::Subscriber,
@@ -137,7 +137,7 @@ impl Observer {
         let client = test.nats().await;
         let messages = client.subscribe(">").await.unwrap();
         let mut observer = Self { client, messages };
-        // The server knows of it once its own mark comes back.
+        // The subscription is active when the mark arrives.
         observer.rest().await;
         observer
     }
@@ -155,7 +155,7 @@ impl Observer {
         .await
     }
 
-    /// Everything that the server has taken until now and that was not returned before.
+    /// All messages that the server has processed so far and that were not returned yet.
     pub(crate) async fn rest(&mut self) -> Vec<Message> {
         const MARK: &str = "interop.mark";
         self.client.publish(MARK, "".into()).await.unwrap();
@@ -170,10 +170,10 @@ impl Observer {
     }
 }
 
-/// Waits until the server has taken what `client` was given before.
+/// Waits until the server has processed the earlier messages of `client`.
 pub(crate) async fn synchronize(client: &async_nats::Client) {
-    // That nobody is there is said behind it.
-    let answer = within(client.request("interop.nobody", "".into())).await;
+    // The no-responders reply follows the earlier messages.
+    let answer = within(client.request("interop.unserved", "".into())).await;
     assert!(answer.is_err());
 }
 
@@ -182,18 +182,18 @@ pub(crate) fn header<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
     Some(message.headers.as_ref()?.get(name)?.as_str())
 }
 
-/// What a command raised; anything else fails the test.
+/// The exception of a command. Fails the test if the command raised none.
 pub(crate) fn raised(result: Result<Value, PeerError>) -> Raised {
     match result {
         Err(PeerError::Raised { raised, .. }) => raised,
         Err(other) => panic!("{other}"),
-        Ok(value) => panic!("nothing was raised, it returned {value}"),
+        Ok(value) => panic!("no exception; the result is {value}"),
     }
 }
 
-/// Fails the test when `what` takes longer than anything here should.
-pub(crate) async fn within<T>(what: impl IntoFuture<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), what.into_future())
+/// Fails the test if `operation` takes longer than 30 s.
+pub(crate) async fn within<T>(operation: impl IntoFuture<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), operation.into_future())
         .await
-        .expect("it took longer than 30 s")
+        .expect("not completed within 30 s")
 }

@@ -1,4 +1,4 @@
-//! A caller in Python, agents in Rust: what goes wrong.
+//! A caller in Python, agents in Rust: errors.
 
 use interop::{Peer, Raised, Sdk};
 use openagentmesh::agents;
@@ -8,10 +8,10 @@ use crate::common::{TestMesh, python_lists, raised};
 use crate::rust_agents::{echo, fragile, letters, summarize};
 
 interop::with_each_sdk!(
-    an_invalid_input_is_told_with_every_location,
-    a_handler_that_fails_or_panics_is_a_mesh_error_and_goes_on,
-    a_name_that_nobody_serves_has_no_responders,
-    a_reply_that_is_too_large_is_an_error_and_nothing_worse,
+    invalid_input_names_every_location,
+    failing_or_panicking_handler_is_a_mesh_error_and_keeps_serving,
+    unserved_name_has_no_responders,
+    too_large_reply_is_an_error_and_keeps_serving,
 );
 
 async fn call_that_fails(python: &mut Peer, name: &str, payload: Value) -> Raised {
@@ -25,7 +25,7 @@ async fn still_serves(python: &mut Peer) {
     assert_eq!(reply, "Echo: still");
 }
 
-async fn an_invalid_input_is_told_with_every_location(sdk: Sdk) {
+async fn invalid_input_names_every_location(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![summarize, echo]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
@@ -57,7 +57,7 @@ async fn an_invalid_input_is_told_with_every_location(sdk: Sdk) {
             .all(|problem| problem["message"].is_string())
     );
 
-    // Not what it takes at all, and nothing.
+    // An input of another type, and no input.
     for input in [json!(5), Value::Null] {
         let error = call_that_fails(&mut python, "nlp.summarizer", input).await;
         assert_eq!(error.code.as_deref(), Some("invalid_input"));
@@ -65,7 +65,7 @@ async fn an_invalid_input_is_told_with_every_location(sdk: Sdk) {
     still_serves(&mut python).await;
 }
 
-async fn a_handler_that_fails_or_panics_is_a_mesh_error_and_goes_on(sdk: Sdk) {
+async fn failing_or_panicking_handler_is_a_mesh_error_and_keeps_serving(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![fragile, echo]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
@@ -90,7 +90,7 @@ async fn a_handler_that_fails_or_panics_is_a_mesh_error_and_goes_on(sdk: Sdk) {
     still_serves(&mut python).await;
 }
 
-async fn a_name_that_nobody_serves_has_no_responders(sdk: Sdk) {
+async fn unserved_name_has_no_responders(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![echo]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
@@ -98,7 +98,7 @@ async fn a_name_that_nobody_serves_has_no_responders(sdk: Sdk) {
     let error = call_that_fails(&mut python, "nosuch", Value::Null).await;
     assert_eq!(error.class, "NoRespondersError");
 
-    // An agent that was deregistered leaves no subscription behind.
+    // A deregistered agent leaves no subscription.
     still_serves(&mut python).await;
     test.mesh.deregister(["echo"]).await.unwrap();
     let error = call_that_fails(&mut python, "echo", json!("x")).await;
@@ -107,13 +107,13 @@ async fn a_name_that_nobody_serves_has_no_responders(sdk: Sdk) {
     assert_eq!(error.code.as_deref(), Some("not_found"));
 }
 
-async fn a_reply_that_is_too_large_is_an_error_and_nothing_worse(sdk: Sdk) {
+async fn too_large_reply_is_an_error_and_keeps_serving(sdk: Sdk) {
     const LIMIT: u32 = 64 * 1024;
     let test = TestMesh::with_max_payload(LIMIT).await;
     test.mesh.register(agents![letters, echo]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
 
-    // The second fits without its headers only.
+    // The second size fits only without the headers.
     for count in [10 * LIMIT, LIMIT - 2] {
         let error = call_that_fails(&mut python, "letters", json!(count)).await;
         assert_eq!(error.code.as_deref(), Some("payload_too_large"), "{count}");

@@ -10,12 +10,12 @@ use crate::common::{TestMesh, within};
 use crate::rust_agents::Piece;
 
 interop::with_each_sdk!(
-    events_come_in_order_and_end_when_the_host_leaves,
-    events_end_when_the_publisher_does,
-    an_error_of_the_publisher_comes_behind_its_events,
-    the_events_of_a_channel_name_their_publishers,
-    whoever_is_too_slow_is_told_how_much_was_lost,
-    what_is_published_to_a_subject_is_taken_as_what_it_is,
+    events_arrive_in_order_and_end_when_the_host_leaves,
+    events_end_when_the_publisher_ends,
+    publisher_error_follows_its_events,
+    channel_events_name_their_publishers,
+    slow_subscriber_receives_the_number_of_lost_events,
+    subject_messages_keep_their_content_type,
 );
 
 async fn emit(python: &mut Peer, name: &str, indices: Range<usize>) {
@@ -34,14 +34,14 @@ async fn get(events: &mut Events<Piece>, indices: Range<i64>) {
     }
 }
 
-/// A publisher in Python, and a subscriber in Rust.
+/// Starts a publisher in Python and a subscriber in Rust.
 async fn subscribed(test: &TestMesh, sdk: Sdk) -> (Peer, Events<Piece>) {
     let python = test.python_host(sdk, &["news.local"]).await;
     let events = test.mesh.subscribe("news.local").await.unwrap();
     (python, events)
 }
 
-async fn events_come_in_order_and_end_when_the_host_leaves(sdk: Sdk) {
+async fn events_arrive_in_order_and_end_when_the_host_leaves(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (mut python, mut events) = subscribed(&test, sdk).await;
     emit(&mut python, "news.local", 0..1000).await;
@@ -50,7 +50,7 @@ async fn events_come_in_order_and_end_when_the_host_leaves(sdk: Sdk) {
     get(&mut events, 1000..1001).await;
     python.end().await.unwrap();
     assert!(within(events.next()).await.is_none());
-    // There is nobody to be subscribed to any more.
+    // The publisher is no longer listed.
     let late = test.rust_peer().await;
     let error = within(late.subscribe::<Piece>("news.local"))
         .await
@@ -58,7 +58,7 @@ async fn events_come_in_order_and_end_when_the_host_leaves(sdk: Sdk) {
     assert_eq!(error.code(), &ErrorCode::NotFound);
 }
 
-async fn events_end_when_the_publisher_does(sdk: Sdk) {
+async fn events_end_when_the_publisher_ends(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (mut python, mut events) = subscribed(&test, sdk).await;
     emit(&mut python, "news.local", 0..3).await;
@@ -68,7 +68,7 @@ async fn events_end_when_the_publisher_does(sdk: Sdk) {
     assert!(within(events.next()).await.is_none());
 }
 
-async fn an_error_of_the_publisher_comes_behind_its_events(sdk: Sdk) {
+async fn publisher_error_follows_its_events(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (mut python, mut events) = subscribed(&test, sdk).await;
     let mut failures = test
@@ -85,7 +85,7 @@ async fn an_error_of_the_publisher_comes_behind_its_events(sdk: Sdk) {
     assert_eq!(error.message(), "told to fail");
     assert!(
         within(events.next()).await.is_none(),
-        "Python does not start it again"
+        "Python does not restart the publisher"
     );
 
     let failure = within(failures.next()).await.unwrap().unwrap();
@@ -93,7 +93,7 @@ async fn an_error_of_the_publisher_comes_behind_its_events(sdk: Sdk) {
     assert_eq!(failure.data["message"], "told to fail");
 }
 
-async fn the_events_of_a_channel_name_their_publishers(sdk: Sdk) {
+async fn channel_events_name_their_publishers(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test
         .python_host(sdk, &["news.local", "news.world", "nlp.pieces"])
@@ -101,7 +101,7 @@ async fn the_events_of_a_channel_name_their_publishers(sdk: Sdk) {
     let mut events = test.mesh.subscribe_channel::<Piece>("news").await.unwrap();
     emit(&mut python, "news.local", 0..10).await;
     emit(&mut python, "news.world", 0..10).await;
-    // An end is one publisher's, not the channel's.
+    // The end of one publisher does not end the subscription to the channel.
     let arguments = json!({"name": "news.local"});
     python.ask("finish", arguments).await.unwrap();
 
@@ -122,20 +122,24 @@ async fn the_events_of_a_channel_name_their_publishers(sdk: Sdk) {
     assert_eq!(event.data.index, 10);
 }
 
-async fn whoever_is_too_slow_is_told_how_much_was_lost(sdk: Sdk) {
+async fn slow_subscriber_receives_the_number_of_lost_events(sdk: Sdk) {
     const MANY: i64 = 40_000;
     let test = TestMesh::start().await;
     let mut python = test.python_host(sdk, &["news.local", "echo"]).await;
     let mut events = test.mesh.subscribe::<Piece>("news.local").await.unwrap();
-    // Nothing is taken until all has arrived: a reply comes behind it.
+    // All events have arrived when a later reply arrives; none is read before.
     emit(&mut python, "news.local", 0..MANY as usize).await;
-    let _: String = within(test.mesh.call("echo", "behind")).await.unwrap();
+    let _: String = within(test.mesh.call("echo", "after")).await.unwrap();
 
     let (mut taken, mut lost) = (0, 0);
     while taken + lost < MANY {
         match within(events.next()).await.unwrap() {
             Ok(event) => {
-                assert_eq!(event.data.index, taken + lost, "the gap was told before");
+                assert_eq!(
+                    event.data.index,
+                    taken + lost,
+                    "the gap is reported before the next event"
+                );
                 taken += 1;
             }
             Err(error) => {
@@ -147,10 +151,10 @@ async fn whoever_is_too_slow_is_told_how_much_was_lost(sdk: Sdk) {
     assert!(taken > 0 && lost > 0, "{taken} were taken and {lost} lost");
     emit(&mut python, "news.local", 0..1).await;
     let event = within(events.next()).await.unwrap().unwrap();
-    assert_eq!(event.data.index, MANY, "it goes on");
+    assert_eq!(event.data.index, MANY, "the subscription continues");
 }
 
-async fn what_is_published_to_a_subject_is_taken_as_what_it_is(sdk: Sdk) {
+async fn subject_messages_keep_their_content_type(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_peer(sdk).await;
     let mut values = test
@@ -190,7 +194,7 @@ async fn what_is_published_to_a_subject_is_taken_as_what_it_is(sdk: Sdk) {
         let event = within(bytes.next()).await.unwrap().unwrap();
         assert_eq!(event.data, text.as_bytes());
     }
-    // Bytes are no value, which one event's error says.
+    // Bytes are not JSON: the event is an error.
     let error = within(values.next()).await.unwrap().unwrap_err();
     assert!(error.message().contains("raw()"), "{error}");
     let event = within(bytes.next()).await.unwrap().unwrap();

@@ -9,17 +9,17 @@ use crate::rust_agents::{Piece, noon};
 use crate::taps::{self, publisher};
 
 interop::with_each_sdk!(
-    events_come_in_order_and_end_with_the_deregistration,
+    events_arrive_in_order_and_end_with_the_deregistration,
     events_end_when_the_host_shuts_down,
-    events_end_when_the_publisher_does,
-    events_go_on_after_a_failure,
-    the_events_of_a_channel_are_those_of_its_publishers,
-    what_is_published_to_a_subject_is_taken_there,
+    events_end_when_the_publisher_ends,
+    events_continue_after_a_failure,
+    channel_events_are_those_of_its_publishers,
+    subject_messages_are_received,
 );
 
 type Events = tokio::sync::mpsc::UnboundedSender<taps::Event>;
 
-/// A publisher in Rust on a mesh of its own connection, and a subscriber in Python.
+/// Starts a publisher in Rust with its own connection, and a subscriber in Python.
 async fn subscribed(test: &TestMesh, sdk: Sdk) -> (AgentMesh, Events, Peer) {
     let host = test.rust_peer().await;
     let (agent, events) = publisher("news.local");
@@ -35,7 +35,7 @@ async fn subscribe(python: &mut Peer, mut source: Value) {
     python.ask("open_events", source).await.unwrap();
 }
 
-fn tell(events: &Events, indices: std::ops::Range<i64>) {
+fn emit(events: &Events, indices: std::ops::Range<i64>) {
     for index in indices {
         events.send(Ok(Piece::new(index, "news"))).unwrap();
     }
@@ -49,19 +49,19 @@ async fn get(python: &mut Peer, indices: std::ops::Range<i64>) {
     assert_eq!(take(python, "it", Some(count)).await.items, expected);
 }
 
-/// Nothing more comes, and it ends without an error.
+/// Checks that the subscription ends without more events and without an error.
 async fn ended(python: &mut Peer) {
     let rest = take(python, "it", None).await;
     assert!(rest.ended && rest.items.is_empty(), "{rest:?}");
 }
 
-async fn events_come_in_order_and_end_with_the_deregistration(sdk: Sdk) {
+async fn events_arrive_in_order_and_end_with_the_deregistration(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (host, events, mut python) = subscribed(&test, sdk).await;
-    tell(&events, 0..1000);
+    emit(&events, 0..1000);
     get(&mut python, 0..1000).await;
-    // It was waiting meanwhile.
-    tell(&events, 1000..1001);
+    // The subscriber is waiting for the next event.
+    emit(&events, 1000..1001);
     get(&mut python, 1000..1001).await;
     host.deregister(["news.local"]).await.unwrap();
     ended(&mut python).await;
@@ -71,33 +71,33 @@ async fn events_come_in_order_and_end_with_the_deregistration(sdk: Sdk) {
 async fn events_end_when_the_host_shuts_down(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (host, events, mut python) = subscribed(&test, sdk).await;
-    tell(&events, 0..1);
+    emit(&events, 0..1);
     get(&mut python, 0..1).await;
     host.shutdown().await.unwrap();
     ended(&mut python).await;
 }
 
-async fn events_end_when_the_publisher_does(sdk: Sdk) {
+async fn events_end_when_the_publisher_ends(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (_host, events, mut python) = subscribed(&test, sdk).await;
-    tell(&events, 0..3);
+    emit(&events, 0..3);
     drop(events);
     get(&mut python, 0..3).await;
     ended(&mut python).await;
 }
 
-async fn events_go_on_after_a_failure(sdk: Sdk) {
+async fn events_continue_after_a_failure(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (_host, events, mut python) = subscribed(&test, sdk).await;
-    tell(&events, 0..3);
+    emit(&events, 0..3);
     events.send(Err("told to fail".to_owned())).unwrap();
-    tell(&events, 3..6);
+    emit(&events, 3..6);
     get(&mut python, 0..6).await;
     drop(events);
     ended(&mut python).await;
 }
 
-async fn the_events_of_a_channel_are_those_of_its_publishers(sdk: Sdk) {
+async fn channel_events_are_those_of_its_publishers(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (local, local_events) = publisher("news.local");
     let (world, world_events) = publisher("news.world");
@@ -106,20 +106,20 @@ async fn the_events_of_a_channel_are_those_of_its_publishers(sdk: Sdk) {
     let mut python = test.python_peer(sdk).await;
     subscribe(&mut python, json!({"channel": "news"})).await;
 
-    tell(&other_events, 0..1);
+    emit(&other_events, 0..1);
     for index in 0..100 {
-        tell(&local_events, index..index + 1);
-        tell(&world_events, 1000 + index..1001 + index);
+        emit(&local_events, index..index + 1);
+        emit(&world_events, 1000 + index..1001 + index);
     }
     let items = take(&mut python, "it", Some(200)).await.items;
     let numbers = items.iter().map(|item| item["index"].as_i64().unwrap());
     let (local, world): (Vec<_>, Vec<_>) = numbers.partition(|index| *index < 1000);
-    // Only those of one publisher have an order.
+    // Only events of the same publisher are ordered.
     assert!(local.into_iter().eq(0..100));
     assert!(world.into_iter().eq(1000..1100));
 }
 
-async fn what_is_published_to_a_subject_is_taken_there(sdk: Sdk) {
+async fn subject_messages_are_received(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mesh = &test.mesh;
     mesh.register(agents![noon]).await.unwrap();
@@ -129,7 +129,7 @@ async fn what_is_published_to_a_subject_is_taken_there(sdk: Sdk) {
     for number in 1..=100 {
         mesh.publish("orders.new", number).await.unwrap();
     }
-    // The published SDKs read JSON only. What they cannot read does not end it.
+    // The published SDKs read JSON only. Other messages do not end the subscription.
     mesh.publish_bytes("orders.new", vec![0xff, 0xfe])
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! What the Rust SDK says beyond the common protocol is no matter to the published ones.
+//! The published SDKs ignore the extensions of the Rust SDK.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::common::{Observer, TestMesh, header, within};
 use crate::rust_agents::{Piece, echo, pieces};
 
 interop::with_each_sdk!(
-    a_slow_reply_comes_and_no_caller_is_probed_that_did_not_ask_for_it,
-    a_python_caller_ignores_the_headers_of_a_rust_host,
-    a_python_host_ignores_the_headers_of_a_rust_caller,
+    slow_reply_arrives_and_only_callers_with_the_probe_header_are_probed,
+    python_caller_ignores_the_headers_of_a_rust_host,
+    python_host_ignores_the_headers_of_a_rust_caller,
 );
 
-async fn a_slow_reply_comes_and_no_caller_is_probed_that_did_not_ask_for_it(sdk: Sdk) {
+async fn slow_reply_arrives_and_only_callers_with_the_probe_header_are_probed(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (running, mut runs) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));
-    let slow = AgentSpec::new("slow", "Takes its time.").handler({
+    let slow = AgentSpec::new("slow", "Waits for a permit.").handler({
         let gate = Arc::clone(&gate);
         move |text: String| {
             running.send(()).unwrap();
@@ -40,12 +40,12 @@ async fn a_slow_reply_comes_and_no_caller_is_probed_that_did_not_ask_for_it(sdk:
 
     let arguments = json!({"name": "slow", "payload": "python"});
     let python_asks = python.ask("ask_in_every_way", arguments);
-    let meanwhile = async {
+    let rust_side = async {
         for _ in 0..3 {
             within(runs.recv()).await.unwrap();
         }
-        // A caller that asked for probes, and later than the others: when it has been probed for the
-        // second time, they would have been too.
+        // A later caller with the probe header: its second probe follows the first probes of the earlier
+        // callers, if these were probed.
         let rust_asks = rust.call::<String>("slow", "rust");
         let probed = async {
             let is_its_request =
@@ -63,19 +63,19 @@ async fn a_slow_reply_comes_and_no_caller_is_probed_that_did_not_ask_for_it(sdk:
         assert_eq!(reply.unwrap(), "rust");
         caller
     };
-    let (replies, caller) = tokio::join!(python_asks, meanwhile);
+    let (replies, caller) = tokio::join!(python_asks, rust_side);
     let replies = replies.unwrap();
     assert_eq!(replies["call"], "python");
     assert_eq!(replies["send_on_reply"], json!({"reply": "python"}));
     assert_eq!(replies["send_reply_to"]["body"], "python");
     for message in observer.rest().await {
         if header(&message, "X-Mesh-Probe").is_some() {
-            assert_eq!(message.subject, caller, "nobody else was probed");
+            assert_eq!(message.subject, caller, "only this caller is probed");
         }
     }
 }
 
-async fn a_python_caller_ignores_the_headers_of_a_rust_host(sdk: Sdk) {
+async fn python_caller_ignores_the_headers_of_a_rust_host(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![echo, pieces]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
@@ -95,16 +95,19 @@ async fn a_python_caller_ignores_the_headers_of_a_rust_host(sdk: Sdk) {
     let is_chunk = |m: &Message| m.subject.starts_with("mesh.stream.");
     let chunk = observer.next(is_chunk).await;
     assert_eq!(header(&chunk, "X-Mesh-Instance-Id"), Some(host));
-    assert!(chunk.reply.is_some(), "where consumers can be heard");
-    // The published SDKs say nothing there.
-    let said = observer.rest().await;
     assert!(
-        said.iter()
+        chunk.reply.is_some(),
+        "the subject for signals of consumers"
+    );
+    // The published SDKs send no signals.
+    let sent = observer.rest().await;
+    assert!(
+        sent.iter()
             .all(|m| Some(&m.subject) != chunk.reply.as_ref())
     );
 }
 
-async fn a_python_host_ignores_the_headers_of_a_rust_caller(sdk: Sdk) {
+async fn python_host_ignores_the_headers_of_a_rust_caller(sdk: Sdk) {
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["echo", "nlp.pieces"]).await;
@@ -132,7 +135,7 @@ async fn a_python_host_ignores_the_headers_of_a_rust_caller(sdk: Sdk) {
     assert_eq!(chunks, [Piece::new(0, "x")]);
     let request = observer.next(is_request).await;
     assert_eq!(header(&request, "X-Mesh-Stream-Credit"), Some("1"));
-    // It may be answered by the server, and is never by a host of the published SDKs.
+    // The server may reply to this subject; a host of the published SDKs never does.
     let inbox = request.reply.unwrap();
     let rest = observer.rest().await;
     assert!(rest.iter().all(|m| m.subject != inbox));

@@ -1,5 +1,5 @@
-//! A verb that does not fit an agent, in both directions: the caller's own check refuses it before
-//! anything is sent, and so does the host when there was no check.
+//! A verb that does not fit an agent, in both directions: the caller refuses it before it sends a
+//! message, and the host refuses a request that the caller did not check.
 
 use interop::{Peer, Raised, Sdk};
 use openagentmesh::{Error, ErrorCode, agents};
@@ -9,13 +9,13 @@ use crate::common::{Observer, TestMesh, python_lists, raised, take, within};
 use crate::rust_agents::{echo, noon, pieces, sentry, ticker};
 
 interop::with_each_sdk!(
-    python_itself_refuses_the_wrong_verb,
-    a_rust_host_refuses_the_wrong_verb,
-    rust_itself_refuses_the_wrong_verb,
-    a_python_host_refuses_the_wrong_verb,
+    python_caller_refuses_the_wrong_verb,
+    rust_host_refuses_the_wrong_verb,
+    rust_caller_refuses_the_wrong_verb,
+    python_host_refuses_the_wrong_verb,
 );
 
-/// For each verb the agents that it does not fit, and the word that tells what does.
+/// For each verb, the agents that it does not fit, and the fitting verb.
 const WRONG: &[(&str, &[(&str, &str)])] = &[
     (
         "call",
@@ -53,7 +53,7 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// An agent of every shape.
+/// One agent of each shape.
 const NAMES: [&str; 5] = ["echo", "noon", "nlp.pieces", "ticker", "sentry"];
 
 async fn rust_agents_and_python(sdk: Sdk) -> (TestMesh, Peer) {
@@ -65,7 +65,7 @@ async fn rust_agents_and_python(sdk: Sdk) -> (TestMesh, Peer) {
     (test, python)
 }
 
-/// What Python raises for a verb.
+/// The exception of Python for a verb.
 async fn refusal(python: &mut Peer, verb: &str, name: &str) -> Raised {
     if verb == "subscribe" {
         let arguments = json!({"key": "it", "agent": name});
@@ -78,24 +78,24 @@ async fn refusal(python: &mut Peer, verb: &str, name: &str) -> Raised {
     };
     let arguments = json!({"name": name, "payload": "x"});
     match python.ask(command, arguments).await {
-        // The error of a reply goes to a callback.
+        // A callback receives the error of a reply.
         Ok(called) if verb == "send" => serde_json::from_value(called["error"].clone()).unwrap(),
         refused => raised(refused),
     }
 }
 
-/// Whether a message is something that callers send to an agent.
+/// Whether a message is a request to an agent.
 fn is_request(message: &async_nats::Message) -> bool {
     message.subject.starts_with("mesh.agent.") && !message.subject.ends_with(".events")
 }
 
-async fn python_itself_refuses_the_wrong_verb(sdk: Sdk) {
+async fn python_caller_refuses_the_wrong_verb(sdk: Sdk) {
     let (test, mut python) = rust_agents_and_python(sdk).await;
     let mut observer = Observer::start(&test).await;
     for (verb, agents) in WRONG {
         for (name, fitting) in *agents {
             if (*verb, *name) == ("send", "nlp.pieces") {
-                // The published SDKs leave that to the host.
+                // The published SDKs leave this check to the host.
                 continue;
             }
             let error = refusal(&mut python, verb, name).await;
@@ -109,13 +109,13 @@ async fn python_itself_refuses_the_wrong_verb(sdk: Sdk) {
     assert!(!observer.rest().await.iter().any(is_request));
 }
 
-async fn a_rust_host_refuses_the_wrong_verb(sdk: Sdk) {
+async fn rust_host_refuses_the_wrong_verb(sdk: Sdk) {
     let (test, mut python) = rust_agents_and_python(sdk).await;
     let mut observer = Observer::start(&test).await;
     python.ask("skip_checks", json!({})).await.unwrap();
     let mut refused = 0;
     for (verb, agents) in WRONG {
-        // There is no request for a subscription.
+        // A subscription sends no request.
         for (name, fitting) in agents.iter().filter(|_| *verb != "subscribe") {
             let error = refusal(&mut python, verb, name).await;
             assert_eq!(error.class, "MeshError", "{verb} {name}");
@@ -131,7 +131,7 @@ async fn a_rust_host_refuses_the_wrong_verb(sdk: Sdk) {
         sent.iter().filter(|message| is_request(message)).count(),
         refused
     );
-    // What fits is served as before.
+    // Fitting verbs are served.
     let arguments = json!({"name": "echo", "payload": "x"});
     assert_eq!(python.ask("call", arguments).await.unwrap(), "Echo: x");
     let arguments = json!({"name": "nlp.pieces", "payload": "x"});
@@ -139,7 +139,7 @@ async fn a_rust_host_refuses_the_wrong_verb(sdk: Sdk) {
     assert_eq!(chunks, json!([{"index": 0, "text": "x"}]));
 }
 
-async fn rust_itself_refuses_the_wrong_verb(sdk: Sdk) {
+async fn rust_caller_refuses_the_wrong_verb(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &NAMES).await;
     let mesh = &test.mesh;
@@ -171,8 +171,8 @@ async fn rust_itself_refuses_the_wrong_verb(sdk: Sdk) {
     assert!(!observer.rest().await.iter().any(is_request));
 }
 
-/// The Rust SDK has no way around its check, so that the request is made by hand.
-async fn a_python_host_refuses_the_wrong_verb(sdk: Sdk) {
+/// The Rust SDK cannot skip its check: the test writes the request itself.
+async fn python_host_refuses_the_wrong_verb(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["note", "numbers"]).await;
     let client = test.nats().await;

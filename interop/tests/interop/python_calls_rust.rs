@@ -8,16 +8,16 @@ use crate::common::{TestMesh, python_lists, raised};
 use crate::rust_agents::{echo, gauge, noon, pieces, sentry, summarize, swallow, ticker};
 
 interop::with_each_sdk!(
-    the_catalog_lists_rust_agents_with_all_that_it_has_of_them,
+    catalog_lists_rust_agents_with_all_fields,
     filters_find_rust_agents,
-    a_contract_means_what_python_would_have_written,
+    contract_is_equivalent_to_that_of_python,
     every_agent_of_the_catalog_has_a_contract,
     every_shape_has_its_capabilities,
     calls_get_their_replies,
     every_kind_of_field_means_the_same_in_both_languages,
 );
 
-/// A mesh with agents in Rust, and a peer in Python that lists them.
+/// Starts a mesh with agents in Rust and a peer in Python whose catalog lists them.
 async fn mesh_with_rust_agents(sdk: Sdk) -> (TestMesh, Peer, Vec<Value>) {
     let test = TestMesh::start().await;
     let agents = agents![summarize, echo, noon, swallow];
@@ -28,7 +28,7 @@ async fn mesh_with_rust_agents(sdk: Sdk) -> (TestMesh, Peer, Vec<Value>) {
     (test, python, catalog)
 }
 
-async fn the_catalog_lists_rust_agents_with_all_that_it_has_of_them(sdk: Sdk) {
+async fn catalog_lists_rust_agents_with_all_fields(sdk: Sdk) {
     let (test, mut python, catalog) = mesh_with_rust_agents(sdk).await;
     assert_eq!(catalog.len(), 4);
     let entry = |name: &str, description: &str, tags: Value, version: &str| {
@@ -37,7 +37,7 @@ async fn the_catalog_lists_rust_agents_with_all_that_it_has_of_them(sdk: Sdk) {
             "invocable": true, "streaming": false,
         });
         if !sdk.has_dotted_names() {
-            // The older SDK shows a channel, and ours stands in the name.
+            // 0.1.5 has a separate channel; the Rust SDK writes the channel into the name.
             entry["channel"] = Value::Null;
         }
         entry
@@ -54,11 +54,11 @@ async fn the_catalog_lists_rust_agents_with_all_that_it_has_of_them(sdk: Sdk) {
     ] {
         assert!(
             catalog.contains(&expected),
-            "{expected} is not in {catalog:?}"
+            "{expected} not found in {catalog:?}"
         );
     }
 
-    // A peer that is there already sees what comes and what goes.
+    // A connected peer follows registrations and deregistrations.
     test.mesh.deregister(["noon"]).await.unwrap();
     let fragile = agents![crate::rust_agents::fragile];
     test.mesh.register(fragile).await.unwrap();
@@ -87,7 +87,7 @@ async fn filters_find_rust_agents(sdk: Sdk) {
     }
 }
 
-async fn a_contract_means_what_python_would_have_written(sdk: Sdk) {
+async fn contract_is_equivalent_to_that_of_python(sdk: Sdk) {
     let (_test, mut python, _) = mesh_with_rust_agents(sdk).await;
     for (name, input, output) in [
         ("nlp.summarizer", Some("Summarize"), Some("Summary")),
@@ -114,7 +114,7 @@ async fn a_contract_means_what_python_would_have_written(sdk: Sdk) {
             assert_eq!(
                 pretty(&meaning(&skill[keyword])),
                 pretty(&meaning(&expected)),
-                "{keyword} of {name}: ours is {}",
+                "{keyword} of {name}: the Rust schema is {}",
                 skill[keyword]
             );
         }
@@ -132,7 +132,7 @@ async fn a_contract_means_what_python_would_have_written(sdk: Sdk) {
     );
 }
 
-/// Lines that an assertion shows well.
+/// Indented JSON for assertion messages.
 fn pretty(schema: &Value) -> String {
     serde_json::to_string_pretty(schema).unwrap()
 }
@@ -191,11 +191,11 @@ async fn calls_get_their_replies(sdk: Sdk) {
     };
     let text = json!({
         "text": "one two three", "max_words": 2, "tones": ["formal", "friendly"],
-        "origin": {"author": "Nobody", "year": null},
+        "origin": {"author": "Ada", "year": null},
     });
     let summary = call("nlp.summarizer", text).await;
     assert_eq!(summary, json!({"summary": "one two", "words": 2}));
-    let defaults = json!({"text": "one two three", "tones": [], "origin": {"author": "Nobody"}});
+    let defaults = json!({"text": "one two three", "tones": [], "origin": {"author": "Ada"}});
     let summary = call("nlp.summarizer", defaults).await;
     assert_eq!(summary, json!({"summary": "one two three", "words": 3}));
 
@@ -223,7 +223,7 @@ async fn every_kind_of_field_means_the_same_in_both_languages(sdk: Sdk) {
     assert_eq!(
         pretty(&meaning(ours)),
         pretty(&meaning(&theirs)),
-        "ours is {ours}"
+        "the Rust schema is {ours}"
     );
 
     let mut call = async |payload: Value| {
@@ -233,7 +233,7 @@ async fn every_kind_of_field_means_the_same_in_both_languages(sdk: Sdk) {
     let least = json!({"labels": {}, "ratio": 0.5, "pair": [1, "one"]});
     assert_eq!(call(least).await.unwrap(), 3);
     let most = json!({
-        "tone": "formal", "origin": {"author": "Nobody"}, "origins": [{"author": "Somebody"}],
+        "tone": "formal", "origin": {"author": "Ada"}, "origins": [{"author": "Bob"}],
         "labels": {"a": "b"}, "ratio": 2, "exact": true, "code": "ABC", "pair": [2, "two"],
     });
     assert_eq!(call(most).await.unwrap(), 8);

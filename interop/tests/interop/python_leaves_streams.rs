@@ -1,4 +1,4 @@
-//! A consumer in Python that leaves a stream, in order or not: the handler in Rust stops.
+//! A consumer in Python leaves a stream or is killed: the handler in Rust stops.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::rust_agents::numbers;
 use crate::taps::{Run, endless, tap};
 
 interop::with_each_sdk!(
-    a_consumer_that_breaks_out_of_its_loop_stops_the_handler,
-    a_consumer_that_is_killed_stops_the_handler,
-    a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_breaks_out,
-    a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_is_killed,
+    consumer_that_breaks_its_loop_stops_the_handler,
+    killed_consumer_stops_the_handler,
+    paused_stream_stops_at_its_next_chunk_after_its_consumer_breaks_the_loop,
+    paused_stream_stops_at_its_next_chunk_after_its_consumer_is_killed,
 );
 
-async fn a_consumer_that_breaks_out_of_its_loop_stops_the_handler(sdk: Sdk) {
+async fn consumer_that_breaks_its_loop_stops_the_handler(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (endless, mut runs) = endless();
     let agents = agents![numbers].into_iter().chain([endless]);
@@ -32,14 +32,14 @@ async fn a_consumer_that_breaks_out_of_its_loop_stops_the_handler(sdk: Sdk) {
     let dropped = within(runs.recv()).await.unwrap();
     within(dropped).await.unwrap_err();
 
-    // Neither side has suffered.
+    // Both sides keep working.
     let arguments = json!({"name": "numbers", "payload": 3});
     let chunks = python.ask("stream", arguments).await.unwrap();
     assert_eq!(chunks, json!([0, 1, 2]));
     python.end().await.unwrap();
 }
 
-async fn a_consumer_that_is_killed_stops_the_handler(sdk: Sdk) {
+async fn killed_consumer_stops_the_handler(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (agent, mut runs) = endless();
     test.mesh.register([agent]).await.unwrap();
@@ -53,7 +53,7 @@ async fn a_consumer_that_is_killed_stops_the_handler(sdk: Sdk) {
     within(dropped).await.unwrap_err();
 }
 
-/// A consumer that has taken three chunks of a stream that pauses then.
+/// Starts a consumer that has received three chunks of a stream that then pauses.
 async fn paused(test: &TestMesh, sdk: Sdk) -> (Peer, Run) {
     let (agent, mut runs) = tap();
     test.mesh.register([agent]).await.unwrap();
@@ -72,26 +72,26 @@ async fn paused(test: &TestMesh, sdk: Sdk) -> (Peer, Run) {
     (python, run)
 }
 
-/// The consumer has left: whatever the server says when the next chunk comes stops the handler.
-async fn stops_with_its_next_chunk(test: &TestMesh, run: Run) {
-    nobody_takes(test, &run.request_id).await;
+/// Checks that the next chunk stops the handler, because the consumer has left.
+async fn stops_at_its_next_chunk(test: &TestMesh, run: Run) {
+    has_no_subscriber(test, &run.request_id).await;
     assert!(
         !run.chunks.is_closed(),
-        "until now nothing has told the host"
+        "the host has no signal before the next chunk"
     );
     run.chunks.send(3).unwrap();
     within(run.chunks.closed()).await;
 }
 
-/// Waits until the server knows nobody who takes the chunks of a stream.
-async fn nobody_takes(test: &TestMesh, request_id: &str) {
+/// Waits until the server has no subscriber for the chunks of a stream.
+async fn has_no_subscriber(test: &TestMesh, request_id: &str) {
     let client = test.nats().await;
     let subject = format!("mesh.stream.{request_id}");
     within(async {
         loop {
             // The published SDKs skip a message without a body.
-            let question = Request::new().timeout(Some(Duration::from_millis(50)));
-            match client.send_request(subject.clone(), question).await {
+            let probe = Request::new().timeout(Some(Duration::from_millis(50)));
+            match client.send_request(subject.clone(), probe).await {
                 Err(error) if error.kind() == RequestErrorKind::NoResponders => return,
                 _ => {}
             }
@@ -100,14 +100,14 @@ async fn nobody_takes(test: &TestMesh, request_id: &str) {
     .await;
 }
 
-async fn a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_breaks_out(sdk: Sdk) {
+async fn paused_stream_stops_at_its_next_chunk_after_its_consumer_breaks_the_loop(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (python, run) = paused(&test, sdk).await;
-    stops_with_its_next_chunk(&test, run).await;
+    stops_at_its_next_chunk(&test, run).await;
     python.end().await.unwrap();
 }
 
-async fn a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_is_killed(sdk: Sdk) {
+async fn paused_stream_stops_at_its_next_chunk_after_its_consumer_is_killed(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (agent, mut runs) = tap();
     test.mesh.register([agent]).await.unwrap();
@@ -119,5 +119,5 @@ async fn a_stream_that_pauses_stops_with_its_next_chunk_when_its_consumer_is_kil
     assert_eq!(take(&mut python, "it", Some(1)).await.items, [json!(0)]);
 
     python.kill().await.unwrap();
-    stops_with_its_next_chunk(&test, run).await;
+    stops_at_its_next_chunk(&test, run).await;
 }

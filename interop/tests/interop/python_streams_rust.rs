@@ -1,4 +1,4 @@
-//! A caller in Python takes streamed replies of agents in Rust.
+//! A caller in Python, streaming agents in Rust.
 
 use futures::stream;
 use interop::{Peer, Sdk, schema::meaning};
@@ -10,12 +10,12 @@ use crate::rust_agents::{numbers, pieces, stumble};
 use crate::taps::tap;
 
 interop::with_each_sdk!(
-    chunks_come_in_order_with_their_types,
-    a_contract_means_what_python_would_have_written,
-    streams_at_once_do_not_mix,
-    an_error_comes_behind_the_chunks_before_it,
-    an_invalid_input_is_told_with_every_location,
-    a_chunk_that_is_too_large_is_an_error_and_nothing_worse,
+    chunks_arrive_in_order_with_their_types,
+    contract_is_equivalent_to_that_of_python,
+    concurrent_streams_do_not_mix,
+    error_follows_the_chunks_before_it,
+    invalid_input_names_every_location,
+    too_large_chunk_is_an_error_and_keeps_serving,
 );
 
 async fn chunks_of(python: &mut Peer, name: &str, payload: Value) -> Value {
@@ -23,14 +23,14 @@ async fn chunks_of(python: &mut Peer, name: &str, payload: Value) -> Value {
     python.ask("stream", arguments).await.unwrap()
 }
 
-/// Opens a stream and takes it to its end.
+/// Opens a stream and reads it to its end.
 async fn taken(python: &mut Peer, name: &str, payload: Value) -> Taken {
     let arguments = json!({"key": "it", "name": name, "payload": payload});
     python.ask("open_stream", arguments).await.unwrap();
     take(python, "it", None).await
 }
 
-async fn chunks_come_in_order_with_their_types(sdk: Sdk) {
+async fn chunks_arrive_in_order_with_their_types(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![pieces, numbers]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
@@ -50,7 +50,7 @@ async fn chunks_come_in_order_with_their_types(sdk: Sdk) {
     assert_eq!(got, json!(all));
 }
 
-async fn a_contract_means_what_python_would_have_written(sdk: Sdk) {
+async fn contract_is_equivalent_to_that_of_python(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![pieces]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
@@ -72,14 +72,14 @@ async fn a_contract_means_what_python_would_have_written(sdk: Sdk) {
         let theirs = python.ask("schema", json!({"type": kind})).await.unwrap();
         let mut theirs = meaning(&theirs);
         if kind == "Piece" {
-            // Only the Rust type is documented.
+            // Only the Rust type has a description.
             theirs["description"] = json!("A part of something.");
         }
         assert_eq!(meaning(ours), theirs);
     }
 }
 
-async fn streams_at_once_do_not_mix(sdk: Sdk) {
+async fn concurrent_streams_do_not_mix(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (agent, mut runs) = tap();
     test.mesh.register([agent]).await.unwrap();
@@ -95,7 +95,7 @@ async fn streams_at_once_do_not_mix(sdk: Sdk) {
         first.chunks.send(number).unwrap();
         second.chunks.send(1000 + number).unwrap();
     }
-    // Each comes while the other waits, and their ends are their own.
+    // Each stream is read while the other one pauses, and each has its own end.
     assert_eq!(take(&mut python, "second", Some(100)).await.items[99], 1099);
     drop(second);
     assert!(take(&mut python, "second", None).await.ended);
@@ -106,7 +106,7 @@ async fn streams_at_once_do_not_mix(sdk: Sdk) {
     assert_eq!((rest.items, rest.ended), (vec![json!(100)], true));
 }
 
-async fn an_error_comes_behind_the_chunks_before_it(sdk: Sdk) {
+async fn error_follows_the_chunks_before_it(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![stumble, numbers]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
@@ -136,7 +136,7 @@ async fn an_error_comes_behind_the_chunks_before_it(sdk: Sdk) {
     assert!(fine.ended);
 }
 
-async fn an_invalid_input_is_told_with_every_location(sdk: Sdk) {
+async fn invalid_input_names_every_location(sdk: Sdk) {
     let test = TestMesh::start().await;
     let (agent, mut runs) = tap();
     let agents = agents![pieces, numbers].into_iter().chain([agent]);
@@ -155,23 +155,23 @@ async fn an_invalid_input_is_told_with_every_location(sdk: Sdk) {
         assert_eq!(error.agent.as_deref(), Some(name));
         assert_eq!(error.details["errors"][0]["location"], "");
     }
-    assert!(runs.try_recv().is_err(), "the handler was not run");
+    assert!(runs.try_recv().is_err(), "the handler does not run");
     assert_eq!(
         chunks_of(&mut python, "numbers", json!(1)).await,
         json!([0])
     );
 }
 
-async fn a_chunk_that_is_too_large_is_an_error_and_nothing_worse(sdk: Sdk) {
+async fn too_large_chunk_is_an_error_and_keeps_serving(sdk: Sdk) {
     const LIMIT: usize = 64 * 1024;
     let test = TestMesh::with_max_payload(LIMIT as u32).await;
-    let spec = AgentSpec::new("letters", "Gives chunks of so many letters.");
+    let spec = AgentSpec::new("letters", "Streams chunks of the given lengths.");
     let letters = spec.handler(|counts: Vec<usize>| {
         stream::iter(counts.into_iter().map(|count| "x".repeat(count)))
     });
     test.mesh.register([letters]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
-    // The second fits without its headers only.
+    // The second size fits only without the headers.
     for count in [10 * LIMIT, LIMIT - 2] {
         let taken = taken(&mut python, "letters", json!([1, count, 1])).await;
         assert_eq!(taken.items, [json!("x")]);

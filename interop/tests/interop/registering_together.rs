@@ -1,4 +1,4 @@
-//! Hosts in both languages that register at the same moment, and leave again.
+//! Hosts in both languages that register at the same time, and leave.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn rust_names(host: usize) -> Vec<String> {
 }
 
 fn python_names(host: usize) -> Vec<String> {
-    // 0.1.5 tells agents apart by the last segment alone.
+    // 0.1.5 identifies agents by the last segment.
     (0..PYTHON_AGENTS)
         .map(|agent| format!("python.host-{host}-agent-{agent}"))
         .collect()
@@ -30,13 +30,13 @@ fn python_names(host: usize) -> Vec<String> {
 
 fn named(name: &str) -> Agent {
     let answer = name.to_owned();
-    AgentSpec::new(name, "Tells its name.").handler(move || {
+    AgentSpec::new(name, "Returns its name.").handler(move || {
         let answer = answer.clone();
         async move { answer }
     })
 }
 
-/// Registers in two goes, so that there are more writes to compete with.
+/// Registers in two steps, for more concurrent writes.
 async fn register(mesh: &AgentMesh, host: usize) {
     let names = rust_names(host);
     let (first, second) = names.split_at(RUST_AGENTS / 2);
@@ -48,22 +48,22 @@ async fn register(mesh: &AgentMesh, host: usize) {
 }
 
 async fn must(peer: &mut Peer, command: &str, arguments: Value) -> Value {
-    // The Python SDK gives up after ten lost races, and its message then says so.
+    // The Python SDK gives up after ten lost races and reports it in its message.
     match peer.ask(command, arguments).await {
         Ok(value) => value,
         Err(error) => panic!("{error}"),
     }
 }
 
-/// All of them on one mesh, each agent listed once.
-struct Crowd {
+/// Hosts in both languages on one mesh.
+struct Hosts {
     test: TestMesh,
     rust: Vec<AgentMesh>,
     python: Vec<Peer>,
 }
 
-impl Crowd {
-    /// On a mesh that nobody has been on: whoever comes first makes its buckets.
+impl Hosts {
+    /// Registers on an empty mesh: the first host creates the buckets.
     async fn on_a_new_mesh() -> Self {
         let test = TestMesh::start().await;
         let mut python = join_all(Sdk::ALL.map(python_process)).await;
@@ -77,7 +77,7 @@ impl Crowd {
         Self { test, rust, python }.complete().await
     }
 
-    /// With every connection made, so that all of them write at once.
+    /// Registers after all hosts have connected, so that all write at the same time.
     async fn on_a_known_mesh() -> Self {
         let test = TestMesh::start().await;
         let mut python = join_all(Sdk::ALL.map(|sdk| test.python_peer(sdk))).await;
@@ -89,7 +89,7 @@ impl Crowd {
         Self { test, rust, python }.complete().await
     }
 
-    /// Checks that nothing was lost, and that each side can call all.
+    /// Checks that no entry is lost and that each side can call all agents.
     async fn complete(mut self) -> Self {
         let mut expected: Vec<String> = (0..RUST_HOSTS).flat_map(rust_names).collect();
         expected.extend((0..self.python.len()).flat_map(python_names));
@@ -130,7 +130,7 @@ impl Crowd {
         }
     }
 
-    /// What is listed is exactly `names`, and each of them answers.
+    /// Checks that the catalog lists exactly `names` and that each agent answers.
     async fn remain(&mut self, mut names: Vec<String>) {
         names.sort_unstable();
         assert_eq!(self.test.catalog_names().await, names);
@@ -141,7 +141,7 @@ impl Crowd {
     }
 }
 
-/// Lets all of them go at one moment.
+/// Registers all hosts at the same time.
 async fn register_all(
     rust: &[AgentMesh],
     python: &mut [Peer],
@@ -164,7 +164,7 @@ async fn hosts_in_both_languages_share_the_requests_of_one_name(sdk: Sdk) {
     let host = test.rust_peer().await;
     let taken = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&taken);
-    let who = AgentSpec::new("who", "Tells who answers.").handler(move || {
+    let who = AgentSpec::new("who", "Returns the language of the host.").handler(move || {
         counter.fetch_add(1, Ordering::Relaxed);
         async { "rust" }
     });
@@ -177,39 +177,39 @@ async fn hosts_in_both_languages_share_the_requests_of_one_name(sdk: Sdk) {
         *answers.entry(answer).or_insert(0) += 1;
     }
     assert_eq!(answers.len(), 2, "both languages answer: {answers:?}");
-    // Were they not of one queue group, each would take every request.
+    // Hosts outside of the queue group would receive every request.
     assert_eq!(taken.load(Ordering::Relaxed), answers["rust"]);
 
     must(&mut python, "leave", json!({})).await;
     for _ in 0..10 {
         let answer: String = within(test.mesh.call("who", ())).await.unwrap();
-        assert_eq!(answer, "rust", "nothing is lost when one of them leaves");
+        assert_eq!(answer, "rust", "no request is lost when a host leaves");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_entry_is_lost_on_a_new_mesh_and_what_remains_is_what_python_serves() {
-    let mut crowd = Crowd::on_a_new_mesh().await;
-    crowd.rust_leaves().await;
-    let names = (0..crowd.python.len()).flat_map(python_names).collect();
-    crowd.remain(names).await;
-    crowd.python_leaves().await;
-    crowd.remain(vec![]).await;
+async fn no_entry_is_lost_on_a_new_mesh_and_python_agents_remain() {
+    let mut hosts = Hosts::on_a_new_mesh().await;
+    hosts.rust_leaves().await;
+    let names = (0..hosts.python.len()).flat_map(python_names).collect();
+    hosts.remain(names).await;
+    hosts.python_leaves().await;
+    hosts.remain(vec![]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_entry_is_lost_on_a_known_mesh_and_what_remains_is_what_rust_serves() {
-    let mut crowd = Crowd::on_a_known_mesh().await;
-    crowd.python_leaves().await;
-    crowd
+async fn no_entry_is_lost_on_a_known_mesh_and_rust_agents_remain() {
+    let mut hosts = Hosts::on_a_known_mesh().await;
+    hosts.python_leaves().await;
+    hosts
         .remain((0..RUST_HOSTS).flat_map(rust_names).collect())
         .await;
 
-    // Somebody who comes only now finds the same.
-    let mut late = crowd.test.python_peer(Sdk::V0_2_0).await;
+    // A new peer has the same catalog.
+    let mut late = hosts.test.python_peer(Sdk::V0_2_0).await;
     let names: Vec<String> = (0..RUST_HOSTS).flat_map(rust_names).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     assert_eq!(python_lists(&mut late, &names).await.len(), names.len());
-    crowd.rust_leaves().await;
-    crowd.remain(vec![]).await;
+    hosts.rust_leaves().await;
+    hosts.remain(vec![]).await;
 }

@@ -1,4 +1,4 @@
-//! Agents in Rust. The types are those of `python/agents.py`, and so are the names.
+//! Agents in Rust, with the types and the names of `python/agents.py`.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ pub(crate) enum Tone {
     Friendly,
 }
 
-/// Where a text comes from.
+/// The origin of a text.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Origin {
-    /// Who wrote it.
+    /// The author.
     pub(crate) author: String,
     pub(crate) year: Option<i64>,
 }
@@ -25,16 +25,16 @@ pub(crate) struct Origin {
 /// A text to be summarised.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Summarize {
-    /// What to summarise.
+    /// The text to summarise.
     #[schemars(length(min = 1))]
     pub(crate) text: String,
-    /// How many words to keep.
+    /// The number of words to keep.
     #[schemars(range(max = 100))]
     #[serde(default = "ten")]
     pub(crate) max_words: Option<u32>,
-    /// How it may sound.
+    /// The allowed tones.
     pub(crate) tones: Vec<Tone>,
-    /// Where it was found.
+    /// The origin of the text.
     pub(crate) origin: Origin,
 }
 
@@ -43,11 +43,11 @@ fn ten() -> Option<u32> {
     Some(10)
 }
 
-/// Of every kind of field one.
+/// One field of each kind.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Gauge {
     pub(crate) tone: Option<Tone>,
-    /// If it is known.
+    /// The origin, if known.
     pub(crate) origin: Option<Origin>,
     #[serde(default)]
     pub(crate) origins: Vec<Origin>,
@@ -61,7 +61,7 @@ pub(crate) struct Gauge {
     pub(crate) pair: (i64, String),
 }
 
-/// Takes one field of every kind and tells how many it took.
+/// Takes one field of each kind and returns their number.
 #[agent]
 pub(crate) async fn gauge(input: Gauge) -> usize {
     let optional = [
@@ -74,7 +74,7 @@ pub(crate) async fn gauge(input: Gauge) -> usize {
     3 + optional.into_iter().filter(|given| *given).count()
 }
 
-/// What was made of a text.
+/// The summary of a text.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Summary {
     pub(crate) summary: String,
@@ -108,7 +108,7 @@ pub(crate) async fn noon() -> String {
 #[agent]
 pub(crate) async fn swallow(_food: Vec<i64>) {}
 
-/// Fails in the way it is told.
+/// Fails in the given way.
 #[agent]
 pub(crate) async fn fragile(how: String) -> Result<String, BoxError> {
     match how.as_str() {
@@ -122,7 +122,7 @@ pub(crate) async fn fragile(how: String) -> Result<String, BoxError> {
     }
 }
 
-/// Gives as many letters as it is asked for.
+/// Returns the given number of letters.
 #[agent]
 pub(crate) async fn letters(count: usize) -> String {
     "x".repeat(count)
@@ -158,7 +158,7 @@ pub(crate) fn numbers(count: u64) -> impl Stream<Item = u64> {
     stream::iter(0..count)
 }
 
-/// Gives a little and fails in the way it is told.
+/// Streams two pieces and fails in the given way.
 #[agent]
 pub(crate) fn stumble(how: String) -> impl Stream<Item = Result<Piece, BoxError>> {
     assert_ne!(how, "panic at once", "told to panic at once");

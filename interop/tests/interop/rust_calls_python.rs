@@ -8,15 +8,15 @@ use crate::common::{TestMesh, within};
 use crate::rust_agents::{Origin, Summarize, Summary, Tone, summarize};
 
 interop::with_each_sdk!(
-    the_catalog_lists_python_agents_with_all_that_it_has_of_them,
-    a_contract_has_the_schemas_of_the_python_types,
+    catalog_lists_python_agents_with_all_fields,
+    contract_has_the_schemas_of_the_python_types,
     every_shape_has_its_capabilities,
     typed_and_untyped_calls_get_their_replies,
-    what_fails_in_python_is_an_error_with_its_code,
-    a_name_that_nobody_serves_is_not_found_or_not_available,
+    python_failure_is_an_error_with_its_code,
+    unserved_name_is_not_found_or_not_available,
 );
 
-async fn the_catalog_lists_python_agents_with_all_that_it_has_of_them(sdk: Sdk) {
+async fn catalog_lists_python_agents_with_all_fields(sdk: Sdk) {
     let test = TestMesh::start().await;
     let names = ["nlp.summarizer", "echo", "nlp.pieces", "ticker"];
     let python = test.python_host(sdk, &names).await;
@@ -70,13 +70,13 @@ async fn the_catalog_lists_python_agents_with_all_that_it_has_of_them(sdk: Sdk) 
     python.end().await.unwrap();
     assert!(
         test.mesh.catalog().fresh().await.unwrap().is_empty(),
-        "it left in order"
+        "the host has deregistered"
     );
     let error = test.mesh.contract("nlp.summarizer").await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound);
 }
 
-async fn a_contract_has_the_schemas_of_the_python_types(sdk: Sdk) {
+async fn contract_has_the_schemas_of_the_python_types(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test
         .python_host(sdk, &["nlp.summarizer", "nlp.pieces"])
@@ -103,7 +103,7 @@ async fn a_contract_has_the_schemas_of_the_python_types(sdk: Sdk) {
     assert_eq!(pieces.output_schema, None);
     assert_eq!(pieces.chunk_schema, schema("Piece").await);
 
-    // An agent in either language can take the other's place.
+    // The agents of the two languages are interchangeable.
     let ours = openagentmesh::agents![summarize];
     let ours = ours[0].contract().unwrap();
     assert_eq!(
@@ -154,7 +154,7 @@ async fn typed_and_untyped_calls_get_their_replies(sdk: Sdk) {
         max_words: Some(2),
         tones: vec![Tone::Formal, Tone::Friendly],
         origin: Origin {
-            author: "Nobody".to_owned(),
+            author: "Ada".to_owned(),
             year: Some(1999),
         },
     };
@@ -164,7 +164,7 @@ async fn typed_and_untyped_calls_get_their_replies(sdk: Sdk) {
         words: 2,
     };
     assert_eq!(summary, expected);
-    let input = json!({"text": "one", "tones": [], "origin": {"author": "Nobody"}});
+    let input = json!({"text": "one", "tones": [], "origin": {"author": "Ada"}});
     let summary: Value = mesh.call("nlp.summarizer", input).await.unwrap();
     assert_eq!(summary, json!({"summary": "one", "words": 1}));
 
@@ -178,7 +178,7 @@ async fn typed_and_untyped_calls_get_their_replies(sdk: Sdk) {
     );
 }
 
-async fn what_fails_in_python_is_an_error_with_its_code(sdk: Sdk) {
+async fn python_failure_is_an_error_with_its_code(sdk: Sdk) {
     let test = TestMesh::start().await;
     let names = ["nlp.summarizer", "fragile", "nlp.pieces"];
     let _python = test.python_host(sdk, &names).await;
@@ -191,7 +191,7 @@ async fn what_fails_in_python_is_an_error_with_its_code(sdk: Sdk) {
     assert_eq!(
         error.code(),
         &ErrorCode::HandlerError,
-        "the published SDKs' word for it"
+        "the code of the published SDKs"
     );
     assert!(
         error.message().contains("max_words") || error.message().contains("text"),
@@ -208,7 +208,7 @@ async fn what_fails_in_python_is_an_error_with_its_code(sdk: Sdk) {
     assert_eq!(
         error.code().as_str(),
         "rate_limited",
-        "a code that we do not know is kept"
+        "an unknown code is kept"
     );
     assert_eq!(error.details()["seconds"], 5);
 
@@ -219,7 +219,7 @@ async fn what_fails_in_python_is_an_error_with_its_code(sdk: Sdk) {
     assert_eq!(fine, "fine");
 }
 
-async fn a_name_that_nobody_serves_is_not_found_or_not_available(sdk: Sdk) {
+async fn unserved_name_is_not_found_or_not_available(sdk: Sdk) {
     let test = TestMesh::start().await;
     let python = test.python_host(sdk, &["echo"]).await;
     let error = within(test.mesh.call::<Value>("nosuch", ()))
@@ -227,7 +227,7 @@ async fn a_name_that_nobody_serves_is_not_found_or_not_available(sdk: Sdk) {
         .unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound);
 
-    // Killed, it leaves its entry in the catalog. The server may not know yet that it is gone.
+    // A killed host leaves its catalog entry. The server may notice the lost connection later.
     python.kill().await.unwrap();
     let error = within(async {
         loop {

@@ -1,4 +1,4 @@
-//! A caller in Rust takes streamed replies of agents in Python.
+//! A caller in Rust, streaming agents in Python.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use crate::common::{TestMesh, within};
 use crate::rust_agents::Piece;
 
 interop::with_each_sdk!(
-    chunks_come_in_order_typed_and_untyped,
-    an_error_comes_behind_the_chunks_before_it,
-    an_invalid_input_is_what_python_calls_it,
-    a_chunk_of_another_type_is_an_error,
-    a_consumer_that_leaves_early_breaks_nothing,
-    a_host_that_is_killed_ends_its_stream_in_time,
+    chunks_arrive_in_order_typed_and_untyped,
+    error_follows_the_chunks_before_it,
+    invalid_input_is_the_error_of_python,
+    chunk_of_another_type_is_an_error,
+    consumer_that_leaves_early_breaks_nothing,
+    killed_host_ends_its_stream_in_time,
     hosts_in_both_languages_stream_under_one_name,
-    whoever_keeps_up_gets_every_chunk,
-    whoever_is_too_slow_is_told,
+    fast_consumer_receives_every_chunk,
+    slow_consumer_receives_an_error,
 );
 
-/// Far more than a consumer keeps.
+/// Far more chunks than a consumer buffers.
 const MANY: u64 = 40_000;
 
-/// All chunks, and the error that ended them.
+/// All chunks of a stream, and the error that ended it.
 async fn all<T>(chunks: Result<Chunks<T>>) -> (Vec<T>, Option<Error>) {
     let mut chunks = chunks.unwrap();
     let mut taken = Vec::new();
@@ -35,7 +35,7 @@ async fn all<T>(chunks: Result<Chunks<T>>) -> (Vec<T>, Option<Error>) {
             Err(error) => {
                 assert!(
                     within(chunks.next()).await.is_none(),
-                    "an error is the last"
+                    "an error is the last item"
                 );
                 return (taken, Some(error));
             }
@@ -44,7 +44,7 @@ async fn all<T>(chunks: Result<Chunks<T>>) -> (Vec<T>, Option<Error>) {
     (taken, None)
 }
 
-async fn chunks_come_in_order_typed_and_untyped(sdk: Sdk) {
+async fn chunks_arrive_in_order_typed_and_untyped(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["nlp.pieces", "numbers"]).await;
     let mesh = &test.mesh;
@@ -68,7 +68,7 @@ async fn chunks_come_in_order_typed_and_untyped(sdk: Sdk) {
     assert!(error.is_none());
 }
 
-async fn an_error_comes_behind_the_chunks_before_it(sdk: Sdk) {
+async fn error_follows_the_chunks_before_it(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["stumble"]).await;
     for (how, code, message) in [
@@ -90,7 +90,7 @@ async fn an_error_comes_behind_the_chunks_before_it(sdk: Sdk) {
     }
 }
 
-async fn an_invalid_input_is_what_python_calls_it(sdk: Sdk) {
+async fn invalid_input_is_the_error_of_python(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["numbers"]).await;
     let (chunks, error) = all(test.mesh.stream::<u64>("numbers", "many").await).await;
@@ -101,7 +101,7 @@ async fn an_invalid_input_is_what_python_calls_it(sdk: Sdk) {
     assert!(error.message().contains("int"), "{error}");
 }
 
-async fn a_chunk_of_another_type_is_an_error(sdk: Sdk) {
+async fn chunk_of_another_type_is_an_error(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["nlp.pieces"]).await;
     let (chunks, error) = all(test.mesh.stream::<u64>("nlp.pieces", "a b").await).await;
@@ -111,7 +111,7 @@ async fn a_chunk_of_another_type_is_an_error(sdk: Sdk) {
     assert!(error.message().contains("u64"), "{error}");
 }
 
-async fn a_consumer_that_leaves_early_breaks_nothing(sdk: Sdk) {
+async fn consumer_that_leaves_early_breaks_nothing(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_host(sdk, &["numbers", "echo"]).await;
     let mut chunks = test.mesh.stream::<u64>("numbers", 500).await.unwrap();
@@ -119,10 +119,10 @@ async fn a_consumer_that_leaves_early_breaks_nothing(sdk: Sdk) {
         assert_eq!(within(chunks.next()).await.unwrap().unwrap(), number);
     }
     drop(chunks);
-    // One that was never looked at.
+    // A stream of which no chunk is read.
     drop(test.mesh.stream::<u64>("numbers", 501).await.unwrap());
 
-    // The published SDKs do not notice: they tell all of it to nobody, one stream after another.
+    // The published SDKs do not notice the dropped consumers and send all chunks, stream after stream.
     let noted = python.ask("noted", json!({"count": 4})).await.unwrap();
     let told = "all numbers told";
     assert_eq!(noted, json!([500, told, 501, told]));
@@ -134,7 +134,7 @@ async fn a_consumer_that_leaves_early_breaks_nothing(sdk: Sdk) {
     python.end().await.unwrap();
 }
 
-async fn a_host_that_is_killed_ends_its_stream_in_time(sdk: Sdk) {
+async fn killed_host_ends_its_stream_in_time(sdk: Sdk) {
     let test = TestMesh::start().await;
     let python = test.python_host(sdk, &["halt"]).await;
     let chunks = test.mesh.stream::<u64>("halt", 3);
@@ -151,7 +151,7 @@ async fn a_host_that_is_killed_ends_its_stream_in_time(sdk: Sdk) {
     assert_eq!(error.unwrap().code(), &ErrorCode::NotAvailable);
 }
 
-/// Not with a name in a channel: there, hosts of 0.1.5 form a queue group of their own.
+/// The name is outside of a channel: in a channel, hosts of 0.1.5 have a different queue group.
 async fn hosts_in_both_languages_stream_under_one_name(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_host(sdk, &["numbers"]).await;
@@ -160,12 +160,12 @@ async fn hosts_in_both_languages_stream_under_one_name(sdk: Sdk) {
         .handler(|count: u64| stream::iter((0..count).rev()));
     host.register([ours]).await.unwrap();
 
-    // The server deals the requests out at random.
+    // The server distributes the requests at random.
     let mut hosts = [0, 0];
     while hosts.contains(&0) {
         assert!(
             hosts[0] + hosts[1] < 200,
-            "one host gets everything: {hosts:?}"
+            "one host receives all requests: {hosts:?}"
         );
         let (numbers, error) = all(test.mesh.stream::<u64>("numbers", 3).await).await;
         assert!(error.is_none(), "{error:?}");
@@ -176,7 +176,7 @@ async fn hosts_in_both_languages_stream_under_one_name(sdk: Sdk) {
     while hosts.contains(&0) {
         assert!(
             hosts[0] + hosts[1] < 200,
-            "one host gets everything: {hosts:?}"
+            "one host receives all requests: {hosts:?}"
         );
         let arguments = json!({"name": "numbers", "payload": 3});
         let numbers = python.ask("stream", arguments).await.unwrap();
@@ -188,7 +188,7 @@ async fn hosts_in_both_languages_stream_under_one_name(sdk: Sdk) {
     }
 }
 
-async fn whoever_keeps_up_gets_every_chunk(sdk: Sdk) {
+async fn fast_consumer_receives_every_chunk(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["numbers"]).await;
     let (numbers, error) = all(test.mesh.stream::<u64>("numbers", MANY).await).await;
@@ -196,20 +196,23 @@ async fn whoever_keeps_up_gets_every_chunk(sdk: Sdk) {
     assert!(numbers.into_iter().eq(0..MANY));
 }
 
-async fn whoever_is_too_slow_is_told(sdk: Sdk) {
+async fn slow_consumer_receives_an_error(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_host(sdk, &["numbers", "echo"]).await;
     let mut chunks = test.mesh.stream::<u64>("numbers", MANY).await.unwrap();
     assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
 
-    // Nothing is taken until all was sent, and has arrived: a reply comes behind it.
+    // All chunks have arrived when a later reply arrives; none is read before.
     python.ask("noted", json!({"count": 2})).await.unwrap();
-    let _: String = within(test.mesh.call("echo", "behind")).await.unwrap();
+    let _: String = within(test.mesh.call("echo", "after")).await.unwrap();
 
     let (rest, error) = all(Ok(chunks)).await;
     let kept = rest.len() as u64;
-    assert!(rest.into_iter().eq(1..=kept), "what was kept is in order");
-    assert!(kept < MANY - 1, "nothing was lost");
+    assert!(
+        rest.into_iter().eq(1..=kept),
+        "the buffered chunks are in order"
+    );
+    assert!(kept < MANY - 1, "some chunks are lost");
     let error = error.unwrap();
     assert_eq!(error.code(), &ErrorCode::ChunkSequenceError);
     assert!(error.details()["lost"].as_u64().unwrap() > 0, "{error}");

@@ -1,5 +1,5 @@
-//! What is sent without waiting, in both directions: it arrives, and replies go where they are
-//! wanted.
+//! Sends without waiting for a reply, in both directions: the request arrives, and the reply goes to
+//! its destination.
 
 use futures::StreamExt;
 use interop::Sdk;
@@ -23,7 +23,7 @@ interop::with_each_sdk!(
 );
 
 fn text(text: &str) -> Value {
-    json!({"text": text, "max_words": 1, "tones": [], "origin": {"author": "Nobody"}})
+    json!({"text": text, "max_words": 1, "tones": [], "origin": {"author": "Ada"}})
 }
 
 async fn python_sends_and_forgets(sdk: Sdk) {
@@ -35,14 +35,14 @@ async fn python_sends_and_forgets(sdk: Sdk) {
         let forgotten = json!({"name": "sink", "payload": number.to_string()});
         python.ask("send_forget", forgotten).await.unwrap();
     }
-    // They run at the same time, so that none need be the first.
+    // The handlers run concurrently, in any order.
     let mut all: Vec<u32> = Vec::new();
     while all.len() < 100 {
         all.push(within(sunk.recv()).await.unwrap().parse().unwrap());
     }
     all.sort_unstable();
     assert!(all.into_iter().eq(0..100));
-    // It is on the wire when it is left.
+    // Leaving the mesh flushes the request.
     let forgotten = json!({"name": "sink", "payload": "last"});
     python.ask("send_forget", forgotten).await.unwrap();
     python.end().await.unwrap();
@@ -87,7 +87,7 @@ async fn python_sends_and_its_callbacks_are_called(sdk: Sdk) {
     }
 }
 
-/// The published SDKs subscribe to a reply when they have sent the request, mostly after it was answered.
+/// The published SDKs subscribe to a reply after they have sent the request, usually after the answer.
 async fn python_sends_many_and_all_callbacks_are_called(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![echo]).await.unwrap();
@@ -130,7 +130,7 @@ async fn rust_sends_and_forgets(sdk: Sdk) {
         test.mesh.send("note", number.to_string()).await.unwrap();
     }
     let noted = python.ask("noted", json!({"count": 100})).await.unwrap();
-    // One host of a published SDK takes one request after the other.
+    // A host of a published SDK serves one request after another.
     let expected: Vec<_> = (0..100).map(|number| number.to_string()).collect();
     assert_eq!(noted, json!(expected));
 }
@@ -147,7 +147,7 @@ async fn rust_sends_and_its_callbacks_are_called(sdk: Sdk) {
             .on_error(|error| async move { failed.send(error).unwrap() })
             .await
             .unwrap();
-        // Only one of them is called; the other is dropped.
+        // One callback is called; the other one is dropped.
         let (reply, error) = within(async { tokio::join!(reply, error) }).await;
         reply.map_err(|_| error.unwrap())
     };
@@ -177,7 +177,7 @@ async fn rust_sends_and_awaits_the_reply_later(sdk: Sdk) {
         .await
         .unwrap();
     let noted = mesh.send("note", "four").reply::<usize>().await.unwrap();
-    // All have been answered before the first is looked at.
+    // All requests are answered before the first reply is read.
     python.ask("noted", json!({"count": 1})).await.unwrap();
 
     assert_eq!(within(noted).await.unwrap(), 4);

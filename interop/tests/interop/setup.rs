@@ -1,4 +1,4 @@
-//! Making the environments that the peers run in, and what a machine that cannot is told.
+//! The setup of the environments, and its errors.
 
 use std::ffi::OsStr;
 #[cfg(unix)]
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::common::python_process;
 
-/// Programs that stand for Pythons.
+/// Stand-ins for Python interpreters.
 #[cfg(unix)]
 const STAND_INS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pythons");
 
@@ -20,7 +20,7 @@ fn path_of(names: &[&str]) -> std::ffi::OsString {
     std::env::join_paths(names.iter().map(|name| Path::new(STAND_INS).join(name))).unwrap()
 }
 
-fn is_one_sentence_that_says_what_to_install(error: &impl std::error::Error) {
+fn names_the_missing_packages_in_one_sentence(error: &impl std::error::Error) {
     let sentence = error.to_string();
     assert!(sentence.contains("install "), "{sentence}");
     assert!(sentence.contains("python3-venv"), "{sentence}");
@@ -28,26 +28,26 @@ fn is_one_sentence_that_says_what_to_install(error: &impl std::error::Error) {
 }
 
 #[test]
-fn without_python_the_setup_fails_and_says_what_to_install() {
+fn setup_without_python_names_the_missing_packages() {
     let directory = tempfile::tempdir().unwrap();
     let error = environment::prepare(Sdk::V0_2_0, directory.path(), OsStr::new("")).unwrap_err();
     let SetupError::NoPython(error) = error else {
         panic!("{error}")
     };
     assert_eq!(error, NoPython::Missing);
-    is_one_sentence_that_says_what_to_install(&error);
+    names_the_missing_packages_in_one_sentence(&error);
     assert!(!directory.path().join("openagentmesh-0.2.0").exists());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_python_that_does_not_run_is_none() {
+fn python_that_does_not_run_is_ignored() {
     assert_eq!(python::find(&path_of(&["broken"])), Err(NoPython::Missing));
 }
 
 #[cfg(unix)]
 #[test]
-fn a_python_that_is_too_old_is_named_with_its_version() {
+fn too_old_python_is_named_with_its_version() {
     let error = python::find(&path_of(&["broken", "too-old"])).unwrap_err();
     assert!(matches!(
         &error,
@@ -56,13 +56,13 @@ fn a_python_that_is_too_old_is_named_with_its_version() {
             ..
         }
     ));
-    is_one_sentence_that_says_what_to_install(&error);
+    names_the_missing_packages_in_one_sentence(&error);
     assert!(error.to_string().contains("3.9"), "{error}");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_python_without_venv_is_named_even_after_an_older_one() {
+fn python_without_venv_is_named_rather_than_an_older_one() {
     let error = python::find(&path_of(&["too-old", "bare"])).unwrap_err();
     assert!(matches!(
         &error,
@@ -71,17 +71,17 @@ fn a_python_without_venv_is_named_even_after_an_older_one() {
             ..
         }
     ));
-    is_one_sentence_that_says_what_to_install(&error);
+    names_the_missing_packages_in_one_sentence(&error);
 }
 
 #[cfg(unix)]
 #[test]
-fn an_environment_that_cannot_be_made_says_what_to_install() {
+fn failed_environment_names_the_missing_packages() {
     let directory = tempfile::tempdir().unwrap();
     let path = path_of(&["no-ensurepip"]);
     let error = environment::prepare(Sdk::V0_2_0, directory.path(), &path).unwrap_err();
     assert!(matches!(&error, SetupError::NoEnvironment { .. }));
-    is_one_sentence_that_says_what_to_install(&error);
+    names_the_missing_packages_in_one_sentence(&error);
     assert!(
         error.to_string().contains("ensurepip is not available"),
         "{error}"
@@ -90,7 +90,7 @@ fn an_environment_that_cannot_be_made_says_what_to_install() {
 
 #[cfg(unix)]
 #[test]
-fn a_package_that_cannot_be_had_fails_each_time() {
+fn missing_package_fails_each_time() {
     let directory = tempfile::tempdir().unwrap();
     let path = path_of(&["no-index"]);
     for _ in 0..2 {
@@ -105,7 +105,7 @@ fn a_package_that_cannot_be_had_fails_each_time() {
 
 #[cfg(unix)]
 #[test]
-fn an_environment_is_made_once_and_again_when_it_is_not_whole() {
+fn environment_is_created_once_and_again_if_incomplete() {
     let directory = tempfile::tempdir().unwrap();
     let prepare = || {
         let path = path_of(&["whole"]);
@@ -120,7 +120,7 @@ fn an_environment_is_made_once_and_again_when_it_is_not_whole() {
             scope.spawn(prepare);
         }
     });
-    assert_eq!(made(), 1, "four at once");
+    assert_eq!(made(), 1, "four concurrent preparations create one");
 
     let home = directory.path().join("openagentmesh-0.2.0");
     let interpreter = prepare();
@@ -128,14 +128,14 @@ fn an_environment_is_made_once_and_again_when_it_is_not_whole() {
     assert_eq!(made(), 1);
     std::fs::remove_file(home.join("complete")).unwrap();
     prepare();
-    assert_eq!(made(), 2, "its making was interrupted");
+    assert_eq!(made(), 2, "an interrupted creation is repeated");
     std::fs::remove_file(&interpreter).unwrap();
     prepare();
-    assert_eq!(made(), 3, "its Python is gone");
+    assert_eq!(made(), 3, "a missing interpreter is replaced");
 }
 
 #[tokio::test]
-async fn a_peer_that_ends_says_how_and_what_it_printed() {
+async fn ended_peer_reports_its_status_and_output() {
     let mut peer = python_process(Sdk::V0_2_0).await;
     let error = peer.ask("exit", json!({"reason": "gave up"})).await;
     let error = error.unwrap_err();
@@ -147,9 +147,9 @@ async fn a_peer_that_ends_says_how_and_what_it_printed() {
 }
 
 #[tokio::test]
-async fn a_peer_that_raises_says_what() {
+async fn raising_peer_reports_its_exception() {
     let mut peer = python_process(Sdk::V0_1_5).await;
-    // Nobody listens there.
+    // No server listens on this port.
     let url = json!({"url": "nats://127.0.0.1:9"});
     let error = peer.ask("connect", url).await.unwrap_err();
     let PeerError::Raised { raised, .. } = &error else {

@@ -1,4 +1,4 @@
-//! One catalog, many kinds of writers: each leaves alone what is not its own.
+//! One catalog with several kinds of writers: each keeps the entries of the others.
 
 use interop::Sdk;
 use openagentmesh::agents;
@@ -7,14 +7,14 @@ use serde_json::json;
 use crate::common::{TestMesh, python_lists};
 use crate::rust_agents::{echo, noon, summarize};
 
-/// Of an agent of a later version or another SDK: fields nobody here knows, numbers that a
-/// parser may not give back as they were, spaces, escapes.
+/// An entry of a later version or of another SDK: unknown fields, numbers that a parser may change,
+/// spaces, escapes.
 const FOREIGN: &str = r#"{"name":  "theirs", "description":"\u00e4\/", "version":"2",
  "tags":[ ],"invocable":true,"streaming":false,"cost":1.50,"big":123456789012345678901234567890,
  "lease":{"until":1e3 , "by":["a", null]}}"#;
 
 interop::with_each_sdk!(
-    a_rust_host_leaves_entries_of_python_hosts_as_they_are,
+    rust_host_keeps_the_entries_of_python_hosts,
     entries_with_unknown_fields_are_kept_and_read_by_all,
 );
 
@@ -22,7 +22,7 @@ fn texts(entries: &[Box<serde_json::value::RawValue>]) -> Vec<&str> {
     entries.iter().map(|entry| entry.get()).collect()
 }
 
-async fn a_rust_host_leaves_entries_of_python_hosts_as_they_are(sdk: Sdk) {
+async fn rust_host_keeps_the_entries_of_python_hosts(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_host(sdk, &["nlp.summarizer", "ticker"]).await;
     let before = test.catalog_text().await;
@@ -59,15 +59,15 @@ async fn entries_with_unknown_fields_are_kept_and_read_by_all(sdk: Sdk) {
     };
     assert!(find(FOREIGN).await);
     test.mesh.register(agents![noon, summarize]).await.unwrap();
-    assert!(find(FOREIGN).await, "registering changed it");
+    assert!(find(FOREIGN).await, "the registration keeps the entry");
     test.mesh.deregister(["echo", "noon"]).await.unwrap();
-    assert!(find(FOREIGN).await, "deregistering changed it");
+    assert!(find(FOREIGN).await, "the deregistration keeps the entry");
 
     let catalog = python_lists(&mut python, &["theirs", "nlp.summarizer"]).await;
     assert_eq!(catalog.len(), 2);
     assert_eq!(test.catalog_names().await, ["nlp.summarizer", "theirs"]);
 
-    // What Python writes beside it has lost nothing either.
+    // A write of Python keeps the entry too.
     python
         .ask("host", json!({"names": ["translate"]}))
         .await
@@ -83,10 +83,10 @@ async fn entries_with_unknown_fields_are_kept_and_read_by_all(sdk: Sdk) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_entry_at_all_is_kept_too() {
+async fn invalid_entries_are_kept() {
     let test = TestMesh::start().await;
     test.mesh.register(agents![echo]).await.unwrap();
-    // It only writes the key: the published SDKs cannot read a catalog with such things in it.
+    // This peer only writes the key: the published SDKs cannot read a catalog with invalid entries.
     let mut python = crate::common::python_process(Sdk::V0_2_0).await;
     let strange = ["\"a text\"", "[1.0, 2]", r#"{"nameless": true}"#, "null"];
     for text in strange {

@@ -1,4 +1,4 @@
-//! A Rust process that follows the catalog hears of Python agents, and reads what they demand.
+//! A Rust process follows the catalog and reads the contracts of Python agents.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use crate::common::{TestMesh, within};
 use crate::rust_agents::{Summary, noon};
 
 interop::with_each_sdk!(
-    the_catalog_follows_python_agents_that_come_and_go,
-    a_python_agent_is_waited_for,
-    discover_gives_the_contracts_that_python_wrote,
-    a_contract_of_python_tells_what_is_wrong_with_an_input,
+    catalog_follows_python_agents,
+    wait_resolves_when_a_python_agent_registers,
+    discover_returns_the_contracts_of_python,
+    python_contract_explains_an_invalid_input,
 );
 
-/// The next `count` changes: whether each agent is listed now.
+/// The next `count` changes, as whether each agent is listed.
 async fn changes(changes: &mut CatalogChanges, count: usize) -> BTreeMap<String, bool> {
-    let mut told = BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for _ in 0..count {
         let change = within(changes.next()).await.unwrap();
         let is_listed = !matches!(change, CatalogChange::Removed(_));
-        told.insert(change.entry().name.clone(), is_listed);
+        seen.insert(change.entry().name.clone(), is_listed);
     }
-    told
+    seen
 }
 
-async fn the_catalog_follows_python_agents_that_come_and_go(sdk: Sdk) {
+async fn catalog_follows_python_agents(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![noon]).await.unwrap();
-    // Another process, that does nothing but listen.
+    // A second instance that only follows the catalog.
     let listener = test.rust_peer().await;
     assert_eq!(listener.catalog().await.unwrap().len(), 1);
     let mut all = listener.catalog().watch();
@@ -43,13 +43,13 @@ async fn the_catalog_follows_python_agents_that_come_and_go(sdk: Sdk) {
     let every = |is_listed| BTreeMap::from(names.map(|name| (name.to_owned(), is_listed)));
     let python = test.python_host(sdk, &names).await;
     assert_eq!(changes(&mut all, names.len()).await, every(true));
-    // What is known is what was told.
+    // The snapshot has the changes that the watch delivered.
     assert_eq!(listener.catalog().await.unwrap().len(), 1 + names.len());
     let streaming = listener.catalog().channel("nlp").streaming(true).await;
     let streaming = streaming.unwrap();
     assert_eq!(streaming.len(), 1);
     let CatalogChange::Added(added) = within(nlp.next()).await.unwrap() else {
-        panic!("it was not there before")
+        panic!("the change is not an addition")
     };
     assert_eq!(added, streaming[0]);
     assert_eq!(added.name, "nlp.pieces");
@@ -67,7 +67,7 @@ async fn the_catalog_follows_python_agents_that_come_and_go(sdk: Sdk) {
     assert_eq!(error.code(), &ErrorCode::NotFound);
 }
 
-async fn a_python_agent_is_waited_for(sdk: Sdk) {
+async fn wait_resolves_when_a_python_agent_registers(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_peer(sdk).await;
     let listener = test.rust_peer().await;
@@ -83,14 +83,14 @@ async fn a_python_agent_is_waited_for(sdk: Sdk) {
     hosted.unwrap();
     assert_eq!(reply.unwrap().words, 3);
 
-    // Of one that is there, nobody waits.
+    // A listed agent resolves at once.
     within(listener.wait_for("nlp.summarizer")).await.unwrap();
-    let appears = listener.wait_for("nobody");
+    let appears = listener.wait_for("unserved");
     let error = appears.timeout(Duration::from_millis(1)).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::Timeout);
 }
 
-async fn discover_gives_the_contracts_that_python_wrote(sdk: Sdk) {
+async fn discover_returns_the_contracts_of_python(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![noon]).await.unwrap();
     let names = ["nlp.summarizer", "nlp.pieces", "translate", "ticker"];
@@ -124,7 +124,7 @@ async fn discover_gives_the_contracts_that_python_wrote(sdk: Sdk) {
     assert_eq!(found[0].description, "Summarises a text.");
 }
 
-async fn a_contract_of_python_tells_what_is_wrong_with_an_input(sdk: Sdk) {
+async fn python_contract_explains_an_invalid_input(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["nlp.summarizer", "noon"]).await;
     let contract = test.mesh.contract("nlp.summarizer").await.unwrap();
@@ -161,7 +161,7 @@ async fn a_contract_of_python_tells_what_is_wrong_with_an_input(sdk: Sdk) {
         "origin": {"author": "x", "year": null},
     });
     contract.validate(&good).unwrap();
-    // The host agrees.
+    // The host accepts and refuses the same inputs.
     let reply: Summary = within(test.mesh.call("nlp.summarizer", good))
         .await
         .unwrap();
@@ -169,7 +169,7 @@ async fn a_contract_of_python_tells_what_is_wrong_with_an_input(sdk: Sdk) {
     let refused = within(test.mesh.call::<Value>("nlp.summarizer", bad)).await;
     refused.unwrap_err();
 
-    // Without an input there is nothing to be wrong.
+    // An agent without input accepts any input.
     let noon = test.mesh.contract("noon").await.unwrap();
     noon.validate("anything").unwrap();
 }

@@ -1,4 +1,4 @@
-//! One workspace: what either SDK puts there, the other reads, replaces, deletes and hears of.
+//! One workspace: each SDK reads, replaces, deletes and watches the files of the other.
 
 use std::path::PathBuf;
 
@@ -10,22 +10,22 @@ use tempfile::TempDir;
 use crate::common::{TestMesh, python_process, raised, within};
 
 interop::with_each_sdk!(
-    files_of_python_are_those_in_rust,
-    files_of_rust_are_those_in_python,
-    names_of_every_kind_cross_over,
-    what_is_written_over_leaves_no_chunks,
-    what_one_deletes_the_other_does_not_find,
-    a_rust_watch_hears_of_what_python_does,
-    python_made_the_bucket,
-    rust_made_the_bucket,
-    both_make_the_buckets_at_once,
+    python_files_are_equal_in_rust,
+    rust_files_are_equal_in_python,
+    names_of_every_kind_are_shared,
+    overwritten_file_leaves_no_chunks,
+    deleted_file_is_not_found_by_the_other,
+    rust_watch_receives_the_changes_of_python,
+    bucket_created_by_python_is_shared,
+    bucket_created_by_rust_is_shared,
+    buckets_created_by_both_at_once_are_shared,
 );
 
 const MEGABYTE: usize = 1024 * 1024;
-/// How large a chunk is in both SDKs.
+/// The chunk size of both SDKs.
 const CHUNK: usize = 128 * 1024;
 
-/// No two chunks of it are alike, so that none can stand for another.
+/// Content in which all chunks differ.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let next = || {
@@ -37,7 +37,7 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// A Python process, and a directory through which content goes to it and comes from it.
+/// A Python process, and a directory for the exchange of content.
 struct Exchange {
     peer: Peer,
     directory: TempDir,
@@ -65,7 +65,7 @@ impl Exchange {
         std::fs::read(self.path()).unwrap()
     }
 
-    /// The class of what it raises when it gets a file.
+    /// The class of the exception of a get.
     async fn get_fails(&mut self, name: &str) -> String {
         let arguments = json!({"name": name, "path": self.path()});
         raised(self.peer.ask("file_get", arguments).await).class
@@ -82,7 +82,7 @@ impl Exchange {
     }
 }
 
-/// How many messages and bytes are stored: one message per chunk, and one per name.
+/// The numbers of stored messages and bytes: one message per chunk, and one per name.
 async fn stored(test: &TestMesh) -> (u64, u64) {
     let jetstream = async_nats::jetstream::new(test.nats().await);
     let mut stream = jetstream.get_stream("OBJ_mesh-artifacts").await.unwrap();
@@ -91,11 +91,11 @@ async fn stored(test: &TestMesh) -> (u64, u64) {
 }
 
 fn same(one: &[u8], other: &[u8]) -> bool {
-    // Not `assert_eq`, which would print megabytes.
+    // `assert_eq` would print megabytes.
     one == other
 }
 
-async fn files_of_python_are_those_in_rust(sdk: Sdk) {
+async fn python_files_are_equal_in_rust(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = Exchange::with(test.python_peer(sdk).await);
     let files = test.mesh.workspace();
@@ -140,7 +140,7 @@ async fn files_of_python_are_those_in_rust(sdk: Sdk) {
     );
 }
 
-async fn files_of_rust_are_those_in_python(sdk: Sdk) {
+async fn rust_files_are_equal_in_python(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = Exchange::with(test.python_peer(sdk).await);
     let files = test.mesh.workspace();
@@ -172,7 +172,7 @@ async fn files_of_rust_are_those_in_python(sdk: Sdk) {
         json!({"Content-Type": ["application/pdf"]})
     );
 
-    // A reader whose length nobody knows before its end.
+    // A reader of unknown length.
     files
         .put_reader("read", content.as_slice())
         .content_type("image/png")
@@ -181,7 +181,7 @@ async fn files_of_rust_are_those_in_python(sdk: Sdk) {
     assert!(same(&python.get("read").await, &content));
 }
 
-async fn names_of_every_kind_cross_over(sdk: Sdk) {
+async fn names_of_every_kind_are_shared(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = Exchange::with(test.python_peer(sdk).await);
     let files = test.mesh.workspace();
@@ -220,15 +220,15 @@ async fn names_of_every_kind_cross_over(sdk: Sdk) {
     assert_eq!(reports.len(), 1);
 }
 
-async fn what_is_written_over_leaves_no_chunks(sdk: Sdk) {
+async fn overwritten_file_leaves_no_chunks(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = Exchange::with(test.python_peer(sdk).await);
     let files = test.mesh.workspace();
-    // What the server needs for a message besides what is in it.
+    // Overhead of a stored message.
     const OVERHEAD: u64 = 1024;
     let expect = async |chunks: u64, length: usize| {
         let (messages, bytes) = stored(&test).await;
-        assert_eq!(messages, chunks + 1, "and its description");
+        assert_eq!(messages, chunks + 1, "the chunks and the metadata");
         let length = length as u64;
         let allowed = length..length + (chunks + 1) * OVERHEAD;
         assert!(allowed.contains(&bytes), "{bytes} bytes of {length}");
@@ -254,7 +254,7 @@ async fn what_is_written_over_leaves_no_chunks(sdk: Sdk) {
     assert_eq!(files.get("file").await.unwrap(), b"x".as_slice());
 }
 
-async fn what_one_deletes_the_other_does_not_find(sdk: Sdk) {
+async fn deleted_file_is_not_found_by_the_other(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = Exchange::with(test.python_peer(sdk).await);
     let files = test.mesh.workspace();
@@ -278,9 +278,9 @@ async fn what_one_deletes_the_other_does_not_find(sdk: Sdk) {
         assert!(!files.delete(name).await.unwrap(), "{name}");
     }
     assert!(files.list("").await.unwrap().is_empty());
-    assert_eq!(stored(&test).await.0, 3, "that they are gone, and no chunk");
+    assert_eq!(stored(&test).await.0, 3, "three deletion markers, no chunk");
 
-    // A name that was deleted is as free for the other as one that never was.
+    // A deleted name is free for the other SDK.
     python.put("theirs", &content).await;
     assert!(same(&files.get("theirs").await.unwrap(), &content));
     files.put("ours", content.clone()).await.unwrap();
@@ -296,7 +296,7 @@ fn is_put(change: &ObjectChange, name: &str, size: u64) -> bool {
     matches!(change, ObjectChange::Put(info) if info.name == name && info.size == size)
 }
 
-async fn a_rust_watch_hears_of_what_python_does(sdk: Sdk) {
+async fn rust_watch_receives_the_changes_of_python(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = Exchange::with(test.python_peer(sdk).await);
     let files = test.mesh.workspace();
@@ -313,7 +313,7 @@ async fn a_rust_watch_hears_of_what_python_does(sdk: Sdk) {
     python.put("reports/größer", &large).await;
     let added = change(&mut reports).await;
     assert!(is_put(&added, "reports/größer", 1 << 20), "{added:?}");
-    // It is told of what is there to be read.
+    // The content is complete when the watch reports the file.
     let read = files.get(added.name()).await.unwrap();
     assert!(same(&read, &large));
 
@@ -328,7 +328,7 @@ async fn a_rust_watch_hears_of_what_python_does(sdk: Sdk) {
     );
 }
 
-/// Each reads what the other has put, and replaces it.
+/// Each SDK reads and replaces a file of the other.
 async fn work_together(test: &TestMesh, python: &mut Exchange) {
     let files = test.mesh.workspace();
     let content = noise(CHUNK + 1);
@@ -341,14 +341,14 @@ async fn work_together(test: &TestMesh, python: &mut Exchange) {
     assert_eq!(files.list("from").await.unwrap().len(), 2);
 }
 
-async fn python_made_the_bucket(sdk: Sdk) {
+async fn bucket_created_by_python_is_shared(sdk: Sdk) {
     let test = TestMesh::start().await;
-    // It makes all of the mesh's buckets when it connects.
+    // Python creates all buckets of the mesh when it connects.
     let mut python = Exchange::with(test.python_peer(sdk).await);
     work_together(&test, &mut python).await;
 }
 
-async fn rust_made_the_bucket(sdk: Sdk) {
+async fn bucket_created_by_rust_is_shared(sdk: Sdk) {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     files.put("first", "x").await.unwrap();
@@ -358,7 +358,7 @@ async fn rust_made_the_bucket(sdk: Sdk) {
     assert_eq!(files.get("first").await.unwrap(), b"x".as_slice());
 }
 
-async fn both_make_the_buckets_at_once(sdk: Sdk) {
+async fn buckets_created_by_both_at_once_are_shared(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = python_process(sdk).await;
     let url = json!({"url": test.server.url()});

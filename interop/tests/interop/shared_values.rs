@@ -1,4 +1,4 @@
-//! One key-value store: what either SDK writes, the other reads, changes, deletes and hears of.
+//! One key-value store: each SDK reads, changes, deletes and watches the values of the other.
 
 use futures::future::try_join_all;
 use interop::{Peer, Sdk};
@@ -10,19 +10,19 @@ use crate::common::{TestMesh, python_process, raised, take, within};
 
 interop::with_each_sdk!(
     text_of_python_is_text_in_rust,
-    text_json_and_bytes_of_rust_are_those_in_python,
-    bytes_that_are_no_text_cross_over,
-    what_one_deletes_the_other_does_not_find,
-    nobody_writes_over_what_the_other_wrote_meanwhile,
+    text_json_and_bytes_of_rust_are_equal_in_python,
+    non_text_bytes_are_shared,
+    deleted_key_is_not_found_by_the_other,
+    stale_write_is_refused,
     no_increment_is_lost_between_the_two,
-    a_rust_watch_hears_of_what_python_does,
-    a_python_watch_hears_of_what_rust_does,
+    rust_watch_receives_the_changes_of_python,
+    python_watch_receives_the_changes_of_rust,
     keys_and_values_of_both_are_listed_together,
-    python_made_the_bucket,
-    rust_made_the_bucket,
+    bucket_created_by_python_is_shared,
+    bucket_created_by_rust_is_shared,
 );
 
-/// Not of one alphabet, and not of one length per letter.
+/// Text with several alphabets and encoded lengths.
 const TEXT: &str = "Grüße, 世界 🦀\n\"zitiert\"\t\\";
 
 async fn put(peer: &mut Peer, key: &str, text: &str) {
@@ -68,7 +68,7 @@ struct Limits {
     names: Vec<String>,
 }
 
-async fn text_json_and_bytes_of_rust_are_those_in_python(sdk: Sdk) {
+async fn text_json_and_bytes_of_rust_are_equal_in_python(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_peer(sdk).await;
     let kv = test.mesh.kv();
@@ -87,13 +87,13 @@ async fn text_json_and_bytes_of_rust_are_those_in_python(sdk: Sdk) {
     let read: Limits = serde_json::from_str(text.as_str().unwrap()).unwrap();
     assert_eq!(read, limits);
 
-    // And back, as a Python program would write it.
+    // The other direction, with the spacing of Python.
     put(&mut python, "limits", r#"{"names": [], "retries": 4}"#).await;
     let read: Limits = kv.get("limits").await.unwrap().unwrap().json().unwrap();
     assert_eq!(read.retries, 4);
 }
 
-async fn bytes_that_are_no_text_cross_over(sdk: Sdk) {
+async fn non_text_bytes_are_shared(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_peer(sdk).await;
     let kv = test.mesh.kv();
@@ -110,7 +110,7 @@ async fn bytes_that_are_no_text_cross_over(sdk: Sdk) {
     assert_eq!(error.code(), &ErrorCode::InvalidInput);
 }
 
-async fn what_one_deletes_the_other_does_not_find(sdk: Sdk) {
+async fn deleted_key_is_not_found_by_the_other(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_peer(sdk).await;
     let kv = test.mesh.kv();
@@ -141,7 +141,7 @@ async fn what_one_deletes_the_other_does_not_find(sdk: Sdk) {
     assert!(kv.keys(">").await.unwrap().is_empty());
     assert!(kv.list("*").await.unwrap().is_empty());
 
-    // A key that was deleted is as free for the other as one that never was.
+    // A deleted key is free for the other SDK.
     kv.create("theirs", "again").await.unwrap();
     assert_eq!(get(&mut python, "theirs").await, "again");
     put(&mut python, "purged", "again").await;
@@ -149,7 +149,7 @@ async fn what_one_deletes_the_other_does_not_find(sdk: Sdk) {
     assert_eq!(again.text().unwrap(), "again");
 }
 
-async fn nobody_writes_over_what_the_other_wrote_meanwhile(sdk: Sdk) {
+async fn stale_write_is_refused(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_peer(sdk).await;
     let kv = test.mesh.kv();
@@ -214,7 +214,7 @@ fn is_put(change: &KvChange, key: &str, text: &str) -> bool {
     matches!(change, KvChange::Put(entry) if entry.key == key && entry.text().unwrap() == text)
 }
 
-async fn a_rust_watch_hears_of_what_python_does(sdk: Sdk) {
+async fn rust_watch_receives_the_changes_of_python(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_peer(sdk).await;
     let kv = test.mesh.kv();
@@ -225,8 +225,8 @@ async fn a_rust_watch_hears_of_what_python_does(sdk: Sdk) {
     let first = change(&mut prices).await;
     assert!(is_put(&first, "prices.tea", "3"), "{first:?}");
 
-    // Each is waited for: the bucket keeps one message per key, so that a watch may miss what was
-    // written over at once.
+    // The test awaits each change: the bucket keeps one message per key, so a watch may miss an
+    // overwritten value.
     put(&mut python, "others.tea", "0").await;
     put(&mut python, "prices.tea.green", "4").await;
     put(&mut python, "prices.coffee", TEXT).await;
@@ -246,7 +246,7 @@ async fn a_rust_watch_hears_of_what_python_does(sdk: Sdk) {
     assert!(is_put(&first, "prices.tea.green", "4"), "{first:?}");
 }
 
-async fn a_python_watch_hears_of_what_rust_does(sdk: Sdk) {
+async fn python_watch_receives_the_changes_of_rust(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = test.python_peer(sdk).await;
     let kv = test.mesh.kv();
@@ -263,7 +263,7 @@ async fn a_python_watch_hears_of_what_rust_does(sdk: Sdk) {
     kv.modify("plan", |_| Ok("modified")).await.unwrap();
     expect("modified").await;
     kv.put("another", "x").await.unwrap();
-    // It tells of a deletion as of an empty text, whoever deletes.
+    // A watch of Python delivers a deletion as an empty text.
     kv.delete("plan").await.unwrap();
     expect("").await;
     kv.create("plan", "created").await.unwrap();
@@ -290,9 +290,9 @@ async fn keys_and_values_of_both_are_listed_together(sdk: Sdk) {
     assert_eq!(values.collect::<Vec<_>>(), ["1", "2", "4", "3"]);
 }
 
-async fn python_made_the_bucket(sdk: Sdk) {
+async fn bucket_created_by_python_is_shared(sdk: Sdk) {
     let test = TestMesh::start().await;
-    // It makes all of the mesh's buckets when it connects.
+    // Python creates all buckets of the mesh when it connects.
     let mut python = test.python_peer(sdk).await;
     test.mesh.kv().put("who", "rust").await.unwrap();
     assert_eq!(get(&mut python, "who").await, "rust");
@@ -301,7 +301,7 @@ async fn python_made_the_bucket(sdk: Sdk) {
     assert_eq!(who.text().unwrap(), "python");
 }
 
-async fn rust_made_the_bucket(sdk: Sdk) {
+async fn bucket_created_by_rust_is_shared(sdk: Sdk) {
     let test = TestMesh::start().await;
     let mut python = python_process(sdk).await;
     test.mesh.kv().put("who", "rust").await.unwrap();
@@ -318,5 +318,5 @@ async fn rust_made_the_bucket(sdk: Sdk) {
     put(&mut python, "who", "python").await;
     let who = test.mesh.kv().get("who").await.unwrap().unwrap();
     assert_eq!(who.text().unwrap(), "python");
-    assert_eq!(streams().await, made, "it is still the same bucket");
+    assert_eq!(streams().await, made, "the bucket is unchanged");
 }

@@ -1,4 +1,4 @@
-//! Agents in Rust that do what the test tells them, when it tells them.
+//! Agents in Rust that the test controls.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,14 +11,14 @@ use crate::rust_agents::Piece;
 /// One run of the agent `tap`.
 pub(crate) struct Run {
     pub(crate) request_id: String,
-    /// What it gives. Closed as soon as the host has dropped its stream.
+    /// The chunks of the run. Closed when the host has dropped the stream.
     pub(crate) chunks: mpsc::UnboundedSender<u64>,
 }
 
-/// A streamer that gives what the test gives.
+/// A streamer of chunks that the test sends.
 pub(crate) fn tap() -> (Agent, mpsc::UnboundedReceiver<Run>) {
     let (runs, started) = mpsc::unbounded_channel();
-    let spec = AgentSpec::new("tap", "Gives what it is given.");
+    let spec = AgentSpec::new("tap", "Streams the chunks of the test.");
     let agent = spec.handler(move |ctx: Context, _: String| {
         let (chunks, given) = mpsc::unbounded_channel();
         let request_id = ctx.request_id().to_string();
@@ -28,11 +28,11 @@ pub(crate) fn tap() -> (Agent, mpsc::UnboundedReceiver<Run>) {
     (agent, started)
 }
 
-/// A streamer that never ends by itself nor ever waits; for each of its runs, what is dropped with
-/// its stream.
+/// A streamer that never ends or waits, and for each run a channel that closes when the stream is
+/// dropped.
 pub(crate) fn endless() -> (Agent, mpsc::UnboundedReceiver<oneshot::Receiver<()>>) {
     let (runs, started) = mpsc::unbounded_channel();
-    let spec = AgentSpec::new("endless", "Counts for ever.");
+    let spec = AgentSpec::new("endless", "Counts without end.");
     let agent = spec.handler(move |_: String| {
         let (guard, dropped) = oneshot::channel::<()>();
         runs.send(dropped).unwrap();
@@ -43,15 +43,15 @@ pub(crate) fn endless() -> (Agent, mpsc::UnboundedReceiver<oneshot::Receiver<()>
     (agent, started)
 }
 
-/// What a publisher does next.
+/// The next event of a publisher, or its error.
 pub(crate) type Event = Result<Piece, String>;
 
-/// A publisher of what the test gives; it ends when the test drops the sender.
+/// A publisher of events that the test sends; it ends when the test drops the sender.
 pub(crate) fn publisher(name: &str) -> (Agent, mpsc::UnboundedSender<Event>) {
     let (events, given) = mpsc::unbounded_channel();
-    // It is started again after a failure, and goes on where it was.
+    // The host restarts the publisher after an error; the channel outlives the run.
     let given = Arc::new(Mutex::new(given));
-    let spec = AgentSpec::new(name, "Tells what it is told.");
+    let spec = AgentSpec::new(name, "Publishes the events of the test.");
     let agent = spec.result_handler(move || {
         let given = Arc::clone(&given);
         stream::poll_fn(move |cx| given.lock().unwrap().poll_recv(cx))
@@ -63,12 +63,13 @@ fn stream_of<T>(mut receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = 
     stream::poll_fn(move |cx| receiver.poll_recv(cx))
 }
 
-/// A responder that tells the test what it was sent.
+/// A responder that forwards its inputs to the test.
 pub(crate) fn sink() -> (Agent, mpsc::UnboundedReceiver<String>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let agent = AgentSpec::new("sink", "Takes what it is sent.").handler(move |text: String| {
-        let sender = sender.clone();
-        async move { sender.send(text).unwrap() }
-    });
+    let agent =
+        AgentSpec::new("sink", "Forwards its input to the test.").handler(move |text: String| {
+            let sender = sender.clone();
+            async move { sender.send(text).unwrap() }
+        });
     (agent, receiver)
 }

@@ -1,4 +1,4 @@
-//! What a Python agent looks like to models: here as in the process that serves it.
+//! Tool definitions of a Python agent, in Rust and in its own process.
 
 use interop::Sdk;
 use openagentmesh::protocol::tool::OpenAiApi;
@@ -25,7 +25,7 @@ async fn tool_definitions_are_those_of_the_host(sdk: Sdk) {
             "responses_strict": openai(OpenAiApi::Responses, true),
         });
         if name == "nlp.summarizer" {
-            // Python's strict schemas stop at references, which strict mode then refuses.
+            // Strict schemas of Python end at references, which strict mode refuses.
             for tools in [&mut ours, &mut theirs] {
                 tools
                     .as_object_mut()
@@ -33,7 +33,7 @@ async fn tool_definitions_are_those_of_the_host(sdk: Sdk) {
                     .retain(|kind, _| !kind.ends_with("strict"));
             }
             if !sdk.has_dotted_names() {
-                // 0.1.5 knows its own agent by the last segment alone.
+                // 0.1.5 identifies its own agent by the last segment.
                 for pointer in [
                     "/neutral/name",
                     "/anthropic/name",

@@ -1,4 +1,4 @@
-//! Who calls them.
+//! The caller.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use futures::TryStreamExt;
 use openagentmesh::{AgentMesh, Events, KvChange};
 
 use super::{LimitedOrder, Order};
-use crate::Result;
+use crate::error::Result;
 use crate::measure::LARGE_BODY_BYTES;
-use crate::roles::caller::{Called, Calls, batches, take_all};
-use crate::roles::{ORDERED, body, body_of};
+use crate::roles::body::{QUANTITY, body, body_of};
+use crate::roles::calls::{Callee, Calls, batches, take_all};
 
 #[derive(Clone)]
 pub(in crate::roles) struct Caller {
@@ -26,12 +26,12 @@ impl Caller {
         let (article, note) = ("hammer".to_owned(), "x".repeat(40));
         let order = Order {
             article: article.clone(),
-            quantity: ORDERED,
+            quantity: QUANTITY,
             note: note.clone(),
         };
         let limited_order = LimitedOrder {
             article,
-            quantity: ORDERED,
+            quantity: QUANTITY,
             note,
         };
         Ok(Self {
@@ -46,26 +46,26 @@ impl Caller {
     async fn echo(&self, agent: &str, body: &str) -> Result<()> {
         let reply: String = self.mesh.call(agent, body).await?;
         if reply != body {
-            return Err("another body came back".into());
+            return Err("the reply differs from the body".into());
         }
         Ok(())
     }
 }
 
 impl Calls for Caller {
-    async fn call(&self, called: Called) -> Result<()> {
-        let ordered: u32 = match called {
-            Called::Echo => return self.echo("bench.echo", &self.body).await,
-            Called::LargeEcho => return self.echo("bench.echo", &self.large_body).await,
-            Called::Relay => return self.echo("bench.relay", &self.body).await,
-            Called::Order => self.mesh.call("bench.order", &*self.order).await?,
-            Called::LimitedOrder => {
+    async fn call(&self, callee: Callee) -> Result<()> {
+        let quantity: u32 = match callee {
+            Callee::Echo => return self.echo("bench.echo", &self.body).await,
+            Callee::LargeEcho => return self.echo("bench.echo", &self.large_body).await,
+            Callee::Relay => return self.echo("bench.relay", &self.body).await,
+            Callee::Order => self.mesh.call("bench.order", &*self.order).await?,
+            Callee::LimitedOrder => {
                 let order = &*self.limited_order;
                 self.mesh.call("bench.limited-order", order).await?
             }
         };
-        if ordered != ORDERED {
-            return Err("another number came back".into());
+        if quantity != QUANTITY {
+            return Err("the reply differs from the quantity".into());
         }
         Ok(())
     }
@@ -73,12 +73,12 @@ impl Calls for Caller {
     async fn chunks(&self, messages: u32) -> Result<Duration> {
         let started = Instant::now();
         let mut chunks = self.mesh.stream::<String>("bench.chunks", messages).await?;
-        chunks.try_next().await?.ok_or("there was no chunk")?;
+        chunks.try_next().await?.ok_or("the stream has no chunk")?;
         let first = started.elapsed();
         let others = chunks.try_fold(0, |count, _| async move { Ok(count + 1) });
         let count = others.await? + 1;
         if count != messages {
-            return Err(format!("{count} chunks came of {messages}").into());
+            return Err(format!("{count} of {messages} chunks received").into());
         }
         Ok(first)
     }
@@ -101,9 +101,14 @@ impl Calls for Caller {
     }
 
     async fn get(&self, key: &str) -> Result<()> {
-        let entry = self.mesh.kv().get(key).await?.ok_or("there is no value")?;
+        let entry = self
+            .mesh
+            .kv()
+            .get(key)
+            .await?
+            .ok_or("the key has no value")?;
         if entry.value != self.body.as_bytes() {
-            return Err("another value came back".into());
+            return Err("the value differs from the body".into());
         }
         Ok(())
     }
@@ -113,20 +118,20 @@ impl Calls for Caller {
         let mut latencies = Vec::with_capacity(messages as usize);
         for _ in 0..messages {
             let started = Instant::now();
-            let coming = async {
+            let delivered = async {
                 match changes.next().await.ok_or("the watch ended")?? {
                     KvChange::Put(_) => Ok(started.elapsed()),
-                    change => Err(format!("there came {change:?}").into()),
+                    change => Err(format!("unexpected change {change:?}").into()),
                 }
             };
-            let ((), latency) = futures::try_join!(self.put(key), coming)?;
+            let ((), latency) = futures::try_join!(self.put(key), delivered)?;
             latencies.push(latency.as_secs_f64());
         }
         Ok(latencies)
     }
 }
 
-/// Takes so many events, and gives the subscription back.
+/// Receives `count` events and returns the subscription.
 async fn take(mut events: Events<String>, count: u32) -> Result<Events<String>> {
     for _ in 0..count {
         events.try_next().await?.ok_or("the events ended")?;

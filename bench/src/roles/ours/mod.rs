@@ -1,4 +1,4 @@
-//! This SDK, used as its users use it.
+//! This SDK, with its public API.
 
 mod agents;
 mod caller;
@@ -9,7 +9,7 @@ pub(super) use caller::Caller;
 use openagentmesh::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 
-/// An input whose schema says no more than its types do.
+/// An input whose schema has types only.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Order {
     article: String,
@@ -17,7 +17,7 @@ struct Order {
     note: String,
 }
 
-/// The same with ranges and lengths.
+/// An input whose schema has ranges and lengths.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct LimitedOrder {
     #[schemars(length(min = 1, max = 40))]

@@ -1,4 +1,4 @@
-//! Who calls them.
+//! The caller of the bare client.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use openagentmesh::InstanceId;
 use openagentmesh::protocol::{HeaderSink, header};
 
 use super::{BUCKET, CHUNKS, ECHO, EVENTS, Headers, RELAY, json_body, request_headers};
-use crate::Result;
+use crate::error::Result;
 use crate::measure::{BODY_BYTES, LARGE_BODY_BYTES};
-use crate::roles::caller::{Called, Calls, batches, take_all};
+use crate::roles::calls::{Callee, Calls, batches, take_all};
 
 #[derive(Clone)]
 pub(in crate::roles) struct Caller {
     client: Client,
-    /// The subject that gives back.
+    /// The subject of the echo.
     echo: &'static str,
-    /// The process, if headers are sent.
+    /// The id of the calling process, if headers are sent.
     instance_id: Option<InstanceId>,
     values: Store,
     body: Bytes,
@@ -54,14 +54,14 @@ impl Caller {
         self
     }
 
-    /// With a bucket that there is already.
-    pub(in crate::roles) async fn keeping_in(mut self, bucket: &str) -> Result<Self> {
+    /// With an existing bucket.
+    pub(in crate::roles) async fn with_bucket(mut self, bucket: &str) -> Result<Self> {
         let jetstream = jetstream::new(self.client.clone());
         self.values = jetstream.get_key_value(bucket).await?;
         Ok(self)
     }
 
-    /// The headers of a request, if there are any.
+    /// The headers of a request, if headers are sent.
     fn headers(&self) -> Option<HeaderMap> {
         self.instance_id.as_ref().map(request_headers)
     }
@@ -76,13 +76,13 @@ impl Caller {
             None => self.client.request(subject, sent).await?,
         };
         if reply.payload != *body {
-            return Err("another body came back".into());
+            return Err("the reply differs from the body".into());
         }
         Ok(())
     }
 
-    /// Has so many messages published to `subject`, which somebody listens to.
-    async fn ask_for(
+    /// Requests `messages` messages to `subject`.
+    async fn request_many(
         &self,
         subject: String,
         headers: Option<HeaderMap>,
@@ -103,21 +103,22 @@ impl Caller {
     }
 }
 
-/// Takes so many, which are fewer than the client keeps for a slow reader, so that none is dropped.
+/// Receives `messages` messages: fewer than the client buffers for a slow reader, so that none is
+/// dropped.
 async fn take(mut subscriber: Subscriber, messages: u32) -> Result<Subscriber> {
     for _ in 0..messages {
-        subscriber.next().await.ok_or("the connection was lost")?;
+        subscriber.next().await.ok_or("connection lost")?;
     }
     Ok(subscriber)
 }
 
 impl Calls for Caller {
-    async fn call(&self, called: Called) -> Result<()> {
-        match called {
-            Called::Echo => self.echo(self.echo, &self.body).await,
-            Called::LargeEcho => self.echo(self.echo, &self.large_body).await,
-            Called::Relay => self.echo(RELAY, &self.body).await,
-            Called::Order | Called::LimitedOrder => Err("the bare client checks nothing".into()),
+    async fn call(&self, callee: Callee) -> Result<()> {
+        match callee {
+            Callee::Echo => self.echo(self.echo, &self.body).await,
+            Callee::LargeEcho => self.echo(self.echo, &self.large_body).await,
+            Callee::Relay => self.echo(RELAY, &self.body).await,
+            Callee::Order | Callee::LimitedOrder => Err("the bare client has no validation".into()),
         }
     }
 
@@ -125,15 +126,15 @@ impl Calls for Caller {
         let started = Instant::now();
         let subject = self.client.new_inbox();
         let mut subscriber = self.client.subscribe(subject.clone()).await?;
-        self.ask_for(subject, self.headers(), messages).await?;
-        subscriber.next().await.ok_or("the connection was lost")?;
+        self.request_many(subject, self.headers(), messages).await?;
+        subscriber.next().await.ok_or("connection lost")?;
         let first = started.elapsed();
         take(subscriber, messages - 1).await?;
         Ok(first)
     }
 
     async fn events(&self, messages: u32, subscribers: u32) -> Result<()> {
-        // Events have no request, and so no id of one.
+        // An event has no request id.
         let headers = self.instance_id.as_ref().map(|instance_id| {
             let mut headers = Headers::default();
             headers.put(header::INSTANCE_ID, instance_id.as_str());
@@ -144,8 +145,8 @@ impl Calls for Caller {
             taking.push(self.client.subscribe(EVENTS).await?);
         }
         for batch in batches(messages) {
-            let asking = self.ask_for(EVENTS.to_owned(), headers.clone(), batch);
-            asking.await?;
+            let requested = self.request_many(EVENTS.to_owned(), headers.clone(), batch);
+            requested.await?;
             taking = take_all(taking, |subscriber| take(subscriber, batch)).await?;
         }
         Ok(())
@@ -157,9 +158,9 @@ impl Calls for Caller {
     }
 
     async fn get(&self, key: &str) -> Result<()> {
-        let value = self.values.get(key).await?.ok_or("there is no value")?;
+        let value = self.values.get(key).await?.ok_or("the key has no value")?;
         if value != self.body {
-            return Err("another value came back".into());
+            return Err("the value differs from the body".into());
         }
         Ok(())
     }
@@ -169,15 +170,15 @@ impl Calls for Caller {
         let mut latencies = Vec::with_capacity(messages as usize);
         for _ in 0..messages {
             let started = Instant::now();
-            let coming = async {
+            let delivered = async {
                 let change = changes.next().await.ok_or("the watch ended")??;
                 if change.operation == Operation::Put {
                     Ok(started.elapsed())
                 } else {
-                    Err(format!("there came {change:?}").into())
+                    Err(format!("unexpected change {change:?}").into())
                 }
             };
-            let ((), latency) = futures::try_join!(self.put(key), coming)?;
+            let ((), latency) = futures::try_join!(self.put(key), delivered)?;
             latencies.push(latency.as_secs_f64());
         }
         Ok(latencies)

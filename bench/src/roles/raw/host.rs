@@ -1,4 +1,4 @@
-//! What is called, streamed and subscribed to. Whoever asks with headers is answered with headers.
+//! The host of the bare client. A request with headers receives a reply with headers.
 
 use async_nats::service::ServiceExt;
 use async_nats::service::endpoint::Endpoint;
@@ -7,11 +7,11 @@ use futures::StreamExt;
 use openagentmesh::InstanceId;
 use openagentmesh::protocol::{ChunkHeaders, ReplyHeaders, Status, header};
 
-use super::{CHUNKS, ECHO, Headers, RELAY, SERVICE_ECHO, json_body, request_headers};
-use crate::Result;
+use super::{CHUNKS, ECHO, Headers, RELAY, SERVICE_ECHO, SOURCE, json_body, request_headers};
+use crate::error::Result;
 use crate::measure::BODY_BYTES;
 
-/// Serves until the connection is lost: each subject in a task of its own, request after request.
+/// Serves until the connection is lost: one task per subject, request after request.
 pub(in crate::roles) async fn serve(url: &str) -> Result<impl Future<Output = Result<()>>> {
     let client = async_nats::connect(url).await?;
     let host = Host {
@@ -28,7 +28,7 @@ pub(in crate::roles) async fn serve(url: &str) -> Result<impl Future<Output = Re
         let host = host.clone();
         async move {
             while let Some(request) = echo.next().await {
-                host.give_back(request).await?;
+                host.reply(request).await?;
             }
             Result::Ok(())
         }
@@ -46,7 +46,7 @@ pub(in crate::roles) async fn serve(url: &str) -> Result<impl Future<Output = Re
         let host = host.clone();
         async move {
             while let Some(request) = many.next().await {
-                host.give_many(request).await?;
+                host.publish_many(request).await?;
             }
             Result::Ok(())
         }
@@ -62,7 +62,7 @@ pub(in crate::roles) async fn serve(url: &str) -> Result<impl Future<Output = Re
         for ended in serving {
             ended.await??;
         }
-        Err("the connection was lost".into())
+        Err("connection lost".into())
     })
 }
 
@@ -73,11 +73,11 @@ struct Host {
 }
 
 impl Host {
-    async fn give_back(&self, request: Message) -> Result<()> {
-        let reply = request.reply.ok_or("a request without a reply subject")?;
+    async fn reply(&self, request: Message) -> Result<()> {
+        let reply = request.reply.ok_or("the request has no reply subject")?;
         match request.headers {
             Some(headers) => {
-                let answer = self.reply_headers(ECHO, &headers);
+                let answer = self.reply_headers(&headers);
                 let published = self
                     .client
                     .publish_with_headers(reply, answer, request.payload);
@@ -88,20 +88,20 @@ impl Host {
         Ok(())
     }
 
-    /// The same as an endpoint of the service API.
+    /// Serves the echo as an endpoint of the service API.
     async fn serve(self, mut endpoint: Endpoint) -> Result<()> {
         while let Some(request) = endpoint.next().await {
             let headers = request.message.headers.as_ref();
-            let answer = self.reply_headers(ECHO, headers.ok_or("a request without headers")?);
+            let answer = self.reply_headers(headers.ok_or("the request has no headers")?);
             let body = request.message.payload.clone();
             request.respond_with_headers(Ok(body), answer).await?;
         }
         Ok(())
     }
 
-    /// Has the other subject give back the body.
+    /// Requests the body from the echo.
     async fn relay(&self, request: Message) -> Result<()> {
-        let reply = request.reply.ok_or("a request without a reply subject")?;
+        let reply = request.reply.ok_or("the request has no reply subject")?;
         match request.headers {
             Some(headers) => {
                 let next = request_headers(&self.instance_id);
@@ -109,7 +109,7 @@ impl Host {
                     .client
                     .request_with_headers(ECHO, next, request.payload);
                 let given = asked.await?;
-                let answer = self.reply_headers(RELAY, &headers);
+                let answer = self.reply_headers(&headers);
                 let published = self
                     .client
                     .publish_with_headers(reply, answer, given.payload);
@@ -123,10 +123,10 @@ impl Host {
         Ok(())
     }
 
-    /// Publishes as many bodies as the request says to its reply subject: the chunks of a stream, or
-    /// events, which differ in their headers.
-    async fn give_many(&self, request: Message) -> Result<()> {
-        let subject = request.reply.ok_or("a request without a reply subject")?;
+    /// Publishes the requested number of bodies to the reply subject: chunks of a stream, or events,
+    /// which have other headers.
+    async fn publish_many(&self, request: Message) -> Result<()> {
+        let subject = request.reply.ok_or("the request has no reply subject")?;
         let count: u64 = serde_json::from_slice(&request.payload)?;
         let body = json_body(BODY_BYTES);
         let Some(headers) = request.headers else {
@@ -137,7 +137,7 @@ impl Host {
             return Ok(());
         };
         let request_id = request_id(&headers);
-        // What a consumer of chunks says comes here, and so does the server's word that it is gone.
+        // Each chunk carries a reply subject, as in this SDK: consumers send their signals there.
         let feedback = async_nats::Subject::from(self.client.new_inbox());
         for seq in 0..count {
             let mut headers = Headers::default();
@@ -166,12 +166,12 @@ impl Host {
         Ok(())
     }
 
-    /// The headers of the answer to a request that has these.
-    fn reply_headers(&self, source: &str, request: &HeaderMap) -> HeaderMap {
+    /// The headers of the reply to a request with the headers `request`.
+    fn reply_headers(&self, request: &HeaderMap) -> HeaderMap {
         let mut answer = Headers::default();
         ReplyHeaders {
             status: Status::Ok,
-            source: Some(source),
+            source: Some(SOURCE),
             request_id: request_id(request),
             instance_id: Some(self.instance_id.as_str()),
             usage: None,

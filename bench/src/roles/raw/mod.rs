@@ -1,4 +1,4 @@
-//! The same over the same server without the SDK: as a user of `async-nats` would write it.
+//! The bare client, as a user of `async-nats` would write it.
 
 mod caller;
 mod host;
@@ -11,23 +11,24 @@ use bytes::Bytes;
 use openagentmesh::protocol::{HeaderSink, RequestHeaders};
 use openagentmesh::{InstanceId, RequestId};
 
-use super::body_of;
+use super::body::body_of;
 
-/// What a subscription serves, and what the service API does: subjects as the protocol has them, because
-/// longer ones take longer.
+/// The subjects have the length of the protocol's, because longer ones cost more.
 const ECHO: &str = "mesh.agent.raw.echo";
 pub(super) const SERVICE_ECHO: &str = "mesh.agent.service.echo";
 const RELAY: &str = "mesh.agent.raw.relay";
 const CHUNKS: &str = "mesh.agent.raw.chunks";
 const EVENTS: &str = "mesh.agent.raw.news.events";
-/// A bucket as `async-nats` makes it.
+/// The header that names the agent of a reply, with the value of this SDK's echo.
+const SOURCE: &str = "bench.echo";
+/// A bucket with the default configuration of `async-nats`.
 const BUCKET: &str = "raw-values";
 
 fn json_body(bytes: usize) -> Bytes {
     format!("\"{}\"", body_of(bytes)).into()
 }
 
-/// Headers that the protocol writes.
+/// Headers of the protocol.
 #[derive(Default)]
 struct Headers(HeaderMap);
 

@@ -1,0 +1,191 @@
+//! The servers and processes of a run.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::{Path, PathBuf};
+
+use openagentmesh_local::LocalServer;
+
+use super::measured::{JOB_TIMEOUT, Measured, Size};
+use super::pair::Pair;
+use super::populated::PopulatedMesh;
+use crate::cases::{Case, Work};
+use crate::error::{Error, Result};
+use crate::measure::Contender;
+use crate::programs::{Program, Programs};
+use crate::roles::{Peer, Role};
+
+/// Runs cases. Servers and processes are started when a case first needs them, and run until the end.
+pub(super) struct Runner {
+    pub(super) size: Size,
+    /// The mesh of the hosts and callers.
+    pub(super) server: LocalServer,
+    /// An interpreter with the Python SDK, if it takes part.
+    pub(super) python: Option<PathBuf>,
+    pub(super) programs: Programs,
+    rust_pair: Option<Pair>,
+    python_pair: Option<Pair>,
+    /// The pair of the other build, on a mesh of its own: its agents have the names of this build's.
+    other_pair: Option<(LocalServer, Pair)>,
+    /// Meshes by their number of agents.
+    populated: BTreeMap<u32, PopulatedMesh>,
+}
+
+impl Runner {
+    pub(super) async fn start(size: Size, with_python: bool, other: Option<&Path>) -> Result<Self> {
+        let programs = Programs::new(other)?;
+        let python = if with_python {
+            Some(Peer::python_interpreter().await?)
+        } else {
+            None
+        };
+        Ok(Self {
+            size,
+            server: LocalServer::start().await?,
+            python,
+            programs,
+            rust_pair: None,
+            python_pair: None,
+            other_pair: None,
+            populated: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn nats_version(&self) -> String {
+        self.server.binary().version().to_string()
+    }
+
+    pub(super) async fn stop(self) -> Result<()> {
+        for pair in [self.rust_pair, self.python_pair].into_iter().flatten() {
+            pair.end().await?;
+        }
+        if let Some((server, pair)) = self.other_pair {
+            pair.end().await?;
+            server.stop().await?;
+        }
+        for mesh in self.populated.into_values() {
+            mesh.stop().await?;
+        }
+        Ok(self.server.stop().await?)
+    }
+
+    pub(super) async fn measure(
+        &mut self,
+        case: &Case,
+        contender: Contender,
+        round: u32,
+    ) -> Result<Measured> {
+        let size = self.size;
+        match case.work {
+            Work::Task { .. } => self.task(case, contender, round).await,
+            Work::Register { agents } => self.register(contender, size.limit(agents, 6)).await,
+            Work::RegisterTogether { agents, processes } => {
+                let (agents, processes) = (size.limit(agents, 6), size.limit(processes, 3));
+                self.register_together(contender, agents, processes).await
+            }
+            Work::RegisterOneMore { agents } => {
+                self.register_one_more(contender, size.limit(agents, 12), round)
+                    .await
+            }
+            Work::Connect { agents } => self.connect(contender, size.limit(agents, 12)).await,
+            Work::Catalog { agents } => self.catalog(contender, size.limit(agents, 12)).await,
+            Work::CatalogAllocations { agents } => {
+                self.catalog_allocations(contender, size.limit(agents, 12))
+                    .await
+            }
+            Work::Start => self.start_host(contender, round).await,
+            Work::Idle { agents } => self.idle(contender, size.limit(agents, 6)).await,
+            Work::Content { mebibytes } => self.content(contender, size.limit(mebibytes, 1)).await,
+            Work::File { mebibytes } => self.file(contender, size.limit(mebibytes, 2)).await,
+            Work::Command(command) => self.command(contender, command).await,
+            Work::Build => self.build(contender).await,
+            Work::Size => self.size(contender).await,
+        }
+    }
+
+    /// The host and the caller of a contender.
+    pub(super) async fn pair(&mut self, contender: Contender) -> Result<&mut Pair> {
+        let program = self.programs.bench(contender)?;
+        let url = self.server.url();
+        let pair = match (contender, &self.python) {
+            (Contender::Python, Some(interpreter)) => {
+                if self.python_pair.is_none() {
+                    let start = |role| Peer::python(interpreter, role, url);
+                    self.python_pair = Some(Pair::start(start).await?);
+                }
+                self.python_pair.as_mut()
+            }
+            (Contender::Other, _) => {
+                if self.other_pair.is_none() {
+                    let server = LocalServer::start().await?;
+                    let start = |role| Peer::rust(&program, role, server.url());
+                    let pair = Pair::start(start).await?;
+                    self.other_pair = Some((server, pair));
+                }
+                self.other_pair.as_mut().map(|(_, pair)| pair)
+            }
+            _ => {
+                if self.rust_pair.is_none() {
+                    let start = |role| Peer::rust(&program, role, url);
+                    self.rust_pair = Some(Pair::start(start).await?);
+                }
+                self.rust_pair.as_mut()
+            }
+        };
+        pair.ok_or_else(|| "no pair was started".into())
+    }
+
+    /// A ready worker on the mesh at `url`.
+    pub(super) async fn worker(&self, contender: Contender, url: &str) -> Result<Peer> {
+        let rust = |role| Peer::rust(&self.programs.bench(contender)?, role, url);
+        let mut worker = match (contender, &self.python) {
+            (Contender::Ours | Contender::Other, _) => rust(Role::Worker)?,
+            (Contender::Raw, _) => rust(Role::RawWorker)?,
+            (Contender::Python, Some(python)) => Peer::python(python, Role::Worker, url)?,
+            _ => return Err(unsupported(contender)),
+        };
+        worker.ready(JOB_TIMEOUT).await?;
+        Ok(worker)
+    }
+
+    /// A host that serves `agents` agents; not ready yet.
+    pub(super) fn host(
+        &self,
+        contender: Contender,
+        program: &Path,
+        url: &str,
+        prefix: &str,
+        agents: u32,
+    ) -> Result<Peer> {
+        let implementation = match (contender, &self.python) {
+            (Contender::Ours | Contender::Other, _) => "ours",
+            (Contender::Raw, _) => "raw",
+            (Contender::Python, Some(python)) => {
+                return Peer::python_host(python, url, prefix, agents);
+            }
+            _ => return Err(unsupported(contender)),
+        };
+        Peer::host(program, implementation, url, prefix, agents)
+    }
+
+    /// The server of a mesh with `agents` agents.
+    pub(super) async fn populated(&mut self, agents: u32) -> Result<&LocalServer> {
+        let mesh = match self.populated.entry(agents) {
+            Entry::Occupied(occupied) => occupied.into_mut(),
+            Entry::Vacant(vacant) => {
+                let program = self.programs.bench(Contender::Ours)?;
+                vacant.insert(PopulatedMesh::start(&program, agents).await?)
+            }
+        };
+        Ok(&mesh.server)
+    }
+
+    /// The program of a host.
+    pub(super) async fn host_program(&mut self, contender: Contender) -> Result<PathBuf> {
+        self.programs.path(Program::Host, contender).await
+    }
+}
+
+fn unsupported(contender: Contender) -> Error {
+    format!("{} has no part in this case", contender.title()).into()
+}
