@@ -1,6 +1,6 @@
-//! Agents that share state: the methods of an `impl` block. `cargo run --example agents_with_state`, and
-//! run the printed commands in a second terminal, in any order and repeatedly: all agents work on the
-//! same desk.
+//! Agents that share state: the methods of an `impl` block.
+//! `cargo run --example agents_with_state`, and run the printed commands in a second terminal, in
+//! any order and repeatedly: all agents work on the same desk.
 
 use std::collections::BTreeMap;
 

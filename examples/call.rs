@@ -1,6 +1,6 @@
-//! A call sends a request and waits for the reply: `cargo run --example call`. The example serves its own
-//! agents, so that it runs alone; any agent on the mesh is called in the same way. Look at the errors:
-//! each has a code to match on.
+//! A call sends a request and waits for the reply: `cargo run --example call`. The example serves
+//! its own agents, so that it runs alone; any agent on the mesh is called in the same way. Look at
+//! the errors: each has a code to match on.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Finding agents at runtime: `cargo run --example discovery`. The example lists the catalog with filters,
-//! reads a contract, validates an input, and watches for changes.
+//! Finding agents at runtime: `cargo run --example discovery`. The example lists the catalog with
+//! filters, reads a contract, validates an input, and watches for changes.
 
 use futures::{Stream, stream};
 use openagentmesh::{AgentMesh, CatalogChange, Result, agent, agents};

@@ -1,5 +1,6 @@
-//! A language model whose tools are the agents of the mesh. The model reads the catalog, selects agents,
-//! and calls them by their contracts. Any endpoint with OpenAI's chat completions API works:
+//! A language model whose tools are the agents of the mesh. The model reads the catalog, selects
+//! agents, and calls them by their contracts. Any endpoint with OpenAI's chat completions API
+//! works:
 //!
 //! ```text
 //! oam demo                                       # in another terminal: sample agents
@@ -128,7 +129,7 @@ struct Model {
 impl Model {
     fn from_env() -> Result<Self> {
         let base = std::env::var("OPENAI_BASE_URL")
-            .map_err(|_| "OPENAI_BASE_URL is not set; set it to an endpoint such as http://127.0.0.1:11434/v1")?;
+            .map_err(|_| "set OPENAI_BASE_URL to an endpoint, such as http://127.0.0.1:11434/v1")?;
         // The root certificates of this machine.
         let roots = rustls_native_certs::load_native_certs().certs;
         let roots = roots

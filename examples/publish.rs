@@ -1,6 +1,6 @@
-//! A client can publish to any subject, without an agent: `cargo run --example publish`. The example
-//! subscribes to its own subjects, so that it runs alone. Look at how each kind of content arrives: JSON
-//! as a value, text as a string, bytes unchanged.
+//! A client can publish to any subject, without an agent: `cargo run --example publish`. The
+//! example subscribes to its own subjects, so that it runs alone. Look at how each kind of content
+//! arrives: JSON as a value, text as a string, bytes unchanged.
 
 use futures::TryStreamExt;
 use openagentmesh::{AgentMesh, Result};

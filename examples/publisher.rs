@@ -1,6 +1,6 @@
-//! A publisher sends events to all subscribers as long as it is served: `cargo run --example publisher`,
-//! and run the printed command in one or more other terminals. All subscribers receive the same events,
-//! starting with their subscription.
+//! A publisher sends events to all subscribers as long as it is served:
+//! `cargo run --example publisher`, and run the printed command in one or more other terminals. All
+//! subscribers receive the same events, starting with their subscription.
 
 use std::time::Duration;
 

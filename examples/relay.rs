@@ -1,6 +1,6 @@
-//! An agent that transforms the stream of another agent: `cargo run --example relay`, and run the printed
-//! commands in a second terminal. The relay requests lines only as fast as its own caller reads them.
-//! When that caller disconnects, both streams are cancelled.
+//! An agent that transforms the stream of another agent: `cargo run --example relay`, and run the
+//! printed commands in a second terminal. The relay requests lines only as fast as its own caller
+//! reads them. When that caller disconnects, both streams are cancelled.
 
 use std::time::Duration;
 

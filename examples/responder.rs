@@ -1,6 +1,7 @@
-//! A responder answers each request once: `cargo run --example responder`, and run the printed commands
-//! in a second terminal. Look at how the types become the contract (`oam agent contract
-//! shipping.quote`). A parcel of 40 kg violates the schema and is rejected before the handler runs.
+//! A responder answers each request once: `cargo run --example responder`, and run the printed
+//! commands in a second terminal. Look at how the types become the contract
+//! (`oam agent contract shipping.quote`). A parcel of 40 kg violates the schema and is rejected
+//! before the handler runs.
 
 use openagentmesh::{AgentMesh, Error, agent, agents};
 use schemars::JsonSchema;

@@ -1,5 +1,5 @@
-//! A send does not wait for the reply: `cargo run --example send`. The example serves its own agents, so
-//! that it runs alone. Look at the three ways to handle the reply.
+//! A send does not wait for the reply: `cargo run --example send`. The example serves its own
+//! agents, so that it runs alone. Look at the three ways to handle the reply.
 
 use openagentmesh::{AgentMesh, Error, Result, agent, agents};
 use tokio::sync::mpsc;

@@ -1,5 +1,5 @@
-//! Files that all processes on the mesh share: `cargo run --example shared_files`. Files of any size are
-//! put and read as bytes, from and to disk, or through a reader.
+//! Files that all processes on the mesh share: `cargo run --example shared_files`. Files of any
+//! size are put and read as bytes, from and to disk, or through a reader.
 
 use openagentmesh::{AgentMesh, BoxError, ErrorCode};
 use tokio::io::{AsyncBufReadExt, BufReader};

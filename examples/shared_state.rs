@@ -1,6 +1,7 @@
-//! Agents without the macro: closures that share state by `Arc`. `cargo run --example shared_state`, and
-//! run the printed commands in a second terminal. Use this form for agents whose names are known only at
-//! runtime: here, the name of the garage is an argument.
+//! Agents without the macro: closures that share state by `Arc`.
+//! `cargo run --example shared_state`, and run the printed commands in a second terminal. Use this
+//! form for agents whose names are known only at runtime: here, the name of the garage is an
+//! argument.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

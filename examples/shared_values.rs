@@ -1,5 +1,5 @@
-//! Values that all processes on the mesh share: `cargo run --example shared_values`. The example puts,
-//! reads and watches values, and modifies one concurrently without lost updates.
+//! Values that all processes on the mesh share: `cargo run --example shared_values`. The example
+//! puts, reads and watches values, and modifies one concurrently without lost updates.
 
 use openagentmesh::{AgentMesh, ErrorCode, Json, KvChange, KvEntry, Result};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
-//! A stream receives a reply chunk by chunk, while it is produced: `cargo run --example stream`. The
-//! example serves its own agents, so that it runs alone. Look at the number of reads of the endless
-//! meter: flow control keeps it close to the number of readings taken.
+//! A stream receives a reply chunk by chunk, while it is produced: `cargo run --example stream`.
+//! The example serves its own agents, so that it runs alone. Look at the number of reads of the
+//! endless meter: flow control keeps it close to the number of readings taken.
 
 use async_stream::stream;
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -60,7 +60,8 @@ async fn main() -> Result<()> {
         }
     }
 
-    // An endless stream: at most eight chunks are in flight. Dropping the stream cancels the handler.
+    // An endless stream: at most eight chunks are in flight. Dropping the stream cancels the
+    // handler.
     let readings = mesh
         .stream::<u64>("meters.readings", 7_000)
         .window(8)

@@ -1,6 +1,6 @@
-//! A streamer answers each request with a stream: `cargo run --example streamer`, and run the printed
-//! command in a second terminal. End that command early with Ctrl-C: the caller disconnects, so the
-//! countdown is cancelled too.
+//! A streamer answers each request with a stream: `cargo run --example streamer`, and run the
+//! printed command in a second terminal. End that command early with Ctrl-C: the caller
+//! disconnects, so the countdown is cancelled too.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! A subscription is to one publisher, to a channel, or to a subject: `cargo run --example subscribe`.
-//! The example serves the publishers itself, so that it runs alone. Look at the events of each
-//! subscription, and at the names that a subscriber must know in advance.
+//! A subscription is to one publisher, to a channel, or to a subject:
+//! `cargo run --example subscribe`. The example serves the publishers itself, so that it runs
+//! alone. Look at the events of each subscription, and at the names that a subscriber must know in
+//! advance.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

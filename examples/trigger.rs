@@ -1,6 +1,6 @@
-//! A trigger answers requests without input: `cargo run --example trigger`, and run the printed command
-//! in a second terminal. Start the example in two terminals and call it several times: the process ids
-//! show that requests are balanced between the two.
+//! A trigger answers requests without input: `cargo run --example trigger`, and run the printed
+//! command in a second terminal. Start the example in two terminals and call it several times: the
+//! process ids show that requests are balanced between the two.
 
 use std::sync::LazyLock;
 use std::time::Instant;

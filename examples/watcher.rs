@@ -1,6 +1,6 @@
-//! A watcher answers no requests: it runs as long as it is served, and is restarted after a failure.
-//! `cargo run --example watcher`, run the printed commands in a second terminal, and look at the first:
-//! the watcher prints every error of every agent on the mesh.
+//! A watcher answers no requests: it runs as long as it is served, and is restarted after a
+//! failure. `cargo run --example watcher`, run the printed commands in a second terminal, and look
+//! at the first: the watcher prints every error of every agent on the mesh.
 
 use openagentmesh::protocol::ErrorObject;
 use openagentmesh::{AgentMesh, Context, Error, Result, agent, agents};

@@ -36,8 +36,8 @@ pub(crate) fn serialize_failure(error: serde_json::Error) -> Failure {
 
 /// The same JSON on one line, without control characters.
 ///
-/// In valid JSON, a control character is either white space between values, which becomes a space, or
-/// DEL or a character from U+0080 on in a string, which is escaped.
+/// In valid JSON, a control character is either white space between values, which becomes a space,
+/// or DEL or a character from U+0080 on in a string, which is escaped.
 pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
     if !json.contains(char::is_control) {
         return Cow::Borrowed(json);

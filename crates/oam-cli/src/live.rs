@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-/// Limit of each step that ends a command: the clean-up of an upload, and the shutdown of the client.
+/// Limit of each step that ends a command: the clean-up of an upload, and the shutdown of the
+/// client.
 pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The exit code of a command that Ctrl-C ended: the result is incomplete.
@@ -81,7 +82,8 @@ pub(crate) async fn unless_interrupted<T>(
     }
 }
 
-/// The events of a subscription. Errors that do not end the subscription are printed to stderr instead.
+/// The events of a subscription. Errors that do not end the subscription are printed to stderr
+/// instead.
 pub(crate) fn report_recoverable_errors<T>(
     printer: &Printer,
     events: Events<T>,

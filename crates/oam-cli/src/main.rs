@@ -1,8 +1,8 @@
 //! `oam`, the command line of OpenAgentMesh.
 //!
-//! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the mesh,
-//! `printer` owns all output, `live` prints results as they arrive, `transfer` shows the progress of a
-//! file, and `failure` is the error type.
+//! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
+//! mesh, `printer` owns all output, `live` prints results as they arrive, `transfer` shows the
+//! progress of a file, and `failure` is the error type.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -56,8 +56,8 @@ async fn run(cli: Cli, printer: &Printer) -> ExitCode {
     }
 }
 
-/// Logs go to stderr: warnings, or the levels that `RUST_LOG` sets. The NATS client is off by default,
-/// because its errors come back as errors of the command.
+/// Logs go to stderr: warnings, or the levels that `RUST_LOG` sets. The NATS client is off by
+/// default, because its errors come back as errors of the command.
 fn init_tracing() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new("error,async_nats=off,openagentmesh=warn,openagentmesh_local=warn")

@@ -99,8 +99,8 @@ impl Printer {
         }
     }
 
-    /// Resolves when the reader of a piped stdout has closed it, as `head` does. Never resolves for a
-    /// terminal or a file. Cancel-safe.
+    /// Resolves when the reader of a piped stdout has closed it, as `head` does. Never resolves for
+    /// a terminal or a file. Cancel-safe.
     #[cfg(unix)]
     pub(crate) async fn reader_closed(&self) {
         use std::os::fd::AsFd;

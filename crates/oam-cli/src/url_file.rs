@@ -63,12 +63,16 @@ pub(crate) fn write_endpoint(url: &str, creds: Option<&Path>) -> Result<PathBuf,
     Ok(path)
 }
 
-/// The path of `file`, relative to `directory` if the file is below it: then both can be moved together.
+/// The path of `file`, relative to `directory` if the file is below it: then both can be moved
+/// together.
 fn relative_to(directory: &Path, file: &Path) -> Result<PathBuf, Failure> {
     let not_found = |error| Failure::usage(format!("{} cannot be found: {error}", file.display()));
     // The file itself is not resolved: it may be a link that is replaced on rotation.
     let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else {
-        return Err(Failure::usage(format!("{} is not a file", file.display())));
+        return Err(Failure::usage(format!(
+            "invalid path {}: no file name",
+            file.display()
+        )));
     };
     let absolute = directory
         .join(parent)
@@ -136,8 +140,8 @@ fn split_login(url: &str) -> (Option<&str>, Option<&str>, &str) {
     }
 }
 
-/// Whether `url` is on this machine, as every mesh of `oam mesh up` is. A file with any other URL was
-/// written by a person, who must remove it.
+/// Whether `url` is on this machine, as every mesh of `oam mesh up` is. A file with any other URL
+/// was written by a person, who must remove it.
 pub(crate) fn is_local(url: &str) -> bool {
     url.split(',').all(|url| {
         let (_, _, authority) = split_login(url.trim());

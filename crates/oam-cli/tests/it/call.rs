@@ -62,7 +62,7 @@ async fn input_that_is_not_json_is_rejected_before_connecting() {
     assert!(
         output
             .stderr
-            .contains("error[invalid_input]: the payload is not JSON"),
+            .contains("error[invalid_input]: invalid JSON input"),
         "{output:?}"
     );
     assert!(
@@ -103,7 +103,7 @@ async fn failed_call_reports_code_and_hint() {
         (
             &["agent", "call", "no spaces", "1"],
             2,
-            &["error[invalid_input]", "'no spaces'", "' '"],
+            &["error[invalid_input]", "'no spaces'"],
         ),
         (
             &["agent", "call", "echo", "1", "--timeout", "0"],

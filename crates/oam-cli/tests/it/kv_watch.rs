@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Running, TestMesh, within_deadline};
 
-/// Puts values under `key` until the watch prints a line, and returns the line: the watch is active.
+/// Puts values under `key` until the watch prints a line, and returns the line: the watch is
+/// active.
 async fn until_watched(kv: &Kv, watch: &mut Running, key: &str) -> String {
     within_deadline("line of the watch", async {
         loop {

@@ -118,8 +118,8 @@ fn program(name: &str) -> PathBuf {
         .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Waits until the example handles SIGTERM: it prints that it serves before it does, and the signal would
-/// end it at once.
+/// Waits until the example handles SIGTERM: it prints that it serves before it does, and the signal
+/// would end it at once.
 async fn until_sigterm_is_handled(pid: &str) {
     const SIGTERM: u64 = 1 << 14;
     let Ok(path) = PathBuf::from(format!("/proc/{pid}/status")).canonicalize() else {

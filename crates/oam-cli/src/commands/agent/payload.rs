@@ -55,7 +55,7 @@ fn parse(text: &str, verb: &str, agent: &AgentName) -> Result<Option<Box<RawValu
         .map(Some)
         .map_err(|error| {
             let is_unquoted_text = !text.starts_with(['{', '[', '"']) && !text.contains('\n');
-            let failure = Failure::usage(format!("the payload is not JSON: {error}"));
+            let failure = Failure::usage(format!("invalid JSON input: {error}"));
             if is_unquoted_text {
                 let quoted = Value::String(text.to_owned()).to_string();
                 failure.hint(format!(

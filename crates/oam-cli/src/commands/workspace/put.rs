@@ -34,8 +34,8 @@ pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<Ex
     let uploaded = live::unless_interrupted(upload).await?;
     drop(transfer);
     let Some(uploaded) = uploaded else {
-        // The server handles requests in order: once this one is answered, the chunks that the dropped
-        // upload sent are removed.
+        // The server handles requests in order: once this one is answered, the chunks that the
+        // dropped upload sent are removed.
         let files = mesh.workspace();
         let clean_up = files.info(&name);
         drop(tokio::time::timeout(live::LEAVE_TIMEOUT, clean_up).await);

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// A child inherits ignored signals: of a test under `nohup` SIGHUP, of one in a script's background
-/// SIGINT. `env` of coreutils 8.31 or newer resets them.
+/// A child inherits ignored signals: SIGHUP under `nohup`, SIGINT in a background job of a script.
+/// `env` of coreutils 8.31 or newer resets them.
 const DEFAULT_SIGNALS: &str = "--default-signal=INT,HUP,TERM";
 
 static ENV_RESETS_SIGNALS: LazyLock<bool> = LazyLock::new(|| {

@@ -32,8 +32,8 @@ impl TestMesh {
         }
     }
 
-    /// Runs a command with an empty stdin. Blocks the thread of the test; the agents run on the other
-    /// threads of the runtime.
+    /// Runs a command with an empty stdin. Blocks the thread of the test; the agents run on the
+    /// other threads of the runtime.
     pub(crate) fn oam(&self, arguments: &[&str]) -> CommandOutput {
         self.oam_with_stdin(arguments, "")
     }
@@ -49,8 +49,8 @@ impl TestMesh {
             .oam_with_bytes(&self.with_url(arguments), input)
     }
 
-    /// Runs a command with stdout and stderr in a terminal and an empty stdin. Returns the exit code and
-    /// the text in the terminal.
+    /// Runs a command with stdout and stderr in a terminal and an empty stdin. Returns the exit
+    /// code and the text in the terminal.
     pub(crate) fn oam_in_terminal(&self, arguments: &[&str]) -> (i32, String) {
         Terminal::open().run(self.sandbox.command(&self.with_url(arguments)))
     }
