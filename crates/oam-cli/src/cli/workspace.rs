@@ -54,8 +54,8 @@ pub(crate) struct WorkspaceGet {
     pub(crate) name: String,
     /// File on this machine, which is created or replaced; `-` is stdout
     ///
-    /// If absent, the content goes to stdout when stdout is a pipe. On a terminal, the content goes
-    /// into a file in this directory, named after the part of NAME that follows the last `/`.
+    /// If absent, the content goes to stdout, unless stdout is a terminal. On a terminal, the content
+    /// goes into a file in this directory, named after the part of NAME that follows the last `/`.
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) target: Target,
