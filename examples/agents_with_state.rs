@@ -1,13 +1,13 @@
-//! Agents that share a value: the methods of an `impl` block. `cargo run --example
-//! agents_with_state`, and type in a second terminal what it prints, in any order and more than
-//! once: all of them work on the same desk.
+//! Agents that share state: the methods of an `impl` block.
+//! `cargo run --example agents_with_state`, and run the printed commands in a second terminal, in
+//! any order and repeatedly: all agents work on the same desk.
 
 use std::collections::BTreeMap;
 
 use openagentmesh::{AgentMesh, Error, agent};
 use tokio::sync::Mutex;
 
-/// A help desk. Requests run side by side, so what they change stands behind a lock.
+/// A help desk. Handlers run concurrently, so a mutex protects the tickets.
 #[derive(Default)]
 struct Desk {
     tickets: Mutex<Tickets>,
@@ -21,7 +21,7 @@ struct Tickets {
 
 #[agent(channel = "desk")]
 impl Desk {
-    /// Opens a ticket and gives its number.
+    /// Opens a ticket and returns its number.
     #[agent]
     async fn open(&self, problem: String) -> u32 {
         let mut tickets = self.tickets.lock().await;
@@ -31,13 +31,13 @@ impl Desk {
         number
     }
 
-    /// Lists the tickets that are open, the oldest first.
+    /// Lists the open tickets, oldest first.
     #[agent]
     async fn list(&self) -> BTreeMap<u32, String> {
         self.tickets.lock().await.open.clone()
     }
 
-    /// Closes a ticket and gives what it was about.
+    /// Closes a ticket and returns its problem.
     #[agent]
     async fn close(&self, number: u32) -> Result<String, Error> {
         let closed = self.tickets.lock().await.open.remove(&number);

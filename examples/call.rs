@@ -1,6 +1,6 @@
-//! A call asks one question and waits for the answer: `cargo run --example call`. It serves what
-//! it calls, so that it runs alone; any agent on the mesh is called in the same way. Look at how
-//! failures arrive: as codes to match on.
+//! A call sends a request and waits for the reply: `cargo run --example call`. The example serves
+//! its own agents, so that it runs alone; any agent on the mesh is called in the same way. Look at
+//! the errors: each has a code to match on.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ async fn to_euros(ctx: Context, amount: Money) -> Result<Money> {
     };
     let cents = (f64::from(amount.cents) * rate).round() as u32;
     println!(
-        "asked for a rate by {}",
-        ctx.header("Desk").unwrap_or("nobody")
+        "rate requested by {}",
+        ctx.header("Desk").unwrap_or("an unknown desk")
     );
     let currency = "EUR".to_owned();
     Ok(Money { cents, currency })
@@ -43,7 +43,7 @@ async fn main() -> Result<()> {
     let mesh = AgentMesh::from_env().await?;
     mesh.register(agents![to_euros, approve]).await?;
 
-    // The types are those of the program; serde does the rest.
+    // Typed input and output, through serde.
     let kronor = Money {
         cents: 10_000,
         currency: "SEK".to_owned(),
@@ -51,20 +51,20 @@ async fn main() -> Result<()> {
     let euros: Money = mesh.call("money.to_euros", &kronor).await?;
     println!("100.00 SEK are {} euro cents", euros.cents);
 
-    // Without types, and with a header that the agent can read.
+    // Untyped JSON, with a header for the agent.
     let euros = mesh
         .call::<Value>("money.to_euros", json!({"cents": 500, "currency": "DKK"}))
         .header("Desk", "counter 3")
         .await?;
     println!("5.00 DKK are {euros}");
 
-    // An agent's own error keeps its code.
+    // The error of an agent keeps its code.
     let pounds = json!({"cents": 500, "currency": "GBP"});
     if let Err(error) = mesh.call::<Money>("money.to_euros", pounds).await {
         println!("{}: {error}", error.code());
     }
 
-    // An input that does not fit is refused with every problem, and the handler is not run.
+    // An invalid input is rejected with a list of all problems, and the handler does not run.
     if let Err(error) = mesh
         .call::<Money>("money.to_euros", json!({"cents": -1, "currency": "SEK"}))
         .await
@@ -76,13 +76,13 @@ async fn main() -> Result<()> {
         );
     }
 
-    // Nobody waits for ever, and the handler ends together with its caller.
+    // Every call has a timeout. When it expires, the handler is cancelled too.
     let approval = mesh
         .call::<bool>("money.approve", &kronor)
         .timeout(Duration::from_millis(200));
     match approval.await {
         Ok(approved) => println!("approved: {approved}"),
-        Err(error) if error.code() == &ErrorCode::Timeout => println!("nobody is in"),
+        Err(error) if error.code() == &ErrorCode::Timeout => println!("no approval in time"),
         Err(error) => return Err(error),
     }
     mesh.shutdown().await

@@ -1,5 +1,5 @@
-//! Finding agents at runtime: `cargo run --example discovery`. What there is, by filters; what comes
-//! and goes; what one takes and gives, and whether an input fits.
+//! Finding agents at runtime: `cargo run --example discovery`. The example lists the catalog with
+//! filters, reads a contract, validates an input, and watches for changes.
 
 use futures::{Stream, stream};
 use openagentmesh::{AgentMesh, CatalogChange, Result, agent, agents};
@@ -13,7 +13,7 @@ struct Text {
     text: String,
 }
 
-/// Turns a text around.
+/// Reverses a text.
 #[agent(channel = "text", tags = ["fun"])]
 async fn reverse(input: Text) -> String {
     input.text.chars().rev().collect()
@@ -30,7 +30,7 @@ async fn main() -> Result<()> {
     let mesh = AgentMesh::from_env().await?;
     mesh.register(agents![reverse, letters]).await?;
 
-    // Filters add up.
+    // An agent must match all filters.
     for entry in mesh.catalog().channel("text").await? {
         println!("{}", entry.to_compact());
     }
@@ -38,7 +38,7 @@ async fn main() -> Result<()> {
         println!("{} streams", entry.name);
     }
 
-    // A contract has the schemas, and tells whether an input fits before it is sent.
+    // A contract has the schemas and validates an input before it is sent.
     mesh.wait_for("text.reverse").await?;
     let contract = mesh.contract("text.reverse").await?;
     if let Err(error) = contract.validate(json!({"text": ""})) {
@@ -51,16 +51,16 @@ async fn main() -> Result<()> {
     let tools = mesh.discover().channel("text").invocable(true).await?;
     println!("{} agents can be tools", tools.len());
 
-    // First what there is, then what happens.
+    // A watch begins with the current agents; changes follow.
     let mut changes = mesh.catalog().tag("fun").watch();
     mesh.deregister(["text.reverse"]).await?;
     while let Some(change) = changes.next().await {
         match change {
             CatalogChange::Removed(entry) => {
-                println!("{} has left", entry.name);
+                println!("{} is removed", entry.name);
                 break;
             }
-            other => println!("{} is here", other.entry().name),
+            other => println!("{} is listed", other.entry().name),
         }
     }
     mesh.shutdown().await

@@ -1,9 +1,10 @@
-//! A language model whose tools are the agents of the mesh: it reads the catalog, picks what may
-//! help, and calls it by its contract. Any endpoint that speaks OpenAI's chat completions will do:
+//! A language model whose tools are the agents of the mesh. The model reads the catalog, selects
+//! agents, and calls them by their contracts. Any endpoint with OpenAI's chat completions API
+//! works:
 //!
 //! ```text
-//! oam demo                                       # in another terminal: agents to use
-//! export OAM_URL=…                               # the mesh that it printed
+//! oam demo                                       # in another terminal: sample agents
+//! export OAM_URL=…                               # the URL that it printed
 //! export OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.1
 //! cargo run --example llm_tools -- "How many words has 'the quick brown fox'?"
 //! ```
@@ -17,8 +18,8 @@ use openagentmesh::{AgentMesh, BoxError, CatalogEntry, Contract};
 use serde_json::{Value, json};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// How often the model may use tools before it has to answer.
-const ROUNDS: usize = 8;
+/// Limit of the rounds of tool calls before the answer.
+const MAX_ROUNDS: usize = 8;
 
 type Result<T> = std::result::Result<T, BoxError>;
 
@@ -29,14 +30,14 @@ async fn main() -> Result<()> {
     let question = question.unwrap_or_else(|| "How many words has 'to be or not to be'?".into());
     let mesh = AgentMesh::from_env().await?;
 
-    // One short line an agent is enough to choose by, and cheap with hundreds of them.
+    // One short line per agent is enough to choose from, and cheap for hundreds of agents.
     let catalog = mesh.catalog().invocable(true).await?;
-    let picked = pick(&model, &catalog, &question).await?;
-    println!("picked {}", picked.join(", "));
+    let selected = select(&model, &catalog, &question).await?;
+    println!("selected {}", selected.join(", "));
 
-    // Only of those that were chosen the model sees the schemas.
+    // The model gets the schemas of the selected agents only.
     let mut contracts = Vec::new();
-    for name in picked {
+    for name in selected {
         contracts.push(mesh.contract(name).await?);
     }
     println!("{}", answer(&model, &mesh, &contracts, &question).await?);
@@ -44,12 +45,12 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Asks the model which agents may help.
-async fn pick(model: &Model, catalog: &[CatalogEntry], question: &str) -> Result<Vec<String>> {
+/// Asks the model which agents help with the question.
+async fn select(model: &Model, catalog: &[CatalogEntry], question: &str) -> Result<Vec<String>> {
     let lines: Vec<String> = catalog.iter().map(CatalogEntry::to_compact).collect();
     let task = format!(
-        "These agents can be called, one a line:\n{}\n\nAnswer with the names of those that help \
-         with the user's question, one a line, and with nothing else.",
+        "These agents can be called, one per line:\n{}\n\nAnswer only with the names of those that \
+         help with the user's question, one per line.",
         lines.join("\n")
     );
     let messages = [
@@ -58,16 +59,16 @@ async fn pick(model: &Model, catalog: &[CatalogEntry], question: &str) -> Result
     ];
     let reply = model.complete(&messages, &[]).await?;
     let named = reply["content"].as_str().unwrap_or_default();
-    // A model may say more than it was asked for.
+    // A model may add other text to the names.
     let is_named = |entry: &&CatalogEntry| {
         let mut words = named.split(|c: char| c.is_whitespace() || c == ',' || c == '`');
         words.any(|word| word == entry.name)
     };
-    let picked = catalog.iter().filter(is_named);
-    Ok(picked.map(|entry| entry.name.clone()).collect())
+    let selected = catalog.iter().filter(is_named);
+    Ok(selected.map(|entry| entry.name.clone()).collect())
 }
 
-/// Lets the model use the agents until it has an answer.
+/// Runs the tool calls of the model until it answers.
 async fn answer(
     model: &Model,
     mesh: &AgentMesh,
@@ -79,7 +80,7 @@ async fn answer(
         .map(|contract| contract.to_openai_tool(OpenAiApi::Chat, false))
         .collect::<std::result::Result<Vec<_>, _>>()?;
     let mut messages = vec![json!({"role": "user", "content": question})];
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         let reply = model.complete(&messages, &tools).await?;
         let calls = reply["tool_calls"].as_array().cloned().unwrap_or_default();
         if calls.is_empty() {
@@ -88,29 +89,26 @@ async fn answer(
         messages.push(reply);
         for call in calls {
             let result = use_tool(mesh, contracts, &call["function"]).await;
-            // What went wrong is the model's to know: it may do better.
+            // The model gets the error text and may correct its call.
             let result = result.unwrap_or_else(|error| error.to_string());
             println!("{} -> {result}", call["function"]["name"]);
             messages.push(json!({"role": "tool", "tool_call_id": call["id"], "content": result}));
         }
     }
-    Err(format!("the model used tools {ROUNDS} times and gave no answer").into())
+    Err(format!("no answer after {MAX_ROUNDS} rounds of tool calls").into())
 }
 
-/// Calls the agent behind a tool.
+/// Calls the agent of a tool.
 async fn use_tool(mesh: &AgentMesh, contracts: &[Contract], function: &Value) -> Result<String> {
-    let is_meant = |contract: &&Contract| {
+    let has_tool_name = |contract: &&Contract| {
         contract
             .to_tool()
             .is_ok_and(|tool| function["name"] == tool.name)
     };
-    let contract = contracts
-        .iter()
-        .find(is_meant)
-        .ok_or("there is no such tool")?;
+    let contract = contracts.iter().find(has_tool_name).ok_or("unknown tool")?;
     let arguments = function["arguments"].as_str().unwrap_or("{}");
     let input = contract.tool_payload(serde_json::from_str(arguments)?);
-    // A bad input is explained here, before anything is sent.
+    // An invalid input fails here with an explanation, before anything is sent.
     contract.validate(&input)?;
     let name = contract.name.as_str();
     if contract.capabilities.streaming {
@@ -120,7 +118,7 @@ async fn use_tool(mesh: &AgentMesh, contracts: &[Contract], function: &Value) ->
     Ok(mesh.call::<Value>(name, &input).await?.to_string())
 }
 
-/// A model behind an OpenAI-compatible endpoint.
+/// A model at an OpenAI-compatible endpoint.
 struct Model {
     url: String,
     key: Option<String>,
@@ -131,8 +129,8 @@ struct Model {
 impl Model {
     fn from_env() -> Result<Self> {
         let base = std::env::var("OPENAI_BASE_URL")
-            .map_err(|_| "OPENAI_BASE_URL names no endpoint, such as http://127.0.0.1:11434/v1")?;
-        // Whom this machine trusts.
+            .map_err(|_| "set OPENAI_BASE_URL to an endpoint, such as http://127.0.0.1:11434/v1")?;
+        // The root certificates of this machine.
         let roots = rustls_native_certs::load_native_certs().certs;
         let roots = roots
             .iter()
@@ -162,12 +160,12 @@ impl Model {
         if let Some(key) = &self.key {
             post = post.header("Authorization", format!("Bearer {key}"));
         }
-        let asked = tokio::task::spawn_blocking(move || {
+        let request = tokio::task::spawn_blocking(move || {
             post.send_json(request)?.body_mut().read_json::<Value>()
         });
-        let reply = asked
+        let reply = request
             .await?
-            .map_err(|error| format!("the model cannot be asked: {error}"))?;
+            .map_err(|error| format!("the request to the model failed: {error}"))?;
         Ok(reply["choices"][0]["message"].clone())
     }
 }

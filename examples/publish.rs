@@ -1,6 +1,6 @@
-//! Anything can be published to any subject, with no agent behind it: `cargo run --example
-//! publish`. It listens to itself, so that it runs alone. Look at how each kind of content
-//! arrives: JSON as a value, text as a string, bytes as they are.
+//! A client can publish to any subject, without an agent: `cargo run --example publish`. The
+//! example subscribes to its own subjects, so that it runs alone. Look at how each kind of content
+//! arrives: JSON as a value, text as a string, bytes unchanged.
 
 use futures::TryStreamExt;
 use openagentmesh::{AgentMesh, Result};
@@ -15,7 +15,7 @@ struct Parcel {
 #[tokio::main]
 async fn main() -> Result<()> {
     let mesh = AgentMesh::from_env().await?;
-    // Events are not kept: who wants them listens before they are published.
+    // Events are not stored: subscribe before they are published.
     let mut parcels = mesh.subscribe_subject::<Parcel>("depot.parcels").await?;
     let mut notes = mesh.subscribe_subject::<String>("depot.notes").await?;
     let mut photos = mesh.subscribe_subject::<()>("depot.photos").raw().await?;

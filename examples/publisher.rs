@@ -1,6 +1,6 @@
-//! A publisher gives events to whoever listens, for as long as it is served:
-//! `cargo run --example publisher`, and type in a second terminal, or in three, what it prints.
-//! Everybody sees the same readings, and nobody those from before.
+//! A publisher sends events to all subscribers as long as it is served:
+//! `cargo run --example publisher`, and run the printed command in one or more other terminals. All
+//! subscribers receive the same events, starting with their subscription.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::interval;
 
-/// What the instruments on the roof show.
+/// A reading of the instruments on the roof.
 #[derive(Serialize, JsonSchema)]
 struct Reading {
     celsius: f64,

@@ -1,6 +1,6 @@
-//! An agent that streams from another agent, and passes on what it made of it:
-//! `cargo run --example relay`, and type in a second terminal what it prints. The relay asks for
-//! lines only as fast as its own caller takes them, and when that one goes, both streams end.
+//! An agent that transforms the stream of another agent: `cargo run --example relay`, and run the
+//! printed commands in a second terminal. The relay requests lines only as fast as its own caller
+//! reads them. When that caller disconnects, both streams are cancelled.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures::Stream;
 use openagentmesh::{AgentMesh, Context, Result, agent, agents};
 use tokio::time::interval;
 
-/// Streams what a service writes to its log.
+/// Streams the log of a service.
 #[agent(channel = "logs")]
 fn tail(service: String) -> impl Stream<Item = String> {
     stream! {
@@ -21,7 +21,7 @@ fn tail(service: String) -> impl Stream<Item = String> {
     }
 }
 
-/// Streams the same without what nobody should read.
+/// Streams the log of a service without secrets.
 #[agent(channel = "logs")]
 fn redacted(ctx: Context, service: String) -> impl Stream<Item = Result<String>> {
     try_stream! {

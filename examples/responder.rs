@@ -1,15 +1,16 @@
-//! A responder answers each request once: `cargo run --example responder`, and type in a second
-//! terminal what it prints. Look at how the types become the contract (`oam agent contract
-//! shipping.quote`) and at what a parcel of 40 kg is answered: the handler never sees it.
+//! A responder answers each request once: `cargo run --example responder`, and run the printed
+//! commands in a second terminal. Look at how the types become the contract
+//! (`oam agent contract shipping.quote`). A parcel of 40 kg violates the schema and is rejected
+//! before the handler runs.
 
 use openagentmesh::{AgentMesh, Error, agent, agents};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A parcel that is to be sent.
+/// A parcel to ship.
 #[derive(Deserialize, JsonSchema)]
 struct Parcel {
-    /// Where to: a country's two letters.
+    /// Two-letter code of the destination country.
     #[schemars(regex(pattern = "^[A-Z]{2}$"))]
     country: String,
     #[schemars(range(min = 1, max = 30_000))]
@@ -18,22 +19,22 @@ struct Parcel {
     express: bool,
 }
 
-/// What sending a parcel takes.
+/// Price and duration of the delivery.
 #[derive(Serialize, JsonSchema)]
 struct Quote {
     cents: u32,
     days: u32,
 }
 
-/// Tells what sending a parcel costs, and how long it takes.
+/// Returns the price and the duration of a delivery.
 #[agent(channel = "shipping", tags = ["logistics"], version = "1.0.0")]
 async fn quote(parcel: Parcel) -> Result<Quote, Error> {
     let (zone, days) = match parcel.country.as_str() {
         "SE" => (450, 2),
         "DK" | "FI" | "NO" => (900, 4),
-        // A code of one's own, for callers that can act on it.
+        // An error code of this agent, which callers can match on.
         other => {
-            let message = format!("nothing is delivered to {other}");
+            let message = format!("no delivery to {other}");
             return Err(Error::new("no_service", message));
         }
     };

@@ -1,5 +1,5 @@
-//! A send asks and goes on: `cargo run --example send`. It serves what it sends to, so that it
-//! runs alone. Look at the three ways in which the answer can come, or not.
+//! A send does not wait for the reply: `cargo run --example send`. The example serves its own
+//! agents, so that it runs alone. Look at the three ways to handle the reply.
 
 use openagentmesh::{AgentMesh, Error, Result, agent, agents};
 use tokio::sync::mpsc;
@@ -11,7 +11,10 @@ async fn translate(word: String) -> Result<String> {
         "bread" => Ok("bröd".to_owned()),
         "butter" => Ok("smör".to_owned()),
         "jam" => Ok("sylt".to_owned()),
-        _ => Err(Error::new("unknown_word", format!("what is '{word}'?"))),
+        _ => Err(Error::new(
+            "unknown_word",
+            format!("no translation of '{word}'"),
+        )),
     }
 }
 
@@ -26,10 +29,10 @@ async fn main() -> Result<()> {
     let mesh = AgentMesh::from_env().await?;
     mesh.register(agents![translate, write]).await?;
 
-    // Fire and forget: no answer, and no word of whether anybody was there.
+    // Fire and forget: no reply, and no error if no host serves the agent.
     mesh.send("journal.write", "breakfast begins").await?;
 
-    // A handle, which is awaited when the answer is needed.
+    // A handle, awaited when the reply is needed.
     let bread = mesh
         .send("text.translate", "bread")
         .reply::<String>()
@@ -40,10 +43,10 @@ async fn main() -> Result<()> {
         .await?;
     println!("{} och {}", bread.await?, butter.await?);
 
-    // Callbacks: one of the two is run, in a task of its own, when the answer comes.
-    let (told, mut answers) = mpsc::channel(1);
+    // Callbacks: one of the two runs, in a separate task, when the reply arrives.
+    let (sender, mut outcomes) = mpsc::channel(1);
     for word in ["jam", "marmalade"] {
-        let (translated, failed) = (told.clone(), told.clone());
+        let (translated, failed) = (sender.clone(), sender.clone());
         mesh.send("text.translate", word)
             .on_reply(move |swedish: String| async move {
                 let _ = translated.send(format!("{word} is {swedish}")).await;
@@ -53,12 +56,12 @@ async fn main() -> Result<()> {
             })
             .await?;
     }
-    drop(told);
-    while let Some(answer) = answers.recv().await {
-        println!("{answer}");
+    drop(sender);
+    while let Some(outcome) = outcomes.recv().await {
+        println!("{outcome}");
     }
 
-    // What was sent to agents of this process is finished before it leaves.
+    // Shutdown waits for the requests that agents of this process still handle.
     mesh.send("journal.write", "breakfast ends").await?;
     mesh.shutdown().await
 }

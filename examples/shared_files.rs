@@ -1,5 +1,5 @@
-//! Files that every process on the mesh shares: `cargo run --example shared_files`. They go in and
-//! out as bytes, from and to disk, or piece by piece, however large they are.
+//! Files that all processes on the mesh share: `cargo run --example shared_files`. Files of any
+//! size are put and read as bytes, from and to disk, or through a reader.
 
 use openagentmesh::{AgentMesh, BoxError, ErrorCode};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -17,14 +17,14 @@ async fn main() -> Result<(), BoxError> {
     let notes = files.get("notes/milk.txt").await?;
     println!("{} bytes of notes", notes.len());
 
-    // Piece by piece, no faster than they are read.
+    // Through a reader: chunks are fetched only as fast as they are read.
     let reader = files.get("notes/milk.txt").reader().await?;
     let mut lines = BufReader::new(reader).lines();
     while let Some(line) = lines.next_line().await? {
         println!("- {line}");
     }
 
-    // From disk and back; until all is there, the file on disk stays as it is.
+    // From disk and back. A download replaces the file on disk only when it is complete.
     let directory = std::env::temp_dir().join(format!("shared-files-{}", std::process::id()));
     std::fs::create_dir(&directory)?;
     let (original, copy) = (directory.join("original"), directory.join("copy"));
@@ -41,13 +41,13 @@ async fn main() -> Result<(), BoxError> {
     std::fs::remove_dir_all(&directory)?;
 
     for file in files.list("").await? {
-        let kind = file.content_type.as_deref().unwrap_or("something");
+        let kind = file.content_type.as_deref().unwrap_or("unknown type");
         println!("{}: {} bytes of {kind}", file.name, file.size);
     }
     files.delete_prefix("notes/").await?;
     files.delete("data/sevens").await?;
     match files.get("data/sevens").await {
-        Err(error) if error.code() == &ErrorCode::NotFound => println!("and they are gone"),
+        Err(error) if error.code() == &ErrorCode::NotFound => println!("data/sevens is deleted"),
         other => drop(other?),
     }
     mesh.shutdown().await?;

@@ -1,6 +1,7 @@
-//! Agents without the macro: closures that share a value by `Arc`. `cargo run --example
-//! shared_state`, and type in a second terminal what it prints. This is how agents are made whose
-//! names are known only when the program runs: here, of the garage that it is started for.
+//! Agents without the macro: closures that share state by `Arc`.
+//! `cargo run --example shared_state`, and run the printed commands in a second terminal. Use this
+//! form for agents whose names are known only at runtime: here, the name of the garage is an
+//! argument.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,28 +9,31 @@ use std::sync::Arc;
 use openagentmesh::{Agent, AgentMesh, AgentSpec, Error};
 use tokio::sync::Mutex;
 
-/// The agents of one garage with so many places.
-fn garage(name: &str, places: usize) -> [Agent; 2] {
+/// The agents of one garage.
+fn garage(name: &str, capacity: usize) -> [Agent; 2] {
     let parked = Arc::new(Mutex::new(BTreeSet::<String>::new()));
 
     let enter = {
         let parked = Arc::clone(&parked);
-        AgentSpec::new("enter", "Lets a car in and tells how many places are left.")
-            .channel(name)
-            .handler(move |plate: String| {
-                // Each request has a handle of its own.
-                let parked = Arc::clone(&parked);
-                async move {
-                    let mut parked = parked.lock().await;
-                    if parked.len() == places && !parked.contains(&plate) {
-                        return Err(Error::new("full", "there is no place left"));
-                    }
-                    parked.insert(plate);
-                    Ok(places - parked.len())
+        AgentSpec::new(
+            "enter",
+            "Lets a car in and returns the number of free places.",
+        )
+        .channel(name)
+        .handler(move |plate: String| {
+            // Each request gets its own clone.
+            let parked = Arc::clone(&parked);
+            async move {
+                let mut parked = parked.lock().await;
+                if parked.len() == capacity && !parked.contains(&plate) {
+                    return Err(Error::new("full", "the garage is full"));
                 }
-            })
+                parked.insert(plate);
+                Ok(capacity - parked.len())
+            }
+        })
     };
-    let leave = AgentSpec::new("leave", "Lets a car out, and tells whether it was there.")
+    let leave = AgentSpec::new("leave", "Lets a car out and returns whether it was parked.")
         .channel(name)
         .handler(move |plate: String| {
             let parked = Arc::clone(&parked);

@@ -1,6 +1,6 @@
-//! A stream takes an answer chunk by chunk, while it is made: `cargo run --example stream`. It
-//! serves what it streams from, so that it runs alone. Look at how often the meter is read:
-//! hardly more often than its readings are taken, although it has no end.
+//! A stream receives a reply chunk by chunk, while it is produced: `cargo run --example stream`.
+//! The example serves its own agents, so that it runs alone. Look at the number of reads of the
+//! endless meter: flow control keeps it close to the number of readings taken.
 
 use async_stream::stream;
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -13,13 +13,13 @@ fn stops(train: u32) -> impl Stream<Item = Result<String>> {
         for stop in ["Stockholm", "Norrköping", "Linköping", "Malmö"] {
             yield Ok(stop.to_owned());
             if train == 13 && stop == "Norrköping" {
-                yield Err(Error::new("broken_down", "the engine gave up"));
+                yield Err(Error::new("broken_down", "the engine failed"));
             }
         }
     }
 }
 
-/// Reads a meter, for as long as anybody wants to know.
+/// Reads a meter until the caller ends the stream.
 #[agent(channel = "meters")]
 fn readings(start: u64) -> impl Stream<Item = u64> {
     stream! {
@@ -31,7 +31,7 @@ fn readings(start: u64) -> impl Stream<Item = u64> {
     }
 }
 
-/// Something that is given back when nobody needs it any more.
+/// Reports its number of reads when the stream is dropped.
 struct Meter {
     reads: u32,
 }
@@ -47,11 +47,11 @@ async fn main() -> Result<()> {
     let mesh = AgentMesh::from_env().await?;
     mesh.register(agents![stops, readings]).await?;
 
-    // Everything at once, if it all arrives.
+    // All chunks at once, or the first error.
     let stops: Vec<String> = mesh.stream("trains.stops", 42).await?.try_collect().await?;
     println!("train 42: {}", stops.join(", "));
 
-    // One after another. An error is the last item: what came before it is good.
+    // One by one. An error is the last item; the chunks before it are valid.
     let mut stops = mesh.stream::<String>("trains.stops", 13).await?;
     while let Some(stop) = stops.next().await {
         match stop {
@@ -60,8 +60,8 @@ async fn main() -> Result<()> {
         }
     }
 
-    // Without an end: at most eight readings are on their way, and when this is dropped, so is the
-    // stream at its source.
+    // An endless stream: at most eight chunks are in flight. Dropping the stream cancels the
+    // handler.
     let readings = mesh
         .stream::<u64>("meters.readings", 7_000)
         .window(8)

@@ -1,6 +1,6 @@
-//! A streamer answers each request with a stream: `cargo run --example streamer`, and type in a
-//! second terminal what it prints. End that command early with Ctrl-C: the countdown stops too,
-//! because nobody waits for it any more.
+//! A streamer answers each request with a stream: `cargo run --example streamer`, and run the
+//! printed command in a second terminal. End that command early with Ctrl-C: the caller
+//! disconnects, so the countdown is cancelled too.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use tokio::time::sleep;
 #[agent]
 fn countdown(seconds: u32) -> impl Stream<Item = String> {
     stream! {
-        for left in (1..=seconds).rev() {
-            yield format!("{left} …");
+        for seconds_left in (1..=seconds).rev() {
+            yield format!("{seconds_left} …");
             sleep(Duration::from_secs(1)).await;
         }
         yield "lift-off!".to_owned();

@@ -1,6 +1,7 @@
-//! Events come from one publisher, from all of a channel, or from any subject:
-//! `cargo run --example subscribe`. It serves the publishers itself, so that it runs alone. Look at
-//! what each subscription hears, and at what it need not know beforehand.
+//! A subscription is to one publisher, to a channel, or to a subject:
+//! `cargo run --example subscribe`. The example serves the publishers itself, so that it runs
+//! alone. Look at the events of each subscription, and at the names that a subscriber must know in
+//! advance.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,20 +15,20 @@ use tokio::time::interval;
 /// Publishes the price of apples.
 #[agent(channel = "market")]
 fn apples() -> impl Stream<Item = u32> {
-    calling_out(120)
+    repeated_price(120)
 }
 
 /// Publishes the price of pears.
 #[agent(channel = "market")]
 fn pears() -> impl Stream<Item = u32> {
-    calling_out(180)
+    repeated_price(180)
 }
 
-fn calling_out(cents: u32) -> impl Stream<Item = u32> {
+fn repeated_price(cents: u32) -> impl Stream<Item = u32> {
     stream! {
-        let mut moments = interval(Duration::from_millis(50));
+        let mut ticks = interval(Duration::from_millis(50));
         loop {
-            moments.tick().await;
+            ticks.tick().await;
             yield cents;
         }
     }
@@ -37,24 +38,24 @@ fn calling_out(cents: u32) -> impl Stream<Item = u32> {
 async fn main() -> Result<()> {
     let mesh = AgentMesh::from_env().await?;
 
-    // A channel: whoever publishes in it, also those who come later.
+    // A channel: all its publishers, including those that register later.
     let mut market = mesh.subscribe_channel::<u32>("market").await?;
     mesh.register(agents![apples, pears]).await?;
-    let mut stalls = BTreeSet::new();
-    while stalls.len() < 2
+    let mut publishers = BTreeSet::new();
+    while publishers.len() < 2
         && let Some(price) = market.try_next().await?
     {
-        stalls.extend(price.agent().map(|agent| agent.to_string()));
+        publishers.extend(price.agent().map(|agent| agent.to_string()));
     }
-    println!("on the market: {stalls:?}");
+    println!("on the market: {publishers:?}");
 
-    // One publisher. Its stream ends when the publisher does; this one is dropped before.
+    // One publisher. The subscription ends with the publisher; this one is dropped earlier.
     let mut prices = mesh.subscribe::<u32>("market.apples").await?.take(2);
     while let Some(price) = prices.next().await {
         println!("apples cost {} cents", price?.data);
     }
 
-    // A subject, with or without wildcards: whatever anybody publishes there.
+    // A subject, with or without wildcards: all messages on it, from any sender.
     let mut orders = mesh
         .subscribe_subject::<Value>("orders.*")
         .timeout(Duration::from_secs(5))

@@ -1,6 +1,6 @@
-//! A trigger answers without being asked anything in particular: `cargo run --example trigger`, and
-//! type in a second terminal what it prints. Start it in two terminals and ask several times: the
-//! two share the requests, as the process ids show.
+//! A trigger answers requests without input: `cargo run --example trigger`, and run the printed
+//! command in a second terminal. Start the example in two terminals and call it several times: the
+//! process ids show that requests are balanced between the two.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use serde::Serialize;
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// How a process is doing.
+/// The status of a process.
 #[derive(Serialize, JsonSchema)]
 struct Status {
     process: u32,
     seconds_up: u64,
 }
 
-/// Tells how long its process has been up.
+/// Returns the uptime of its process.
 #[agent(channel = "ops")]
 async fn status() -> Status {
     Status {

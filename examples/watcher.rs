@@ -1,26 +1,26 @@
-//! A watcher is asked nothing and answers nothing: it runs while it is served, and again after a
-//! failure. `cargo run --example watcher`, type in a second terminal what it prints, and look at
-//! the first: every failure of every agent on the mesh shows up there.
+//! A watcher answers no requests: it runs as long as it is served, and is restarted after a
+//! failure. `cargo run --example watcher`, run the printed commands in a second terminal, and look
+//! at the first: the watcher prints every error of every agent on the mesh.
 
 use openagentmesh::protocol::ErrorObject;
 use openagentmesh::{AgentMesh, Context, Error, Result, agent, agents};
 
-/// Reports whatever fails on this mesh.
+/// Reports every error on this mesh.
 #[agent(channel = "ops")]
 async fn pager(ctx: Context) -> Result<()> {
-    // A copy of every error that an agent answers is published here.
-    let mut failures = ctx
+    // Every host publishes a copy of its error replies here.
+    let mut errors = ctx
         .mesh()
         .subscribe_subject::<ErrorObject>("mesh.errors.>")
         .await?;
-    while let Some(failure) = failures.next().await {
-        let failure = failure?.data;
-        println!("{}: {} ({})", failure.agent, failure.message, failure.code);
+    while let Some(error) = errors.next().await {
+        let error = error?.data;
+        println!("{}: {} ({})", error.agent, error.message, error.code);
     }
     Ok(())
 }
 
-/// Charges a card, if it can bear it.
+/// Charges a card up to its limit.
 #[agent(channel = "till")]
 async fn charge(cents: u32) -> Result<String> {
     match cents {

@@ -1,4 +1,4 @@
-//! What goes wrong, and what to do next.
+//! The error of a command: message, details and hint.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::shell;
 
-/// Why a command did not do what it was asked to.
+/// The error of a command. `hint` is the remedy.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// The code on the wire; `None` for what has to do with this machine only.
+    /// The code on the wire; `None` for a problem of this machine.
     pub(crate) code: Option<ErrorCode>,
     pub(crate) message: String,
     pub(crate) details: Vec<String>,
@@ -20,31 +20,31 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The mesh or an agent said no, or could not be asked.
+    /// An error of the mesh or of an agent.
     pub(crate) fn mesh(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code: Some(code),
-            ..Self::here(message)
+            ..Self::local(message)
         }
     }
 
-    /// The agent is not used by the verb that was typed: the hint is the command that fits it, with
-    /// what was `typed` behind the name. `None` for every other error.
-    pub(crate) fn wrong_verb(error: &Error, typed: &str) -> Option<Self> {
+    /// The error of a verb that does not fit the agent. The hint is the command that does, with
+    /// `arguments` after the name. `None` for every other error.
+    pub(crate) fn wrong_verb(error: &Error, arguments: &str) -> Option<Self> {
         if error.code() != &ErrorCode::InvocationMismatch {
             return None;
         }
         let agent = shell::word(error.agent().unwrap_or("NAME"));
         let hint = match error.details().get("use").and_then(Value::as_str) {
-            Some(verb @ ("call" | "stream")) => format!("oam agent {verb} {agent}{typed}"),
+            Some(verb @ ("call" | "stream")) => format!("oam agent {verb} {agent}{arguments}"),
             Some("subscribe") => format!("oam agent subscribe {agent}"),
             _ => "oam mesh catalog shows how each agent is used".to_owned(),
         };
         Some(Self::mesh(error.code().clone(), error.message()).hint(hint))
     }
 
-    /// This machine said no.
-    pub(crate) fn here(message: impl Into<String>) -> Self {
+    /// An error of this machine.
+    pub(crate) fn local(message: impl Into<String>) -> Self {
         Self {
             code: None,
             message: message.into(),
@@ -54,7 +54,7 @@ impl Failure {
         }
     }
 
-    /// What was typed cannot be done.
+    /// An invalid command line or input; the exit code is 2.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self {
             usage: true,
@@ -74,7 +74,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        // Without a request id, the input was refused here, before anything was sent.
+        // Without a request id, the input was rejected before anything was sent.
         let usage = error.code() == &ErrorCode::InvalidInput && error.request_id().is_none();
         Self {
             details: problems(&error),
@@ -89,7 +89,7 @@ impl From<LocalError> for Failure {
     fn from(error: LocalError) -> Self {
         match error {
             LocalError::InvalidPort { .. } => Self::usage(error.to_string()),
-            _ => Self::here(error.to_string()),
+            _ => Self::local(error.to_string()),
         }
     }
 }
@@ -97,9 +97,9 @@ impl From<LocalError> for Failure {
 fn next_step(error: &Error) -> Option<String> {
     let agent = error.agent().unwrap_or("NAME");
     match error.code() {
-        ErrorCode::NotFound => Some("oam mesh catalog lists the agents there are".to_owned()),
+        ErrorCode::NotFound => Some("oam mesh catalog lists the agents".to_owned()),
         ErrorCode::NotAvailable => Some(format!(
-            "start the process that serves {agent}; it stays listed meanwhile"
+            "start the process that serves {agent}; the catalog still lists it"
         )),
         ErrorCode::InvalidInput if error.request_id().is_some() => Some(format!(
             "oam agent contract {agent} shows the input it takes"

@@ -1,4 +1,4 @@
-//! JSON as it is printed: every digit as it was written, whatever a number type would make of it.
+//! JSON output. Numbers keep the digits of their source and are never parsed into a number type.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use crate::failure::Failure;
 
-/// How far a nested value stands to the right.
 const INDENT: &str = "  ";
 
 /// A value on one line, or over several if `pretty`.
@@ -22,20 +21,23 @@ pub(crate) fn text(value: &RawValue, pretty: bool) -> String {
 
 /// A value as JSON on one line.
 pub(crate) fn line(value: &impl Serialize) -> Result<String, Failure> {
-    let json = serde_json::to_string(value).map_err(impossible)?;
+    let json = serde_json::to_string(value).map_err(serialize_failure)?;
     Ok(on_one_line(&json).into_owned())
 }
 
-/// What is wrong with a value that cannot be written as JSON.
-#[expect(clippy::needless_pass_by_value, reason = "as map_err passes it")]
-pub(crate) fn impossible(error: serde_json::Error) -> Failure {
-    Failure::here(format!("the result cannot be JSON: {error}"))
+/// The error of a value that cannot be serialized as JSON.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that map_err expects"
+)]
+pub(crate) fn serialize_failure(error: serde_json::Error) -> Failure {
+    Failure::local(format!("the result cannot be serialized as JSON: {error}"))
 }
 
-/// The same JSON on one line, with nothing that a terminal would take for a command.
+/// The same JSON on one line, without control characters.
 ///
-/// Control characters are either white space between values, or DEL and those above U+0080 in
-/// strings, which have an escape.
+/// In valid JSON, a control character is either white space between values, which becomes a space,
+/// or DEL or a character from U+0080 on in a string, which is escaped.
 pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
     if !json.contains(char::is_control) {
         return Cow::Borrowed(json);
@@ -50,11 +52,11 @@ pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// The same JSON with a line for each member and each element.
+/// The same JSON with one line per member and element.
 fn over_lines(json: &str) -> String {
     let mut lines = String::with_capacity(json.len() * 2);
     let mut depth = 0_usize;
-    let mut characters = json.chars().filter_outside_strings().peekable();
+    let mut characters = json.chars().without_white_space().peekable();
     while let Some((character, in_string)) = characters.next() {
         if in_string {
             push(&mut lines, character);
@@ -101,10 +103,10 @@ fn push(text: &mut String, character: char) {
     }
 }
 
-/// The characters of a JSON text, each with whether it belongs to a string.
-trait OutsideStrings: Iterator<Item = char> + Sized {
-    /// Leaves out white space between values.
-    fn filter_outside_strings(self) -> impl Iterator<Item = (char, bool)> {
+/// Pairs each character of a JSON text with whether it is part of a string.
+trait JsonCharacters: Iterator<Item = char> + Sized {
+    /// Skips white space between values.
+    fn without_white_space(self) -> impl Iterator<Item = (char, bool)> {
         let mut in_string = false;
         let mut escaped = false;
         self.filter_map(move |character| {
@@ -119,14 +121,14 @@ trait OutsideStrings: Iterator<Item = char> + Sized {
     }
 }
 
-impl<I: Iterator<Item = char>> OutsideStrings for I {}
+impl<I: Iterator<Item = char>> JsonCharacters for I {}
 
 #[cfg(test)]
 mod tests {
     use super::{on_one_line, over_lines};
 
     #[test]
-    fn one_line_is_one_line_and_the_same_value() {
+    fn value_on_one_line_is_the_same_value() {
         assert_eq!(on_one_line("[1.10, 2]"), "[1.10, 2]");
         assert_eq!(on_one_line("{\n\t\"a\": 1\r\n}"), "{  \"a\": 1  }");
         let controls = "\"\u{7f}\u{9b}31m\"";
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn pretty_is_as_serde_json_would_write_it_but_for_the_digits() {
+    fn value_over_lines_equals_serde_json_but_keeps_digits() {
         for json in [
             r#"{"a":[1,2,{}],"b\"\\":{"c":[],"d : ,[":null},"e":"{ }"}"#,
             r#""just a text, with: [signs]""#,

@@ -1,4 +1,4 @@
-//! Results that are printed as they come, until there are no more, nobody reads them, or Ctrl-C.
+//! Results that are printed as they arrive: until they end, the reader closes the pipe, or Ctrl-C.
 
 use std::io::{self, ErrorKind, Write};
 use std::pin::pin;
@@ -11,25 +11,26 @@ use tokio::sync::{mpsc, oneshot};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-/// How long the end of a command may take.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+/// Limit of each step that ends a command: the clean-up of an upload, and the shutdown of the
+/// client.
+pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a shell reports of a command that Ctrl-C ended: the result is not all there is.
+/// The exit code of a command that Ctrl-C ended: the result is incomplete.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Why nothing more is printed.
+/// The reason for which printing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// There is no more.
+    /// All results are printed.
     Complete,
-    /// Whoever read it has enough: `oam … | head`.
-    Unread,
-    /// A signal came.
+    /// The reader closed the pipe, as in `oam … | head`.
+    ReaderClosed,
+    /// A signal arrived.
     Interrupted,
 }
 
-/// Prints each of `lines` as it comes and takes no more of them than are read. When it returns,
-/// `lines` is dropped, which cancels whatever gives them.
+/// Prints each of `lines` as it arrives, and reads them no faster than stdout is read. On return,
+/// `lines` is dropped, which cancels the request that produces them.
 pub(crate) async fn print(
     printer: &Printer,
     lines: impl Stream<Item = Result<String, Failure>>,
@@ -45,14 +46,14 @@ pub(crate) async fn print(
             match line {
                 Ok(line) => {
                     if writer.lines.send(line).await.is_err() {
-                        // It says itself why it has stopped.
+                        // The writer has stopped; `finish` returns its error.
                         break;
                     }
                 }
                 Err(error) => failure = Some(error),
             }
         }
-        // What was printed before stands before what went wrong.
+        // Results are written before the error that followed them.
         let end = writer.finish().await?;
         failure.map_or(Ok(end), Err)
     };
@@ -62,12 +63,12 @@ pub(crate) async fn print(
             signal?;
             Ok(End::Interrupted)
         }
-        () = printer.reader_gone() => Ok(End::Unread),
+        () = printer.reader_closed() => Ok(End::ReaderClosed),
         end = printing => end,
     }
 }
 
-/// Does `work` to its end, unless a signal comes: it is dropped then, and there is `None`.
+/// Runs `work` to completion. A signal drops it, and the result is `None`.
 pub(crate) async fn unless_interrupted<T>(
     work: impl IntoFuture<Output = T>,
 ) -> Result<Option<T>, Failure> {
@@ -81,8 +82,9 @@ pub(crate) async fn unless_interrupted<T>(
     }
 }
 
-/// The events of a subscription without the errors that do not end it: those are told on stderr.
-pub(crate) fn unless_over<T>(
+/// The events of a subscription. Errors that do not end the subscription are printed to stderr
+/// instead.
+pub(crate) fn report_recoverable_errors<T>(
     printer: &Printer,
     events: Events<T>,
 ) -> impl Stream<Item = Result<Event<T>, Failure>> {
@@ -96,45 +98,45 @@ pub(crate) fn unless_over<T>(
     })
 }
 
-/// Waits for Ctrl-C or SIGTERM: the orderly end of what has none of its own.
+/// Waits for Ctrl-C or SIGTERM, which end a command without an end of its own in order.
 pub(crate) async fn shutdown_signal() -> Result<(), Failure> {
     Ok(openagentmesh::shutdown_signal().await?)
 }
 
-/// Leaves the mesh once what was dropped is cancelled at the other end too. Without a connection there
-/// is nobody to be told, and nothing to wait for.
+/// Closes the connection once the cancellations of dropped requests are sent. Gives up after
+/// [`LEAVE_TIMEOUT`], as without a connection they cannot be sent.
 pub(crate) async fn leave(mesh: AgentMesh) -> Result<(), Failure> {
-    match tokio::time::timeout(FAREWELL, mesh.shutdown()).await {
+    match tokio::time::timeout(LEAVE_TIMEOUT, mesh.shutdown()).await {
         Ok(left) => Ok(left?),
         Err(_) => Ok(()),
     }
 }
 
-/// A thread that writes lines to stdout. A reader that does not read stops the thread, while signals
-/// are still heeded; at the end of the process it is left behind.
+/// A thread that writes lines to stdout. A slow reader blocks the thread, but not the handling of
+/// signals; the thread ends with the process.
 struct Writer {
     lines: mpsc::Sender<String>,
-    written: oneshot::Receiver<io::Result<()>>,
+    result: oneshot::Receiver<io::Result<()>>,
 }
 
 impl Writer {
     fn start() -> Result<Self, Failure> {
-        let (lines, waiting) = mpsc::channel(1);
-        let (tell, written) = oneshot::channel();
+        let (lines, queue) = mpsc::channel(1);
+        let (sender, result) = oneshot::channel();
         std::thread::Builder::new()
             .name("stdout".to_owned())
-            // After a signal, nobody waits for the last lines.
-            .spawn(move || drop(tell.send(write(waiting))))
-            .map_err(|error| Failure::here(format!("no thread can be started: {error}")))?;
-        Ok(Self { lines, written })
+            // After a signal, the receiver is dropped and the result is not needed.
+            .spawn(move || drop(sender.send(write(queue))))
+            .map_err(|error| Failure::local(format!("cannot start a thread: {error}")))?;
+        Ok(Self { lines, result })
     }
 
-    /// Waits until everything is written, if it can be.
+    /// Waits until all lines are written, or writing has failed.
     async fn finish(self) -> Result<End, Failure> {
         drop(self.lines);
-        match self.written.await {
-            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(End::Unread),
-            Ok(Err(error)) => Err(Failure::here(format!("stdout cannot be written: {error}"))),
+        match self.result.await {
+            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(End::ReaderClosed),
+            Ok(Err(error)) => Err(Failure::local(format!("stdout cannot be written: {error}"))),
             Ok(Ok(())) | Err(_) => Ok(End::Complete),
         }
     }

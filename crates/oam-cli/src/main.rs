@@ -1,13 +1,14 @@
 //! `oam`, the command line of OpenAgentMesh.
 //!
-//! `cli` says what can be typed, `commands` has a file for each command, `printer` owns what is
-//! printed, `live` prints what comes bit by bit, `transfer` shows how far a file has come, and
-//! `failure` is what goes wrong.
+//! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
+//! mesh, `printer` owns all output, `live` prints results as they arrive, `transfer` shows the
+//! progress of a file, and `failure` is the error type.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod cli;
 mod commands;
+mod connection;
 mod failure;
 mod json;
 mod live;
@@ -29,18 +30,18 @@ use crate::printer::Printer;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    trace();
+    init_tracing();
     let printer = Printer::new();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            let failure = Failure::here(format!("no threads can be started: {error}"));
+            let failure = Failure::local(format!("cannot start the async runtime: {error}"));
             printer.failure(&failure);
             return failure.exit_code();
         }
     };
     let code = runtime.block_on(run(cli, &printer));
-    // A pipe that gives nothing may still be read, by a thread that nobody waits for any more.
+    // A blocking thread may still wait for input on stdin; the process exits without it.
     runtime.shutdown_background();
     code
 }
@@ -55,9 +56,9 @@ async fn run(cli: Cli, printer: &Printer) -> ExitCode {
     }
 }
 
-/// What the libraries have to say goes to stderr: warnings, or what `RUST_LOG` asks for. The client of
-/// NATS is left out, because its errors come back as errors of the command.
-fn trace() {
+/// Logs go to stderr: warnings, or the levels that `RUST_LOG` sets. The NATS client is off by
+/// default, because its errors come back as errors of the command.
+fn init_tracing() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new("error,async_nats=off,openagentmesh=warn,openagentmesh_local=warn")
     });

@@ -1,4 +1,4 @@
-//! Everything that is printed: results to stdout, everything else to stderr.
+//! All output: results to stdout, everything else to stderr.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -12,12 +12,12 @@ use crate::json;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
-/// What is looked at first.
+/// For the most important part of a line.
 pub(crate) const STRONG: Style = Style::new().bold();
-/// What is there to be read last.
+/// For the least important part of a line.
 pub(crate) const FAINT: Style = Style::new().dimmed();
 
-/// Writes for people and for pipes: colours only where a terminal shows them.
+/// Writes to stdout and stderr, with colours only on a terminal.
 pub(crate) struct Printer;
 
 impl Printer {
@@ -32,12 +32,12 @@ impl Printer {
 
     /// A result as JSON over several lines.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let json = to_raw_value(value).map_err(json::impossible)?;
+        let json = to_raw_value(value).map_err(json::serialize_failure)?;
         self.out(&json::text(&json, true));
         Ok(())
     }
 
-    /// A result as it is, byte by byte. On a terminal, what is printed next begins on a new line.
+    /// A result as raw bytes. On a terminal, a missing final line break is added.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         let mut stdout = io::stdout().lock();
         let needs_line_break = stdout.is_terminal() && !bytes.ends_with(b"\n");
@@ -45,10 +45,10 @@ impl Printer {
             .write_all(bytes)
             .and_then(|()| stdout.write_all(if needs_line_break { b"\n" } else { b"" }))
             .and_then(|()| stdout.flush());
-        leave_if_nobody_reads(written);
+        exit_on_broken_pipe(written);
     }
 
-    /// A result as a table, or rather its columns.
+    /// A result as a table without borders.
     pub(crate) fn table<const COLUMNS: usize>(
         &self,
         header: [&str; COLUMNS],
@@ -70,39 +70,39 @@ impl Printer {
         }
     }
 
-    /// One thing that is known of what is shown.
+    /// A named field of the result.
     pub(crate) fn field(&self, name: &str, value: impl AsRef<str>) {
         self.out(&format!("{FAINT}{name:<14}{FAINT:#}{}", value.as_ref()));
     }
 
-    /// A title of a part of the result.
+    /// The title of a section of the result.
     pub(crate) fn title(&self, text: &str) {
         self.out(&format!("{STRONG}{text}{STRONG:#}"));
     }
 
-    /// A command to try and what it does.
+    /// A suggested command and its effect.
     pub(crate) fn command(&self, command: &str, effect: &str) {
         self.out(&format!(
             "  {HINT}{command}{HINT:#}  {FAINT}{effect}{FAINT:#}"
         ));
     }
 
-    /// Something that is no result: it does not disturb a pipe.
+    /// A note on stderr, which a pipe does not contain.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
         self.err(text.as_ref());
     }
 
-    /// What a person at a terminal may wonder about; a script does not.
+    /// A note that is printed only when stdout is a terminal.
     pub(crate) fn hint_for_people(&self, text: &str) {
         if io::stdout().is_terminal() {
             self.note(format!("{FAINT}{text}{FAINT:#}"));
         }
     }
 
-    /// Waits until nobody can read the results any more, as when `head` has enough. A terminal and a
-    /// file always have a reader. Cancel-safe.
+    /// Resolves when the reader of a piped stdout has closed it, as `head` does. Never resolves for
+    /// a terminal or a file. Cancel-safe.
     #[cfg(unix)]
-    pub(crate) async fn reader_gone(&self) {
+    pub(crate) async fn reader_closed(&self) {
         use std::os::fd::AsFd;
 
         use tokio::io::Interest;
@@ -111,8 +111,8 @@ impl Printer {
         let stdout = io::stdout();
         if !stdout.is_terminal()
             && let Ok(stdout) = stdout.as_fd().try_clone_to_owned()
-            // Unchecked, because nothing is written through it: stdout stays as it is, blocking. What
-            // cannot be watched, such as a file, is nothing that a reader leaves.
+            // Unchecked, because nothing is written through the copy: stdout stays blocking. A file
+            // cannot be watched and fails here.
             && let Ok(stdout) = Sender::from_owned_fd_unchecked(stdout)
             && stdout.ready(Interest::ERROR).await.is_ok()
         {
@@ -121,13 +121,13 @@ impl Printer {
         std::future::pending().await
     }
 
-    /// Where it cannot be told, the next write tells.
+    /// Never resolves: on this platform only the next write detects a closed pipe.
     #[cfg(not(unix))]
-    pub(crate) async fn reader_gone(&self) {
+    pub(crate) async fn reader_closed(&self) {
         std::future::pending().await
     }
 
-    /// What went wrong, with its code and what to do next.
+    /// An error with its code, its details and its hint.
     pub(crate) fn failure(&self, failure: &Failure) {
         let code = failure
             .code
@@ -145,17 +145,17 @@ impl Printer {
 
     fn out(&self, text: &str) {
         let written = writeln!(anstream::stdout().lock(), "{text}");
-        leave_if_nobody_reads(written);
+        exit_on_broken_pipe(written);
     }
 
     fn err(&self, text: &str) {
         let written = writeln!(anstream::stderr().lock(), "{text}");
-        leave_if_nobody_reads(written);
+        exit_on_broken_pipe(written);
     }
 }
 
-/// `oam … | head` closes the pipe when it has enough, which is no error.
-fn leave_if_nobody_reads(written: io::Result<()>) {
+/// A closed pipe, as in `oam … | head`, is no error.
+fn exit_on_broken_pipe(written: io::Result<()>) {
     if let Err(error) = written
         && error.kind() == ErrorKind::BrokenPipe
     {

@@ -1,4 +1,4 @@
-//! What can be typed into a shell.
+//! Quoting for a POSIX shell.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ mod tests {
     use super::word;
 
     #[test]
-    fn only_what_a_shell_would_change_is_quoted() {
+    fn word_with_special_characters_is_quoted() {
         assert_eq!(word("-1.5"), "-1.5");
         assert_eq!(word("\"hello\""), "'\"hello\"'");
         assert_eq!(word("\"it's\""), r#"'"it'\''s"'"#);

@@ -1,15 +1,15 @@
-//! What is piped into a command.
+//! Standard input.
 
 use std::io::{self, IsTerminal, Read};
 
 use crate::failure::Failure;
 
-/// Whether somebody types, so that nothing is to be expected unless it was asked for.
+/// Whether stdin is a terminal. A command then reads it only on request.
 pub(crate) fn is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// All of it, as text.
+/// All of stdin, as UTF-8 text.
 pub(crate) async fn text() -> Result<String, Failure> {
     read(|| {
         let mut text = String::new();
@@ -18,11 +18,11 @@ pub(crate) async fn text() -> Result<String, Failure> {
     .await
 }
 
-/// The bytes of it, but no more than `longest`.
-pub(crate) async fn bytes(longest: u64) -> Result<Vec<u8>, Failure> {
+/// The first bytes of stdin, at most `max_bytes`.
+pub(crate) async fn bytes(max_bytes: u64) -> Result<Vec<u8>, Failure> {
     read(move || {
         let mut bytes = Vec::new();
-        let mut stdin = io::stdin().lock().take(longest);
+        let mut stdin = io::stdin().lock().take(max_bytes);
         stdin.read_to_end(&mut bytes).map(|_| bytes)
     })
     .await
@@ -34,6 +34,8 @@ async fn read<T: Send + 'static>(
     match tokio::task::spawn_blocking(reading).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => Err(Failure::usage(format!("stdin cannot be read: {error}"))),
-        Err(error) => Err(Failure::usage(format!("stdin was not read: {error}"))),
+        Err(error) => Err(Failure::usage(format!(
+            "reading stdin was aborted: {error}"
+        ))),
     }
 }

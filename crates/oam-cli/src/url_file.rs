@@ -1,4 +1,4 @@
-//! The `.oam-url` that `oam mesh up` and `oam mesh connect` write and `oam mesh down` removes.
+//! The file `.oam-url`: `oam mesh up` and `oam mesh connect` write it, `oam mesh down` removes it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -11,9 +11,9 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-/// The file that names the mesh for commands typed here, and what it names.
+/// The nearest `.oam-url` in or above the working directory, and the URL in it.
 pub(crate) fn nearest() -> Result<Option<(PathBuf, String)>, Failure> {
-    // The variable goes before the file, but says nothing of what was started here.
+    // OAM_URL takes precedence for a connection, but does not tell which mesh was started here.
     let Some(path) = Endpoint::nearest_file(&working_directory()?) else {
         return Ok(None);
     };
@@ -21,22 +21,20 @@ pub(crate) fn nearest() -> Result<Option<(PathBuf, String)>, Failure> {
     Ok(Some((path, url)))
 }
 
-/// Names the mesh at `url` for this directory and those below it.
+/// Writes `url` into the `.oam-url` of the working directory.
 pub(crate) fn write(url: &str) -> Result<PathBuf, Failure> {
     let path = working_directory()?.join(URL_FILE);
     std::fs::write(&path, format!("{url}\n")).map_err(|error| {
-        Failure::here(format!(
-            "the mesh is at {url}, but {} cannot be written: {error}",
+        Failure::local(format!(
+            "the mesh is up at {url}, but {} cannot be written: {error}",
             path.display()
         ))
-        .hint(format!(
-            "name the mesh to other commands with {URL_VARIABLE}={url}"
-        ))
+        .hint(format!("set {URL_VARIABLE}={url} for other commands"))
     })?;
     Ok(path)
 }
 
-/// Names the mesh at `url`, which it is reached at with `creds`, for this directory and those below.
+/// Writes `url` and the path of the credentials file into the `.oam-url` of the working directory.
 pub(crate) fn write_endpoint(url: &str, creds: Option<&Path>) -> Result<PathBuf, Failure> {
     #[derive(Serialize)]
     struct UrlFile<'a> {
@@ -48,42 +46,47 @@ pub(crate) fn write_endpoint(url: &str, creds: Option<&Path>) -> Result<PathBuf,
     let directory = working_directory()?;
     let path = directory.join(URL_FILE);
     let text = match creds {
-        // Without a scheme, the line could not be told from TOML.
+        // A URL without a scheme would be read as TOML.
         None if url.contains("://") => format!("{url}\n"),
         _ => {
             let creds = creds
-                .map(|creds| seen_from(&directory, creds))
+                .map(|creds| relative_to(&directory, creds))
                 .transpose()?;
             toml::to_string(&UrlFile { url, creds }).map_err(|error| {
                 Failure::usage(format!("{URL_FILE} cannot be written as TOML: {error}"))
             })?
         }
     };
-    write_private_if(has_login(url), &path, &text)
-        .map_err(|error| Failure::here(format!("{} cannot be written: {error}", path.display())))?;
+    write_private_if(has_login(url), &path, &text).map_err(|error| {
+        Failure::local(format!("{} cannot be written: {error}", path.display()))
+    })?;
     Ok(path)
 }
 
-/// The path of a file as one in `directory` names it: both can be moved together if the file is below.
-fn seen_from(directory: &Path, file: &Path) -> Result<PathBuf, Failure> {
-    let cannot = |error| Failure::usage(format!("{} cannot be found: {error}", file.display()));
-    // The file itself may be a link that is made anew now and then.
+/// The path of `file`, relative to `directory` if the file is below it: then both can be moved
+/// together.
+fn relative_to(directory: &Path, file: &Path) -> Result<PathBuf, Failure> {
+    let not_found = |error| Failure::usage(format!("{} cannot be found: {error}", file.display()));
+    // The file itself is not resolved: it may be a link that is replaced on rotation.
     let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else {
-        return Err(Failure::usage(format!("{} is no file", file.display())));
+        return Err(Failure::usage(format!(
+            "invalid path {}: no file name",
+            file.display()
+        )));
     };
     let absolute = directory
         .join(parent)
         .canonicalize()
-        .map_err(cannot)?
+        .map_err(not_found)?
         .join(name);
-    let directory = directory.canonicalize().map_err(cannot)?;
+    let directory = directory.canonicalize().map_err(not_found)?;
     Ok(match absolute.strip_prefix(&directory) {
         Ok(below) => below.to_owned(),
         Err(_) => absolute,
     })
 }
 
-/// Writes `text`; where it is a secret, nobody else can read it from the first byte on.
+/// Writes `text`. A secret is readable only by its owner before the first byte is written.
 fn write_private_if(secret: bool, path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     #[cfg(unix)]
@@ -96,21 +99,21 @@ fn write_private_if(secret: bool, path: &Path, text: &str) -> std::io::Result<()
     file.write_all(text.as_bytes())
 }
 
-/// Says so if another mesh than that at `url` is used all the same.
-pub(crate) fn note_other_variable(printer: &Printer, url: &str) {
+/// Prints a note if `OAM_URL` selects another mesh than the one at `url`.
+pub(crate) fn note_overriding_variable(printer: &Printer, url: &str) {
     if let Ok(other) = std::env::var(URL_VARIABLE)
         && !other.is_empty()
         && other != url
     {
         printer.note(format!(
-            "{URL_VARIABLE} is set to {} and goes before {URL_FILE}; unset it to use this mesh",
-            shown(&other)
+            "{URL_VARIABLE} is set to {} and takes precedence over {URL_FILE}; unset it to use this mesh",
+            redacted(&other)
         ));
     }
 }
 
-/// The URL without the login that may stand in it.
-pub(crate) fn shown(url: &str) -> String {
+/// The URL without user, password and token.
+pub(crate) fn redacted(url: &str) -> String {
     let one = |url: &str| match split_login(url) {
         (Some(scheme), Some(_), host) => format!("{scheme}://{host}"),
         (None, Some(_), host) => host.to_owned(),
@@ -120,12 +123,12 @@ pub(crate) fn shown(url: &str) -> String {
     urls.join(",")
 }
 
-/// Whether a login stands in the URL.
+/// Whether the URL contains a user, a password or a token.
 pub(crate) fn has_login(url: &str) -> bool {
     url.split(',').any(|url| split_login(url).1.is_some())
 }
 
-/// Scheme, login, and the rest of one URL.
+/// Scheme, login, and the rest of a single URL.
 fn split_login(url: &str) -> (Option<&str>, Option<&str>, &str) {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (Some(scheme), rest),
@@ -137,8 +140,8 @@ fn split_login(url: &str) -> (Option<&str>, Option<&str>, &str) {
     }
 }
 
-/// Whether `url` can be of a mesh that `oam mesh up` started: one on this machine. A file that
-/// names any other was written by a person, and is theirs to remove.
+/// Whether `url` is on this machine, as every mesh of `oam mesh up` is. A file with any other URL
+/// was written by a person, who must remove it.
 pub(crate) fn is_local(url: &str) -> bool {
     url.split(',').all(|url| {
         let (_, _, authority) = split_login(url.trim());
@@ -153,37 +156,37 @@ pub(crate) fn is_local(url: &str) -> bool {
     })
 }
 
-/// Removes the file if it still names the mesh at `url`.
-pub(crate) fn remove_if_it_names(path: &Path, url: &str) -> Result<(), Failure> {
+/// Removes the file if it still contains `url`.
+pub(crate) fn remove_if_url(path: &Path, url: &str) -> Result<(), Failure> {
     match Endpoint::from_file(path) {
         Ok(endpoint) if endpoint.url == url => remove(path),
         _ => Ok(()),
     }
 }
 
-/// Removes the file; it is fine if it is gone already.
+/// Removes the file. A missing file is no error.
 pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::here(format!(
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::local(format!(
             "{} cannot be removed: {error}",
             path.display()
         ))
-        .hint("remove it by hand: it names a mesh that is gone")),
+        .hint("remove it by hand: the mesh in it is stopped")),
         _ => Ok(()),
     }
 }
 
 pub(crate) fn working_directory() -> Result<PathBuf, Failure> {
     std::env::current_dir()
-        .map_err(|error| Failure::here(format!("the working directory is gone: {error}")))
+        .map_err(|error| Failure::local(format!("the working directory cannot be read: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{has_login, is_local, shown};
+    use super::{has_login, is_local, redacted};
 
     #[test]
-    fn only_this_machine_is_local() {
+    fn url_of_loopback_is_local() {
         for url in [
             "nats://127.0.0.1:4222",
             "nats://localhost:1",
@@ -206,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_never_shown() {
+    fn url_with_login_is_hidden() {
         for (url, expected) in [
             ("nats://user:p@ss@host:1", "nats://host:1"),
             ("token@host:1", "host:1"),
             ("nats://a:1, tls://t@b:2", "nats://a:1,tls://b:2"),
         ] {
             assert!(has_login(url), "{url}");
-            assert_eq!(shown(url), expected);
+            assert_eq!(redacted(url), expected);
         }
         assert!(!has_login("nats://a:1,b:2"));
     }

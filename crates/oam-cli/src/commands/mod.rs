@@ -1,4 +1,4 @@
-//! One file for each command.
+//! One file per command, and the dispatch from the arguments to them.
 
 mod agent;
 mod demo;
@@ -8,9 +8,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use openagentmesh::AgentMesh;
-
-use crate::cli::{AgentCommand, Cli, Command, KvCommand, MeshCommand, Target, WorkspaceCommand};
+use crate::cli::{AgentCommand, Cli, Command, KvCommand, MeshCommand, WorkspaceCommand};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -53,16 +51,4 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
         },
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Connects to the mesh that the arguments or the environment name.
-async fn connect(target: Target) -> Result<AgentMesh, Failure> {
-    let mut builder = AgentMesh::builder();
-    if let Some(url) = target.url {
-        builder = builder.url(url);
-    }
-    if let Some(creds) = target.creds {
-        builder = builder.credentials(creds);
-    }
-    Ok(builder.connect().await?)
 }

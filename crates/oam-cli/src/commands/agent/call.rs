@@ -3,7 +3,7 @@ use serde_json::value::RawValue;
 
 use super::payload::Payload;
 use crate::cli::AgentCall;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::json;
 use crate::printer::Printer;

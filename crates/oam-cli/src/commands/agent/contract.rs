@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::cli::{AgentContract, ContractFormat};
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::json;
 use crate::printer::Printer;
@@ -13,7 +13,7 @@ use crate::text::{on_one_line, printable};
 
 pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(), Failure> {
     let format = arguments.format;
-    refuse_what_does_not_fit(&arguments)?;
+    check_options(&arguments)?;
     let mesh = connect(arguments.target).await?;
     let contract = mesh.contract(&arguments.name).await?;
     let not_a_tool = |error| not_a_tool(&contract, &error);
@@ -30,10 +30,10 @@ pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(
         ContractFormat::A2a => {
             let url = arguments.agent_url.unwrap_or_else(|| {
                 printer.note(
-                    "the url of the card is a placeholder; --agent-url URL says where a gateway \
-                     answers for this agent",
+                    "the url of the card is a placeholder; --agent-url URL sets the URL at which a \
+                     gateway answers for this agent",
                 );
-                // Nothing on the mesh answers A2A, and no name below .invalid ever exists.
+                // No process on the mesh answers A2A, and names below .invalid never resolve.
                 format!("https://gateway.invalid/{}", contract.name)
             });
             printer.json(&contract.to_a2a_card(&url))
@@ -41,32 +41,34 @@ pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(
     }
 }
 
-fn refuse_what_does_not_fit(arguments: &AgentContract) -> Result<(), Failure> {
-    let unfit = |option: &str, format: &str| {
-        Failure::usage(format!("{option} is for --format {format} only"))
+fn check_options(arguments: &AgentContract) -> Result<(), Failure> {
+    let mismatch = |option: &str, format: &str| {
+        Failure::usage(format!("{option} requires --format {format}"))
             .hint(format!("add --format {format}, or leave {option} out"))
     };
     if arguments.strict && arguments.format != ContractFormat::Openai {
-        return Err(unfit("--strict", "openai"));
+        return Err(mismatch("--strict", "openai"));
     }
     if arguments.agent_url.is_some() && arguments.format != ContractFormat::A2a {
-        return Err(unfit("--agent-url", "a2a"));
+        return Err(mismatch("--agent-url", "a2a"));
     }
     Ok(())
 }
 
-/// Why a model cannot be given the agent, and what can be done with it instead.
+/// The error of an agent that cannot be a tool, with an alternative as the hint.
 fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
     let name = &contract.name;
     match error {
         ToolError::NotInvocable(_) => {
-            let message = format!("agent '{name}' cannot be a tool: it answers no requests");
+            let message = format!("agent '{name}' cannot be a tool: the agent answers no requests");
             Failure::mesh(ErrorCode::InvocationMismatch, message).hint(
                 match contract.capabilities.verb() {
                     Some(Verb::Subscribe) => {
                         format!("oam agent subscribe {name} prints its events")
                     }
-                    _ => "oam mesh catalog --invocable lists the agents that can".to_owned(),
+                    _ => {
+                        "oam mesh catalog --invocable lists the agents that can be tools".to_owned()
+                    }
                 },
             )
         }
@@ -74,12 +76,12 @@ fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
             ErrorCode::InvalidInput,
             format!(
                 "the input of agent '{name}' cannot be strict: {location} allows properties that \
-                 the schema does not name"
+                 the schema does not list"
             ),
         )
         .hint("leave --strict out"),
         other => Failure::mesh(ErrorCode::InvalidInput, other.to_string())
-            .hint("--format json has the contract as it is"),
+            .hint("--format json prints the contract unchanged"),
     }
 }
 
@@ -121,7 +123,7 @@ fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A part of the contract, or what is said `without` a schema.
+/// A section of the contract, with the text `without` if it has no schema.
 fn schema(
     title: &str,
     schema: Option<&Value>,
@@ -133,7 +135,7 @@ fn schema(
     match schema {
         None => printer.line(without),
         Some(schema) => {
-            let schema = to_raw_value(schema).map_err(json::impossible)?;
+            let schema = to_raw_value(schema).map_err(json::serialize_failure)?;
             printer.line(json::text(&schema, true));
         }
     }

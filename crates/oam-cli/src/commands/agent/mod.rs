@@ -1,3 +1,5 @@
+//! `oam agent`: the contract of an agent, and one command per verb.
+
 pub(crate) mod call;
 pub(crate) mod contract;
 mod payload;

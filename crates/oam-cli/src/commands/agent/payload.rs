@@ -1,4 +1,4 @@
-//! The input that is typed or piped for an agent.
+//! The JSON input of a request, from the command line or stdin.
 
 use openagentmesh::{AgentName, Error};
 use serde_json::Value;
@@ -7,14 +7,14 @@ use serde_json::value::RawValue;
 use crate::failure::Failure;
 use crate::{shell, stdin};
 
-/// What is repeated in a hint: more than this does not fit a line.
-const SHORT: usize = 60;
+/// A longer input is not repeated in a hint.
+const MAX_HINT_BYTES: usize = 60;
 
-/// An input as it was written, digit by digit; none for an agent that takes none.
+/// The input with its original digits; `None` for an agent without input.
 pub(crate) struct Payload(Option<Box<RawValue>>);
 
 impl Payload {
-    /// The `argument`, or what is piped if it is absent or `-`. `verb` is the command's, for hints.
+    /// Parses the `argument`, or stdin if it is absent or `-`. `verb` is the command, for hints.
     pub(crate) async fn read(
         argument: Option<String>,
         verb: &str,
@@ -29,22 +29,21 @@ impl Payload {
         parse(text.trim(), verb, agent).map(Self)
     }
 
-    /// What is sent.
+    /// The payload of the request.
     pub(crate) fn json(&self) -> Option<&RawValue> {
         self.0.as_deref()
     }
 
-    /// What went wrong with a request that carried it. Where another verb fits, the hint is the command
-    /// that was meant.
+    /// The failure of the request. If another verb fits the agent, the hint is the command to use.
     pub(crate) fn failure(&self, error: Error) -> Failure {
-        let typed = match self.json().map(RawValue::get) {
+        let arguments = match self.json().map(RawValue::get) {
             None => String::new(),
-            Some(json) if json.len() <= SHORT && !json.contains('\n') => {
+            Some(json) if json.len() <= MAX_HINT_BYTES && !json.contains('\n') => {
                 format!(" {}", shell::word(json))
             }
             Some(_) => ", with the same input".to_owned(),
         };
-        Failure::wrong_verb(&error, &typed).unwrap_or_else(|| error.into())
+        Failure::wrong_verb(&error, &arguments).unwrap_or_else(|| error.into())
     }
 }
 
@@ -55,12 +54,12 @@ fn parse(text: &str, verb: &str, agent: &AgentName) -> Result<Option<Box<RawValu
     RawValue::from_string(text.to_owned())
         .map(Some)
         .map_err(|error| {
-            let is_bare_words = !text.starts_with(['{', '[', '"']) && !text.contains('\n');
-            let failure = Failure::usage(format!("the payload is not JSON: {error}"));
-            if is_bare_words {
+            let is_unquoted_text = !text.starts_with(['{', '[', '"']) && !text.contains('\n');
+            let failure = Failure::usage(format!("invalid JSON input: {error}"));
+            if is_unquoted_text {
                 let quoted = Value::String(text.to_owned()).to_string();
                 failure.hint(format!(
-                    "a text has quotes of its own: oam agent {verb} {agent} {}",
+                    "JSON text needs double quotes: oam agent {verb} {agent} {}",
                     shell::word(&quoted)
                 ))
             } else {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::payload::Payload;
 use crate::cli::AgentStream;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::json;
 use crate::live::{self, End};
@@ -18,7 +18,7 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
     let mesh = connect(arguments.target).await?;
     let mut request = mesh.stream(&name, payload.json());
     if let Some(timeout) = arguments.timeout {
-        // A chunk may take as long as all of them.
+        // The limit is for the whole stream, so a single chunk may take all of it.
         request = request.timeout(timeout).chunk_timeout(timeout);
     }
     let chunks: Chunks<Box<RawValue>> = request.await.map_err(|error| payload.failure(error))?;
@@ -29,14 +29,14 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
     let ended = live::print(printer, lines, interrupt()).await;
     live::leave(mesh).await?;
     Ok(match ended? {
-        End::Complete | End::Unread => ExitCode::SUCCESS,
+        End::Complete | End::ReaderClosed => ExitCode::SUCCESS,
         End::Interrupted => ExitCode::from(live::INTERRUPTED),
     })
 }
 
-/// Waits for Ctrl-C. SIGTERM ends the process as it is, and the agent hears of that too.
+/// Waits for Ctrl-C. SIGTERM ends the process at once; the agent detects the lost caller.
 async fn interrupt() -> Result<(), Failure> {
     tokio::signal::ctrl_c()
         .await
-        .map_err(|error| Failure::here(format!("Ctrl-C cannot be awaited: {error}")))
+        .map_err(|error| Failure::local(format!("Ctrl-C cannot be awaited: {error}")))
 }

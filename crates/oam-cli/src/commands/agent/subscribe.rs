@@ -3,7 +3,7 @@ use openagentmesh::Events;
 use serde_json::value::RawValue;
 
 use crate::cli::AgentSubscribe;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::json;
 use crate::live;
@@ -22,7 +22,7 @@ pub(crate) async fn run(arguments: AgentSubscribe, printer: &Printer) -> Result<
         "waiting for the events of {}; Ctrl-C ends it",
         arguments.name
     ));
-    let lines = live::unless_over(printer, events)
+    let lines = live::report_recoverable_errors(printer, events)
         .map(|event| event.map(|event| json::text(&event.data, arguments.json)));
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;

@@ -1,4 +1,4 @@
-//! The sample agents, one of each shape and one more.
+//! The sample agents, at least one of each shape.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// How often somebody orders something.
-const PACE: Duration = Duration::from_millis(300);
+/// Time between two orders.
+const ORDER_INTERVAL: Duration = Duration::from_millis(300);
 
-/// What can be ordered, and its price in cents.
+/// The items, with their prices in cents.
 const MENU: [(&str, u32); 4] = [("tea", 290), ("coffee", 340), ("cake", 480), ("soup", 650)];
 
 /// Echoes a message back.
@@ -22,7 +22,7 @@ async fn echo(message: String) -> String {
 
 #[derive(Deserialize, JsonSchema)]
 struct Text {
-    /// The text to look at.
+    /// The text to analyze.
     #[schemars(length(min = 1))]
     text: String,
 }
@@ -55,15 +55,18 @@ struct Order {
     cents: u32,
 }
 
-/// Publishes each order as it comes in.
+/// Publishes each order as it arrives.
 #[agent(channel = "shop", tags = ["orders"])]
 fn orders() -> impl Stream<Item = Order> {
-    stream::unfold(tokio::time::interval(PACE), |mut pace| async move {
-        pace.tick().await;
-        let (item, cents) = MENU[rand::random_range(0..MENU.len())];
-        let item = item.to_owned();
-        Some((Order { item, cents }, pace))
-    })
+    stream::unfold(
+        tokio::time::interval(ORDER_INTERVAL),
+        |mut interval| async move {
+            interval.tick().await;
+            let (item, cents) = MENU[rand::random_range(0..MENU.len())];
+            let item = item.to_owned();
+            Some((Order { item, cents }, interval))
+        },
+    )
 }
 
 #[derive(Clone, Default, Serialize, JsonSchema)]
@@ -72,7 +75,7 @@ struct Turnover {
     cents: u32,
 }
 
-/// What the bookkeeper writes and the turnover is read from.
+/// The turnover, which `bookkeeper` writes and `turnover` reads.
 #[derive(Default)]
 struct Books {
     turnover: watch::Sender<Turnover>,
@@ -94,13 +97,13 @@ impl Books {
         Ok(())
     }
 
-    /// Tells what was sold, as soon as anything was.
+    /// Returns the turnover once the first order is booked.
     #[agent(tags = ["orders"])]
     async fn turnover(&self) -> Turnover {
         let mut turnover = self.turnover.subscribe();
         match turnover.wait_for(|turnover| turnover.orders > 0).await {
             Ok(turnover) => turnover.clone(),
-            // The books are closed.
+            // The sender lives as long as the agents.
             Err(_) => Turnover::default(),
         }
     }
@@ -118,7 +121,7 @@ mod tests {
     use super::all;
 
     #[test]
-    fn a_model_reads_the_catalog_for_thirty_tokens_an_agent() {
+    fn compact_catalog_is_at_most_thirty_tokens_per_agent() {
         let lines: Vec<String> = all()
             .iter()
             .map(|agent| agent.contract().unwrap().to_catalog_entry().to_compact())

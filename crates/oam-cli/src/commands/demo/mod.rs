@@ -1,4 +1,4 @@
-//! A mesh with sample agents, to look at and to play with.
+//! `oam demo`: a local mesh with sample agents.
 
 mod agents;
 
@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::shell;
 
-/// How many events are shown.
-const EVENTS: usize = 3;
+/// Events that the demo prints.
+const MAX_EVENTS: usize = 3;
 
 pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
     tokio::select! {
@@ -22,7 +22,7 @@ pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
     }
 }
 
-/// Starts the mesh and does with it what a newcomer would do next.
+/// Starts the mesh and demonstrates each verb on it.
 async fn show(printer: &Printer) -> Result<AgentMesh, Failure> {
     let mesh = AgentMesh::local().await?;
     printer.line(format!("A mesh is up at {}", mesh.url()));
@@ -37,7 +37,7 @@ async fn show(printer: &Printer) -> Result<AgentMesh, Failure> {
         printer.line(format!("  {:<17}{}", entry.name, entry.description));
     }
 
-    // A connection of its own: as far as the mesh can tell, another process.
+    // A separate connection, as another process would have.
     let caller = AgentMesh::connect(mesh.url()).await?;
     printer.line("Called from a second connection:");
     call(&caller, printer, "echo", json!("hello")).await?;
@@ -53,11 +53,11 @@ async fn show(printer: &Printer) -> Result<AgentMesh, Failure> {
     .await?;
     printer.line("Subscribed to, event by event:");
     subscribe(&caller, printer, "shop.orders").await?;
-    printer.line("Left to itself, shop.bookkeeper has subscribed too and kept the books:");
+    printer.line("In the background, shop.bookkeeper has subscribed too and added up the orders:");
     call(&caller, printer, "shop.turnover", Value::Null).await?;
-    printer.line("Refused, with a code that programs can act on:");
-    refused(&caller, printer, "text.count", json!({})).await?;
-    refused(
+    printer.line("Rejected, with an error code for programs:");
+    rejected(&caller, printer, "text.count", json!({})).await?;
+    rejected(
         &caller,
         printer,
         "text.words",
@@ -90,15 +90,15 @@ async fn stream(
 
 async fn subscribe(caller: &Client, printer: &Printer, name: &str) -> Result<(), Failure> {
     printer.line(format!("  {name}"));
-    let mut events = caller.subscribe::<Value>(name).await?.take(EVENTS);
+    let mut events = caller.subscribe::<Value>(name).await?.take(MAX_EVENTS);
     while let Some(event) = events.next().await {
         printer.line(format!("    -> {}", event?.data));
     }
     Ok(())
 }
 
-/// Calls an agent that cannot be called like this.
-async fn refused(
+/// Makes an invalid call and prints its error.
+async fn rejected(
     caller: &Client,
     printer: &Printer,
     name: &str,
@@ -110,8 +110,8 @@ async fn refused(
             printer.line(format!("  {request} -> {}: {error}", error.code()));
             Ok(())
         }
-        Ok(reply) => Err(Failure::here(format!(
-            "{request} was to be refused, and gave {reply}"
+        Ok(reply) => Err(Failure::local(format!(
+            "expected an error of {request}, got {reply}"
         ))),
     }
 }
@@ -123,7 +123,7 @@ fn request(name: &str, input: &Value) -> String {
     }
 }
 
-/// Stays up for a person; there is nobody to stay up for behind a pipe.
+/// Serves until Ctrl-C on a terminal, and returns at once if stdout is a pipe.
 async fn serve(mesh: AgentMesh, printer: &Printer) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() {
         mesh.shutdown().await?;
@@ -143,7 +143,7 @@ async fn serve(mesh: AgentMesh, printer: &Printer) -> Result<(), Failure> {
             "prints each chunk",
         ),
         ("agent subscribe shop.orders", "prints each event"),
-        ("mesh listen 'mesh.agent.>'", "prints what passes by"),
+        ("mesh listen 'mesh.agent.>'", "prints each message"),
     ] {
         printer.command(&format!("{oam} {command} --url {url}"), effect);
     }

@@ -1,8 +1,9 @@
 use openagentmesh::ErrorCode;
 
-use super::{key_failure, replacing, value, written};
+use super::failure::{key_exists, key_failure};
+use super::{value, written};
 use crate::cli::KvWrite;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -12,11 +13,8 @@ pub(crate) async fn run(arguments: KvWrite, printer: &Printer) -> Result<(), Fai
     let mesh = connect(arguments.target).await?;
     let created = mesh.kv().create(&key, value).await;
     let revision = created.map_err(|error| match error.code() {
-        ErrorCode::KvKeyExists => {
-            let message = format!("key '{key}' has a value already");
-            Failure::mesh(ErrorCode::KvKeyExists, message).hint(replacing(&key))
-        }
+        ErrorCode::KvKeyExists => key_exists(&key),
         _ => key_failure(error),
     })?;
-    written(&key, revision, arguments.json, printer)
+    written::print(&key, revision, arguments.json, printer)
 }

@@ -1,6 +1,6 @@
-use super::{key_failure, not_found};
+use super::failure::{key_failure, not_found};
 use crate::cli::KvDelete;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -8,7 +8,7 @@ pub(crate) async fn run(arguments: KvDelete, printer: &Printer) -> Result<(), Fa
     let KvDelete { key, target } = arguments;
     let mesh = connect(target).await?;
     let kv = mesh.kv();
-    // Somebody who mistyped the key is to hear of it.
+    // A delete of a missing key succeeds on the mesh; a mistyped key must be reported.
     if kv.get(&key).await.map_err(key_failure)?.is_none() {
         return Err(not_found(&key));
     }

@@ -1,4 +1,4 @@
-//! A key and its value as they are printed.
+//! Output of a key and its value.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use crate::text;
 
-/// For programs.
+/// The JSON output.
 #[derive(Serialize)]
 pub(super) struct Entry<'e> {
     key: &'e str,
     revision: u64,
     created: String,
-    /// Always a text: what is stored as `3` is not told from what is stored as `"3"` otherwise.
+    /// Always a string: otherwise the stored bytes `3` and `"3"` would look the same.
     value: Cow<'e, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encoding: Option<&'static str>,
@@ -37,7 +37,7 @@ impl<'e> From<&'e KvEntry> for Entry<'e> {
     }
 }
 
-/// The value for people, on one line.
+/// The value for people, on one line; binary values as their size.
 pub(super) fn value_on_one_line(value: &[u8]) -> String {
     match str::from_utf8(value) {
         Ok("") => "(empty)".to_owned(),

@@ -1,7 +1,7 @@
 use super::entry::Entry;
-use super::{key_failure, not_found};
+use super::failure::{key_failure, not_found};
 use crate::cli::KvGet;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 

@@ -1,13 +1,13 @@
 use super::entry::{Entry, value_on_one_line};
-use super::pattern_failure;
+use super::failure::pattern_failure;
 use crate::cli::KvList;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::text::{on_one_line, shortened};
+use crate::text::{on_one_line, truncated};
 
-/// How much of a value a table shows, in characters.
-const SHOWN: usize = 80;
+/// Longer values are truncated in the table.
+const MAX_VALUE_CHARS: usize = 80;
 
 pub(crate) async fn run(arguments: KvList, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: KvList, printer: &Printer) -> Result<(), Fail
     printer.table(
         ["KEY", "REVISION", "VALUE"],
         entries.into_iter().map(|entry| {
-            let value = shortened(value_on_one_line(&entry.value), SHOWN);
+            let value = truncated(value_on_one_line(&entry.value), MAX_VALUE_CHARS);
             [on_one_line(&entry.key), entry.revision.to_string(), value]
         }),
     );

@@ -1,28 +1,27 @@
-//! The value that is typed or piped for a key.
+//! The value argument of a command that writes.
 
-use openagentmesh::ErrorCode;
-
-use super::TOO_LARGE;
+use super::failure::too_large;
 use crate::failure::Failure;
 use crate::stdin;
 
-/// In bytes. No server carries more, so nothing longer need be read.
-const LONGEST: u64 = 64 * 1024 * 1024;
+/// No server accepts a message above this limit.
+const MAX_VALUE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The `argument`, or what is piped, byte by byte, if it is absent or `-`.
+/// Returns the `argument`, or the bytes of stdin if it is absent or `-`.
 pub(super) async fn read(argument: Option<String>) -> Result<Vec<u8>, Failure> {
     match argument.as_deref() {
         Some(text) if text != "-" => return Ok(text.into()),
         None if stdin::is_terminal() => {
-            return Err(Failure::usage("there is no value")
-                .hint("type it behind the key, pipe it in, or type - and end it with Ctrl-D"));
+            return Err(Failure::usage("missing value")
+                .hint("add it after the key, pipe it in, or type - and end it with Ctrl-D"));
         }
         _ => {}
     }
-    let value = stdin::bytes(LONGEST + 1).await?;
-    if value.len() as u64 > LONGEST {
-        let message = format!("the value has more than {LONGEST} bytes, which no server carries");
-        return Err(Failure::mesh(ErrorCode::PayloadTooLarge, message).hint(TOO_LARGE));
+    let value = stdin::bytes(MAX_VALUE_BYTES + 1).await?;
+    if value.len() as u64 > MAX_VALUE_BYTES {
+        return Err(too_large(format!(
+            "the value is too large: no server accepts more than {MAX_VALUE_BYTES} bytes"
+        )));
     }
     Ok(value)
 }

@@ -5,9 +5,9 @@ use openagentmesh::KvChange;
 use serde::Serialize;
 
 use super::entry::{Entry, value_on_one_line};
-use super::pattern_failure;
+use super::failure::pattern_failure;
 use crate::cli::KvWatch;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::{FAINT, Printer, STRONG};
 use crate::text::on_one_line;
@@ -25,10 +25,10 @@ pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<(), Fai
         arguments.pattern
     ));
     let show = if arguments.json { as_json } else { for_people };
-    let mut told = Told::new(arguments.updates_only);
+    let mut known = KnownKeys::new(arguments.updates_only);
     let lines = changes.filter_map(move |change| {
         let line = match change {
-            Ok(change) if !told.is_news(&change) => None,
+            Ok(change) if !known.observe(&change) => None,
             Ok(change) => Some(show(&change)),
             Err(error) => Some(Err(error.into())),
         };
@@ -39,13 +39,13 @@ pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<(), Fai
     ended.map(|_| ())
 }
 
-/// The keys whose values were printed: of all others, it is no news that they have none.
-struct Told {
+/// The keys whose values were printed. The deletion of any other key is not printed.
+struct KnownKeys {
     keys: HashSet<String>,
     updates_only: bool,
 }
 
-impl Told {
+impl KnownKeys {
     fn new(updates_only: bool) -> Self {
         Self {
             keys: HashSet::new(),
@@ -53,9 +53,10 @@ impl Told {
         }
     }
 
-    fn is_news(&mut self, change: &KvChange) -> bool {
+    /// Records the change, and returns whether it must be printed.
+    fn observe(&mut self, change: &KvChange) -> bool {
         match change {
-            // What was there before is not known.
+            // Without the current values, a deletion may be of any key.
             _ if self.updates_only => true,
             KvChange::Deleted { key, .. } => self.keys.remove(key),
             put => {
@@ -91,9 +92,9 @@ fn as_json(change: &KvChange) -> Result<String, Failure> {
             key,
             revision: *revision,
         }),
-        // A kind of change that came later.
-        other => Err(Failure::here(format!(
-            "what happened to key '{}' is not known to this version",
+        // The enum is non-exhaustive.
+        other => Err(Failure::local(format!(
+            "unknown kind of change of key '{}': a newer version of oam is needed",
             other.key()
         ))),
     }

@@ -3,14 +3,14 @@ use openagentmesh::{AgentMesh, CatalogChange, CatalogEntry, CatalogFilter};
 use serde::Serialize;
 
 use crate::cli::MeshCatalog;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::{Printer, STRONG};
 use crate::text::{on_one_line, printable};
 use crate::{json, live};
 
 pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(), Failure> {
-    let show = Show::asked_for(&arguments);
+    let show = Show::from_arguments(&arguments);
     let filter = filter(&arguments);
     let mesh = connect(arguments.target).await?;
     if arguments.watch {
@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(),
     Ok(())
 }
 
-/// How an agent is shown.
+/// The output format of a catalog entry.
 #[derive(Clone, Copy)]
 enum Show {
     Table,
@@ -51,7 +51,7 @@ enum Show {
 }
 
 impl Show {
-    fn asked_for(arguments: &MeshCatalog) -> Self {
+    fn from_arguments(arguments: &MeshCatalog) -> Self {
         match arguments {
             MeshCatalog { json: true, .. } => Self::Json,
             MeshCatalog { compact: true, .. } => Self::Compact,
@@ -84,7 +84,7 @@ async fn watch(
     printer: &Printer,
 ) -> Result<(), Failure> {
     let changes = mesh.catalog().filter(filter).watch();
-    printer.hint_for_people("waiting for agents that come and go; Ctrl-C ends it");
+    printer.hint_for_people("watching the catalog; Ctrl-C ends it");
     let lines = changes.map(|change| line(&change, show));
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
@@ -101,7 +101,7 @@ fn line(change: &CatalogChange, show: Show) -> Result<String, Failure> {
     let (sign, word) = match change {
         CatalogChange::Added(_) => ("+", "added"),
         CatalogChange::Removed(_) => ("-", "removed"),
-        // Of a kind of change that came later, the entry is what it is about.
+        // The enum is non-exhaustive; the entry of any other kind is current.
         _ => ("~", "changed"),
     };
     let agent = change.entry();
@@ -134,7 +134,7 @@ fn row(entry: &CatalogEntry) -> [String; 4] {
     ]
 }
 
-/// The verb that fits the agent.
+/// The verb of the agent.
 fn how_to_use(entry: &CatalogEntry) -> &'static str {
     match (entry.invocable, entry.streaming) {
         (true, false) => "call",

@@ -18,30 +18,29 @@ pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(),
     let path = url_file::write_endpoint(url, arguments.creds.as_deref())?;
 
     printer.line(format!(
-        "the mesh at {} answers, and {} names it",
+        "connected to the mesh at {}; {} names it",
         mesh.url(),
         path.display()
     ));
     if let Some(before) = replaced {
-        printer.note(format!("it named the mesh at {before} before"));
+        printer.note(format!("the file named the mesh at {before} before"));
     }
     if url_file::has_login(url) {
-        printer.note("it holds the login that stands in the URL: keep it to yourself");
+        printer.note("the file contains the login of the URL: keep it private");
     }
     if arguments.creds.is_none() && std::env::var_os(CREDENTIALS_VARIABLE).is_some() {
         printer.note(format!(
-            "the credentials came from {CREDENTIALS_VARIABLE}; --creds FILE names them in {URL_FILE}"
+            "the credentials come from {CREDENTIALS_VARIABLE}; --creds FILE stores their path in {URL_FILE}"
         ));
     }
-    url_file::note_other_variable(printer, url);
+    url_file::note_overriding_variable(printer, url);
     mesh.shutdown().await?;
     Ok(())
 }
 
-/// The other mesh that the file here names, fit to be shown.
+/// The redacted URL of another mesh that the `.oam-url` of this directory names.
 ///
-/// A mesh that `oam mesh up` started here is not left behind with nothing that names it: without
-/// the file, `oam mesh down` would not find it.
+/// Fails if `oam mesh up` started that mesh: without the file, `oam mesh down` would not find it.
 async fn replaced(url: &str) -> Result<Option<String>, Failure> {
     let path = url_file::working_directory()?.join(URL_FILE);
     if !path.is_file() {
@@ -52,12 +51,12 @@ async fn replaced(url: &str) -> Result<Option<String>, Failure> {
         return Ok(None);
     }
     let Some(running) = DetachedServer::find_by_url(&before).await? else {
-        return Ok(Some(url_file::shown(&before)));
+        return Ok(Some(url_file::redacted(&before)));
     };
     match DetachedServer::find_by_url(url).await? {
         Some(same) if same.pid() == running.pid() => Ok(None),
-        _ => Err(Failure::here(format!(
-            "{} names the mesh that runs at {} and would be overwritten",
+        _ => Err(Failure::local(format!(
+            "{} names the mesh running at {} and would be overwritten",
             path.display(),
             running.url()
         ))

@@ -15,7 +15,7 @@ pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
         printer.line(format!("stopped the mesh at {}", server.url()));
         return Ok(());
     }
-    let shown = url_file::shown(&url);
+    let redacted = url_file::redacted(&url);
     let is_gone = url_file::is_local(&url)
         && AgentMesh::connect(&url)
             .await
@@ -23,19 +23,19 @@ pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
     if is_gone {
         url_file::remove(&path)?;
         printer.line(format!(
-            "the mesh at {shown} is not running; removed {}, which named it",
+            "the mesh at {redacted} is not running; removed {}",
             path.display()
         ));
         return Ok(());
     }
-    Err(Failure::here(format!(
-        "the mesh at {shown}, which {} names, was not started by oam mesh up",
+    Err(Failure::local(format!(
+        "the mesh at {redacted}, named by {}, was not started by oam mesh up",
         path.display()
     ))
     .hint("stop it where it was started (Ctrl-C for oam mesh up --foreground)"))
 }
 
-/// Nothing names a mesh here: one that was started here may still run.
+/// Without a `.oam-url`, a mesh that was started in this directory may still run.
 async fn without_url_file(printer: &Printer) -> Result<(), Failure> {
     let here = url_file::working_directory()?;
     let running = DetachedServer::list().await?;
@@ -51,7 +51,7 @@ async fn without_url_file(printer: &Printer) -> Result<(), Failure> {
     printer.line("no mesh was started here; nothing to stop");
     for server in &running {
         printer.note(format!(
-            "one runs at {}; stop it with: cd {} && oam mesh down",
+            "a mesh is running at {}; stop it with: cd {} && oam mesh down",
             server.url(),
             server.started_in().display()
         ));

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::cli::MeshListen;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::json::{self, on_one_line};
 use crate::live;
@@ -26,14 +26,14 @@ pub(crate) async fn run(arguments: MeshListen, printer: &Printer) -> Result<(), 
         arguments.subject
     ));
     let show = if arguments.json { as_json } else { for_people };
-    let lines = live::unless_over(printer, messages)
+    let lines = live::report_recoverable_errors(printer, messages)
         .map(|message| message.and_then(|message| show(&message, Body::read(&message.data))));
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
     ended.map(|_| ())
 }
 
-/// What a message carries, by its bytes alone: on a mesh, not everybody says what it is.
+/// The body of a message, classified by its bytes: not every sender sets a content type.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'m> {
@@ -90,7 +90,7 @@ fn as_json<T>(message: &Event<T>, body: Body<'_>) -> Result<String, Failure> {
     json::line(&message)
 }
 
-/// Each header with its value, or with all of them if it is repeated.
+/// The headers; a repeated header has an array of values.
 fn headers<T>(message: &Event<T>) -> Map<String, Value> {
     let mut map = Map::new();
     for (name, value) in message.headers().iter() {

@@ -1,3 +1,5 @@
+//! `oam mesh`: local meshes, `.oam-url`, the catalog, and the messages on a subject.
+
 pub(crate) mod catalog;
 pub(crate) mod connect;
 pub(crate) mod down;

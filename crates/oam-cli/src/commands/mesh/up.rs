@@ -14,35 +14,35 @@ pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Fail
     }
 }
 
-/// A directory has one mesh: its `.oam-url` names it.
+/// A directory has one mesh, named by its `.oam-url`.
 async fn refuse_second_mesh() -> Result<(), Failure> {
     let Some((path, url)) = url_file::nearest()? else {
         return Ok(());
     };
     let is_here = path.parent() == Some(&*url_file::working_directory()?);
     if DetachedServer::find_by_url(&url).await?.is_some() {
-        return Err(Failure::here(format!(
-            "a mesh is running already at {}, which {} names",
-            url_file::shown(&url),
+        return Err(Failure::local(format!(
+            "a mesh is already running at {}, named by {}",
+            url_file::redacted(&url),
             path.display()
         ))
-        .hint("use it as it is, or stop it first: oam mesh down"));
+        .hint("use that mesh, or stop it first: oam mesh down"));
     }
     if is_here && !url_file::is_local(&url) {
-        return Err(Failure::here(format!(
+        return Err(Failure::local(format!(
             "{} names the mesh at {} and would be overwritten",
             path.display(),
-            url_file::shown(&url)
+            url_file::redacted(&url)
         ))
-        .hint("remove that file to start a mesh of your own"));
+        .hint("remove the file to start another mesh"));
     }
     if is_here && openagentmesh::AgentMesh::connect(&url).await.is_ok() {
-        return Err(Failure::here(format!(
-            "{} names the mesh at {}, which answers",
+        return Err(Failure::local(format!(
+            "{} names the mesh at {}, which is running",
             path.display(),
-            url_file::shown(&url)
+            url_file::redacted(&url)
         ))
-        .hint("use it as it is, or remove that file to start a mesh of your own"));
+        .hint("use that mesh, or remove the file to start another mesh"));
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ async fn in_background(port: u16, printer: &Printer) -> Result<(), Failure> {
 }
 
 async fn in_foreground(port: u16, printer: &Printer) -> Result<(), Failure> {
-    // One wait from the start to the end, so that no signal falls between two.
+    // One signal listener for both waits, so that no signal is lost between them.
     let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
     let server = tokio::select! {
         server = LocalServer::builder().port(port).start() => server?,
@@ -73,13 +73,13 @@ async fn in_foreground(port: u16, printer: &Printer) -> Result<(), Failure> {
     announce(printer, server.url());
     printer.note("stop it with Ctrl-C");
     let signal = signal.await;
-    // By now it may name another mesh: `oam mesh connect` says which.
-    url_file::remove_if_it_names(&path, server.url())?;
+    // `oam mesh connect` may have replaced the URL since.
+    url_file::remove_if_url(&path, server.url())?;
     server.stop().await?;
     Ok(signal?)
 }
 
 fn announce(printer: &Printer, url: &str) {
     printer.line(format!("the mesh is up at {url}"));
-    url_file::note_other_variable(printer, url);
+    url_file::note_overriding_variable(printer, url);
 }

@@ -1,6 +1,6 @@
-use super::not_found;
+use super::failure::not_found;
 use crate::cli::WorkspaceDelete;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;

@@ -1,4 +1,4 @@
-//! A file of the workspace as it is printed.
+//! Output of a file's metadata.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::text;
 
-/// For programs.
+/// The JSON output.
 #[derive(Serialize)]
 pub(super) struct File<'f> {
     name: &'f str,
@@ -39,7 +39,7 @@ impl<'f> From<&'f ObjectInfo> for File<'f> {
     }
 }
 
-/// The digest as `sha256sum` prints it; `None` where the file has none.
+/// The digest in hex, as `sha256sum` prints it; `None` if the file has none.
 pub(super) fn sha256(object: &ObjectInfo) -> Option<String> {
     let digest = BASE64_URL_SAFE.decode(object.digest.as_deref()?).ok()?;
     let mut hex = String::with_capacity(2 * digest.len());

@@ -6,9 +6,9 @@ use indicatif::HumanBytes;
 use openagentmesh::{Download, Error, ErrorCode, ObjectInfo};
 use tokio::fs;
 
-use super::not_found;
+use super::failure::not_found;
 use crate::cli::WorkspaceGet;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
     let download = download.on_progress(|progress| transfer.show(progress));
     let downloaded = tokio::select! {
         biased;
-        () = printer.reader_gone(), if path.is_none() => return Ok(ExitCode::SUCCESS),
+        () = printer.reader_closed(), if path.is_none() => return Ok(ExitCode::SUCCESS),
         downloaded = live::unless_interrupted(destination.write(download)) => downloaded?,
     };
     drop(transfer);
@@ -48,13 +48,14 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
             path.display()
         )),
         (Some(Ok(_)), None) => {}
-        (Some(Err(error)), path) => match not_written(&error) {
-            // Whoever read it has enough.
+        (Some(Err(error)), path) => match write_error(&error) {
+            // The reader closed the pipe, as `head` does.
             Some(reason) if reason.kind() == ErrorKind::BrokenPipe => {}
             Some(reason) => {
                 let path = path.unwrap_or_else(|| "stdout".into());
-                return Err(cannot_be_written(&path, reason)
-                    .hint("the workspace still has it: make room, or get it into another place"));
+                return Err(cannot_be_written(&path, reason).hint(
+                    "the workspace still has the file: free some space, or choose another FILE",
+                ));
             }
             None if error.code() == &ErrorCode::NotFound => return Err(not_found(&name)),
             None => return Err(error.into()),
@@ -63,10 +64,10 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the content goes.
+/// The destination of the content.
 enum Destination {
     Stdout,
-    /// A file that is made, or replaced once all has come; or a device.
+    /// A file, which is created or replaced when the download is complete; or a device.
     File(PathBuf),
 }
 
@@ -85,7 +86,7 @@ impl Destination {
             let inside = path.join("FILE");
             return Err(
                 Failure::usage(format!("{} is a directory", path.display())).hint(format!(
-                    "name the file in it: {}",
+                    "name a file in it: {}",
                     shell::word(&inside.to_string_lossy())
                 )),
             );
@@ -93,25 +94,25 @@ impl Destination {
         Ok(Self::File(path))
     }
 
-    /// A file in this directory with the last part of the `name` that it has in the workspace.
+    /// A file in this directory, named after the last part of its `name` in the workspace.
     async fn named_after(name: &str, force: bool) -> Result<Self, Failure> {
         let path = last_part(name).ok_or_else(|| {
             Failure::usage(format!(
-                "no file on this machine can be called like '{}'",
+                "cannot derive a file name from '{}'",
                 on_one_line(name)
             ))
-            .hint("name one behind the NAME, or - for stdout")
+            .hint("add a FILE after the NAME, or - for stdout")
         })?;
-        // A link that points nowhere is there, too.
+        // A dangling link counts as an existing file.
         if !force && fs::symlink_metadata(&path).await.is_ok() {
-            let message = format!("{} is there already", path.display());
-            return Err(Failure::here(message)
-                .hint("--force replaces it; a FILE behind the NAME goes elsewhere"));
+            let message = format!("{} already exists", path.display());
+            return Err(Failure::local(message)
+                .hint("--force replaces it; a FILE after the NAME selects another file"));
         }
         Self::at(path).await
     }
 
-    /// What is named when the content is there; nothing if it goes to stdout.
+    /// The path of the file; `None` for stdout.
     fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Stdout => None,
@@ -127,7 +128,7 @@ impl Destination {
     }
 }
 
-/// What stands behind the last `/`, if a file can be called so: not a way to another directory.
+/// The part after the last `/`, if it is a plain file name and not a path to another directory.
 fn last_part(name: &str) -> Option<PathBuf> {
     let last = Path::new(name.rsplit('/').next()?);
     let mut components = last.components();
@@ -145,17 +146,17 @@ async fn check_directory_of(path: &Path) -> Result<(), Failure> {
     match fs::metadata(directory).await {
         Ok(found) if found.is_dir() => Ok(()),
         _ => Err(
-            Failure::usage(format!("there is no directory {}", directory.display())).hint(format!(
-                "make it first: mkdir -p {}",
+            Failure::usage(format!("directory {} not found", directory.display())).hint(format!(
+                "create it first: mkdir -p {}",
                 shell::word(&directory.to_string_lossy())
             )),
         ),
     }
 }
 
-/// Why the content could not be written, if it was that.
-fn not_written(error: &Error) -> Option<&io::Error> {
-    // A lost connection may have one of these inside, too.
+/// The cause of a failed write to the destination; `None` for any other error.
+fn write_error(error: &Error) -> Option<&io::Error> {
+    // A lost connection has an I/O error as its source, too.
     if error.code() == &ErrorCode::ConnectionFailed {
         return None;
     }
@@ -163,7 +164,7 @@ fn not_written(error: &Error) -> Option<&io::Error> {
 }
 
 fn cannot_be_written(path: &Path, error: &io::Error) -> Failure {
-    Failure::here(format!("{} cannot be written: {error}", path.display()))
+    Failure::local(format!("{} cannot be written: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -173,7 +174,7 @@ mod tests {
     use super::last_part;
 
     #[test]
-    fn a_name_of_the_workspace_leads_to_no_other_directory() {
+    fn name_with_directories_is_reduced_to_its_last_part() {
         for (name, expected) in [
             ("notes.txt", "notes.txt"),
             ("reports/2026.pdf", "2026.pdf"),

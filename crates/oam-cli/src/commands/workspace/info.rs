@@ -1,10 +1,10 @@
 use indicatif::HumanBytes;
 use openagentmesh::ObjectInfo;
 
+use super::failure::not_found;
 use super::file::{File, sha256};
-use super::not_found;
 use crate::cli::WorkspaceInfo;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::{on_one_line, printable, time};

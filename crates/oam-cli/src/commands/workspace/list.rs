@@ -2,7 +2,7 @@ use indicatif::HumanBytes;
 
 use super::file::File;
 use crate::cli::WorkspaceList;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::{on_one_line, time};
@@ -16,7 +16,7 @@ pub(crate) async fn run(arguments: WorkspaceList, printer: &Printer) -> Result<(
     if objects.is_empty() {
         printer.note(match arguments.prefix.as_str() {
             "" => format!("no files in the workspace of the mesh at {}", mesh.url()),
-            prefix => format!("no file in the workspace begins with '{prefix}'"),
+            prefix => format!("no file in the workspace starts with '{prefix}'"),
         });
         return Ok(());
     }

@@ -5,7 +5,7 @@ use indicatif::HumanBytes;
 
 use super::file::File;
 use crate::cli::WorkspacePut;
-use crate::commands::connect;
+use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
@@ -34,10 +34,11 @@ pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<Ex
     let uploaded = live::unless_interrupted(upload).await?;
     drop(transfer);
     let Some(uploaded) = uploaded else {
-        // What was sent is removed before the connection is: the server does one thing after another.
+        // The server handles requests in order: once this one is answered, the chunks that the
+        // dropped upload sent are removed.
         let files = mesh.workspace();
-        let removed = files.info(&name);
-        drop(tokio::time::timeout(live::FAREWELL, removed).await);
+        let clean_up = files.info(&name);
+        drop(tokio::time::timeout(live::LEAVE_TIMEOUT, clean_up).await);
         live::leave(mesh).await?;
         return Ok(ExitCode::from(live::INTERRUPTED));
     };
@@ -51,22 +52,22 @@ pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the content comes from.
+/// The source of the content.
 enum Source {
     Stdin,
     File(PathBuf),
 }
 
 impl Source {
-    /// Looks for the `file` before anything is sent.
+    /// Checks that the `file` is readable before anything is sent.
     async fn find(file: Option<PathBuf>) -> Result<Self, Failure> {
         match file {
             Some(path) if path != Path::new("-") => {
                 check_readable(&path).await?;
                 Ok(Self::File(path))
             }
-            None if stdin::is_terminal() => Err(Failure::usage("there is nothing to put")
-                .hint("name a file behind the NAME, pipe it in, or type - and end it with Ctrl-D")),
+            None if stdin::is_terminal() => Err(Failure::usage("missing content")
+                .hint("add a FILE after the NAME, pipe it in, or type - and end it with Ctrl-D")),
             _ => Ok(Self::Stdin),
         }
     }

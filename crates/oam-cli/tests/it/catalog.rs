@@ -1,12 +1,10 @@
-//! `oam mesh catalog`: the agents there are, those that are asked for, and those that come and go.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! `oam mesh catalog`: formats, filters and the watch.
 
-mod common;
-
-use common::Served;
 use futures::{Stream, stream};
 use openagentmesh::{AgentMesh, agent, agents};
 use serde_json::{Value, json};
+
+use crate::support::TestMesh;
 
 /// Echoes a message back. Nothing else.
 #[agent]
@@ -28,24 +26,24 @@ fn ticker() -> impl Stream<Item = u32> {
 
 /// Does nothing.
 #[agent]
-async fn keeper() {
+async fn idle() {
     std::future::pending().await
 }
 
-async fn served() -> Served {
-    Served::start(agents![echo, counter, ticker, keeper]).await
+async fn start_mesh() -> TestMesh {
+    TestMesh::start(agents![echo, counter, ticker, idle]).await
 }
 
-/// The names that a catalog as JSON lists.
+/// The names in a catalog printed as JSON.
 fn names(json: &str) -> Vec<String> {
     let entries: Vec<Value> = serde_json::from_str(json).unwrap();
     let names = entries.iter().map(|entry| entry["name"].as_str().unwrap());
     names.map(str::to_owned).collect()
 }
 
-/// Changes descriptions in the catalog, as a host with a newer version of an agent does.
-async fn describe_anew(served: &Served, before: &str, after: &str) {
-    let raw = async_nats::connect(&served.url).await.unwrap();
+/// Changes a description in the catalog, as a host with a newer version of an agent does.
+async fn replace_description(mesh: &TestMesh, before: &str, after: &str) {
+    let raw = async_nats::connect(&mesh.url).await.unwrap();
     let jetstream = async_nats::jetstream::new(raw);
     let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
     let entry = catalog.entry("catalog").await.unwrap().unwrap();
@@ -57,25 +55,62 @@ async fn describe_anew(served: &Served, before: &str, after: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn agents_are_asked_for_by_what_they_do() {
-    let served = served().await;
+async fn catalog_is_a_table_or_json() {
+    let mesh = start_mesh().await;
+    let output = mesh.oam(&["mesh", "catalog"]);
+    insta::assert_snapshot!(output.stdout, @r"
+    NAME          USE        TAGS           DESCRIPTION
+    echo          call                      Echoes a message back. Nothing else.
+    idle          -                         Does nothing.
+    math.counter  stream     numbers, slow  Counts to a number.
+    news.ticker   subscribe                 Publishes nothing.
+    ");
+    let output = mesh.oam(&["mesh", "catalog", "--channel", "math", "--json"]);
+    let entries: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(entries.as_array().unwrap().len(), 1);
+    assert_eq!(entries[0]["name"], "math.counter");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn catalog_without_match_is_an_empty_table_with_a_note() {
+    let mesh = start_mesh().await;
+    for format in [&[][..], &["--compact"]] {
+        let command = [&["mesh", "catalog", "--tag", "nosuch"], format].concat();
+        let output = mesh.oam(&command);
+        assert_eq!((output.code, output.stdout.as_str()), (0, ""));
+        assert!(output.stderr.contains("none of the 4 agents"), "{output:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closed_pipe_is_no_error() {
+    let mesh = start_mesh().await;
+    let mut catalog = mesh.start_oam(&["mesh", "catalog", "--json"]);
+    catalog.close_stdout();
+    let (status, stderr) = catalog.end().await;
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn catalog_with_filters_lists_matching_agents() {
+    let mesh = start_mesh().await;
     for (filters, expected) in [
         (
             &[][..],
-            &["echo", "keeper", "math.counter", "news.ticker"][..],
+            &["echo", "idle", "math.counter", "news.ticker"][..],
         ),
         (&["--streaming"], &["math.counter", "news.ticker"]),
-        (&["--streaming=false"], &["echo", "keeper"]),
+        (&["--streaming=false"], &["echo", "idle"]),
         (&["--invocable=true"], &["echo", "math.counter"]),
-        (&["--invocable=false"], &["keeper", "news.ticker"]),
+        (&["--invocable=false"], &["idle", "news.ticker"]),
         (&["--invocable", "--streaming"], &["math.counter"]),
         (&["--tag", "slow", "--tag", "numbers"], &["math.counter"]),
         (&["--tag", "slow", "--tag", "fast"], &[]),
         (&["--streaming", "--channel", "news"], &["news.ticker"]),
     ] {
-        let ran = served.oam(&[&["mesh", "catalog", "--json"], filters].concat());
-        assert_eq!(ran.code, 0, "{filters:?}: {ran:?}");
-        assert_eq!(names(&ran.stdout), expected, "{filters:?}");
+        let output = mesh.oam(&[&["mesh", "catalog", "--json"], filters].concat());
+        assert_eq!(output.code, 0, "{filters:?}: {output:?}");
+        assert_eq!(names(&output.stdout), expected, "{filters:?}");
     }
     for (filters, expected) in [
         (
@@ -85,33 +120,34 @@ async fn agents_are_asked_for_by_what_they_do() {
         (&["--streaming", "false"], "unexpected argument 'false'"),
         (&["--compact", "--json"], "cannot be used with '--json'"),
     ] {
-        let ran = served.oam(&[&["mesh", "catalog"], filters].concat());
-        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{filters:?}");
-        assert!(ran.stderr.contains(expected), "{filters:?}: {ran:?}");
+        let output = mesh.oam(&[&["mesh", "catalog"], filters].concat());
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (2, ""),
+            "{filters:?}"
+        );
+        assert!(output.stderr.contains(expected), "{filters:?}: {output:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_model_reads_each_agent_on_one_line() {
-    let served = served().await;
-    let ran = served.oam(&["mesh", "catalog", "--compact"]);
-    insta::assert_snapshot!(ran.stdout, @r"
+async fn compact_catalog_has_one_line_per_agent() {
+    let mesh = start_mesh().await;
+    let output = mesh.oam(&["mesh", "catalog", "--compact"]);
+    insta::assert_snapshot!(output.stdout, @r"
     echo: Echoes a message back.
-    keeper (background): Does nothing.
+    idle (background): Does nothing.
     math.counter (stream): Counts to a number. #numbers #slow
     news.ticker (subscribe): Publishes nothing.
     ");
-    let ran = served.oam(&["mesh", "catalog", "--compact", "--tag", "nosuch"]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
-    assert!(ran.stderr.contains("none of the 4 agents"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_sees_agents_come_change_and_go() {
-    let served = Served::start(agents![ticker]).await;
-    let mut people = served.start_oam(&["mesh", "catalog", "--watch", "--invocable"]);
-    let mut programs = served.start_oam(&["mesh", "catalog", "--watch", "--invocable", "--json"]);
-    let mut models = served.start_oam(&[
+async fn watch_prints_added_changed_and_removed_agents() {
+    let mesh = TestMesh::start(agents![ticker]).await;
+    let mut people = mesh.start_oam(&["mesh", "catalog", "--watch", "--invocable"]);
+    let mut programs = mesh.start_oam(&["mesh", "catalog", "--watch", "--invocable", "--json"]);
+    let mut models = mesh.start_oam(&[
         "mesh",
         "catalog",
         "--watch",
@@ -124,12 +160,12 @@ async fn a_watch_sees_agents_come_change_and_go() {
         "+ news.ticker (subscribe): Publishes nothing."
     );
 
-    // A connection of its own: as far as the mesh can tell, another process.
-    let other = AgentMesh::connect(&served.url).await.unwrap();
+    // A separate connection, as another process would have.
+    let other = AgentMesh::connect(&mesh.url).await.unwrap();
     other.register(agents![echo]).await.unwrap();
     let added = "+ echo  Echoes a message back. Nothing else.";
     assert_eq!(people.line().await.unwrap(), added);
-    describe_anew(&served, "Echoes a message", "Echoes, and\\nchanges").await;
+    replace_description(&mesh, "Echoes a message", "Echoes, and\\nchanges").await;
     let changed = "~ echo  Echoes, and\\nchanges back. Nothing else.";
     assert_eq!(people.line().await.unwrap(), changed);
     other.shutdown().await.unwrap();
@@ -158,7 +194,7 @@ async fn a_watch_sees_agents_come_change_and_go() {
         let (status, stderr) = running.end().await;
         assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
     }
-    models.stop_reading();
+    models.close_stdout();
     let (status, stderr) = models.end().await;
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
 }

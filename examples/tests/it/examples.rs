@@ -1,9 +1,4 @@
-//! Every example does what it says, as a process of its own on a real mesh.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod model;
-mod process;
+//! The output and the agents of every example.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,13 +7,15 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use openagentmesh::{AgentMesh, Error};
 use openagentmesh_local::LocalServer;
-use process::{Example, Typed, within};
 use serde_json::{Value, json};
 
-/// Makes a test of each function here that has the name of an example and takes it, started.
+use crate::llm_tools;
+use crate::support::{Example, PrintedCommand, within_deadline};
+
+/// Defines one test per example, which starts the example and calls the function of the same name.
 macro_rules! run {
     ($($name:ident),+ $(,)?) => {
-        const RUN: &[&str] = &[$(stringify!($name)),+];
+        const EXAMPLES: &[&str] = &[$(stringify!($name)),+];
 
         mod example {
             use super::*;
@@ -29,8 +26,8 @@ macro_rules! run {
                 let mesh = AgentMesh::connect(server.url()).await.unwrap();
                 let example = Example::start(stringify!($name), server.url());
                 super::$name(example, &mesh).await;
-                let left = mesh.catalog().fresh().await.unwrap();
-                assert!(left.is_empty(), "still listed: {left:?}");
+                let listed = mesh.catalog().fresh().await.unwrap();
+                assert!(listed.is_empty(), "still listed: {listed:?}");
             })+
         }
     };
@@ -57,29 +54,29 @@ run![
 ];
 
 #[test]
-fn every_example_is_run() {
+fn every_example_file_has_a_test() {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).read_dir().unwrap();
     let examples: BTreeSet<String> = files
         .map(|file| file.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    let run = RUN.iter().chain(&[model::EXAMPLE]);
-    let run: BTreeSet<String> = run.map(|&name| name.to_owned()).collect();
-    assert_eq!(examples, run, "each file has a test of its name above");
+    let tested = EXAMPLES.iter().chain(&[llm_tools::EXAMPLE]);
+    let tested: BTreeSet<String> = tested.map(|&name| name.to_owned()).collect();
+    assert_eq!(examples, tested);
 }
 
-/// Does what the user would: `oam agent call …`.
-async fn call_typed(mesh: &AgentMesh, typed: &Typed) -> Result<Value, Error> {
-    assert_eq!(typed.verb, "call");
-    within(mesh.call(&typed.agent, &typed.input)).await
+/// Runs the printed command `oam agent call …`.
+async fn run_call(mesh: &AgentMesh, command: &PrintedCommand) -> Result<Value, Error> {
+    assert_eq!(command.verb, "call");
+    within_deadline(mesh.call(&command.agent, &command.input)).await
 }
 
-/// `oam agent stream …`, until there were so many chunks.
-async fn stream_typed(mesh: &AgentMesh, typed: &Typed, chunks: usize) -> Vec<String> {
-    assert_eq!(typed.verb, "stream");
-    let stream = within(mesh.stream(&typed.agent, &typed.input));
-    within(stream.await.unwrap().take(chunks).try_collect())
+/// Runs the printed command `oam agent stream …`, and returns at most `chunks` chunks.
+async fn run_stream(mesh: &AgentMesh, command: &PrintedCommand, chunks: usize) -> Vec<String> {
+    assert_eq!(command.verb, "stream");
+    let stream = within_deadline(mesh.stream(&command.agent, &command.input));
+    within_deadline(stream.await.unwrap().take(chunks).try_collect())
         .await
         .unwrap()
 }
@@ -89,42 +86,44 @@ fn code(result: Result<Value, Error>) -> String {
 }
 
 async fn echo(mut example: Example, mesh: &AgentMesh) {
-    let [] = example.serves().await;
-    let reply: String = within(mesh.call("echo", "hello")).await.unwrap();
+    let [] = example.until_serving().await;
+    let reply: String = within_deadline(mesh.call("echo", "hello")).await.unwrap();
     assert_eq!(reply, "Echo: hello");
     example.terminate().await;
 }
 
 async fn responder(mut example: Example, mesh: &AgentMesh) {
-    let [good, heavy, far] = example.serves().await;
-    let quote = call_typed(mesh, &good).await.unwrap();
+    let [good, heavy, far] = example.until_serving().await;
+    let quote = run_call(mesh, &good).await.unwrap();
     assert_eq!(quote, json!({"cents": 570, "days": 2}));
-    let error = call_typed(mesh, &heavy).await.unwrap_err();
+    let error = run_call(mesh, &heavy).await.unwrap_err();
     assert_eq!(error.details()["errors"][0]["location"], "/grams");
-    assert_eq!(code(call_typed(mesh, &far).await), "no_service");
+    assert_eq!(code(run_call(mesh, &far).await), "no_service");
     example.terminate().await;
 }
 
 async fn streamer(mut example: Example, mesh: &AgentMesh) {
-    let [countdown] = example.serves().await;
-    let chunks = stream_typed(mesh, &countdown, usize::MAX).await;
+    let [countdown] = example.until_serving().await;
+    let chunks = run_stream(mesh, &countdown, usize::MAX).await;
     assert_eq!(chunks, ["3 …", "2 …", "1 …", "lift-off!"]);
     example.terminate().await;
 }
 
 async fn trigger(mut example: Example, mesh: &AgentMesh) {
-    let [status] = example.serves().await;
-    let status = call_typed(mesh, &status).await.unwrap();
+    let [status] = example.until_serving().await;
+    let status = run_call(mesh, &status).await.unwrap();
     assert_eq!(status["process"], example.pid());
     assert!(status["seconds_up"].is_u64(), "{status}");
     example.terminate().await;
 }
 
 async fn publisher(mut example: Example, mesh: &AgentMesh) {
-    let [subscribe] = example.serves().await;
+    let [subscribe] = example.until_serving().await;
     assert_eq!(subscribe.verb, "subscribe");
-    let events = within(mesh.subscribe::<Value>(&subscribe.agent)).await;
-    let readings: Vec<_> = within(events.unwrap().take(2).try_collect()).await.unwrap();
+    let events = within_deadline(mesh.subscribe::<Value>(&subscribe.agent)).await;
+    let readings: Vec<_> = within_deadline(events.unwrap().take(2).try_collect())
+        .await
+        .unwrap();
     for reading in readings {
         assert!(reading.data["celsius"].is_f64(), "{reading:?}");
     }
@@ -132,12 +131,12 @@ async fn publisher(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn watcher(mut example: Example, mesh: &AgentMesh) {
-    let [paid, declined, refused] = example.serves().await;
-    assert_eq!(call_typed(mesh, &paid).await.unwrap(), "paid");
-    // It may not listen yet.
-    let reported = within(async {
+    let [paid, declined, refused] = example.until_serving().await;
+    assert_eq!(run_call(mesh, &paid).await.unwrap(), "paid");
+    // The watcher may not have subscribed yet.
+    let reported = within_deadline(async {
         loop {
-            assert_eq!(code(call_typed(mesh, &declined).await), "declined");
+            assert_eq!(code(run_call(mesh, &declined).await), "declined");
             let line = tokio::time::timeout(Duration::from_millis(200), example.line());
             if let Ok(line) = line.await {
                 return line;
@@ -146,7 +145,7 @@ async fn watcher(mut example: Example, mesh: &AgentMesh) {
     });
     let expected = "till.charge: the card's limit is 50.00 (declined)";
     assert_eq!(reported.await, expected);
-    assert_eq!(code(call_typed(mesh, &refused).await), "invalid_input");
+    assert_eq!(code(run_call(mesh, &refused).await), "invalid_input");
     let mut line = example.line().await;
     while line == expected {
         line = example.line().await;
@@ -156,10 +155,10 @@ async fn watcher(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn relay(mut example: Example, mesh: &AgentMesh) {
-    let [tail, redacted] = example.serves().await;
-    let lines = stream_typed(mesh, &tail, 1).await;
+    let [tail, redacted] = example.until_serving().await;
+    let lines = run_stream(mesh, &tail, 1).await;
     assert_eq!(lines, ["shop: order 1 paid, token=s3cr3t-1"]);
-    let lines = stream_typed(mesh, &redacted, 2).await;
+    let lines = run_stream(mesh, &redacted, 2).await;
     assert_eq!(
         lines,
         [1, 2].map(|n| format!("shop: order {n} paid, token=•••"))
@@ -168,50 +167,47 @@ async fn relay(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn agents_with_state(mut example: Example, mesh: &AgentMesh) {
-    let [open, list, close] = example.serves().await;
+    let [open, list, close] = example.until_serving().await;
     let problem = "The printer is on fire";
-    assert_eq!(call_typed(mesh, &open).await.unwrap(), 1);
-    assert_eq!(
-        call_typed(mesh, &list).await.unwrap(),
-        json!({"1": problem})
-    );
-    assert_eq!(call_typed(mesh, &close).await.unwrap(), problem);
-    assert_eq!(code(call_typed(mesh, &close).await), "no_ticket");
+    assert_eq!(run_call(mesh, &open).await.unwrap(), 1);
+    assert_eq!(run_call(mesh, &list).await.unwrap(), json!({"1": problem}));
+    assert_eq!(run_call(mesh, &close).await.unwrap(), problem);
+    assert_eq!(code(run_call(mesh, &close).await), "no_ticket");
     example.terminate().await;
 }
 
 async fn shared_state(mut example: Example, mesh: &AgentMesh) {
-    let [first, second, third, leave] = example.serves().await;
-    assert_eq!(call_typed(mesh, &first).await.unwrap(), 1);
-    assert_eq!(call_typed(mesh, &second).await.unwrap(), 0);
-    assert_eq!(code(call_typed(mesh, &third).await), "full");
-    assert_eq!(call_typed(mesh, &leave).await.unwrap(), true);
-    assert_eq!(call_typed(mesh, &third).await.unwrap(), 0);
+    let [first, second, third, leave] = example.until_serving().await;
+    assert_eq!(run_call(mesh, &first).await.unwrap(), 1);
+    assert_eq!(run_call(mesh, &second).await.unwrap(), 0);
+    assert_eq!(code(run_call(mesh, &third).await), "full");
+    assert_eq!(run_call(mesh, &leave).await.unwrap(), true);
+    assert_eq!(run_call(mesh, &third).await.unwrap(), 0);
     example.terminate().await;
 }
 
 async fn call(example: Example, _: &AgentMesh) {
     let expected = [
-        "asked for a rate by nobody",
+        "rate requested by an unknown desk",
         "100.00 SEK are 900 euro cents",
-        "asked for a rate by counter 3",
+        "rate requested by counter 3",
         r#"5.00 DKK are {"cents":65,"currency":"EUR"}"#,
         "no_rate: no rate for GBP",
         r#"invalid_input: "/cents""#,
-        "nobody is in",
+        "no approval in time",
     ];
-    assert_eq!(example.ends().await, expected);
+    assert_eq!(example.output().await, expected);
 }
 
 async fn stream(example: Example, _: &AgentMesh) {
-    let lines = example.ends().await;
+    let lines = example.output().await;
     let (meter, rest): (Vec<&String>, Vec<_>) =
         lines.iter().partition(|line| line.starts_with("the meter"));
     let expected = [
         "train 42: Stockholm, Norrköping, Linköping, Malmö",
         "train 13: Stockholm",
         "train 13: Norrköping",
-        "train 13: broken_down (the engine gave up)",
+        "train 13: broken_down (the engine failed)",
         "the mean of 100 readings is 7049",
     ];
     assert_eq!(rest, expected);
@@ -220,15 +216,15 @@ async fn stream(example: Example, _: &AgentMesh) {
 }
 
 async fn send(example: Example, _: &AgentMesh) {
-    // Nobody waits for the journal, so that its lines come when they come.
-    let mut lines = example.ends().await;
+    // The lines of the journal arrive in any order.
+    let mut lines = example.output().await;
     lines.sort();
     let expected = [
         "bröd och smör",
         "jam is sylt",
         "journal: breakfast begins",
         "journal: breakfast ends",
-        "unknown_word: what is 'marmalade'?",
+        "unknown_word: no translation of 'marmalade'",
     ];
     assert_eq!(lines, expected);
 }
@@ -241,7 +237,7 @@ async fn subscribe(example: Example, _: &AgentMesh) {
         "orders.apples: 2 kg",
         "orders.pears: 1 kg",
     ];
-    assert_eq!(example.ends().await, expected);
+    assert_eq!(example.output().await, expected);
 }
 
 async fn publish(example: Example, _: &AgentMesh) {
@@ -250,31 +246,31 @@ async fn publish(example: Example, _: &AgentMesh) {
         "a note: mind the glass",
         "a photo of 3 bytes",
     ];
-    assert_eq!(example.ends().await, expected);
+    assert_eq!(example.output().await, expected);
 }
 
 async fn discovery(example: Example, _: &AgentMesh) {
     let expected = [
-        "text.reverse: Turns a text around. #fun",
+        "text.reverse: Reverses a text. #fun",
         "text.letters (stream): Streams the letters of a text.",
         "text.letters streams",
         r#"invalid_input: "/text""#,
         "2 agents can be tools",
-        "text.reverse is here",
-        "text.reverse has left",
+        "text.reverse is listed",
+        "text.reverse is removed",
     ];
-    assert_eq!(example.ends().await, expected);
+    assert_eq!(example.output().await, expected);
 }
 
 async fn shared_values(example: Example, mesh: &AgentMesh) {
     let expected = [
         "the motto: fresh every day",
-        "it is there already",
+        "the stock already exists",
         "shop.motto is fresh every day",
         r#"shop.stock is {"apples":5}"#,
-        "shop.motto is gone",
+        "shop.motto is deleted",
     ];
-    assert_eq!(example.ends().await, expected);
+    assert_eq!(example.output().await, expected);
     assert!(mesh.kv().keys(">").await.unwrap().is_empty());
 }
 
@@ -285,10 +281,10 @@ async fn shared_files(example: Example, mesh: &AgentMesh) {
         "- and bread",
         "all 1000000 bytes are stored",
         "the copy has 1000000 bytes",
-        "data/sevens: 1000000 bytes of something",
+        "data/sevens: 1000000 bytes of unknown type",
         "notes/milk.txt: 19 bytes of text/plain",
-        "and they are gone",
+        "data/sevens is deleted",
     ];
-    assert_eq!(example.ends().await, expected);
+    assert_eq!(example.output().await, expected);
     assert!(mesh.workspace().list("").await.unwrap().is_empty());
 }

@@ -1,4 +1,4 @@
-//! An example as a user runs it: a process with its output.
+//! An example as a process.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,12 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// Fails the test when `what` takes longer than anything here should.
-pub(crate) async fn within<T>(what: impl IntoFuture<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what.into_future())
-        .await
-        .expect("it took longer than 20 s")
-}
+use super::deadline::within_deadline;
 
 /// A running example. Dropping it kills it.
 pub(crate) struct Example {
@@ -21,8 +16,8 @@ pub(crate) struct Example {
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-/// A command that an example tells its user to type.
-pub(crate) struct Typed {
+/// A command `oam agent …` that an example prints.
+pub(crate) struct PrintedCommand {
     pub(crate) verb: String,
     pub(crate) agent: String,
     pub(crate) input: Value,
@@ -33,7 +28,7 @@ impl Example {
         Self::start_with(name, url, &[])
     }
 
-    /// Starts it with further variables in its environment.
+    /// Starts an example with further environment variables.
     pub(crate) fn start_with(name: &str, url: &str, variables: &[(&str, &str)]) -> Self {
         let program = program(name);
         let mut child = Command::new(&program)
@@ -61,49 +56,49 @@ impl Example {
         self.child.id().expect("the example has ended")
     }
 
-    /// The next line that it prints. Cancel-safe.
+    /// The next line of stdout. Cancel-safe.
     pub(crate) async fn line(&mut self) -> String {
-        let line = within(self.lines.next_line()).await.unwrap();
+        let line = within_deadline(self.lines.next_line()).await.unwrap();
         line.expect("the example has ended")
     }
 
-    /// Waits until it serves, and gives the commands that it tells its user to type.
-    pub(crate) async fn serves<const N: usize>(&mut self) -> [Typed; N] {
+    /// Waits until the example serves, and returns the commands that it prints.
+    pub(crate) async fn until_serving<const N: usize>(&mut self) -> [PrintedCommand; N] {
         let first = self.line().await;
         assert!(first.starts_with("serving "), "{first}");
-        let mut typed = Vec::new();
+        let mut commands = Vec::new();
         for _ in 0..N {
-            typed.push(Typed::parse(&self.line().await));
+            commands.push(PrintedCommand::parse(&self.line().await));
         }
-        typed.try_into().ok().unwrap()
+        commands.try_into().ok().unwrap()
     }
 
-    /// Waits for its end, and gives what it still printed.
-    pub(crate) async fn ends(mut self) -> Vec<String> {
+    /// Waits for a successful end, and returns the remaining lines of stdout.
+    pub(crate) async fn output(mut self) -> Vec<String> {
         let mut printed = Vec::new();
-        while let Some(line) = within(self.lines.next_line()).await.unwrap() {
+        while let Some(line) = within_deadline(self.lines.next_line()).await.unwrap() {
             printed.push(line);
         }
-        let status = within(self.child.wait()).await.unwrap();
-        assert!(status.success(), "{status}; it printed {printed:?}");
+        let status = within_deadline(self.child.wait()).await.unwrap();
+        assert!(status.success(), "{status}; printed {printed:?}");
         printed
     }
 
-    /// Ends it as a service manager does.
+    /// Ends the example with SIGTERM, as a service manager does.
     pub(crate) async fn terminate(self) {
         let pid = self.pid().to_string();
-        within(heeds_sigterm(&pid)).await;
+        within_deadline(until_sigterm_is_handled(&pid)).await;
         let kill = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(within(kill).await.unwrap().success());
-        self.ends().await;
+        assert!(within_deadline(kill).await.unwrap().success());
+        self.output().await;
     }
 }
 
-impl Typed {
+impl PrintedCommand {
     fn parse(line: &str) -> Self {
         let mut words = line
             .strip_prefix("  oam agent ")
-            .unwrap_or_else(|| panic!("'{line}' is no command"))
+            .unwrap_or_else(|| panic!("not a command: '{line}'"))
             .splitn(3, ' ');
         let mut word = || words.next().map(|word| word.trim_matches('\''));
         Self {
@@ -114,7 +109,7 @@ impl Typed {
     }
 }
 
-/// Examples lie beside the directory of the tests.
+/// Cargo puts examples next to the directory of the tests.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
@@ -123,8 +118,9 @@ fn program(name: &str) -> PathBuf {
         .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// An example serves a moment before it heeds signals, and a signal then would just end it.
-async fn heeds_sigterm(pid: &str) {
+/// Waits until the example handles SIGTERM: it prints that it serves before it does, and the signal
+/// would end it at once.
+async fn until_sigterm_is_handled(pid: &str) {
     const SIGTERM: u64 = 1 << 14;
     let Ok(path) = PathBuf::from(format!("/proc/{pid}/status")).canonicalize() else {
         return;

@@ -1,11 +1,10 @@
-//! The code in the README is the code in the examples.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! The code of the README equals the code of the examples.
 
-const README: &str = include_str!("../../README.md");
-const ECHO: &str = include_str!("../echo.rs");
+const README: &str = include_str!("../../../README.md");
+const ECHO: &str = include_str!("../../echo.rs");
 
 #[test]
-fn the_readme_shows_the_echo_example() {
+fn readme_code_equals_the_echo_example() {
     let shown = README
         .split("```rust\n")
         .skip(1)

@@ -1,11 +1,9 @@
-//! A verb that does not fit an agent names the command that does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! The hint of an error when the verb does not fit the agent.
 
-mod common;
-
-use common::Served;
 use futures::{Stream, stream};
 use openagentmesh::{agent, agents};
+
+use crate::support::TestMesh;
 
 /// Echoes a message back.
 #[agent]
@@ -27,13 +25,13 @@ fn ticker() -> impl Stream<Item = u32> {
 
 /// Does nothing.
 #[agent]
-async fn keeper() {
+async fn idle() {
     std::future::pending().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_hint_is_the_command_that_was_meant() {
-    let served = Served::start(agents![echo, counter, ticker, keeper]).await;
+async fn wrong_verb_reports_the_command_to_use() {
+    let mesh = TestMesh::start(agents![echo, counter, ticker, idle]).await;
     let long = format!("\"{}\"", "long ".repeat(20));
     for (arguments, hint) in [
         (
@@ -67,34 +65,39 @@ async fn the_hint_is_the_command_that_was_meant() {
             "oam agent stream counter",
         ),
         (
-            &["agent", "call", "keeper"],
+            &["agent", "call", "idle"],
             "oam mesh catalog shows how each agent is used",
         ),
         (
-            &["agent", "stream", "keeper", "1"],
+            &["agent", "stream", "idle", "1"],
             "oam mesh catalog shows how each agent is used",
         ),
         (
-            &["agent", "subscribe", "keeper"],
+            &["agent", "subscribe", "idle"],
             "oam mesh catalog shows how each agent is used",
         ),
     ] {
-        let ran = served.oam(arguments);
-        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{arguments:?}");
-        let mut lines = ran.stderr.lines();
+        let output = mesh.oam(arguments);
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (1, ""),
+            "{arguments:?}"
+        );
+        let mut lines = output.stderr.lines();
         let error = lines.next().unwrap();
         assert!(
             error.starts_with("error[invocation_mismatch]: agent '"),
-            "{arguments:?}: {ran:?}"
+            "{arguments:?}: {output:?}"
         );
         let expected = format!("  hint: {hint}");
         assert_eq!(lines.next(), Some(&*expected), "{arguments:?}");
         assert_eq!(lines.next(), None);
     }
-    let ran = served.oam_with_stdin(&["agent", "call", "counter"], "{\n \"piped\": 1\n}\n");
+    let output = mesh.oam_with_stdin(&["agent", "call", "counter"], "{\n \"piped\": 1\n}\n");
     assert!(
-        ran.stderr
+        output
+            .stderr
             .contains("hint: oam agent stream counter, with the same input"),
-        "{ran:?}"
+        "{output:?}"
     );
 }

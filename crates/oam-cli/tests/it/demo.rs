@@ -1,17 +1,14 @@
-//! `oam demo`, and the quickstart of the README as it is printed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! `oam demo`, and the quickstart of the README.
 
-mod common;
+use std::path::Path;
+use std::process::Command;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use crate::support::{CommandOutput, Running, Sandbox};
 
-use common::{Ran, Sandbox};
-
-const README: &str = include_str!("../../../README.md");
+const README: &str = include_str!("../../../../README.md");
 
 #[test]
-fn the_demo_without_a_terminal_shows_itself_and_ends() {
+fn demo_without_a_terminal_runs_to_its_end() {
     let sandbox = Sandbox::new();
     let demo = sandbox.oam(&["demo"]);
     assert_eq!(demo.code, 0, "{demo:?}");
@@ -24,16 +21,16 @@ fn the_demo_without_a_terminal_shows_itself_and_ends() {
         "    -> \"one\"\n    -> \"by\"\n    -> \"one\"\n",
         "shop.turnover -> {\"orders\":",
         "invalid_input",
-        "invocation_mismatch: agent 'text.words' streams its reply",
+        "text.words {\"text\":\"one by one\"} -> invocation_mismatch",
     ] {
         assert!(demo.stdout.contains(expected), "{expected}: {demo:?}");
     }
     assert_eq!(demo.stdout.matches("-> {\"item\":").count(), 3, "{demo:?}");
-    assert_eq!(sandbox.url(), None, "it leaves no trace in the directory");
+    assert_eq!(sandbox.url(), None, "no file is left in the directory");
 }
 
-/// Runs a command of the quickstart; `oam` is the one of this build, and the port is free.
-fn type_in(sandbox: &Sandbox, line: &str) -> Ran {
+/// Runs a command of the quickstart with the `oam` of this build, on a free port.
+fn run_line(sandbox: &Sandbox, line: &str) -> CommandOutput {
     let words: Vec<&str> = line
         .split_whitespace()
         .map(|word| word.trim_matches('\''))
@@ -47,8 +44,8 @@ fn type_in(sandbox: &Sandbox, line: &str) -> Ran {
     sandbox.oam(&arguments)
 }
 
-#[test]
-fn the_quickstart_works_as_printed() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readme_quickstart_prints_what_it_says() {
     let block = README
         .split("```bash\n")
         .find(|block| block.starts_with("oam mesh up"))
@@ -63,37 +60,40 @@ fn the_quickstart_works_as_printed() {
             None => (line, None),
         })
         .collect();
-    assert_eq!(lines.len(), 6, "every line is tried");
+    assert_eq!(lines.len(), 6, "every line is run");
 
     let sandbox = Sandbox::new();
     let mut example = None;
     for (command, comment) in lines {
         if command == "cargo run --example echo" {
-            example = Some(start_example(&sandbox));
+            example = Some(start_example(&sandbox).await);
             continue;
         }
-        let ran = type_in(&sandbox, command);
-        assert_eq!(ran.code, 0, "{command}: {ran:?}");
+        let output = run_line(&sandbox, command);
+        assert_eq!(output.code, 0, "{command}: {output:?}");
         if let Some(comment) = comment {
-            assert_eq!(ran.stdout.trim(), comment, "{command}");
+            assert_eq!(output.stdout.trim(), comment, "{command}");
         }
         if command == "oam mesh catalog" {
-            assert!(ran.stdout.contains("Echoes a message back."), "{ran:?}");
+            assert!(
+                output.stdout.contains("Echoes a message back."),
+                "{output:?}"
+            );
         }
     }
     let mut example = example.unwrap();
-    example.kill().unwrap();
-    example.wait().unwrap();
+    example.signal("-KILL");
+    example.end().await;
 }
 
-/// The example as `cargo run` starts it, once it serves.
-fn start_example(sandbox: &Sandbox) -> std::process::Child {
+/// Builds and starts the example as `cargo run` does, and waits until it serves.
+async fn start_example(sandbox: &Sandbox) -> Running {
     let mut build = Command::new(env!("CARGO"));
-    // What this test's cargo says of its package would have crates built anew that look at it.
-    let about_us =
+    // Crates that read the package variables of this test's cargo would be built again.
+    let is_package_variable =
         |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(about_us) {
+        if name.to_str().is_some_and(is_package_variable) {
             build.env_remove(name);
         }
     }
@@ -103,19 +103,9 @@ fn start_example(sandbox: &Sandbox) -> std::process::Child {
         .status()
         .unwrap();
     assert!(built.success());
-    let binaries = std::path::Path::new(env!("CARGO_BIN_EXE_oam"))
-        .parent()
-        .unwrap();
-    let mut example = Command::new(binaries.join("examples/echo"))
-        .current_dir(sandbox.work())
-        .env_remove("OAM_URL")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(example.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let binaries = Path::new(env!("CARGO_BIN_EXE_oam")).parent().unwrap();
+    let mut example = Running::start(sandbox.program(binaries.join("examples/echo")));
+    let line = example.line().await.unwrap();
     assert!(line.starts_with("serving echo on"), "{line}");
     example
 }

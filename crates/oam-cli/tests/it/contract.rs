@@ -1,20 +1,18 @@
-//! `oam agent contract`: what an agent takes and gives, for people, programs and models.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
+//! `oam agent contract`: each format, and the options that fit it.
 
 use std::collections::HashMap;
 
-use common::Served;
 use futures::{Stream, stream};
 use openagentmesh::schemars::JsonSchema;
 use openagentmesh::serde::{Deserialize, Serialize};
 use openagentmesh::{AgentSpec, agent, agents};
 use serde_json::{Value, json};
 
+use crate::support::TestMesh;
+
 #[derive(Deserialize, JsonSchema)]
 struct Text {
-    /// The text to look at.
+    /// The text to analyze.
     #[schemars(length(min = 1))]
     text: String,
     language: Option<String>,
@@ -47,11 +45,11 @@ fn ticker() -> impl Stream<Item = u32> {
 
 /// Does nothing.
 #[agent]
-async fn keeper() {
+async fn idle() {
     std::future::pending().await
 }
 
-/// Answers what nobody asked.
+/// Answers without input.
 #[agent]
 async fn trigger() -> u8 {
     42
@@ -63,23 +61,23 @@ async fn anything(input: HashMap<String, String>) -> usize {
     input.len()
 }
 
-async fn served() -> Served {
-    Served::start(agents![count, counter, ticker, keeper, trigger, anything]).await
+async fn start_mesh() -> TestMesh {
+    TestMesh::start(agents![count, counter, ticker, idle, trigger, anything]).await
 }
 
-fn parsed(served: &Served, arguments: &[&str]) -> Value {
-    let ran = served.oam(&[&["agent", "contract"], arguments].concat());
-    assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
-    serde_json::from_str(&ran.stdout).unwrap()
+fn parsed(mesh: &TestMesh, arguments: &[&str]) -> Value {
+    let output = mesh.oam(&[&["agent", "contract"], arguments].concat());
+    assert_eq!(output.code, 0, "{arguments:?}: {output:?}");
+    serde_json::from_str(&output.stdout).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_read_a_contract_as_text() {
-    let served = served().await;
+async fn text_format_describes_input_and_output() {
+    let mesh = start_mesh().await;
     let text = |name: &str| {
-        let ran = served.oam(&["agent", "contract", name, "--format", "text"]);
-        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}");
-        ran.stdout
+        let output = mesh.oam(&["agent", "contract", name, "--format", "text"]);
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{name}");
+        output.stdout
     };
     insta::assert_snapshot!(text("text.count"), @r#"
     text.count
@@ -95,7 +93,7 @@ async fn people_read_a_contract_as_text() {
       "properties": {
         "text": {
           "type": "string",
-          "description": "The text to look at.",
+          "description": "The text to analyze.",
           "minLength": 1
         },
         "language": {
@@ -150,7 +148,7 @@ async fn people_read_a_contract_as_text() {
     "#);
     insta::assert_snapshot!(text("trigger"), @r#"
     trigger
-    Answers what nobody asked.
+    Answers without input.
 
     Version       0.1.0
     Use           oam agent call trigger
@@ -166,8 +164,8 @@ async fn people_read_a_contract_as_text() {
       "maximum": 255
     }
     "#);
-    insta::assert_snapshot!(text("keeper"), @r"
-    keeper
+    insta::assert_snapshot!(text("idle"), @r"
+    idle
     Does nothing.
 
     Version       0.1.0
@@ -176,115 +174,130 @@ async fn people_read_a_contract_as_text() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn programs_read_the_document_of_the_registry() {
-    let served = served().await;
-    let document = parsed(&served, &["text.count"]);
+async fn json_format_is_the_document_of_the_registry() {
+    let mesh = start_mesh().await;
+    let document = parsed(&mesh, &["text.count"]);
     assert_eq!(document["x-agentmesh"]["subject"], "mesh.agent.text.count");
-    assert_eq!(
-        document,
-        parsed(&served, &["text.count", "--format", "json"])
-    );
+    let text = &document["skills"][0]["inputSchema"]["properties"]["text"];
+    assert_eq!(text["description"], "The text to analyze.");
+    assert_eq!(text["minLength"], 1);
+    assert_eq!(document, parsed(&mesh, &["text.count", "--format", "json"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn models_get_a_tool() {
-    let served = served().await;
-    let tool = parsed(&served, &["text.count", "--format", "openai"]);
+async fn tool_formats_are_tool_definitions() {
+    let mesh = start_mesh().await;
+    let tool = parsed(&mesh, &["text.count", "--format", "openai"]);
     assert_eq!(tool["type"], "function");
     assert_eq!(tool["function"]["name"], "text_count");
     assert_eq!(tool["function"].get("strict"), None);
     let parameters = &tool["function"]["parameters"];
     assert_eq!(parameters["properties"]["text"]["minLength"], 1);
 
-    let tool = parsed(&served, &["text.count", "--format", "openai", "--strict"]);
+    let tool = parsed(&mesh, &["text.count", "--format", "openai", "--strict"]);
     assert_eq!(tool["function"]["strict"], true);
     let parameters = &tool["function"]["parameters"];
     assert_eq!(parameters["required"], json!(["language", "text"]));
     assert_eq!(parameters["additionalProperties"], false);
     assert_eq!(parameters["properties"]["text"].get("minLength"), None);
 
-    let tool = parsed(&served, &["counter", "--format", "anthropic"]);
+    let tool = parsed(&mesh, &["counter", "--format", "anthropic"]);
     assert_eq!(tool["name"], "counter");
     assert_eq!(tool["description"], "Counts to a number.");
     assert_eq!(tool["input_schema"]["required"], json!(["input"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn peers_outside_the_mesh_get_a_card() {
-    let served = served().await;
+async fn a2a_format_is_an_agent_card() {
+    let mesh = start_mesh().await;
     let url = "https://mesh.example/agents/text.count";
     let arguments = ["text.count", "--format", "a2a", "--agent-url", url];
-    let card = parsed(&served, &arguments);
+    let card = parsed(&mesh, &arguments);
     assert_eq!(card["url"], url);
     assert_eq!(card["version"], "1.2.0");
     assert_eq!(card["skills"][0]["tags"], json!(["text", "numbers"]));
     assert_eq!(card.get("x-agentmesh"), None);
 
-    let ran = served.oam(&["agent", "contract", "text.count", "--format", "a2a"]);
-    let card: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let output = mesh.oam(&["agent", "contract", "text.count", "--format", "a2a"]);
+    let card: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(card["url"], "https://gateway.invalid/text.count");
-    assert!(ran.stderr.contains("--agent-url URL says where"), "{ran:?}");
+    assert!(
+        output.stderr.contains("--agent-url URL sets the URL"),
+        "{output:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_not_fit_is_refused() {
-    let served = served().await;
+async fn option_or_agent_that_does_not_fit_is_rejected() {
+    let mesh = start_mesh().await;
     let long = format!("long.{}", "x".repeat(70));
     let spec = AgentSpec::new(&long, "Has a long name.");
-    served
-        .mesh
+    mesh.client
         .register(spec.handler(|| async { 1 }))
         .await
         .unwrap();
-    for (arguments, code, expected) in [
+    for (arguments, code, fragments) in [
         (
             &["text.count", "--strict"][..],
             2,
-            "--strict is for --format openai only\n  hint: add --format openai, or leave",
+            &[
+                "--strict requires --format openai",
+                "  hint: add --format openai, or leave",
+            ][..],
         ),
         (
             &["text.count", "--format", "anthropic", "--strict"],
             2,
-            "--strict is for --format openai only",
+            &["--strict requires --format openai"],
         ),
         (
             &["text.count", "--agent-url", "https://mesh.example"],
             2,
-            "--agent-url is for --format a2a only",
+            &["--agent-url requires --format a2a"],
         ),
-        (&["text.count", "--format", "yaml"], 2, "openai, anthropic"),
+        (
+            &["text.count", "--format", "yaml"],
+            2,
+            &["openai, anthropic"],
+        ),
         (
             &["ticker", "--format", "openai"],
             1,
-            "error[invocation_mismatch]: agent 'ticker' cannot be a tool: it answers no requests\n  \
-             hint: oam agent subscribe ticker",
+            &[
+                "error[invocation_mismatch]: agent 'ticker' cannot be a tool",
+                "  hint: oam agent subscribe ticker",
+            ],
         ),
         (
-            &["keeper", "--format", "anthropic"],
+            &["idle", "--format", "anthropic"],
             1,
-            "oam mesh catalog --invocable",
+            &["oam mesh catalog --invocable"],
         ),
         (
             &["anything", "--format", "openai", "--strict"],
             1,
-            "cannot be strict: the input itself allows properties that the schema does not \
-             name\n  hint: leave --strict out",
+            &[
+                "agent 'anything' cannot be strict: the input itself allows properties",
+                "  hint: leave --strict out",
+            ],
         ),
         (
             &[&long, "--format", "openai"],
             1,
-            "longer than 64 characters",
+            &["error[invalid_input]", &long, "64 characters"],
         ),
         (
             &["nosuch", "--format", "text"],
             1,
-            "error[not_found]: there is no agent 'nosuch'",
+            &[
+                "error[not_found]",
+                "'nosuch'",
+                "oam mesh catalog lists the agents",
+            ],
         ),
-        (&["no spaces"], 2, "has the character ' '"),
+        (&["no spaces"], 2, &["error[invalid_input]", "'no spaces'"]),
     ] {
-        let ran = served.oam(&[&["agent", "contract"], arguments].concat());
-        assert_eq!(ran.code, code, "{arguments:?}: {ran:?}");
-        assert!(ran.stderr.contains(expected), "{arguments:?}: {ran:?}");
-        assert_eq!(ran.stdout, "", "{arguments:?}");
+        let command = [&["agent", "contract"], arguments].concat();
+        mesh.oam(&command).assert_failure(&command, code, fragments);
     }
 }

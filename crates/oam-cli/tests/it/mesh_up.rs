@@ -1,16 +1,11 @@
-//! `oam mesh up` and `down`: what they start, refuse and clean up.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! `oam mesh up` and `oam mesh down`.
 
-mod common;
-
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::Command;
 
-use common::Sandbox;
+use crate::support::{Running, Sandbox};
 
 #[test]
-fn a_mesh_goes_up_once_and_comes_down_for_good() {
+fn mesh_in_the_background_runs_until_down() {
     let sandbox = Sandbox::new();
     let up = sandbox.oam(&["mesh", "up", "--port", "0"]);
     assert_eq!(up.code, 0, "{up:?}");
@@ -20,7 +15,7 @@ fn a_mesh_goes_up_once_and_comes_down_for_good() {
     let second = sandbox.oam(&["mesh", "up"]);
     assert_eq!(second.code, 1);
     assert!(
-        second.stderr.contains("a mesh is running already"),
+        second.stderr.contains("a mesh is already running"),
         "{second:?}"
     );
     assert!(
@@ -39,19 +34,16 @@ fn a_mesh_goes_up_once_and_comes_down_for_good() {
     assert_eq!(down.code, 0, "{down:?}");
     assert_eq!(sandbox.url(), None);
     let again = sandbox.oam(&["mesh", "down"]);
-    assert_eq!(again.code, 0, "stopping what is stopped is fine: {again:?}");
+    assert_eq!(again.code, 0, "down is idempotent: {again:?}");
 
     let gone = sandbox.oam(&["mesh", "catalog", "--url", &url]);
     assert_eq!(gone.code, 1);
     assert!(gone.stderr.contains("error[connection_failed]"), "{gone:?}");
-    assert!(
-        gone.stderr.contains("is it running? try: oam mesh up"),
-        "{gone:?}"
-    );
+    assert!(gone.stderr.contains("oam mesh up"), "{gone:?}");
 }
 
 #[test]
-fn a_mesh_is_found_from_directories_below() {
+fn mesh_is_found_from_directories_below() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.oam(&["mesh", "up", "--port", "0"]).code, 0);
     let below = sandbox.work().join("below");
@@ -78,7 +70,7 @@ fn a_mesh_is_found_from_directories_below() {
 }
 
 #[test]
-fn a_taken_port_is_refused_with_what_to_do() {
+fn taken_port_is_rejected_with_a_hint() {
     let sandbox = Sandbox::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -90,46 +82,34 @@ fn a_taken_port_is_refused_with_what_to_do() {
         assert_eq!(up.code, 1, "{up:?}");
         assert!(up.stderr.contains(&format!("port {port}")), "{up:?}");
         assert!(up.stderr.contains("another port"), "{up:?}");
-        assert_eq!(sandbox.url(), None, "nothing is left behind");
+        assert_eq!(sandbox.url(), None, "no .oam-url is left");
     }
 }
 
-#[test]
-fn a_mesh_in_the_foreground_ends_with_its_signal() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mesh_in_the_foreground_ends_with_its_signal() {
     for signal in ["-INT", "-TERM"] {
         let sandbox = Sandbox::new();
-        let mut up = sandbox
-            .command(&["mesh", "up", "--foreground", "--port", "0"])
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(up.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        let mut up =
+            Running::start(sandbox.command(&["mesh", "up", "--foreground", "--port", "0"]));
+        let line = up.line().await.unwrap();
         let url = sandbox.url().expect(".oam-url names the mesh");
         assert!(line.contains(&url), "{line}");
         assert_eq!(sandbox.oam(&["mesh", "catalog"]).code, 0);
 
         let down = sandbox.oam(&["mesh", "down"]);
-        assert_eq!(down.code, 1, "it is not down's to stop: {down:?}");
+        assert_eq!(down.code, 1, "not started in the background: {down:?}");
         assert!(sandbox.url().is_some());
 
-        let pid = up.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert!(up.wait().unwrap().success());
+        up.signal(signal);
+        assert_eq!(up.end().await.0.code(), Some(0));
         assert_eq!(sandbox.url(), None);
         assert_eq!(sandbox.oam(&["mesh", "catalog", "--url", &url]).code, 1);
     }
 }
 
 #[test]
-fn a_url_file_of_another_mesh_is_neither_overwritten_nor_removed() {
+fn url_file_of_another_mesh_is_kept() {
     let sandbox = Sandbox::new();
     let file = sandbox.work().join(".oam-url");
     std::fs::write(&file, "url = \"nats://192.0.2.1:4222\"\n").unwrap();
@@ -142,16 +122,17 @@ fn a_url_file_of_another_mesh_is_neither_overwritten_nor_removed() {
         down.stderr.contains("was not started by oam mesh up"),
         "{down:?}"
     );
-    assert!(file.is_file(), "it is not removed either");
+    assert!(file.is_file(), "not removed either");
     std::fs::write(&file, "nonsense\n").unwrap();
     let up = sandbox.oam(&["mesh", "up", "--port", "0"]);
     assert_eq!(up.code, 2);
-    assert!(up.stderr.contains("is neither a URL nor TOML"), "{up:?}");
+    assert!(up.stderr.contains("error[invalid_input]"), "{up:?}");
+    assert!(up.stderr.contains(".oam-url"), "{up:?}");
     std::fs::remove_file(file).unwrap();
 }
 
 #[test]
-fn a_url_file_that_a_dead_mesh_left_is_cleaned_up() {
+fn url_file_of_a_stopped_mesh_is_removed() {
     let sandbox = Sandbox::new();
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -1,0 +1,101 @@
+//! `oam mesh`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::parse::seconds;
+use super::target::Target;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MeshCommand {
+    /// Start a mesh on this machine
+    ///
+    /// Runs a nats-server in the background and writes .oam-url into this directory, so that
+    /// programs and commands started here or below find the mesh. A missing nats-server is
+    /// installed into ~/.agentmesh/bin. `oam mesh down` deletes everything the mesh stores.
+    Up(MeshUp),
+    /// Stop the mesh that `oam mesh up` started
+    Down,
+    /// Select the mesh for commands and programs in this directory
+    ///
+    /// Checks that the mesh answers and writes .oam-url into this directory. Programs and commands
+    /// started here or below find the mesh.
+    Connect(MeshConnect),
+    /// List the agents on the mesh, or watch them come and go
+    Catalog(MeshCatalog),
+    /// Print the messages on a subject as they arrive
+    ///
+    /// All traffic on the mesh is messages: requests are on mesh.agent.NAME, events on
+    /// mesh.agent.NAME.events, streamed replies on mesh.stream.ID, errors on mesh.errors.NAME.
+    /// Ctrl-C ends the command.
+    Listen(MeshListen),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshUp {
+    /// Port to listen on, on loopback; 0 lets the server choose
+    #[arg(short, long, default_value_t = 4222)]
+    pub(crate) port: u16,
+    /// Stay in this terminal until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) foreground: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshConnect {
+    /// URL of the mesh, such as nats://127.0.0.1:4222
+    pub(crate) url: String,
+    /// NATS credentials file; .oam-url then names it too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) creds: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshListen {
+    /// Subject; `*` matches one segment, `>` all that follow (quote them in the shell)
+    pub(crate) subject: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Seconds to wait for each message [default: no limit]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// Print each message as a JSON object on one line
+    ///
+    /// The object has the subject, the reply subject (if set), the headers (an object; a repeated
+    /// header is an array) and the body: the value if it is JSON, else the text. A body that is
+    /// not UTF-8 is base64, marked by "encoding": "base64".
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshCatalog {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only agents of this channel (the name starts with it)
+    #[arg(long)]
+    pub(crate) channel: Option<String>,
+    /// Only agents with this tag; may be repeated
+    #[arg(long = "tag")]
+    pub(crate) tags: Vec<String>,
+    /// Only agents that stream or publish; with `=false`, only the others
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) streaming: Option<bool>,
+    /// Only agents that answer requests; with `=false`, only the others
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) invocable: Option<bool>,
+    /// Print each agent on one short line, for a language model to choose from
+    #[arg(long)]
+    pub(crate) compact: bool,
+    /// Print the current agents, then each that is added (+), changed (~) or removed (-)
+    ///
+    /// Ctrl-C ends the command. With --json, each change is a JSON object on one line: "change" is
+    /// "added", "changed" or "removed", and "agent" is the catalog entry.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print JSON instead of a table
+    #[arg(long, conflicts_with = "compact")]
+    pub(crate) json: bool,
+}

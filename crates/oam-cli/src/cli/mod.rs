@@ -1,0 +1,63 @@
+//! Arguments of the command line, one file per command group.
+
+mod agent;
+mod kv;
+mod mesh;
+mod parse;
+mod target;
+mod workspace;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+
+pub(crate) use self::agent::{
+    AgentCall, AgentCommand, AgentContract, AgentStream, AgentSubscribe, ContractFormat,
+};
+pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
+pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshListen, MeshUp};
+pub(crate) use self::target::Target;
+pub(crate) use self::workspace::{
+    WorkspaceCommand, WorkspaceDelete, WorkspaceGet, WorkspaceInfo, WorkspaceList, WorkspacePut,
+};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Agents, tools and scripts that find and call each other as if they ran in one process.
+#[derive(Debug, Parser)]
+#[command(name = "oam", version, styles = STYLES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a mesh with sample agents and call them
+    Demo,
+    /// Start, stop, connect to and inspect a mesh
+    #[command(subcommand)]
+    Mesh(MeshCommand),
+    /// Inspect and call one agent
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Read, write and watch the shared values of the mesh
+    #[command(subcommand)]
+    Kv(KvCommand),
+    /// Put, get and list the shared files of the mesh
+    #[command(subcommand)]
+    Workspace(WorkspaceCommand),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn argument_definitions_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

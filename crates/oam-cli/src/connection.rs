@@ -1,0 +1,18 @@
+//! The connection of a command to the mesh.
+
+use openagentmesh::AgentMesh;
+
+use crate::cli::Target;
+use crate::failure::Failure;
+
+/// Connects to the mesh that the arguments or the environment select.
+pub(crate) async fn connect(target: Target) -> Result<AgentMesh, Failure> {
+    let mut builder = AgentMesh::builder();
+    if let Some(url) = target.url {
+        builder = builder.url(url);
+    }
+    if let Some(creds) = target.creds {
+        builder = builder.credentials(creds);
+    }
+    Ok(builder.connect().await?)
+}

@@ -1,0 +1,131 @@
+//! `oam agent call`: input, reply and errors.
+
+use openagentmesh::schemars::JsonSchema;
+use openagentmesh::serde::{Deserialize, Serialize};
+use openagentmesh::{AgentSpec, agent, agents};
+
+use crate::support::TestMesh;
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Sum {
+    /// The numbers to add.
+    #[schemars(length(min = 1))]
+    numbers: Vec<f64>,
+}
+
+/// Echoes a message back.
+#[agent]
+async fn echo(message: String) -> String {
+    format!("Echo: {message}")
+}
+
+/// Adds numbers.
+#[agent(channel = "math", tags = ["numbers"])]
+async fn sum(input: Sum) -> f64 {
+    input.numbers.iter().sum()
+}
+
+/// Always fails.
+#[agent]
+async fn broken() -> Result<u32, std::io::Error> {
+    Err(std::io::Error::other("the disk is full"))
+}
+
+async fn start_mesh() -> TestMesh {
+    TestMesh::start(agents![echo, sum, broken]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn input_from_argument_or_stdin_is_sent() {
+    let mesh = start_mesh().await;
+    let output = mesh.oam(&["agent", "call", "echo", "\"hello\""]);
+    assert_eq!(
+        (output.code, output.stdout.as_str()),
+        (0, "\"Echo: hello\"\n"),
+        "{output:?}"
+    );
+    let output = mesh.oam_with_stdin(&["agent", "call", "math.sum"], "{\"numbers\": [1, 2.5]}\n");
+    assert_eq!(
+        (output.code, output.stdout.as_str()),
+        (0, "3.5\n"),
+        "{output:?}"
+    );
+    let output = mesh.oam_with_stdin(&["agent", "call", "echo", "-"], "\"piped\"");
+    assert_eq!(output.stdout, "\"Echo: piped\"\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn input_that_is_not_json_is_rejected_before_connecting() {
+    let mesh = start_mesh().await;
+    let output = mesh.oam(&["agent", "call", "echo", "hello"]);
+    assert_eq!(output.code, 2);
+    assert!(
+        output
+            .stderr
+            .contains("error[invalid_input]: invalid JSON input"),
+        "{output:?}"
+    );
+    assert!(
+        output.stderr.contains("oam agent call echo '\"hello\"'"),
+        "{output:?}"
+    );
+    // No mesh at this address: the input is rejected before the connection.
+    let output = mesh
+        .sandbox
+        .oam(&["agent", "call", "echo", "{", "--url", "nats://127.0.0.9:9"]);
+    assert_eq!(output.code, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_call_reports_code_and_hint() {
+    let mesh = start_mesh().await;
+    for (arguments, code, fragments) in [
+        (
+            &["agent", "call", "nosuch", "1"][..],
+            1,
+            &["error[not_found]", "'nosuch'", "oam mesh catalog lists"][..],
+        ),
+        (
+            &["agent", "call", "broken"],
+            1,
+            &["error[handler_error]: the disk is full", "serves broken"],
+        ),
+        (
+            &["agent", "call", "math.sum", "{\"numbers\": []}"],
+            1,
+            &["error[invalid_input]", "  /numbers: ", " 1 item"],
+        ),
+        (
+            &["agent", "call", "math.sum", "{}"],
+            1,
+            &["oam agent contract math.sum shows the input"],
+        ),
+        (
+            &["agent", "call", "no spaces", "1"],
+            2,
+            &["error[invalid_input]", "'no spaces'"],
+        ),
+        (
+            &["agent", "call", "echo", "1", "--timeout", "0"],
+            2,
+            &["a number of seconds above 0"],
+        ),
+        (&["agent", "shout", "echo"], 2, &["unrecognized subcommand"]),
+    ] {
+        mesh.oam(arguments)
+            .assert_failure(arguments, code, fragments);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_agent_is_timeout() {
+    let mesh = start_mesh().await;
+    let spec = AgentSpec::new("slow", "Never answers.");
+    mesh.client
+        .register(spec.handler(std::future::pending::<u32>))
+        .await
+        .unwrap();
+    let command = ["agent", "call", "slow", "--timeout", "0.2"];
+    let expected = ["error[timeout]", "'slow'", "200ms", "--timeout SECONDS"];
+    mesh.oam(&command).assert_failure(&command, 1, &expected);
+}

@@ -1,0 +1,20 @@
+//! The program `oam` on a real mesh, one file per behaviour.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod call;
+mod catalog;
+mod connect;
+mod contract;
+mod demo;
+mod kv;
+mod kv_watch;
+mod listen;
+mod mesh_up;
+mod stream;
+mod subscribe;
+mod support;
+mod workspace;
+mod workspace_get;
+mod workspace_interrupt;
+mod wrong_verb;

@@ -1,0 +1,18 @@
+//! Everything that starts and stops processes: sandboxes, meshes, commands and terminals.
+
+mod deadline;
+mod handler_count;
+mod output;
+mod program;
+mod running;
+mod sandbox;
+mod terminal;
+mod test_mesh;
+pub(crate) mod workspace;
+
+pub(crate) use deadline::within_deadline;
+pub(crate) use handler_count::HandlerCount;
+pub(crate) use output::CommandOutput;
+pub(crate) use running::Running;
+pub(crate) use sandbox::Sandbox;
+pub(crate) use test_mesh::TestMesh;

@@ -1,0 +1,73 @@
+//! A command that the test interacts with while it runs.
+
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+
+use super::deadline::within_deadline;
+
+/// A running command. Dropping it kills it.
+pub(crate) struct Running {
+    child: Child,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
+}
+
+impl Running {
+    pub(crate) fn start(command: Command) -> Self {
+        let mut child = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Self {
+            child,
+            lines: Some(BufReader::new(stdout).lines()),
+        }
+    }
+
+    /// The next line of stdout; `None` at the end.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        within_deadline("line of stdout", self.lines.as_mut().unwrap().next_line())
+            .await
+            .unwrap()
+    }
+
+    /// The next line of stdout, if it arrives within `time`. Cancel-safe: no line is lost.
+    pub(crate) async fn line_within(&mut self, time: Duration) -> Option<String> {
+        let line = tokio::time::timeout(time, self.lines.as_mut().unwrap().next_line());
+        line.await.ok()?.unwrap()
+    }
+
+    /// Waits for the first output, and reads no further.
+    pub(crate) async fn first_byte(&mut self) {
+        let stdout = self.lines.as_mut().unwrap().get_mut();
+        within_deadline("byte of stdout", stdout.get_mut().read_u8())
+            .await
+            .unwrap();
+    }
+
+    /// Closes the reading end of stdout.
+    pub(crate) fn close_stdout(&mut self) {
+        self.lines = None;
+    }
+
+    /// Sends a signal, such as `-INT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end. Returns the exit status and stderr.
+    pub(crate) async fn end(&mut self) -> (ExitStatus, String) {
+        let mut stderr = String::new();
+        let mut pipe = self.child.stderr.take().unwrap();
+        let status = within_deadline("end of the command", async {
+            pipe.read_to_string(&mut stderr).await.unwrap();
+            self.child.wait().await.unwrap()
+        });
+        (status.await, stderr)
+    }
+}

@@ -1,0 +1,8 @@
+//! The examples as processes on a real mesh, and the example in the README.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod examples;
+mod llm_tools;
+mod readme;
+mod support;
