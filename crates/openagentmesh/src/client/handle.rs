@@ -37,7 +37,7 @@ impl Client {
     }
 
     /// The deadline of an operation that may take `timeout`, bounded by the client's own deadline.
-    pub(crate) fn deadline_after(&self, timeout: Option<Duration>) -> Option<Deadline> {
+    pub(super) fn deadline_after(&self, timeout: Option<Duration>) -> Option<Deadline> {
         match timeout {
             Some(timeout) => Some(self.deadline_within(timeout)),
             None => self.deadline.map(Deadline::inherited),
@@ -45,7 +45,7 @@ impl Client {
     }
 
     /// As [`Client::deadline_after`], for an operation that always has a timeout.
-    pub(crate) fn deadline_within(&self, timeout: Duration) -> Deadline {
+    pub(super) fn deadline_within(&self, timeout: Duration) -> Deadline {
         let own = Deadline::after(timeout);
         let inherited = self.deadline.map(Deadline::inherited);
         inherited.map_or(own, |inherited| own.min(inherited))
