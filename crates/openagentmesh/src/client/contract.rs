@@ -2,7 +2,7 @@
 
 use openagentmesh_protocol::AgentName;
 
-use super::Client;
+use super::handle::Client;
 use crate::catalog::Contract;
 use crate::error::Result;
 

@@ -13,14 +13,14 @@ use crate::error::{Error, Result};
 /// A point in time and its origin. Its text completes "did not reply …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deadline {
-    pub(crate) at: Instant,
+    pub(super) at: Instant,
     /// `None` if the deadline is inherited.
     timeout: Option<Duration>,
 }
 
 impl Deadline {
     /// `timeout` from now, at most a year.
-    pub(crate) fn after(timeout: Duration) -> Self {
+    pub(super) fn after(timeout: Duration) -> Self {
         const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60 * 24 * 365);
         Self {
             at: Instant::now() + timeout.min(MAX_TIMEOUT),
@@ -29,21 +29,21 @@ impl Deadline {
     }
 
     /// The deadline of the request that the handler serves.
-    pub(crate) fn inherited(at: Instant) -> Self {
+    pub(super) fn inherited(at: Instant) -> Self {
         Self { at, timeout: None }
     }
 
     /// The earlier of two deadlines.
-    pub(crate) fn min(self, other: Self) -> Self {
+    pub(super) fn min(self, other: Self) -> Self {
         if other.at < self.at { other } else { self }
     }
 
-    pub(crate) fn has_passed(self) -> bool {
+    pub(super) fn has_passed(self) -> bool {
         self.at <= Instant::now()
     }
 
     /// The time left, for the header of a request.
-    pub(crate) fn milliseconds_left(self) -> u64 {
+    pub(super) fn milliseconds_left(self) -> u64 {
         let left = self.at.saturating_duration_since(Instant::now());
         // Rounded up: the host must not cancel the request before the caller does.
         u64::try_from(left.as_millis())
@@ -57,7 +57,7 @@ impl Deadline {
     /// # Errors
     ///
     /// Those of `publishing`, and `timeout`.
-    pub(crate) async fn bound<T>(
+    pub(super) async fn bound<T>(
         self,
         agent: &AgentName,
         mut publishing: Pin<&mut impl Future<Output = Result<T>>>,
