@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask <command>`. Most need only Rust; `interop` and `bench` also need
 //! Python, and `instructions` and `profile` name the tools that they need.
 
+mod layers;
 mod prose;
 mod workspace;
 
@@ -14,7 +15,8 @@ usage: cargo xtask <command>
   bench [OPTIONS]           cost of the SDK next to other clients; --help lists the options
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
-  prose [--list] [CRATE]    ruled-out words and sentence forms per 1,000 words, see docs/STYLE.md";
+  prose [--list] [CRATE]    ruled-out words and sentence forms per 1,000 words, see docs/STYLE.md
+  layers                    imports against the order of the rooms, and circles of files";
 
 /// One command of a run: its title, its command line, and additional environment variables.
 struct Step {
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         ["bench", ref more @ ..] => (BENCH, more),
         ["instructions", ref more @ ..] => (&[INSTRUCTIONS][..], more),
         ["profile", ref more @ ..] => (&[PROFILE][..], more),
+        ["layers"] => return layers::run(),
         ["prose", ref arguments @ ..] => return prose::run(arguments),
         _ => {
             eprintln!("{USAGE}");

@@ -1,6 +1,6 @@
 //! Splits a block into paragraphs: headings, list items, table cells and code stand on their own.
 
-use super::{Block, Kind};
+use super::text::{Block, Kind};
 
 /// The lines of one paragraph, joined by spaces.
 #[derive(Debug, PartialEq)]

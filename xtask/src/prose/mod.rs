@@ -4,6 +4,7 @@ mod markdown;
 mod rules;
 mod rust;
 mod script;
+mod text;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,31 +12,13 @@ use std::process::ExitCode;
 
 use crate::workspace::{self, Member};
 use rules::{Hit, Rules};
+use text::{Block, Kind};
 
 /// The number of hits per 1,000 words above which a crate fails.
 const MAX_HITS_PER_1000_WORDS: f64 = 1.0;
 
 /// Files that quote ruled-out words, in code spans.
 const QUOTING: &[&str] = &["docs/STYLE.md", "docs/glossary.md"];
-
-/// The kinds of text that are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Comment,
-    Doc,
-    Markdown,
-    /// A string literal that reads as prose: an error, log or help text.
-    Text,
-    /// The words of a function name.
-    Name,
-}
-
-/// Consecutive lines of one kind, each with its line number in the file.
-#[derive(Debug)]
-struct Block {
-    kind: Kind,
-    lines: Vec<(usize, String)>,
-}
 
 /// The words and hits of one file.
 #[derive(Default)]

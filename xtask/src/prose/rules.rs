@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use regex::Regex;
 
-use super::Kind;
 use super::markdown::Paragraph;
+use super::text::Kind;
 
 /// A ruled-out word or form in a file.
 #[derive(Debug)]
@@ -188,7 +188,8 @@ fn regex(pattern: &str) -> Regex {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Block, markdown};
+    use super::super::markdown;
+    use super::super::text::Block;
     use super::*;
 
     fn rules(kind: Kind, text: &str) -> Vec<&'static str> {

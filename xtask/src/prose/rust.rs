@@ -1,6 +1,6 @@
 //! Finds comments, doc comments, texts and function names in Rust sources.
 
-use super::{Block, Kind};
+use super::text::{Block, Kind};
 
 /// The blocks of `source`. The strings of a file of tests are left out, like those of test items.
 pub(super) fn blocks(source: &str, is_test: bool) -> Vec<Block> {

@@ -1,6 +1,6 @@
 //! Comments of scripts and manifests: lines that begin with `#`, and docstrings of Python.
 
-use super::{Block, Kind};
+use super::text::{Block, Kind};
 
 /// The comments of `source`, and its docstrings if it is Python.
 pub(super) fn blocks(source: &str, python: bool) -> Vec<Block> {
