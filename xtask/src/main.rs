@@ -16,7 +16,7 @@ usage: cargo xtask <command>
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
   prose [--list] [CRATE]    ruled-out words and sentence forms per 1,000 words, see docs/STYLE.md
-  layers                    imports against the order of the rooms, and circles of files";
+  layers [FOLDER]           imports against the order of the rooms, and circles of files";
 
 /// One command of a run: its title, its command line, and additional environment variables.
 struct Step {
@@ -83,7 +83,9 @@ fn main() -> ExitCode {
         ["bench", ref more @ ..] => (BENCH, more),
         ["instructions", ref more @ ..] => (&[INSTRUCTIONS][..], more),
         ["profile", ref more @ ..] => (&[PROFILE][..], more),
-        ["layers"] => return layers::run(),
+        ["layers", ref folder @ ..] if folder.len() < 2 => {
+            return layers::run(folder.first().copied());
+        }
         ["prose", ref arguments @ ..] => return prose::run(arguments),
         _ => {
             eprintln!("{USAGE}");

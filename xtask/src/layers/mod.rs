@@ -21,7 +21,9 @@ const ORDERED: &str = "openagentmesh";
 /// The rooms of [`ORDERED`], the files and folders in its `src`, from the lowest floor to the
 /// highest. A room imports only from rooms on lower floors.
 const FLOORS: &[&[&str]] = &[
-    &["error", "util", "telemetry"],
+    &["error"],
+    &["util"],
+    &["telemetry"],
     &["schema", "transport"],
     &["store"],
     &["catalog", "kv", "workspace"],
@@ -32,9 +34,9 @@ const FLOORS: &[&[&str]] = &[
     &["mesh"],
 ];
 
-/// Runs the command.
-pub(crate) fn run() -> ExitCode {
-    match check(&workspace::root()) {
+/// Runs the command, on another checkout of the workspace if its `folder` is given.
+pub(crate) fn run(folder: Option<&str>) -> ExitCode {
+    match check(&folder.map_or_else(workspace::root, PathBuf::from)) {
         Ok(problems) if problems.is_empty() => {
             println!("imports go one way");
             ExitCode::SUCCESS
