@@ -56,6 +56,7 @@ const PROFILE: Step = Step {
 
 const CI: &[Step] = &[
     step("format", "cargo fmt --all --check"),
+    step("layers", "cargo xtask layers"),
     step(
         "lint",
         "cargo clippy --workspace --all-targets -- -D warnings",
