@@ -70,6 +70,7 @@ const CI: &[Step] = &[
         command: "cargo doc --workspace --no-deps",
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
+    step("prose", "cargo xtask prose"),
     // Exactly the second command of the README.
     step("test", "cargo test"),
     INTEROP,
