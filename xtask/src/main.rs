@@ -1,18 +1,24 @@
-//! Developer commands: `cargo xtask <command>`. They need nothing installed but Rust (and Python,
-//! where the published SDKs take part); the two that look into a process say what they need.
+//! Developer commands: `cargo xtask <command>`. Most need only Rust; `interop` and `bench` also need
+//! Python, and `instructions` and `profile` name the tools that they need.
+
+mod layers;
+mod prose;
+mod workspace;
 
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  ci                        everything that decides whether a change lands, in order
+  ci                        all checks that a change must pass, in order
   interop                   the published Python SDKs and the Rust SDK on one mesh
-  bench [OPTIONS]           what the SDK costs, side by side with others; --help tells the options
+  bench [OPTIONS]           cost of the SDK next to other clients; --help lists the options
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
-  profile CASE              flame graphs of a caller and of its host, in target/profile";
+  profile CASE              flame graphs of a caller and of its host, in target/profile
+  prose [--list] [CRATE]    ruled-out words and sentence forms per 1,000 words, see docs/STYLE.md
+  layers [FOLDER]           imports against the order of the rooms, and circles of files";
 
-/// One command of a run: what it is called, what is typed, and the environment it gets.
+/// One command of a run: its title, its command line, and additional environment variables.
 struct Step {
     title: &'static str,
     command: &'static str,
@@ -30,7 +36,7 @@ const fn step(title: &'static str, command: &'static str) -> Step {
 const INTEROP: Step = step("interop", "cargo test -p interop");
 
 const BENCH: &[Step] = &[
-    // What the bench starts; it would build it itself, but without a word.
+    // The bench starts `oam`, and would build it without printing progress.
     step("build oam", "cargo build --release -p oam-cli"),
     step("build the bench", "cargo build --release -p bench"),
     step("bench", "cargo run --release -p bench --bin bench --"),
@@ -44,12 +50,13 @@ const INSTRUCTIONS: Step = step(
 const PROFILE: Step = Step {
     title: "profile",
     command: "cargo run --profile profiling -p bench --bin bench -- profile",
-    // By them perf sees who has called whom.
+    // perf needs frame pointers to find the callers of a function.
     environment: &[("RUSTFLAGS", "-C force-frame-pointers=yes")],
 };
 
 const CI: &[Step] = &[
     step("format", "cargo fmt --all --check"),
+    step("layers", "cargo xtask layers"),
     step(
         "lint",
         "cargo clippy --workspace --all-targets -- -D warnings",
@@ -63,7 +70,8 @@ const CI: &[Step] = &[
         command: "cargo doc --workspace --no-deps",
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
-    // The second command of the README, to the letter.
+    step("prose", "cargo xtask prose"),
+    // Exactly the second command of the README.
     step("test", "cargo test"),
     INTEROP,
 ];
@@ -77,6 +85,10 @@ fn main() -> ExitCode {
         ["bench", ref more @ ..] => (BENCH, more),
         ["instructions", ref more @ ..] => (&[INSTRUCTIONS][..], more),
         ["profile", ref more @ ..] => (&[PROFILE][..], more),
+        ["layers", ref folder @ ..] if folder.len() < 2 => {
+            return layers::run(folder.first().copied());
+        }
+        ["prose", ref arguments @ ..] => return prose::run(arguments),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -84,7 +96,7 @@ fn main() -> ExitCode {
     };
     for (index, step) in steps.iter().enumerate() {
         let mut command: Vec<&str> = step.command.split(' ').collect();
-        // The steps before the last one are there for it.
+        // Only the last step takes arguments; the steps before it prepare it.
         if index + 1 == steps.len() {
             command.extend(more);
         }
@@ -98,10 +110,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
-    let (program, arguments) = command.split_first().ok_or("there is no command")?;
+    let (program, arguments) = command.split_first().ok_or("empty command")?;
     let mut command = Command::new(program);
-    // What `cargo xtask` says of this program would have cargo build anew what it built by hand for
-    // crates whose build scripts look at it.
+    // Cargo sets these for this program. Crates whose build scripts read them would be rebuilt.
     let about_us =
         |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars_os() {
