@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::session::Session;
 use crate::store::{Bucket, SharedBucket};
-use crate::telemetry::{Interceptor, Interceptors};
+use crate::telemetry::{Interceptor, Interceptors, trace};
 use crate::transport::{Connection, ConnectionGuard};
 
 pub use builder::MeshBuilder;
@@ -96,7 +96,7 @@ impl AgentMesh {
             host: Host::new(
                 Arc::clone(&session),
                 grace,
-                Interceptors::new(host_interceptors),
+                trace::host_interceptors(host_interceptors),
             ),
             client: Client::new(session, None),
             #[cfg(feature = "local")]
