@@ -27,20 +27,14 @@ pub(super) async fn send_chunks(
     signals: &SignalHandle,
     mut chunks: Chunks,
 ) -> Ended {
-    let mut sender = ChunkSender {
+    let sender = ChunkSender {
+        agent,
         request,
         signals,
         subject: subject::stream(id).into(),
         headers: Template::new(|template| chunk_headers(agent, id, 0, false).write(template)),
-        batcher: Batcher::new(&agent.session),
     };
-    let ended = sender.send_each(&mut chunks).await;
-    // The chunks before a failure are sent. Dropping the handler's stream may panic, after that.
-    if let Err(error) = sender.batcher.flush().await {
-        return Ended::Failed(error);
-    }
-    drop(chunks);
-    ended
+    sender.send_each(&mut chunks).await
 }
 
 /// Sends the end marker of the stream `id`.
@@ -65,30 +59,27 @@ pub(super) async fn end_marker(
 
 /// The destination of one stream's chunks.
 struct ChunkSender<'s> {
+    agent: &'s AgentState,
     request: &'s Request<'s>,
     signals: &'s SignalHandle,
     subject: Subject,
     /// The headers of every chunk, but for its number.
     headers: Template,
-    batcher: Batcher,
 }
 
 impl ChunkSender<'_> {
-    async fn send_each(&mut self, chunks: &mut Chunks) -> Ended {
+    async fn send_each(&self, chunks: &mut Chunks) -> Ended {
+        let mut batcher = Batcher::default();
         loop {
             // One chunk is produced ahead of the credit, so that the end of the stream needs none.
-            let next = AssertUnwindSafe(self.batcher.next(chunks)).catch_unwind();
+            let next = AssertUnwindSafe(batcher.next(chunks)).catch_unwind();
             let body = match next.await {
-                Ok(Ok(Some(Ok(body)))) => body,
-                Ok(Ok(Some(Err(error)))) => return Ended::Failed(handler_failed(error)),
-                Ok(Ok(None)) => return Ended::Stream,
-                Ok(Err(error)) => return Ended::Failed(error),
+                Ok(Some(Ok(body))) => body,
+                Ok(Some(Err(error))) => return Ended::Failed(handler_failed(error)),
+                Ok(None) => return Ended::Stream,
                 Err(panic) => return Ended::Failed(handler_panicked(&*panic)),
             };
             if !self.signals.try_take_credit() {
-                if let Err(error) = self.batcher.flush().await {
-                    return Ended::Failed(error);
-                }
                 self.signals.take_credit().await;
             }
             // A stream that is always ready is not polled together with its cancellation.
@@ -99,21 +90,24 @@ impl ChunkSender<'_> {
                     started: true,
                 };
             }
-            if let Err(error) = self.add(body).await {
+            if let Err(error) = self.send(body).await {
                 return Ended::Failed(error);
             }
         }
     }
 
-    async fn add(&mut self, body: Bytes) -> Result<()> {
+    async fn send(&self, body: Bytes) -> Result<()> {
         let seq = self.request.chunks.load(Ordering::Relaxed);
         let mut headers = self.headers.copy();
         headers.put(header::STREAM_SEQ, &seq.to_string());
         // Credit, a cancel message, or the server's report of no subscriber arrives on the reply subject.
         let (subject, reply) = (self.subject.clone(), self.signals.subject().clone());
-        self.batcher.add(subject, Some(reply), headers.0, body)?;
+        let publisher = self.agent.publisher();
+        publisher
+            .publish(subject, Some(reply), headers.0, body)
+            .await?;
         self.request.chunks.store(seq + 1, Ordering::Relaxed);
-        self.batcher.flush_if_due().await
+        Ok(())
     }
 }
 

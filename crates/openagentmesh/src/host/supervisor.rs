@@ -84,7 +84,7 @@ async fn overdue(stop: &CancellationToken) {
     sleep(LAST_EVENTS_TIMEOUT).await;
 }
 
-/// Runs the agent until it ends or `stop` fires. All events before that, or before a failure, are sent, so that
+/// Runs the agent until it ends or `stop` fires. An event that is being sent then is sent before, so that
 /// subscribers see no gap.
 async fn run_once(
     agent: &Arc<AgentState>,
@@ -102,12 +102,10 @@ async fn run_once(
             Started::Many(chunks) => events.send_all(chunks, stop).await,
         }
     };
-    let ended = AssertUnwindSafe(running)
+    AssertUnwindSafe(running)
         .catch_unwind()
         .await
-        .unwrap_or_else(|panic| Err(handler_panicked(&*panic)));
-    let flushed = events.batcher.flush().await;
-    ended.and(flushed)
+        .unwrap_or_else(|panic| Err(handler_panicked(&*panic)))
 }
 
 enum Started {
@@ -150,7 +148,6 @@ struct EventSender {
     /// The headers of every event, but for its number.
     headers: Template,
     next_seq: u64,
-    batcher: Batcher,
 }
 
 impl EventSender {
@@ -158,7 +155,6 @@ impl EventSender {
         Self {
             subject: subject::events(&agent.name).into(),
             headers: Template::new(|template| event_headers(agent, None, false).write(template)),
-            batcher: Batcher::new(&agent.session),
             agent: Arc::clone(agent),
             next_seq: 0,
         }
@@ -168,14 +164,13 @@ impl EventSender {
     async fn send_all(&mut self, chunks: Chunks, stop: &CancellationToken) -> Result<()> {
         let stopped = pin!(stop.cancelled());
         let mut chunks = chunks.take_until(stopped);
-        while let Some(event) = self.batcher.next(&mut chunks).await? {
+        let mut batcher = Batcher::default();
+        while let Some(event) = batcher.next(&mut chunks).await {
             let body = event.map_err(handler_failed)?;
             let mut headers = self.headers.copy();
             headers.put(header::STREAM_SEQ, &self.next_seq.to_string());
-            let subject = self.subject.clone();
-            self.batcher.add(subject, None, headers.0, body)?;
+            self.publish(headers, body).await?;
             self.next_seq += 1;
-            self.batcher.flush_if_due().await?;
         }
         Ok(())
     }
@@ -183,9 +178,13 @@ impl EventSender {
     async fn end(&mut self) -> Result<()> {
         let mut headers = Outgoing::default();
         event_headers(&self.agent, Some(self.next_seq), true).write(&mut headers);
-        let subject = self.subject.clone();
-        self.batcher.add(subject, None, headers.0, Bytes::new())?;
-        self.batcher.flush().await
+        self.publish(headers, Bytes::new()).await
+    }
+
+    async fn publish(&self, headers: Outgoing, body: Bytes) -> Result<()> {
+        let publisher = self.agent.publisher();
+        let published = publisher.publish(self.subject.clone(), None, headers.0, body);
+        published.await
     }
 }
 

@@ -180,8 +180,7 @@ pub struct Completion<'o> {
     pub duration: Duration,
     /// At a host, the part of `duration` that the request waited in the queue; zero at a caller.
     pub queued: Duration,
-    /// How many chunks were sent or received; 0 for a request that is not a stream. Chunks that a cancelled
-    /// stream had made, but not sent yet, may be counted.
+    /// How many chunks were sent or received; 0 for a request that is not a stream.
     pub chunks: u64,
 }
 

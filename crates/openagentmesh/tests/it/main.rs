@@ -3,6 +3,7 @@
 
 mod support;
 
+mod blocking;
 mod call;
 mod cancellation;
 mod catalog;
@@ -11,6 +12,7 @@ mod context;
 mod discovery;
 mod events;
 mod failure;
+mod interceptors;
 mod kv;
 mod lifecycle;
 mod load;
