@@ -57,10 +57,10 @@ pub(super) async fn accept(
         let Some(message) = request else { break };
         let received = Instant::now();
         match agent.admission.admit() {
-            Some(permit) => {
+            Ok(permit) => {
                 tasks.spawn(serve(Arc::clone(&agent), permit, message, received));
             }
-            None => refuse(&agent, &message, received).boxed().await,
+            Err(in_flight) => refuse(&agent, &message, received, in_flight).boxed().await,
         }
     }
 }
@@ -147,21 +147,20 @@ async fn wait_in_queue<'a>(
     waiting.boxed().await
 }
 
-/// Answers a request that is not admitted. Interceptors run around it, too; an error of theirs is the answer
-/// then, so that they need not reveal the load of the agent.
-async fn refuse(agent: &AgentState, message: &Message, received: Instant) {
+/// Answers a request that is not admitted because of `in_flight` others. Interceptors run around it, too. An
+/// error of theirs is the answer then: a caller without permission does not learn the load of the agent.
+async fn refuse(agent: &AgentState, message: &Message, received: Instant, in_flight: usize) {
     let mut request = Request::read(message, received);
     let error = match interceptor::before(agent, &mut request) {
-        Ok(()) => overloaded(agent),
+        Ok(()) => overloaded(agent, in_flight),
         Err(refused) => refused,
     };
     let outcome = answer(agent, &request, Ended::Failed(error)).await;
     interceptor::after(agent, &request, &outcome, Duration::ZERO);
 }
 
-fn overloaded(agent: &AgentState) -> Error {
-    let admission = &agent.admission;
-    let (in_flight, concurrency) = (admission.in_flight(), admission.concurrency());
+fn overloaded(agent: &AgentState, in_flight: usize) -> Error {
+    let concurrency = agent.admission.concurrency();
     Error::raised(
         ErrorCode::Overloaded,
         format!(
@@ -172,4 +171,20 @@ fn overloaded(agent: &AgentState) -> Error {
     )
     .with_detail("in_flight", in_flight)
     .with_detail("concurrency", concurrency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_size<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each request allocates this future; copying large futures costs more than most handlers.
+    #[test]
+    fn future_of_a_request_is_smaller_than_1_kib() {
+        let size = future_size(serve);
+        assert!(size < 1024, "{size}");
+    }
 }

@@ -29,14 +29,19 @@ impl Admission {
         })
     }
 
-    /// Admits one request; `None` when as many are in flight as may be. Only the agent's accept loop calls
-    /// this method, so that check and change need not be one operation.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<AdmissionPermit> {
-        if self.in_flight() >= self.limit {
-            return None;
+    /// Admits one request. Only the agent's accept loop calls this method, so that check and change need not be
+    /// one operation.
+    ///
+    /// # Errors
+    ///
+    /// The number of requests in flight, when no further one is allowed.
+    pub(super) fn admit(self: &Arc<Self>) -> Result<AdmissionPermit, usize> {
+        let in_flight = self.in_flight();
+        if in_flight >= self.limit {
+            return Err(in_flight);
         }
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(AdmissionPermit(Arc::clone(self)))
+        Ok(AdmissionPermit(Arc::clone(self)))
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -84,16 +89,15 @@ mod tests {
     fn admit_beyond_concurrency_and_queue_is_refused_until_a_permit_is_dropped() {
         let admission = admission(2, 1);
         let mut permits: Vec<_> = (0..3).map(|_| admission.admit().unwrap()).collect();
-        assert!(admission.admit().is_none());
-        assert_eq!(admission.in_flight(), 3);
+        assert_eq!(admission.admit().err(), Some(3));
         permits.pop();
         assert_eq!(admission.in_flight(), 2);
-        assert!(admission.admit().is_some());
+        assert!(admission.admit().is_ok());
     }
 
     #[test]
     fn admit_with_the_largest_queue_does_not_overflow() {
-        assert!(admission(usize::MAX, usize::MAX).admit().is_some());
+        assert!(admission(usize::MAX, usize::MAX).admit().is_ok());
     }
 
     #[tokio::test]

@@ -55,8 +55,8 @@ use crate::util::panic::panic_message;
 pub trait Interceptor: Send + Sync + 'static {
     /// Runs before the handler starts, or before the request is sent.
     ///
-    /// It may read the request, set headers of a request that is about to be sent, choose the span that the
-    /// work runs in, and keep values for `after` and for later interceptors.
+    /// The interceptor may read the request, change its headers, choose the span that the work runs in, and keep
+    /// values for `after` and for later interceptors.
     ///
     /// # Errors
     ///
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::util::sync::Mutex;
 
-    /// Logs its calls with its name, and ends `before` as told by `name`.
+    /// Logs its calls with its name; two names refuse or panic.
     struct Logged(&'static str, Arc<Mutex<Vec<String>>>);
 
     impl Interceptor for Logged {

@@ -270,7 +270,7 @@ async fn dropped_call_and_stream_are_the_outcome_caller_disconnected() {
     let (mesh, recorder) = recorded(&test).await;
     let (agent, alive) = pending();
     let endless =
-        AgentSpec::new("endless", "Counts for ever.").handler(|from: u64| stream::iter(from..));
+        AgentSpec::new("endless", "Counts without end.").handler(|from: u64| stream::iter(from..));
     mesh.register([agent, endless]).await.unwrap();
 
     let caller = test.mesh.clone();
@@ -464,13 +464,12 @@ async fn changed_headers_are_seen_by_later_interceptors_and_by_the_handler() {
 }
 
 #[tokio::test]
-async fn request_is_answered_before_after_runs() {
+async fn request_without_a_reply_subject_has_an_outcome() {
     let test = TestMesh::start().await;
     let (mesh, recorder) = recorded(&test).await;
     mesh.register(crate::support::echo()).await.unwrap();
     let raw = test.raw().await;
     let mut letters = subscribed(&raw, "mesh.errors.echo").await;
-    // A request without a reply subject has an outcome, too.
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("X-Mesh-Timeout-Ms", "not a number");
     raw.publish_with_headers("mesh.agent.echo", headers, "\"x\"".into())
