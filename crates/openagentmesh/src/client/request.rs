@@ -20,7 +20,6 @@ use super::intercept::Interception;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::session::Session;
-use crate::telemetry::trace;
 use crate::transport::{self, Outgoing, Publishing, Template};
 
 /// How long a request without a subscriber waits for the catalog, which tells the reason.
@@ -164,9 +163,8 @@ impl Checked {
         &self,
         content: Content,
         reply: Option<String>,
-        mut protocol: RequestHeaders,
+        protocol: RequestHeaders,
     ) -> Publishing<'_> {
-        trace::inject(&mut protocol);
         let subject = subject::agent(&self.name);
         let headers = self.headers(protocol, &content.headers);
         let session = self.session();

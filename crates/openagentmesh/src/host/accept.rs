@@ -1,37 +1,41 @@
-//! Taking requests: each gets a place, and is run where it arrives or in a task of its own.
+//! Accepts the requests of one agent: each is admitted, runs in a task of its own, and is answered once.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::ErrorCode;
 use tokio::sync::SemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::AdmissionPermit;
+use super::answer::answer;
+use super::cancellation::cancelled;
+use super::interceptor;
+use super::invoke::invoke;
+use super::outcome::{Ended, handler_panicked};
 use super::request::Request;
-use super::service::AgentState;
-use super::{cancellation, invoke, reply};
+use super::state::AgentState;
 use crate::error::Error;
 use crate::transport::Connection;
 
-/// How long a subscription may take to end, which is one round trip to the server.
-const RETIREMENT: Duration = Duration::from_secs(2);
+/// How long a subscription may take to drain, which is one round trip to the server.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs until the subscription ends: by `stop`, which lets delivered requests through first, or
-/// by the abort, which does not.
-pub(super) async fn take_requests(
-    served: Arc<AgentState>,
+/// Accepts requests until `stop` fires and the requests that the server has sent before are accepted, or
+/// until the agent is aborted. Each accepted request runs in a task in `tasks`.
+pub(super) async fn accept(
+    agent: Arc<AgentState>,
     mut requests: Subscriber,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let mut aborted = pin!(served.abort.cancelled());
+    let mut aborted = pin!(agent.abort.cancelled());
     let mut stopped = pin!(stop.cancelled().fuse());
     let mut stopping = false;
     loop {
@@ -40,10 +44,10 @@ pub(super) async fn take_requests(
             () = &mut aborted => break,
             () = &mut stopped, if !stopping => {
                 stopping = true;
+                let connection = &agent.session.connection;
+                let drained = timeout(DRAIN_TIMEOUT, drain_subscription(connection, &mut requests));
                 // Without a connection nothing more arrives.
-                let retired = retire(&served.session.connection, &mut requests);
-                let is_up = served.session.connection.is_up();
-                if !is_up || tokio::time::timeout(RETIREMENT, retired).await.is_err() {
+                if !connection.is_up() || drained.await.is_err() {
                     break;
                 }
                 continue;
@@ -51,119 +55,136 @@ pub(super) async fn take_requests(
             request = requests.next() => request,
         };
         let Some(message) = request else { break };
-        match Place::take(&served) {
-            Some(place) => {
-                let request = serve(place, message, Instant::now()).boxed();
-                if let Err(panic) = served.pace.run(&tasks, request) {
-                    let panic = invoke::panicked(&*panic);
-                    tracing::error!(agent = %served.name, error = %panic, "a request is lost");
-                }
+        let received = Instant::now();
+        match agent.admission.admit() {
+            Ok(permit) => {
+                tasks.spawn(serve(Arc::clone(&agent), permit, message, received));
             }
-            None => refuse(&served, &message).await,
+            Err(in_flight) => refuse(&agent, &message, received, in_flight).boxed().await,
         }
     }
 }
 
 /// Ends the subscription without losing a request that the server has sent already.
 ///
-/// The client forgets a subscription as soon as it has told the server so, and drops what arrives
-/// until the server has heard it. Here the server is told first: a limit of more digits than it
-/// reads ends the subscription there at once, while the client waits for that many messages. The
-/// answer to a request that nobody serves then comes after the last message of the subscription.
-async fn retire(connection: &Connection, requests: &mut Subscriber) {
-    const MORE_THAN_THE_SERVER_READS: u64 = 10_000_000_000;
+/// The client forgets a subscription as soon as it has sent the unsubscription, and drops messages that
+/// arrive until the server has processed it. Here the server is asked first: a limit with more digits than
+/// the server reads ends the subscription there at once, while the client waits for that many messages. A
+/// round trip then follows the last message of the subscription.
+async fn drain_subscription(connection: &Connection, requests: &mut Subscriber) {
+    const LIMIT_BEYOND_THE_SERVER: u64 = 10_000_000_000;
 
     if requests
-        .unsubscribe_after(MORE_THAN_THE_SERVER_READS)
+        .unsubscribe_after(LIMIT_BEYOND_THE_SERVER)
         .await
         .is_ok()
         && let Err(error) = connection.synchronize().await
     {
         tracing::debug!(%error, "the last requests of an agent may be lost");
     }
-    // What arrived is still in the subscriber, which gives it out before it ends.
+    // The subscriber still yields the messages that have arrived, and ends after them.
     if let Err(error) = requests.unsubscribe().await {
         tracing::debug!(%error, "the connection was closed before the subscription");
     }
 }
 
-/// Serves one request. `received` is when it arrived here.
+/// Serves one request, which arrived at `received`.
 #[expect(
     clippy::manual_async_fn,
-    reason = "an async function keeps a second copy of all that it is given"
+    reason = "an async function keeps a second copy of its arguments"
 )]
-fn serve(place: Place, message: Message, received: Instant) -> impl Future<Output = ()> {
+fn serve(
+    agent: Arc<AgentState>,
+    admitted: AdmissionPermit,
+    message: Message,
+    received: Instant,
+) -> impl Future<Output = ()> {
     async move {
-        let served = &*place.0;
-        let request = Request::of(&message, received);
-        // What a handler leaves behind is dropped here and there, and may panic anywhere.
-        let served_in_turn = AssertUnwindSafe(serve_in_turn(served, &request)).catch_unwind();
-        if let Err(panic) = served_in_turn.await {
-            let failure = invoke::panicked(&*panic);
-            reply::error(served, &request, failure).boxed().await;
-        }
+        let mut request = Request::read(&message, received);
+        let intercepted = interceptor::before(&agent, &mut request);
+        let (ended, running, queued) = match intercepted {
+            Err(error) => (Ended::Failed(error), None, Duration::ZERO),
+            Ok(()) => {
+                let running = wait_in_queue(&agent, &request).await;
+                let queued = received.elapsed();
+                match running {
+                    Err(ended) => (ended, None, queued),
+                    Ok(running) => {
+                        // A value that the handler leaves may panic when it is dropped.
+                        let ended = AssertUnwindSafe(invoke(&agent, &request)).catch_unwind();
+                        let ended = ended
+                            .await
+                            .unwrap_or_else(|panic| Ended::Failed(handler_panicked(&*panic)));
+                        (ended, Some(running), queued)
+                    }
+                }
+            }
+        };
+        let outcome = answer(&agent, &request, ended).await;
+        drop(running);
+        interceptor::after(&agent, &request, &outcome, queued);
+        drop(admitted);
     }
 }
 
-async fn serve_in_turn(served: &AgentState, request: &Request<'_>) {
-    let permit = match served.running.try_acquire() {
-        Ok(permit) => permit,
-        Err(_) => match wait_in_queue(served, request).boxed().await {
-            Some(permit) => permit,
-            None => return,
-        },
-    };
-    invoke::serve(served, request).await;
-    drop(permit);
-}
-
-/// `None` when nobody waits for the answer any more, which is said to whom it concerns.
-async fn wait_in_queue<'s>(
-    served: &'s AgentState,
+/// Waits until the request may run. `Err` means that it was cancelled before.
+async fn wait_in_queue<'a>(
+    agent: &'a AgentState,
     request: &Request<'_>,
-) -> Option<SemaphorePermit<'s>> {
-    tokio::select! {
-        biased;
-        // The semaphore is never closed.
-        permit = served.running.acquire() => permit.ok(),
-        absence = cancellation::ended(served, request, None) => {
-            invoke::leave_queue(served, request, absence).await;
-            None
-        }
+) -> Result<SemaphorePermit<'a>, Ended> {
+    if let Some(permit) = agent.admission.try_run() {
+        return Ok(permit);
     }
+    let waiting = async {
+        tokio::select! {
+            biased;
+            permit = agent.admission.run() => Ok(permit),
+            reason = cancelled(agent, request, None) => {
+                Err(Ended::Cancelled { reason, started: false })
+            }
+        }
+    };
+    waiting.boxed().await
 }
 
-async fn refuse(served: &AgentState, message: &Message) {
-    let in_flight = served.admitted.load(Ordering::Relaxed);
-    let error = Error::raised(
+/// Answers a request that is not admitted because of `in_flight` others. Interceptors run around it, too. An
+/// error of theirs is the answer then: a caller without permission does not learn the load of the agent.
+async fn refuse(agent: &AgentState, message: &Message, received: Instant, in_flight: usize) {
+    let mut request = Request::read(message, received);
+    let error = match interceptor::before(agent, &mut request) {
+        Ok(()) => overloaded(agent, in_flight),
+        Err(refused) => refused,
+    };
+    let outcome = answer(agent, &request, Ended::Failed(error)).await;
+    interceptor::after(agent, &request, &outcome, Duration::ZERO);
+}
+
+fn overloaded(agent: &AgentState, in_flight: usize) -> Error {
+    let concurrency = agent.admission.concurrency();
+    Error::raised(
         ErrorCode::Overloaded,
         format!(
-            "agent '{}' has {in_flight} requests in flight on this host and runs {} at once; \
-             try again later, or start another process that serves it",
-            served.name, served.concurrency,
+            "agent '{}' is overloaded: it has {in_flight} requests in flight on this host and runs \
+             {concurrency} at once; try again later, or start another process that serves it",
+            agent.name,
         ),
     )
     .with_detail("in_flight", in_flight)
-    .with_detail("concurrency", served.concurrency);
-    reply::error(served, &Request::of(message, Instant::now()), error).await;
+    .with_detail("concurrency", concurrency)
 }
 
-/// A place among the requests that run or wait; given back when dropped.
-struct Place(Arc<AgentState>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Place {
-    /// `None` when every place is taken. Only the agent's one intake task takes places.
-    fn take(served: &Arc<AgentState>) -> Option<Self> {
-        if served.admitted.load(Ordering::Relaxed) >= served.admitted_limit {
-            return None;
-        }
-        served.admitted.fetch_add(1, Ordering::Relaxed);
-        Some(Self(Arc::clone(served)))
+    fn future_size<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.admitted.fetch_sub(1, Ordering::Relaxed);
+    /// Each request allocates this future; copying large futures costs more than most handlers.
+    #[test]
+    fn future_of_a_request_is_smaller_than_1_kib() {
+        let size = future_size(serve);
+        assert!(size < 1024, "{size}");
     }
 }

@@ -1,109 +1,101 @@
-//! Whether anybody still waits for an answer.
+//! When a request must be cancelled.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::{HeaderSink, RequestHeaders, header};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::request::Request;
-use super::service::AgentState;
 use super::signals::SignalHandle;
+use super::state::AgentState;
+use crate::telemetry::CancelReason;
 use crate::transport::Outgoing;
 
-/// How long a request runs before its caller is asked for the first time whether it still waits.
-const FIRST_PROBE: Duration = Duration::from_millis(100);
-/// How long the server may take to say that nobody is there, and until it is asked again then.
-const ABSENCE: Duration = Duration::from_millis(500);
-/// How often in a row nobody is there until the caller counts as gone: a lost connection is found
-/// again in less time, mostly.
-const ABSENCES: u32 = 3;
-/// How long until a caller that is there is asked again.
+/// How long a request runs before its caller is probed for the first time.
+const FIRST_PROBE_DELAY: Duration = Duration::from_millis(100);
+/// How long the server may take to report that a probe has no subscriber. The next probe follows then.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long after a probe that had a subscriber, and its timeout, the next one follows.
 const PROBE_INTERVAL: Duration = Duration::from_millis(1500);
-/// A time that does not come.
-const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+/// How many probes in a row without a subscriber mean that the caller has disconnected. A lost connection is
+/// usually restored in less time.
+const MAX_MISSED_PROBES: u32 = 3;
 
-/// Why nobody waits for an answer any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CancelReason {
-    /// The caller gave up, or is no more.
-    CallerGone,
-    /// The caller waits until a time that has passed.
-    DeadlinePassed,
-    /// The host shuts down.
-    HostStopped,
-}
-
-/// Waits until nobody waits for the answer to `request`. `consumer` is where the taker of its chunks
-/// is heard, if there are chunks.
+/// Resolves with the reason when the request must be cancelled: shutdown, a cancel message, the deadline, or
+/// three consecutive probes without a subscriber. The token of the handler's context fires first.
 ///
-/// Callers that answer probes are asked now and then on the subject of their reply: one that gave up
-/// says so, and in the place of one that is no more the server does.
-pub(super) async fn ended(
-    served: &AgentState,
+/// `stream` has the signals of the consumer of a stream; `None` for a call.
+pub(super) async fn cancelled(
+    agent: &AgentState,
     request: &Request<'_>,
-    consumer: Option<&SignalHandle>,
+    stream: Option<&SignalHandle>,
 ) -> CancelReason {
-    // Boxed when it is waited for: most requests are answered before.
-    watch(served, request, consumer).boxed().await
+    // Boxed only when polled: most requests are answered before.
+    let reason = reason(agent, request, stream).boxed().await;
+    request.cancel();
+    reason
 }
 
-async fn watch(
-    served: &AgentState,
+async fn reason(
+    agent: &AgentState,
     request: &Request<'_>,
-    consumer: Option<&SignalHandle>,
+    stream: Option<&SignalHandle>,
 ) -> CancelReason {
     tokio::select! {
         biased;
-        () = served.abort.cancelled() => CancelReason::HostStopped,
-        () = gone(consumer) => CancelReason::CallerGone,
-        () = sleep_until(request.deadline.unwrap_or_else(never)) => CancelReason::DeadlinePassed,
-        () = left(served, request) => CancelReason::CallerGone,
+        () = agent.abort.cancelled() => CancelReason::Shutdown,
+        () = consumer_disconnected(stream) => CancelReason::CallerDisconnected,
+        () = deadline_passed(request.deadline) => CancelReason::DeadlineExceeded,
+        () = caller_disconnected(agent, request) => CancelReason::CallerDisconnected,
     }
 }
 
-fn never() -> Instant {
-    Instant::now() + NEVER
-}
-
-async fn gone(listener: Option<&SignalHandle>) {
-    match listener {
-        Some(listener) => listener.gone().await,
+async fn consumer_disconnected(stream: Option<&SignalHandle>) {
+    match stream {
+        Some(signals) => signals.disconnected().await,
         None => std::future::pending().await,
     }
 }
 
-/// Waits until probes tell that the caller is gone; for ever if it does not answer them.
-async fn left(served: &AgentState, request: &Request<'_>) {
+async fn deadline_passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Probes the caller until it has disconnected. Never resolves for a caller that does not answer probes.
+async fn caller_disconnected(agent: &AgentState, request: &Request<'_>) {
     let Some(caller) = request.reply().filter(|_| request.headers.probe) else {
         return std::future::pending().await;
     };
-    sleep(FIRST_PROBE).await;
-    let listener = served.feedback.listen_to_caller();
-    let (mut absences, mut in_a_row) = (0, 0);
-    while in_a_row < ABSENCES {
-        probe(served, request, caller, &listener).await;
-        let mut said_so = tokio::time::timeout(ABSENCE, listener.gone()).await.is_ok();
-        let before = std::mem::replace(&mut absences, listener.absences());
-        if absences > before {
-            in_a_row += 1;
-        } else if !said_so {
-            in_a_row = 0;
-            let pause = tokio::time::timeout(PROBE_INTERVAL, listener.gone());
-            said_so = pause.await.is_ok();
+    sleep(FIRST_PROBE_DELAY).await;
+    let signals = agent.signals.probe_handle();
+    let (mut missed, mut consecutive) = (0, 0);
+    while consecutive < MAX_MISSED_PROBES {
+        probe(agent, request, caller, &signals).await;
+        let mut cancelled = timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok();
+        let missed_before = std::mem::replace(&mut missed, signals.missed_probes());
+        if missed > missed_before {
+            consecutive += 1;
+        } else if !cancelled {
+            consecutive = 0;
+            let interval = timeout(PROBE_INTERVAL, signals.disconnected());
+            cancelled = interval.await.is_ok();
         }
-        if said_so {
+        if cancelled {
             return;
         }
     }
 }
 
 async fn probe(
-    served: &AgentState,
+    agent: &AgentState,
     request: &Request<'_>,
     caller: &async_nats::Subject,
-    listener: &SignalHandle,
+    signals: &SignalHandle,
 ) {
     let mut headers = Outgoing::default();
     RequestHeaders {
@@ -112,13 +104,13 @@ async fn probe(
     }
     .write(&mut headers);
     headers.put(header::PROBE, "true");
-    let asked = served.publisher().publish(
+    let probed = agent.publisher().publish(
         caller.clone(),
-        Some(listener.subject().clone()),
+        Some(signals.subject().clone()),
         headers.0,
         Bytes::new(),
     );
-    if let Err(error) = asked.await {
-        tracing::debug!(agent = %served.name, %error, "a caller cannot be asked whether it waits");
+    if let Err(error) = probed.await {
+        tracing::debug!(agent = %agent.name, %error, "a probe could not be sent");
     }
 }

@@ -1,35 +1,52 @@
-//! Serving agents.
+//! Serves agents.
 //!
-//! A request's way is a straight line: the `intake` of the agent's `service` takes it from its
-//! subscription and gives it a place, at the `pace` that suits the agent, `decode` reads it, `validate`
-//! explains a bad input, `dispatch` runs the handler, `reply` answers, at once or chunk by chunk
-//! (`stream`, in `turns`), and more than once where the caller subscribes to it only later (`late`).
+//! The way of a request, from the subscription of its agent to its answer:
 //!
-//! Beside it, `attendance` knows when nobody waits for the answer any more, `feedback` hears what
-//! callers say meanwhile, `background` runs publishers and watchers, and `keeper` sees to it that
-//! what is served stays listed.
+//! ```text
+//! accept         admits the request, or refuses it as overloaded; each request gets a task
+//!   request      reads the envelope
+//!   interceptor  runs `before` of each interceptor
+//!   admission    waits in the queue for a permit to run
+//!   invoke       checks the input and runs the handler        cancellation  shutdown, cancel message,
+//!                (for a stream: sends chunks as they come)                  deadline, missing caller
+//!   outcome      output | end of stream | failed | cancelled
+//!   answer       decides the answer: reply (output, error) | stream (end marker) | none
+//!   interceptor  runs `after` of each interceptor
+//! ```
+//!
+//! A stream sends its chunks through a `batcher`, within the credit that `signals` receives from its caller.
+//! `compat` repeats replies for callers that subscribe late. The `supervisor` runs publishers and watchers. The
+//! `reconciler` keeps the agents listed in the catalog.
+//!
+//! A file imports only from files that stand before it in this list: `signals`, `compat`, `admission`; `state`;
+//! `request`; `outcome`, `interceptor`, `cancellation`, `validate`, `batcher`; `reply`, `stream`; `answer`, `invoke`;
+//! `accept`, `supervisor`; `service`; `reconciler`; this file.
 
 mod accept;
+mod admission;
+mod answer;
+mod batcher;
 mod cancellation;
 mod compat;
+mod interceptor;
 mod invoke;
-mod pace;
+mod outcome;
 mod reconciler;
 mod reply;
 mod request;
 mod service;
 mod signals;
+mod state;
 mod stream;
 mod supervisor;
-mod turns;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, ErrorCode, Subject, subject};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
@@ -38,28 +55,23 @@ use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::telemetry::Interceptors;
 use crate::transport;
-use service::Service;
+use compat::late_subscriber;
+use service::{Service, Services, Shared};
 use signals::SignalRouter;
 
-/// How long to try to take agents that have left off the lists.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// The same where the connection is lost: it may be back any moment.
-const LOST_FAREWELL: Duration = Duration::from_secs(1);
+/// How long the removal of agents from the catalog may take.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while the connection is lost: it may be restored soon.
+const DISCONNECTED_REMOVAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The agents that this process serves.
-///
-/// Each has a task that takes its requests, and a task per request that waits. They end when the agent is
-/// deregistered or the host shuts down, and at the latest when `abort` fires.
 pub(crate) struct Host {
-    session: Arc<Session>,
-    feedback: Arc<SignalRouter>,
-    late_space: Arc<Semaphore>,
-    interceptors: Interceptors,
+    shared: Shared,
+    /// How long running requests may take to finish when their agent is deregistered.
     grace: Duration,
-    /// Held while agents are added, so that an agent that is served is either listed or about to.
-    services: Mutex<BTreeMap<AgentName, Service>>,
-    keeper: Once,
-    abort: CancellationToken,
+    services: Arc<Services>,
+    /// Starts the reconciler with the first agent.
+    reconciler: Once,
 }
 
 impl Host {
@@ -69,18 +81,24 @@ impl Host {
         interceptors: Interceptors,
     ) -> Arc<Self> {
         Arc::new(Self {
-            feedback: Arc::new(SignalRouter::new(session.connection.client.clone())),
-            late_space: compat::late_subscriber::memory_budget(),
-            session,
-            interceptors,
+            shared: Shared {
+                signals: Arc::new(SignalRouter::new(session.connection.client.clone())),
+                session,
+                interceptors,
+                late_budget: late_subscriber::memory_budget(),
+                abort: CancellationToken::new(),
+            },
             grace,
-            services: Mutex::default(),
-            keeper: Once::new(),
-            abort: CancellationToken::new(),
+            services: Arc::default(),
+            reconciler: Once::new(),
         })
     }
 
-    /// Serves `agents` and lists them, all or none.
+    /// Serves `agents` and lists them in the catalog: all, or none on error.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AgentMesh::register`](crate::AgentMesh::register).
     pub(crate) async fn register(self: Arc<Self>, agents: Vec<Agent>) -> Result<()> {
         agents.iter().try_for_each(Agent::check_input)?;
         let registrations = agents
@@ -91,26 +109,28 @@ impl Host {
             return Ok(());
         }
         let mut services = self.services.lock().await;
-        refuse_names(&registrations, &services)?;
-        self.session.directory.check_sizes(&registrations)?;
-        self.feedback.start().await?;
+        check_names(&registrations, &services)?;
+        self.shared.session.directory.check_sizes(&registrations)?;
+        self.shared.signals.start().await?;
 
         let mut started = BTreeMap::new();
         if let Err(error) = self.start(&agents, &registrations, &mut started).await {
-            // Whoever heard of the name elsewhere may have asked already.
-            let drained = started
-                .into_values()
-                .map(|service| service.drain(self.grace));
-            futures::future::join_all(drained).await;
+            // Callers that know the name from elsewhere may have sent requests already.
+            self.drain(started.into_values()).await;
             return Err(error);
         }
-        self.keeper.call_once(|| reconciler::start(&self));
-        started.values().for_each(Service::begin);
+        self.reconciler.call_once(|| {
+            let Shared { session, abort, .. } = &self.shared;
+            let services = Arc::clone(&self.services);
+            reconciler::start(Arc::clone(session), services, abort.clone());
+        });
+        started.values().for_each(Service::start_background);
         services.append(&mut started);
         Ok(())
     }
 
-    /// Takes requests, and lists the agents once the server knows.
+    /// Starts the services, and lists the agents once the server knows the subscriptions: an agent in the
+    /// catalog can be called. Services that were started before an error are left in `started`.
     async fn start(
         &self,
         agents: &[Agent],
@@ -118,25 +138,20 @@ impl Host {
         started: &mut BTreeMap<AgentName, Service>,
     ) -> Result<()> {
         for (agent, registration) in agents.iter().zip(registrations) {
-            let service = Service::start(
-                agent,
-                registration.clone(),
-                Arc::clone(&self.session),
-                Arc::clone(&self.feedback),
-                Arc::clone(&self.late_space),
-                self.abort.child_token(),
-            )
-            .await?;
+            let service = Service::start(agent, registration.clone(), &self.shared).await?;
             started.insert(registration.name().clone(), service);
         }
-        // Whoever finds an agent in the catalog can call it: the server knows the subscriptions
-        // before the first entry is written.
-        self.session.connection.flush().await?;
-        self.session.directory.add(registrations).await
+        let session = &self.shared.session;
+        session.connection.flush().await?;
+        session.directory.add(registrations).await
     }
 
-    /// Stops serving `names` and takes them off the lists. Requests that were taken are finished
-    /// within the grace time.
+    /// Stops serving `names`, waits up to the grace time for accepted requests, and removes the agents from the
+    /// catalog.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AgentMesh::deregister`](crate::AgentMesh::deregister).
     pub(crate) async fn deregister(self: Arc<Self>, names: Vec<AgentName>) -> Result<()> {
         let mut services = self.services.lock().await;
         if let Some(unknown) = names.iter().find(|name| !services.contains_key(*name)) {
@@ -167,41 +182,47 @@ impl Host {
             return Ok(());
         }
         let (names, services): (Vec<_>, Vec<_>) = leaving.into_iter().unzip();
-        let drained = services
-            .into_iter()
-            .map(|service| service.drain(self.grace));
-        futures::future::join_all(drained).await;
-        let patience = if self.session.connection.is_up() {
-            FAREWELL
+        self.drain(services).await;
+        let session = &self.shared.session;
+        let limit = if session.connection.is_up() {
+            REMOVAL_TIMEOUT
         } else {
-            LOST_FAREWELL
+            DISCONNECTED_REMOVAL_TIMEOUT
         };
-        let removed = tokio::time::timeout(patience, self.session.directory.remove(&names)).await;
+        let removed = timeout(limit, session.directory.remove(&names)).await;
         removed.unwrap_or_else(|_| {
             Err(transport::closed(
-                "the mesh could not be told that agents left; they stay listed",
+                "the agents were not removed from the catalog in time and stay listed",
             ))
         })
     }
 
-    /// Stops every task of the host, whatever it is doing.
+    async fn drain(&self, services: impl IntoIterator<Item = Service>) {
+        let drained = services
+            .into_iter()
+            .map(|service| service.drain(self.grace));
+        futures::future::join_all(drained).await;
+    }
+
+    /// Aborts every task of the host: running requests are cancelled.
     pub(crate) fn abort(&self) {
-        self.abort.cancel();
+        self.shared.abort.cancel();
     }
 }
 
-fn refuse_names(
+/// Refuses names that are the subject of another agent's events, and names that this process serves already.
+fn check_names(
     registrations: &[Registration],
     services: &BTreeMap<AgentName, Service>,
 ) -> Result<()> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for name in registrations.iter().map(Registration::name) {
         if let Subject::Events(publisher) = Subject::parse(&subject::agent(name)) {
             return Err(Error::raised(
                 ErrorCode::InvalidInput,
                 format!(
-                    "no agent can be called '{name}': requests to it would be events of agent \
-                     '{publisher}'; give it a name that does not end in '.events'"
+                    "invalid agent name '{name}': its requests would be events of agent '{publisher}'; \
+                     choose a name that does not end in '.events'"
                 ),
             )
             .with_agent(name));
@@ -211,7 +232,7 @@ fn refuse_names(
                 ErrorCode::InvalidInput,
                 format!(
                     "agent '{name}' is registered twice in this process; \
-                     give one another name, or start a second process to share its load"
+                     choose another name, or start a second process to share its load"
                 ),
             )
             .with_agent(name));

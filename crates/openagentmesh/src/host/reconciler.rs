@@ -1,101 +1,109 @@
-//! Keeping what is served listed: others may take an entry off the catalog that this host still
-//! serves (another host of the same agent that leaves), and a server may come back without what
-//! it had stored.
+//! Keeps the agents of this host listed. Another host of an agent that shuts down removes the agent's entry
+//! from the catalog; a restarted server may have lost its data.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use openagentmesh_protocol::AgentName;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-use super::Host;
+use super::service::Services;
 use crate::catalog::CacheState;
 use crate::error::Result;
+use crate::session::Session;
+use crate::util::backoff::Backoff;
 
-/// How long to wait before the mesh is written to again after that failed.
-const RETRY: Duration = Duration::from_secs(2);
+/// The back-off between attempts to write the catalog.
+const FIRST_DELAY: Duration = Duration::from_secs(2);
+const MAX_DELAY: Duration = Duration::from_secs(16);
 
-/// How long after an entry was missed its contract is looked at again: the published SDKs delete
-/// it after the entry, and so perhaps after it was put back.
-const SECOND_LOOK: Duration = Duration::from_secs(2);
+/// How long after an entry was restored its contract is checked. Published SDKs delete the contract after the
+/// entry, and so possibly after the entry was restored.
+const CONTRACT_CHECK_DELAY: Duration = Duration::from_secs(2);
 
-/// A time that does not come.
-const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-
-/// Starts the keeper, which ends when the host is aborted.
-pub(super) fn start(host: &Arc<Host>) {
-    let keeping = keep(Arc::clone(host));
-    let abort = host.abort.clone();
+/// Starts the reconciler of `services`. The task ends when `abort` fires.
+pub(super) fn start(session: Arc<Session>, services: Arc<Services>, abort: CancellationToken) {
     tokio::spawn(async move {
-        abort.run_until_cancelled(keeping).await;
+        let reconciler = Reconciler { session, services };
+        abort.run_until_cancelled(reconciler.run()).await;
     });
 }
 
-/// Looks after each change of the catalog.
-async fn keep(host: Arc<Host>) {
-    let mut catalog = host.session.directory.follow();
-    let mut second_look = None;
-    loop {
-        let known = catalog.borrow_and_update().clone();
-        let restored = match known {
-            CacheState::Ready(listing) => restore(&host, |name| listing.lists(name)).await,
-            CacheState::Loading | CacheState::Unavailable => Ok(Restored::None),
-        };
-        let retry = match restored {
-            Ok(Restored::None) => None,
-            Ok(Restored::Some) => {
-                second_look = Some(Instant::now() + SECOND_LOOK);
-                None
-            }
-            Err(error) => {
-                tracing::debug!(%error, "agents cannot be listed now");
-                Some(Instant::now() + RETRY)
-            }
-        };
-        let never = Instant::now() + NEVER;
-        tokio::select! {
-            changed = catalog.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep_until(retry.unwrap_or(never)) => {}
-            () = tokio::time::sleep_until(second_look.unwrap_or(never)) => {
-                second_look = None;
-                if let Err(error) = look_again(&host).await {
-                    tracing::debug!(%error, "contracts cannot be looked at now");
-                    second_look = Some(Instant::now() + RETRY);
+struct Reconciler {
+    session: Arc<Session>,
+    services: Arc<Services>,
+}
+
+impl Reconciler {
+    /// Compares the services with the catalog after each change of the catalog.
+    async fn run(self) {
+        let mut catalog = self.session.directory.follow();
+        let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
+        let mut contract_check = None;
+        loop {
+            let state = catalog.borrow_and_update().clone();
+            let restored = match state {
+                CacheState::Ready(snapshot) => self.restore(|name| snapshot.lists(name)).await,
+                CacheState::Loading | CacheState::Unavailable => Ok(false),
+            };
+            let retry = match restored {
+                Ok(restored) => {
+                    backoff.reset();
+                    if restored {
+                        contract_check = Some(Instant::now() + CONTRACT_CHECK_DELAY);
+                    }
+                    None
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the catalog cannot be written");
+                    Some(Instant::now() + backoff.next_delay())
+                }
+            };
+            tokio::select! {
+                changed = catalog.changed() => if changed.is_err() { return },
+                () = at(retry) => {}
+                () = at(contract_check) => {
+                    contract_check = None;
+                    if let Err(error) = self.recheck_contracts().await {
+                        tracing::debug!(%error, "the contracts cannot be read");
+                        contract_check = Some(Instant::now() + backoff.next_delay());
+                    }
                 }
             }
         }
     }
-}
 
-/// Lists anew what is served and has no contract.
-async fn look_again(host: &Host) -> Result<()> {
-    let served: Vec<AgentName> = host.services.lock().await.keys().cloned().collect();
-    let missing = host.session.directory.without_contract(&served).await?;
-    restore(host, |name| !missing.contains(name)).await?;
-    Ok(())
-}
-
-#[derive(Debug, PartialEq)]
-enum Restored {
-    None,
-    Some,
-}
-
-/// Lists anew what is served and not `listed`. An agent that is leaving is not served any more.
-async fn restore(host: &Host, listed: impl Fn(&AgentName) -> bool) -> Result<Restored> {
-    let services = host.services.lock().await;
-    let missing: Vec<_> = services
-        .iter()
-        .filter(|(name, _)| !listed(name))
-        .map(|(_, service)| service.registration().clone())
-        .collect();
-    if missing.is_empty() {
-        return Ok(Restored::None);
+    /// Lists the agents again whose contract is missing.
+    async fn recheck_contracts(&self) -> Result<()> {
+        let names: Vec<AgentName> = self.services.lock().await.keys().cloned().collect();
+        let missing = self.session.directory.without_contract(&names).await?;
+        self.restore(|name| !missing.contains(name)).await?;
+        Ok(())
     }
-    tracing::debug!(
-        agents = missing.len(),
-        "listing agents that this host serves"
-    );
-    host.session.directory.list(&missing).await?;
-    Ok(Restored::Some)
+
+    /// Lists the agents of this host that are not `listed`. Returns whether there were any. An agent that is
+    /// being deregistered is not among the services.
+    async fn restore(&self, listed: impl Fn(&AgentName) -> bool) -> Result<bool> {
+        let services = self.services.lock().await;
+        let missing: Vec<_> = services
+            .iter()
+            .filter(|(name, _)| !listed(name))
+            .map(|(_, service)| service.registration().clone())
+            .collect();
+        if missing.is_empty() {
+            return Ok(false);
+        }
+        tracing::debug!(agents = missing.len(), "restoring agents in the catalog");
+        self.session.directory.list(&missing).await?;
+        Ok(true)
+    }
+}
+
+/// Resolves at `time`; never if there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }

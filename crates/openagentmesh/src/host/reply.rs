@@ -1,23 +1,20 @@
-//! Answering: the output or the error, to whoever waits for it.
-
-use std::sync::atomic::Ordering;
+//! Sends outputs and errors to callers, and errors to the dead letters.
 
 use async_nats::Subject;
 use bytes::Bytes;
 use futures::future::{Either, ready};
 use openagentmesh_protocol::{
-    AgentName, ChunkHeaders, ErrorCode, ErrorObject, HeaderSink, InstanceId, ReplyHeaders,
-    RequestId, Status, header, subject,
+    AgentName, ChunkHeaders, ErrorObject, HeaderSink, InstanceId, ReplyHeaders, RequestId, Status,
+    header, subject,
 };
 use serde_json::json;
 
 use super::request::Request;
-use super::service::AgentState;
-use crate::error::Error;
-use crate::transport::Publishing;
+use super::state::AgentState;
+use crate::error::{Error, Result};
 use crate::transport::{self, Outgoing, Template};
 
-/// The headers of an agent's outputs; each has its own request's id.
+/// The headers of an agent's outputs. The id is replaced by that of the request.
 pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
     let headers = ReplyHeaders {
         status: Status::Ok,
@@ -29,99 +26,101 @@ pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
     Template::new(|template| headers.write(template))
 }
 
-/// Sends `body` to the caller, if it waits for one.
-pub(super) async fn output(served: &AgentState, request: &Request<'_>, body: Bytes) {
-    let Some(reply) = request.reply() else { return };
-    let mut headers = served.reply_headers.copy();
+/// Sends `body` to the caller; does nothing for a request without a reply subject.
+///
+/// # Errors
+///
+/// `payload_too_large` when the output exceeds the server's limit, `connection_failed` when the connection is
+/// closed.
+pub(super) async fn output(agent: &AgentState, request: &Request<'_>, body: Bytes) -> Result<()> {
+    let Some(reply) = request.reply() else {
+        return Ok(());
+    };
+    let mut headers = agent.reply_headers.copy();
     headers.put(header::REQUEST_ID, request.id.as_str());
-    match answer(served, request, reply, headers, body).await {
-        Ok(()) => {}
-        Err(too_large) if *too_large.code() == ErrorCode::PayloadTooLarge => {
-            Box::pin(error(served, request, too_large)).await;
-        }
-        Err(error) => not_sent(&served.name, &error),
-    }
+    publish(agent, request, reply, headers, body).await
 }
 
-/// Sends `failure` to the caller, if it waits for an answer, and a copy to the dead letters.
-pub(super) async fn error(served: &AgentState, request: &Request<'_>, failure: Error) {
-    let object = failure
-        .with_agent(&served.name)
-        .with_request(&request.id)
-        .to_object();
-    tracing::debug!(agent = %served.name, request_id = %request.id, code = %object.code,
-        message = object.message, "request failed");
-    let body = encode(served, object);
-    if let Some(stream) = request.awaited_stream() {
+/// Sends `error` to the caller, unless the request has no reply subject, and a copy to the dead letters.
+/// Returns the error as it was sent.
+pub(super) async fn error(agent: &AgentState, request: &Request<'_>, error: Error) -> Error {
+    let error = error.with_agent(&agent.name).with_request(&request.id);
+    tracing::debug!(agent = %agent.name, request_id = %request.id, code = %error.code(),
+        message = error.message(), "request failed");
+    let body = encode(agent, error.to_object());
+    if let Some(stream) = request.stream_id() {
         let mut headers = Outgoing::default();
         ChunkHeaders {
             end: true,
             status: Some(Status::Error),
             request_id: Some(request.id.as_str()),
-            instance_id: Some(served.session.instance_id.as_str()),
+            instance_id: Some(agent.session.instance_id.as_str()),
             ..ChunkHeaders::default()
         }
         .write(&mut headers);
         let subject = subject::stream(stream).into();
-        send(served, subject, headers, body.clone()).await;
+        send(agent, subject, headers, body.clone()).await;
     } else if let Some(reply) = request.reply() {
-        let headers = error_headers(served, &request.id);
-        let sent = answer(served, request, reply, headers, body.clone());
-        if let Err(error) = sent.await {
-            not_sent(&served.name, &error);
+        let headers = error_headers(agent, &request.id);
+        let published = publish(agent, request, reply, headers, body.clone());
+        if let Err(error) = published.await {
+            not_sent(agent, &error);
         }
     }
-    let headers = error_headers(served, &request.id);
-    send(served, served.errors_subject.clone(), headers, body).await;
+    let headers = error_headers(agent, &request.id);
+    send(agent, agent.errors_subject.clone(), headers, body).await;
+    error
 }
 
-/// Tells the dead letters of a failure that is no request's: a publisher's or a watcher's.
-pub(super) async fn dead_letter(served: &AgentState, run: &RequestId, failure: Error) {
-    let object = failure
-        .with_agent(&served.name)
-        .with_request(run)
-        .to_object();
-    let body = encode(served, object);
-    let headers = error_headers(served, run);
-    send(served, served.errors_subject.clone(), headers, body).await;
+/// Sends the failure of a publisher or watcher to the dead letters. `run` is the id of the failed run.
+pub(super) async fn dead_letter(agent: &AgentState, run: &RequestId, error: Error) {
+    let error = error.with_agent(&agent.name).with_request(run);
+    let body = encode(agent, error.to_object());
+    let headers = error_headers(agent, run);
+    send(agent, agent.errors_subject.clone(), headers, body).await;
 }
 
-fn error_headers(served: &AgentState, request_id: &RequestId) -> Outgoing {
+/// Reports to the operator that a message could not be sent: there is no caller to report to.
+pub(super) fn not_sent(agent: &AgentState, error: &Error) {
+    tracing::warn!(agent = %agent.name, %error, "a reply could not be sent");
+}
+
+fn error_headers(agent: &AgentState, request_id: &RequestId) -> Outgoing {
     let mut headers = Outgoing::default();
     ReplyHeaders {
         status: Status::Error,
         source: None,
         request_id: Some(request_id.as_str()),
-        instance_id: Some(served.session.instance_id.as_str()),
+        instance_id: Some(agent.session.instance_id.as_str()),
         usage: None,
     }
     .write(&mut headers);
     headers
 }
 
-/// An error tells at least its code, however much its handler had to say.
-fn encode(served: &AgentState, mut object: ErrorObject) -> Bytes {
-    /// What the headers of an error take at most, in bytes.
-    const HEADERS: usize = 1024;
-    /// What is kept of an overlong message, in characters.
-    const MESSAGE: usize = 1000;
-    /// How many of very many problems are kept.
-    const PROBLEMS: usize = 20;
+/// Encodes an error. An error that exceeds the server's limit is shortened, down to its code and the start of
+/// its message.
+fn encode(agent: &AgentState, object: ErrorObject) -> Bytes {
+    /// The size of an error's headers, in bytes, at most.
+    const MAX_HEADER_BYTES: usize = 1024;
+    let limit = agent.session.connection.client.max_payload();
+    encode_within(limit.saturating_sub(MAX_HEADER_BYTES), object).into()
+}
 
-    let limit = served
-        .session
-        .connection
-        .client
-        .max_payload()
-        .saturating_sub(HEADERS);
+fn encode_within(limit: usize, mut object: ErrorObject) -> String {
+    /// How many characters of a message are kept.
+    const MAX_MESSAGE_CHARS: usize = 1000;
+    /// How many problems of an input are kept.
+    const MAX_PROBLEMS: usize = 20;
+
     let body = json!(object).to_string();
     if body.len() <= limit {
-        return body.into();
+        return body;
     }
     object.message = object
         .message
         .chars()
-        .take(MESSAGE)
+        .take(MAX_MESSAGE_CHARS)
         .chain("…".chars())
         .collect();
     match object
@@ -130,50 +129,93 @@ fn encode(served: &AgentState, mut object: ErrorObject) -> Bytes {
         .and_then(|errors| errors.as_array_mut())
     {
         Some(errors) => {
-            let omitted = errors.len().saturating_sub(PROBLEMS);
-            errors.truncate(PROBLEMS);
+            let omitted = errors.len().saturating_sub(MAX_PROBLEMS);
+            errors.truncate(MAX_PROBLEMS);
             object.details.insert("omitted".to_owned(), json!(omitted));
         }
         None => object.details.clear(),
     }
     let body = json!(object).to_string();
     if body.len() <= limit {
-        return body.into();
+        return body;
     }
     object.details.clear();
-    json!(object).to_string().into()
+    json!(object).to_string()
 }
 
-/// Sends what a caller waits for, together with what others are sent at this moment.
-fn answer<'s>(
-    served: &'s AgentState,
+/// Publishes the reply to a request, coalesced with the replies to others in flight.
+fn publish<'s>(
+    agent: &'s AgentState,
     request: &Request<'_>,
     reply: &Subject,
     headers: Outgoing,
     body: Bytes,
-) -> Publishing<'s> {
+) -> impl Future<Output = Result<()>> + use<'s> {
     if request.may_subscribe_late()
-        && let Some(space) = served.late.space_for(body.len())
+        && let Some(reserved) = agent.late_replies.reserve(body.len())
     {
-        let fits = transport::check_size(&served.session.connection.client, &headers.0, body.len());
+        let client = &agent.session.connection.client;
+        let fits = transport::check_size(client, &headers.0, body.len());
         if fits.is_ok() {
-            served.late.send(space, reply.clone(), headers.0, body);
+            let subject = reply.clone();
+            agent.late_replies.send(reserved, subject, headers.0, body);
         }
         return Either::Left(ready(fits));
     }
-    let others = served.admitted.load(Ordering::Relaxed).saturating_sub(1);
-    let publisher = served.publisher();
-    publisher.publish_coalesced(others, reply.clone(), None, headers.0, body)
+    let others = agent.admission.in_flight().saturating_sub(1);
+    let publisher = agent.publisher();
+    Either::Right(publisher.publish_coalesced(others, reply.clone(), None, headers.0, body))
 }
 
-async fn send(served: &AgentState, subject: Subject, headers: Outgoing, body: Bytes) {
-    let sent = served.publisher().publish(subject, None, headers.0, body);
-    if let Err(error) = sent.await {
-        not_sent(&served.name, &error);
+async fn send(agent: &AgentState, subject: Subject, headers: Outgoing, body: Bytes) {
+    let published = agent.publisher().publish(subject, None, headers.0, body);
+    if let Err(error) = published.await {
+        not_sent(agent, &error);
     }
 }
 
-/// A reply that cannot be sent has nobody to be reported to but the operator.
-pub(super) fn not_sent(agent: &AgentName, error: &Error) {
-    tracing::warn!(%agent, %error, "a reply could not be sent");
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use openagentmesh_protocol::ErrorCode;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// An error with so many characters and problems.
+    fn error(message: usize, problems: usize) -> ErrorObject {
+        Error::raised(ErrorCode::InvalidInput, "x".repeat(message))
+            .with_detail("errors", vec![json!({"location": "/some/where"}); problems])
+            .to_object()
+    }
+
+    fn encoded(limit: usize, object: ErrorObject) -> Value {
+        let text = encode_within(limit, object);
+        assert!(text.len() <= limit);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn error_within_the_limit_is_encoded_whole() {
+        let object = encoded(10_000, error(1000, 100));
+        assert_eq!(object["details"]["errors"].as_array().unwrap().len(), 100);
+        assert_eq!(object["message"].as_str().unwrap().len(), 1000);
+    }
+
+    #[test]
+    fn error_beyond_the_limit_keeps_the_first_problems_and_counts_the_others() {
+        let object = encoded(4000, error(2000, 1000));
+        assert_eq!(object["details"]["errors"].as_array().unwrap().len(), 20);
+        assert_eq!(object["details"]["omitted"], 980);
+        assert_eq!(object["message"].as_str().unwrap().chars().count(), 1001);
+    }
+
+    #[test]
+    fn error_with_large_problems_keeps_its_code_only() {
+        let mut large = error(10, 1);
+        large.details["errors"][0]["message"] = json!("y".repeat(5000));
+        let object = encoded(1000, large);
+        assert_eq!(object["code"], "invalid_input");
+        assert_eq!(object["details"], json!({}));
+    }
 }

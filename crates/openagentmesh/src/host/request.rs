@@ -1,48 +1,67 @@
-//! Reading a request's envelope.
+//! A request: its envelope, where its answer goes, and the progress of its work.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_nats::{Message, Subject};
-use openagentmesh_protocol::{HeaderError, RequestHeaders, RequestId, Subject as Address};
+use openagentmesh_protocol::{HeaderError, RequestHeaders, RequestId, Subject as Address, Verb};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
-use super::service::AgentState;
+use super::state::AgentState;
 use crate::agent::{Context, ContextInner};
 use crate::client::Client;
+use crate::telemetry::Exchange;
 use crate::transport::{self, Received};
 
-/// A request's envelope, and where its answer goes.
+/// A request in the hands of the host.
 pub(super) struct Request<'m> {
     message: &'m Message,
+    /// The id from the headers, or a random one.
     pub(super) id: RequestId,
     pub(super) headers: RequestHeaders,
-    /// When its caller stops waiting.
+    /// When the request arrived at this host.
+    pub(super) received: Instant,
+    /// When the caller stops waiting, if the headers say so.
     pub(super) deadline: Option<Instant>,
-    /// What is wrong with the headers, if anything is.
-    pub(super) defect: Option<HeaderError>,
-    /// Made when the handler asks for it.
+    /// The first invalid header, if any is invalid.
+    pub(super) invalid_header: Option<HeaderError>,
+    /// The interceptors' view of the request, once they have run; `None` where there are no interceptors.
+    pub(super) intercepted: Option<Box<Intercepted>>,
+    /// How many chunks were sent; written by the stream, read by its end marker and by interceptors.
+    pub(super) chunks: AtomicU64,
+    /// The token of the handler's context, made on demand; fired when the request is cancelled.
     cancelled: OnceLock<CancellationToken>,
 }
 
+/// A request that interceptors have seen.
+pub(super) struct Intercepted {
+    pub(super) exchange: Exchange,
+    /// How many interceptors ran `before`; the same ones run `after`.
+    pub(super) started: usize,
+}
+
 impl<'m> Request<'m> {
-    /// Reads the envelope of `message`. Whatever is wrong with it, it can be answered.
-    pub(super) fn of(message: &'m Message, received: Instant) -> Self {
+    /// Reads the envelope of `message`. A message with invalid headers can be answered, too.
+    pub(super) fn read(message: &'m Message, received: Instant) -> Self {
         let source = Received(message.headers.as_ref());
-        let (headers, defect) = match RequestHeaders::read(&source) {
+        let (headers, invalid_header) = match RequestHeaders::read(&source) {
             Ok(headers) => (headers, None),
-            // The answer still goes to where the caller waits for it.
-            Err(defect) => (RequestHeaders::read_destination(&source), Some(defect)),
+            Err(error) => (RequestHeaders::read_destination(&source), Some(error)),
         };
         Self {
             id: headers.request_id.clone().unwrap_or_else(RequestId::random),
+            received,
             deadline: headers
                 .timeout_ms
                 .and_then(|timeout| received.checked_add(Duration::from_millis(timeout))),
             message,
             headers,
-            defect,
+            invalid_header,
+            intercepted: None,
+            chunks: AtomicU64::new(0),
             cancelled: OnceLock::new(),
         }
     }
@@ -55,36 +74,65 @@ impl<'m> Request<'m> {
         self.message.reply.as_ref()
     }
 
-    /// The id of the stream that waits for an answer, if one does. Without an id from the caller
-    /// there is none to wait.
-    pub(super) fn awaited_stream(&self) -> Option<&RequestId> {
+    /// The verb of the request. A `send` cannot be told from a `call`.
+    pub(super) fn verb(&self) -> Verb {
+        if self.headers.stream {
+            Verb::Stream
+        } else {
+            Verb::Call
+        }
+    }
+
+    /// The id of the stream that the caller reads; `None` for a call, and where the caller gave no id.
+    pub(super) fn stream_id(&self) -> Option<&RequestId> {
         self.headers
             .request_id
             .as_ref()
             .filter(|_| self.headers.stream)
     }
 
-    /// Whether its caller may subscribe to the reply only after it has asked, as published SDKs do up to
-    /// 0.2.0. Whoever answers probes subscribes before.
+    /// Whether the caller may subscribe to the reply only after the request, as published SDKs do up to
+    /// 0.2.0. Callers that answer probes subscribe before.
     pub(super) fn may_subscribe_late(&self) -> bool {
         let goes_to_results =
             |reply: &Subject| matches!(Address::parse(reply), Address::Results(_));
         !self.headers.probe && self.reply().is_some_and(goes_to_results)
     }
 
-    /// What the handler can know of the request.
-    pub(super) fn context(&self, served: &AgentState) -> Context {
+    /// The request as interceptors see it.
+    pub(super) fn exchange(&self, agent: &AgentState) -> Exchange {
+        Exchange::new(
+            agent.name.clone(),
+            self.verb(),
+            self.id.clone(),
+            transport::plain_headers(self.message.headers.as_ref()),
+        )
+    }
+
+    /// The span that the handler runs in: the one that an interceptor set, else none.
+    pub(super) fn span(&self) -> Span {
+        let intercepted = self.intercepted.as_ref();
+        let span = intercepted.and_then(|intercepted| intercepted.exchange.span());
+        span.cloned().unwrap_or_else(Span::none)
+    }
+
+    /// The context for the handler. The headers are those that interceptors left.
+    pub(super) fn context(&self, agent: &AgentState) -> Context {
+        let headers = match &self.intercepted {
+            Some(intercepted) => intercepted.exchange.headers().clone(),
+            None => transport::plain_headers(self.message.headers.as_ref()),
+        };
         Context::of(ContextInner {
-            agent: Some(served.name.clone()),
+            agent: Some(agent.name.clone()),
             request_id: self.id.clone(),
-            headers: transport::plain_headers(self.message.headers.as_ref()),
+            headers,
             caller: self.headers.instance_id.clone(),
             cancelled: self.cancelled.get_or_init(CancellationToken::new).clone(),
-            mesh: Client::new(served.session.clone(), self.deadline),
+            mesh: Client::new(agent.session.clone(), self.deadline),
         })
     }
 
-    /// Tells whoever works for the request that nobody waits for it any more.
+    /// Fires the token of the handler's context.
     pub(super) fn cancel(&self) {
         if let Some(cancelled) = self.cancelled.get() {
             cancelled.cancel();

@@ -1,114 +1,106 @@
-//! One agent's service: what it is made of, its start, and its end in order.
+//! The service of one agent: its start, and its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, Shape, subject};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::Admission;
 use super::compat::late_subscriber::ReplyRetry;
-use super::pace::Pace;
 use super::signals::SignalRouter;
+use super::state::AgentState;
 use super::{accept, reply, supervisor};
-use crate::agent::{Agent, Run};
+use crate::agent::Agent;
 use crate::catalog::Registration;
 use crate::error::Result;
-use crate::schema::InputSchema;
 use crate::session::Session;
-use crate::transport::Publisher;
-use crate::transport::{self, Template};
+use crate::telemetry::Interceptors;
+use crate::transport;
 
-/// What every request of an agent needs.
-pub(super) struct AgentState {
-    pub(super) name: AgentName,
-    pub(super) shape: Shape,
+/// How long requests may take to be answered after they were aborted. A lost connection must not delay the
+/// shutdown.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The parts of a host that all its services share.
+pub(super) struct Shared {
     pub(super) session: Arc<Session>,
-    pub(super) feedback: Arc<SignalRouter>,
-    pub(super) errors_subject: async_nats::Subject,
-    pub(super) run: Run,
-    pub(super) input: Option<Arc<InputSchema>>,
+    pub(super) signals: Arc<SignalRouter>,
+    pub(super) interceptors: Interceptors,
+    /// The memory for replies to late subscribers.
+    pub(super) late_budget: Arc<Semaphore>,
+    /// Ends every task of the host.
     pub(super) abort: CancellationToken,
-    pub(super) reply_headers: Template,
-    pub(super) late: ReplyRetry,
-    pub(super) pace: Pace,
-    pub(super) concurrency: usize,
-    pub(super) running: Semaphore,
-    /// Requests that run or wait; never more than `admitted_limit`.
-    pub(super) admitted: AtomicUsize,
-    pub(super) admitted_limit: usize,
 }
 
-impl AgentState {
-    pub(super) fn publisher(&self) -> &Arc<Publisher> {
-        &self.session.connection.publisher
-    }
-}
+/// The services of a host by agent. The lock is held while agents are added, so that a service in the map is
+/// either listed in the catalog or about to be.
+pub(super) type Services = Mutex<BTreeMap<AgentName, Service>>;
 
-/// A served agent. Dropping it ends its tasks, whatever they are doing.
+/// A served agent. Dropping the value aborts its tasks.
 pub(super) struct Service {
     registration: Registration,
-    served: Arc<AgentState>,
+    agent: Arc<AgentState>,
+    /// The accept loop, the task of each request, late replies, and the supervisor.
     tasks: TaskTracker,
+    /// Ends the accept loop and the supervisor; fired by [`drain`](Self::drain).
     stop: CancellationToken,
-    abort: CancellationToken,
 }
 
 impl Service {
-    /// Subscribes to the agent's requests and starts to serve them, until it is drained or
-    /// `abort` fires.
+    /// Subscribes to the requests of `agent` and starts to accept them, until the service is drained or
+    /// dropped, or the host is aborted.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
     pub(super) async fn start(
         agent: &Agent,
         registration: Registration,
-        session: Arc<Session>,
-        feedback: Arc<SignalRouter>,
-        late_space: Arc<Semaphore>,
-        abort: CancellationToken,
+        host: &Shared,
     ) -> Result<Self> {
         let name = registration.name();
         let tasks = TaskTracker::new();
-        // Publishers and watchers take requests too, to say which verb fits.
-        let requests = session
+        let abort = host.abort.child_token();
+        // Publishers and watchers accept requests, too, to answer that the verb does not fit.
+        let requests = host
+            .session
             .connection
             .client
             .queue_subscribe(subject::agent(name), subject::queue_group(name))
             .await
             .map_err(|error| transport::closed(error.to_string()))?;
-        let concurrency = agent.concurrency().get().min(Semaphore::MAX_PERMITS);
-        let served = Arc::new(AgentState {
+        let agent = Arc::new(AgentState {
             name: name.clone(),
             shape: agent.shape(),
-            reply_headers: reply::template(name, &session.instance_id),
-            late: ReplyRetry {
+            run: agent.run(),
+            input: agent.input(),
+            admission: Admission::new(agent.concurrency(), agent.queue()),
+            session: Arc::clone(&host.session),
+            signals: Arc::clone(&host.signals),
+            interceptors: host.interceptors.clone(),
+            reply_headers: reply::template(name, &host.session.instance_id),
+            errors_subject: subject::errors(name).into(),
+            late_replies: ReplyRetry {
                 agent: name.clone(),
-                session: Arc::clone(&session),
-                space: late_space,
+                session: Arc::clone(&host.session),
+                budget: Arc::clone(&host.late_budget),
                 tasks: tasks.clone(),
                 abort: abort.clone(),
             },
-            session,
-            feedback,
-            errors_subject: subject::errors(name).into(),
-            run: agent.run(),
-            input: agent.input(),
-            abort: abort.clone(),
-            pace: Pace::new(),
-            concurrency,
-            running: Semaphore::new(concurrency),
-            admitted: AtomicUsize::new(0),
-            admitted_limit: concurrency.saturating_add(agent.queue()),
+            abort,
         });
         let service = Self {
             registration,
-            served: Arc::clone(&served),
+            agent: Arc::clone(&agent),
             tasks,
             stop: CancellationToken::new(),
-            abort,
         };
-        service.tasks.spawn(accept::take_requests(
-            served,
+        service.tasks.spawn(accept::accept(
+            agent,
             requests,
             service.tasks.clone(),
             service.stop.clone(),
@@ -116,18 +108,18 @@ impl Service {
         Ok(service)
     }
 
-    /// Starts what the agent does without being asked; others must know of it by now.
-    pub(super) fn begin(&self) {
-        if matches!(self.served.shape, Shape::Publisher | Shape::Watcher) {
-            let served = Arc::clone(&self.served);
-            self.tasks.spawn(supervisor::run(served, self.stop.clone()));
+    /// Starts a publisher or watcher; does nothing for other agents. To be called once the agent is listed.
+    pub(super) fn start_background(&self) {
+        if matches!(self.agent.shape, Shape::Publisher | Shape::Watcher) {
+            let agent = Arc::clone(&self.agent);
+            self.tasks.spawn(supervisor::run(agent, self.stop.clone()));
         }
     }
 
-    /// Takes no more requests and finishes those that were taken; what still runs after `grace`
-    /// is answered that the host shut down.
+    /// Stops accepting and waits for the accepted requests. Requests that still run after `grace` are
+    /// cancelled, and answered with `not_available`.
     ///
-    /// Cancel-safe: dropped, it ends the tasks at once.
+    /// Cancel-safe: dropped, the service aborts its tasks.
     pub(super) async fn drain(self, grace: Duration) {
         self.stop.cancel();
         self.tasks.close();
@@ -135,19 +127,17 @@ impl Service {
             .await
             .is_err()
         {
-            self.abort.cancel();
-            // Each task now sends one reply and ends; a lost connection must not hold it up.
-            const LAST_REPLIES: Duration = Duration::from_secs(1);
-            if tokio::time::timeout(LAST_REPLIES, self.tasks.wait())
+            self.agent.abort.cancel();
+            if tokio::time::timeout(ABORT_TIMEOUT, self.tasks.wait())
                 .await
                 .is_err()
             {
-                tracing::warn!("requests were still running when their agent left the mesh");
+                tracing::warn!(agent = %self.agent.name, "requests were still running at the end of the shutdown");
             }
         }
     }
 
-    /// What the lists have of it.
+    /// The agent's entries in the catalog.
     pub(super) fn registration(&self) -> &Registration {
         &self.registration
     }
@@ -155,6 +145,6 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.abort.cancel();
+        self.agent.abort.cancel();
     }
 }

@@ -1,38 +1,48 @@
-//! What callers say while their request is worked on: that they can take more chunks, or that they
-//! do not wait any longer. The server says the latter for those that are gone.
+//! Signals from callers to running requests: credit for more chunks, or a cancel message. The server
+//! signals the absence of a caller.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use futures::StreamExt;
-use openagentmesh_protocol::CallerSignal as Said;
+use openagentmesh_protocol::CallerSignal;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::transport::{self, Received};
+use crate::util::sync::Mutex;
 
-/// The subjects of a host on which callers can be heard: one subscription for all requests.
+/// The signal subjects of a host: one subscription for all its requests.
+///
+/// Each request has a subject `{prefix}.{number}`; the host puts it as the reply subject on chunks and
+/// probes.
 pub(super) struct SignalRouter {
     client: Client,
     prefix: String,
+    /// The number of the next handle.
     next: AtomicU64,
-    heard: Arc<Listeners>,
+    routes: Arc<Routes>,
+    /// The task that reads the subscription; started by the first registration, aborted on drop.
     reader: OnceCell<AbortHandle>,
 }
 
-type Listeners = Mutex<HashMap<u64, Arc<Heard>>>;
+/// The state of each request by the number of its subject. A handle adds and removes its own entry; the
+/// reader looks entries up.
+type Routes = Mutex<HashMap<u64, Arc<CallerState>>>;
 
-/// What was heard of one request's caller.
-struct Heard {
-    /// Chunks that the caller can take; none are counted where it does not count them.
+/// The signals of one request's caller: written by the reader, read through the [`SignalHandle`].
+struct CallerState {
+    /// How many chunks the caller can take; `None` if the caller does not count them.
     credit: Option<Semaphore>,
-    gone: CancellationToken,
-    /// How often the server said that nobody is there, where that alone does not mean gone.
-    absences: Option<AtomicU64>,
+    /// Fires when the caller has sent a cancel message, or is known to be absent.
+    disconnected: CancellationToken,
+    /// How many probes had no subscriber; `None` where the first message without a subscriber means that
+    /// the caller is absent.
+    missed_probes: Option<AtomicU64>,
 }
 
 impl SignalRouter {
@@ -41,12 +51,12 @@ impl SignalRouter {
             prefix: client.new_inbox(),
             client,
             next: AtomicU64::new(0),
-            heard: Arc::default(),
+            routes: Arc::default(),
             reader: OnceCell::new(),
         }
     }
 
-    /// Starts to listen, if that was not done before.
+    /// Subscribes, unless that was done before.
     ///
     /// # Errors
     ///
@@ -58,42 +68,42 @@ impl SignalRouter {
                 .subscribe(format!("{}.*", self.prefix))
                 .await
                 .map_err(|error| transport::closed(error.to_string()))?;
-            let reader = tokio::spawn(read(messages, Arc::clone(&self.heard)));
+            let reader = tokio::spawn(read(messages, Arc::clone(&self.routes)));
             Ok(reader.abort_handle())
         });
         started.await.map(|_| ())
     }
 
-    /// A subject for the chunks of one request. `credit` is how many its caller can take, if it
-    /// counts them. A chunk that nobody takes means that the caller is gone.
-    pub(super) fn listen_to_consumer(&self, credit: Option<u32>) -> SignalHandle {
-        self.listen(Heard {
-            // Without any there would never be a chunk on whose subject more could be given.
+    /// A handle for the chunks of one request. `credit` is the number of chunks that the caller can take,
+    /// if the caller counts them. A chunk without a subscriber means that the caller is absent.
+    pub(super) fn stream_handle(&self, credit: Option<u32>) -> SignalHandle {
+        self.handle(CallerState {
+            // A credit of 0 would block the stream: credit arrives on the subject of a chunk.
             credit: credit.map(|credit| Semaphore::new(permits(credit.max(1)))),
-            gone: CancellationToken::new(),
-            absences: None,
+            disconnected: CancellationToken::new(),
+            missed_probes: None,
         })
     }
 
-    /// A subject for the probes of one request. One that nobody takes may only mean that the caller
-    /// has lost its connection for a moment.
-    pub(super) fn listen_to_caller(&self) -> SignalHandle {
-        self.listen(Heard {
+    /// A handle for the probes of one request. A probe without a subscriber is counted only: the caller may
+    /// be reconnecting.
+    pub(super) fn probe_handle(&self) -> SignalHandle {
+        self.handle(CallerState {
             credit: None,
-            gone: CancellationToken::new(),
-            absences: Some(AtomicU64::new(0)),
+            disconnected: CancellationToken::new(),
+            missed_probes: Some(AtomicU64::new(0)),
         })
     }
 
-    fn listen(&self, heard: Heard) -> SignalHandle {
-        let heard = Arc::new(heard);
+    fn handle(&self, state: CallerState) -> SignalHandle {
+        let state = Arc::new(state);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.heard).insert(number, Arc::clone(&heard));
+        self.routes.lock().insert(number, Arc::clone(&state));
         SignalHandle {
             subject: format!("{}.{number}", self.prefix).into(),
             number,
-            heard,
-            listeners: Arc::clone(&self.heard),
+            state,
+            routes: Arc::clone(&self.routes),
         }
     }
 }
@@ -106,35 +116,35 @@ impl Drop for SignalRouter {
     }
 }
 
-/// Tells each listener what its caller said. Ends with the connection.
-async fn read(mut messages: Subscriber, listeners: Arc<Listeners>) {
+/// Passes each signal to the request that it is for. Ends with the connection.
+async fn read(mut messages: Subscriber, routes: Arc<Routes>) {
     while let Some(message) = messages.next().await {
         let number = message.subject.rsplit('.').next();
         let Some(number) = number.and_then(|number| number.parse().ok()) else {
             continue;
         };
-        let heard = lock(&listeners).get(&number).cloned();
-        // A request that is over has nobody listening.
-        if let Some(heard) = heard {
-            heard.take_in(&message);
+        // A signal for a request that has ended is ignored.
+        let state = routes.lock().get(&number).cloned();
+        if let Some(state) = state {
+            state.apply(&message);
         }
     }
 }
 
-impl Heard {
-    fn take_in(&self, message: &Message) {
+impl CallerState {
+    fn apply(&self, message: &Message) {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
-            match &self.absences {
-                Some(absences) => drop(absences.fetch_add(1, Ordering::Relaxed)),
-                None => self.gone.cancel(),
+            match &self.missed_probes {
+                Some(missed) => drop(missed.fetch_add(1, Ordering::Relaxed)),
+                None => self.disconnected.cancel(),
             }
             return;
         }
-        match Said::read(&Received(message.headers.as_ref())) {
-            Some(Said::Cancel) => self.gone.cancel(),
-            Some(Said::Credit(chunks)) => {
+        match CallerSignal::read(&Received(message.headers.as_ref())) {
+            Some(CallerSignal::Cancel) => self.disconnected.cancel(),
+            Some(CallerSignal::Credit(chunks)) => {
                 if let Some(credit) = &self.credit {
-                    // Only this task adds, so that the sum stays below what a semaphore can hold.
+                    // Only the reader adds permits, so that the sum stays within the semaphore's limit.
                     let room = permits(u32::MAX).saturating_sub(credit.available_permits());
                     credit.add_permits(permits(chunks).min(room));
                 }
@@ -148,47 +158,47 @@ fn permits(chunks: u32) -> usize {
     usize::try_from(chunks).map_or(Semaphore::MAX_PERMITS, |n| n.min(Semaphore::MAX_PERMITS))
 }
 
-/// Where one request's caller is heard, until it is dropped.
+/// The signals of one request's caller. Dropping the handle ends the route.
 pub(super) struct SignalHandle {
     subject: Subject,
     number: u64,
-    heard: Arc<Heard>,
-    listeners: Arc<Listeners>,
+    state: Arc<CallerState>,
+    routes: Arc<Routes>,
 }
 
 impl SignalHandle {
-    /// The subject that the caller, or the server in its place, answers on.
+    /// The subject on which the caller, or the server in its place, answers.
     pub(super) fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Waits until the caller does not wait any longer. Cancel-safe.
-    pub(super) async fn gone(&self) {
-        self.heard.gone.cancelled().await;
+    /// Resolves when the caller has disconnected. Cancel-safe.
+    pub(super) async fn disconnected(&self) {
+        self.state.disconnected.cancelled().await;
     }
 
-    pub(super) fn is_gone(&self) -> bool {
-        self.heard.gone.is_cancelled()
+    pub(super) fn is_disconnected(&self) -> bool {
+        self.state.disconnected.is_cancelled()
     }
 
-    /// How many probes nobody took.
-    pub(super) fn absences(&self) -> u64 {
-        let absences = self.heard.absences.as_ref();
-        absences.map_or(0, |absences| absences.load(Ordering::Relaxed))
+    /// How many probes had no subscriber.
+    pub(super) fn missed_probes(&self) -> u64 {
+        let missed = self.state.missed_probes.as_ref();
+        missed.map_or(0, |missed| missed.load(Ordering::Relaxed))
     }
 
-    /// Counts a chunk, if the caller can take it now.
-    pub(super) fn one_chunk_now(&self) -> bool {
-        let Some(credit) = &self.heard.credit else {
+    /// Takes credit for one chunk, if there is any now.
+    pub(super) fn try_take_credit(&self) -> bool {
+        let Some(credit) = &self.state.credit else {
             return true;
         };
         let permit = credit.try_acquire();
         permit.map(SemaphorePermit::forget).is_ok()
     }
 
-    /// Waits until the caller can take a chunk, and counts it. Cancel-safe.
-    pub(super) async fn one_chunk(&self) {
-        if let Some(credit) = &self.heard.credit
+    /// Waits for credit for one chunk, and takes it. Cancel-safe.
+    pub(super) async fn take_credit(&self) {
+        if let Some(credit) = &self.state.credit
             // The semaphore is never closed.
             && let Ok(permit) = credit.acquire().await
         {
@@ -199,11 +209,6 @@ impl SignalHandle {
 
 impl Drop for SignalHandle {
     fn drop(&mut self) {
-        lock(&self.listeners).remove(&self.number);
+        self.routes.lock().remove(&self.number);
     }
-}
-
-/// Nothing that holds the lock can panic halfway through a change.
-fn lock(listeners: &Listeners) -> MutexGuard<'_, HashMap<u64, Arc<Heard>>> {
-    listeners.lock().unwrap_or_else(PoisonError::into_inner)
 }

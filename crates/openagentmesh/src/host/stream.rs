@@ -1,161 +1,118 @@
-//! Answering chunk by chunk, no faster than the caller takes them.
+//! Sends the chunks of a stream, within the credit of its consumer.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::sync::atomic::Ordering;
 
 use async_nats::Subject;
 use bytes::Bytes;
 use futures::FutureExt;
-use openagentmesh_protocol::{ChunkHeaders, ErrorCode, HeaderSink, RequestId, header, subject};
+use openagentmesh_protocol::{ChunkHeaders, HeaderSink, RequestId, header, subject};
 
-use super::cancellation::{self, CancelReason};
-use super::invoke::{self, Unanswered};
-use super::pace::Watch;
+use super::batcher::Batcher;
+use super::outcome::{Ended, handler_failed, handler_panicked};
 use super::request::Request;
-use super::service::AgentState;
 use super::signals::SignalHandle;
-use super::turns::Turns;
-use crate::agent::{Chunks, Many};
-use crate::error::{Error, Result};
-use crate::telemetry::trace;
+use super::state::AgentState;
+use crate::agent::Chunks;
+use crate::error::Result;
+use crate::telemetry::CancelReason;
 use crate::transport::{Outgoing, Template};
 
-/// Runs the handler for one request, and sends what it gives until it ends or nobody waits for it.
-pub(super) async fn answer(
-    served: &AgentState,
+/// Sends `chunks` to the consumer of the stream `id`, until they end, fail, or the consumer has
+/// disconnected. The end marker is not sent.
+pub(super) async fn send_chunks(
+    agent: &AgentState,
     request: &Request<'_>,
-    function: &Many,
-    watch: Watch<'_>,
-) -> Result<(), Unanswered> {
-    let Some(stream) = request.awaited_stream() else {
-        return Err(Error::raised(
-            ErrorCode::InvalidInput,
-            "a stream goes to the subject that its request's id names, and this one has none",
-        )
-        .with_detail("header", header::REQUEST_ID)
-        .into());
-    };
-    let chunks = invoke::start(served, request, function)?;
-    let listener = served
-        .feedback
-        .listen_to_consumer(request.headers.stream_credit);
-    let sender = Sender::new(served, stream, &listener);
-    let absence = {
-        let mut ended = pin!(cancellation::ended(served, request, Some(&listener)));
-        let mut sending = pin!(trace::in_span(
-            &served.name,
-            &request.headers,
-            sender.send_all(chunks, watch)
-        ));
-        tokio::select! {
-            // A stream that never waits is sent before there is a timer, and hears itself that its caller
-            // is gone.
-            biased;
-            sent = &mut sending => match sent {
-                Ok(()) => return Ok(()),
-                Err(Stopped::Failed(error)) => return Err(error.into()),
-                Err(Stopped::Gone) => CancelReason::CallerGone,
-            },
-            absence = &mut ended => absence,
-        }
-    };
-    Err(invoke::unanswered(
-        served,
+    id: &RequestId,
+    signals: &SignalHandle,
+    mut chunks: Chunks,
+) -> Ended {
+    let sender = ChunkSender {
+        agent,
         request,
-        absence,
-        invoke::NOT_FINISHED,
-    ))
+        signals,
+        subject: subject::stream(id).into(),
+        headers: Template::new(|template| chunk_headers(agent, id, 0, false).write(template)),
+    };
+    sender.send_each(&mut chunks).await
 }
 
-/// Why a stream stopped before its end.
-enum Stopped {
-    Failed(Error),
-    Gone,
+/// Sends the end marker of the stream `id`.
+///
+/// # Errors
+///
+/// `connection_failed` when the connection is closed.
+pub(super) async fn end_marker(
+    agent: &AgentState,
+    request: &Request<'_>,
+    id: &RequestId,
+) -> Result<()> {
+    let mut headers = Outgoing::default();
+    let count = request.chunks.load(Ordering::Relaxed);
+    chunk_headers(agent, id, count, true).write(&mut headers);
+    let subject: Subject = subject::stream(id).into();
+    let published = agent
+        .publisher()
+        .publish(subject, None, headers.0, Bytes::new());
+    published.await
 }
 
-/// Where the chunks of one stream go.
-struct Sender<'s> {
-    served: &'s AgentState,
-    listener: &'s SignalHandle,
+/// The destination of one stream's chunks.
+struct ChunkSender<'s> {
+    agent: &'s AgentState,
+    request: &'s Request<'s>,
+    signals: &'s SignalHandle,
     subject: Subject,
-    /// Of chunks; each has its own number.
+    /// The headers of every chunk, but for its number.
     headers: Template,
-    id: &'s RequestId,
 }
 
-impl<'s> Sender<'s> {
-    fn new(served: &'s AgentState, id: &'s RequestId, listener: &'s SignalHandle) -> Self {
-        Self {
-            served,
-            listener,
-            subject: subject::stream(id).into(),
-            headers: Template::new(|template| chunk_headers(served, id, 0, false).write(template)),
-            id,
-        }
-    }
-
-    async fn send_all(&self, mut chunks: Chunks, watch: Watch<'_>) -> Result<(), Stopped> {
-        let mut turns = Turns::new(self.served.publisher());
-        let sent = self.send_each(&mut turns, &mut chunks, watch).await;
-        // What came before a failure counts, and dropping the handler's stream may fail, too.
-        turns.leave().await.map_err(Stopped::Failed)?;
-        drop(chunks);
-        self.end(sent?).await.map_err(Stopped::Failed)
-    }
-
-    /// Sends the chunks, and says how many there were.
-    async fn send_each(
-        &self,
-        turns: &mut Turns,
-        chunks: &mut Chunks,
-        mut watch: Watch<'_>,
-    ) -> Result<u64, Stopped> {
-        let mut seq = 0;
+impl ChunkSender<'_> {
+    async fn send_each(&self, chunks: &mut Chunks) -> Ended {
+        let mut batcher = Batcher::default();
         loop {
-            // One chunk is made ahead of what the caller can take, which tells the end at once.
-            let next = {
-                let next = pin!(AssertUnwindSafe(turns.next(chunks)).catch_unwind());
-                watch.until_it_waits(next).await
+            // One chunk is produced ahead of the credit, so that the end of the stream needs none.
+            let next = AssertUnwindSafe(batcher.next(chunks)).catch_unwind();
+            let body = match next.await {
+                Ok(Some(Ok(body))) => body,
+                Ok(Some(Err(error))) => return Ended::Failed(handler_failed(error)),
+                Ok(None) => return Ended::Stream,
+                Err(panic) => return Ended::Failed(handler_panicked(&*panic)),
             };
-            let next = next.map_err(|panic| Stopped::Failed(invoke::panicked(&*panic)))?;
-            let Some(body) = next.map_err(Stopped::Failed)? else {
-                return Ok(seq);
-            };
-            let body = body.map_err(|error| Stopped::Failed(invoke::failed(error)))?;
-            if !self.listener.one_chunk_now() {
-                // The caller gives more for what it has taken.
-                turns.leave().await.map_err(Stopped::Failed)?;
-                self.listener.one_chunk().await;
+            if !self.signals.try_take_credit() {
+                self.signals.take_credit().await;
             }
-            // A stream that never waits must hear of it too.
-            if self.listener.is_gone() {
-                return Err(Stopped::Gone);
+            // A stream that is always ready is not polled together with its cancellation.
+            if self.signals.is_disconnected() {
+                self.request.cancel();
+                return Ended::Cancelled {
+                    reason: CancelReason::CallerDisconnected,
+                    started: true,
+                };
             }
-            let mut headers = self.headers.copy();
-            headers.put(header::STREAM_SEQ, &seq.to_string());
-            // Nobody's interest in it comes back on the listener's subject.
-            let (subject, reply) = (self.subject.clone(), self.listener.subject().clone());
-            let added = turns.add(subject, Some(reply), headers.0, body);
-            added.await.map_err(Stopped::Failed)?;
-            seq += 1;
-            turns.end_if_over().await.map_err(Stopped::Failed)?;
+            if let Err(error) = self.send(body).await {
+                return Ended::Failed(error);
+            }
         }
     }
 
-    /// Sends the end marker.
-    async fn end(&self, seq: u64) -> Result<()> {
-        let mut headers = Outgoing::default();
-        chunk_headers(self.served, self.id, seq, true).write(&mut headers);
-        let subject = self.subject.clone();
-        let publisher = self.served.publisher();
+    async fn send(&self, body: Bytes) -> Result<()> {
+        let seq = self.request.chunks.load(Ordering::Relaxed);
+        let mut headers = self.headers.copy();
+        headers.put(header::STREAM_SEQ, &seq.to_string());
+        // Credit, a cancel message, or the server's report of no subscriber arrives on the reply subject.
+        let (subject, reply) = (self.subject.clone(), self.signals.subject().clone());
+        let publisher = self.agent.publisher();
         publisher
-            .publish(subject, None, headers.0, Bytes::new())
-            .await
+            .publish(subject, Some(reply), headers.0, body)
+            .await?;
+        self.request.chunks.store(seq + 1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
 fn chunk_headers<'h>(
-    served: &'h AgentState,
+    agent: &'h AgentState,
     request_id: &'h RequestId,
     seq: u64,
     end: bool,
@@ -164,7 +121,7 @@ fn chunk_headers<'h>(
         seq: Some(seq),
         end,
         request_id: Some(request_id.as_str()),
-        instance_id: Some(served.session.instance_id.as_str()),
+        instance_id: Some(agent.session.instance_id.as_str()),
         ..ChunkHeaders::default()
     }
 }

@@ -1,105 +1,111 @@
-//! Publishers and watchers: they run while the agent is served, and again after a failure.
+//! Runs publishers and watchers while their agent is served, and restarts them after a failure.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::{
     ChunkHeaders, ErrorCode, HeaderSink, Headers, RequestId, Shape, header, subject,
 };
-use rand::RngExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::invoke::{failed, panicked};
+use super::batcher::Batcher;
+use super::outcome::{handler_failed, handler_panicked};
 use super::reply;
-use super::service::AgentState;
-use super::turns::Turns;
+use super::state::AgentState;
 use crate::agent::{Chunks, Context, ContextInner, Invocation, Run, Running};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::transport::{Outgoing, Template};
+use crate::util::backoff::Backoff;
 
-/// How long to wait after a first failure; after each further one twice as long, and up to as much
-/// again at random.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// After running for so long, a failure is a first one again.
-const STEADY: Duration = Duration::from_secs(60);
-/// How long a connection that is full or lost may hold up the end.
-const LAST_EVENT: Duration = Duration::from_secs(1);
+/// The back-off between a failure and the restart.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+const MAX_DELAY: Duration = Duration::from_secs(60);
+/// A run of this length resets the back-off.
+const RESET_AFTER: Duration = Duration::from_secs(60);
+/// How long a full or lost connection may delay the last events of a publisher, and then its end marker.
+const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs the agent until it ends by itself, or `stop` or the abort fires.
-pub(super) async fn run(served: Arc<AgentState>, stop: CancellationToken) {
-    let mut events = EventSender::new(&served);
-    let mut pause = FIRST_PAUSE;
+/// Runs the agent until it ends, `stop` fires, or the agent is aborted.
+pub(super) async fn run(agent: Arc<AgentState>, stop: CancellationToken) {
+    let mut events = EventSender::new(&agent);
+    let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
     loop {
         let started = Instant::now();
         let run = RequestId::random();
         let cancelled = OnceLock::new();
         let ended = tokio::select! {
             biased;
-            () = served.abort.cancelled() => None,
-            () = stop.cancelled() => None,
-            ended = run_once(&served, &run, &cancelled, &mut events) => Some(ended),
+            () = agent.abort.cancelled() => None,
+            ended = run_once(&agent, &run, &cancelled, &stop, &mut events) => Some(ended),
+            () = overdue(&stop) => None,
         };
-        // What the run has started elsewhere ends with it.
         cancelled.get().map(CancellationToken::cancel);
         let error = match ended {
             None => break,
             Some(Ok(())) => {
-                tracing::debug!(agent = %served.name, "it has ended by itself");
+                tracing::debug!(agent = %agent.name, "the agent has ended");
                 break;
             }
             Some(Err(error)) => error,
         };
-        if started.elapsed() >= STEADY {
-            pause = FIRST_PAUSE;
+        if started.elapsed() >= RESET_AFTER {
+            backoff.reset();
         }
-        let nap = pause + rand::rng().random_range(Duration::ZERO..pause);
-        tracing::warn!(agent = %served.name, code = %error.code(), %error, restart_in = ?nap,
-            "it failed and is started again");
-        reply::dead_letter(&served, &run, error).await;
+        let delay = backoff.next_delay();
+        tracing::warn!(agent = %agent.name, code = %error.code(), %error, restart_in = ?delay,
+            "the agent failed and will be restarted");
+        reply::dead_letter(&agent, &run, error).await;
         tokio::select! {
-            () = served.abort.cancelled() => break,
+            () = agent.abort.cancelled() => break,
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(nap) => {}
+            () = sleep(delay) => {}
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    if served.shape == Shape::Publisher {
-        match tokio::time::timeout(LAST_EVENT, events.end()).await {
+    if agent.shape == Shape::Publisher {
+        match timeout(LAST_EVENTS_TIMEOUT, events.end()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!(agent = %served.name, %error, "subscribers do not hear of the end");
+                tracing::debug!(agent = %agent.name, %error, "the end marker could not be sent");
             }
-            Err(_) => tracing::debug!(agent = %served.name, "the connection takes no end marker"),
+            Err(_) => tracing::debug!(agent = %agent.name, "the end marker was not sent in time"),
         }
     }
 }
 
-/// Runs the agent until it ends.
+/// Resolves when the last events of a publisher should have been sent.
+async fn overdue(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(LAST_EVENTS_TIMEOUT).await;
+}
+
+/// Runs the agent until it ends or `stop` fires. An event that is being sent then is sent before, so that
+/// subscribers see no gap.
 async fn run_once(
-    served: &Arc<AgentState>,
+    agent: &Arc<AgentState>,
     run: &RequestId,
     cancelled: &OnceLock<CancellationToken>,
+    stop: &CancellationToken,
     events: &mut EventSender,
 ) -> Result<()> {
     let running = async {
-        match start(served, run, cancelled)? {
-            Started::Once(running) => running.await.map(|_| ()).map_err(failed),
-            Started::Many(chunks) => events.send_all(chunks).await,
+        match start(agent, run, cancelled)? {
+            Started::Once(running) => match stop.run_until_cancelled(running).await {
+                Some(Err(error)) => Err(handler_failed(error)),
+                Some(Ok(_)) | None => Ok(()),
+            },
+            Started::Many(chunks) => events.send_all(chunks, stop).await,
         }
     };
-    let ended = AssertUnwindSafe(running)
+    AssertUnwindSafe(running)
         .catch_unwind()
         .await
-        .unwrap_or_else(|panic| Err(panicked(&*panic)));
-    // What came before a failure counts.
-    let left = events.turns.leave().await;
-    ended.and(left)
+        .unwrap_or_else(|panic| Err(handler_panicked(&*panic)))
 }
 
 enum Started {
@@ -108,83 +114,85 @@ enum Started {
 }
 
 fn start(
-    served: &Arc<AgentState>,
+    agent: &Arc<AgentState>,
     run: &RequestId,
     cancelled: &OnceLock<CancellationToken>,
 ) -> Result<Started> {
     let context = || {
         Context::of(ContextInner {
-            agent: Some(served.name.clone()),
+            agent: Some(agent.name.clone()),
             request_id: run.clone(),
             headers: Headers::default(),
             caller: None,
             cancelled: cancelled.get_or_init(CancellationToken::new).clone(),
-            mesh: Client::new(Arc::clone(&served.session), None),
+            mesh: Client::new(Arc::clone(&agent.session), None),
         })
     };
     let invocation = Invocation {
         body: &[],
         context: &context,
     };
-    let started = match &served.run {
+    let started = match &agent.run {
         Run::Once(function) => function(invocation).map(Started::Once),
         Run::Many(function) => function(invocation).map(Started::Many),
     };
-    // Neither takes an input, so that there is none to be wrong.
+    // Unreachable: publishers and watchers have no input.
     started.map_err(|error| Error::raised(ErrorCode::HandlerError, error.message))
 }
 
-/// Where a publisher's events go. Their numbers go on over restarts, so that subscribers see one
-/// stream.
+/// The destination of a publisher's events. Sequence numbers continue after a restart, so that subscribers
+/// see one stream.
 struct EventSender {
-    served: Arc<AgentState>,
+    agent: Arc<AgentState>,
     subject: async_nats::Subject,
-    /// Of events, but for their numbers.
+    /// The headers of every event, but for its number.
     headers: Template,
     next_seq: u64,
-    turns: Turns,
 }
 
 impl EventSender {
-    fn new(served: &Arc<AgentState>) -> Self {
+    fn new(agent: &Arc<AgentState>) -> Self {
         Self {
-            subject: subject::events(&served.name).into(),
-            headers: Template::new(|template| event_headers(served, None, false).write(template)),
-            turns: Turns::new(served.publisher()),
-            served: Arc::clone(served),
+            subject: subject::events(&agent.name).into(),
+            headers: Template::new(|template| event_headers(agent, None, false).write(template)),
+            agent: Arc::clone(agent),
             next_seq: 0,
         }
     }
 
-    /// Publishes as fast as the connection takes it.
-    async fn send_all(&mut self, mut chunks: Chunks) -> Result<()> {
-        while let Some(event) = self.turns.next(&mut chunks).await? {
-            let body = event.map_err(failed)?;
+    /// Publishes events as fast as the connection accepts them.
+    async fn send_all(&mut self, chunks: Chunks, stop: &CancellationToken) -> Result<()> {
+        let stopped = pin!(stop.cancelled());
+        let mut chunks = chunks.take_until(stopped);
+        let mut batcher = Batcher::default();
+        while let Some(event) = batcher.next(&mut chunks).await {
+            let body = event.map_err(handler_failed)?;
             let mut headers = self.headers.copy();
             headers.put(header::STREAM_SEQ, &self.next_seq.to_string());
-            let subject = self.subject.clone();
-            self.turns.add(subject, None, headers.0, body).await?;
+            self.publish(headers, body).await?;
             self.next_seq += 1;
-            self.turns.end_if_over().await?;
         }
         Ok(())
     }
 
     async fn end(&mut self) -> Result<()> {
         let mut headers = Outgoing::default();
-        event_headers(&self.served, Some(self.next_seq), true).write(&mut headers);
-        let subject = self.subject.clone();
-        let added = self.turns.add(subject, None, headers.0, Bytes::new());
-        added.await?;
-        self.turns.leave().await
+        event_headers(&self.agent, Some(self.next_seq), true).write(&mut headers);
+        self.publish(headers, Bytes::new()).await
+    }
+
+    async fn publish(&self, headers: Outgoing, body: Bytes) -> Result<()> {
+        let publisher = self.agent.publisher();
+        let published = publisher.publish(self.subject.clone(), None, headers.0, body);
+        published.await
     }
 }
 
-fn event_headers(served: &AgentState, seq: Option<u64>, end: bool) -> ChunkHeaders<'_> {
+fn event_headers(agent: &AgentState, seq: Option<u64>, end: bool) -> ChunkHeaders<'_> {
     ChunkHeaders {
         seq,
         end,
-        instance_id: Some(served.session.instance_id.as_str()),
+        instance_id: Some(agent.session.instance_id.as_str()),
         ..ChunkHeaders::default()
     }
 }

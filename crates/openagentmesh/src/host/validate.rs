@@ -1,43 +1,44 @@
-//! Telling a caller everything that is wrong with an input.
+//! Checks inputs against their schema, and explains invalid ones.
 
 use openagentmesh_protocol::ErrorCode;
 use serde_json::{Value, json};
 
-use super::service::AgentState;
+use super::state::AgentState;
 use crate::agent::DecodeError;
 use crate::error::Error;
 use crate::schema::{InputSchema, Problem};
 
-/// Checks what deserialisation cannot see. Most schemas have nothing of the kind.
-pub(super) fn restrictions(served: &AgentState, body: &[u8]) -> Result<(), Error> {
-    match &served.input {
+/// Checks the restrictions that deserialisation does not, such as lengths and ranges. Most schemas have none.
+pub(super) fn check_restrictions(agent: &AgentState, body: &[u8]) -> Result<(), Error> {
+    match &agent.input {
         Some(schema) if schema.exceeds_types() => {}
         _ => return Ok(()),
     }
-    let problems = problems(served.input.as_deref(), body)?;
+    let problems = problems(agent.input.as_deref(), body)?;
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(Problem::error(&served.name, &problems))
+        Err(Problem::error(&agent.name, &problems))
     }
 }
 
-/// Explains why the input did not become the handler's type.
-pub(super) fn explain(served: &AgentState, body: &[u8], error: DecodeError) -> Error {
-    match problems(served.input.as_deref(), body) {
-        Err(not_json) => not_json,
+/// Explains why the input could not be deserialised: every problem that the schema finds, else `error`.
+pub(super) fn explain(agent: &AgentState, body: &[u8], error: DecodeError) -> Error {
+    match problems(agent.input.as_deref(), body) {
+        Err(invalid_json) => invalid_json,
         Ok(problems) if problems.is_empty() => {
             let problem = Problem {
                 location: error.location,
                 message: error.message,
                 rule: "type".to_owned(),
             };
-            Problem::error(&served.name, &[problem])
+            Problem::error(&agent.name, &[problem])
         }
-        Ok(problems) => Problem::error(&served.name, &problems),
+        Ok(problems) => Problem::error(&agent.name, &problems),
     }
 }
 
+/// The problems that the schema finds. An error means that the body is not JSON.
 fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Vec<Problem>, Error> {
     let input: Value = if body.is_empty() {
         Value::Null
@@ -45,7 +46,7 @@ fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Vec<Problem>, E
         serde_json::from_slice(body).map_err(|error| {
             Error::raised(
                 ErrorCode::InvalidInput,
-                format!("the input is not JSON: {error}"),
+                format!("invalid input: {error}; send one JSON value"),
             )
             .with_detail(
                 "errors",
@@ -53,7 +54,26 @@ fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Vec<Problem>, E
             )
         })?
     };
-    // Without a validator the schema only repeats the types, which found the problem already.
+    // A schema without a validator only repeats the types, which deserialisation has checked.
     let problems = schema.and_then(|schema| schema.problems(&input).ok());
     Ok(problems.unwrap_or_default())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn body_that_is_not_json_is_one_problem_with_the_rule_json() {
+        let error = problems(None, b"{").map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::InvalidInput);
+        assert!(error.message().starts_with("invalid input: "), "{error}");
+        assert_eq!(error.details()["errors"][0]["rule"], "json");
+    }
+
+    #[test]
+    fn empty_body_is_null_and_has_no_problem_without_a_schema() {
+        assert!(problems(None, b"").unwrap().is_empty());
+    }
 }

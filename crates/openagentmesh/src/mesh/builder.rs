@@ -11,7 +11,7 @@ use openagentmesh_protocol::{ErrorCode, InstanceId};
 
 use super::handle::{AgentMesh, Settings};
 use crate::error::{Error, Result};
-use crate::telemetry::{Interceptor, Interceptors};
+use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
     ClientCertificate, ConnectionOptions, Credentials, Endpoint, Secret, dial, redact_credentials,
 };
@@ -180,8 +180,8 @@ impl MeshBuilder {
                 url: redact_credentials(&endpoint.url),
                 shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_SHUTDOWN_GRACE),
                 request_timeout: self.request_timeout,
-                host_interceptors: Interceptors::new(&self.host_interceptors),
-                client_interceptors: Interceptors::new(&self.client_interceptors),
+                host_interceptors: trace::host_interceptors(&self.host_interceptors),
+                client_interceptors: trace::client_interceptors(&self.client_interceptors),
             };
             Ok(AgentMesh::new(connection, instance_id, settings))
         }

@@ -12,6 +12,7 @@ use tracing::Span;
 
 use super::outcome::Outcome;
 use crate::error::{Error, Result};
+use crate::util::panic::panic_message;
 
 /// Code that runs around requests.
 ///
@@ -21,8 +22,12 @@ use crate::error::{Error, Result};
 /// runs in the reverse order. A mesh without interceptors pays nothing for them.
 ///
 /// Both methods run on the async runtime between two awaits: they must return soon and must not block. A
-/// panic in one of them fails that one request with `handler_error`. If the request has failed or was
-/// cancelled already, a panic in `after` is logged.
+/// panic in `before` fails that one request with `handler_error`. A panic in `after` is logged at a host,
+/// which has answered by then, and fails the request at a caller.
+///
+/// A host runs them around every request that it receives, in the request's task. `before` runs before the
+/// request waits in the queue. A request that is refused as `overloaded` passes them, too, in the task that
+/// accepts the agent's requests.
 ///
 /// ```
 /// use openagentmesh::{AgentMesh, Completion, Error, Exchange, Interceptor, Result};
@@ -51,8 +56,8 @@ use crate::error::{Error, Result};
 pub trait Interceptor: Send + Sync + 'static {
     /// Runs before the handler starts, or before the request is sent.
     ///
-    /// It may read the request, set headers of a request that is about to be sent, choose the span that the
-    /// work runs in, and keep values for `after` and for later interceptors.
+    /// The interceptor may read the request, change its headers, choose the span that the work runs in, and keep
+    /// values for `after` and for later interceptors.
     ///
     /// At a caller, any valid header may be set, those with the prefixes `X-Mesh-` and `Nats-` included.
     /// Exception: a header that the protocol defines, such as `X-Mesh-Request-Id`, is written by the SDK
@@ -60,15 +65,15 @@ pub trait Interceptor: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any error refuses the request: a host answers it, with its code, if it was made by
-    /// [`Error::new`](crate::Error::new); a caller gets it and nothing is sent. Later interceptors are not
-    /// run; `after` runs for this one and for those before it.
+    /// Any error refuses the request. A host answers with the error; one that was not made by
+    /// [`Error::new`](crate::Error::new) becomes the cause of a `handler_error`. A caller gets the error and
+    /// nothing is sent. Later interceptors are not run; `after` runs for this one and for those before it.
     fn before(&self, exchange: &mut Exchange) -> Result<()> {
         let _ = exchange;
         Ok(())
     }
 
-    /// Runs once after the request has ended, however that is.
+    /// Runs once after the request has ended, with any outcome. A runtime that shuts down first skips the call.
     ///
     /// At a host this is after the answer was handed to the connection. At a caller it is when the reply
     /// was read, the stream has ended or was dropped, or the request failed; a `send` without a reply ends
@@ -229,12 +234,12 @@ impl Interceptors {
         self.0.is_empty()
     }
 
-    /// Runs `before` of each. Returns how many of them must run `after`, and the error that refuses the
-    /// request, if one does.
+    /// Runs `before` of each, up to the first that fails. Returns how many of them must run `after`, and the
+    /// error that refuses the request, if one does. A panic is a `handler_error`.
     pub(crate) fn before(&self, exchange: &mut Exchange) -> (usize, Result<()>) {
         for (index, interceptor) in self.0.iter().enumerate() {
-            let before = catch_unwind(AssertUnwindSafe(|| interceptor.before(exchange)));
-            if let Err(error) = before.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            let admitted = catch_unwind(AssertUnwindSafe(|| interceptor.before(exchange)));
+            if let Err(error) = admitted.unwrap_or_else(|panic| Err(panicked(&*panic))) {
                 return (index + 1, Err(error));
             }
         }
@@ -264,21 +269,86 @@ impl Interceptors {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let reason = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    Error::raised(
-        ErrorCode::HandlerError,
-        format!("an interceptor panicked: {reason}"),
-    )
+    let message = format!("an interceptor panicked: {}", panic_message(panic));
+    Error::new(ErrorCode::HandlerError, message)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::util::sync::Mutex;
+
+    /// Logs its calls with its name; two names refuse or panic.
+    struct Logged(&'static str, Arc<Mutex<Vec<String>>>);
+
+    impl Interceptor for Logged {
+        fn before(&self, _: &mut Exchange) -> Result<()> {
+            self.1.lock().push(format!("before {}", self.0));
+            match self.0 {
+                "refuses" => Err(Error::new("forbidden", "not allowed")),
+                "panics" => panic!("on purpose"),
+                _ => Ok(()),
+            }
+        }
+
+        fn after(&self, _: &Exchange, _: &Completion<'_>) {
+            self.1.lock().push(format!("after {}", self.0));
+            assert!(self.0 != "panics", "on purpose");
+        }
+    }
+
+    /// The log of one request through interceptors with `names`, and the error that refused it.
+    fn run(names: &[&'static str]) -> (Vec<String>, Option<Error>) {
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let interceptors: Vec<Arc<dyn Interceptor>> = names
+            .iter()
+            .map(|name| Arc::new(Logged(name, Arc::clone(&log))) as _)
+            .collect();
+        let interceptors = Interceptors::new(&interceptors);
+        let agent = AgentName::new("echo").unwrap();
+        let headers = Headers::default();
+        let mut exchange = Exchange::new(agent, Verb::Call, RequestId::random(), headers);
+        let (started, admitted) = interceptors.before(&mut exchange);
+        let completion = Completion {
+            outcome: &Outcome::Replied,
+            duration: Duration::ZERO,
+            queued: Duration::ZERO,
+            chunks: 0,
+        };
+        interceptors.after(started, &exchange, &completion);
+        let log = log.lock().clone();
+        (log, admitted.err())
+    }
+
+    #[test]
+    fn interceptors_run_in_order_and_back() {
+        let (log, error) = run(&["a", "b"]);
+        assert_eq!(log, ["before a", "before b", "after b", "after a"]);
+        assert!(error.is_none());
+    }
+
+    #[test]
+    fn interceptor_that_refuses_skips_the_later_ones() {
+        let (log, error) = run(&["a", "refuses", "b"]);
+        assert_eq!(
+            log,
+            ["before a", "before refuses", "after refuses", "after a"]
+        );
+        assert_eq!(error.unwrap().code().as_str(), "forbidden");
+    }
+
+    #[test]
+    fn interceptor_that_panics_refuses_the_request_with_handler_error() {
+        let (log, error) = run(&["a", "panics", "b"]);
+        assert_eq!(
+            log,
+            ["before a", "before panics", "after panics", "after a"]
+        );
+        let error = error.unwrap();
+        assert_eq!(error.code(), &ErrorCode::HandlerError);
+        assert_eq!(error.message(), "an interceptor panicked: on purpose");
+    }
 
     #[test]
     fn extensions_keep_one_value_of_each_type() {

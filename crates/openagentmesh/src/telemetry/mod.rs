@@ -1,4 +1,4 @@
-//! What the SDK reports about its requests: outcomes, interceptors, and the traces built on them.
+//! Observation of requests: their outcomes, interceptors around them, and traces.
 
 mod interceptor;
 mod outcome;

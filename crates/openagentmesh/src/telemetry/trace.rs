@@ -1,23 +1,34 @@
-//! Traces across processes: with the feature `otel`, requests carry the current span's context, and
-//! handlers run in a child of it. Without it, nothing of this is compiled.
+//! Traces across processes. With the feature `otel`, two interceptors carry the W3C trace context in the
+//! headers of requests. Without it, nothing of this is compiled.
+
+use std::sync::Arc;
+
+use super::{Interceptor, Interceptors};
 
 #[cfg(feature = "otel")]
 #[path = "trace_otel.rs"]
 mod otel;
 
+/// The interceptors of a host: the one for traces, then `added`.
+pub(crate) fn host_interceptors(added: &[Arc<dyn Interceptor>]) -> Interceptors {
+    #[cfg(feature = "otel")]
+    let added = &with_first(Arc::new(otel::TraceHost), added);
+    Interceptors::new(added)
+}
+
+/// The interceptors of a client: the one for traces, then `added`.
+pub(crate) fn client_interceptors(added: &[Arc<dyn Interceptor>]) -> Interceptors {
+    #[cfg(feature = "otel")]
+    let added = &with_first(Arc::new(otel::TraceClient), added);
+    Interceptors::new(added)
+}
+
 #[cfg(feature = "otel")]
-pub(crate) use otel::{in_span, inject};
-
-#[cfg(not(feature = "otel"))]
-pub(crate) use nothing::{in_span, inject};
-
-#[cfg(not(feature = "otel"))]
-mod nothing {
-    use openagentmesh_protocol::{AgentName, RequestHeaders};
-
-    pub(crate) fn inject(_request: &mut RequestHeaders) {}
-
-    pub(crate) fn in_span<F: Future>(_agent: &AgentName, _request: &RequestHeaders, work: F) -> F {
-        work
-    }
+fn with_first(
+    first: Arc<dyn Interceptor>,
+    added: &[Arc<dyn Interceptor>],
+) -> Vec<Arc<dyn Interceptor>> {
+    std::iter::once(first)
+        .chain(added.iter().cloned())
+        .collect()
 }

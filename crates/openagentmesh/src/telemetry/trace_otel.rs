@@ -1,61 +1,106 @@
 //! The W3C trace context, between `tracing` spans and the headers of requests.
 
-use openagentmesh_protocol::{AgentName, RequestHeaders, header};
+use openagentmesh_protocol::Headers;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tracing::{Instrument, Span};
+use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Puts the context of the current span into the headers of a request.
-pub(crate) fn inject(request: &mut RequestHeaders) {
-    let context = Span::current().context();
-    TraceContextPropagator::new().inject_context(&context, &mut Carrier(request));
-}
+use crate::error::Result;
+use crate::telemetry::{Exchange, Interceptor};
 
-/// Runs `work` in a span of its own, a child of the one that its request was sent in.
-pub(crate) fn in_span<F: Future>(
-    agent: &AgentName,
-    request: &RequestHeaders,
-    work: F,
-) -> impl Future<Output = F::Output> + use<F> {
-    let span = tracing::info_span!(
-        "agent",
-        otel.name = agent.as_str(),
-        otel.kind = "server",
-        request_id = request.request_id.as_ref().map(tracing::field::display),
-    );
-    let parent = TraceContextPropagator::new().extract(&Received(request));
-    if let Err(error) = span.set_parent(parent) {
-        tracing::trace!(?error, "the span has no parent on the other side");
+/// Runs each handler in a span of its own, a child of the span that the request was sent in.
+pub(super) struct TraceHost;
+
+impl Interceptor for TraceHost {
+    fn before(&self, exchange: &mut Exchange) -> Result<()> {
+        let span = tracing::info_span!(
+            "agent",
+            otel.name = exchange.agent().as_str(),
+            otel.kind = "server",
+            request_id = %exchange.request_id(),
+        );
+        let parent = TraceContextPropagator::new().extract(&Received(exchange.headers()));
+        if let Err(error) = span.set_parent(parent) {
+            tracing::trace!(?error, "the span has no remote parent");
+        }
+        exchange.set_span(span);
+        Ok(())
     }
-    work.instrument(span)
 }
 
-struct Carrier<'r>(&'r mut RequestHeaders);
+/// Adds the context of the current span to the headers of each request that is sent.
+pub(super) struct TraceClient;
 
-impl Injector for Carrier<'_> {
+impl Interceptor for TraceClient {
+    fn before(&self, exchange: &mut Exchange) -> Result<()> {
+        let context = Span::current().context();
+        let mut headers = Sent(exchange.headers_mut());
+        TraceContextPropagator::new().inject_context(&context, &mut headers);
+        Ok(())
+    }
+}
+
+struct Sent<'h>(&'h mut Headers);
+
+impl Injector for Sent<'_> {
     fn set(&mut self, name: &str, value: String) {
-        let value = Some(value).filter(|value| !value.is_empty());
-        match name {
-            header::TRACEPARENT => self.0.traceparent = value,
-            header::TRACESTATE => self.0.tracestate = value,
-            _ => {}
+        if !value.is_empty() {
+            self.0.set(name, value);
         }
     }
 }
 
-struct Received<'r>(&'r RequestHeaders);
+struct Received<'h>(&'h Headers);
 
 impl Extractor for Received<'_> {
     fn get(&self, name: &str) -> Option<&str> {
-        match name {
-            header::TRACEPARENT => self.0.traceparent.as_deref(),
-            header::TRACESTATE => self.0.tracestate.as_deref(),
-            _ => None,
-        }
+        self.0.get(name)
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec![header::TRACEPARENT, header::TRACESTATE]
+        self.0.iter().map(|(name, _)| name).collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use openagentmesh_protocol::{AgentName, RequestId, Verb, header};
+    use opentelemetry::trace::{TraceContextExt, TracerProvider};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    fn exchange(headers: Headers) -> Exchange {
+        let agent = AgentName::new("echo").unwrap();
+        Exchange::new(agent, Verb::Call, RequestId::random(), headers)
+    }
+
+    #[test]
+    fn context_that_a_client_sends_is_the_parent_of_the_hosts_span() {
+        let provider = SdkTracerProvider::builder().build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+
+        let mut sent = exchange(Headers::default());
+        let caller = tracing::info_span!("caller");
+        caller.in_scope(|| TraceClient.before(&mut sent).unwrap());
+        let trace = caller.context().span().span_context().trace_id();
+        let traceparent = sent.headers().get(header::TRACEPARENT).unwrap();
+        assert!(traceparent.contains(&trace.to_string()), "{traceparent}");
+
+        let mut received = exchange(sent.headers().clone());
+        TraceHost.before(&mut received).unwrap();
+        let context = received.span().unwrap().context();
+        assert_eq!(context.span().span_context().trace_id(), trace);
+    }
+
+    #[test]
+    fn client_without_a_span_sends_no_context() {
+        let mut sent = exchange(Headers::default());
+        TraceClient.before(&mut sent).unwrap();
+        assert_eq!(sent.headers().iter().count(), 0);
     }
 }

@@ -1,4 +1,5 @@
 //! Small helpers that every room may use.
 
 pub(crate) mod backoff;
+pub(crate) mod panic;
 pub(crate) mod sync;

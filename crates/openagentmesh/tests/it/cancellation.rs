@@ -187,7 +187,7 @@ async fn work_that_nobody_waits_for_any_more_is_not_started() {
     .await;
     let message = last["message"].as_str().unwrap();
     assert!(
-        message.contains("before its handler could be started"),
+        message.contains("before the handler of agent 'gate' started"),
         "{message}"
     );
     release.notify_one();

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod blocking;
 mod call;
 mod cancellation;
 mod catalog;
@@ -12,6 +13,7 @@ mod context;
 mod discovery;
 mod events;
 mod failure;
+mod interceptors;
 mod kv;
 mod lifecycle;
 mod load;

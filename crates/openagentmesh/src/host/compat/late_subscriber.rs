@@ -1,8 +1,7 @@
-//! Inbox to callers that subscribe to them only after they have asked.
+//! Replies to callers that subscribe to the reply subject after they have sent the request.
 //!
-//! Published SDKs do so up to 0.2.0: `send` with a callback hands over the request first, and its
-//! subscription when its event loop comes to it. An agent that is quick has answered by then, and
-//! the server drops a reply to which nobody subscribes. So it is sent again until somebody does.
+//! Published SDKs up to 0.2.0 do so for `send` with a callback. The server drops a reply that arrives before
+//! the subscription. The host therefore repeats such a reply until the server reports a subscriber.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,51 +10,57 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use openagentmesh_protocol::AgentName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::Result;
-use crate::host::reply;
 use crate::session::Session;
+use crate::util::backoff::Backoff;
 
-/// How long until a reply is sent for the second time; each further time it is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-/// After this pause nobody is expected any more; all of them take a second.
-const LAST_PAUSE: Duration = Duration::from_millis(512);
-/// How long the server may take to say whether somebody subscribes.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How much a process holds of such replies, in bytes.
-const SPACE: u32 = 16 * 1024 * 1024;
-/// What a reply takes besides its body, about, in bytes.
-const OVERHEAD: u32 = 1024;
+/// The back-off between two attempts to deliver a reply.
+const FIRST_DELAY: Duration = Duration::from_millis(1);
+const MAX_DELAY: Duration = Duration::from_millis(512);
+/// The time after which no further attempt is made.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the server may take to report whether a reply has a subscriber.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many bytes of replies wait for a subscriber, in the whole process.
+const MAX_WAITING_BYTES: u32 = 16 * 1024 * 1024;
+/// The estimated size of a reply in addition to its body, in bytes.
+const REPLY_OVERHEAD_BYTES: u32 = 1024;
 
-/// The space for such replies in a process.
+/// The memory for such replies, one permit per byte; shared by all agents of a process.
 pub(in crate::host) fn memory_budget() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(SPACE as usize))
+    Arc::new(Semaphore::new(MAX_WAITING_BYTES as usize))
 }
 
-/// What it takes to send an agent's replies until somebody subscribes to them.
+/// Delivers replies of one agent to late subscribers.
 pub(in crate::host) struct ReplyRetry {
     pub(in crate::host) agent: AgentName,
     pub(in crate::host) session: Arc<Session>,
-    pub(in crate::host) space: Arc<Semaphore>,
+    /// The process's [`memory_budget`].
+    pub(in crate::host) budget: Arc<Semaphore>,
+    /// The agent's tasks: a graceful shutdown waits for the replies in them.
     pub(in crate::host) tasks: TaskTracker,
+    /// The agent's abort: ends the repetition after the current attempt.
     pub(in crate::host) abort: CancellationToken,
 }
 
 impl ReplyRetry {
-    /// Space for a reply whose body has so many bytes; `None` when others take it.
-    pub(in crate::host) fn space_for(&self, body: usize) -> Option<OwnedSemaphorePermit> {
-        let body = u32::try_from(body).unwrap_or(SPACE);
-        let size = body.saturating_add(OVERHEAD).min(SPACE);
-        Arc::clone(&self.space).try_acquire_many_owned(size).ok()
+    /// Reserves memory for a reply with a body of `body` bytes; `None` when the budget is used up.
+    pub(in crate::host) fn reserve(&self, body: usize) -> Option<OwnedSemaphorePermit> {
+        let body = u32::try_from(body).unwrap_or(MAX_WAITING_BYTES);
+        let size = body
+            .saturating_add(REPLY_OVERHEAD_BYTES)
+            .min(MAX_WAITING_BYTES);
+        Arc::clone(&self.budget).try_acquire_many_owned(size).ok()
     }
 
-    /// Sends a reply until somebody subscribes to it. The agent goes on meanwhile.
+    /// Sends a reply until it has a subscriber, in a task of its own. `reserved` is released afterwards.
     pub(in crate::host) fn send(
         &self,
-        space: OwnedSemaphorePermit,
+        reserved: OwnedSemaphorePermit,
         subject: Subject,
         headers: HeaderMap,
         body: Bytes,
@@ -65,16 +70,16 @@ impl ReplyRetry {
         self.tasks.spawn(async move {
             match repeat(&session, &abort, &subject, &headers, &body).await {
                 Ok(true) => {}
-                Ok(false) => tracing::debug!(%agent, %subject, "nobody subscribed to a reply"),
-                Err(error) => reply::not_sent(&agent, &error),
+                Ok(false) => tracing::debug!(%agent, %subject, "a reply had no subscriber"),
+                Err(error) => tracing::warn!(%agent, %error, "a reply could not be sent"),
             }
-            drop(space);
+            drop(reserved);
         });
     }
 }
 
-/// Whether somebody subscribed in time. It is sent at least once, also when `abort` has fired: that is
-/// what callers are told of then.
+/// Returns whether the reply had a subscriber in time. The reply is sent at least once, also after `abort`
+/// has fired: the last answers of a shutdown are sent then.
 async fn repeat(
     session: &Session,
     abort: &CancellationToken,
@@ -82,19 +87,22 @@ async fn repeat(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<bool> {
-    let replies = &session.connection.inbox;
-    let mut pause = FIRST_PAUSE;
+    let inbox = &session.connection.inbox;
+    let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
+    let started = Instant::now();
     loop {
-        let delivered = replies.deliver(subject.clone(), headers.clone(), body.clone());
-        // A server that does not let a client have its own messages never says.
-        let taken = timeout(PATIENCE, delivered).await.unwrap_or(Ok(true))?;
-        if taken || pause > LAST_PAUSE {
-            return Ok(taken);
+        let delivered = inbox.deliver(subject.clone(), headers.clone(), body.clone());
+        // A server that denies the client its own messages never reports.
+        let delivered = timeout(DELIVERY_TIMEOUT, delivered)
+            .await
+            .unwrap_or(Ok(true))?;
+        if delivered || started.elapsed() >= RETRY_TIMEOUT {
+            return Ok(delivered);
         }
-        // Nothing tells when somebody subscribes.
-        if abort.run_until_cancelled(sleep(pause)).await.is_none() {
+        // NATS has no notification of a new subscriber.
+        let delay = sleep(backoff.next_delay());
+        if abort.run_until_cancelled(delay).await.is_none() {
             return Ok(false);
         }
-        pause *= 2;
     }
 }

@@ -1,3 +1,3 @@
-//! Behaviour that exists only for peers of published SDKs.
+//! Behaviour for peers of published SDKs only.
 
 pub(super) mod late_subscriber;

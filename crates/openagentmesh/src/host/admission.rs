@@ -1,0 +1,113 @@
+//! Limits of an agent: how many requests may be in flight, and how many of them may run.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// The limits of one agent at this host, and their use.
+pub(super) struct Admission {
+    /// How many requests may run at once.
+    concurrency: usize,
+    /// How many requests may be in flight, which is to run or to wait in the queue.
+    limit: usize,
+    /// How many requests are in flight; changed only through [`AdmissionPermit`].
+    in_flight: AtomicUsize,
+    /// One permit for each request that may run; never closed.
+    running: Semaphore,
+}
+
+impl Admission {
+    pub(super) fn new(concurrency: NonZeroUsize, queue: usize) -> Arc<Self> {
+        let concurrency = concurrency.get().min(Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            concurrency,
+            limit: concurrency.saturating_add(queue),
+            in_flight: AtomicUsize::new(0),
+            running: Semaphore::new(concurrency),
+        })
+    }
+
+    /// Admits one request. Only the agent's accept loop calls this method, so that check and change need not be
+    /// one operation.
+    ///
+    /// # Errors
+    ///
+    /// The number of requests in flight, when no further one is allowed.
+    pub(super) fn admit(self: &Arc<Self>) -> Result<AdmissionPermit, usize> {
+        let in_flight = self.in_flight();
+        if in_flight >= self.limit {
+            return Err(in_flight);
+        }
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Ok(AdmissionPermit(Arc::clone(self)))
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    /// A permit to run, if one is free now.
+    pub(super) fn try_run(&self) -> Option<SemaphorePermit<'_>> {
+        self.running.try_acquire().ok()
+    }
+
+    /// Waits for a permit to run; waiting requests are served in their order. Cancel-safe.
+    pub(super) async fn run(&self) -> SemaphorePermit<'_> {
+        match self.running.acquire().await {
+            Ok(permit) => permit,
+            // The semaphore is never closed.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Counts one request as in flight until it is dropped.
+pub(super) struct AdmissionPermit(Arc<Admission>);
+
+impl Drop for AdmissionPermit {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn admission(concurrency: usize, queue: usize) -> Arc<Admission> {
+        Admission::new(NonZeroUsize::new(concurrency).unwrap(), queue)
+    }
+
+    #[test]
+    fn admit_beyond_concurrency_and_queue_is_refused_until_a_permit_is_dropped() {
+        let admission = admission(2, 1);
+        let mut permits: Vec<_> = (0..3).map(|_| admission.admit().unwrap()).collect();
+        assert_eq!(admission.admit().err(), Some(3));
+        permits.pop();
+        assert_eq!(admission.in_flight(), 2);
+        assert!(admission.admit().is_ok());
+    }
+
+    #[test]
+    fn admit_with_the_largest_queue_does_not_overflow() {
+        assert!(admission(usize::MAX, usize::MAX).admit().is_ok());
+    }
+
+    #[tokio::test]
+    async fn run_waits_until_a_running_request_ends() {
+        let admission = admission(1, 1);
+        let first = admission.try_run().unwrap();
+        assert!(admission.try_run().is_none());
+        let waiting = admission.run();
+        drop(first);
+        drop(waiting.await);
+        assert!(admission.try_run().is_some());
+    }
+}

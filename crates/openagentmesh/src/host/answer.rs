@@ -1,0 +1,84 @@
+//! Answers a request: the one place that decides the answer to each outcome.
+
+use bytes::Bytes;
+use futures::FutureExt;
+use openagentmesh_protocol::ErrorCode;
+
+use super::outcome::{Ended, deadline_exceeded, shut_down};
+use super::request::Request;
+use super::state::AgentState;
+use super::{reply, stream};
+use crate::error::Error;
+use crate::telemetry::{CancelReason, Outcome};
+
+/// Answers a request whose work has ended, and returns its outcome.
+///
+/// | work | answer |
+/// |---|---|
+/// | output of a call | the output |
+/// | end of a stream | the end marker |
+/// | failure | the error |
+/// | deadline exceeded | the error `timeout` |
+/// | shutdown | the error `not_available` |
+/// | caller disconnected | none |
+pub(super) async fn answer(agent: &AgentState, request: &Request<'_>, ended: Ended) -> Outcome {
+    match ended {
+        Ended::Output(body) => output(agent, request, body).await,
+        // Boxed, so that calls with an output do not carry the rest.
+        Ended::Stream => end_of_stream(agent, request).boxed().await,
+        Ended::Failed(error) => failed(agent, request, error).boxed().await,
+        Ended::Cancelled { reason, started } => {
+            cancelled(agent, request, reason, started).boxed().await
+        }
+    }
+}
+
+async fn output(agent: &AgentState, request: &Request<'_>, body: Bytes) -> Outcome {
+    match reply::output(agent, request, body).await {
+        Ok(()) => Outcome::Replied,
+        Err(error) => not_sent(agent, request, error).boxed().await,
+    }
+}
+
+async fn end_of_stream(agent: &AgentState, request: &Request<'_>) -> Outcome {
+    let Some(id) = request.stream_id() else {
+        return Outcome::Replied;
+    };
+    match stream::end_marker(agent, request, id).await {
+        Ok(()) => Outcome::Replied,
+        Err(error) => not_sent(agent, request, error).await,
+    }
+}
+
+/// The caller gets the reason if its answer is too large. Nothing can be sent if the connection is closed.
+async fn not_sent(agent: &AgentState, request: &Request<'_>, error: Error) -> Outcome {
+    if *error.code() == ErrorCode::PayloadTooLarge {
+        return failed(agent, request, error).await;
+    }
+    reply::not_sent(agent, &error);
+    Outcome::Failed(error)
+}
+
+async fn failed(agent: &AgentState, request: &Request<'_>, error: Error) -> Outcome {
+    Outcome::Failed(reply::error(agent, request, error).await)
+}
+
+async fn cancelled(
+    agent: &AgentState,
+    request: &Request<'_>,
+    reason: CancelReason,
+    started: bool,
+) -> Outcome {
+    tracing::debug!(agent = %agent.name, request_id = %request.id, %reason, "request cancelled");
+    match reason {
+        CancelReason::CallerDisconnected => {}
+        CancelReason::DeadlineExceeded => {
+            let error = deadline_exceeded(&agent.name, started);
+            reply::error(agent, request, error).await;
+        }
+        CancelReason::Shutdown => {
+            reply::error(agent, request, shut_down()).await;
+        }
+    }
+    Outcome::Cancelled(reason)
+}

@@ -1,0 +1,114 @@
+//! Batches chunks or events of a stream that never yields.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use tokio::task::yield_now;
+use tokio::time::Instant;
+
+use crate::error::BoxError;
+
+/// How long, and for how many bytes, a stream may hold its thread.
+const MAX_HOLD: Duration = Duration::from_micros(200);
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Batches chunks of a stream that never yields: up to 200 µs or 64 KiB, then one flush.
+///
+/// Each chunk is handed over to the connection at once, and so stays in order with all that the handler
+/// publishes itself. At the end of a batch the stream's task yields: the connection's task writes the batch,
+/// and other tasks run.
+#[derive(Default)]
+pub(super) struct Batcher {
+    /// When the stream was polled first in this batch; `None` before.
+    since: Option<Instant>,
+    /// The size of the chunks in this batch.
+    bytes: usize,
+}
+
+impl Batcher {
+    /// The next chunk of `stream`; ends the batch before, if it is full. Cancel-safe.
+    pub(super) async fn next<S>(&mut self, stream: &mut S) -> Option<Result<Bytes, BoxError>>
+    where
+        S: Stream<Item = Result<Bytes, BoxError>> + Unpin,
+    {
+        if self.is_full() {
+            *self = Self::default();
+            yield_now().await;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        let chunk = poll_fn(|context| {
+            let polled = stream.poll_next_unpin(context);
+            if polled.is_pending() {
+                *self = Self::default();
+            }
+            polled
+        });
+        let chunk = chunk.await;
+        if let Some(Ok(chunk)) = &chunk {
+            self.bytes += chunk.len();
+        }
+        chunk
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= MAX_BYTES || self.since.is_some_and(|since| since.elapsed() >= MAX_HOLD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use futures::stream;
+
+    use super::*;
+
+    /// How many chunks of so many bytes, each of which takes so long, are one batch.
+    fn batch(chunk: usize, time: Duration) -> usize {
+        let chunks = stream::repeat_with(|| {
+            // The clock is advanced at the first poll.
+            let _ = pin!(tokio::time::advance(time)).poll(&mut Context::from_waker(Waker::noop()));
+            Ok(Bytes::from(vec![0; chunk]))
+        });
+        let (mut chunks, mut batcher, mut count) = (pin!(chunks), Batcher::default(), 0);
+        loop {
+            let next = pin!(batcher.next(&mut chunks));
+            if next
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+            {
+                return count;
+            }
+            count += 1;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batch_of_slow_chunks_is_one_chunk() {
+        assert_eq!(batch(10, MAX_HOLD * 2), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batch_of_quick_chunks_ends_after_the_maximum_hold() {
+        assert_eq!(batch(10, MAX_HOLD / 8), 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batch_of_large_chunks_ends_after_the_maximum_size() {
+        assert_eq!(batch(MAX_BYTES / 4, Duration::ZERO), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stream_that_waits_starts_a_new_batch() {
+        let mut batcher = Batcher::default();
+        let mut chunks = pin!(stream::once(async {
+            tokio::time::sleep(MAX_HOLD * 2).await;
+            Ok(Bytes::new())
+        }));
+        assert!(batcher.next(&mut chunks).await.is_some());
+        assert!(!batcher.is_full());
+    }
+}

@@ -1,0 +1,48 @@
+//! The state that all requests of one agent share.
+
+use std::sync::Arc;
+
+use openagentmesh_protocol::{AgentName, Shape};
+use tokio_util::sync::CancellationToken;
+
+use super::admission::Admission;
+use super::compat::late_subscriber::ReplyRetry;
+use super::signals::SignalRouter;
+use crate::agent::Run;
+use crate::schema::InputSchema;
+use crate::session::Session;
+use crate::telemetry::Interceptors;
+use crate::transport::{Publisher, Template};
+
+/// One agent that this process serves. The fields never change while the agent is served; every task of
+/// the agent reads them.
+pub(super) struct AgentState {
+    pub(super) name: AgentName,
+    pub(super) shape: Shape,
+    /// The handler.
+    pub(super) run: Run,
+    /// The schema of the input; `None` for an agent without input.
+    pub(super) input: Option<Arc<InputSchema>>,
+    /// How many requests are in flight and may be.
+    pub(super) admission: Arc<Admission>,
+    pub(super) session: Arc<Session>,
+    /// The host's router of caller signals.
+    pub(super) signals: Arc<SignalRouter>,
+    /// The host's interceptors, run around every request.
+    pub(super) interceptors: Interceptors,
+    /// The headers that all outputs have in common.
+    pub(super) reply_headers: Template,
+    /// The subject of the agent's dead letters.
+    pub(super) errors_subject: async_nats::Subject,
+    /// Sends replies to callers that may subscribe after their request.
+    pub(super) late_replies: ReplyRetry,
+    /// Cancels every request and ends every task of the agent. Fires when the grace time of a shutdown is
+    /// over, when the service is dropped, and when the host is aborted.
+    pub(super) abort: CancellationToken,
+}
+
+impl AgentState {
+    pub(super) fn publisher(&self) -> &Arc<Publisher> {
+        &self.session.connection.publisher
+    }
+}

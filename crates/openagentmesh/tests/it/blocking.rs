@@ -1,0 +1,59 @@
+//! Handlers that block their thread.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use openagentmesh::AgentSpec;
+
+use crate::support::{TestMesh, within};
+
+/// How long a handler blocks if the test does not end it.
+const BLOCKED_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A handler that blocks one thread does not hold up other requests of its agent, also when many quick
+/// requests came before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn blocking_handler_does_not_hold_up_other_requests() {
+    let test = TestMesh::start().await;
+    let (started, mut starts) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let agent = AgentSpec::new("agent", "Blocks on request.").handler(move |blocks: bool| {
+        let (started, released) = (started.clone(), released.clone());
+        async move {
+            if blocks {
+                started.send(()).unwrap();
+                // Whether the test released the handler in time.
+                return released
+                    .lock()
+                    .unwrap()
+                    .recv_timeout(BLOCKED_TIMEOUT)
+                    .is_ok();
+            }
+            false
+        }
+    });
+    test.mesh.register(agent).await.unwrap();
+    let quick = || test.mesh.call::<bool>("agent", false);
+    for before in [0, 100] {
+        for _ in 0..before {
+            within(quick()).await.unwrap();
+        }
+        let caller = test.mesh.clone();
+        let blocked = tokio::spawn(async move { caller.call::<bool>("agent", true).await });
+        let waiting = tokio::task::spawn_blocking(move || (starts.recv(), starts));
+        let (start, receiver) = within(waiting).await.unwrap();
+        start.unwrap();
+        starts = receiver;
+        for _ in 0..20 {
+            within(quick()).await.unwrap();
+        }
+        release.send(()).unwrap();
+        let released_in_time = within(blocked).await.unwrap().unwrap();
+        assert!(
+            released_in_time,
+            "quick requests waited for the blocked one"
+        );
+    }
+}
