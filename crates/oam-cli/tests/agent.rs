@@ -81,7 +81,7 @@ async fn each_failure_has_its_code_and_a_hint() {
         (
             &["agent", "call", "nosuch", "1"][..],
             1,
-            "error[not_found]: there is no agent 'nosuch'",
+            "error[not_found]: agent 'nosuch' not found",
         ),
         (
             &["agent", "contract", "nosuch"],

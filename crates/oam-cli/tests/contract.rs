@@ -278,7 +278,7 @@ async fn what_does_not_fit_is_refused() {
         (
             &["nosuch", "--format", "text"],
             1,
-            "error[not_found]: there is no agent 'nosuch'",
+            "error[not_found]: agent 'nosuch' not found",
         ),
         (&["no spaces"], 2, "has the character ' '"),
     ] {

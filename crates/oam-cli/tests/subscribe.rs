@@ -309,7 +309,7 @@ async fn what_cannot_be_listened_to_is_refused() {
         (
             ["agent", "subscribe", "nosuch"],
             1,
-            "error[not_found]: there is no agent 'nosuch'",
+            "error[not_found]: agent 'nosuch' not found",
         ),
         (
             ["agent", "subscribe", "no spaces"],

@@ -238,7 +238,7 @@ async fn each_failure_says_what_to_do() {
         (
             &["workspace", "put", ""],
             2,
-            "'' cannot be the name of a file: it is empty",
+            "invalid file name '': must not be empty",
         ),
         (
             &["workspace", "put", "a", "--metadata", "b"],

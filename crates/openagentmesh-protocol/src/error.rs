@@ -84,6 +84,10 @@ codes! {
     Overloaded = "overloaded",
     /// The message exceeds what the server carries.
     PayloadTooLarge = "payload_too_large",
+    /// A local file could not be read or written. Raised locally, never sent.
+    IoError = "io_error",
+    /// A bucket could not be opened, read or written. Raised locally, never sent.
+    StorageError = "storage_error",
 }
 
 impl From<String> for ErrorCode {
