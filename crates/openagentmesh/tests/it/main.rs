@@ -19,6 +19,7 @@ mod restored_bucket;
 mod robustness;
 mod send;
 mod shapes;
+mod storage_error;
 mod streams;
 mod trace;
 mod verbs;

@@ -1,68 +1,9 @@
 //! A server that is restored from a backup: its buckets go back to an earlier state.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use crate::support::{Proxy, eventually, within};
+use crate::support::{PlainServer, Proxy, eventually, within};
 use openagentmesh::{AgentMesh, Kv, KvChange, KvChanges};
-use openagentmesh_local::NatsServerSearch;
-use tokio::process::{Child, Command};
-
-/// A server whose storage survives it. It ends with the value.
-struct StoredServer {
-    binary: PathBuf,
-    port: u16,
-    storage: PathBuf,
-    process: Child,
-}
-
-impl StoredServer {
-    async fn start(storage: &Path) -> Self {
-        let found = NatsServerSearch::new().find_or_install().await.unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let binary = found.path().to_owned();
-        Self {
-            process: launch(&binary, port, storage),
-            binary,
-            port,
-            storage: storage.to_owned(),
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
-    }
-
-    async fn connect(&self) -> AgentMesh {
-        let url = self.url();
-        eventually(|| async { AgentMesh::connect(&url).await.ok() }).await
-    }
-
-    /// Ends the server in order: everything that it acknowledged is stored then.
-    async fn stop(&mut self) {
-        let pid = self.process.id().unwrap().to_string();
-        let killed = Command::new("kill").arg(pid).status().await.unwrap();
-        assert!(killed.success());
-        within(self.process.wait()).await.unwrap();
-    }
-
-    fn start_again(&mut self) {
-        self.process = launch(&self.binary, self.port, &self.storage);
-    }
-}
-
-fn launch(binary: &Path, port: u16, storage: &Path) -> Child {
-    Command::new(binary)
-        .args(["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd"])
-        .arg(storage)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -79,7 +20,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// A server with a backup from which it can be restored, in which key "kept" is "old".
 struct Restorable {
-    server: StoredServer,
+    server: PlainServer,
     storage: PathBuf,
     backup: PathBuf,
     _directory: tempfile::TempDir,
@@ -90,7 +31,7 @@ impl Restorable {
         let directory = tempfile::tempdir().unwrap();
         let storage = directory.path().join("storage");
         let backup = directory.path().join("backup");
-        let mut server = StoredServer::start(&storage).await;
+        let mut server = PlainServer::start(Some(&storage)).await;
         let mesh = server.connect().await;
         mesh.kv().put("kept", "old").await.unwrap();
         mesh.shutdown().await.unwrap();
