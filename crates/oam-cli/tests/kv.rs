@@ -171,7 +171,7 @@ async fn each_failure_says_what_to_do() {
         (&["kv", "create", "a.*", "1"], 2, "invalid key 'a.*'"),
         (&["kv", "delete", ""], 2, "invalid key '': must not be empty"),
         (&["kv", "list", "a*"], 2, "as in 'limits.*' or 'limits.>'"),
-        (&["kv", "watch", "a..>"], 2, "is no pattern of keys"),
+        (&["kv", "watch", "a..>"], 2, "invalid key pattern 'a..>'"),
         (&["kv", "put", "a", "--jsn"], 2, "unexpected argument"),
         (&["kv", "put", "a", "1", "2"], 2, "unexpected argument '2'"),
         (&["kv", "put"], 2, "<KEY>"),
