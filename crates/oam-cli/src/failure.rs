@@ -75,7 +75,11 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         // Without a request id, the input was rejected before anything was sent.
-        let usage = error.code() == &ErrorCode::InvalidInput && error.request_id().is_none();
+        let usage = match error.code() {
+            ErrorCode::InvalidInput => error.request_id().is_none(),
+            ErrorCode::Configuration => true,
+            _ => false,
+        };
         Self {
             details: problems(&error),
             hint: next_step(&error),

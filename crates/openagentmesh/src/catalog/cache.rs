@@ -1,9 +1,8 @@
-//! What the catalog lists, kept up to date by one watch of the process.
+//! The catalog in memory, kept up to date by one watch per process.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use async_nats::HeaderValue;
 use futures::FutureExt;
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
 use openagentmesh_protocol::{CatalogDocument, subject};
@@ -11,26 +10,26 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::parse_catalog;
 use super::snapshot::CatalogSnapshot;
 use super::writer::{self, Written};
 use crate::error::Result;
-use crate::store::{Bucket, Delivery, OrderedConsumer, Start};
+use crate::store::{Delivery, KvBucket, OrderedConsumer, Start, is_value};
+use crate::util::backoff::Backoff;
 
-/// How long to wait before the catalog is watched again after that failed; then twice as long each time.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
-/// How long after the process has connected the catalog is waited for.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// The bounds of the back-off after the watch failed.
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The longest that callers wait for the first snapshot, from the connection of the process on.
+const LOADING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The catalog as this process knows it.
+/// The state of a [`CatalogCache`].
 #[derive(Clone)]
 pub(crate) enum CacheState {
     /// The catalog has not been read yet.
     Loading,
     /// The catalog could not be read since the process connected.
     Unavailable,
-    /// The last catalog that was read.
+    /// The catalog at the last revision that was read.
     Ready(Arc<CatalogSnapshot>),
 }
 
@@ -43,65 +42,63 @@ impl CacheState {
     }
 }
 
-/// Watches the catalog from the first time that somebody asks, until it is dropped.
+/// A cache of the catalog. The first use starts its watch, dropping it ends the watch.
 pub(super) struct CatalogCache {
-    catalog: Arc<Bucket>,
-    known: watch::Sender<CacheState>,
+    catalog: Arc<KvBucket>,
+    state: watch::Sender<CacheState>,
     watching: OnceLock<AbortHandle>,
-    made: Instant,
+    created: Instant,
 }
 
 impl CatalogCache {
-    pub(super) fn new(catalog: Arc<Bucket>) -> Self {
+    pub(super) fn new(catalog: Arc<KvBucket>) -> Self {
         Self {
             catalog,
-            known: watch::Sender::new(CacheState::Loading),
+            state: watch::Sender::new(CacheState::Loading),
             watching: OnceLock::new(),
-            made: Instant::now(),
+            created: Instant::now(),
         }
     }
 
-    /// What is known, now and after each change.
+    /// The state, now and after each change.
     pub(super) fn follow(&self) -> watch::Receiver<CacheState> {
         self.watching.get_or_init(|| {
             let closed = self.catalog.connection().closed();
-            let watching = follow(Arc::clone(&self.catalog), self.known.clone());
+            let watching = keep_up_to_date(Arc::clone(&self.catalog), self.state.clone());
             let watching = async move { closed.run_until_cancelled(watching).await };
             tokio::spawn(watching).abort_handle()
         });
-        self.known.subscribe()
+        self.state.subscribe()
     }
 
-    /// What is known. Waits only until the catalog was read once, and not long; without it, whoever
-    /// asks does without or asks the server.
+    /// The last snapshot. Waits for the first one for at most [`LOADING_TIMEOUT`]; `None` if there is none
+    /// by then.
     pub(super) async fn snapshot(&self) -> Option<Arc<CatalogSnapshot>> {
-        if matches!(*self.known.borrow(), CacheState::Loading) {
-            self.first_look().boxed().await;
+        if matches!(*self.state.borrow(), CacheState::Loading) {
+            self.wait_until_loaded().boxed().await;
         }
-        self.known.borrow().snapshot().cloned()
+        self.state.borrow().snapshot().cloned()
     }
 
-    /// Waits until the catalog was read once.
-    async fn first_look(&self) {
-        let mut known = self.follow();
-        let read = known.wait_for(|known| !matches!(known, CacheState::Loading));
-        // Whoever comes later does not wait again.
-        let until = self.made + FIRST_LOOK;
-        drop(tokio::time::timeout_at(until, read).await);
+    async fn wait_until_loaded(&self) {
+        let mut state = self.follow();
+        let loaded = state.wait_for(|state| !matches!(state, CacheState::Loading));
+        // An absolute deadline: later callers do not wait again.
+        let deadline = self.created + LOADING_TIMEOUT;
+        drop(tokio::time::timeout_at(deadline, loaded).await);
     }
 
-    /// Takes in what this process has just written, which its own watch tells later.
+    /// Stores a catalog that this process has written, before the watch delivers it.
     pub(super) fn apply(&self, written: Written) {
         let Written {
             document,
             revision,
-            begins_again,
+            is_recreated,
         } = written;
-        // The numbers of another bucket cannot be compared.
-        if begins_again {
-            replace(&self.known, document, revision);
-        } else if self.known.borrow().snapshot().is_some() {
-            apply(&self.known, document, revision);
+        if is_recreated {
+            replace(&self.state, document, revision);
+        } else if self.state.borrow().snapshot().is_some() {
+            apply(&self.state, document, revision);
         }
     }
 }
@@ -114,119 +111,124 @@ impl Drop for CatalogCache {
     }
 }
 
-/// Takes in a catalog if it is newer than what is known.
-fn apply(known: &watch::Sender<CacheState>, catalog: CatalogDocument, revision: u64) {
-    let is_news = |known: &CacheState| {
-        let older = known.snapshot();
-        older.is_none_or(|older| revision > older.revision())
+/// Stores a catalog if it is newer than the current snapshot.
+fn apply(state: &watch::Sender<CacheState>, document: CatalogDocument, revision: u64) {
+    let is_newer = |state: &CacheState| {
+        let current = state.snapshot();
+        current.is_none_or(|current| revision > current.revision())
     };
-    if !is_news(&known.borrow()) {
+    if !is_newer(&state.borrow()) {
         return;
     }
-    let newer = read(known, catalog, revision);
-    known.send_if_modified(|known| {
-        let is_news = is_news(known);
-        if is_news {
-            *known = newer;
+    let newer = parse(state, document, revision);
+    state.send_if_modified(|state| {
+        let is_newer = is_newer(state);
+        if is_newer {
+            *state = newer;
         }
-        is_news
+        is_newer
     });
 }
 
-/// Takes in a catalog, whatever is known.
-fn replace(known: &watch::Sender<CacheState>, catalog: CatalogDocument, revision: u64) {
-    let newer = read(known, catalog, revision);
-    known.send_replace(newer);
+/// Stores a catalog of another bucket, whose revisions cannot be compared with that of the snapshot.
+fn replace(state: &watch::Sender<CacheState>, document: CatalogDocument, revision: u64) {
+    let newer = parse(state, document, revision);
+    state.send_replace(newer);
 }
 
-/// Reads a catalog beside the lock: thousands of entries take their time.
-fn read(known: &watch::Sender<CacheState>, catalog: CatalogDocument, revision: u64) -> CacheState {
-    let older = known.borrow().snapshot().cloned();
-    CacheState::Ready(Arc::new(match older {
-        Some(older) => older.updated(catalog, revision),
-        None => CatalogSnapshot::new(catalog, revision),
+/// Parses a catalog outside of the lock, because thousands of entries take a while.
+fn parse(
+    state: &watch::Sender<CacheState>,
+    document: CatalogDocument,
+    revision: u64,
+) -> CacheState {
+    let current = state.borrow().snapshot().cloned();
+    CacheState::Ready(Arc::new(match current {
+        Some(current) => current.updated(document, revision),
+        None => CatalogSnapshot::new(document, revision),
     }))
 }
 
-async fn follow(catalog: Arc<Bucket>, known: watch::Sender<CacheState>) {
-    let mut pause = FIRST_RETRY;
+async fn keep_up_to_date(catalog: Arc<KvBucket>, state: watch::Sender<CacheState>) {
+    let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
     loop {
-        match watch(&catalog, &known, &mut pause).await {
+        match watch(&catalog, &state, &mut backoff).await {
             // The connection is closed.
             Ok(()) => return,
-            // Whoever needs it is told.
-            Err(error) => tracing::debug!(%error, "the catalog cannot be watched now"),
+            Err(error) => tracing::debug!(%error, "the catalog cannot be watched"),
         }
-        // The server may have as many consumers as it allows, or allow this user none: then it is asked.
-        match writer::read(&catalog).await {
-            Ok((document, revision)) => {
-                let is_known = known
-                    .borrow()
-                    .snapshot()
-                    .is_some_and(|l| l.revision() == revision);
-                if !is_known {
-                    replace(&known, document, revision);
+        // The limit of consumers may be reached, or the user may lack the permission for one.
+        poll(&catalog, &state).await;
+        tokio::time::sleep(backoff.next_delay()).await;
+    }
+}
+
+/// Reads the catalog once, without a watch.
+async fn poll(catalog: &KvBucket, state: &watch::Sender<CacheState>) {
+    match writer::read(catalog).await {
+        Ok((document, revision)) => {
+            let current = state.borrow().snapshot().map(|current| current.revision());
+            if current != Some(revision) {
+                replace(state, document, revision);
+            }
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the catalog cannot be read");
+            state.send_if_modified(|state| {
+                let is_loading = matches!(state, CacheState::Loading);
+                if is_loading {
+                    *state = CacheState::Unavailable;
                 }
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the catalog cannot be read now");
-                known.send_if_modified(|known| {
-                    let was_never_read = matches!(known, CacheState::Loading);
-                    if was_never_read {
-                        *known = CacheState::Unavailable;
-                    }
-                    was_never_read
-                });
-            }
+                is_loading
+            });
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_RETRY);
     }
 }
 
 /// Watches the catalog until that fails, or the connection is closed.
 async fn watch(
-    catalog: &Arc<Bucket>,
-    known: &watch::Sender<CacheState>,
-    pause: &mut Duration,
+    catalog: &Arc<KvBucket>,
+    state: &watch::Sender<CacheState>,
+    backoff: &mut Backoff,
 ) -> Result<()> {
     let subject = subject::kv(CATALOG, CATALOG_KEY);
-    let mut tail = OrderedConsumer::open(Arc::clone(catalog), subject, Start::Last, false).await?;
-    *pause = FIRST_RETRY;
-    if tail.pending() == 0 {
-        replace(known, CatalogDocument::default(), 0);
+    let mut consumer =
+        OrderedConsumer::open(Arc::clone(catalog), subject, Start::Last, false).await?;
+    backoff.reset();
+    if consumer.pending() == 0 {
+        replace(state, CatalogDocument::default(), 0);
     }
-    let mut begins = true;
-    while let Some(arrival) = tail.next().await {
-        let message = match arrival {
+    // Whether the next message is the first one of its bucket.
+    let mut is_first = true;
+    while let Some(delivery) = consumer.next().await {
+        let message = match delivery {
             Delivery::Message(message) => message,
             Delivery::Idle => continue,
             Delivery::BucketRecreated => {
-                replace(known, CatalogDocument::default(), 0);
-                begins = true;
+                replace(state, CatalogDocument::default(), 0);
+                is_first = true;
                 continue;
             }
         };
         let info = message
             .info()
             .map_err(|error| catalog.failed("watch", error))?;
-        let operation = message.headers.as_ref().and_then(|h| h.get("KV-Operation"));
-        let document = match operation.map(HeaderValue::as_str) {
-            None | Some("PUT") => match parse_catalog(&message.payload) {
+        let document = if is_value(&message) {
+            match writer::parse(&message.payload) {
                 Ok(document) => document,
                 Err(error) => {
-                    tracing::warn!(%error, "the catalog is taken to be what it was before");
+                    tracing::warn!(%error, "the previous catalog stays in use");
                     continue;
                 }
-            },
-            Some(_) => CatalogDocument::default(),
+            }
+        } else {
+            CatalogDocument::default()
         };
         let revision = info.stream_sequence;
-        // What this process wrote itself it knows already; the numbers of another bucket begin again.
-        if std::mem::take(&mut begins) {
-            replace(known, document, revision);
+        if std::mem::take(&mut is_first) {
+            replace(state, document, revision);
         } else {
-            apply(known, document, revision);
+            apply(state, document, revision);
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Hearing of agents that come, change and go.
+//! Watching the catalog.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -11,22 +11,23 @@ use openagentmesh_protocol::{CatalogEntry, CatalogFilter};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{CacheState, CatalogSnapshot};
+use super::cache::CacheState;
+use super::snapshot::CatalogSnapshot;
 
-/// What happened to an agent in the catalog.
+/// A change of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CatalogChange {
-    /// It is listed now.
+    /// An agent was added.
     Added(CatalogEntry),
-    /// Its entry says something else now; this is the new one.
+    /// The entry of an agent changed; this is the new one.
     Changed(CatalogEntry),
-    /// It is not listed any more; this is what its entry was.
+    /// An agent was removed; this is its last entry.
     Removed(CatalogEntry),
 }
 
 impl CatalogChange {
-    /// The entry that it is about.
+    /// The entry of the agent concerned.
     #[must_use]
     pub fn entry(&self) -> &CatalogEntry {
         match self {
@@ -35,39 +36,40 @@ impl CatalogChange {
     }
 }
 
-/// The changes of the catalog; made by [`Query::watch`](super::Query::watch).
+/// A stream of changes of the catalog; returned by [`Query::watch`](crate::Query::watch).
 ///
-/// Whoever takes them slowly gets fewer of them: an agent that came and went meanwhile is not told of,
-/// what is told is always how the catalog became what it is. They end when the connection is closed.
+/// Changes are coalesced for a slow consumer: an agent that was added and removed in between is skipped.
+/// Applied in order, the changes always lead to the current catalog. The stream ends when the connection is
+/// closed.
 ///
 /// # Cancel safety
 ///
-/// Waiting for the next change can be given up and begun again.
-#[must_use = "changes come when they are asked for"]
+/// Cancelling the wait for the next change loses none.
+#[must_use = "streams do nothing unless polled"]
 pub struct CatalogChanges(BoxStream<'static, CatalogChange>);
 
 impl CatalogChanges {
     pub(crate) fn new(
-        known: watch::Receiver<CacheState>,
+        state: watch::Receiver<CacheState>,
         filter: CatalogFilter,
         closed: CancellationToken,
     ) -> Self {
-        let mut following = Following {
-            known,
+        let mut watch = Watch {
+            state,
             closed,
             filter,
-            told: HashMap::new(),
-            changes: VecDeque::new(),
+            reported: HashMap::new(),
+            pending: VecDeque::new(),
         };
-        following.look();
-        let changes = futures::stream::unfold(following, |mut following| async move {
-            let change = following.next().await?;
-            Some((change, following))
+        watch.update();
+        let changes = futures::stream::unfold(watch, |mut watch| async move {
+            let change = watch.next().await?;
+            Some((change, watch))
         });
         Self(changes.fuse().boxed())
     }
 
-    /// The next change; `None` when there are no more. Cancel-safe.
+    /// The next change; `None` after the last one. Cancel-safe.
     pub async fn next(&mut self) -> Option<CatalogChange> {
         StreamExt::next(&mut self.0).await
     }
@@ -87,53 +89,53 @@ impl std::fmt::Debug for CatalogChanges {
     }
 }
 
-struct Following {
-    known: watch::Receiver<CacheState>,
+struct Watch {
+    state: watch::Receiver<CacheState>,
     closed: CancellationToken,
     filter: CatalogFilter,
-    /// What the changes so far amount to.
-    told: HashMap<String, Arc<CatalogEntry>>,
-    /// What is to be told next.
-    changes: VecDeque<CatalogChange>,
+    /// The catalog that the changes so far lead to, pending ones included.
+    reported: HashMap<String, Arc<CatalogEntry>>,
+    /// The changes that are not yet returned.
+    pending: VecDeque<CatalogChange>,
 }
 
-impl Following {
+impl Watch {
     async fn next(&mut self) -> Option<CatalogChange> {
-        while self.changes.is_empty() {
-            let changed = self.closed.run_until_cancelled(self.known.changed());
+        while self.pending.is_empty() {
+            let changed = self.closed.run_until_cancelled(self.state.changed());
             changed.await?.ok()?;
-            self.look();
+            self.update();
         }
-        self.changes.pop_front()
+        self.pending.pop_front()
     }
 
-    fn look(&mut self) {
-        let known = self.known.borrow_and_update().clone();
-        if let Some(listing) = known.snapshot() {
-            self.compare(listing);
+    fn update(&mut self) {
+        let state = self.state.borrow_and_update().clone();
+        if let Some(snapshot) = state.snapshot() {
+            self.compare(snapshot);
         }
     }
 
-    fn compare(&mut self, listing: &CatalogSnapshot) {
-        let mut gone = std::mem::take(&mut self.told);
-        for entry in listing.entries() {
+    fn compare(&mut self, snapshot: &CatalogSnapshot) {
+        let mut removed = std::mem::take(&mut self.reported);
+        for entry in snapshot.entries() {
             if !self.filter.matches(entry) {
                 continue;
             }
-            match gone.remove(&entry.name) {
+            match removed.remove(&entry.name) {
                 None => self
-                    .changes
+                    .pending
                     .push_back(CatalogChange::Added(CatalogEntry::clone(entry))),
                 Some(older) if *older != **entry => {
-                    self.changes
+                    self.pending
                         .push_back(CatalogChange::Changed(CatalogEntry::clone(entry)));
                 }
                 Some(_) => {}
             }
-            self.told.insert(entry.name.clone(), Arc::clone(entry));
+            self.reported.insert(entry.name.clone(), Arc::clone(entry));
         }
-        let gone = gone.into_values();
-        self.changes
-            .extend(gone.map(|entry| CatalogChange::Removed(CatalogEntry::clone(&entry))));
+        let removed = removed.into_values();
+        self.pending
+            .extend(removed.map(|entry| CatalogChange::Removed(CatalogEntry::clone(&entry))));
     }
 }

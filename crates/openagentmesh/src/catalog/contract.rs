@@ -1,4 +1,4 @@
-//! An agent's contract as a caller uses it.
+//! The contract of an agent, for callers.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::schema::{InputSchema, Problem};
 
-/// Everything that a caller needs to know of an agent, as the registry has it.
+/// The contract of an agent: its description, schemas and capabilities, from the registry.
 ///
-/// It is the protocol's [contract](Document), with its fields and its renderings for language models
-/// and other protocols, and it can check an input before that is sent.
+/// Dereferences to the protocol's [contract](Document) with its fields and its renderings for language
+/// models and other protocols. In addition, it validates inputs before they are sent.
 ///
 /// ```no_run
 /// # async fn example(mesh: openagentmesh::AgentMesh) -> Result<(), Box<dyn std::error::Error>> {
@@ -36,15 +36,15 @@ impl Contract {
         }
     }
 
-    /// Checks `input` against the input schema, before anything is sent.
+    /// Validates `input` against the input schema. Sends nothing.
     ///
-    /// An agent that takes no input heeds none, so that anything passes. A host may be more lenient than
-    /// its schema, where the type it reads is: one that knows a field by a second name, say.
+    /// Any input is valid for an agent that takes none. A host may accept more than its schema says, for
+    /// example a second name of a field.
     ///
     /// # Errors
     ///
-    /// `invalid_input` as the host would answer it: `details.errors` has every problem with its
-    /// location. Also when `input` cannot be JSON, and when what the registry has is no JSON Schema.
+    /// `invalid_input`, as the host would answer: `details.errors` has every problem with its location.
+    /// Also when `input` cannot be written as JSON, and when the schema in the registry is invalid.
     pub fn validate(&self, input: impl Serialize) -> Result<()> {
         let input = serde_json::to_value(input).map_err(|error| {
             self.invalid(format!("the input cannot be written as JSON: {error}"))
@@ -69,7 +69,7 @@ impl Contract {
         Error::raised(ErrorCode::InvalidInput, message).with_agent(&self.name)
     }
 
-    /// The protocol's contract alone.
+    /// The contract of the protocol.
     #[must_use]
     pub fn into_document(self) -> Document {
         self.document

@@ -1,4 +1,4 @@
-//! An agent on the lists.
+//! The entries of one agent in catalog and registry.
 
 use bytes::Bytes;
 use openagentmesh_protocol::{AgentName, CatalogEntry, Contract, ErrorCode};
@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::store::HEADER_OVERHEAD;
 use crate::transport::too_large;
 
-/// What the lists have of an agent: its line in the catalog, and its contract in the registry. That is
-/// kept as text, which takes a tenth of the memory.
+/// The catalog entry and the contract of an agent. The contract is kept as JSON text, which takes a tenth
+/// of the memory.
 #[derive(Clone)]
 pub(crate) struct Registration {
     pub(super) name: AgentName,
@@ -17,17 +17,15 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// What is listed of an agent with this contract.
-    ///
     /// # Errors
     ///
-    /// `invalid_input` when the contract cannot be JSON.
+    /// `invalid_input` when the contract cannot be written as JSON.
     pub(crate) fn new(contract: &Contract) -> Result<Self> {
         let document = serde_json::to_vec(contract).map_err(|error| {
             Error::raised(
                 ErrorCode::InvalidInput,
                 format!(
-                    "the contract of agent '{}' cannot be JSON: {error}",
+                    "the contract of agent '{}' cannot be written as JSON: {error}",
                     contract.name
                 ),
             )
@@ -36,7 +34,7 @@ impl Registration {
         Ok(Self {
             name: contract.name.clone(),
             entry: contract.to_catalog_entry(),
-            // Without what it has grown too large.
+            // Boxed first, to give up spare capacity.
             document: document.into_boxed_slice().into(),
         })
     }
@@ -45,7 +43,7 @@ impl Registration {
         &self.name
     }
 
-    /// Refuses a contract that the server would not carry.
+    /// Refuses a contract that exceeds the server's limit.
     pub(super) fn check_size(&self, max_payload: usize) -> Result<()> {
         let size = self.document.len() + HEADER_OVERHEAD;
         if size > max_payload {

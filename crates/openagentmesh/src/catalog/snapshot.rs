@@ -1,4 +1,4 @@
-//! One state of the catalog, read once and looked up often.
+//! One revision of the catalog, parsed once and looked up often.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use openagentmesh_protocol::{AgentName, CatalogDocument, CatalogEntry};
 pub(crate) struct CatalogSnapshot {
     document: CatalogDocument,
     revision: u64,
-    /// In the order in which they stand.
+    /// In the order of the document.
     entries: Vec<Arc<CatalogEntry>>,
-    /// Everything that has a name, understood or not.
+    /// Every entry with a name; `None` for one that could not be parsed otherwise.
     by_name: HashMap<Arc<str>, Option<Arc<CatalogEntry>>>,
-    /// By its text: most of a catalog is what it was before, and needs not be read again.
-    read: HashMap<Box<str>, Read>,
+    /// By the text of an entry: the next revision parses only changed entries.
+    parsed: HashMap<Box<str>, Parsed>,
 }
 
-/// What an entry's text says.
+/// An entry's text, parsed.
 #[derive(Clone)]
-struct Read {
+struct Parsed {
     name: Option<Arc<str>>,
     entry: Option<Arc<CatalogEntry>>,
 }
@@ -31,53 +31,50 @@ impl CatalogSnapshot {
 
     /// The catalog at another revision.
     pub(super) fn updated(&self, document: CatalogDocument, revision: u64) -> Self {
-        Self::build(document, revision, &self.read)
+        Self::build(document, revision, &self.parsed)
     }
 
     fn build(
         document: CatalogDocument,
         revision: u64,
-        read_before: &HashMap<Box<str>, Read>,
+        parsed_before: &HashMap<Box<str>, Parsed>,
     ) -> Self {
         let mut entries = Vec::with_capacity(document.len());
         let mut by_name = HashMap::with_capacity(document.len());
-        let mut read = HashMap::with_capacity(document.len());
+        let mut parsed = HashMap::with_capacity(document.len());
         for text in document.texts() {
-            let known = read_before.get(text).cloned();
-            let parsed = known.unwrap_or_else(|| Read::of(text));
-            // Of two with one name the first counts.
-            let is_first = parsed
-                .name
-                .as_ref()
-                .is_none_or(|name| !by_name.contains_key(name));
+            let known = parsed_before.get(text).cloned();
+            let Parsed { name, entry } = known.unwrap_or_else(|| Parsed::new(text));
+            // The first of several entries with one name counts.
+            let is_first = name.as_ref().is_none_or(|name| !by_name.contains_key(name));
             if is_first {
-                entries.extend(parsed.entry.clone());
+                entries.extend(entry.clone());
             }
-            if let Some(name) = parsed.name.clone().filter(|_| is_first) {
-                by_name.insert(name, parsed.entry.clone());
+            if let Some(name) = name.clone().filter(|_| is_first) {
+                by_name.insert(name, entry.clone());
             }
-            read.insert(text.into(), parsed);
+            parsed.insert(text.into(), Parsed { name, entry });
         }
         Self {
             document,
             revision,
             entries,
             by_name,
-            read,
+            parsed,
         }
     }
 
-    /// What its writers share.
+    /// The document that writers change.
     pub(super) fn document(&self) -> &CatalogDocument {
         &self.document
     }
 
-    /// The revision of the catalog's key; 0 where there never was one.
+    /// The revision of the catalog's key; 0 if the key was never written.
     pub(super) fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The entries that are understood.
+    /// The entries that could be parsed.
     pub(crate) fn entries(&self) -> &[Arc<CatalogEntry>] {
         &self.entries
     }
@@ -92,8 +89,8 @@ impl CatalogSnapshot {
     }
 }
 
-impl Read {
-    fn of(text: &str) -> Self {
+impl Parsed {
+    fn new(text: &str) -> Self {
         let entry: Option<CatalogEntry> = serde_json::from_str(text).ok();
         let name = match &entry {
             Some(entry) => Some(entry.name.as_str().into()),

@@ -1,90 +1,85 @@
-//! Changing the catalog without losing what others change at the same time.
+//! Reading the catalog, and changing it by compare-and-swap.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use openagentmesh_protocol::bucket::CATALOG_KEY;
+use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
 use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode};
-use rand::RngExt;
 use tokio::time::Instant;
 
-use super::parse_catalog;
 use super::snapshot::CatalogSnapshot;
 use crate::error::{Error, Result};
-use crate::store::{Bucket, Change, HEADER_OVERHEAD, StoreError};
+use crate::store::{HEADER_OVERHEAD, KvBucket, StoreError};
+use crate::util::backoff::Backoff;
 
-/// How long to try while others win every race.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long to try while the server does not take the write for another reason.
-const PATIENCE_WITH_FAULTS: Duration = Duration::from_secs(5);
-/// The first pause after a lost race lasts at most this long, each further one up to twice that.
-const FIRST_PAUSE: Duration = Duration::from_millis(4);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest that writes are repeated while other processes win every race.
+const CONTENTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest that writes are repeated while they fail for another reason.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The bounds of the back-off after a failed write.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(4);
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// The catalog as it was just written.
+/// The catalog that was just written.
 pub(super) struct Written {
     pub(super) document: CatalogDocument,
     pub(super) revision: u64,
-    /// Whether its bucket is another one than what was known of it.
-    pub(super) begins_again: bool,
+    /// Whether the cached catalog came from another bucket: its revision was higher.
+    pub(super) is_recreated: bool,
 }
 
-/// Applies `change` to the catalog by compare-and-swap, until it holds. Returns what the catalog is now,
-/// with its revision, if it was written.
+/// Applies `change` to the catalog by compare-and-swap. Returns the new catalog, or `None` if `change`
+/// changed nothing.
 ///
-/// The first round starts from what is `known` of it, the others from what it is. `change` says whether
-/// it changed anything, and runs again on a newer catalog whenever another writer was faster.
+/// The first attempt starts from the `cached` catalog, every other one from the server's. `change` returns
+/// whether it changed anything, and runs again on a newer catalog after another process wrote it.
 pub(super) async fn edit(
-    catalog: &Bucket,
-    mut known: Option<Arc<CatalogSnapshot>>,
+    catalog: &KvBucket,
+    mut cached: Option<Arc<CatalogSnapshot>>,
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
 ) -> Result<Option<Written>> {
     let max_payload = catalog.connection().client.max_payload();
     let started = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    let known_revision = known.as_ref().map_or(0, |listing| listing.revision());
+    let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
+    let cached_revision = cached.as_ref().map_or(0, |snapshot| snapshot.revision());
     loop {
-        let was_known = known.take();
-        let is_as_it_is = was_known.is_none();
-        let (mut document, revision) = match was_known {
-            Some(listing) => (listing.document().clone(), listing.revision()),
+        let snapshot = cached.take();
+        let is_current = snapshot.is_none();
+        let (mut document, revision) = match snapshot {
+            Some(snapshot) => (snapshot.document().clone(), snapshot.revision()),
             None => read(catalog).await?,
         };
         match change(&mut document).map_err(not_json)? {
             true => {}
-            false if is_as_it_is => return Ok(None),
+            false if is_current => return Ok(None),
             false => continue,
         }
         let value = encode(&document, max_payload)?;
-        let update = Change::Update(value, revision);
-        match catalog.write(CATALOG_KEY, update).await? {
+        match catalog.update(CATALOG_KEY, value, revision).await? {
             Ok(written) => {
                 return Ok(Some(Written {
                     document,
                     revision: written,
-                    begins_again: revision < known_revision,
+                    is_recreated: revision < cached_revision,
                 }));
             }
-            // Another writer was faster, or the server does not take it for now: reading again tells.
-            Err(error) if started.elapsed() >= patience(&error) => {
-                return Err(gave_up(error, started.elapsed()));
+            Err(error) if started.elapsed() >= timeout(&error) => {
+                return Err(timed_out(error, started.elapsed()));
             }
             Err(error) => tracing::debug!(%error, "the catalog is read and written again"),
         }
-        let nap = rand::rng().random_range(Duration::ZERO..pause);
-        tokio::time::sleep(nap).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(backoff.next_delay()).await;
     }
 }
 
-/// Refuses `entries` that the server could not carry together with those that are `known`.
+/// Refuses `entries` that would let the `cached` catalog exceed the server's limit.
 pub(super) fn check_size(
-    catalog: &Bucket,
-    known: &CatalogSnapshot,
+    catalog: &KvBucket,
+    cached: &CatalogSnapshot,
     entries: impl Iterator<Item = CatalogEntry>,
 ) -> Result<()> {
-    let mut document = known.document().clone();
+    let mut document = cached.document().clone();
     document.upsert(entries).map_err(not_json)?;
     encode(&document, catalog.connection().client.max_payload()).map(drop)
 }
@@ -98,25 +93,45 @@ fn encode(document: &CatalogDocument, max_payload: usize) -> Result<Bytes> {
     Ok(value)
 }
 
-/// The catalog and the revision that a write of it expects; 0 where there never was one.
-pub(super) async fn read(catalog: &Bucket) -> Result<(CatalogDocument, u64)> {
+/// The catalog and its revision for the next compare-and-swap; 0 if it was never written.
+///
+/// # Errors
+///
+/// `storage_error` when the stored value is not a catalog, and those of [`KvBucket::read`].
+pub(super) async fn read(catalog: &KvBucket) -> Result<(CatalogDocument, u64)> {
     let Some(stored) = catalog.read(CATALOG_KEY).await? else {
         return Ok((CatalogDocument::default(), 0));
     };
     let document = match stored.value {
-        Some(value) => parse_catalog(&value)?,
+        Some(value) => parse(&value)?,
         None => CatalogDocument::default(),
     };
     Ok((document, stored.revision))
+}
+
+/// # Errors
+///
+/// `storage_error` when `value` is not a catalog.
+pub(super) fn parse(value: &[u8]) -> Result<CatalogDocument> {
+    CatalogDocument::parse(value).map_err(|error| {
+        Error::raised(
+            ErrorCode::StorageError,
+            format!(
+                "the catalog of this mesh is not a JSON array ({error}): another peer overwrote key \
+                 '{CATALOG_KEY}' of bucket '{CATALOG}'"
+            ),
+        )
+        .with_source(error)
+    })
 }
 
 fn too_large(size: usize, agents: usize, limit: usize) -> Error {
     Error::raised(
         ErrorCode::PayloadTooLarge,
         format!(
-            "the catalog would have {agents} agents in {size} bytes, and the server carries at \
-             most {limit}; raise max_payload in the server's configuration (`oam mesh up` sets \
-             8 MB), or shorten descriptions and tags"
+            "the catalog of {agents} agents would take {size} bytes, and the server allows \
+             {limit}: raise max_payload in the server's configuration (`oam mesh up` sets 8 MB), \
+             or shorten descriptions and tags"
         ),
     )
     .with_detail("size", size)
@@ -124,20 +139,20 @@ fn too_large(size: usize, agents: usize, limit: usize) -> Error {
     .with_detail("agents", agents)
 }
 
-fn patience(error: &StoreError) -> Duration {
+fn timeout(error: &StoreError) -> Duration {
     if error.is_wrong_revision() {
-        PATIENCE
+        CONTENTION_TIMEOUT
     } else {
-        PATIENCE_WITH_FAULTS
+        FAILURE_TIMEOUT
     }
 }
 
-fn gave_up(error: StoreError, tried: Duration) -> Error {
+fn timed_out(error: StoreError, tried: Duration) -> Error {
     let (code, reason) = if error.is_wrong_revision() {
         let reason = "other processes keep changing it";
         (ErrorCode::Timeout, reason.to_owned())
     } else {
-        (ErrorCode::ConnectionFailed, error.to_string())
+        (error.code(), error.to_string())
     };
     Error::raised(
         code,
@@ -152,7 +167,7 @@ fn gave_up(error: StoreError, tried: Duration) -> Error {
 fn not_json(error: serde_json::Error) -> Error {
     Error::raised(
         ErrorCode::InvalidInput,
-        format!("a catalog entry cannot be JSON: {error}"),
+        format!("a catalog entry cannot be written as JSON: {error}"),
     )
     .with_source(error)
 }

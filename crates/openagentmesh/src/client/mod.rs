@@ -4,6 +4,7 @@
 //! builder that the method returns. `request` has what all requests share, `sent` waits for a single reply,
 //! `intercept` runs the interceptors, `reply` decodes.
 
+mod buckets;
 mod call;
 mod chunks;
 mod contract;

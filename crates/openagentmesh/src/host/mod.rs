@@ -46,6 +46,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, ErrorCode, Subject, subject};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,7 @@ use crate::agent::Agent;
 use crate::catalog::Registration;
 use crate::error::{Error, Result};
 use crate::session::Session;
+use crate::store::ensure_buckets;
 use crate::telemetry::Interceptors;
 use crate::transport;
 use compat::late_subscriber;
@@ -70,6 +72,8 @@ pub(crate) struct Host {
     /// How long running requests may take to finish when their agent is deregistered.
     grace: Duration,
     services: Arc<Services>,
+    /// Set when the buckets of the mesh exist, which is before the first agent is listed.
+    buckets: OnceCell<()>,
     /// Starts the reconciler with the first agent.
     reconciler: Once,
 }
@@ -90,6 +94,7 @@ impl Host {
             },
             grace,
             services: Arc::default(),
+            buckets: OnceCell::new(),
             reconciler: Once::new(),
         })
     }
@@ -111,6 +116,9 @@ impl Host {
         let mut services = self.services.lock().await;
         check_names(&registrations, &services)?;
         self.shared.session.directory.check_sizes(&registrations)?;
+        let connection = &self.shared.session.connection;
+        let buckets = self.buckets.get_or_try_init(|| ensure_buckets(connection));
+        buckets.await?;
         self.shared.signals.start().await?;
 
         let mut started = BTreeMap::new();

@@ -12,6 +12,7 @@ use super::service::Services;
 use crate::catalog::CacheState;
 use crate::error::Result;
 use crate::session::Session;
+use crate::store::ensure_buckets;
 use crate::util::backoff::Backoff;
 
 /// The back-off between attempts to write the catalog.
@@ -95,6 +96,8 @@ impl Reconciler {
             return Ok(false);
         }
         tracing::debug!(agents = missing.len(), "restoring agents in the catalog");
+        // A server that lost the catalog may have lost the other buckets, too.
+        ensure_buckets(&self.session.connection).await?;
         self.session.directory.list(&missing).await?;
         Ok(true)
     }

@@ -1,30 +1,30 @@
-//! What can be a key, and a pattern of keys.
+//! Validation of keys, and of patterns of keys.
 
 use openagentmesh_protocol::ErrorCode;
 
 use crate::error::{Error, Result};
 
-/// The longest key in bytes: a subject still has room for it.
-const LONGEST: usize = 2048;
+/// The longest key in bytes: its subject fits into the server's limit for one line of the protocol.
+const MAX_KEY_BYTES: usize = 2048;
 
 /// # Errors
 ///
-/// `invalid_input` when `key` is no key.
+/// `invalid_input` when `key` is not a valid key.
 pub(super) fn check_key(key: &str) -> Result<()> {
     check("key", key, key, |segment| segment.chars().all(is_allowed))
 }
 
 /// # Errors
 ///
-/// `invalid_input` when `pattern` is no pattern.
+/// `invalid_input` when `pattern` is not a valid pattern.
 pub(super) fn check_pattern(pattern: &str) -> Result<()> {
-    // What stands for all that follows stands last.
+    // The wildcard for all following segments must be the last one.
     let before = match pattern.strip_suffix('>') {
         Some("") => return Ok(()),
         Some(before) => before.strip_suffix('.').unwrap_or(pattern),
         None => pattern,
     };
-    check("pattern of keys", pattern, before, |segment| {
+    check("key pattern", pattern, before, |segment| {
         segment == "*" || segment.chars().all(is_allowed)
     })
 }
@@ -34,21 +34,21 @@ fn is_allowed(c: char) -> bool {
 }
 
 /// Checks the segments of `checked`, which is `text` or its beginning.
-fn check(what: &str, text: &str, checked: &str, is_segment: impl Fn(&str) -> bool) -> Result<()> {
+fn check(kind: &str, text: &str, checked: &str, is_segment: impl Fn(&str) -> bool) -> Result<()> {
     let reason = if text.is_empty() {
-        "it is empty"
-    } else if text.len() > LONGEST {
-        "it is longer than 2048 bytes"
+        "must not be empty"
+    } else if text.len() > MAX_KEY_BYTES {
+        "must not be longer than 2048 bytes"
     } else if checked.split('.').any(str::is_empty) {
-        "one of its segments, which dots part, is empty"
+        "segments between dots must not be empty"
     } else if !checked.split('.').all(is_segment) {
-        "it is made of letters, digits and - / _ = ."
+        "only letters, digits and - / _ = . are allowed"
     } else {
         return Ok(());
     };
     Err(Error::raised(
         ErrorCode::InvalidInput,
-        format!("'{text}' is no {what}: {reason}"),
+        format!("invalid {kind} '{text}': {reason}"),
     ))
 }
 
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_patterns_are_those_of_the_protocol() {
+    fn keys_and_patterns_match_the_protocol() {
         for key in ["a", "a.b", "A-1/_=.z", "9"] {
             assert!(check_key(key).is_ok(), "{key}");
             assert!(check_pattern(key).is_ok(), "{key}");
@@ -72,10 +72,13 @@ mod tests {
         }
         for pattern in [">.a", "a*", "a.b>", "a.>.b", ".>", "a..>", ">>"] {
             let error = check_pattern(pattern).unwrap_err();
-            assert!(
-                error.message().starts_with(&format!("'{pattern}' ")),
-                "{error}"
-            );
+            let expected = format!("invalid key pattern '{pattern}': ");
+            assert!(error.message().starts_with(&expected), "{error}");
         }
+        let error = check_key("a b").unwrap_err();
+        assert_eq!(
+            error.message(),
+            "invalid key 'a b': only letters, digits and - / _ = . are allowed"
+        );
     }
 }

@@ -1,31 +1,32 @@
-//! Changing a value without losing what others change at the same time.
+//! Read-modify-write by compare-and-swap.
 
 use std::time::Duration;
 
 use openagentmesh_protocol::ErrorCode;
-use rand::RngExt;
 use tokio::time::Instant;
 
-use super::{Kv, KvEntry, KvValue};
+use super::entry::KvEntry;
+use super::store::Kv;
+use super::value::KvValue;
 use crate::error::{Error, Result};
+use crate::util::backoff::Backoff;
 
-/// How long to try while others win every race.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The first pause after a lost race lasts at most this long, each further one up to twice that.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest that writes are repeated while other processes win every race.
+const CONTENTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The bounds of the back-off after a lost race.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(2);
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 impl Kv {
-    /// Puts what `change` makes of the value of `key`, and returns its revision. No change of anybody is
-    /// lost: when somebody else writes the key meanwhile, `change` is asked again.
+    /// Replaces the value of `key` with the result of `change`, and returns its revision. No concurrent
+    /// write is lost: when another process writes the key in between, `change` runs again.
     ///
-    /// `change` gets `None` when the key has no value. What it returns is not written when it is what is
-    /// there already.
+    /// `change` gets `None` when the key has no value. A result equal to the current value is not written.
     ///
     /// # Errors
     ///
-    /// That of `change`, after which nothing is written; `timeout` when others win every race for a
-    /// minute; and those of [`Kv`]. Cancel-safe.
+    /// The error of `change`, after which nothing is written; `timeout` when other processes win every
+    /// race for 60 s; and those of [`Kv`]. Cancel-safe.
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
@@ -45,39 +46,37 @@ impl Kv {
     ) -> Result<u64> {
         let key = key.as_ref();
         let started = Instant::now();
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
         loop {
             if let Some(revision) = self.try_modify(key, &mut change).await? {
                 return Ok(revision);
             }
-            if started.elapsed() >= PATIENCE {
+            if started.elapsed() >= CONTENTION_TIMEOUT {
                 return Err(Error::raised(
                     ErrorCode::Timeout,
                     format!(
-                        "key '{key}' could not be written within {} s: others keep changing it; \
-                         try again",
-                        PATIENCE.as_secs()
+                        "key '{key}' could not be written within {} s: other processes keep \
+                         changing it; try again",
+                        CONTENTION_TIMEOUT.as_secs()
                     ),
                 )
                 .with_detail("key", key));
             }
-            let nap = rand::rng().random_range(Duration::ZERO..pause);
-            tokio::time::sleep(nap).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(backoff.next_delay()).await;
         }
     }
 
-    /// Puts what `change` makes of the value of `key` if nobody else writes it meanwhile, and returns its
-    /// revision; `None` when somebody did. As [`modify`](Kv::modify), which tries again then.
+    /// As [`modify`](Kv::modify) with a single attempt: returns `None` when another process wrote the key in
+    /// between.
     ///
     /// # Errors
     ///
-    /// That of `change`, after which nothing is written, and those of [`Kv`]. Cancel-safe.
+    /// The error of `change`, after which nothing is written, and those of [`Kv`]. Cancel-safe.
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
-    /// let won = mesh.kv().try_modify("turn", |_| Ok("mine")).await?;
-    /// println!("{}", if won.is_some() { "my turn" } else { "somebody was faster" });
+    /// let won = mesh.kv().try_modify("owner", |_| Ok("me")).await?;
+    /// println!("{}", if won.is_some() { "written" } else { "another process was faster" });
     /// # Ok(())
     /// # }
     /// ```
@@ -92,10 +91,10 @@ impl Kv {
         if entry.is_some_and(|entry| entry.value == value) {
             return Ok(Some(revision));
         }
-        match self.write_if(key, value, revision).await? {
+        match self.bucket().update(key, value, revision).await? {
             Ok(revision) => Ok(Some(revision)),
             Err(error) if error.is_wrong_revision() => Ok(None),
-            Err(error) => Err(self.not_written(key, error)),
+            Err(error) => Err(self.write_failed(key, error)),
         }
     }
 }

@@ -1,20 +1,18 @@
-//! What can be a value.
+//! Types that can be stored as values.
 
 use bytes::Bytes;
+use openagentmesh_protocol::ErrorCode;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use openagentmesh_protocol::ErrorCode;
 
-/// What can be put under a key: text as it is, bytes as they are, and anything else as [`Json`].
+/// A value for a key: text and bytes are stored unchanged, anything else as [`Json`].
 pub trait KvValue {
-    /// The bytes that are stored.
+    /// The bytes to store.
     ///
     /// # Errors
     ///
-    /// `invalid_input` when a value cannot be JSON.
+    /// `invalid_input` when the value cannot be written as JSON.
     fn into_bytes(self) -> Result<Bytes>;
 }
 
@@ -53,51 +51,4 @@ values! {
     &[u8] => Bytes::copy_from_slice,
     Vec<u8> => Bytes::from,
     Bytes => |bytes| bytes,
-}
-
-/// A value under a key, at one revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KvEntry {
-    /// The key.
-    pub key: String,
-    /// The value as it is stored.
-    pub value: Bytes,
-    /// The number of the write that made it: larger than those of all writes before, under any key.
-    pub revision: u64,
-    /// When it was written, in UTC.
-    pub created: OffsetDateTime,
-}
-
-impl KvEntry {
-    /// The value as text.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_input` when it is no UTF-8.
-    pub fn text(&self) -> Result<&str> {
-        std::str::from_utf8(&self.value).map_err(|error| {
-            Error::raised(
-                ErrorCode::InvalidInput,
-                format!("the value of key '{}' is no text: {error}", self.key),
-            )
-            .with_source(error)
-        })
-    }
-
-    /// The value read as JSON.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_input` when it is no JSON, or not that of a `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        let mut json = serde_json::Deserializer::from_slice(&self.value);
-        let value = serde_path_to_error::deserialize(&mut json);
-        value.map_err(|error| {
-            Error::raised(
-                ErrorCode::InvalidInput,
-                format!("the value of key '{}' cannot be read: {error}", self.key),
-            )
-            .with_source(error)
-        })
-    }
 }

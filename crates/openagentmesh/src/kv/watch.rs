@@ -1,4 +1,4 @@
-//! Hearing of keys that change.
+//! Watching keys.
 
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -9,73 +9,38 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 
-use super::{Kv, KvEntry, check_pattern, filter};
+use super::entry::{KvChange, subjects};
+use super::key::check_pattern;
 use crate::error::Result;
-use crate::store::{Start, latest};
+use crate::store::{KvBucket, SharedBucket, Start, latest};
 
-/// What happened to a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KvChange {
-    /// It has this value now.
-    Put(KvEntry),
-    /// It has none any more.
-    Deleted {
-        /// The key.
-        key: String,
-        /// The number of the deletion, among those of the writes.
-        revision: u64,
-    },
-}
-
-impl KvChange {
-    /// The key that it is about.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        match self {
-            Self::Put(entry) => &entry.key,
-            Self::Deleted { key, .. } => key,
-        }
-    }
-}
-
-impl latest::Change for KvChange {
-    fn name(&self) -> &str {
-        self.key()
-    }
-
-    fn is_deletion(&self) -> bool {
-        matches!(self, Self::Deleted { .. })
-    }
-}
-
-/// A watch that begins when it is awaited; made by [`Kv::watch`].
+/// A watch, started when it is awaited; returned by [`Kv::watch`](super::Kv::watch).
 ///
 /// # Errors
 ///
-/// Awaiting it fails with `invalid_input` when the pattern is none, `connection_failed` when the server
-/// does not answer.
+/// Awaiting it fails with `invalid_input` when the pattern is invalid, `connection_failed` when the server
+/// does not answer within 10 s, `storage_error` when it refuses the watch.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves nothing behind.
-#[must_use = "a watch begins when it is awaited"]
+/// Dropping the future leaves nothing running.
+#[must_use = "a watch starts when it is awaited"]
 pub struct KvWatch {
-    kv: Kv,
+    bucket: SharedBucket<KvBucket>,
     pattern: String,
     start: Start,
 }
 
 impl KvWatch {
-    pub(super) fn new(kv: &Kv, pattern: &str) -> Self {
+    pub(super) fn new(bucket: &SharedBucket<KvBucket>, pattern: &str) -> Self {
         Self {
-            kv: kv.clone(),
+            bucket: bucket.clone(),
             pattern: pattern.to_owned(),
             start: Start::Last,
         }
     }
 
-    /// Leaves out the values that are there already.
+    /// Omits the current values.
     pub fn updates_only(mut self) -> Self {
         self.start = Start::New;
         self
@@ -83,12 +48,13 @@ impl KvWatch {
 
     async fn begin(self) -> Result<KvChanges> {
         check_pattern(&self.pattern)?;
-        let kv = self.kv;
-        let filter = filter(&self.pattern);
-        let reader = kv.clone();
-        let read = move |message: &Message| Some(reader.change(message));
-        let changes = latest::watch(kv.bucket(), filter, self.start, read).await?;
-        Ok(KvChanges(changes))
+        let filter = subjects(&self.pattern);
+        let parse = |message: &Message| Some(KvChange::parse(message));
+        let changes = latest::watch(&self.bucket, filter, self.start, parse).await?;
+        Ok(KvChanges {
+            changes,
+            _bucket: self.bucket,
+        })
     }
 }
 
@@ -101,25 +67,30 @@ impl IntoFuture for KvWatch {
     }
 }
 
-/// Changes of keys, each as a [`KvChange`] or an error; what awaiting a [`KvWatch`] gives.
+/// A stream of changes, each a [`KvChange`] or an error; returned by awaiting a [`KvWatch`].
 ///
-/// A lost connection is found again, and with it what changed meanwhile: of a key that changed several
-/// times the last value. It ends when this connection is closed.
+/// After a lost connection the stream continues with the changes in between: of a key that changed several
+/// times, the last value. If the bucket was deleted or restored from a backup, its current values follow.
+/// The stream ends when this connection is closed.
 ///
 /// # Cancel safety
 ///
-/// Waiting for the next change can be given up and begun again. Dropping it ends the watch.
-#[must_use = "changes come when they are asked for"]
-pub struct KvChanges(BoxStream<'static, Result<KvChange>>);
+/// Cancelling the wait for the next change loses none. Dropping the stream ends the watch.
+#[must_use = "streams do nothing unless polled"]
+pub struct KvChanges {
+    changes: BoxStream<'static, Result<KvChange>>,
+    /// Keeps the connection open.
+    _bucket: SharedBucket<KvBucket>,
+}
 
 impl KvChanges {
-    /// The next change; `None` when there are no more. Cancel-safe.
+    /// The next change; `None` after the last one. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// Those of the [items](KvChanges).
+    /// `storage_error` for a message that cannot be parsed; the stream continues.
     pub async fn next(&mut self) -> Option<Result<KvChange>> {
-        StreamExt::next(&mut self.0).await
+        StreamExt::next(&mut self.changes).await
     }
 }
 
@@ -127,7 +98,7 @@ impl Stream for KvChanges {
     type Item = Result<KvChange>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx)
+        self.changes.poll_next_unpin(cx)
     }
 }
 

@@ -1,119 +1,63 @@
-//! The mesh's buckets: opened when they are first needed, made where they are missing, read, written and
-//! followed.
+//! A bucket: opened on first use, created if it is missing.
 
-use std::error::Error as StdError;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::RequestErrorKind;
-use async_nats::jetstream::context::{
-    GetStreamError, GetStreamErrorKind, KeyValueError, PublishError, PublishErrorKind, RequestError,
-};
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::stream::{
-    Config, ConsumerError, ConsumerErrorKind, DiscardPolicy, LastRawMessageError,
-    LastRawMessageErrorKind, StorageType, Stream,
-};
-use async_nats::jetstream::{self, ErrorCode as ApiErrorCode};
+use async_nats::jetstream::{self, stream::Stream};
 use openagentmesh_protocol::ErrorCode;
-use tokio::sync::Semaphore;
 
-use super::StoreError;
+use super::error::StoreError;
+use super::handle::Handle;
 use crate::error::{BoxError, Error, Result};
-use crate::transport::{Connection, ConnectionGuard};
+use crate::transport::Connection;
+use crate::util::sync::Mutex;
 
-/// Room that the headers of a stored message take beside its value, in bytes.
+/// Upper bound of the space that the headers of a stored message take in addition to its value, in bytes.
 pub(crate) const HEADER_OVERHEAD: usize = 256;
 
-/// How long the server may take for one operation.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that the server may take for one operation.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many writes of a bucket may be under way: a server refuses more than it has room for.
-const WRITES: usize = 1000;
+/// The longest that the client waits for one answer of JetStream. [`Bucket::with`] gives up earlier; this
+/// is the limit of operations outside of it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(11);
 
-/// What a bucket is to the client: a key-value store, or the stream under an object store.
-pub(crate) trait Handle: Send + Sync + Sized + 'static {
-    /// Why it cannot be opened.
-    type OpenError: StdError + Send + Sync + 'static;
-
-    /// Opens bucket `name`.
-    fn open(
-        jetstream: &jetstream::Context,
-        name: &str,
-    ) -> impl Future<Output = Result<Self, Self::OpenError>> + Send;
-
-    /// The stream that it is made of.
-    fn stream(&self) -> &Stream;
-
-    /// How bucket `name` is made: exactly what the published SDKs ask for, so that none of them
-    /// fails for finding the bucket made by another at the same moment.
-    fn config(name: &str, connection: &Connection) -> Config;
-}
-
-/// A bucket that is opened when it is first needed, and again after every reconnection (the server
-/// may be another one, or have lost what it stored) and when it turns out to be gone.
+/// The bucket of a mesh, opened on first use and opened again after every reconnection (the new server may
+/// be another one, or may have lost its storage) and after it was deleted.
 pub(crate) struct Bucket<H = Store> {
     connection: Connection,
+    jetstream: jetstream::Context,
     name: &'static str,
+    /// Written by the first operation on each connection, read by every operation.
     opened: Mutex<Option<Opened<H>>>,
-    /// Held by whoever opens it, for all who need it.
+    /// Held while the bucket is opened, so that concurrent operations open it once.
     opening: tokio::sync::Mutex<()>,
-    /// Places for writes that are under way.
-    pub(super) writing: Semaphore,
 }
 
 struct Opened<H> {
     handle: Arc<H>,
+    /// The connection's count of reconnections at that time.
     reconnections: u64,
 }
 
-/// A bucket of the mesh's values.
+/// A key-value bucket.
 pub(crate) type KvBucket = Bucket<Store>;
 
-/// The bucket of the mesh's files.
+/// An object-store bucket.
 pub(crate) type ObjectBucket = Bucket<Stream>;
-
-/// A bucket that keeps the connection open as long as it is used.
-pub(crate) struct SharedBucket<B> {
-    bucket: Arc<B>,
-    connection: Arc<ConnectionGuard>,
-}
-
-impl<B> SharedBucket<B> {
-    pub(crate) fn new(bucket: B, connection: &Arc<ConnectionGuard>) -> Self {
-        Self {
-            bucket: Arc::new(bucket),
-            connection: Arc::clone(connection),
-        }
-    }
-}
-
-impl<B> Clone for SharedBucket<B> {
-    fn clone(&self) -> Self {
-        Self {
-            bucket: Arc::clone(&self.bucket),
-            connection: Arc::clone(&self.connection),
-        }
-    }
-}
-
-impl<B> std::ops::Deref for SharedBucket<B> {
-    type Target = Arc<B>;
-
-    fn deref(&self) -> &Arc<B> {
-        &self.bucket
-    }
-}
 
 impl<H: Handle> Bucket<H> {
     pub(crate) fn new(connection: Connection, name: &'static str) -> Self {
+        let mut jetstream = connection.jetstream.clone();
+        jetstream.set_timeout(ANSWER_TIMEOUT);
         Self {
             connection,
+            jetstream,
             name,
-            opened: Mutex::default(),
+            opened: Mutex::new(None),
             opening: tokio::sync::Mutex::default(),
-            writing: Semaphore::new(WRITES),
         }
     }
 
@@ -121,70 +65,86 @@ impl<H: Handle> Bucket<H> {
         &self.connection
     }
 
+    pub(crate) fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Does `what` with the bucket, which is made if nobody has. If somebody deletes it meanwhile, it
-    /// is made anew and `what` is done again.
+    /// Runs `operation` on the open bucket. If the bucket turns out to be deleted, it is created again and
+    /// `operation` is repeated once.
     ///
     /// # Errors
     ///
-    /// The outer one when the bucket cannot be opened, or the server does not answer within 10 s; the
-    /// inner one is that of `what`.
-    pub(crate) async fn with<T, E, F>(&self, what: impl Fn(Arc<H>) -> F) -> Result<Result<T, E>>
+    /// The outer error when the bucket cannot be opened, or the server does not answer within 10 s. The
+    /// inner error when `operation` fails.
+    pub(crate) async fn with<T, E, F>(
+        &self,
+        operation: impl Fn(Arc<H>) -> F,
+    ) -> Result<Result<T, StoreError>>
     where
-        E: StdError + 'static,
+        E: Into<BoxError>,
         F: Future<Output = Result<T, E>>,
     {
         let done = pin!(async {
-            match what(self.open().await?).await {
-                Err(error) if is_gone(&error) => {
-                    self.forget();
-                    // Boxed, like all that is rare here: every operation's future would be larger.
+            let result = operation(self.open().await?).await.map_err(StoreError::new);
+            match result {
+                Err(error) if error.is_bucket_missing() => {
+                    self.close();
+                    // Boxed, as every rare branch here: it would enlarge the future of each operation.
                     let handle = self.open().await?;
-                    Ok(Box::pin(what(handle)).await)
+                    Ok(Box::pin(operation(handle)).await.map_err(StoreError::new))
                 }
                 done => Ok(done),
             }
         });
-        match tokio::time::timeout(PATIENCE, done).await {
+        match tokio::time::timeout(OPERATION_TIMEOUT, done).await {
             Ok(done) => done,
-            Err(_) => Err(Error::raised(
-                ErrorCode::ConnectionFailed,
+            Err(_) => Err(self.no_answer(
+                "use",
                 format!(
-                    "the server did not answer for bucket '{}' of this mesh within {PATIENCE:?}: \
-                     the connection is lost or slow, or its user may not use the bucket",
-                    self.name
+                    "no answer from the server within {OPERATION_TIMEOUT:?}: the connection is lost or \
+                     slow, or the user lacks permissions for the bucket"
                 ),
             )),
         }
     }
 
-    /// As [`Bucket::with`], where every error of `what` is a failure to `verb` the bucket.
+    /// As [`Bucket::with`], where every error of `operation` is a failure to `verb` the bucket.
     pub(crate) async fn try_with<T, E, F>(
         &self,
         verb: &str,
-        what: impl Fn(Arc<H>) -> F,
+        operation: impl Fn(Arc<H>) -> F,
     ) -> Result<T>
     where
-        E: StdError + Send + Sync + 'static,
+        E: Into<BoxError>,
         F: Future<Output = Result<T, E>>,
     {
-        let done = self.with(what).await?;
-        done.map_err(|error| self.failed(verb, error))
+        let done = self.with(operation).await?;
+        done.map_err(|error| error.into_error(verb, self.name))
     }
 
-    /// The error of an operation that the server did not carry out.
-    pub(crate) fn failed(&self, verb: &str, error: impl Into<BoxError>) -> Error {
-        failed(verb, self.name, error)
+    /// The error of a failure to `verb` the bucket.
+    pub(crate) fn failed(&self, verb: &str, cause: impl Into<BoxError>) -> Error {
+        StoreError::new(cause).into_error(verb, self.name)
     }
 
-    /// The bucket itself, which is made if nobody has.
-    pub(crate) async fn handle(&self) -> Result<Arc<H>> {
-        self.with(|handle| std::future::ready(Ok::<_, std::convert::Infallible>(handle)))
+    /// The error of an operation without an answer.
+    pub(crate) fn no_answer(&self, verb: &str, reason: impl std::fmt::Display) -> Error {
+        let message = format!(
+            "cannot {verb} bucket '{}' of this mesh: {reason}",
+            self.name
+        );
+        Error::raised(ErrorCode::ConnectionFailed, message)
+    }
+
+    /// Opens the bucket, or creates it if it is missing.
+    pub(crate) async fn ensure(&self) -> Result<()> {
+        self.with(|_| std::future::ready(Ok::<_, BoxError>(())))
             .await?
-            .map_err(|never| match never {})
+            .map_err(|error| error.into_error("open", self.name))
     }
 
     async fn open(&self) -> Result<Arc<H>> {
@@ -194,9 +154,9 @@ impl<H: Handle> Bucket<H> {
         }
     }
 
-    /// The bucket, if it was opened on this connection.
+    /// The handle, if the bucket was opened on this connection.
     fn opened(&self) -> Option<Arc<H>> {
-        let opened = self.lock();
+        let opened = self.opened.lock();
         let opened = opened.as_ref()?;
         let is_current = opened.reconnections == self.connection.reconnections();
         is_current.then(|| Arc::clone(&opened.handle))
@@ -213,162 +173,48 @@ impl<H: Handle> Bucket<H> {
             None => self.create().await?,
         };
         let handle = Arc::new(handle);
-        *self.lock() = Some(Opened {
+        *self.opened.lock() = Some(Opened {
             handle: Arc::clone(&handle),
             reconnections,
         });
         Ok(handle)
     }
 
-    fn forget(&self) {
-        *self.lock() = None;
-    }
-
-    /// Nothing that holds the lock can panic halfway through a change.
-    fn lock(&self) -> MutexGuard<'_, Option<Opened<H>>> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    fn close(&self) {
+        *self.opened.lock() = None;
     }
 
     async fn find(&self) -> Result<Option<H>> {
-        match H::open(&self.connection.jetstream, self.name).await {
+        match H::open(&self.jetstream, self.name).await {
             Ok(handle) => Ok(Some(handle)),
-            Err(error) if is_gone(&error) => Ok(None),
-            Err(error) if is_without_jetstream(&error) => Err(Error::raised(
-                ErrorCode::ConnectionFailed,
-                "the server has no JetStream, which a mesh needs; \
-                 `oam mesh up` starts one that has, `nats-server -js` another",
-            )
-            .with_source(error)),
-            Err(error) => Err(self.failed("open", error)),
+            Err(error) => {
+                let error = StoreError::new(error);
+                if error.is_bucket_missing() {
+                    Ok(None)
+                } else if error.is_without_jetstream() {
+                    Err(Error::raised(
+                        ErrorCode::StorageError,
+                        "the server runs without JetStream, which a mesh requires: start it with \
+                         `oam mesh up`, or with `nats-server -js`",
+                    )
+                    .with_source(error))
+                } else {
+                    Err(error.into_error("open", self.name))
+                }
+            }
         }
     }
 
-    /// Peers that start together make it together; whoever comes second finds it.
+    /// Creates the bucket. Peers may create it at the same moment: then theirs is opened.
     async fn create(&self) -> Result<H> {
         let config = H::config(self.name, &self.connection);
-        let created = self.connection.jetstream.create_stream(config).await;
+        let created = self.jetstream.create_stream(config).await;
         match (self.find().await?, created) {
             (Some(found), _) => Ok(found),
             (None, Err(error)) => Err(self.failed("create", error)),
-            (None, Ok(_)) => Err(self.failed("open", "it is gone again")),
+            (None, Ok(_)) => {
+                Err(self.failed("open", "the bucket was deleted right after its creation"))
+            }
         }
     }
-}
-
-impl Handle for Store {
-    type OpenError = KeyValueError;
-
-    async fn open(jetstream: &jetstream::Context, name: &str) -> Result<Self, KeyValueError> {
-        jetstream.get_key_value(name).await
-    }
-
-    fn stream(&self) -> &Stream {
-        &self.stream
-    }
-
-    fn config(name: &str, connection: &Connection) -> Config {
-        Config {
-            name: format!("KV_{name}"),
-            subjects: vec![format!("$KV.{name}.>")],
-            max_messages_per_subject: 1,
-            discard: DiscardPolicy::New,
-            storage: StorageType::File,
-            num_replicas: 1,
-            duplicate_window: Duration::from_secs(120),
-            deny_delete: true,
-            allow_rollup: true,
-            allow_direct: false,
-            allow_message_ttl: connection.client.is_server_compatible(2, 11, 0),
-            ..Config::default()
-        }
-    }
-}
-
-impl Handle for Stream {
-    type OpenError = GetStreamError;
-
-    async fn open(jetstream: &jetstream::Context, name: &str) -> Result<Self, GetStreamError> {
-        jetstream.get_stream(format!("OBJ_{name}")).await
-    }
-
-    fn stream(&self) -> &Stream {
-        self
-    }
-
-    fn config(name: &str, _connection: &Connection) -> Config {
-        Config {
-            name: format!("OBJ_{name}"),
-            subjects: vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")],
-            discard: DiscardPolicy::New,
-            storage: StorageType::File,
-            num_replicas: 1,
-            allow_rollup: true,
-            allow_direct: true,
-            ..Config::default()
-        }
-    }
-}
-
-/// Whether `error` says that there is no such bucket.
-fn is_gone(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(|cause| {
-        let api = cause.downcast_ref::<jetstream::Error>();
-        let opening = cause
-            .downcast_ref::<GetStreamError>()
-            .map(|error| error.kind());
-        let publishing = cause
-            .downcast_ref::<PublishError>()
-            .map(|error| error.kind());
-        let reading = cause
-            .downcast_ref::<LastRawMessageError>()
-            .map(|error| error.kind());
-        let consuming = cause
-            .downcast_ref::<ConsumerError>()
-            .map(|error| error.kind());
-        let code = match (&opening, &consuming, &reading) {
-            (Some(GetStreamErrorKind::JetStream(api)), _, _)
-            | (_, Some(ConsumerErrorKind::JetStream(api)), _)
-            | (_, _, Some(LastRawMessageErrorKind::JetStream(api))) => Some(api.error_code()),
-            _ => api.map(jetstream::Error::error_code),
-        };
-        code == Some(ApiErrorCode::STREAM_NOT_FOUND)
-            || publishing == Some(PublishErrorKind::StreamNotFound)
-            || matches!(cause.downcast_ref(), Some(StoreError::Nobody))
-    })
-}
-
-/// Whether `error` says that a message is larger than its bucket allows.
-pub(crate) fn is_too_large(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(|cause| {
-        let api = cause.downcast_ref::<jetstream::Error>();
-        api.is_some_and(|api| api.error_code() == ApiErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
-    })
-}
-
-fn is_without_jetstream(error: &(dyn StdError + 'static)) -> bool {
-    use async_nats::jetstream::context::RequestErrorKind as JetStreamRequest;
-    chain(error).any(|cause| {
-        cause
-            .downcast_ref::<RequestError>()
-            .is_some_and(|cause| cause.kind() == JetStreamRequest::NoResponders)
-            || cause
-                .downcast_ref::<async_nats::RequestError>()
-                .is_some_and(|cause| cause.kind() == RequestErrorKind::NoResponders)
-    })
-}
-
-fn chain<'e>(
-    error: &'e (dyn StdError + 'static),
-) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// An operation on a bucket that the server did not carry out.
-pub(crate) fn failed(verb: &str, bucket: &str, error: impl Into<BoxError>) -> Error {
-    let error = error.into();
-    Error::raised(
-        ErrorCode::ConnectionFailed,
-        format!("cannot {verb} bucket '{bucket}' of this mesh: {error}"),
-    )
-    .with_source(error)
 }

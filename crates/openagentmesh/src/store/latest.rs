@@ -7,57 +7,66 @@ use async_nats::jetstream::Message;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
-use super::{Bucket, Delivery, Handle, OrderedConsumer, Start};
+use super::bucket::Bucket;
+use super::handle::Handle;
+use super::ordered_consumer::{Delivery, OrderedConsumer, Start};
 use crate::error::Result;
 use crate::transport;
 
-/// The last message of each subject that `filter` matches, in the order in which they were written. Of
-/// a subject that is written meanwhile, all of them may be there.
+/// The last message of each subject that `filter` matches, in the order of their writes. A subject that is
+/// written at the same time may appear several times.
 pub(crate) async fn list<H: Handle>(
     bucket: &Arc<Bucket<H>>,
     filter: String,
     headers_only: bool,
 ) -> Result<Vec<Message>> {
-    let mut tail =
+    let mut consumer =
         OrderedConsumer::open(Arc::clone(bucket), filter, Start::Last, headers_only).await?;
-    let mut pending = tail.pending();
+    let mut pending = consumer.pending();
     let mut listed = Vec::new();
     while pending > 0 {
-        match tail.next().await {
+        match consumer.next().await {
             Some(Delivery::Message(message)) => {
                 let info = message.info();
                 pending = info.map_err(|error| bucket.failed("list", error))?.pending;
                 listed.push(*message);
             }
-            // What was to come was removed meanwhile.
+            // The remaining messages were removed after the consumer had counted them.
             Some(Delivery::Idle | Delivery::BucketRecreated) => break,
-            None => return Err(transport::closed("it was closed meanwhile")),
+            None => {
+                return Err(transport::closed(
+                    "the connection was closed during the list",
+                ));
+            }
         }
     }
     Ok(listed)
 }
 
-/// What a message of a watched bucket is about, and what it says.
+/// A change of a watched bucket.
 pub(crate) trait Change {
-    /// Whose change it is.
+    /// The name of the changed key or file.
     fn name(&self) -> &str;
 
-    /// Whether it says that there is nothing any more.
+    /// Whether the value was removed.
     fn is_deletion(&self) -> bool;
 }
 
-/// What is written to a subject that `filter` matches, as `read` reads it; before that, if it starts with
-/// the last of each, those that are no deletions. Ends with the connection.
+/// The changes of the subjects that `filter` matches, each parsed with `parse`, which may skip messages.
+/// With [`Start::Last`] the current values come first, without earlier deletions. Ends with the connection.
 pub(crate) async fn watch<H: Handle, C: Change + Send + 'static>(
     bucket: &Arc<Bucket<H>>,
     filter: String,
     start: Start,
-    read: impl Fn(&Message) -> Option<Result<C>> + Send + 'static,
+    parse: impl Fn(&Message) -> Option<Result<C>> + Send + 'static,
 ) -> Result<BoxStream<'static, Result<C>>> {
-    let tail = OrderedConsumer::open(Arc::clone(bucket), filter, start, false).await?;
-    // As long as these come, a deletion may be one of old, of what was never told.
-    let told = (tail.pending() > 0 && start == Start::Last).then(HashSet::new);
-    let watch = Watch { tail, told, read };
+    let consumer = OrderedConsumer::open(Arc::clone(bucket), filter, start, false).await?;
+    let has_values = consumer.pending() > 0 && start == Start::Last;
+    let watch = Watch {
+        consumer,
+        reported: has_values.then(HashSet::new),
+        parse,
+    };
     let changes = stream::unfold(watch, |mut watch| async move {
         let change = watch.next().await?;
         Some((change, watch))
@@ -65,49 +74,50 @@ pub(crate) async fn watch<H: Handle, C: Change + Send + 'static>(
     Ok(changes.fuse().boxed())
 }
 
-struct Watch<H: Handle, R> {
-    tail: OrderedConsumer<H>,
-    told: Option<HashSet<String>>,
-    read: R,
+struct Watch<H: Handle, P> {
+    consumer: OrderedConsumer<H>,
+    /// The names reported so far, while the current values are delivered: a deletion of another name
+    /// happened before the watch.
+    reported: Option<HashSet<String>>,
+    parse: P,
 }
 
-impl<H: Handle, R> Watch<H, R> {
+impl<H: Handle, P> Watch<H, P> {
     async fn next<C: Change>(&mut self) -> Option<Result<C>>
     where
-        R: Fn(&Message) -> Option<Result<C>>,
+        P: Fn(&Message) -> Option<Result<C>>,
     {
         loop {
-            match self.tail.next().await? {
+            match self.consumer.next().await? {
                 Delivery::Message(message) => {
-                    if let Some(change) = take(&message, &self.read, &mut self.told) {
+                    if let Some(change) = self.handle_message(&message) {
                         return Some(change);
                     }
                 }
-                Delivery::Idle | Delivery::BucketRecreated => self.told = None,
+                Delivery::Idle | Delivery::BucketRecreated => self.reported = None,
             }
         }
     }
-}
 
-fn take<C: Change>(
-    message: &Message,
-    read: &impl Fn(&Message) -> Option<Result<C>>,
-    told: &mut Option<HashSet<String>>,
-) -> Option<Result<C>> {
-    let change = read(message);
-    let Some(names) = told else {
-        return change;
-    };
-    let is_news = match &change {
-        Some(Ok(change)) if change.is_deletion() => names.remove(change.name()),
-        Some(Ok(change)) => {
-            names.insert(change.name().to_owned());
-            true
+    fn handle_message<C: Change>(&mut self, message: &Message) -> Option<Result<C>>
+    where
+        P: Fn(&Message) -> Option<Result<C>>,
+    {
+        let change = (self.parse)(message);
+        let Some(reported) = &mut self.reported else {
+            return change;
+        };
+        let is_new = match &change {
+            Some(Ok(change)) if change.is_deletion() => reported.remove(change.name()),
+            Some(Ok(change)) => {
+                reported.insert(change.name().to_owned());
+                true
+            }
+            _ => true,
+        };
+        if message.info().is_ok_and(|info| info.pending == 0) {
+            self.reported = None;
         }
-        _ => true,
-    };
-    if message.info().is_ok_and(|info| info.pending == 0) {
-        *told = None;
+        change.filter(|_| is_new)
     }
-    change.filter(|_| is_news)
 }

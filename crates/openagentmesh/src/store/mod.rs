@@ -1,12 +1,19 @@
-//! The mesh's buckets over JetStream: opening, creating, reading, writing and following them.
+//! The buckets of a mesh in JetStream: opened, read, written and watched.
 
 mod bucket;
-mod key_value;
+mod consumer_guard;
+mod ensure;
+mod error;
+mod handle;
 pub(crate) mod latest;
 mod ordered_consumer;
+mod shared_bucket;
+mod values;
 
-pub(crate) use bucket::{
-    Bucket, HEADER_OVERHEAD, Handle, KvBucket, ObjectBucket, SharedBucket, failed, is_too_large,
-};
-pub(crate) use key_value::{Change, MARKER, OPERATION, PUT, StoreError};
-pub(crate) use ordered_consumer::{Delivery, OrderedConsumer, Start, forget};
+pub(crate) use bucket::{Bucket, HEADER_OVERHEAD, KvBucket, ObjectBucket};
+pub(crate) use consumer_guard::ConsumerGuard;
+pub(crate) use ensure::ensure_buckets;
+pub(crate) use error::StoreError;
+pub(crate) use ordered_consumer::{Delivery, OrderedConsumer, Start};
+pub(crate) use shared_bucket::SharedBucket;
+pub(crate) use values::is_value;

@@ -1,11 +1,31 @@
-//! The messages of a bucket as they are written, however often the connection is lost meanwhile.
+//! The messages of a bucket in their order, across lost connections.
+//!
+//! This is a plain push consumer of the client with its subscription, and not one of the client's two
+//! ordered consumers (`OrderedConfig`), because these faults of async-nats 0.51 cannot be mended from
+//! outside:
+//!
+//! * They replace a lost consumer on their own, without a report, and start after the last sequence. In a
+//!   bucket that was created again or restored from a backup this sequence lies in the future: they stay
+//!   silent.
+//! * Before the first message, they replace a lost consumer with `DeliverPolicy::All`: old values arrive as
+//!   updates, and all of the history.
+//! * The replacement has a name that is private, so that it cannot be deleted when it is dropped. The server
+//!   keeps it for the 30 s that `OrderedConfig` fixes; 1,000 of them exhaust the limit of a bucket.
+//! * Idle heartbeats are not passed on, so that a list whose last values are purged while it is read
+//!   would wait for them forever.
+//! * The pull variant does not arm its timer again after a missed heartbeat, and then misses that its
+//!   consumer is gone.
+//!
+//! The client's plain `push::Messages` hides idle heartbeats, too, does not compare the sequence that they
+//! carry, and panics in a task of its own when it answers a flow control message on a closed connection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::header::NATS_LAST_CONSUMER;
 use async_nats::jetstream::consumer::push::Config;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
-use async_nats::jetstream::stream::{ConsumerError, Stream};
+use async_nats::jetstream::stream::{ConsumerError, Info, LastRawMessageErrorKind};
 use async_nats::jetstream::{self, Message};
 use async_nats::{HeaderValue, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
@@ -13,156 +33,205 @@ use futures::StreamExt;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::{Bucket, Handle};
+use super::bucket::Bucket;
+use super::consumer_guard::ConsumerGuard;
+use super::handle::Handle;
 use crate::error::Result;
 use crate::transport;
+use crate::util::backoff::Backoff;
 
-/// How often the server says that it has nothing to say.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-/// How long nothing may be heard until a consumer counts as gone.
-const SILENCE: Duration = Duration::from_secs(5);
-/// How long the server remembers a consumer that nobody listens to.
-const FORGOTTEN: Duration = Duration::from_secs(5);
-/// How long to wait before a consumer is made anew after that failed; then twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The interval of the server's heartbeats while there are no messages.
+const IDLE_HEARTBEAT: Duration = Duration::from_secs(2);
+/// A consumer counts as lost when neither message nor heartbeat arrived for so long.
+const MISSED_HEARTBEAT: Duration = Duration::from_secs(5);
+/// The server deletes a consumer whose subscription ended so long ago.
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(5);
+/// The bounds of the back-off between attempts to replace a lost consumer.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// What comes of a bucket first.
+/// The first message of a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// The last message of each subject.
+    /// The last message of each subject, then all new ones.
     Last,
-    /// What is written from now on.
+    /// The first message written from now on.
     New,
 }
 
-/// The messages of the subjects that a filter matches, in their order. A consumer that is lost is made
-/// anew, behind the message that came last; a bucket that was made anew begins again.
+/// An event of an [`OrderedConsumer`].
+pub(crate) enum Delivery {
+    Message(Box<Message>),
+    /// All messages so far are delivered.
+    Idle,
+    /// The bucket was created again, or went back to an earlier state. Its current messages follow; the
+    /// delivered ones may be missing in it.
+    BucketRecreated,
+}
+
+/// Delivers the messages of the subjects that a filter matches, in their order, without gaps or
+/// repetitions. A lost consumer is replaced by one that starts after the last delivered message.
 ///
-/// Dropping it removes its consumer from the server.
+/// The consumer is deleted from the server when the value is dropped.
 pub(crate) struct OrderedConsumer<H: Handle> {
     bucket: Arc<Bucket<H>>,
     filter: String,
     start: Start,
     headers_only: bool,
     reconnections: watch::Receiver<u64>,
-    /// The bucket's number of the message that comes next; 0 while that is not known.
-    next: u64,
-    /// When the bucket was made that is read.
+    /// The sequence of the first message that is due; `None` while that depends on `start`.
+    next_sequence: Option<u64>,
+    last_delivered: Option<LastDelivered>,
+    /// The creation time of the bucket that the messages came from.
     created: Option<OffsetDateTime>,
-    open: Option<Open>,
+    active: Option<ActiveConsumer>,
 }
 
-/// A consumer.
-struct Open {
+/// Identifies the last delivered message in its bucket.
+#[derive(Clone, Copy)]
+struct LastDelivered {
+    sequence: u64,
+    published: OffsetDateTime,
+}
+
+/// A consumer on the server, with the subscription that it delivers to.
+struct ActiveConsumer {
     messages: Subscriber,
     jetstream: jetstream::Context,
-    stream: Stream,
-    name: String,
-    /// How many messages it had when it was made.
+    /// The number of matching messages when it was created.
     pending: u64,
-    /// How many of its messages have come.
+    /// The number of its messages that have arrived.
     delivered: u64,
+    _guard: ConsumerGuard,
 }
 
-/// What has come.
-pub(crate) enum Delivery {
-    Message(Box<Message>),
-    /// There is nothing now.
+/// An event of an [`ActiveConsumer`].
+enum Arrival {
+    Message(Box<Message>, LastDelivered),
     Idle,
-    /// The bucket was made anew: nothing of what came before is in it.
-    BucketRecreated,
+    /// A message or a heartbeat is missing.
+    Lost,
 }
 
 impl<H: Handle> OrderedConsumer<H> {
     /// # Errors
     ///
-    /// `connection_failed` when the consumer cannot be made.
+    /// `connection_failed` when the server does not answer, `storage_error` when it refuses the consumer.
     pub(crate) async fn open(
         bucket: Arc<Bucket<H>>,
         filter: String,
         start: Start,
         headers_only: bool,
     ) -> Result<Self> {
-        let mut tail = Self {
+        let mut consumer = Self {
             reconnections: bucket.connection().watch_reconnections(),
             bucket,
             filter,
             start,
             headers_only,
-            next: 0,
+            next_sequence: None,
+            last_delivered: None,
             created: None,
-            open: None,
+            active: None,
         };
-        let (open, _) = tail.consume().await?;
-        tail.open = Some(open);
-        Ok(tail)
+        consumer.activate().await?;
+        Ok(consumer)
     }
 
-    /// How many messages the consumer had when it was made.
+    /// The number of matching messages when the consumer was created.
     pub(crate) fn pending(&self) -> u64 {
-        self.open.as_ref().map_or(0, |open| open.pending)
+        self.active.as_ref().map_or(0, |active| active.pending)
     }
 
-    /// What comes next; `None` once the connection is closed. Cancel-safe.
+    /// The next event; `None` once the connection is closed, then and on every later call. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
         let closed = self.bucket.connection().closed();
-        closed.run_until_cancelled(self.arrival()).await
+        closed.run_until_cancelled(self.delivery()).await
     }
 
-    async fn arrival(&mut self) -> Delivery {
-        let mut pause = FIRST_PAUSE;
+    async fn delivery(&mut self) -> Delivery {
+        let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
         loop {
-            match &mut self.open {
-                Some(open) => {
-                    let arrival = tokio::select! {
-                        biased;
-                        arrival = open.next() => arrival,
-                        // What was on its way is lost.
-                        _ = self.reconnections.changed() => None,
-                    };
-                    match arrival {
-                        Some(Some((message, sequence))) => {
-                            self.next = sequence + 1;
-                            return Delivery::Message(Box::new(message));
-                        }
-                        Some(None) => return Delivery::Idle,
-                        None => self.close(),
+            if let Some(active) = &mut self.active {
+                let arrival = tokio::select! {
+                    biased;
+                    arrival = active.next() => arrival,
+                    // Messages in flight at that time are lost.
+                    Ok(()) = self.reconnections.changed() => Arrival::Lost,
+                };
+                match arrival {
+                    Arrival::Message(message, delivered) => {
+                        self.next_sequence = Some(delivered.sequence + 1);
+                        self.last_delivered = Some(delivered);
+                        return Delivery::Message(message);
                     }
+                    Arrival::Idle => return Delivery::Idle,
+                    Arrival::Lost => self.active = None,
                 }
-                None => match self.consume().await {
-                    Ok((open, is_anew)) => {
-                        self.open = Some(open);
-                        if is_anew {
-                            return Delivery::BucketRecreated;
-                        }
-                    }
-                    Err(error) => {
-                        tracing::debug!(%error, bucket = self.bucket.name(), "a watch waits");
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    }
-                },
+            }
+            match self.activate().await {
+                Ok(true) => return Delivery::BucketRecreated,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::debug!(%error, bucket = self.bucket.name(), "a watch is interrupted");
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
             }
         }
     }
 
-    /// Makes a consumer, where the one before has come to; says whether it is one of another bucket.
-    async fn consume(&mut self) -> Result<(Open, bool)> {
+    /// Creates a consumer that starts after the last delivered message. Returns whether the bucket was
+    /// recreated.
+    async fn activate(&mut self) -> Result<bool> {
         self.reconnections.mark_unchanged();
         let info = |handle: Arc<H>| async move { handle.stream().get_info().await };
         let info = self.bucket.try_with("watch", info).await?;
-        let before = self.created.replace(info.created);
-        let is_anew = before.is_some_and(|before| before != info.created);
-        if is_anew {
-            self.next = info.state.first_sequence.max(1);
+        let is_recreated = self.created.is_some_and(|created| created != info.created)
+            || self.has_gone_back(&info).await?;
+        if is_recreated {
+            self.next_sequence = None;
+            self.last_delivered = None;
+            // All that is in it is new.
+            self.start = Start::Last;
         }
-        if self.next == 0 && self.start == Start::New {
-            self.next = info.state.last_sequence + 1;
+        if self.next_sequence.is_none() && self.start == Start::New {
+            self.next_sequence = Some(info.state.last_sequence + 1);
         }
-        let deliver_policy = match self.next {
-            0 => DeliverPolicy::LastPerSubject,
-            start_sequence => DeliverPolicy::ByStartSequence { start_sequence },
+        self.active = Some(self.create_consumer().await?);
+        self.created = Some(info.created);
+        Ok(is_recreated)
+    }
+
+    /// Whether the bucket was restored to a state before the last delivered message: its sequence is not
+    /// reached yet, or belongs to another message.
+    async fn has_gone_back(&self, info: &Info) -> Result<bool> {
+        let state = &info.state;
+        let Some(last) = self.last_delivered else {
+            let next_sequence = self.next_sequence.unwrap_or(0);
+            return Ok(state.last_sequence + 1 < next_sequence);
+        };
+        if state.last_sequence < last.sequence {
+            return Ok(true);
+        }
+        // Spares the request below in the common case.
+        if state.last_sequence == last.sequence && state.last_timestamp == last.published {
+            return Ok(false);
+        }
+        let find = |handle: Arc<H>| async move {
+            match handle.stream().get_raw_message(last.sequence).await {
+                Ok(message) => Ok(Some(message)),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let found = self.bucket.try_with("watch", find).await?;
+        Ok(found.is_some_and(|message| message.time != last.published))
+    }
+
+    async fn create_consumer(&self) -> Result<ActiveConsumer> {
+        let deliver_policy = match self.next_sequence {
+            None => DeliverPolicy::LastPerSubject,
+            Some(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
         };
         let client = &self.bucket.connection().client;
         let inbox = client.new_inbox();
@@ -175,8 +244,8 @@ impl<H: Handle> OrderedConsumer<H> {
             headers_only: self.headers_only,
             ack_policy: AckPolicy::None,
             flow_control: true,
-            idle_heartbeat: HEARTBEAT,
-            inactive_threshold: FORGOTTEN,
+            idle_heartbeat: IDLE_HEARTBEAT,
+            inactive_threshold: INACTIVE_THRESHOLD,
             memory_storage: true,
             num_replicas: 1,
             ..Config::default()
@@ -191,43 +260,29 @@ impl<H: Handle> OrderedConsumer<H> {
         };
         let (consumer, stream) = self.bucket.try_with("watch", create).await?;
         let info = consumer.cached_info();
-        let open = Open {
+        Ok(ActiveConsumer {
             messages,
-            name: info.name.clone(),
+            jetstream: self.bucket.jetstream().clone(),
             pending: info.num_pending,
             delivered: 0,
-            jetstream: self.bucket.connection().jetstream.clone(),
-            stream,
-        };
-        Ok((open, is_anew))
-    }
-
-    fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            forget(open.stream, open.name);
-        }
+            _guard: ConsumerGuard::new(stream, info.name.clone()),
+        })
     }
 }
 
-impl<H: Handle> Drop for OrderedConsumer<H> {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-impl Open {
-    /// The next message, with its number in the bucket; `Some(None)` where there is none now, `None` when
-    /// the consumer is lost. Cancel-safe.
-    async fn next(&mut self) -> Option<Option<(Message, u64)>> {
+impl ActiveConsumer {
+    /// Cancel-safe.
+    async fn next(&mut self) -> Arrival {
         loop {
-            let message = tokio::time::timeout(SILENCE, self.messages.next())
-                .await
-                .ok()??;
+            let next = tokio::time::timeout(MISSED_HEARTBEAT, self.messages.next());
+            let Ok(Some(message)) = next.await else {
+                return Arrival::Lost;
+            };
             if message.status == Some(StatusCode::IDLE_HEARTBEAT) {
-                match self.heed(&message) {
-                    Control::Proceed(subject) => self.proceed(subject).await,
-                    Control::Idle => return Some(None),
-                    Control::Lost => return None,
+                match self.handle_status(&message) {
+                    Status::FlowControl(subject) => self.answer_flow_control(subject).await,
+                    Status::Idle => return Arrival::Idle,
+                    Status::MessageLost => return Arrival::Lost,
                 }
                 continue;
             }
@@ -235,37 +290,40 @@ impl Open {
                 message,
                 context: self.jetstream.clone(),
             };
+            // Other clients may publish to the subject, too.
             let Ok(info) = message.info() else {
-                // Whatever this is, it is none of the consumer's messages.
                 continue;
             };
-            let (sequence, delivered) = (info.stream_sequence, info.consumer_sequence);
-            if delivered != self.delivered + 1 {
-                return None;
+            if info.consumer_sequence != self.delivered + 1 {
+                return Arrival::Lost;
             }
-            self.delivered = delivered;
-            return Some(Some((message, sequence)));
+            self.delivered = info.consumer_sequence;
+            let delivered = LastDelivered {
+                sequence: info.stream_sequence,
+                published: info.published,
+            };
+            return Arrival::Message(Box::new(message), delivered);
         }
     }
 
-    /// What the server says of the consumer.
-    fn heed(&self, message: &async_nats::Message) -> Control {
+    fn handle_status(&self, message: &async_nats::Message) -> Status {
         if let Some(subject) = &message.reply {
-            return Control::Proceed(subject.clone());
+            return Status::FlowControl(subject.clone());
         }
-        let header = |name| message.headers.as_ref()?.get(name).map(HeaderValue::as_str);
+        let header = |name: &str| message.headers.as_ref()?.get(name).map(HeaderValue::as_str);
+        // A lost flow control message is repeated in the heartbeats.
         if let Some(subject) = header("Nats-Consumer-Stalled") {
-            return Control::Proceed(subject.into());
+            return Status::FlowControl(subject.into());
         }
-        let sent = header("Nats-Last-Consumer").and_then(|number| number.parse().ok());
+        let sent = header(NATS_LAST_CONSUMER.as_ref()).and_then(|number| number.parse().ok());
         if sent.is_some_and(|sent: u64| sent > self.delivered) {
-            return Control::Lost;
+            return Status::MessageLost;
         }
-        Control::Idle
+        Status::Idle
     }
 
-    /// Lets the server send on: all before is taken.
-    async fn proceed(&self, subject: Subject) {
+    /// Lets the server send more: all messages before are taken.
+    async fn answer_flow_control(&self, subject: Subject) {
         let client = self.jetstream.client();
         if let Err(error) = client.publish(subject, Bytes::new()).await {
             tracing::debug!(%error, "the connection is closed");
@@ -273,24 +331,12 @@ impl Open {
     }
 }
 
-/// What a message says that carries nothing.
-enum Control {
-    /// More comes once this is answered.
-    Proceed(Subject),
-    /// There is nothing to send now.
+/// The content of a message without payload.
+enum Status {
+    /// The server continues once this subject is answered.
+    FlowControl(Subject),
+    /// All messages so far are sent and have arrived.
     Idle,
-    /// Something was sent that did not come.
-    Lost,
-}
-
-/// Removes a consumer, which the server would otherwise do later.
-pub(crate) fn forget(stream: Stream, name: String) {
-    // Without a runtime, the server finds out by itself.
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(async move {
-            if let Err(error) = stream.delete_consumer(&name).await {
-                tracing::debug!(%error, "a consumer stays until the server removes it");
-            }
-        });
-    }
+    /// A message was sent and has not arrived.
+    MessageLost,
 }

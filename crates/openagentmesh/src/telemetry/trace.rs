@@ -12,23 +12,14 @@ mod otel;
 /// The interceptors of a host: the one for traces, then `added`.
 pub(crate) fn host_interceptors(added: &[Arc<dyn Interceptor>]) -> Interceptors {
     #[cfg(feature = "otel")]
-    let added = &with_first(Arc::new(otel::TraceHost), added);
+    let added = &[&[Arc::new(otel::TraceHost) as Arc<dyn Interceptor>], added].concat();
     Interceptors::new(added)
 }
 
-/// The interceptors of a client: the one for traces, then `added`.
+/// The interceptors of a client: `added`, then the one for traces, which sends the span that another one may
+/// have set.
 pub(crate) fn client_interceptors(added: &[Arc<dyn Interceptor>]) -> Interceptors {
     #[cfg(feature = "otel")]
-    let added = &with_first(Arc::new(otel::TraceClient), added);
+    let added = &[added, &[Arc::new(otel::TraceClient)]].concat();
     Interceptors::new(added)
-}
-
-#[cfg(feature = "otel")]
-fn with_first(
-    first: Arc<dyn Interceptor>,
-    added: &[Arc<dyn Interceptor>],
-) -> Vec<Arc<dyn Interceptor>> {
-    std::iter::once(first)
-        .chain(added.iter().cloned())
-        .collect()
 }

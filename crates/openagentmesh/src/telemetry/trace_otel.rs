@@ -29,12 +29,16 @@ impl Interceptor for TraceHost {
     }
 }
 
-/// Adds the context of the current span to the headers of each request that is sent.
+/// Adds the context of the request's span, or else of the current span, to the headers of each request that
+/// is sent.
 pub(super) struct TraceClient;
 
 impl Interceptor for TraceClient {
     fn before(&self, exchange: &mut Exchange) -> Result<()> {
-        let context = Span::current().context();
+        let context = match exchange.span() {
+            Some(span) => span.context(),
+            None => Span::current().context(),
+        };
         let mut headers = Sent(exchange.headers_mut());
         TraceContextPropagator::new().inject_context(&context, &mut headers);
         Ok(())

@@ -63,31 +63,13 @@ impl Inbox {
         self.replies.table().len()
     }
 
-    /// Publishes a message and waits for the first reply. If the subject has no subscriber, that is the
-    /// server's "no responders".
-    ///
-    /// # Errors
-    ///
-    /// `payload_too_large` before anything is sent, `connection_failed` when the connection is closed.
-    /// Cancel-safe.
-    pub(crate) async fn request(
-        &self,
-        subject: String,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Message> {
-        let mut pending = self.expect().await?;
-        let reply = pending.subject().into();
-        self.publish(subject, Some(reply), headers, body).await?;
-        pending.reply().await
-    }
-
     /// Publishes a message and returns whether its subject had a subscriber. If it had none, the server
     /// answers "no responders"; otherwise a second message, to the own reply subject, arrives first.
     ///
     /// # Errors
     ///
-    /// Those of [`request`](Self::request). Cancel-safe.
+    /// `payload_too_large` before anything is sent, `connection_failed` when the connection is closed.
+    /// Cancel-safe.
     pub(crate) async fn deliver(
         &self,
         subject: Subject,

@@ -1,10 +1,9 @@
-//! What is known of an object: reading it, and replacing it without losing track of chunks.
+//! The metadata of files: read, and replaced together with their chunks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_nats::header::NATS_ROLLUP;
-use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use base64::Engine;
@@ -15,17 +14,16 @@ use openagentmesh_protocol::object::ObjectMeta;
 use openagentmesh_protocol::{ErrorCode, Subject};
 use time::OffsetDateTime;
 
-use super::ObjectBucket;
 use crate::error::{Error, Result};
-use crate::store::failed;
+use crate::store::ObjectBucket;
 
-/// The header under which an object has its content type.
+/// The header of the content type in a file's metadata.
 pub(super) const CONTENT_TYPE: &str = "Content-Type";
 
-/// The longest name in bytes: with its encoding, a subject still has room for it.
-const LONGEST_NAME: usize = 2048;
+/// The longest name in bytes: its encoding fits into a subject.
+const MAX_NAME_BYTES: usize = 2048;
 
-/// What is known of a file in the workspace.
+/// The metadata of a file in the workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectInfo {
@@ -33,24 +31,24 @@ pub struct ObjectInfo {
     pub name: String,
     /// Size in bytes.
     pub size: u64,
-    /// When it was written, in UTC.
+    /// The time of the write, in UTC.
     pub modified: OffsetDateTime,
-    /// SHA-256 of what is in it, in URL-safe base64; `None` where its writer gave none.
+    /// SHA-256 of the content, in URL-safe base64; `None` if the writer set none.
     pub digest: Option<String>,
-    /// What its writer says it is, such as `text/plain`.
+    /// The content type that the writer set, such as `text/plain`.
     pub content_type: Option<String>,
-    /// What its writer says of it in words.
+    /// The description that the writer set.
     pub description: Option<String>,
-    /// Whatever else its writer says of it.
+    /// The other metadata that the writer set.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl ObjectInfo {
-    /// What a description says that was written at `modified`.
-    pub(super) fn of(meta: ObjectMeta, modified: OffsetDateTime) -> Self {
+    /// The public form of `meta`, which was written at `modified`.
+    pub(super) fn new(meta: ObjectMeta, modified: OffsetDateTime) -> Self {
         let mut headers = meta.headers.into_iter();
         let content_type = headers.find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE));
-        let digest = meta.digest.strip_prefix(DIGEST).map(str::to_owned);
+        let digest = meta.digest.strip_prefix(DIGEST_PREFIX).map(str::to_owned);
         Self {
             name: meta.name,
             size: meta.size,
@@ -63,41 +61,41 @@ impl ObjectInfo {
     }
 }
 
-/// What a digest begins with on the wire.
-pub(super) const DIGEST: &str = "SHA-256=";
+/// The prefix of a digest on the wire.
+const DIGEST_PREFIX: &str = "SHA-256=";
 
-/// A digest as it stands on the wire.
+/// A digest in its form on the wire.
 pub(super) fn digest_text(digest: &[u8]) -> String {
-    format!("{DIGEST}{}", URL_SAFE.encode(digest))
+    format!("{DIGEST_PREFIX}{}", URL_SAFE.encode(digest))
 }
 
 /// # Errors
 ///
-/// `invalid_input` when no object can have this name.
+/// `invalid_input` when the name is invalid.
 pub(super) fn check_name(name: &str) -> Result<()> {
     let reason = match name.len() {
-        0 => "it is empty",
-        1..=LONGEST_NAME => return Ok(()),
-        _ => "it is longer than 2048 bytes",
+        0 => "must not be empty",
+        1..=MAX_NAME_BYTES => return Ok(()),
+        _ => "must not be longer than 2048 bytes",
     };
     let shown: String = name.chars().take(40).collect();
     Err(Error::raised(
         ErrorCode::InvalidInput,
-        format!("'{shown}' cannot be the name of a file: {reason}"),
+        format!("invalid file name '{shown}': {reason}"),
     ))
 }
 
-/// The subject of the descriptions of all objects.
+/// The subject of the metadata of all files.
 pub(super) fn all_objects() -> String {
     format!("$O.{ARTIFACTS}.M.>")
 }
 
-/// The subject of an object's chunks.
+/// The subject of a file's chunks.
 pub(super) fn chunks_subject(nuid: &str) -> String {
     Subject::ObjectChunk(nuid.to_owned()).to_string()
 }
 
-/// The last message of `subject`, if there is one.
+/// The last message of `subject`; `None` if there is none.
 pub(super) async fn last_message(
     bucket: &ObjectBucket,
     subject: &str,
@@ -112,8 +110,7 @@ pub(super) async fn last_message(
     bucket.try_with("read", last).await
 }
 
-/// The last description of a name, and the number that the next one expects: 0 where there never was
-/// one.
+/// The last metadata of a name, and its sequence for the next compare-and-swap; 0 if it was never written.
 pub(super) struct Version {
     name: String,
     subject: String,
@@ -124,7 +121,7 @@ pub(super) struct Version {
 enum Written {
     Never,
     Meta(Box<ObjectMeta>, OffsetDateTime),
-    /// By somebody who writes descriptions of another kind; this is what is wrong with it.
+    /// Metadata that cannot be parsed, with the reason.
     Malformed(String),
 }
 
@@ -149,28 +146,26 @@ impl Version {
         })
     }
 
-    /// Its description with when it was written, unless there is none or it was deleted.
+    /// The metadata and the time of its write; `None` if the file does not exist or is deleted.
     ///
     /// # Errors
     ///
-    /// `connection_failed` when it cannot be understood.
+    /// `storage_error` when the metadata is malformed.
     pub(super) fn meta(&self) -> Result<Option<(&ObjectMeta, OffsetDateTime)>> {
         match &self.written {
             Written::Never => Ok(None),
             Written::Meta(meta, modified) => Ok((!meta.deleted).then_some((meta, *modified))),
-            Written::Malformed(reason) => Err(failed(
-                "read",
-                ARTIFACTS,
+            Written::Malformed(reason) => Err(Error::raised(
+                ErrorCode::StorageError,
                 format!(
-                    "the description of file '{}' is malformed ({reason}); put() or delete() \
-                     replaces it",
+                    "the metadata of file '{}' is malformed ({reason}): put() or delete() replaces it",
                     self.name
                 ),
             )),
         }
     }
 
-    /// Whether there is something to be deleted.
+    /// Whether the file exists, with valid metadata or not.
     pub(super) fn exists(&self) -> bool {
         match &self.written {
             Written::Never => false,
@@ -179,7 +174,7 @@ impl Version {
         }
     }
 
-    /// The identifier of the chunks that it has, or had.
+    /// The identifier of its chunks.
     fn nuid(&self) -> &str {
         match &self.written {
             Written::Meta(meta, _) => &meta.nuid,
@@ -187,7 +182,7 @@ impl Version {
         }
     }
 
-    /// Puts `json` in its place; `false` when somebody else was faster.
+    /// Replaces it with `json`; `false` if another process was faster.
     async fn replace(&self, bucket: &ObjectBucket, json: Bytes) -> Result<bool> {
         let write = |_: Arc<Stream>| {
             let message = PublishMessage::build()
@@ -195,27 +190,30 @@ impl Version {
                 .header(NATS_ROLLUP, "sub")
                 .expected_last_subject_sequence(self.sequence);
             let subject = self.subject.clone();
-            let jetstream = &bucket.connection().jetstream;
+            let jetstream = bucket.jetstream();
             async move { jetstream.send_publish(subject, message).await?.await }
         };
         match bucket.with(write).await? {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
-            Err(error) => Err(bucket.failed("write", error)),
+            Err(error) if error.is_wrong_revision() => Ok(false),
+            Err(error) => Err(error.into_error("write", bucket.name())),
         }
     }
 }
 
-/// Why a description was not put in the place of the one before.
+/// The failure to replace metadata.
 pub(super) struct Unpublished {
     pub(super) error: Error,
-    /// Whether it may have been, as far as is known: then its chunks are not to be touched.
-    pub(super) may_be_read: bool,
+    /// Whether the new metadata may be current all the same: then its chunks must stay.
+    pub(super) may_be_current: bool,
 }
 
-/// Puts `meta` in the place of the description before, and that one's chunks away.
+/// Replaces the metadata of a file with `meta`, and removes the chunks of the previous version.
 pub(super) async fn publish(bucket: &ObjectBucket, meta: &ObjectMeta) -> Result<(), Unpublished> {
-    let unpublished = |error, may_be_read| Unpublished { error, may_be_read };
+    let unpublished = |error, may_be_current| Unpublished {
+        error,
+        may_be_current,
+    };
     let json = serde_json::to_vec(meta);
     let json = json.map_err(|error| unpublished(bucket.failed("write", error), false))?;
     let json = Bytes::from(json);
@@ -225,7 +223,7 @@ pub(super) async fn publish(bucket: &ObjectBucket, meta: &ObjectMeta) -> Result<
         match before.replace(bucket, json.clone()).await {
             Ok(true) => break before,
             Ok(false) => {}
-            // What was lost may have been the answer.
+            // The write may have been done, and only its answer lost.
             Err(error) => match Version::read(bucket, &meta.name).await {
                 Ok(now) if now.nuid() == meta.nuid && now.sequence > before.sequence => {
                     break before;
@@ -240,12 +238,12 @@ pub(super) async fn publish(bucket: &ObjectBucket, meta: &ObjectMeta) -> Result<
     if (replaced != meta.nuid || meta.deleted)
         && let Err(error) = purge_chunks(bucket, replaced).await
     {
-        tracing::warn!(name = meta.name, %error, "chunks that nobody reads any more stay stored");
+        tracing::warn!(name = meta.name, %error, "unused chunks stay stored");
     }
     Ok(())
 }
 
-/// Marks the file as deleted, and puts its chunks away; `false` when there is none.
+/// Marks the file as deleted, and removes its chunks; `false` if it does not exist.
 pub(super) async fn delete(bucket: &ObjectBucket, name: &str) -> Result<bool> {
     let version = Version::read(bucket, name).await?;
     if !version.exists() {
@@ -264,13 +262,13 @@ pub(super) async fn delete(bucket: &ObjectBucket, name: &str) -> Result<bool> {
     }
 }
 
-/// Whether chunks can have this identifier: it must name its own subject, and no other.
+/// Whether `nuid` is a valid identifier of chunks: it must match no other subject than its own.
 pub(super) fn is_nuid(nuid: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     !nuid.is_empty() && nuid.chars().all(is_allowed)
 }
 
-/// Removes the chunks of an object that nobody can read any more.
+/// Removes the chunks of a version that is not current.
 pub(super) async fn purge_chunks(bucket: &ObjectBucket, nuid: &str) -> Result<()> {
     if !is_nuid(nuid) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Writing an object.
+//! Uploads of files.
 
 use std::collections::VecDeque;
 use std::future::IntoFuture;
@@ -9,50 +9,54 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::object::{ObjectMeta, ObjectOptions};
-use openagentmesh_protocol::{ErrorCode, RequestId, bucket};
+use openagentmesh_protocol::{RequestId, bucket};
 use ring::digest;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::runtime::Handle;
 
+use super::local_file::cannot_read;
 use super::metadata::{
-    CONTENT_TYPE, check_name, chunks_subject, digest_text, publish, purge_chunks,
+    CONTENT_TYPE, ObjectInfo, check_name, chunks_subject, digest_text, publish, purge_chunks,
 };
-use super::{ObjectInfo, Progress, Workspace};
-use crate::error::{Error, Result};
+use super::progress::{OnProgress, Progress};
+use crate::error::Result;
 use crate::store::{ObjectBucket, SharedBucket};
 use crate::transport::too_large;
 
-/// How large a chunk is, in bytes, as the published SDKs cut.
-const CHUNK: usize = 128 * 1024;
-/// What a chunk needs beside itself in a message, in bytes.
-const HEADERS: usize = 1024;
-/// How many chunks may be on their way at once.
-const IN_FLIGHT: usize = 16;
+/// The size of a chunk, as in the published SDKs.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// Upper bound of the space that a message takes in addition to its content, in bytes.
+const MESSAGE_OVERHEAD: usize = 1024;
+/// The number of chunks that the server has not confirmed yet.
+const MAX_IN_FLIGHT: usize = 16;
 
-/// An upload that begins when it is awaited, and gives what is then known of the file; made by
-/// [`Workspace::put`] and its kin.
+/// An upload, started when it is awaited; returned by [`Workspace::put`](super::Workspace::put),
+/// [`put_reader`](super::Workspace::put_reader) and [`put_file`](super::Workspace::put_file). Awaiting it
+/// returns the metadata of the file, with the time of this process's clock;
+/// [`Workspace::info`](super::Workspace::info) has the server's.
 ///
-/// Readers of the file get the version before it until all of the new one is there. When it was written
-/// is told by this process's clock; [`Workspace::info`] tells it by the server's.
+/// Downloads get the previous version until the new one is complete.
 ///
 /// # Errors
 ///
 /// Awaiting it fails with
 ///
-/// * `invalid_input` when no file can have this name, or its content cannot be read from where it is;
-/// * `payload_too_large` before anything is sent, when what is said of it does not fit the server;
-/// * `connection_failed` when the server does not answer or does not take it.
+/// * `invalid_input` when the name is invalid;
+/// * `io_error` when the local file or the reader fails;
+/// * `payload_too_large`, before anything is sent, when the metadata exceeds the server's limit;
+/// * `connection_failed` when the server does not answer;
+/// * `storage_error` when the server refuses the file, for example because the bucket is full.
 ///
-/// The version before stays as it was, then; unless the connection was lost in the very moment in which
-/// the new one took its place.
+/// On error the previous version is unchanged. Exception: if the connection is lost while the new version
+/// is being committed, either version may be current.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the upload; what was sent of it is removed in the background. Once all of it
-/// is stored, it takes its place all the same.
-#[must_use = "an upload begins when it is awaited"]
+/// Dropping the future ends the upload, and removes its chunks in the background. Once all chunks are
+/// stored, the new version is committed in any case.
+#[must_use = "an upload starts when it is awaited"]
 pub struct Upload<'s> {
     bucket: SharedBucket<ObjectBucket>,
     source: Source<'s>,
@@ -60,9 +64,7 @@ pub struct Upload<'s> {
     on_progress: Option<OnProgress<'s>>,
 }
 
-type OnProgress<'s> = Box<dyn FnMut(Progress) + Send + 's>;
-
-/// Where the content comes from.
+/// The source of the content.
 pub(super) enum Source<'s> {
     Bytes(Bytes),
     Reader(Box<dyn AsyncRead + Send + Unpin + 's>),
@@ -70,9 +72,9 @@ pub(super) enum Source<'s> {
 }
 
 impl<'s> Upload<'s> {
-    pub(super) fn new(workspace: &Workspace, name: &str, source: Source<'s>) -> Self {
+    pub(super) fn new(bucket: &SharedBucket<ObjectBucket>, name: &str, source: Source<'s>) -> Self {
         Self {
-            bucket: workspace.bucket.clone(),
+            bucket: bucket.clone(),
             source,
             meta: ObjectMeta {
                 name: name.to_owned(),
@@ -83,20 +85,20 @@ impl<'s> Upload<'s> {
         }
     }
 
-    /// Says what the content is, such as `application/pdf`.
+    /// Sets the content type, such as `application/pdf`.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         let headers = &mut self.meta.headers;
         headers.insert(CONTENT_TYPE.to_owned(), vec![content_type.into()]);
         self
     }
 
-    /// Says in words what the file is.
+    /// Sets the description.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.meta.description = Some(description.into());
         self
     }
 
-    /// Says something else of the file, under a name of your choice.
+    /// Adds metadata under a name of your choice.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.meta.metadata.insert(name.into(), value.into());
         self
@@ -108,14 +110,14 @@ impl<'s> Upload<'s> {
         self
     }
 
-    /// Refuses a description that the server could not carry, before anything is sent.
-    fn check_description(&self) -> Result<()> {
+    /// Refuses metadata that exceeds the server's limit, before anything is sent.
+    fn check_metadata(&self) -> Result<()> {
         let limit = self.bucket.connection().client.max_payload();
-        let described = serde_json::to_vec(&self.meta);
-        let described = described.map_err(|error| self.bucket.failed("write", error))?;
-        let size = described.len() + HEADERS;
+        let json = serde_json::to_vec(&self.meta);
+        let json = json.map_err(|error| self.bucket.failed("write", error))?;
+        let size = json.len() + MESSAGE_OVERHEAD;
         if size > limit {
-            let what = format!("the description of file '{}'", self.meta.name);
+            let what = format!("the metadata of file '{}'", self.meta.name);
             return Err(too_large(&what, size, limit));
         }
         Ok(())
@@ -123,7 +125,7 @@ impl<'s> Upload<'s> {
 
     async fn run(mut self) -> Result<ObjectInfo> {
         check_name(&self.meta.name)?;
-        self.check_description()?;
+        self.check_metadata()?;
         let (mut reader, total): (Box<dyn AsyncRead + Send + Unpin>, _) = match self.source {
             Source::Reader(reader) => (reader, None),
             Source::Bytes(bytes) => {
@@ -131,22 +133,24 @@ impl<'s> Upload<'s> {
                 (Box::new(std::io::Cursor::new(bytes)), Some(total))
             }
             Source::File(path) => {
-                let unreadable = |error| unreadable(&path.display().to_string(), error);
-                let file = tokio::fs::File::open(&path).await.map_err(unreadable)?;
-                let length = file.metadata().await.map_err(unreadable)?.len();
+                let cannot_read = |error| cannot_read(&path.display().to_string(), error);
+                let file = tokio::fs::File::open(&path).await.map_err(cannot_read)?;
+                let length = file.metadata().await.map_err(cannot_read)?.len();
                 (Box::new(file), Some(length))
             }
         };
-        let mut sending = Sending::start(self.bucket.clone(), total, self.on_progress).await?;
+        let mut transfer = Transfer::start(self.bucket.clone(), total, self.on_progress).await?;
         loop {
-            let chunk = read_chunk(&mut *reader, sending.chunk_size).await;
-            let chunk = chunk.map_err(|error| unreadable(&self.meta.name, error))?;
+            let chunk = read_chunk(&mut *reader, transfer.chunk_size).await;
+            let chunk = chunk.map_err(|error| {
+                cannot_read(&format!("the content of file '{}'", self.meta.name), error)
+            })?;
             if chunk.is_empty() {
                 break;
             }
-            sending.send(chunk).await?;
+            transfer.send(chunk).await?;
         }
-        sending.finish(&mut self.meta).await
+        transfer.commit(&mut self.meta).await
     }
 }
 
@@ -159,8 +163,8 @@ impl<'s> IntoFuture for Upload<'s> {
     }
 }
 
-/// An upload on its way. Dropped before it is finished, it removes what it has sent.
-struct Sending<'s> {
+/// A started upload. If it is dropped before the commit, its chunks are removed.
+struct Transfer<'s> {
     bucket: SharedBucket<ObjectBucket>,
     nuid: String,
     chunk_size: usize,
@@ -170,36 +174,36 @@ struct Sending<'s> {
     progress: Progress,
     size: u64,
     on_progress: Option<OnProgress<'s>>,
-    /// Where what it sent is removed, wherever it is dropped.
+    /// Runs the removal of chunks, also when the value is dropped outside of a runtime.
     runtime: Handle,
-    finished: bool,
+    /// Whether the commit has started: then it owns the chunks.
+    is_committing: bool,
 }
 
-impl<'s> Sending<'s> {
+impl<'s> Transfer<'s> {
     async fn start(
         bucket: SharedBucket<ObjectBucket>,
         total: Option<u64>,
         on_progress: Option<OnProgress<'s>>,
     ) -> Result<Self> {
-        // Made if nobody has.
-        bucket.handle().await?;
+        bucket.ensure().await?;
         let room = bucket
             .connection()
             .client
             .max_payload()
-            .saturating_sub(HEADERS);
+            .saturating_sub(MESSAGE_OVERHEAD);
         Ok(Self {
             bucket,
             nuid: RequestId::random().to_string(),
-            chunk_size: CHUNK.min(room.max(1)),
-            in_flight: VecDeque::with_capacity(IN_FLIGHT),
+            chunk_size: CHUNK_BYTES.min(room.max(1)),
+            in_flight: VecDeque::with_capacity(MAX_IN_FLIGHT),
             digest: digest::Context::new(&digest::SHA256),
             chunks: 0,
             progress: Progress { bytes: 0, total },
             size: 0,
             on_progress,
             runtime: Handle::current(),
-            finished: false,
+            is_committing: false,
         })
     }
 
@@ -207,18 +211,18 @@ impl<'s> Sending<'s> {
         self.digest.update(&chunk);
         self.chunks += 1;
         self.size += chunk.len() as u64;
-        if self.in_flight.len() >= IN_FLIGHT {
+        if self.in_flight.len() >= MAX_IN_FLIGHT {
             self.confirm_one().await?;
         }
         let length = chunk.len() as u64;
-        let jetstream = &self.bucket.connection().jetstream;
+        let jetstream = self.bucket.jetstream();
         let sent = jetstream.publish(chunks_subject(&self.nuid), chunk).await;
         let sent = sent.map_err(|error| self.bucket.failed("write", error))?;
         self.in_flight.push_back((length, sent));
         Ok(())
     }
 
-    /// Waits until the server has stored the first of the chunks that are on their way.
+    /// Waits until the server has stored the oldest chunk in flight.
     async fn confirm_one(&mut self) -> Result<()> {
         let Some((length, sent)) = self.in_flight.pop_front() else {
             return Ok(());
@@ -232,8 +236,8 @@ impl<'s> Sending<'s> {
         Ok(())
     }
 
-    /// Makes the object what readers of its name get.
-    async fn finish(mut self, meta: &mut ObjectMeta) -> Result<ObjectInfo> {
+    /// Makes the uploaded chunks the current version of the file.
+    async fn commit(mut self, meta: &mut ObjectMeta) -> Result<ObjectInfo> {
         while !self.in_flight.is_empty() {
             self.confirm_one().await?;
         }
@@ -247,15 +251,15 @@ impl<'s> Sending<'s> {
             max_chunk_size: Some(self.chunk_size as u64),
             link: None,
         });
-        // From here on, nobody can say that it did not happen: it goes on though nobody waits.
-        self.finished = true;
-        let (bucket, described) = (self.bucket.clone(), meta.clone());
+        // In a task, because a dropped future must not leave it unknown whether the chunks are in use.
+        self.is_committing = true;
+        let (bucket, metadata) = (self.bucket.clone(), meta.clone());
         let publishing = async move {
-            let published = publish(&bucket, &described).await;
+            let published = publish(&bucket, &metadata).await;
             if let Err(unpublished) = &published
-                && !unpublished.may_be_read
+                && !unpublished.may_be_current
             {
-                remove(&bucket, &described.nuid).await;
+                remove(&bucket, &metadata.nuid).await;
             }
             published.map_err(|unpublished| unpublished.error)
         };
@@ -263,19 +267,19 @@ impl<'s> Sending<'s> {
             Ok(published) => published?,
             Err(error) => return Err(self.bucket.failed("write", error)),
         }
-        Ok(ObjectInfo::of(meta.clone(), now))
+        Ok(ObjectInfo::new(meta.clone(), now))
     }
 }
 
-impl Drop for Sending<'_> {
+impl Drop for Transfer<'_> {
     fn drop(&mut self) {
-        if self.finished || self.chunks == 0 {
+        if self.is_committing || self.chunks == 0 {
             return;
         }
         let (bucket, nuid) = (self.bucket.clone(), std::mem::take(&mut self.nuid));
         let in_flight = std::mem::take(&mut self.in_flight);
         self.runtime.spawn(async move {
-            // One that is stored later than this would stay.
+            // A chunk that is stored after the removal would stay.
             for (_, sent) in in_flight {
                 drop(sent.await);
             }
@@ -286,11 +290,11 @@ impl Drop for Sending<'_> {
 
 async fn remove(bucket: &ObjectBucket, nuid: &str) {
     if let Err(error) = purge_chunks(bucket, nuid).await {
-        tracing::warn!(%error, "chunks of an upload that was given up stay stored");
+        tracing::warn!(%error, "chunks of an aborted upload stay stored");
     }
 }
 
-/// As many bytes as a chunk has, or what is left; none at the end.
+/// The next `size` bytes, or the remaining ones; empty at the end.
 async fn read_chunk(
     reader: &mut (dyn AsyncRead + Send + Unpin),
     size: usize,
@@ -308,12 +312,4 @@ async fn read_chunk(
         }
     }
     Ok(chunk.freeze())
-}
-
-fn unreadable(what: &str, error: std::io::Error) -> Error {
-    Error::raised(
-        ErrorCode::InvalidInput,
-        format!("what is to be put into the workspace cannot be read from {what}: {error}"),
-    )
-    .with_source(error)
 }

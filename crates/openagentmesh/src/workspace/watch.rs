@@ -1,4 +1,4 @@
-//! Hearing of files that change.
+//! Watching files.
 
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -10,26 +10,25 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::object::ObjectMeta;
 
-use super::metadata::all_objects;
-use super::{ObjectInfo, Workspace};
+use super::metadata::{ObjectInfo, all_objects};
 use crate::error::Result;
-use crate::store::{Start, latest};
+use crate::store::{ObjectBucket, SharedBucket, Start, latest};
 
-/// What happened to a file.
+/// A change of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ObjectChange {
-    /// It was written.
+    /// The file was written.
     Put(ObjectInfo),
-    /// It was deleted.
+    /// The file was deleted.
     Deleted {
-        /// Its name.
+        /// The name of the file.
         name: String,
     },
 }
 
 impl ObjectChange {
-    /// The name of the file that it is about.
+    /// The name of the changed file.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -38,14 +37,14 @@ impl ObjectChange {
         }
     }
 
-    /// What a message of the bucket says; `None` where it is no description.
-    pub(super) fn of(message: &Message) -> Option<Self> {
+    /// Parses a message of the bucket; `None` if it is not metadata.
+    pub(super) fn parse(message: &Message) -> Option<Self> {
         let meta: ObjectMeta = serde_json::from_slice(&message.payload).ok()?;
         if meta.deleted {
             return Some(Self::Deleted { name: meta.name });
         }
         let modified = message.info().ok()?.published;
-        Some(Self::Put(ObjectInfo::of(meta, modified)))
+        Some(Self::Put(ObjectInfo::new(meta, modified)))
     }
 }
 
@@ -59,32 +58,33 @@ impl latest::Change for ObjectChange {
     }
 }
 
-/// A watch that begins when it is awaited; made by [`Workspace::watch`].
+/// A watch, started when it is awaited; returned by [`Workspace::watch`](super::Workspace::watch).
 ///
 /// # Errors
 ///
-/// Awaiting it fails with `connection_failed` when the server does not answer.
+/// Awaiting it fails with `connection_failed` when the server does not answer within 10 s, `storage_error`
+/// when it refuses the watch.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves nothing behind.
-#[must_use = "a watch begins when it is awaited"]
+/// Dropping the future leaves nothing running.
+#[must_use = "a watch starts when it is awaited"]
 pub struct ObjectWatch {
-    workspace: Workspace,
+    bucket: SharedBucket<ObjectBucket>,
     prefix: String,
     start: Start,
 }
 
 impl ObjectWatch {
-    pub(super) fn new(workspace: &Workspace, prefix: &str) -> Self {
+    pub(super) fn new(bucket: &SharedBucket<ObjectBucket>, prefix: &str) -> Self {
         Self {
-            workspace: workspace.clone(),
+            bucket: bucket.clone(),
             prefix: prefix.to_owned(),
             start: Start::Last,
         }
     }
 
-    /// Leaves out the files that are there already.
+    /// Omits the current files.
     pub fn updates_only(mut self) -> Self {
         self.start = Start::New;
         self
@@ -92,16 +92,15 @@ impl ObjectWatch {
 
     async fn begin(self) -> Result<ObjectChanges> {
         let Self {
-            workspace,
+            bucket,
             prefix,
             start,
         } = self;
-        let read = move |message: &Message| {
-            let change = ObjectChange::of(message)?;
+        let parse = move |message: &Message| {
+            let change = ObjectChange::parse(message)?;
             change.name().starts_with(&prefix).then_some(Ok(change))
         };
-        let bucket = workspace.bucket();
-        let changes = latest::watch(bucket, all_objects(), start, read).await?;
+        let changes = latest::watch(&bucket, all_objects(), start, parse).await?;
         Ok(ObjectChanges(changes))
     }
 }
@@ -115,23 +114,24 @@ impl IntoFuture for ObjectWatch {
     }
 }
 
-/// Changes of files, each as an [`ObjectChange`] or an error; what awaiting an [`ObjectWatch`] gives.
+/// A stream of changes, each an [`ObjectChange`] or an error; returned by awaiting an [`ObjectWatch`].
 ///
-/// A lost connection is found again, and with it what changed meanwhile: of a file that changed several
-/// times the last version. It ends when this connection is closed.
+/// After a lost connection the stream continues with the changes in between: of a file that changed several
+/// times, the last version. If the bucket was deleted or restored from a backup, its current files follow.
+/// The stream ends when this connection is closed.
 ///
 /// # Cancel safety
 ///
-/// Waiting for the next change can be given up and begun again. Dropping it ends the watch.
-#[must_use = "changes come when they are asked for"]
+/// Cancelling the wait for the next change loses none. Dropping the stream ends the watch.
+#[must_use = "streams do nothing unless polled"]
 pub struct ObjectChanges(BoxStream<'static, Result<ObjectChange>>);
 
 impl ObjectChanges {
-    /// The next change; `None` when there are no more. Cancel-safe.
+    /// The next change; `None` after the last one. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// Those of the [items](ObjectChanges).
+    /// None at present: messages that are not metadata are skipped.
     pub async fn next(&mut self) -> Option<Result<ObjectChange>> {
         StreamExt::next(&mut self.0).await
     }

@@ -202,6 +202,7 @@ async fn a_bucket_that_is_no_catalog_is_an_error_that_says_so() {
         .await
         .unwrap();
     let error = test.mesh.catalog().fresh().await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::StorageError, "{error}");
     assert!(error.message().contains("not a JSON array"), "{error}");
     assert!(test.mesh.register(named("other")).await.is_err());
     let value = store.get("catalog").await.unwrap().unwrap();

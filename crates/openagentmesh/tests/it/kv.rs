@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{TestMesh, eventually, within};
-use openagentmesh::{ErrorCode, Json, Kv, KvChange, KvEntry};
+use futures::{StreamExt, stream};
+use openagentmesh::{AgentSpec, ErrorCode, Json, Kv, KvChange, KvEntry};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;
 
@@ -246,7 +247,7 @@ async fn what_is_no_key_no_pattern_or_too_large_is_refused_before_it_is_sent() {
             kv.modify(key, |_| Ok("x")).await.unwrap_err(),
         ] {
             assert_eq!(error.code(), &ErrorCode::InvalidInput, "{key}: {error}");
-            assert!(error.message().contains("is no key"), "{error}");
+            assert!(error.message().contains("invalid key '"), "{error}");
         }
     }
     for pattern in ["", "a b", "a.>.b", "a*"] {
@@ -361,4 +362,45 @@ async fn a_bucket_that_was_deleted_is_made_anew() {
     }
     kv.put("key", "value").await.unwrap();
     eventually(|| async { kv.get("key").await.unwrap() }).await;
+}
+
+/// The host may hold chunks back for a moment, to send several at once.
+#[tokio::test]
+async fn value_written_after_a_chunk_arrives_after_it() {
+    let test = TestMesh::start().await;
+    let host = test.peer().await;
+    let kv = host.kv();
+    kv.put("opened", "x").await.unwrap();
+    let spec = AgentSpec::new("writer", "Writes a value after each chunk.");
+    let writer = spec.handler(move |times: u32| {
+        let kv = kv.clone();
+        stream::unfold(0, move |n| {
+            let kv = kv.clone();
+            async move {
+                if n > 0 {
+                    kv.put("written", Json(n)).await.unwrap();
+                }
+                (n < times).then_some((n, n + 1))
+            }
+        })
+    });
+    host.register(writer).await.unwrap();
+    let raw = test.raw().await;
+    let mut all = raw.subscribe(">").await.unwrap();
+    // Once this arrives, the server knows the subscription.
+    raw.publish("marker", "".into()).await.unwrap();
+    while within(all.next()).await.unwrap().subject.as_str() != "marker" {}
+    let chunks = within(test.mesh.stream::<u32>("writer", 20)).await.unwrap();
+    let chunks = within(chunks.collect::<Vec<_>>()).await;
+    assert_eq!(chunks.len(), 20);
+    let mut order = Vec::new();
+    while order.len() < 40 {
+        let message = within(all.next()).await.unwrap();
+        if message.subject.starts_with("mesh.stream.") {
+            order.push("chunk");
+        } else if message.subject.starts_with("$KV.mesh-context.written") {
+            order.push("value");
+        }
+    }
+    assert_eq!(order, ["chunk", "value"].repeat(20));
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod blocking;
+mod buckets;
 mod call;
 mod cancellation;
 mod catalog;
@@ -19,9 +20,11 @@ mod lifecycle;
 mod load;
 mod lost_connection;
 mod options;
+mod restored_bucket;
 mod robustness;
 mod send;
 mod shapes;
+mod storage_error;
 mod streams;
 mod trace;
 mod verbs;

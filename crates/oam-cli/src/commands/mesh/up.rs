@@ -1,3 +1,6 @@
+use std::path::PathBuf;
+
+use openagentmesh::AgentMesh;
 use openagentmesh_local::{DetachedServer, LocalServer};
 
 use crate::cli::MeshUp;
@@ -36,7 +39,7 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
         ))
         .hint("remove the file to start another mesh"));
     }
-    if is_here && openagentmesh::AgentMesh::connect(&url).await.is_ok() {
+    if is_here && AgentMesh::connect(&url).await.is_ok() {
         return Err(Failure::local(format!(
             "{} names the mesh at {}, which is running",
             path.display(),
@@ -53,7 +56,7 @@ async fn in_background(port: u16, printer: &Printer) -> Result<(), Failure> {
         .started_in(url_file::working_directory()?)
         .start()
         .await?;
-    if let Err(failure) = url_file::write(server.url()) {
+    if let Err(failure) = prepare(server.url()).await {
         server.stop().await?;
         return Err(failure);
     }
@@ -69,7 +72,7 @@ async fn in_foreground(port: u16, printer: &Printer) -> Result<(), Failure> {
         server = LocalServer::builder().port(port).start() => server?,
         signal = &mut signal => return Ok(signal?),
     };
-    let path = url_file::write(server.url())?;
+    let path = prepare(server.url()).await?;
     announce(printer, server.url());
     printer.note("stop it with Ctrl-C");
     let signal = signal.await;
@@ -77,6 +80,14 @@ async fn in_foreground(port: u16, printer: &Printer) -> Result<(), Failure> {
     url_file::remove_if_url(&path, server.url())?;
     server.stop().await?;
     Ok(signal?)
+}
+
+/// Creates the buckets of a new mesh, and names the mesh in this directory's `.oam-url`.
+async fn prepare(url: &str) -> Result<PathBuf, Failure> {
+    let mesh = AgentMesh::connect(url).await?;
+    mesh.create_buckets().await?;
+    mesh.shutdown().await?;
+    url_file::write(url)
 }
 
 fn announce(printer: &Printer, url: &str) {

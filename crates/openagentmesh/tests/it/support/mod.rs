@@ -1,5 +1,6 @@
 //! A mesh of a test's own: a real server, gone when the test ends.
 
+mod plain_server;
 mod proxy;
 pub(crate) mod role;
 pub(crate) mod secured;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use openagentmesh::{AgentMesh, AgentSpec};
 use openagentmesh_local::LocalServer;
 
+pub(crate) use plain_server::PlainServer;
 pub(crate) use proxy::Proxy;
 
 /// A server and one connection to it. The server ends with the value.

@@ -19,9 +19,14 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(test: &TestMesh) -> Self {
+        Self::to(test.server.url()).await
+    }
+
+    /// Stands before the server at URL `server`.
+    pub(crate) async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("nats://{}", listener.local_addr().unwrap());
-        let server = test.server.url().trim_start_matches("nats://").to_owned();
+        let server = server.trim_start_matches("nats://").to_owned();
         let cut = Arc::new(Notify::new());
         let is_open = Arc::new(AtomicBool::new(true));
         let (cuts, open) = (cut.clone(), is_open.clone());

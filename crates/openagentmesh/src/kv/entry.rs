@@ -1,0 +1,114 @@
+//! An entry of the store, and its changes.
+
+use async_nats::jetstream::Message;
+use bytes::Bytes;
+use openagentmesh_protocol::bucket::CONTEXT;
+use openagentmesh_protocol::{ErrorCode, subject};
+use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+
+use crate::error::{BoxError, Error, Result};
+use crate::store::{is_value, latest};
+
+/// The value of a key at one revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvEntry {
+    /// The key.
+    pub key: String,
+    /// The stored bytes.
+    pub value: Bytes,
+    /// The number of the write: larger than those of all earlier writes, of any key.
+    pub revision: u64,
+    /// The time of the write, in UTC.
+    pub created: OffsetDateTime,
+}
+
+impl KvEntry {
+    /// The value as text.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_input` when the value is not UTF-8.
+    pub fn text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.value).map_err(|error| self.invalid("text", error))
+    }
+
+    /// The value parsed as JSON.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_input` when the value is not the JSON of a `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let mut json = serde_json::Deserializer::from_slice(&self.value);
+        let value = serde_path_to_error::deserialize(&mut json);
+        value.map_err(|error| self.invalid("JSON of the expected type", error))
+    }
+
+    fn invalid(&self, expected: &str, cause: impl Into<BoxError>) -> Error {
+        let (key, cause) = (&self.key, cause.into());
+        let message = format!("the value of key '{key}' is not {expected}: {cause}");
+        Error::raised(ErrorCode::InvalidInput, message).with_source(cause)
+    }
+}
+
+/// A change of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KvChange {
+    /// The key has a new value.
+    Put(KvEntry),
+    /// The value was removed.
+    Deleted {
+        /// The key.
+        key: String,
+        /// The revision of the deletion.
+        revision: u64,
+    },
+}
+
+impl KvChange {
+    /// The changed key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Put(entry) => &entry.key,
+            Self::Deleted { key, .. } => key,
+        }
+    }
+
+    /// Parses a message of the bucket.
+    pub(super) fn parse(message: &Message) -> Result<Self> {
+        let info = message.info().map_err(|error| {
+            let text = format!("malformed message of bucket '{CONTEXT}': {error}");
+            Error::raised(ErrorCode::StorageError, text).with_source(error)
+        })?;
+        let subject = message.subject.as_str();
+        let prefix = subjects("");
+        let key = subject.strip_prefix(&prefix).unwrap_or(subject).to_owned();
+        let revision = info.stream_sequence;
+        if !is_value(message) {
+            return Ok(Self::Deleted { key, revision });
+        }
+        Ok(Self::Put(KvEntry {
+            key,
+            value: message.payload.clone(),
+            revision,
+            created: info.published,
+        }))
+    }
+}
+
+impl latest::Change for KvChange {
+    fn name(&self) -> &str {
+        self.key()
+    }
+
+    fn is_deletion(&self) -> bool {
+        matches!(self, Self::Deleted { .. })
+    }
+}
+
+/// The subjects of the keys that `pattern` matches.
+pub(super) fn subjects(pattern: &str) -> String {
+    subject::kv(CONTEXT, pattern)
+}

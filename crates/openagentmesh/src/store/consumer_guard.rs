@@ -1,0 +1,30 @@
+//! Ephemeral consumers that are deleted as soon as they are unused.
+
+use async_nats::jetstream::stream::Stream;
+
+/// Deletes a consumer from the server when it is dropped.
+pub(crate) struct ConsumerGuard {
+    stream: Stream,
+    name: String,
+}
+
+impl ConsumerGuard {
+    pub(crate) fn new(stream: Stream, name: String) -> Self {
+        Self { stream, name }
+    }
+}
+
+impl Drop for ConsumerGuard {
+    fn drop(&mut self) {
+        // Without a runtime, the server deletes the consumer once it is inactive.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let (stream, name) = (self.stream.clone(), std::mem::take(&mut self.name));
+        runtime.spawn(async move {
+            if let Err(error) = stream.delete_consumer(&name).await {
+                tracing::debug!(%error, "a consumer stays until the server finds it inactive");
+            }
+        });
+    }
+}

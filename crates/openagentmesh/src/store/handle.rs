@@ -1,0 +1,85 @@
+//! The two kinds of buckets: key-value stores and object stores.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::context::{GetStreamError, KeyValueError};
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType, Stream};
+
+use crate::error::Result;
+use crate::transport::Connection;
+
+/// The client's handle of an open bucket: a key-value store, or the stream of an object store.
+pub(crate) trait Handle: Send + Sync + Sized + 'static {
+    /// The reason why a bucket cannot be opened.
+    type OpenError: StdError + Send + Sync + 'static;
+
+    /// Opens bucket `name`.
+    fn open(
+        jetstream: &jetstream::Context,
+        name: &str,
+    ) -> impl Future<Output = Result<Self, Self::OpenError>> + Send;
+
+    /// The stream that stores the bucket.
+    fn stream(&self) -> &Stream;
+
+    /// The configuration of a new bucket `name`: exactly that of the published SDKs, because some of
+    /// them fail when the bucket exists with another one.
+    fn config(name: &str, connection: &Connection) -> Config;
+}
+
+impl Handle for Store {
+    type OpenError = KeyValueError;
+
+    async fn open(jetstream: &jetstream::Context, name: &str) -> Result<Self, KeyValueError> {
+        jetstream.get_key_value(name).await
+    }
+
+    fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    fn config(name: &str, connection: &Connection) -> Config {
+        Config {
+            name: format!("KV_{name}"),
+            subjects: vec![format!("$KV.{name}.>")],
+            max_messages_per_subject: 1,
+            discard: DiscardPolicy::New,
+            storage: StorageType::File,
+            num_replicas: 1,
+            duplicate_window: Duration::from_secs(120),
+            deny_delete: true,
+            allow_rollup: true,
+            allow_direct: false,
+            allow_message_ttl: connection.client.is_server_compatible(2, 11, 0),
+            ..Config::default()
+        }
+    }
+}
+
+impl Handle for Stream {
+    type OpenError = GetStreamError;
+
+    async fn open(jetstream: &jetstream::Context, name: &str) -> Result<Self, GetStreamError> {
+        jetstream.get_stream(format!("OBJ_{name}")).await
+    }
+
+    fn stream(&self) -> &Stream {
+        self
+    }
+
+    fn config(name: &str, _connection: &Connection) -> Config {
+        Config {
+            name: format!("OBJ_{name}"),
+            subjects: vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")],
+            discard: DiscardPolicy::New,
+            storage: StorageType::File,
+            num_replicas: 1,
+            allow_rollup: true,
+            allow_direct: true,
+            ..Config::default()
+        }
+    }
+}

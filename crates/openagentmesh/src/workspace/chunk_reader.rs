@@ -1,0 +1,255 @@
+//! Reading the chunks of a file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull::{Batch, Config};
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
+use async_nats::jetstream::stream::{ConsumerError, Stream};
+use bytes::Bytes;
+use futures::StreamExt;
+use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::object::ObjectMeta;
+use ring::digest;
+use tokio::time::Instant;
+
+use super::metadata::{self, ObjectInfo, chunks_subject, digest_text, is_nuid};
+use super::progress::{OnProgress, Progress};
+use crate::error::{Error, Result};
+use crate::store::{ConsumerGuard, ObjectBucket, SharedBucket};
+
+/// The size of a batch, rounded to whole chunks.
+const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+/// The assumed size of a chunk if the metadata does not have it.
+const DEFAULT_CHUNK_BYTES: u64 = 128 * 1024;
+/// The longest wait for one chunk.
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest that a chunk is requested again.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often a chunk is requested again.
+const MAX_RETRIES: u32 = 3;
+/// The server deletes a consumer that requested no batch for so long. A slower reader continues with a new
+/// one.
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(10);
+
+/// Reads the chunks of a file in order, in batches, each requested when the one before is used up.
+pub(super) struct ChunkReader<'p> {
+    bucket: SharedBucket<ObjectBucket>,
+    meta: ObjectMeta,
+    info: ObjectInfo,
+    on_progress: Option<OnProgress<'p>>,
+    consumer: Option<ChunkConsumer>,
+    batch: Option<Batch>,
+    /// The number of chunks that the current consumer has delivered.
+    delivered: u64,
+    /// The sequence in the bucket at which the next chunk may be; 0 before the first one.
+    next_sequence: u64,
+    /// The number of chunks read.
+    chunks: u64,
+    progress: Progress,
+    digest: digest::Context,
+}
+
+/// A consumer of the chunks, deleted from the server when it is dropped.
+struct ChunkConsumer {
+    consumer: Consumer<Config>,
+    _guard: ConsumerGuard,
+}
+
+impl<'p> ChunkReader<'p> {
+    pub(super) fn new(
+        bucket: SharedBucket<ObjectBucket>,
+        meta: ObjectMeta,
+        info: ObjectInfo,
+        on_progress: Option<OnProgress<'p>>,
+    ) -> Self {
+        Self {
+            bucket,
+            progress: Progress {
+                bytes: 0,
+                total: Some(meta.size),
+            },
+            meta,
+            info,
+            on_progress,
+            consumer: None,
+            batch: None,
+            delivered: 0,
+            next_sequence: 0,
+            chunks: 0,
+            digest: digest::Context::new(&digest::SHA256),
+        }
+    }
+
+    pub(super) fn info(&self) -> &ObjectInfo {
+        &self.info
+    }
+
+    /// The next chunk; `None` once all were read and match the digest.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.is_complete() {
+            self.check()?;
+            return Ok(None);
+        }
+        if !is_nuid(&self.meta.nuid) {
+            return Err(self.damaged("the identifier of its chunks is invalid"));
+        }
+        let started = Instant::now();
+        let mut attempts = 0;
+        loop {
+            match self.receive().await {
+                Ok(Some(chunk)) => {
+                    self.chunks += 1;
+                    self.progress.bytes += chunk.len() as u64;
+                    self.digest.update(&chunk);
+                    if let Some(on_progress) = &mut self.on_progress {
+                        on_progress(self.progress);
+                    }
+                    return Ok(Some(chunk));
+                }
+                Ok(None) if attempts < MAX_RETRIES => {}
+                Ok(None) => return Err(self.damaged("one of its chunks is missing")),
+                Err(error) if attempts < MAX_RETRIES && started.elapsed() < RETRY_TIMEOUT => {
+                    let name = &self.info.name;
+                    tracing::debug!(%error, name, "the download continues with a new consumer");
+                }
+                Err(error) => return Err(error),
+            }
+            self.close();
+            attempts += 1;
+        }
+    }
+
+    /// Whether all chunks were read.
+    pub(super) fn is_complete(&self) -> bool {
+        self.chunks >= self.meta.chunks
+    }
+
+    /// The next chunk; `None` if the server has none.
+    async fn receive(&mut self) -> Result<Option<Bytes>> {
+        if self.meta.chunks == 1 {
+            return self.receive_only_chunk().await;
+        }
+        if let Some(chunk) = self.receive_from_batch().await? {
+            return Ok(Some(chunk));
+        }
+        self.open_batch().await?;
+        self.receive_from_batch().await
+    }
+
+    /// A single chunk can be read without a consumer.
+    async fn receive_only_chunk(&mut self) -> Result<Option<Bytes>> {
+        let subject = chunks_subject(&self.meta.nuid);
+        let last = metadata::last_message(&self.bucket, &subject).await?;
+        Ok(last.map(|message| message.payload))
+    }
+
+    async fn receive_from_batch(&mut self) -> Result<Option<Bytes>> {
+        let Some(batch) = &mut self.batch else {
+            return Ok(None);
+        };
+        let bucket = &self.bucket;
+        let message = match tokio::time::timeout(CHUNK_TIMEOUT, batch.next()).await {
+            Ok(Some(Ok(message))) => message,
+            Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
+            Ok(None) => return Ok(None),
+            Err(_) => return Err(bucket.no_answer("read", "the next chunk does not arrive")),
+        };
+        let info = message
+            .info()
+            .map_err(|error| bucket.failed("read", error))?;
+        if info.consumer_sequence != self.delivered + 1 {
+            return Err(bucket.no_answer("read", "a chunk was lost"));
+        }
+        self.delivered = info.consumer_sequence;
+        self.next_sequence = info.stream_sequence + 1;
+        Ok(Some(message.payload.clone()))
+    }
+
+    async fn open_batch(&mut self) -> Result<()> {
+        let consumer = match self.consumer.take() {
+            Some(consumer) => consumer,
+            None => self.create_consumer().await?,
+        };
+        let bucket = &self.bucket;
+        let chunk = self
+            .meta
+            .options
+            .as_ref()
+            .and_then(|options| options.max_chunk_size);
+        let messages = BATCH_BYTES
+            / chunk
+                .unwrap_or(DEFAULT_CHUNK_BYTES)
+                .clamp(1024, BATCH_BYTES);
+        let messages = messages.min(self.meta.chunks - self.chunks).max(1);
+        let messages = usize::try_from(messages).unwrap_or(1);
+        let fetch = consumer.consumer.fetch().max_messages(messages).messages();
+        let batch = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
+            Ok(batch) => batch.map_err(|error| bucket.failed("read", error))?,
+            Err(_) => return Err(bucket.no_answer("read", "the server does not answer")),
+        };
+        self.batch = Some(batch);
+        self.consumer = Some(consumer);
+        Ok(())
+    }
+
+    async fn create_consumer(&mut self) -> Result<ChunkConsumer> {
+        let (nuid, next_sequence) = (&self.meta.nuid, self.next_sequence);
+        let create = |stream: Arc<Stream>| async move {
+            let deliver_policy = match next_sequence {
+                0 => DeliverPolicy::All,
+                start_sequence => DeliverPolicy::ByStartSequence { start_sequence },
+            };
+            let config = Config {
+                filter_subject: chunks_subject(nuid),
+                deliver_policy,
+                ack_policy: AckPolicy::None,
+                inactive_threshold: INACTIVE_THRESHOLD,
+                memory_storage: true,
+                num_replicas: 1,
+                ..Config::default()
+            };
+            let consumer = stream.create_consumer(config).await?;
+            Ok::<_, ConsumerError>((consumer, stream))
+        };
+        let (consumer, stream) = self.bucket.try_with("read", create).await?;
+        let name = consumer.cached_info().name.clone();
+        Ok(ChunkConsumer {
+            consumer,
+            _guard: ConsumerGuard::new((*stream).clone(), name),
+        })
+    }
+
+    /// Gives the consumer up. The next one starts after the last chunk that was read.
+    fn close(&mut self) {
+        self.batch = None;
+        self.consumer = None;
+        self.delivered = 0;
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.progress.bytes != self.meta.size {
+            return Err(self.damaged("its size differs"));
+        }
+        let digest = digest_text(self.digest.clone().finish().as_ref());
+        // The digest is optional.
+        if !self.meta.digest.is_empty() && digest != self.meta.digest {
+            return Err(self.damaged("its digest differs"));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, reason: &str) -> Error {
+        let name = &self.info.name;
+        Error::raised(
+            ErrorCode::DigestMismatch,
+            format!(
+                "the content of file '{name}' does not match its metadata: {reason}; the file was \
+                 damaged, or replaced during the download"
+            ),
+        )
+        .with_detail("name", name.as_str())
+        .with_detail("bytes", self.progress.bytes)
+        .with_detail("size", self.meta.size)
+    }
+}
