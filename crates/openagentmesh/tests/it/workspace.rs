@@ -1,4 +1,4 @@
-//! Files of the workspace: every way in and out, what interrupts them, and what is stored.
+//! Files of the workspace: transfers, interruptions, and the stored messages.
 
 use std::io::Cursor;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 const CHUNK: usize = 128 * 1024;
 
-/// Bytes of which no two chunks are the same.
+/// Pseudo-random bytes, so that no two chunks are equal.
 fn noise(length: usize) -> Bytes {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let next = |_| {
@@ -28,59 +28,60 @@ fn noise(length: usize) -> Bytes {
     (0..length).map(next).collect()
 }
 
-/// The bucket's stream, as it is stored.
+/// The state of the stream of the bucket.
 async fn stored(test: &TestMesh) -> stream::State {
     let jetstream = jetstream::new(test.raw().await);
     let mut stream = jetstream.get_stream("OBJ_mesh-artifacts").await.unwrap();
     stream.info().await.unwrap().state.clone()
 }
 
-/// Waits until so many messages are stored: one for each name, and the chunks that are not rubbish.
+/// Waits until so many messages are stored: one for each name, and the chunks of current versions.
 async fn stored_are(test: &TestMesh, messages: u64) {
     eventually(|| async { (stored(test).await.messages == messages).then_some(()) }).await;
 }
 
 #[tokio::test]
-async fn what_is_put_is_what_is_got() {
+async fn files_of_all_sizes_are_read_back() {
     let test = TestMesh::start().await;
     let (writer, reader) = (test.mesh.workspace(), test.peer().await.workspace());
     let sizes = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 40 * CHUNK + 7];
     for size in sizes {
         let content = noise(size);
+        let before = time::OffsetDateTime::now_utc();
         let put = within(writer.put("file", content.clone())).await.unwrap();
         let got = within(reader.get("file")).await.unwrap();
         assert!(got == content, "{size} bytes");
         let info = reader.info("file").await.unwrap().unwrap();
         assert_eq!((info.size, &info.digest), (size as u64, &put.digest));
-        let age = time::OffsetDateTime::now_utc() - info.modified;
-        assert_eq!(age.whole_minutes(), 0);
-        // What it replaced is gone.
+        let after = time::OffsetDateTime::now_utc();
+        assert!((before..=after).contains(&info.modified), "{info:?}");
+        // The chunks of the previous version are deleted.
         stored_are(&test, 1 + size.div_ceil(CHUNK) as u64).await;
     }
 }
 
 #[tokio::test]
-async fn a_file_has_a_type_and_whatever_else_its_writer_says() {
+async fn content_type_description_and_metadata_are_stored() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     let name = "reports/Jänner 2026 (final).pdf";
     let put = files
         .put(name, "%PDF")
         .content_type("application/pdf")
-        .description("What January brought.")
+        .description("The numbers of January.")
         .metadata("author", "ops")
         .metadata("pages", "3");
     put.await.unwrap();
     let info = files.info(name).await.unwrap().unwrap();
     assert_eq!(info.name, name);
     assert_eq!(info.content_type.as_deref(), Some("application/pdf"));
-    assert_eq!(info.description.as_deref(), Some("What January brought."));
+    assert_eq!(info.description.as_deref(), Some("The numbers of January."));
     assert_eq!(info.metadata["author"], "ops");
     assert_eq!(info.metadata["pages"], "3");
     assert_eq!(files.info("nosuch").await.unwrap(), None);
 }
 
-/// Gives a byte at a time, as a slow pipe does.
+/// A reader that yields one byte at a time, as a slow pipe does.
 struct Trickle(Cursor<Bytes>);
 
 impl AsyncRead for Trickle {
@@ -98,7 +99,7 @@ impl AsyncRead for Trickle {
 }
 
 #[tokio::test]
-async fn readers_writers_and_files_go_in_and_out() {
+async fn readers_writers_and_local_files_are_transferred() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     let content = noise(2 * CHUNK + 100);
@@ -136,11 +137,11 @@ async fn readers_writers_and_files_go_in_and_out() {
     let error = files.get("file").to_file(&nowhere).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::InvalidInput, "{error}");
     let names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
-    assert_eq!(names.len(), 2, "nothing is left behind: {names:?}");
+    assert_eq!(names.len(), 2, "a temporary file is left: {names:?}");
 }
 
 #[tokio::test]
-async fn progress_is_told_chunk_by_chunk() {
+async fn progress_is_reported_for_each_chunk() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     let content = noise(2 * CHUNK + 1);
@@ -169,7 +170,7 @@ async fn progress_is_told_chunk_by_chunk() {
     assert_eq!(unknown, Some(None));
 }
 
-/// Fails after so many bytes.
+/// A reader that fails at its end.
 struct Breaks(Cursor<Bytes>);
 
 impl AsyncRead for Breaks {
@@ -188,7 +189,7 @@ impl AsyncRead for Breaks {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_interrupted_leaves_the_version_before_it() {
+async fn interrupted_upload_keeps_the_previous_version() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     let content = noise(CHUNK + 1);
@@ -201,7 +202,7 @@ async fn an_upload_that_is_interrupted_leaves_the_version_before_it() {
     assert!(error.message().contains("the disk is gone"), "{error}");
     stored_are(&test, 1 + 2).await;
 
-    // Dropped while it waits for more.
+    // Dropped while it waits for further bytes.
     let (mut feed, reader) = tokio::io::duplex(CHUNK);
     let upload = tokio::spawn({
         let files = files.clone();
@@ -215,7 +216,7 @@ async fn an_upload_that_is_interrupted_leaves_the_version_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_of_one_name_leave_one_version_and_no_rubbish() {
+async fn concurrent_writers_of_one_name_leave_one_version() {
     let test = TestMesh::start().await;
     let peers = [test.peer().await, test.peer().await];
     let writers = (0..10usize).map(|n| {
@@ -240,7 +241,7 @@ async fn names(mesh: &AgentMesh, prefix: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn files_are_listed_and_deleted_by_what_their_names_begin_with() {
+async fn files_with_a_prefix_are_listed_and_deleted() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     assert!(names(&test.mesh, "").await.is_empty());
@@ -266,7 +267,7 @@ async fn files_are_listed_and_deleted_by_what_their_names_begin_with() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_of_files_that_come_change_and_go() {
+async fn watch_yields_new_changed_and_deleted_files() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     files.put("in/old", "1").await.unwrap();
@@ -297,7 +298,7 @@ async fn a_watch_tells_of_files_that_come_change_and_go() {
     }
 }
 
-/// Rewrites what the bucket says of a file.
+/// Rewrites the stored description of a file.
 async fn tamper(test: &TestMesh, name: &str, change: impl Fn(&mut Value)) {
     let jetstream = jetstream::new(test.raw().await);
     let stream = jetstream.get_stream("OBJ_mesh-artifacts").await.unwrap();
@@ -318,7 +319,7 @@ async fn tamper(test: &TestMesh, name: &str, change: impl Fn(&mut Value)) {
 }
 
 #[tokio::test]
-async fn what_is_not_what_was_written_is_an_error() {
+async fn damaged_file_is_a_digest_mismatch() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     files.put("file", noise(3 * CHUNK)).await.unwrap();
@@ -339,7 +340,7 @@ async fn what_is_not_what_was_written_is_an_error() {
     assert_eq!(std::fs::read(&path).unwrap(), b"as it was");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 
-    // Nothing to compare with: other writers need not give one.
+    // Other writers may omit the digest.
     tamper(&test, "file", |meta| {
         drop(meta.as_object_mut().unwrap().remove("digest"))
     })
@@ -355,7 +356,7 @@ async fn what_is_not_what_was_written_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_cannot_be_is_said() {
+async fn missing_file_invalid_name_and_link_are_errors() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     let error = files.get("nosuch").await.unwrap_err();
@@ -377,11 +378,11 @@ async fn what_is_not_there_or_cannot_be_is_said() {
     })
     .await;
     let error = files.get("link").await.unwrap_err();
-    assert!(error.message().contains("is a link to 'file'"), "{error}");
+    assert!(error.message().contains("link to 'file'"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_with_small_messages_gets_small_chunks() {
+async fn file_larger_than_max_payload_is_chunked() {
     let test = TestMesh::with_max_payload(16 * 1024).await;
     let files = test.mesh.workspace();
     let content = noise(100_000);
@@ -390,7 +391,7 @@ async fn a_server_with_small_messages_gets_small_chunks() {
 }
 
 #[tokio::test]
-async fn a_bucket_of_somebody_else_that_is_full_takes_nothing() {
+async fn upload_to_a_full_bucket_stores_nothing() {
     let test = TestMesh::start().await;
     let jetstream = jetstream::new(test.raw().await);
     let config = stream::Config {
@@ -419,9 +420,9 @@ async fn a_bucket_of_somebody_else_that_is_full_takes_nothing() {
     assert_eq!(&files.get("small").await.unwrap()[..], b"fits");
 }
 
-/// What is read after the file was replaced is gone: no mixture of two versions is taken for one.
+/// The chunks of the replaced version are deleted, so the reader cannot continue.
 #[tokio::test]
-async fn a_file_that_is_replaced_while_it_is_read_is_no_mixture() {
+async fn file_replaced_while_it_is_read_is_a_digest_mismatch() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     files.put("file", noise(100 * CHUNK)).await.unwrap();
@@ -435,9 +436,9 @@ async fn a_file_that_is_replaced_while_it_is_read_is_no_mixture() {
     assert_eq!(&files.get("file").await.unwrap()[..], b"new");
 }
 
-/// The moment in which one version takes the place of another can be interrupted too.
+/// The upload is dropped while its description replaces the previous one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_that_is_dropped_while_it_takes_its_place_damages_nothing() {
+async fn upload_dropped_during_its_commit_keeps_one_version() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     files.put("file", "before").await.unwrap();
@@ -458,9 +459,9 @@ async fn an_upload_that_is_dropped_while_it_takes_its_place_damages_nothing() {
     stored_are(&test, 2).await;
 }
 
-/// The server allows so many consumers of a bucket, for everybody together.
+/// The server limits the consumers of a bucket, for all clients together.
 #[tokio::test]
-async fn reading_and_listing_leave_no_consumer_behind() {
+async fn reading_and_listing_delete_their_consumers() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
     let created = crate::support::subscribed(&raw, "$JS.API.CONSUMER.CREATE.>");
@@ -488,9 +489,9 @@ async fn reading_and_listing_leave_no_consumer_behind() {
     }
 }
 
-/// What others write is replaced, and never harms other files.
+/// Peers can write any description. Replacing or deleting it does not affect other files.
 #[tokio::test]
-async fn a_description_that_nobody_understands_can_be_replaced() {
+async fn malformed_description_can_be_replaced() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     files.put("other", "stays").await.unwrap();
