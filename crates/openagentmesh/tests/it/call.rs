@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Summarize {
-    /// What to summarise.
+    /// The text to summarise.
     #[schemars(length(min = 1))]
     text: String,
     #[schemars(range(max = 100))]

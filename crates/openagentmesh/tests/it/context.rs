@@ -41,14 +41,14 @@ async fn context_of_a_request_has_its_metadata() {
     test.mesh.register(agents![tell]).await.unwrap();
     let caller = test.peer().await;
     let call = caller.call::<Value>("tell", "hi").header("Colour", "blue");
-    let told = within(call.timeout(Duration::from_secs(15))).await.unwrap();
-    assert_eq!(told["word"], "hi");
-    assert_eq!(told["agent"], "tell");
-    assert_eq!(told["request_id"].as_str().unwrap().len(), 32);
-    assert_eq!(told["caller"], caller.instance_id().to_string());
-    assert_eq!(told["instance"], test.mesh.instance_id().to_string());
-    assert_eq!(told["colour"], "blue");
-    let left = told["millis_left"].as_u64().unwrap();
+    let metadata = within(call.timeout(Duration::from_secs(15))).await.unwrap();
+    assert_eq!(metadata["word"], "hi");
+    assert_eq!(metadata["agent"], "tell");
+    assert_eq!(metadata["request_id"].as_str().unwrap().len(), 32);
+    assert_eq!(metadata["caller"], caller.instance_id().to_string());
+    assert_eq!(metadata["instance"], test.mesh.instance_id().to_string());
+    assert_eq!(metadata["colour"], "blue");
+    let left = metadata["millis_left"].as_u64().unwrap();
     assert!((1..=15_001).contains(&left), "{left}");
 
     // A plain NATS client.
@@ -58,17 +58,17 @@ async fn context_of_a_request_has_its_metadata() {
         .request("mesh.agent.tell", "\"raw\"".into())
         .await
         .unwrap();
-    let told: Value = serde_json::from_slice(&reply.payload).unwrap();
-    assert_eq!(told["caller"], Value::Null);
-    assert_eq!(told["millis_left"], Value::Null);
+    let metadata: Value = serde_json::from_slice(&reply.payload).unwrap();
+    assert_eq!(metadata["caller"], Value::Null);
+    assert_eq!(metadata["millis_left"], Value::Null);
 }
 
 #[tokio::test]
 async fn context_without_a_request_has_no_caller() {
     let test = TestMesh::start().await;
-    let told = tell(Context::new(&test.mesh), "hi".to_owned()).await;
-    assert_eq!(told["word"], "hi");
-    assert_eq!(told["caller"], Value::Null);
+    let metadata = tell(Context::new(&test.mesh), "hi".to_owned()).await;
+    assert_eq!(metadata["word"], "hi");
+    assert_eq!(metadata["caller"], Value::Null);
 }
 
 #[tokio::test]
@@ -100,8 +100,8 @@ async fn deadline_of_a_request_bounds_the_calls_of_its_handler() {
     let test = TestMesh::start().await;
     let outer = AgentSpec::new("outer", "Asks another agent for its time left.").handler(
         |ctx: Context| async move {
-            let told: Value = ctx.mesh().call("tell", "x").await?;
-            Ok::<_, Error>(told["millis_left"].clone())
+            let metadata: Value = ctx.mesh().call("tell", "x").await?;
+            Ok::<_, Error>(metadata["millis_left"].clone())
         },
     );
     test.mesh.register(outer).await.unwrap();

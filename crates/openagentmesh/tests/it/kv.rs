@@ -317,7 +317,7 @@ async fn concurrent_requests_get_their_own_replies() {
 /// The server replaces an expired value by a delete marker.
 #[tokio::test]
 async fn expired_value_is_absent() {
-    for allow_direct in [false, true] {
+    let expires = async |allow_direct: bool| {
         let test = TestMesh::start().await;
         let jetstream = async_nats::jetstream::new(test.raw().await);
         let config = async_nats::jetstream::stream::Config {
@@ -340,7 +340,8 @@ async fn expired_value_is_absent() {
         let error = kv.update("key", "new", revision).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::KvWrongRevision, "{error}");
         kv.create("key", "new").await.unwrap();
-    }
+    };
+    tokio::join!(expires(false), expires(true));
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ async fn requests_to_a_stopped_server_end_with_a_timeout() {
 /// does not dial again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mesh_closed_without_a_server_does_not_reconnect() {
-    let one = async |shut_down: bool| {
+    let closes = async |shut_down: bool| {
         let server = LocalServer::start().await.unwrap();
         let port = server.port();
         let closed = AgentMesh::connect(server.url()).await.unwrap();
@@ -143,7 +143,7 @@ async fn mesh_closed_without_a_server_does_not_reconnect() {
             in_a_row = if is_other { in_a_row + 1 } else { 0 };
         }
     };
-    tokio::join!(one(true), one(false));
+    tokio::join!(closes(true), closes(false));
 }
 
 /// The CONNECT line of the next client. The connection is closed after it.

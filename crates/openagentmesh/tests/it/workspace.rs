@@ -150,18 +150,18 @@ async fn progress_is_reported_for_each_chunk() {
         bytes: bytes as u64,
         total,
     });
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     let put = files.put("file", content.clone());
-    put.on_progress(|progress| told.push(progress))
+    put.on_progress(|progress| reports.push(progress))
         .await
         .unwrap();
-    assert_eq!(told, expected);
-    told.clear();
+    assert_eq!(reports, expected);
+    reports.clear();
     let get = files.get("file");
-    get.on_progress(|progress| told.push(progress))
+    get.on_progress(|progress| reports.push(progress))
         .await
         .unwrap();
-    assert_eq!(told, expected);
+    assert_eq!(reports, expected);
     let mut unknown = None;
     let put = files.put_reader("file", Cursor::new(content));
     put.on_progress(|progress| unknown = Some(progress.total))
