@@ -3,6 +3,7 @@
 
 mod support;
 
+mod background;
 mod call;
 mod cancellation;
 mod catalog;
@@ -23,3 +24,4 @@ mod streams;
 mod trace;
 mod verbs;
 mod workspace;
+mod workspace_replacement;
