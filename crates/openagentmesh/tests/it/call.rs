@@ -1,4 +1,4 @@
-//! Calling agents: what comes back, and what goes wrong.
+//! Calls: replies and errors.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Summarize {
-    /// What to summarise.
+    /// The text to summarise.
     #[schemars(length(min = 1))]
     text: String,
     #[schemars(range(max = 100))]
@@ -40,18 +40,18 @@ async fn summarize(req: Summarize) -> Result<Summary, std::io::Error> {
     Ok(Summary { summary })
 }
 
-/// Answers without being asked anything.
+/// Answers without an input.
 #[agent]
 async fn answer() -> u32 {
     42
 }
 
-/// Takes something and gives nothing.
+/// Takes any input and replies with nothing.
 #[agent]
 async fn swallow(_food: Value) {}
 
 #[tokio::test]
-async fn typed_and_untyped_calls_get_the_reply() {
+async fn typed_and_untyped_calls_return_the_reply() {
     let test = TestMesh::start().await;
     test.mesh
         .register(agents![summarize, answer, swallow])
@@ -85,7 +85,7 @@ async fn typed_and_untyped_calls_get_the_reply() {
 }
 
 #[tokio::test]
-async fn a_function_with_the_attribute_stays_a_function() {
+async fn function_with_agent_attribute_stays_callable() {
     assert_eq!(answer().await, 42);
     let input = Summarize {
         text: "a b c".to_owned(),
@@ -95,7 +95,7 @@ async fn a_function_with_the_attribute_stays_a_function() {
 }
 
 #[tokio::test]
-async fn an_invalid_input_is_answered_with_every_problem_and_the_handler_is_not_run() {
+async fn invalid_input_lists_every_problem_and_skips_the_handler() {
     let test = TestMesh::start().await;
     let spec = AgentSpec::new("strict", "Never runs in this test.");
     test.mesh
@@ -134,7 +134,7 @@ fn locations(error: &openagentmesh::Error) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_invalid_input_too() {
+async fn malformed_json_is_invalid_input() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
@@ -157,7 +157,7 @@ async fn what_is_not_json_is_invalid_input_too() {
 }
 
 #[tokio::test]
-async fn a_plain_nats_client_is_answered() {
+async fn request_of_a_plain_nats_client_is_answered() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let reply = within(test.raw().await.request("mesh.agent.echo", "\"hi\"".into()))
@@ -170,9 +170,9 @@ async fn a_plain_nats_client_is_answered() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_serves_fails_at_once() {
+async fn unserved_call_is_not_found() {
     let test = TestMesh::start().await;
-    // Sooner than after the timeout of the call.
+    // The server reports the missing responder; the timeout of the call does not matter.
     let error = within(test.mesh.call::<Value>("nosuch", ()))
         .await
         .unwrap_err();
@@ -180,11 +180,11 @@ async fn a_name_that_nobody_serves_fails_at_once() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_listed_but_not_served_is_not_available() {
+async fn listed_agent_without_host_is_not_available() {
     let test = TestMesh::start().await;
     let host = test.peer().await;
     host.register(echo()).await.unwrap();
-    // Without a shutdown the entry stays.
+    // Without a shutdown the catalog entry stays.
     drop(host);
     let error = crate::support::eventually(|| async {
         test.mesh
@@ -199,7 +199,7 @@ async fn an_agent_that_is_listed_but_not_served_is_not_available() {
 }
 
 #[tokio::test]
-async fn a_slow_handler_is_a_timeout_that_names_the_agent() {
+async fn call_beyond_its_timeout_is_a_timeout_that_names_the_agent() {
     let test = TestMesh::start().await;
     let spec = AgentSpec::new("slow", "Never answers.");
     test.mesh
@@ -218,7 +218,7 @@ async fn a_slow_handler_is_a_timeout_that_names_the_agent() {
 }
 
 #[tokio::test]
-async fn a_reply_of_another_type_says_what_was_expected() {
+async fn reply_of_another_type_names_the_expected_type() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let error = test.mesh.call::<u32>("echo", "x").await.unwrap_err();
@@ -227,7 +227,7 @@ async fn a_reply_of_another_type_says_what_was_expected() {
 }
 
 #[tokio::test]
-async fn an_invalid_name_is_refused_before_anything_is_sent() {
+async fn invalid_agent_name_is_refused_before_anything_is_sent() {
     let test = TestMesh::start().await;
     let error = test
         .mesh
@@ -239,7 +239,7 @@ async fn an_invalid_name_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_dropped_leaves_the_connection_usable() {
+async fn dropped_call_leaves_the_connection_usable() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     drop(test.mesh.call::<String>("echo", "never sent"));

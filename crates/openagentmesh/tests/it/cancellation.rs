@@ -1,4 +1,4 @@
-//! Work ends with whoever waits for it: dropped, timed out, or killed.
+//! Cancellation: a handler is dropped when its caller drops the call, times out, or is killed.
 
 use crate::support::role::{is_role, role};
 use std::process::Stdio;
@@ -11,10 +11,10 @@ use openagentmesh::{Agent, AgentMesh, AgentSpec, CancellationToken, Context, Err
 use serde_json::Value;
 use tokio::process::Child;
 
-/// The tokens of the contexts that handlers got.
+/// The cancellation tokens of the contexts of all started handlers.
 type Tokens = Arc<Mutex<Vec<CancellationToken>>>;
 
-/// Agents that never end by themselves, and tell how many of them run.
+/// Agents that never finish; `alive` counts the handlers that run.
 fn endless(alive: &Alive, tokens: &Tokens) -> Vec<Agent> {
     let (guards, seen) = (alive.clone(), tokens.clone());
     let sleeper = AgentSpec::new("sleeper", "Never answers.").handler(move |ctx: Context| {
@@ -28,7 +28,7 @@ fn endless(alive: &Alive, tokens: &Tokens) -> Vec<Agent> {
     });
     let (guards, seen) = (alive.clone(), tokens.clone());
     let ticker =
-        AgentSpec::new("ticker", "Ticks for ever.").handler(move |ctx: Context, millis: u64| {
+        AgentSpec::new("ticker", "Ticks without end.").handler(move |ctx: Context, millis: u64| {
             seen.lock().unwrap().push(ctx.cancellation().clone());
             let guard = guards.guard();
             stream::iter(0_u64..).then(move |n| {
@@ -74,9 +74,9 @@ impl Endless {
 }
 
 #[tokio::test]
-async fn a_dropped_call_drops_its_handler() {
+async fn dropped_call_drops_its_handler() {
     let endless = Endless::start().await;
-    // Both sides on one connection, and on two.
+    // First on a connection of its own, then on the connection of the host.
     for (count, caller) in [&endless.caller, &endless.test.mesh]
         .into_iter()
         .enumerate()
@@ -90,7 +90,7 @@ async fn a_dropped_call_drops_its_handler() {
 }
 
 #[tokio::test]
-async fn a_call_that_times_out_drops_its_handler() {
+async fn timed_out_call_drops_its_handler() {
     let endless = Endless::start().await;
     let call = endless.caller.call::<u32>("sleeper", ());
     let error = within(call.timeout(Duration::from_millis(50)))
@@ -101,9 +101,9 @@ async fn a_call_that_times_out_drops_its_handler() {
     endless.all_tokens_fire(1).await;
 }
 
-/// A host that is told how long its caller waits gives up by itself, whoever the caller is.
+/// The host enforces the deadline that the request carries, for plain NATS clients too.
 #[tokio::test]
-async fn a_deadline_ends_the_work_and_is_answered() {
+async fn request_beyond_its_deadline_is_cancelled_and_answered() {
     let endless = Endless::start().await;
     let raw = endless.test.raw().await;
     let mut headers = async_nats::HeaderMap::new();
@@ -118,12 +118,12 @@ async fn a_deadline_ends_the_work_and_is_answered() {
 }
 
 #[tokio::test]
-async fn work_whose_deadline_has_passed_is_not_started() {
+async fn queued_request_beyond_its_deadline_is_not_started() {
     let test = TestMesh::start().await;
     let started = Arc::new(Mutex::new(Vec::new()));
     let release = Arc::new(tokio::sync::Notify::new());
     let (seen, released) = (started.clone(), release.clone());
-    let gate = AgentSpec::new("gate", "Runs one at a time.")
+    let gate = AgentSpec::new("gate", "Runs one request at a time.")
         .concurrency(1)
         .handler(move |name: String| {
             seen.lock().unwrap().push(name);
@@ -135,13 +135,13 @@ async fn work_whose_deadline_has_passed_is_not_started() {
     let mut errors = subscribed(&raw, "mesh.errors.gate").await;
     let first = tokio::spawn(test.mesh.call::<()>("gate", "first").into_future());
     eventually(|| async { (started.lock().unwrap().len() == 1).then_some(()) }).await;
-    // It waits for its turn until its time is over.
+    // This request stays queued until its deadline.
     let call = test
         .mesh
         .call::<()>("gate", "late")
         .timeout(Duration::from_millis(50));
     assert_eq!(within(call).await.unwrap_err().code(), &ErrorCode::Timeout);
-    // The host's clock began later.
+    // The deadline at the host started later than at the caller.
     within(errors.next()).await.unwrap();
     release.notify_one();
     within(first).await.unwrap().unwrap();
@@ -152,14 +152,14 @@ async fn work_whose_deadline_has_passed_is_not_started() {
     assert_eq!(*started.lock().unwrap(), ["first", "last"]);
 }
 
-/// Requests that wait for others are given up like those that run, and make room.
+/// A cancelled request leaves the queue, and its place is free for the next one.
 #[tokio::test]
-async fn work_that_nobody_waits_for_any_more_is_not_started() {
+async fn queued_request_of_a_dropped_call_is_not_started() {
     let test = TestMesh::start().await;
     let started = Arc::new(Mutex::new(Vec::new()));
     let release = Arc::new(tokio::sync::Notify::new());
     let (seen, released) = (started.clone(), release.clone());
-    let gate = AgentSpec::new("gate", "Runs one at a time, and keeps three.")
+    let gate = AgentSpec::new("gate", "Runs one request at a time, and queues three.")
         .concurrency(1)
         .queue(3)
         .handler(move |name: String| {
@@ -171,7 +171,7 @@ async fn work_that_nobody_waits_for_any_more_is_not_started() {
     let call = |name: &str| tokio::spawn(test.mesh.call::<()>("gate", name).into_future());
     let first = call("first");
     eventually(|| async { (started.lock().unwrap().len() == 1).then_some(()) }).await;
-    // Once one is refused, three wait in line.
+    // Once one call is refused, three are queued.
     let waiting = ["a", "b", "c", "d"].map(call);
     eventually(|| async { waiting.iter().any(|call| call.is_finished()).then_some(()) }).await;
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
@@ -200,9 +200,9 @@ async fn work_that_nobody_waits_for_any_more_is_not_started() {
 }
 
 #[tokio::test]
-async fn a_dropped_stream_drops_its_handler() {
+async fn dropped_stream_drops_its_handler() {
     let endless = Endless::start().await;
-    // At once, after some chunks, and while the next one is a minute away.
+    // Before the first chunk, after some chunks, and while the next chunk is a minute away.
     for (count, (millis, taken)) in [(1, 0), (1, 3), (0, 100), (60_000, 0)]
         .into_iter()
         .enumerate()
@@ -224,7 +224,7 @@ async fn a_dropped_stream_drops_its_handler() {
 }
 
 #[tokio::test]
-async fn a_dropped_reply_drops_its_handler() {
+async fn dropped_reply_handle_drops_its_handler() {
     let endless = Endless::start().await;
     let reply = endless
         .caller
@@ -237,9 +237,9 @@ async fn a_dropped_reply_drops_its_handler() {
     endless.alive.are(0).await;
 }
 
-/// A consumer of any SDK that goes away is noticed by its next chunk.
+/// A consumer of any SDK may unsubscribe without a message to the host.
 #[tokio::test]
-async fn a_consumer_that_says_nothing_is_noticed_by_its_next_chunk() {
+async fn stream_without_subscriber_is_cancelled_by_its_next_chunk() {
     let endless = Endless::start().await;
     let raw = endless.test.raw().await;
     let mut chunks = crate::support::subscribed(&raw, "mesh.stream.abc").await;
@@ -263,9 +263,9 @@ async fn a_consumer_that_says_nothing_is_noticed_by_its_next_chunk() {
     endless.all_tokens_fire(1).await;
 }
 
-/// A caller that did not say that it answers probes gets none.
+/// A request without the probe header is never probed.
 #[tokio::test]
-async fn a_caller_that_does_not_know_probes_gets_none() {
+async fn caller_without_probe_support_gets_no_probes() {
     let test = TestMesh::start().await;
     let release = Arc::new(tokio::sync::Notify::new());
     let released = release.clone();
@@ -276,7 +276,7 @@ async fn a_caller_that_does_not_know_probes_gets_none() {
     test.mesh.register(slow).await.unwrap();
     let raw = test.raw().await;
     let mut inboxes = crate::support::subscribed(&raw, "_INBOX.>").await;
-    // One of ours is probed meanwhile, which tells that there was time for it.
+    // The probe of the second call shows that a probe of the first was due.
     let unknowing = tokio::spawn({
         let raw = raw.clone();
         async move { raw.request("mesh.agent.slow", "".into()).await }
@@ -306,9 +306,9 @@ async fn a_caller_that_does_not_know_probes_gets_none() {
     );
 }
 
-/// A caller that loses its connection and finds it again still gets its reply.
+/// The host cancels a request only after three consecutive probes without a subscriber.
 #[tokio::test]
-async fn a_caller_that_is_away_for_a_moment_is_waited_for() {
+async fn call_across_a_reconnect_gets_its_reply() {
     let endless = Endless::start().await;
     let release = Arc::new(tokio::sync::Notify::new());
     let released = release.clone();
@@ -337,7 +337,7 @@ async fn a_caller_that_is_away_for_a_moment_is_waited_for() {
     endless.alive.are(0).await;
 }
 
-/// A process of its own that calls or streams until it is killed.
+/// A process that calls or streams until it is killed.
 struct Caller(Child);
 
 impl Caller {
@@ -358,7 +358,7 @@ impl Caller {
 }
 
 #[tokio::test]
-#[ignore = "a process of another test"]
+#[ignore = "role process of another test"]
 async fn caller_to_be_killed() {
     if !is_role() {
         return;
@@ -383,13 +383,14 @@ async fn caller_to_be_killed() {
 }
 
 #[tokio::test]
-async fn a_killed_caller_drops_its_handlers() {
+async fn killed_callers_drop_their_handlers() {
     let endless = Endless::start().await;
-    for verb in ["call", "send", "stream", "slow stream"] {
-        let mut caller = Caller::start(&endless.test, verb);
-        endless.alive.are(1).await;
+    let verbs = ["call", "send", "stream", "slow stream"];
+    let mut callers = verbs.map(|verb| Caller::start(&endless.test, verb));
+    endless.alive.are(4).await;
+    for caller in &mut callers {
         caller.kill().await;
-        endless.alive.are(0).await;
     }
+    endless.alive.are(0).await;
     endless.all_tokens_fire(4).await;
 }

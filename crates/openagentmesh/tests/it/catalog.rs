@@ -1,4 +1,4 @@
-//! The catalog as callers ask it: from a cache, by filters, as changes; contracts; thousands of agents.
+//! The catalog: cache, filters, changes, contracts, and thousands of agents.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn names(entries: impl IntoIterator<Item = CatalogEntry>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn filters_add_up() {
+async fn catalog_with_several_filters_lists_what_matches_all() {
     let test = TestMesh::start().await;
     let agents = [
         agent_called("nlp.sum", &["text", "fast"]),
@@ -69,7 +69,7 @@ async fn filters_add_up() {
     assert_eq!(names(one.await.unwrap()), ["nlp.words"]);
     assert!(catalog().tag("nosuch").await.unwrap().is_empty());
 
-    // Contracts by the same filters, from another process.
+    // discover() takes the same filters, here on another connection.
     let contracts = test
         .peer()
         .await
@@ -88,7 +88,7 @@ async fn filters_add_up() {
 }
 
 #[tokio::test]
-async fn what_a_process_registers_it_finds_at_once() {
+async fn registered_agent_is_listed_at_once_in_its_process() {
     let test = TestMesh::start().await;
     for n in 0..20 {
         let name = format!("agent{n}");
@@ -102,7 +102,7 @@ async fn what_a_process_registers_it_finds_at_once() {
 }
 
 #[tokio::test]
-async fn the_catalog_is_asked_for_once_however_often_a_process_looks() {
+async fn repeated_catalog_queries_read_the_bucket_once() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let peer = test.peer().await;
@@ -118,10 +118,10 @@ async fn the_catalog_is_asked_for_once_however_often_a_process_looks() {
     assert_eq!(drained(&raw, reads).await, 0);
 }
 
-/// How many messages have come by now.
+/// The number of messages received by now.
 async fn drained(raw: &async_nats::Client, mut messages: async_nats::Subscriber) -> usize {
     use futures::{FutureExt, StreamExt};
-    // Behind everything that the server has sent before.
+    // Everything that the server has sent before is received.
     crate::support::synchronize(raw).await;
     let mut count = 0;
     while messages.next().now_or_never().flatten().is_some() {
@@ -135,7 +135,7 @@ fn is_added(change: &CatalogChange, name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn changes_begin_with_what_there_is() {
+async fn catalog_watch_yields_current_entries_then_changes() {
     let test = TestMesh::start().await;
     let peer = test.peer().await;
     test.mesh
@@ -153,7 +153,7 @@ async fn changes_begin_with_what_there_is() {
     assert!(is_added(&next().await, "b.two"));
     assert!(is_added(&within(some.next()).await.unwrap(), "b.two"));
 
-    // Another process says something else of it.
+    // Another host registers the agent with other tags.
     let other = test.peer().await;
     other
         .register(agent_called("b.two", &["new"]))
@@ -177,7 +177,7 @@ async fn changes_begin_with_what_there_is() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_to_come_is_waited_for() {
+async fn wait_for_resolves_when_the_agent_registers() {
     let test = TestMesh::start().await;
     let peer = test.peer().await;
     let waiting = tokio::spawn(peer.wait_for("echo").into_future());
@@ -187,15 +187,12 @@ async fn an_agent_that_is_to_come_is_waited_for() {
         .await
         .unwrap_err();
     assert_eq!(error.code(), &ErrorCode::Timeout, "{error}");
-    assert!(
-        error.message().contains("'nosuch' did not appear"),
-        "{error}"
-    );
+    assert!(error.message().contains("'nosuch'"), "{error}");
     let error = peer.wait_for("no name").await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::InvalidInput);
     test.mesh.register(echo()).await.unwrap();
     assert_eq!(within(waiting).await.unwrap().unwrap().name, "echo");
-    // It is there already, and callable.
+    // A registered agent resolves at once and can be called.
     within(peer.wait_for("echo")).await.unwrap();
     assert_eq!(peer.call::<String>("echo", "x").await.unwrap(), "Echo: x");
 }
@@ -207,14 +204,14 @@ struct Text {
     max: u8,
 }
 
-/// Cuts a text off.
+/// Truncates a text.
 #[agent]
 async fn cut(input: Text) -> String {
     input.text.chars().take(usize::from(input.max)).collect()
 }
 
 #[tokio::test]
-async fn a_contract_refuses_what_the_host_refuses_with_the_same_words() {
+async fn contract_validation_fails_like_the_host() {
     let test = TestMesh::start().await;
     let trigger = AgentSpec::new("now", "Takes nothing.").handler(|| async { 1 });
     test.mesh.register(agents![cut]).await.unwrap();
@@ -248,7 +245,7 @@ async fn a_contract_refuses_what_the_host_refuses_with_the_same_words() {
 }
 
 #[tokio::test]
-async fn a_catalog_whose_bucket_was_deleted_comes_back() {
+async fn catalog_with_deleted_bucket_is_restored() {
     let test = TestMesh::start().await;
     test.mesh
         .register([echo(), agent_called("other", &[])])
@@ -270,11 +267,11 @@ async fn a_catalog_whose_bucket_was_deleted_comes_back() {
     eventually(|| async { (peer.catalog().await.unwrap().len() == 3).then_some(()) }).await;
 }
 
-/// A mesh of so many agents that nobody serves, written as one would find it.
+/// Writes `count` entries of agents without a host into the catalog.
 async fn crowd(test: &TestMesh, count: usize) {
     let entries: Vec<Value> = (0..count)
         .map(|n| {
-            json!({"name": format!("crowd.agent{n}"), "description": "Is one of very many agents.",
+            json!({"name": format!("crowd.agent{n}"), "description": "One of many agents.",
                 "version": "1.0.0", "tags": ["crowd"], "invocable": true, "streaming": false})
         })
         .collect();
@@ -293,10 +290,10 @@ async fn crowd(test: &TestMesh, count: usize) {
 }
 
 #[tokio::test]
-async fn one_more_of_thousands_writes_the_catalog_once_and_reads_it_at_most_once() {
+async fn registration_next_to_thousands_writes_the_catalog_once() {
     const CROWD: usize = 5000;
     let test = TestMesh::start().await;
-    // Makes the buckets.
+    // Creates the buckets.
     test.mesh
         .register(agent_called("first", &[]))
         .await
@@ -316,7 +313,7 @@ async fn one_more_of_thousands_writes_the_catalog_once_and_reads_it_at_most_once
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_hosts_at_once_are_all_seen_by_everybody() {
+async fn concurrent_registrations_of_many_hosts_are_all_listed() {
     const HOSTS: usize = 10;
     let test = TestMesh::start().await;
     let hosts: Vec<AgentMesh> = futures::future::join_all((0..HOSTS).map(|_| test.peer())).await;
@@ -333,7 +330,7 @@ async fn many_hosts_at_once_are_all_seen_by_everybody() {
         eventually(|| async {
             let listed = names(mesh.catalog().await.unwrap());
             let distinct: BTreeSet<_> = listed.iter().collect();
-            assert_eq!(distinct.len(), listed.len(), "none twice");
+            assert_eq!(distinct.len(), listed.len(), "no duplicates");
             (listed.len() == HOSTS * 10).then_some(())
         })
         .await;
@@ -341,7 +338,7 @@ async fn many_hosts_at_once_are_all_seen_by_everybody() {
 }
 
 #[tokio::test]
-async fn a_catalog_that_names_an_agent_twice_has_it_once() {
+async fn duplicate_catalog_entry_is_listed_once() {
     let test = TestMesh::start().await;
     test.mesh
         .register(agent_called("first", &[]))
@@ -365,7 +362,7 @@ async fn a_catalog_that_names_an_agent_twice_has_it_once() {
 }
 
 #[tokio::test]
-async fn a_registration_that_does_not_fit_leaves_the_contracts_of_others_alone() {
+async fn oversized_registration_keeps_existing_contracts() {
     let test = TestMesh::with_max_payload(16 * 1024).await;
     test.mesh
         .register(agent_called("shared", &["ours"]))
@@ -386,10 +383,10 @@ async fn a_registration_that_does_not_fit_leaves_the_contracts_of_others_alone()
     assert_eq!(registry.info().await.unwrap().state.messages, 1);
 }
 
-/// A server allows so many consumers of a bucket, and some users none.
+/// The limits of a stream or of a user may allow no consumer.
 #[tokio::test]
-async fn a_catalog_that_cannot_be_watched_is_asked_for() {
-    // Nobody of ours is there yet to make the bucket.
+async fn catalog_without_a_free_consumer_is_read_on_demand() {
+    // The test creates the bucket before any mesh connects.
     let server = LocalServer::start().await.unwrap();
     let raw = async_nats::connect(server.url()).await.unwrap();
     let jetstream = async_nats::jetstream::new(raw);

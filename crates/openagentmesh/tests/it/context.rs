@@ -1,4 +1,4 @@
-//! What a handler knows of its request, and what it does with it.
+//! The context of a request: its metadata, its deadline, its cancellation.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use futures::{Stream, TryStreamExt, stream};
 use openagentmesh::{AgentSpec, Context, Error, ErrorCode, agent, agents};
 use serde_json::{Value, json};
 
-/// Tells what it knows.
+/// Replies with the metadata of its request.
 #[agent]
 async fn tell(ctx: Context, word: String) -> Value {
     json!({
@@ -36,43 +36,43 @@ fn count(to: u32) -> impl Stream<Item = u32> {
 }
 
 #[tokio::test]
-async fn a_handler_knows_its_request() {
+async fn context_of_a_request_has_its_metadata() {
     let test = TestMesh::start().await;
     test.mesh.register(agents![tell]).await.unwrap();
     let caller = test.peer().await;
     let call = caller.call::<Value>("tell", "hi").header("Colour", "blue");
-    let told = within(call.timeout(Duration::from_secs(15))).await.unwrap();
-    assert_eq!(told["word"], "hi");
-    assert_eq!(told["agent"], "tell");
-    assert_eq!(told["request_id"].as_str().unwrap().len(), 32);
-    assert_eq!(told["caller"], caller.instance_id().to_string());
-    assert_eq!(told["instance"], test.mesh.instance_id().to_string());
-    assert_eq!(told["colour"], "blue");
-    let left = told["millis_left"].as_u64().unwrap();
+    let metadata = within(call.timeout(Duration::from_secs(15))).await.unwrap();
+    assert_eq!(metadata["word"], "hi");
+    assert_eq!(metadata["agent"], "tell");
+    assert_eq!(metadata["request_id"].as_str().unwrap().len(), 32);
+    assert_eq!(metadata["caller"], caller.instance_id().to_string());
+    assert_eq!(metadata["instance"], test.mesh.instance_id().to_string());
+    assert_eq!(metadata["colour"], "blue");
+    let left = metadata["millis_left"].as_u64().unwrap();
     assert!((1..=15_001).contains(&left), "{left}");
 
-    // A caller that knows no more than NATS.
+    // A plain NATS client.
     let reply = test
         .raw()
         .await
         .request("mesh.agent.tell", "\"raw\"".into())
         .await
         .unwrap();
-    let told: Value = serde_json::from_slice(&reply.payload).unwrap();
-    assert_eq!(told["caller"], Value::Null);
-    assert_eq!(told["millis_left"], Value::Null);
+    let metadata: Value = serde_json::from_slice(&reply.payload).unwrap();
+    assert_eq!(metadata["caller"], Value::Null);
+    assert_eq!(metadata["millis_left"], Value::Null);
 }
 
 #[tokio::test]
-async fn a_function_with_a_context_is_called_without_a_request_too() {
+async fn context_without_a_request_has_no_caller() {
     let test = TestMesh::start().await;
-    let told = tell(Context::new(&test.mesh), "hi".to_owned()).await;
-    assert_eq!(told["word"], "hi");
-    assert_eq!(told["caller"], Value::Null);
+    let metadata = tell(Context::new(&test.mesh), "hi".to_owned()).await;
+    assert_eq!(metadata["word"], "hi");
+    assert_eq!(metadata["caller"], Value::Null);
 }
 
 #[tokio::test]
-async fn an_agent_streams_from_another() {
+async fn agent_that_streams_from_another_forwards_chunks_and_errors() {
     let test = TestMesh::start().await;
     test.mesh.register(agents![excited, count]).await.unwrap();
     let chunks = test
@@ -90,37 +90,37 @@ async fn an_agent_streams_from_another() {
     assert_eq!(
         error.code(),
         &ErrorCode::HandlerError,
-        "it is the agent that failed"
+        "the error of the inner call is a handler error of the outer agent"
     );
     assert_eq!(error.details()["cause"]["code"], "not_found");
 }
 
 #[tokio::test]
-async fn a_deadline_goes_on_into_the_calls_that_a_handler_makes() {
+async fn deadline_of_a_request_bounds_the_calls_of_its_handler() {
     let test = TestMesh::start().await;
-    let outer =
-        AgentSpec::new("outer", "Asks what time another has.").handler(|ctx: Context| async move {
-            let told: Value = ctx.mesh().call("tell", "x").await?;
-            Ok::<_, Error>(told["millis_left"].clone())
-        });
+    let outer = AgentSpec::new("outer", "Asks another agent for its time left.").handler(
+        |ctx: Context| async move {
+            let metadata: Value = ctx.mesh().call("tell", "x").await?;
+            Ok::<_, Error>(metadata["millis_left"].clone())
+        },
+    );
     test.mesh.register(outer).await.unwrap();
     test.mesh.register(agents![tell]).await.unwrap();
     let call = test.mesh.call::<u64>("outer", ());
     let left = within(call.timeout(Duration::from_secs(5))).await.unwrap();
     assert!(
         left <= 5_001,
-        "{left}: not the 30 s that a call has by itself"
+        "{left}: the default of 30 s was used instead of the deadline"
     );
     let call = test.mesh.call::<u64>("outer", ());
     let left = within(call.timeout(Duration::from_secs(300)))
         .await
         .unwrap();
-    assert!(left <= 30_001, "{left}: no more than a call has by itself");
+    assert!(left <= 30_001, "{left}: more than the default of a call");
 }
 
-/// One that is dropped takes all with it that was called for it.
 #[tokio::test]
-async fn cancellation_goes_down_the_line() {
+async fn cancelled_call_cancels_the_calls_of_its_handlers() {
     let test = TestMesh::start().await;
     let alive = Alive::default();
     let guards = alive.clone();
@@ -131,9 +131,9 @@ async fn cancellation_goes_down_the_line() {
             drop(guard);
         }
     });
-    let middle = AgentSpec::new("middle", "Calls the last.")
+    let middle = AgentSpec::new("middle", "Calls the last agent.")
         .handler(|ctx: Context| async move { ctx.mesh().call::<()>("last", ()).await });
-    let first = AgentSpec::new("first", "Calls the middle.")
+    let first = AgentSpec::new("first", "Calls the middle agent.")
         .handler(|ctx: Context| async move { ctx.mesh().call::<()>("middle", ()).await });
     test.mesh.register([first, middle]).await.unwrap();
     let other = test.peer().await;
@@ -144,25 +144,25 @@ async fn cancellation_goes_down_the_line() {
     alive.are(0).await;
 }
 
-/// A token serves what the handler has started elsewhere.
 #[tokio::test]
-async fn a_token_ends_what_runs_elsewhere() {
+async fn cancelled_token_ends_work_on_another_thread() {
     let test = TestMesh::start().await;
     let alive = Alive::default();
     let guards = alive.clone();
-    let threaded = AgentSpec::new("threaded", "Works on a thread.").handler(move |ctx: Context| {
-        let guard = guards.guard();
-        async move {
-            let cancelled = ctx.cancellation().clone();
-            let work = tokio::task::spawn_blocking(move || {
-                while !cancelled.is_cancelled() {
-                    std::thread::yield_now();
-                }
-                drop(guard);
-            });
-            work.await
-        }
-    });
+    let threaded =
+        AgentSpec::new("threaded", "Works on a blocking thread.").handler(move |ctx: Context| {
+            let guard = guards.guard();
+            async move {
+                let cancelled = ctx.cancellation().clone();
+                let work = tokio::task::spawn_blocking(move || {
+                    while !cancelled.is_cancelled() {
+                        std::thread::yield_now();
+                    }
+                    drop(guard);
+                });
+                work.await
+            }
+        });
     test.mesh.register(threaded).await.unwrap();
     let call = test.mesh.call::<()>("threaded", ());
     let error = within(call.timeout(Duration::from_millis(50)))

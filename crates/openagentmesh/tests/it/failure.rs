@@ -1,5 +1,4 @@
-//! Handlers that fail, messages that do not fit, more requests than places: one request fails,
-//! everything else goes on.
+//! Failing handlers, oversized messages, overload: one request fails, every other one is served.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,15 +10,15 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 #[tokio::test]
-async fn a_handler_that_fails_or_panics_goes_on_serving() {
+async fn handler_that_fails_or_panics_keeps_serving() {
     let test = TestMesh::start().await;
-    let spec = AgentSpec::new("fragile", "Fails in the way it is told.");
+    let spec = AgentSpec::new("fragile", "Fails as its input says.");
     let fragile = spec.result_handler(|how: String| {
         assert!(how != "early", "early panic");
         async move {
             match how.as_str() {
-                "error" => Err("told to fail".to_owned()),
-                "panic" => panic!("told to panic"),
+                "error" => Err("failed on request".to_owned()),
+                "panic" => panic!("panicked on request"),
                 _ => Ok(how),
             }
         }
@@ -27,15 +26,17 @@ async fn a_handler_that_fails_or_panics_goes_on_serving() {
     test.mesh.register(fragile).await.unwrap();
 
     for (how, message) in [
-        ("error", "told to fail"),
-        ("panic", "the handler panicked: told to panic"),
-        ("early", "the handler panicked: early panic"),
+        ("error", "failed on request"),
+        ("panic", "panicked on request"),
+        ("early", "early panic"),
     ] {
         let error = within(test.mesh.call::<Value>("fragile", how))
             .await
             .unwrap_err();
         assert_eq!(error.code(), &ErrorCode::HandlerError, "{how}");
-        assert_eq!(error.message(), message);
+        let prefix = error.message().strip_suffix(message).expect(how);
+        assert_eq!(prefix.is_empty(), how == "error", "{error}");
+        assert_eq!(prefix.contains("panicked"), how != "error", "{error}");
         assert_eq!(error.agent(), Some("fragile"));
     }
     assert_eq!(
@@ -44,31 +45,31 @@ async fn a_handler_that_fails_or_panics_goes_on_serving() {
     );
 }
 
-/// What a handler holds is dropped when nobody waits for it any more, and may panic too.
+/// The values that a handler holds are dropped when it ends or is cancelled, and may panic then.
 #[tokio::test]
-async fn a_panic_while_something_is_dropped_is_answered() {
+async fn panic_in_a_drop_is_a_handler_error() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
-            assert!(std::thread::panicking(), "it went off");
+            assert!(std::thread::panicking(), "the drop panicked");
         }
     }
     let test = TestMesh::start().await;
-    let call = AgentSpec::new("call", "Goes off at the end.").handler(|n: u32| {
+    let call = AgentSpec::new("call", "Panics when it ends.").handler(|n: u32| {
         let bomb = Bomb;
         std::future::poll_fn(move |_| {
             let _ = &bomb;
             std::task::Poll::Ready(n)
         })
     });
-    let late = AgentSpec::new("late", "Goes off at the deadline.").handler(|_: u32| {
+    let late = AgentSpec::new("late", "Panics when it is cancelled.").handler(|_: u32| {
         let bomb = Bomb;
         async move {
             std::future::pending::<()>().await;
             drop(bomb);
         }
     });
-    let stream = AgentSpec::new("stream", "Goes off at the end.").handler(|n: u32| {
+    let stream = AgentSpec::new("stream", "Panics when it ends.").handler(|n: u32| {
         let bomb = Bomb;
         futures::stream::iter(0..n).map(move |n| {
             let _ = &bomb;
@@ -78,7 +79,7 @@ async fn a_panic_while_something_is_dropped_is_answered() {
     test.mesh.register([call, late, stream]).await.unwrap();
     let error = within(test.mesh.call::<u32>("call", 1)).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::HandlerError);
-    assert!(error.message().contains("it went off"), "{error}");
+    assert!(error.message().contains("the drop panicked"), "{error}");
 
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("X-Mesh-Timeout-Ms", "50");
@@ -96,13 +97,13 @@ async fn a_panic_while_something_is_dropped_is_answered() {
 }
 
 #[tokio::test]
-async fn an_error_made_for_callers_keeps_its_code_and_one_of_another_agent_is_a_cause() {
+async fn handler_error_keeps_its_code_and_nests_errors_of_other_agents() {
     let test = TestMesh::start().await;
     let own = AgentSpec::new("own", "Fails with a code of its own.").handler(|| async {
         Err::<u32, _>(Error::new("rate_limited", "come back later").with_detail("seconds", 5))
     });
     let mesh = test.peer().await;
-    let relay = AgentSpec::new("relay", "Calls an agent that is not there.").handler(move || {
+    let relay = AgentSpec::new("relay", "Calls an agent that does not exist.").handler(move || {
         let mesh = mesh.clone();
         async move { mesh.call::<u32>("nosuch", ()).await }
     });
@@ -120,7 +121,7 @@ async fn an_error_made_for_callers_keeps_its_code_and_one_of_another_agent_is_a_
 }
 
 #[tokio::test]
-async fn what_goes_wrong_on_the_handlers_way_is_its_own_error() {
+async fn lost_connection_of_a_handler_is_a_handler_error() {
     let test = TestMesh::start().await;
     let mesh = test.peer().await;
     mesh.shutdown().await.unwrap();
@@ -133,7 +134,7 @@ async fn what_goes_wrong_on_the_handlers_way_is_its_own_error() {
     assert_eq!(
         error.code(),
         &ErrorCode::HandlerError,
-        "the caller's connection is fine"
+        "the connection of the caller is not lost"
     );
     assert_eq!(error.details()["cause"]["code"], "connection_failed");
 }
@@ -145,25 +146,20 @@ struct Unchecked {
 }
 
 #[tokio::test]
-async fn an_input_that_could_not_be_checked_is_refused_at_registration() {
+async fn invalid_input_schema_is_refused_at_registration() {
     let test = TestMesh::start().await;
-    let spec = AgentSpec::new("unchecked", "Has a pattern that is none.");
+    let spec = AgentSpec::new("unchecked", "Has an invalid pattern.");
     let error = test
         .mesh
         .register(spec.handler(|_: Unchecked| async { true }))
         .await
         .unwrap_err();
     assert_eq!(error.code(), &ErrorCode::InvalidInput);
-    assert!(
-        error
-            .message()
-            .contains("input schema of agent 'unchecked'"),
-        "{error}"
-    );
+    assert!(error.message().contains("'unchecked'"), "{error}");
 }
 
 #[tokio::test]
-async fn a_header_that_cannot_be_is_answered_where_the_caller_waits() {
+async fn malformed_header_is_answered_on_the_stream_subject() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
@@ -183,12 +179,12 @@ async fn a_header_that_cannot_be_is_answered_where_the_caller_waits() {
 }
 
 #[tokio::test]
-async fn every_error_is_copied_to_the_dead_letters() {
+async fn failed_request_is_copied_to_the_dead_letters() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
     let mut letters = crate::support::subscribed(&raw, "mesh.errors.>").await;
     test.mesh.register(echo()).await.unwrap();
-    // Fire and forget: nobody waits for this reply.
+    // The request has no reply subject.
     raw.publish("mesh.agent.echo", "1".into()).await.unwrap();
     let letter = within(letters.next()).await.unwrap();
     assert_eq!(letter.subject.as_str(), "mesh.errors.echo");
@@ -206,7 +202,7 @@ async fn every_error_is_copied_to_the_dead_letters() {
 }
 
 #[tokio::test]
-async fn a_stream_of_an_agent_with_one_reply_is_a_mismatch() {
+async fn stream_request_to_a_responder_is_a_mismatch() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
@@ -231,19 +227,19 @@ async fn a_stream_of_an_agent_with_one_reply_is_a_mismatch() {
     );
 }
 
-/// The room that a message has for its body, found by asking for one byte more and less.
+/// The largest body is found by bisection, so that one byte more or less matters.
 #[tokio::test]
-async fn a_message_that_exceeds_the_server_by_one_byte_or_by_megabytes_fails_alone() {
+async fn message_beyond_max_payload_fails_alone() {
     const LIMIT: usize = 64 * 1024;
     let test = TestMesh::with_max_payload(64 * 1024).await;
-    let spec = AgentSpec::new("fill", "Replies with as many letters as it is told.");
+    let spec = AgentSpec::new("fill", "Replies with the given number of letters.");
     let fill = spec.handler(|letters: usize| async move { "x".repeat(letters) });
     let spec = AgentSpec::new("measure", "Counts letters.");
     let measure = spec.handler(|text: String| async move { text.len() });
     test.mesh.register([fill, measure, echo()]).await.unwrap();
     let caller = test.peer().await;
 
-    // Requests: the sender refuses exactly what would not fit.
+    // Requests: the sender refuses exactly the oversized ones.
     let refused = |letters: usize| {
         let caller = &caller;
         async move {
@@ -268,7 +264,7 @@ async fn a_message_that_exceeds_the_server_by_one_byte_or_by_megabytes_fails_alo
     assert!(first_refused > LIMIT - 300 && first_refused < LIMIT);
     assert!(refused(8 * 1024 * 1024).await);
 
-    // Replies: the host says so instead of losing its connection.
+    // Replies: the host sends an error instead of losing its connection.
     let too_long = |letters: usize| {
         let caller = &caller;
         async move {
@@ -299,7 +295,7 @@ async fn a_message_that_exceeds_the_server_by_one_byte_or_by_megabytes_fails_alo
     );
 }
 
-/// The first of `0..=limit` for which `fails`, by bisection.
+/// The first of `0..=limit` for which `fails` is true, by bisection.
 async fn boundary<F: Future<Output = bool>>(limit: usize, fails: impl Fn(usize) -> F) -> usize {
     let (mut fits, mut fails_at) = (0, limit);
     assert!(fails(fails_at).await && !fails(fits).await);
@@ -315,7 +311,7 @@ async fn boundary<F: Future<Output = bool>>(limit: usize, fails: impl Fn(usize) 
 }
 
 #[tokio::test]
-async fn an_error_that_exceeds_the_server_is_shortened() {
+async fn error_beyond_max_payload_is_shortened() {
     let test = TestMesh::with_max_payload(16 * 1024).await;
     let spec = AgentSpec::new("verbose", "Fails with a long message.");
     let verbose = spec.result_handler(|()| async { Err::<u32, _>("y".repeat(1024 * 1024)) });
@@ -338,7 +334,7 @@ async fn an_error_that_exceeds_the_server_is_shortened() {
 }
 
 #[tokio::test]
-async fn requests_run_at_once_up_to_the_limit_and_wait_up_to_the_queue() {
+async fn requests_beyond_concurrency_and_queue_are_overloaded() {
     let test = TestMesh::start().await;
     let running = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
@@ -368,7 +364,7 @@ async fn requests_run_at_once_up_to_the_limit_and_wait_up_to_the_queue() {
             tokio::spawn(async move { caller.call::<usize>("gate", ()).await })
         })
         .collect();
-    // The two beyond 4 running and 6 waiting are refused while the others are held.
+    // 4 requests run and 6 are queued. The other two are refused while these are held.
     let refused = crate::support::eventually(|| async {
         (calls.iter().filter(|call| call.is_finished()).count() == 2).then_some(())
     });

@@ -1,4 +1,4 @@
-//! Values under keys: each method, each conflict, each bad input.
+//! Shared values: each method, each conflict, each invalid input.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,12 @@ struct Limits {
 }
 
 #[tokio::test]
-async fn a_value_is_text_bytes_or_json() {
+async fn text_bytes_and_json_values_are_read_back() {
     let test = TestMesh::start().await;
     let (writer, reader) = (test.mesh.kv(), test.peer().await.kv());
     assert_eq!(reader.get("limits").await.unwrap(), None);
 
+    let before = time::OffsetDateTime::now_utc();
     let first = writer
         .put("limits", Json(Limits { retries: 3 }))
         .await
@@ -27,8 +28,8 @@ async fn a_value_is_text_bytes_or_json() {
     let entry = reader.get("limits").await.unwrap().unwrap();
     assert_eq!(entry.json::<Limits>().unwrap(), Limits { retries: 3 });
     assert_eq!((entry.key.as_str(), entry.revision), ("limits", first));
-    let age = time::OffsetDateTime::now_utc() - entry.created;
-    assert!(age.whole_minutes() == 0, "{age}");
+    let after = time::OffsetDateTime::now_utc();
+    assert!((before..=after).contains(&entry.created), "{entry:?}");
 
     let second = writer.put("limits", "grüezi").await.unwrap();
     assert!(second > first);
@@ -49,7 +50,7 @@ async fn a_value_is_text_bytes_or_json() {
 }
 
 #[tokio::test]
-async fn a_key_is_created_once_and_updated_by_whoever_knows_its_revision() {
+async fn write_with_a_stale_revision_is_refused() {
     let test = TestMesh::start().await;
     let kv = test.mesh.kv();
     let first = kv.create("leader", "a").await.unwrap();
@@ -80,7 +81,7 @@ fn names(entries: &[KvEntry]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn keys_and_values_are_listed_by_pattern() {
+async fn keys_and_values_that_match_a_pattern_are_listed() {
     let test = TestMesh::start().await;
     let kv = test.mesh.kv();
     assert!(kv.keys(">").await.unwrap().is_empty());
@@ -105,7 +106,7 @@ async fn keys_and_values_are_listed_by_pattern() {
 }
 
 #[tokio::test]
-async fn a_watch_gives_what_there_is_and_then_what_happens() {
+async fn watch_yields_current_values_then_changes() {
     let test = TestMesh::start().await;
     let (kv, other) = (test.mesh.kv(), test.peer().await.kv());
     kv.put("a.old", "1").await.unwrap();
@@ -129,7 +130,7 @@ async fn a_watch_gives_what_there_is_and_then_what_happens() {
         assert_eq!(put(next().await), ("a.new".to_owned(), "2".to_owned()));
         assert_eq!(put(next().await), ("a.old".to_owned(), "3".to_owned()));
     }
-    // Not before: the server keeps only the last that happened to a key.
+    // Deleted only now: the server keeps only the last change of a key.
     kv.delete("a.old").await.unwrap();
     for changes in [&mut all, &mut updates] {
         assert_eq!(
@@ -142,7 +143,7 @@ async fn a_watch_gives_what_there_is_and_then_what_happens() {
     }
 }
 
-/// Adds one, `times` times.
+/// Increments the counter `times` times.
 async fn count(kv: Kv, times: u64) {
     for _ in 0..times {
         let added = kv.modify("count", |entry| {
@@ -154,7 +155,7 @@ async fn count(kv: Kv, times: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_writers_of_one_key_lose_nothing() {
+async fn fifty_writers_of_one_key_lose_no_update() {
     const WRITERS: u64 = 50;
     const TIMES: u64 = 5;
     let test = TestMesh::start().await;
@@ -173,7 +174,7 @@ async fn fifty_writers_of_one_key_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_attempt_may_lose_the_race() {
+async fn try_modify_after_a_concurrent_write_returns_none() {
     let test = TestMesh::start().await;
     let kv = test.mesh.kv();
     assert!(
@@ -182,7 +183,7 @@ async fn one_attempt_may_lose_the_race() {
             .unwrap()
             .is_some()
     );
-    // Two read the same revision; only one of them writes.
+    // Both read the same revision, and only one write succeeds.
     let barrier = Arc::new(Barrier::new(2));
     let attempts = ["a", "b"].map(|value| {
         let (kv, barrier) = (kv.clone(), barrier.clone());
@@ -195,11 +196,11 @@ async fn one_attempt_may_lose_the_race() {
     let won = within(futures::future::join_all(attempts)).await;
     assert_eq!(won.iter().filter(|won| **won).count(), 1);
 
-    // Somebody writes between the read and the write.
-    let meddler = kv.clone();
+    // Another write happens between the read and the write.
+    let other = kv.clone();
     let lost = kv.try_modify("turn", |_| {
         tokio::task::block_in_place(|| {
-            let put = meddler.put("turn", "theirs");
+            let put = other.put("turn", "theirs");
             tokio::runtime::Handle::current().block_on(put)
         })?;
         Ok("mine")
@@ -210,7 +211,7 @@ async fn one_attempt_may_lose_the_race() {
 }
 
 #[tokio::test]
-async fn a_change_that_fails_or_changes_nothing_writes_nothing() {
+async fn modify_that_fails_or_changes_nothing_writes_nothing() {
     let test = TestMesh::start().await;
     let kv = test.mesh.kv();
     let revision = kv.put("key", "as it is").await.unwrap();
@@ -226,14 +227,14 @@ async fn a_change_that_fails_or_changes_nothing_writes_nothing() {
     assert_eq!(kv.get("key").await.unwrap().unwrap().revision, revision);
     kv.delete("key").await.unwrap();
     let created = kv.modify("key", |entry| {
-        assert_eq!(entry, None, "it was deleted");
+        assert_eq!(entry, None, "a deleted key has no entry");
         Ok("new")
     });
     assert!(created.await.unwrap() > revision);
 }
 
 #[tokio::test]
-async fn what_is_no_key_no_pattern_or_too_large_is_refused_before_it_is_sent() {
+async fn invalid_key_pattern_or_oversized_value_is_refused_before_it_is_sent() {
     let test = TestMesh::with_max_payload(4096).await;
     let kv = test.mesh.kv();
     for key in ["", "a b", "a..b", ".a", "a.", "ü", "a*", "*", ">"] {
@@ -275,7 +276,7 @@ async fn what_is_no_key_no_pattern_or_too_large_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_bucket_of_somebody_else_keeps_its_settings() {
+async fn existing_bucket_keeps_its_settings() {
     let test = TestMesh::start().await;
     let jetstream = async_nats::jetstream::new(test.raw().await);
     let config = async_nats::jetstream::kv::Config {
@@ -300,7 +301,7 @@ async fn a_bucket_of_somebody_else_keeps_its_settings() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_at_once_is_answered_each_by_itself() {
+async fn concurrent_requests_get_their_own_replies() {
     let test = TestMesh::start().await;
     let kv = test.mesh.kv();
     let puts = (0..300).map(|n| kv.put(format!("key.{n}"), Json(n)));
@@ -314,10 +315,10 @@ async fn what_is_asked_for_at_once_is_answered_each_by_itself() {
     }
 }
 
-/// The server leaves a mark where it takes away what is too old.
+/// The server replaces an expired value by a delete marker.
 #[tokio::test]
-async fn what_the_server_took_away_is_no_value() {
-    for allow_direct in [false, true] {
+async fn expired_value_is_absent() {
+    let expires = async |allow_direct: bool| {
         let test = TestMesh::start().await;
         let jetstream = async_nats::jetstream::new(test.raw().await);
         let config = async_nats::jetstream::stream::Config {
@@ -336,23 +337,24 @@ async fn what_the_server_took_away_is_no_value() {
         let kv = test.mesh.kv();
         let revision = kv.put("key", "value").await.unwrap();
         eventually(|| async { kv.get("key").await.unwrap().is_none().then_some(()) }).await;
-        // Its mark is newer.
+        // The delete marker has a newer revision.
         let error = kv.update("key", "new", revision).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::KvWrongRevision, "{error}");
         kv.create("key", "new").await.unwrap();
-    }
+    };
+    tokio::join!(expires(false), expires(true));
 }
 
 #[tokio::test]
-async fn a_bucket_that_was_deleted_is_made_anew() {
+async fn deleted_bucket_is_created_again() {
     let test = TestMesh::start().await;
     let kv = test.mesh.kv();
     kv.put("key", "value").await.unwrap();
     let jetstream = async_nats::jetstream::new(test.raw().await);
     for again in ["read", "write", "list", "watch"] {
         jetstream.delete_stream("KV_mesh-context").await.unwrap();
-        // The server may find the files of the old bucket when the new one is made at once: what was in
-        // it is there again then.
+        // The server may reuse the files of the deleted bucket when the new one is created at once. The
+        // old value may then be there again.
         match again {
             "read" => drop(kv.get("key").await.unwrap()),
             "write" => drop(kv.put("key", "new").await.unwrap()),

@@ -1,34 +1,36 @@
-//! Real processes: many that register at once, one that is told to stop.
+//! Host processes: concurrent registration, signals, shutdown.
 
-use crate::support::role::role;
+use crate::support::role::{is_role, role};
 use std::collections::BTreeSet;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{TestMesh, eventually, within};
 use futures::StreamExt;
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Child;
+use tokio::sync::Notify;
 
 const PROCESSES: usize = 20;
 const AGENTS: usize = 50;
-const READY: &str = "heeding signals";
+const READY: &str = "ready for signals";
 
-/// A process of its own: this test binary, running one of the ignored functions below.
+/// Starts the role `name`, which connects to `url`.
 fn spawn(name: &str, url: &str, index: usize) -> Child {
     role(name)
         .env("OAM_URL", url)
         .env("OAM_TEST_INDEX", index.to_string())
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
 }
 
-/// Waits until the process heeds signals.
-async fn heeds_signals(child: &mut Child) {
+/// Waits until the process handles signals.
+async fn handles_signals(child: &mut Child) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while within(lines.next_line())
         .await
@@ -36,29 +38,32 @@ async fn heeds_signals(child: &mut Child) {
         .expect("the process ended")
         != READY
     {}
-    // Nobody reads any further: keep the pipe open, what the process still prints fits in it.
+    // The pipe stays open without a reader, because the remaining output fits in it.
     child.stdout = Some(lines.into_inner().into_inner());
 }
 
-/// Runs, and says so once signals are heeded: `join!` polls in order.
+/// Runs the mesh, and prints `READY` once it handles signals: `join!` polls in order.
 async fn run(mesh: &AgentMesh) {
     let (ended, ()) = tokio::join!(mesh.run(), async { println!("{READY}") });
     ended.unwrap();
 }
 
 async fn connected_role() -> Option<(AgentMesh, String)> {
-    let index = std::env::var("OAM_TEST_INDEX").ok()?;
+    if !is_role() {
+        return None;
+    }
+    let index = std::env::var("OAM_TEST_INDEX").unwrap();
     Some((AgentMesh::from_env().await.unwrap(), index))
 }
 
 #[tokio::test]
-#[ignore = "a process of another test"]
+#[ignore = "role process of another test"]
 async fn host_of_many() {
     let Some((mesh, index)) = connected_role().await else {
         return;
     };
     let agents = (0..AGENTS).map(|agent| {
-        let spec = AgentSpec::new(format!("host-{index}.agent-{agent}"), "One of very many.");
+        let spec = AgentSpec::new(format!("host-{index}.agent-{agent}"), "One of many agents.");
         spec.handler(|| async { true })
     });
     mesh.register(agents.collect::<Vec<_>>()).await.unwrap();
@@ -66,18 +71,31 @@ async fn host_of_many() {
 }
 
 #[tokio::test]
-#[ignore = "a process of another test"]
+#[ignore = "role process of another test"]
 async fn slow_host() {
     let Some((mesh, _)) = connected_role().await else {
         return;
     };
-    let spec = AgentSpec::new("slow", "Answers after a while.");
-    let slow = spec.handler(|millis: u64| async move {
-        tokio::time::sleep(Duration::from_millis(millis)).await;
-        "finished"
+    let release = Arc::new(Notify::new());
+    let released = release.clone();
+    let spec = AgentSpec::new("slow", "Answers at once, or when it is released.");
+    let slow = spec.handler(move |is_held: bool| {
+        let released = released.clone();
+        async move {
+            if is_held {
+                released.notified().await;
+            }
+            "finished"
+        }
     });
     mesh.register(slow).await.unwrap();
-    run(&mesh).await;
+    let releasing = async {
+        let mut line = String::new();
+        let mut stdin = BufReader::new(tokio::io::stdin());
+        stdin.read_line(&mut line).await.unwrap();
+        release.notify_one();
+    };
+    tokio::join!(run(&mesh), releasing);
 }
 
 fn signal(child: &Child, signal: &str) {
@@ -90,7 +108,7 @@ fn signal(child: &Child, signal: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_entry_is_lost_when_many_processes_register_at_once() {
+async fn concurrent_registrations_of_many_processes_lose_no_entry() {
     let test = TestMesh::start().await;
     let mut hosts: Vec<_> = (0..PROCESSES)
         .map(|index| spawn("lifecycle::host_of_many", test.server.url(), index))
@@ -105,16 +123,16 @@ async fn no_entry_is_lost_when_many_processes_register_at_once() {
     .await
     .unwrap();
     let names: BTreeSet<_> = catalog.iter().map(|entry| entry.name.as_str()).collect();
-    assert_eq!(catalog.len(), PROCESSES * AGENTS, "none is there twice");
+    assert_eq!(catalog.len(), PROCESSES * AGENTS, "no duplicates");
     assert_eq!(names.len(), PROCESSES * AGENTS);
     for name in names {
         assert!(within(test.mesh.call::<bool>(name, ())).await.unwrap());
     }
 
     for host in &mut hosts {
-        heeds_signals(host).await;
+        handles_signals(host).await;
     }
-    // They leave at the same moment too, and nothing stays behind.
+    // All hosts leave at once, and no entry stays.
     for host in &hosts {
         signal(host, "-TERM");
     }
@@ -125,26 +143,33 @@ async fn no_entry_is_lost_when_many_processes_register_at_once() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_told_to_stop_finishes_what_it_took_and_leaves() {
+async fn signalled_host_finishes_its_requests_and_leaves() {
     for stop in ["-TERM", "-INT"] {
         let test = TestMesh::start().await;
         let mut host = spawn("lifecycle::slow_host", test.server.url(), 0);
-        heeds_signals(&mut host).await;
+        handles_signals(&mut host).await;
         let caller = test.mesh.clone();
-        let running = tokio::spawn(async move { caller.call::<String>("slow", 500).await });
-        // The request is with the host once a later one has been answered.
-        test.mesh.call::<Value>("slow", 0).await.unwrap();
+        let running = tokio::spawn(async move { caller.call::<String>("slow", true).await });
+        // The host has received the request once a later one has been answered.
+        test.mesh.call::<Value>("slow", false).await.unwrap();
         signal(&host, stop);
+        // The host accepts no more requests once it has handled the signal.
+        let raw = test.raw().await;
+        let refused = || async { raw.request("mesh.agent.slow", "false".into()).await.err() };
+        eventually(refused).await;
+        assert!(!running.is_finished());
+        let stdin = host.stdin.as_mut().unwrap();
+        stdin.write_all(b"release\n").await.unwrap();
         assert_eq!(within(running).await.unwrap().unwrap(), "finished");
         assert!(within(host.wait()).await.unwrap().success());
         assert!(test.mesh.catalog().fresh().await.unwrap().is_empty());
-        let error = test.mesh.call::<Value>("slow", 0).await.unwrap_err();
+        let error = test.mesh.call::<Value>("slow", false).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::NotFound);
     }
 }
 
 #[tokio::test]
-async fn a_request_that_outlasts_the_grace_is_told_so() {
+async fn request_beyond_the_shutdown_grace_is_not_available() {
     let test = TestMesh::start().await;
     let host = AgentMesh::builder()
         .url(test.server.url())
@@ -152,7 +177,7 @@ async fn a_request_that_outlasts_the_grace_is_told_so() {
         .connect()
         .await
         .unwrap();
-    let entered = std::sync::Arc::new(tokio::sync::Notify::new());
+    let entered = Arc::new(Notify::new());
     let signal = entered.clone();
     let stuck = AgentSpec::new("stuck", "Never answers.").handler(move || {
         signal.notify_one();
@@ -162,7 +187,7 @@ async fn a_request_that_outlasts_the_grace_is_told_so() {
     let caller = test.mesh.clone();
     let call = tokio::spawn(async move { caller.call::<u32>("stuck", ()).await });
     entered.notified().await;
-    // As published SDKs ask whose callback waits.
+    // The published SDKs send such a request for a callback.
     let raw = test.raw().await;
     let result = "mesh.results.0123456789abcdef0123456789abcdef";
     let mut results = crate::support::subscribed(&raw, result).await;
@@ -173,14 +198,14 @@ async fn a_request_that_outlasts_the_grace_is_told_so() {
     within(host.shutdown()).await.unwrap();
     let error = within(call).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotAvailable);
-    assert!(error.message().contains("shut down"), "{error}");
+    assert_eq!(error.agent(), Some("stuck"), "{error}");
     let result = within(results.next()).await.unwrap();
     let error: Value = serde_json::from_slice(&result.payload).unwrap();
     assert_eq!(error["code"], "not_available");
 }
 
 #[tokio::test]
-async fn shutting_down_twice_is_fine_and_calls_fail_afterwards() {
+async fn second_shutdown_succeeds_and_calls_fail_afterwards() {
     let test = TestMesh::start().await;
     let host = test.peer().await;
     host.register(crate::support::echo()).await.unwrap();

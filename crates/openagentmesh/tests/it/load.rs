@@ -1,32 +1,37 @@
-//! Many at once: calls beside each other, calls in line, and memory that stays flat.
+//! Load: concurrent calls, queued calls, and bounded memory.
 
 use crate::support::role::{is_role, role};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use crate::support::{TestMesh, within};
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt, future, stream};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 
 const CALLS: usize = 1_000;
-const NAP: Duration = Duration::from_millis(50);
 
-fn napper(concurrency: usize, queue: usize, most: &Arc<AtomicUsize>) -> openagentmesh::Agent {
+/// An agent whose requests finish once `release` is closed; `most` is the highest number that ran at once.
+fn gate(
+    concurrency: usize,
+    queue: usize,
+    most: &Arc<AtomicUsize>,
+    release: &Arc<Semaphore>,
+) -> openagentmesh::Agent {
     let running = Arc::new(AtomicUsize::new(0));
-    let most = most.clone();
-    AgentSpec::new("napper", "Sleeps for a moment.")
+    let (most, release) = (most.clone(), release.clone());
+    AgentSpec::new("gate", "Answers when it is released.")
         .concurrency(concurrency)
         .queue(queue)
         .handler(move |n: usize| {
-            let (running, most) = (running.clone(), most.clone());
+            let (running, most, release) = (running.clone(), most.clone(), release.clone());
             async move {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(NAP).await;
+                release.acquire().await.expect_err("no permits");
                 running.fetch_sub(1, Ordering::SeqCst);
                 n
             }
@@ -54,37 +59,30 @@ async fn thousand_calls_run_concurrently() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn beyond_the_limit_calls_wait_in_line_or_are_refused() {
+async fn thousand_calls_beyond_concurrency_and_queue_are_overloaded() {
     let test = TestMesh::start().await;
-    let most = Arc::default();
-    test.mesh.register(napper(4, 40, &most)).await.unwrap();
-    let caller = test.peer().await;
-    let calls = (0..CALLS).map(|n| caller.call::<usize>("napper", n).into_future());
-    let (mut answered, mut refused) = (0, 0);
-    for (n, outcome) in within(future::join_all(calls))
-        .await
-        .into_iter()
-        .enumerate()
-    {
-        match outcome {
-            Ok(reply) => {
-                assert_eq!(reply, n);
-                answered += 1;
-            }
-            Err(error) => {
-                assert_eq!(error.code(), &ErrorCode::Overloaded);
-                assert_eq!(error.details()["in_flight"], 44);
-                assert!(error.message().contains("44 requests in flight"), "{error}");
-                refused += 1;
-            }
-        }
+    let (most, release) = (Arc::default(), Arc::new(Semaphore::new(0)));
+    let agent = gate(4, 40, &most, &release);
+    test.mesh.register(agent).await.unwrap();
+    let caller = &test.peer().await;
+    let calls = (0..CALLS).map(|n| async move { (n, caller.call::<usize>("gate", n).await) });
+    let mut outcomes: FuturesUnordered<_> = calls.collect();
+    // 4 requests run and 40 are queued until they are released. All others are refused before that.
+    for _ in 44..CALLS {
+        let (_, outcome) = within(outcomes.next()).await.unwrap();
+        let error = outcome.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::Overloaded);
+        assert_eq!(error.details()["in_flight"], 44);
+        assert!(error.message().contains("44"), "{error}");
+    }
+    release.close();
+    while let Some((n, outcome)) = within(outcomes.next()).await {
+        assert_eq!(outcome.unwrap(), n);
     }
     assert_eq!(most.load(Ordering::SeqCst), 4);
-    assert!(answered >= 44, "{answered} answered, {refused} refused");
-    assert_eq!(answered + refused, CALLS);
 }
 
-/// A process of its own, which does what the test writes to it and answers with a line.
+/// A role process that executes the commands on its standard input and answers each with a line.
 struct Peer {
     child: Child,
     commands: ChildStdin,
@@ -108,12 +106,13 @@ impl Peer {
         }
     }
 
-    async fn hears(&mut self, mark: &str) -> String {
+    /// Waits for a line that begins with `mark`, and returns the rest of it.
+    async fn reads(&mut self, mark: &str) -> String {
         loop {
             let line = within(self.answers.next_line())
                 .await
                 .unwrap()
-                .expect("it ended");
+                .expect("the process ended");
             if let Some(answer) = line.strip_prefix(mark) {
                 return answer.trim().to_owned();
             }
@@ -125,10 +124,10 @@ impl Peer {
             .write_all(format!("{command}\n").as_bytes())
             .await
             .unwrap();
-        self.hears("answer").await
+        self.reads("answer").await
     }
 
-    /// Memory that is the process's own, in KiB.
+    /// The anonymous resident memory of the process, in KiB.
     fn memory(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id().unwrap());
         let status = std::fs::read_to_string(status).unwrap();
@@ -141,7 +140,7 @@ impl Peer {
 }
 
 #[tokio::test]
-#[ignore = "a process of another test"]
+#[ignore = "role process of another test"]
 async fn host_of_long_streams() {
     if !is_role() {
         return;
@@ -165,7 +164,7 @@ async fn host_of_long_streams() {
 }
 
 #[tokio::test]
-#[ignore = "a process of another test"]
+#[ignore = "role process of another test"]
 async fn slow_consumer() {
     if !is_role() {
         return;
@@ -182,20 +181,20 @@ async fn slow_consumer() {
     }
 }
 
-/// 100,000 chunks of a kilobyte are 100 MB: neither side may hold more than a window of them.
+/// 100,000 chunks of a kilobyte are 100 MB. Neither side may hold more than a window of them.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn memory_stays_flat_while_a_consumer_is_slow() {
+async fn memory_with_a_slow_consumer_is_bounded() {
     /// In KiB; without a bound the 100,000 chunks would take 100 MiB and more.
     const FLAT: u64 = 48 * 1024;
     let test = TestMesh::start().await;
     let mut host = Peer::start("load::host_of_long_streams", test.server.url());
-    host.hears("ready").await;
+    host.reads("ready").await;
     let mut consumer = Peer::start("load::slow_consumer", test.server.url());
-    consumer.hears("ready").await;
+    consumer.reads("ready").await;
     consumer.ask("1").await;
     let before = (host.memory(), consumer.memory());
-    // It takes one chunk now and then: the host has all the time in the world to make too many.
+    // Between two chunks the host has time to make more than the window.
     for taken in 2..=50 {
         consumer.ask("1").await;
         let made: u64 = host.ask("made").await.parse().unwrap();
@@ -217,19 +216,19 @@ async fn memory_stays_flat_while_a_consumer_is_slow() {
         before.1,
         after.1
     );
-    // And when it hurries, the rest is there in time, in the same memory.
+    // A fast consumer needs no more memory either.
     consumer.ask("20000").await;
-    let hurried = (host.memory(), consumer.memory());
+    let drained = (host.memory(), consumer.memory());
     assert!(
-        hurried.0 <= before.0 + FLAT,
+        drained.0 <= before.0 + FLAT,
         "the host grew from {} to {} KiB",
         before.0,
-        hurried.0
+        drained.0
     );
     assert!(
-        hurried.1 <= before.1 + FLAT,
+        drained.1 <= before.1 + FLAT,
         "the consumer grew from {} to {} KiB",
         before.1,
-        hurried.1
+        drained.1
     );
 }

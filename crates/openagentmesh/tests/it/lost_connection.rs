@@ -1,5 +1,4 @@
-//! Connections that are lost and found: whatever is asked for ends in time, nothing is sent later, and what
-//! is watched or moved goes on.
+//! Lost connections: requests end in time and are not sent later; watches and transfers continue.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,15 +15,15 @@ use tokio::net::TcpListener;
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// One of each request, with a short timeout; each ends with an error.
+/// One request of each kind with a short timeout, each of which ends with an error.
 fn requests(mesh: &AgentMesh) -> Vec<(&'static str, BoxFuture<'static, Result<()>>)> {
     let call = mesh.call::<String>("echo", "x").timeout(SHORT);
     let stream = mesh.stream::<u32>("count", 3).timeout(SHORT);
     let send = mesh.send("echo", "x").timeout(SHORT);
     let reply = mesh.send("echo", "x").timeout(SHORT).reply::<String>();
-    let (told, error) = tokio::sync::oneshot::channel();
+    let (failed, error) = tokio::sync::oneshot::channel();
     let on_error = mesh.send("echo", "x").timeout(SHORT).on_error(|error| {
-        told.send(error).unwrap();
+        failed.send(error).unwrap();
         std::future::ready(())
     });
     vec![
@@ -33,7 +32,7 @@ fn requests(mesh: &AgentMesh) -> Vec<(&'static str, BoxFuture<'static, Result<()
             "stream",
             async { stream.await?.next().await.unwrap().map(drop) }.boxed(),
         ),
-        // As long as there is room for it, it counts as sent.
+        // A message that fits in the buffer of the client counts as sent.
         (
             "send",
             async { send.timeout(SHORT).await.and(Err(lost())) }.boxed(),
@@ -51,7 +50,10 @@ fn requests(mesh: &AgentMesh) -> Vec<(&'static str, BoxFuture<'static, Result<()
 }
 
 fn lost() -> openagentmesh::Error {
-    openagentmesh::Error::new(ErrorCode::Timeout, "nobody knows")
+    openagentmesh::Error::new(
+        ErrorCode::Timeout,
+        "the message is in the buffer of the client",
+    )
 }
 
 async fn all_fail(mesh: &AgentMesh, times: usize) {
@@ -64,7 +66,7 @@ async fn all_fail(mesh: &AgentMesh, times: usize) {
 }
 
 #[tokio::test]
-async fn without_a_server_nothing_waits_for_ever() {
+async fn requests_without_a_server_end_with_a_timeout() {
     let server = LocalServer::start().await.unwrap();
     let mesh = AgentMesh::connect(server.url()).await.unwrap();
     let count = AgentSpec::new("count", "Counts.").handler(|to: u32| stream::iter(0..to));
@@ -72,22 +74,22 @@ async fn without_a_server_nothing_waits_for_ever() {
     assert_eq!(mesh.call::<String>("echo", "x").await.unwrap(), "Echo: x");
     server.stop().await.unwrap();
 
-    // More than the client keeps commands for.
+    // More requests than the command buffer of the client holds.
     all_fail(&mesh, 1000).await;
     let subscription = mesh.subscribe_subject::<u32>("numbers");
     let error = within(subscription).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
     let left = within(mesh.shutdown()).await;
-    assert!(left.is_err(), "nobody could be told that the agents left");
+    assert!(left.is_err(), "the agents stay listed without an error");
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_server_that_stands_still_is_a_timeout_even_before_the_first_request() {
+async fn requests_to_a_stopped_server_end_with_a_timeout() {
     let test = TestMesh::start().await;
     let count = AgentSpec::new("count", "Counts.").handler(|to: u32| stream::iter(0..to));
     test.mesh.register([echo(), count]).await.unwrap();
-    // It knows nothing of the catalog yet.
+    // The cache of this connection is still empty.
     let caller = test.peer().await;
     let signal = |name: &str| {
         let pid = test.server.pid().to_string();
@@ -111,11 +113,11 @@ async fn a_server_that_stands_still_is_a_timeout_even_before_the_first_request()
     );
 }
 
-/// A publisher fills the client's buffer while there is no server. Once its mesh is closed, it does not
-/// look for one any more.
+/// A publisher fills the buffer of the client while there is no server. Once its mesh is closed, the client
+/// does not dial again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mesh_that_was_closed_without_a_server_does_not_come_back() {
-    for shut_down in [true, false] {
+async fn mesh_closed_without_a_server_does_not_reconnect() {
+    let closes = async |shut_down: bool| {
         let server = LocalServer::start().await.unwrap();
         let port = server.port();
         let closed = AgentMesh::connect(server.url()).await.unwrap();
@@ -129,7 +131,8 @@ async fn a_mesh_that_was_closed_without_a_server_does_not_come_back() {
         }
         drop(closed);
 
-        // Both would dial in turns. Dropped, its last task may take a moment to end.
+        // A client that is not closed dials between two attempts of the other one. A dropped client may
+        // dial until its last task has ended.
         let mut in_a_row = 0;
         let next = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         while in_a_row < 3 {
@@ -139,10 +142,11 @@ async fn a_mesh_that_was_closed_without_a_server_does_not_come_back() {
             assert!(is_other || !shut_down, "{hello}");
             in_a_row = if is_other { in_a_row + 1 } else { 0 };
         }
-    }
+    };
+    tokio::join!(closes(true), closes(false));
 }
 
-/// How the next client introduces itself to a server, which then hangs up.
+/// The CONNECT line of the next client. The connection is closed after it.
 async fn hello(server: &TcpListener) -> String {
     let (client, _) = server.accept().await.unwrap();
     let (reader, mut writer) = client.into_split();
@@ -156,7 +160,7 @@ async fn hello(server: &TcpListener) -> String {
 }
 
 #[tokio::test]
-async fn what_changed_while_a_watch_was_away_is_told_when_it_is_back() {
+async fn watch_across_a_reconnect_yields_the_missed_changes() {
     let test = TestMesh::start().await;
     let proxy = Proxy::start(&test).await;
     let watcher = AgentMesh::connect(&proxy.url).await.unwrap();
@@ -168,17 +172,17 @@ async fn what_changed_while_a_watch_was_away_is_told_when_it_is_back() {
     within(keys.next()).await.unwrap().unwrap();
 
     proxy.close();
-    kv.put("key", "meanwhile").await.unwrap();
-    kv.put("other", "meanwhile").await.unwrap();
+    kv.put("key", "after").await.unwrap();
+    kv.put("other", "after").await.unwrap();
     kv.delete("other").await.unwrap();
-    files.put("file", "meanwhile").await.unwrap();
+    files.put("file", "after").await.unwrap();
     test.mesh.register(echo()).await.unwrap();
     proxy.open();
 
     let KvChange::Put(entry) = within(keys.next()).await.unwrap().unwrap() else {
         panic!("the key has a value");
     };
-    assert_eq!(entry.text().unwrap(), "meanwhile");
+    assert_eq!(entry.text().unwrap(), "after");
     let gone = within(keys.next()).await.unwrap().unwrap();
     assert!(matches!(gone, KvChange::Deleted { key, .. } if key == "other"));
     let change = within(objects.next()).await.unwrap().unwrap();
@@ -188,7 +192,7 @@ async fn what_changed_while_a_watch_was_away_is_told_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_download_goes_on_where_it_was_cut() {
+async fn download_across_a_reconnect_is_complete() {
     let test = TestMesh::start().await;
     let content: Vec<u8> = (0..20_000_000_u32).map(|n| (n / 1000) as u8).collect();
     within(test.mesh.workspace().put("file", content.clone()))
@@ -206,9 +210,9 @@ async fn a_download_goes_on_where_it_was_cut() {
     assert!(read == content);
 }
 
-/// Whatever happens to an upload, readers get one version or the other.
+/// Readers get one version or the other, never a mixture.
 #[tokio::test]
-async fn an_upload_that_was_cut_is_there_or_not() {
+async fn upload_across_a_reconnect_is_complete_or_absent() {
     let test = TestMesh::start().await;
     let files = test.mesh.workspace();
     files.put("file", "before").await.unwrap();
@@ -231,7 +235,7 @@ async fn an_upload_that_was_cut_is_there_or_not() {
 }
 
 #[tokio::test]
-async fn watches_end_with_their_own_connection_and_survive_their_bucket() {
+async fn watch_survives_its_bucket_and_ends_with_its_connection() {
     let test = TestMesh::start().await;
     let watcher = test.peer().await;
     let kv = test.mesh.kv();
@@ -257,7 +261,7 @@ async fn watches_end_with_their_own_connection_and_survive_their_bucket() {
 }
 
 #[tokio::test]
-async fn updates_only_are_updates_only_after_a_cut_too() {
+async fn updates_only_watch_across_a_reconnect_yields_only_updates() {
     let test = TestMesh::start().await;
     let kv = test.mesh.kv();
     for key in ["old1", "old2"] {

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod background;
 mod blocking;
 mod buckets;
 mod call;
@@ -29,3 +30,4 @@ mod streams;
 mod trace;
 mod verbs;
 mod workspace;
+mod workspace_replacement;

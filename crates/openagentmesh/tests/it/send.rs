@@ -1,4 +1,4 @@
-//! Sending and going on: the reply goes nowhere, to a function, to a handle, or to a subject.
+//! `send`: the reply goes nowhere, to a callback, to a handle, or to a subject.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use openagentmesh::{AgentSpec, Error, ErrorCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// An agent that tells the test what it was sent, and fails when it is told to.
+/// An agent that passes its inputs to the test, and fails on the input "fail".
 fn recorder() -> (openagentmesh::Agent, mpsc::Receiver<String>) {
     let (sender, received) = mpsc::channel(16);
     let agent = AgentSpec::new("recorder", "Records.").result_handler(move |text: String| {
@@ -16,7 +16,7 @@ fn recorder() -> (openagentmesh::Agent, mpsc::Receiver<String>) {
         async move {
             sender.send(text.clone()).await.unwrap();
             if text == "fail" {
-                return Err("told to fail".to_owned());
+                return Err("failed on request".to_owned());
             }
             Ok(text.len())
         }
@@ -25,7 +25,7 @@ fn recorder() -> (openagentmesh::Agent, mpsc::Receiver<String>) {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_done_and_nobody_hears_of_it() {
+async fn sent_request_runs_without_a_reply() {
     let test = TestMesh::start().await;
     let (agent, mut received) = recorder();
     test.mesh.register(agent).await.unwrap();
@@ -46,7 +46,7 @@ async fn what_is_sent_is_done_and_nobody_hears_of_it() {
 }
 
 #[tokio::test]
-async fn a_reply_runs_its_function_and_a_failure_the_other() {
+async fn reply_runs_on_reply_and_error_runs_on_error() {
     let test = TestMesh::start().await;
     let (agent, _received) = recorder();
     test.mesh.register(agent).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_reply_runs_its_function_and_a_failure_the_other() {
     send("recorder", "fail").await;
     let error = within(outcome.recv()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::HandlerError);
-    assert_eq!(error.message(), "told to fail");
+    assert_eq!(error.message(), "failed on request");
     send("nosuch", "hello").await;
     let error = within(outcome.recv()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound);
@@ -88,7 +88,7 @@ async fn a_reply_runs_its_function_and_a_failure_the_other() {
 }
 
 #[tokio::test]
-async fn the_reply_to_a_function_goes_to_the_protocols_subject() {
+async fn reply_for_a_callback_uses_the_results_subject() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let raw = test.raw().await;
@@ -106,9 +106,9 @@ async fn the_reply_to_a_function_goes_to_the_protocols_subject() {
     assert_eq!(within(reply.recv()).await.unwrap(), "Echo: hello");
 }
 
-/// As published SDKs do: the request is on its way before the subscription to its reply.
+/// The published SDKs send the request before they subscribe to its reply.
 #[tokio::test]
-async fn who_subscribes_late_gets_the_reply_once() {
+async fn late_subscriber_gets_its_reply_once() {
     let test = TestMesh::start().await;
     let (agent, mut received) = recorder();
     test.mesh.register([agent, echo()]).await.unwrap();
@@ -116,7 +116,11 @@ async fn who_subscribes_late_gets_the_reply_once() {
     let mut answered = Vec::new();
     for (id, text, answer) in [
         ("0123456789abcdef0123456789abcdef", "hello", "5"),
-        ("fedcba9876543210fedcba9876543210", "fail", "told to fail"),
+        (
+            "fedcba9876543210fedcba9876543210",
+            "fail",
+            "failed on request",
+        ),
     ] {
         let subject = format!("mesh.results.{id}");
         let mut headers = async_nats::HeaderMap::new();
@@ -126,9 +130,9 @@ async fn who_subscribes_late_gets_the_reply_once() {
             .await
             .unwrap();
         assert_eq!(within(received.recv()).await.unwrap(), text);
-        // By now it was answered for the first time.
+        // The reply was sent at least once after these calls.
         for _ in 0..3 {
-            let call = test.mesh.call::<String>("echo", "meanwhile");
+            let call = test.mesh.call::<String>("echo", "next");
             within(call).await.unwrap();
         }
         let mut replies = crate::support::subscribed(&raw, &subject).await;
@@ -146,16 +150,19 @@ async fn who_subscribes_late_gets_the_reply_once() {
         );
         answered.push(replies);
     }
-    // An agent that has left sends nothing any more.
+    // After the shutdown no further reply can follow.
     test.mesh.shutdown().await.unwrap();
     crate::support::synchronize(&raw).await;
     for mut replies in answered {
-        assert!(replies.next().now_or_never().is_none(), "it came twice");
+        assert!(
+            replies.next().now_or_never().is_none(),
+            "the reply came twice"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_handle_keeps_the_reply_until_it_is_awaited() {
+async fn reply_handle_keeps_the_reply_until_it_is_awaited() {
     let test = TestMesh::start().await;
     let (agent, mut received) = recorder();
     test.mesh.register(agent).await.unwrap();
@@ -181,7 +188,7 @@ async fn a_handle_keeps_the_reply_until_it_is_awaited() {
 }
 
 #[tokio::test]
-async fn a_reply_can_go_to_any_subject() {
+async fn reply_to_a_subject_is_published_there() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let mut answers = test
@@ -207,7 +214,7 @@ async fn a_reply_can_go_to_any_subject() {
 }
 
 #[tokio::test]
-async fn a_reply_cannot_go_two_ways() {
+async fn reply_with_two_destinations_is_refused() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
     let send = || test.mesh.send("echo", "hello");

@@ -1,4 +1,4 @@
-//! The five shapes, told apart by what a function takes and gives.
+//! The five shapes, inferred from the input and output of a function.
 
 use futures::{Stream, StreamExt, stream};
 use openagentmesh::{Agent, AgentSpec, Context, Shape, agent, agents};
@@ -53,7 +53,7 @@ fn all() -> Vec<(Agent, Shape)> {
     ]
 }
 
-/// The same with a context before the input, or alone.
+/// The same shapes with a context as the first argument.
 fn all_with_context() -> Vec<(Agent, Shape)> {
     vec![
         (
@@ -108,25 +108,25 @@ mod functions {
         stream::iter(0..n)
     }
 
-    /// Streams what can fail.
+    /// Streams results.
     #[agent]
     fn failing_streamer(_: Context, n: u32) -> impl Stream<Item = Result<u32, String>> + Send {
         stream::iter([Ok(n)])
     }
 
-    /// Streams out of a box.
+    /// Streams from a boxed stream.
     #[agent]
     fn boxed_streamer(n: u32) -> BoxStream<Result<u32, String>> {
         Box::pin(stream::iter([Ok(n)]))
     }
 
-    /// Answers when asked.
+    /// Answers without an input.
     #[agent]
     async fn trigger() -> Result<u32, String> {
         Ok(1)
     }
 
-    /// Answers when asked, and knows by whom.
+    /// Answers with the id of its request.
     #[agent]
     async fn trigger_with_context(ctx: Context) -> String {
         ctx.request_id().to_string()
@@ -138,7 +138,7 @@ mod functions {
         stream::iter([1])
     }
 
-    /// Publishes what can fail.
+    /// Publishes results.
     #[agent]
     fn failing_publisher(
         _: Context,
@@ -198,29 +198,29 @@ mod methods {
 
     #[agent(channel = "desk")]
     impl Desk {
-        fn is_no_agent(&self) -> usize {
+        fn count(&self) -> usize {
             self.words.len()
         }
 
         /// Answers.
         #[agent]
         async fn responder(&self, n: usize) -> usize {
-            n + self.is_no_agent()
+            n + self.count()
         }
 
-        /// Streams what it lends.
+        /// Streams while it borrows the desk.
         #[agent(name = "words", tags = ["text"])]
         fn streamer(&self, to: usize) -> impl Stream<Item = String> {
             stream::iter(self.words.iter().take(to).cloned())
         }
 
-        /// Streams what it owns.
+        /// Streams while it owns the desk.
         #[agent]
         fn owner(self: Arc<Self>, to: usize) -> impl Stream<Item = Result<String, String>> {
             stream::iter(0..to).map(move |n| self.words.get(n).cloned().ok_or("no more".to_owned()))
         }
 
-        /// Answers when asked.
+        /// Answers without an input.
         #[agent(channel = "other")]
         async fn trigger(&self, ctx: Context) -> Result<String, String> {
             Ok(format!("{} for {}", self.words.len(), ctx.request_id()))
@@ -238,7 +238,7 @@ mod methods {
             ctx.cancellation().cancelled().await;
         }
 
-        /// Needs no value.
+        /// Has no receiver.
         #[agent]
         async fn free(n: u32) -> u32 {
             n
@@ -275,7 +275,7 @@ mod methods {
 }
 
 #[test]
-fn the_shape_is_inferred_and_its_contract_is_that_of_the_protocol() {
+fn inferred_shape_determines_the_contract() {
     let every = [all(), all_with_context(), functions::all(), methods::all()];
     for (index, (agent, shape)) in every.into_iter().flatten().enumerate() {
         assert_eq!(agent.shape(), shape, "number {index}");

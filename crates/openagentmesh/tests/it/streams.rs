@@ -1,10 +1,10 @@
-//! Streams: in order, without loss, held back by a slow consumer, and ended by whatever ends them.
+//! Streams: order, completeness, flow control, and every way in which they end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::{Alive, TestMesh, eventually, within};
+use crate::support::{Alive, TestMesh, eventually, stands_still, within};
 use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh::{AgentSpec, Error, ErrorCode};
 use serde_json::Value;
@@ -15,7 +15,7 @@ fn counter() -> openagentmesh::Agent {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_thousand_chunks_arrive_in_order() {
+async fn hundred_thousand_chunks_arrive_in_order() {
     let test = TestMesh::start().await;
     test.mesh.register(counter()).await.unwrap();
     let caller = test.peer().await;
@@ -34,7 +34,7 @@ async fn a_hundred_thousand_chunks_arrive_in_order() {
 }
 
 #[tokio::test]
-async fn a_window_of_one_is_a_stream_too() {
+async fn stream_with_a_small_window_is_complete() {
     let test = TestMesh::start().await;
     test.mesh.register(counter()).await.unwrap();
     for window in [0, 1, 2, 3] {
@@ -50,7 +50,7 @@ async fn a_window_of_one_is_a_stream_too() {
 }
 
 #[tokio::test]
-async fn an_error_or_a_panic_ends_the_stream_behind_the_chunks_before_it() {
+async fn error_or_panic_ends_the_stream_after_its_chunks() {
     let test = TestMesh::start().await;
     let spec = |name| AgentSpec::new(name, "Fails after two chunks.");
     let failing = spec("failing")
@@ -79,18 +79,8 @@ async fn an_error_or_a_panic_ends_the_stream_behind_the_chunks_before_it() {
     for (name, before, code, message) in [
         ("failing", 2, "handler_error", "the disk is full"),
         ("coded", 2, "rate_limited", "come back later"),
-        (
-            "panicking",
-            2,
-            "handler_error",
-            "the handler panicked: the disk is full",
-        ),
-        (
-            "early",
-            0,
-            "handler_error",
-            "the handler panicked: the disk is full",
-        ),
+        ("panicking", 2, "handler_error", "the disk is full"),
+        ("early", 0, "handler_error", "the disk is full"),
     ] {
         let mut chunks = test
             .mesh
@@ -102,9 +92,15 @@ async fn an_error_or_a_panic_ends_the_stream_behind_the_chunks_before_it() {
         }
         let error = within(chunks.next()).await.unwrap().unwrap_err();
         assert_eq!(error.code().as_str(), code, "{name}");
-        assert_eq!(error.message(), message);
+        let prefix = error.message().strip_suffix(message).expect(name);
+        let panics = name == "panicking" || name == "early";
+        assert_eq!(prefix.is_empty(), !panics, "{error}");
+        assert_eq!(prefix.contains("panicked"), panics, "{error}");
         assert_eq!(error.agent(), Some(name));
-        assert!(within(chunks.next()).await.is_none(), "{name}: it is over");
+        assert!(
+            within(chunks.next()).await.is_none(),
+            "{name}: a chunk after the error"
+        );
         let letter = within(letters.next()).await.unwrap();
         assert_eq!(letter.subject.as_str(), format!("mesh.errors.{name}"));
         let object: Value = serde_json::from_slice(&letter.payload).unwrap();
@@ -113,9 +109,9 @@ async fn an_error_or_a_panic_ends_the_stream_behind_the_chunks_before_it() {
 }
 
 #[tokio::test]
-async fn a_bad_input_or_a_chunk_too_large_ends_the_stream_with_its_reason() {
+async fn invalid_input_or_oversized_chunk_ends_the_stream_with_an_error() {
     let test = TestMesh::with_max_payload(64 * 1024).await;
-    let spec = AgentSpec::new("growing", "Streams longer and longer texts.");
+    let spec = AgentSpec::new("growing", "Streams texts of growing length.");
     let growing = spec.handler(|to: u32| stream::iter((0..to).map(|n| "x".repeat(1 << n))));
     test.mesh.register(growing).await.unwrap();
     let mut chunks = test.mesh.stream::<String>("growing", "many").await.unwrap();
@@ -131,7 +127,7 @@ async fn a_bad_input_or_a_chunk_too_large_ends_the_stream_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_chunk_of_another_type_ends_the_stream_and_the_work() {
+async fn chunk_of_another_type_ends_the_stream_and_its_handler() {
     let test = TestMesh::start().await;
     let alive = Alive::default();
     let spec = AgentSpec::new("endless", "Never stops.");
@@ -146,20 +142,17 @@ async fn a_chunk_of_another_type_ends_the_stream_and_the_work() {
     test.mesh.register(endless).await.unwrap();
     let mut chunks = test.mesh.stream::<String>("endless", 1).await.unwrap();
     let error = within(chunks.next()).await.unwrap().unwrap_err();
-    assert!(
-        error.message().contains("not a alloc::string::String"),
-        "{error}"
-    );
+    assert!(error.message().contains("String"), "{error}");
     assert!(within(chunks.next()).await.is_none());
     alive.are(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_consumer_holds_its_producer_back() {
+async fn slow_consumer_slows_its_producer() {
     let test = TestMesh::start().await;
     let made = Arc::new(AtomicU64::new(0));
     let counted = made.clone();
-    let spec = AgentSpec::new("maker", "Counts what it makes.");
+    let spec = AgentSpec::new("maker", "Counts the chunks that it makes.");
     let maker = spec.handler(move |to: u64| {
         let made = counted.clone();
         stream::iter(0..to).inspect(move |_| {
@@ -173,7 +166,7 @@ async fn a_slow_consumer_holds_its_producer_back() {
         .window(16)
         .await
         .unwrap();
-    // The whole window and the one that is made ahead, and then no more however often one looks.
+    // The producer makes the window and one chunk ahead, and no more.
     for taken in 0..100 {
         assert_eq!(within(chunks.next()).await.unwrap().unwrap(), taken);
         let made = made.load(Ordering::SeqCst);
@@ -186,11 +179,11 @@ async fn a_slow_consumer_holds_its_producer_back() {
 }
 
 #[tokio::test]
-async fn a_stream_that_says_nothing_for_too_long_is_a_timeout() {
+async fn stream_without_chunks_is_a_timeout() {
     let test = TestMesh::start().await;
     let alive = Alive::default();
     let guarded = alive.clone();
-    let spec = AgentSpec::new("stuck", "Gives one chunk and no more.");
+    let spec = AgentSpec::new("stuck", "Sends one chunk and never ends.");
     let stuck = spec.handler(move |_: u32| {
         let guard = guarded.guard();
         stream::iter([1]).chain(stream::pending()).map(move |n| {
@@ -208,10 +201,7 @@ async fn a_stream_that_says_nothing_for_too_long_is_a_timeout() {
     assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 1);
     let error = within(chunks.next()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::Timeout);
-    assert!(
-        error.message().contains("sent no chunk within 100ms"),
-        "{error}"
-    );
+    assert!(error.message().contains("100ms"), "{error}");
     assert!(within(chunks.next()).await.is_none());
     alive.are(0).await;
 
@@ -224,7 +214,7 @@ async fn a_stream_that_says_nothing_for_too_long_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_lost_chunk_is_an_error_and_never_a_silent_gap() {
+async fn lost_chunk_is_a_sequence_error() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
     let mut requests = crate::support::subscribed(&raw, "mesh.agent.lossy").await;
@@ -254,14 +244,14 @@ async fn a_lost_chunk_is_an_error_and_never_a_silent_gap() {
     assert_eq!(error.code(), &ErrorCode::ChunkSequenceError);
     assert_eq!(error.details()["expected_seq"], 2);
     assert_eq!(error.details()["got_seq"], 3);
-    // However often it is asked.
+    // The stream stays ended.
     assert!(within(chunks.next()).await.is_none());
     assert!(within(chunks.next()).await.is_none());
     within(host).await.unwrap();
 }
 
 #[tokio::test]
-async fn streams_of_one_agent_run_side_by_side() {
+async fn streams_of_one_agent_run_concurrently() {
     let test = TestMesh::start().await;
     let go = Arc::new(Notify::new());
     let waiting = go.clone();
@@ -290,7 +280,7 @@ async fn streams_of_one_agent_run_side_by_side() {
 }
 
 #[tokio::test]
-async fn giving_up_the_wait_for_a_chunk_loses_none() {
+async fn dropped_next_loses_no_chunk() {
     let test = TestMesh::start().await;
     test.mesh.register(counter()).await.unwrap();
     let mut chunks = test
@@ -316,9 +306,9 @@ async fn giving_up_the_wait_for_a_chunk_loses_none() {
     assert_eq!(all, (0..500).collect::<Vec<_>>());
 }
 
-/// A service that knows no more than NATS answers on the request's own subject.
+/// A plain NATS service answers on the reply subject of the request.
 #[tokio::test]
-async fn one_answer_instead_of_a_stream_is_told() {
+async fn single_reply_to_a_stream_request_is_a_mismatch() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
     let mut requests = crate::support::subscribed(&raw, "mesh.agent.service").await;
@@ -329,12 +319,12 @@ async fn one_answer_instead_of_a_stream_is_told() {
         .unwrap();
     let error = within(chunks.next()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::InvocationMismatch);
-    assert!(error.message().contains("use call()"), "{error}");
+    assert!(error.message().contains("call()"), "{error}");
 }
 
-/// However many chunks wait already, a stream ends when its time is over.
+/// Buffered chunks do not delay the timeout of a stream.
 #[tokio::test]
-async fn the_time_of_a_stream_ends_it_in_the_midst_of_its_chunks() {
+async fn stream_beyond_its_timeout_ends_between_buffered_chunks() {
     let test = TestMesh::start().await;
     test.mesh.register(counter()).await.unwrap();
     let stream = test.mesh.stream::<u32>("counter", 1_000_000);
@@ -346,6 +336,7 @@ async fn the_time_of_a_stream_ends_it_in_the_midst_of_its_chunks() {
     let error = within(async {
         loop {
             match chunks.next().await.unwrap() {
+                // Slower than the producer.
                 Ok(_) => tokio::time::sleep(Duration::from_micros(100)).await,
                 Err(error) => return error,
             }
@@ -356,37 +347,36 @@ async fn the_time_of_a_stream_ends_it_in_the_midst_of_its_chunks() {
     assert!(within(chunks.next()).await.is_none());
 }
 
-/// The connection keeps so many messages for a reader and drops the rest: no window is wider.
+/// The connection drops messages beyond its buffer of 65,536, so the window has to be smaller.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_window_wider_than_the_connection_loses_nothing() {
-    const CHUNKS: u32 = 200_000;
+async fn window_beyond_the_buffer_of_the_connection_loses_no_chunk() {
+    const CHUNKS: u32 = 100_000;
     let test = TestMesh::start().await;
-    let (made, all) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
-    let (counted, told) = (made.clone(), all.clone());
-    let spec = AgentSpec::new("counted", "Counts what it made.");
+    let made = Arc::new(AtomicU32::new(0));
+    let counted = made.clone();
+    let spec = AgentSpec::new("counted", "Counts the chunks that it makes.");
     let counted = spec.handler(move |to: u32| {
-        let (made, all) = (counted.clone(), told.clone());
+        let made = counted.clone();
         stream::iter(0..to).inspect(move |_| {
-            if made.fetch_add(1, Ordering::SeqCst) == 30_000 {
-                all.notify_one();
-            }
+            made.fetch_add(1, Ordering::SeqCst);
         })
     });
     test.mesh.register(counted).await.unwrap();
     let consumer = test.peer().await;
     let stream = consumer.stream::<u32>("counted", CHUNKS).window(u32::MAX);
     let mut chunks = within(stream).await.unwrap();
-    within(all.notified()).await;
+    eventually(|| async { (made.load(Ordering::SeqCst) > 30_000).then_some(()) }).await;
+    stands_still(&made).await;
     for expected in 0..CHUNKS {
         assert_eq!(within(chunks.next()).await.unwrap().unwrap(), expected);
     }
     assert!(within(chunks.next()).await.is_none());
 }
 
-/// Whoever hears that nobody is there before it waits for a chunk hears it all the same, though the
-/// catalog has to be asked of the server.
+/// The server reports the missing responder before the consumer polls, and the catalog has to be read for
+/// the error.
 #[tokio::test]
-async fn nobody_is_there_though_nobody_has_waited_for_a_chunk() {
+async fn unserved_stream_polled_late_is_not_found() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
     let jetstream = async_nats::jetstream::new(raw);
@@ -394,10 +384,10 @@ async fn nobody_is_there_though_nobody_has_waited_for_a_chunk() {
     let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
     catalog.put("catalog", "not JSON".into()).await.unwrap();
 
-    // This one knows nothing of the catalog.
+    // The catalog cache of this connection is empty.
     let caller = test.peer().await;
-    let mut chunks = caller.stream::<u64>("nobody", ()).await.unwrap();
-    // The answer comes after what the server has said before.
+    let mut chunks = caller.stream::<u64>("nosuch", ()).await.unwrap();
+    // The server has reported the missing responder before this reply.
     caller.catalog().fresh().await.unwrap_err();
     let error = within(chunks.next()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound, "{error}");

@@ -9,7 +9,7 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Spans that end are found in the exporter, for as long as the guard lives.
+/// Exports the ended spans as long as the guard lives.
 fn collect_spans() -> (InMemorySpanExporter, tracing::subscriber::DefaultGuard) {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
@@ -29,11 +29,11 @@ async fn span(exporter: &InMemorySpanExporter, name: &str) -> SpanData {
 }
 
 #[tokio::test]
-async fn a_handler_runs_in_a_child_of_its_callers_span() {
+async fn handler_span_is_a_child_of_its_callers_span() {
     let (exporter, _guard) = collect_spans();
     let test = TestMesh::start().await;
-    let inner = AgentSpec::new("inner", "Is called by the outer.").handler(|| async { 1 });
-    let outer = AgentSpec::new("outer", "Calls the inner.")
+    let inner = AgentSpec::new("inner", "Is called by the outer agent.").handler(|| async { 1 });
+    let outer = AgentSpec::new("outer", "Calls the inner agent.")
         .handler(|ctx: Context| async move { ctx.mesh().call::<u32>("inner", ()).await });
     let counter = AgentSpec::new("counter", "Counts.").handler(|to: u32| stream::iter(0..to));
     test.mesh.register([inner, outer, counter]).await.unwrap();
@@ -71,15 +71,15 @@ async fn a_handler_runs_in_a_child_of_its_callers_span() {
 }
 
 #[tokio::test]
-async fn without_a_span_nothing_is_sent() {
-    // Whoever comes across a span first decides for all threads whether anybody collects it.
+async fn call_without_a_span_sends_no_traceparent() {
+    // The first thread that reaches a span decides for all threads whether it is collected.
     let (_exporter, _guard) = collect_spans();
     let test = TestMesh::start().await;
-    let agent = AgentSpec::new("headers", "Tells of a header.")
+    let agent = AgentSpec::new("headers", "Replies with a header.")
         .handler(|ctx: Context| async move { ctx.header("traceparent").map(str::to_owned) });
     test.mesh.register(agent).await.unwrap();
-    let told = within(test.mesh.call::<Option<String>>("headers", ()))
+    let header = within(test.mesh.call::<Option<String>>("headers", ()))
         .await
         .unwrap();
-    assert_eq!(told, None);
+    assert_eq!(header, None);
 }

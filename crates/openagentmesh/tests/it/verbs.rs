@@ -1,4 +1,4 @@
-//! Every shape with every verb: what fits works, what does not says what does.
+//! Every shape with every verb: a mismatched verb is an error that names the right one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,13 +22,13 @@ fn count(to: u32) -> impl Stream<Item = u32> {
     stream::iter(1..=to)
 }
 
-/// Tells the answer.
+/// Replies with the answer.
 #[agent(name = "trigger")]
 async fn answer() -> u32 {
     42
 }
 
-/// Publishes the same number for ever.
+/// Publishes the same number without end.
 #[agent(name = "publisher")]
 fn sevens() -> impl Stream<Item = u32> {
     stream::repeat(7).then(|n| async move {
@@ -37,7 +37,7 @@ fn sevens() -> impl Stream<Item = u32> {
     })
 }
 
-/// Tells another subject that it runs.
+/// Publishes on another subject while it runs.
 #[agent(name = "watcher")]
 async fn watch(ctx: Context) -> Result<(), Error> {
     loop {
@@ -51,7 +51,7 @@ fn from_functions() -> Vec<Agent> {
 }
 
 fn from_closures() -> Vec<Agent> {
-    let spec = |name| AgentSpec::new(name, "Is made of a closure.");
+    let spec = |name| AgentSpec::new(name, "A closure.");
     vec![
         spec("responder").handler(|_: Context, n: u32| async move { n * 2 }),
         spec("streamer").handler(|_: Context, to: u32| stream::iter(1..=to)),
@@ -80,20 +80,20 @@ impl Desk {
         stream::iter(1..=to).map(|n| n * self.factor / 2)
     }
 
-    /// Tells the answer.
+    /// Replies with the answer.
     #[agent]
     async fn trigger(self: Arc<Self>) -> u32 {
         self.answers.fetch_add(1, Ordering::Relaxed);
         21 * self.factor
     }
 
-    /// Publishes the same number for ever.
+    /// Publishes the same number without end.
     #[agent]
     fn publisher(&self, _: Context) -> impl Stream<Item = u32> {
         sevens().map(|n| n * self.factor / 2)
     }
 
-    /// Tells another subject that it runs.
+    /// Publishes on another subject while it runs.
     #[agent]
     async fn watcher(&self, ctx: Context) -> Result<(), Error> {
         watch(ctx).await
@@ -120,7 +120,7 @@ async fn each_mesh() -> Vec<(TestMesh, AgentMesh)> {
 }
 
 #[tokio::test]
-async fn each_shape_answers_the_verb_that_fits() {
+async fn each_shape_answers_its_verb() {
     for (_test, mesh) in each_mesh().await {
         assert_eq!(within(mesh.call::<u32>("responder", 4)).await.unwrap(), 8);
         assert_eq!(
@@ -135,7 +135,7 @@ async fn each_shape_answers_the_verb_that_fits() {
         assert_eq!(all, [1, 2, 3, 4, 5]);
         let chunks = within(mesh.stream::<Value>("streamer", 0)).await.unwrap();
         let none: Vec<Value> = within(chunks.try_collect()).await.unwrap();
-        assert!(none.is_empty(), "a stream of nothing ends at once");
+        assert!(none.is_empty(), "an empty stream has a chunk");
 
         let reply = within(mesh.send("responder", 4).reply::<u32>())
             .await
@@ -156,8 +156,8 @@ async fn each_shape_answers_the_verb_that_fits() {
     }
 }
 
-/// What comes of each verb, without waiting for what does not come.
-async fn talk(mesh: &Client, verb: &str, name: &str) -> Result<(), Error> {
+/// Starts a request with `verb`. Replies of `send`, chunks and events are not awaited.
+async fn invoke(mesh: &Client, verb: &str, name: &str) -> Result<(), Error> {
     match verb {
         "call" => within(mesh.call::<Value>(name, 1)).await.map(drop),
         "send" => within(mesh.send(name, 1)).await,
@@ -166,76 +166,26 @@ async fn talk(mesh: &Client, verb: &str, name: &str) -> Result<(), Error> {
     }
 }
 
-/// Verb and shape, and what is said of them.
+/// Verb, shape, a part of the message, and the verb to use instead.
 const MISMATCHES: &[(&str, &str, &str, Option<&str>)] = &[
-    (
-        "stream",
-        "responder",
-        "gives one reply: use call() instead of stream()",
-        Some("call"),
-    ),
-    (
-        "stream",
-        "trigger",
-        "gives one reply: use call()",
-        Some("call"),
-    ),
-    (
-        "subscribe",
-        "responder",
-        "publishes no events: use call()",
-        Some("call"),
-    ),
-    (
-        "subscribe",
-        "trigger",
-        "publishes no events: use call()",
-        Some("call"),
-    ),
-    (
-        "call",
-        "streamer",
-        "streams its reply: use stream() instead of call()",
-        Some("stream"),
-    ),
-    (
-        "send",
-        "streamer",
-        "streams its reply: use stream()",
-        Some("stream"),
-    ),
-    (
-        "subscribe",
-        "streamer",
-        "publishes no events: use stream()",
-        Some("stream"),
-    ),
-    (
-        "call",
-        "publisher",
-        "publishes events: use subscribe()",
-        Some("subscribe"),
-    ),
-    (
-        "send",
-        "publisher",
-        "publishes events: use subscribe()",
-        Some("subscribe"),
-    ),
-    (
-        "stream",
-        "publisher",
-        "publishes events: use subscribe()",
-        Some("subscribe"),
-    ),
-    ("call", "watcher", "runs in the background", None),
-    ("send", "watcher", "runs in the background", None),
-    ("stream", "watcher", "runs in the background", None),
-    ("subscribe", "watcher", "runs in the background", None),
+    ("stream", "responder", "call()", Some("call")),
+    ("stream", "trigger", "call()", Some("call")),
+    ("subscribe", "responder", "call()", Some("call")),
+    ("subscribe", "trigger", "call()", Some("call")),
+    ("call", "streamer", "stream()", Some("stream")),
+    ("send", "streamer", "stream()", Some("stream")),
+    ("subscribe", "streamer", "stream()", Some("stream")),
+    ("call", "publisher", "subscribe()", Some("subscribe")),
+    ("send", "publisher", "subscribe()", Some("subscribe")),
+    ("stream", "publisher", "subscribe()", Some("subscribe")),
+    ("call", "watcher", "background", None),
+    ("send", "watcher", "background", None),
+    ("stream", "watcher", "background", None),
+    ("subscribe", "watcher", "background", None),
 ];
 
 #[tokio::test]
-async fn a_verb_that_does_not_fit_is_refused_before_anything_is_sent() {
+async fn mismatched_verb_is_refused_before_anything_is_sent() {
     let test = TestMesh::start().await;
     test.mesh.register(from_functions()).await.unwrap();
     let caller = test.peer().await;
@@ -245,7 +195,7 @@ async fn a_verb_that_does_not_fit_is_refused_before_anything_is_sent() {
         requests.push(crate::support::subscribed(&raw, &format!("mesh.agent.{name}")).await);
     }
     for (verb, name, message, fitting) in MISMATCHES {
-        let error = talk(&caller, verb, name).await.unwrap_err();
+        let error = invoke(&caller, verb, name).await.unwrap_err();
         assert_eq!(
             error.code(),
             &ErrorCode::InvocationMismatch,
@@ -255,7 +205,7 @@ async fn a_verb_that_does_not_fit_is_refused_before_anything_is_sent() {
         assert!(error.message().contains(name), "{error}");
         assert_eq!(error.details().get("use").and_then(Value::as_str), *fitting);
     }
-    // Behind everything that could have been sent comes this, which is the first to arrive.
+    // This message is the first one to arrive, so none was sent before it.
     for (subscription, name) in
         requests
             .iter_mut()
@@ -271,11 +221,11 @@ async fn a_verb_that_does_not_fit_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_host_refuses_a_verb_that_does_not_fit_whatever_its_caller_checked() {
+async fn mismatched_verb_of_a_plain_client_is_refused_by_the_host() {
     for (test, _) in each_mesh().await {
         let raw = test.raw().await;
         for (verb, name, message, _) in MISMATCHES {
-            // Only a call and a stream look different to a host.
+            // A call and a send look the same to a host.
             let reply = match *verb {
                 "call" => within(raw.request(format!("mesh.agent.{name}"), "1".into()))
                     .await
@@ -306,14 +256,17 @@ async fn a_host_refuses_a_verb_that_does_not_fit_whatever_its_caller_checked() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_has_is_not_found_by_any_verb() {
+async fn unknown_agent_is_not_found_by_any_verb() {
     let test = TestMesh::start().await;
     assert_eq!(
-        talk(&test.mesh, "call", "nosuch").await.unwrap_err().code(),
+        invoke(&test.mesh, "call", "nosuch")
+            .await
+            .unwrap_err()
+            .code(),
         &ErrorCode::NotFound
     );
     assert_eq!(
-        talk(&test.mesh, "subscribe", "nosuch")
+        invoke(&test.mesh, "subscribe", "nosuch")
             .await
             .unwrap_err()
             .code(),
@@ -331,7 +284,7 @@ async fn a_name_that_nobody_has_is_not_found_by_any_verb() {
     let error = within(reply).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound);
     for verb in ["call", "send", "stream", "subscribe"] {
-        let error = talk(&test.mesh, verb, "no spaces").await.unwrap_err();
+        let error = invoke(&test.mesh, verb, "no spaces").await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::InvalidInput, "{verb}");
     }
 }

@@ -1,4 +1,4 @@
-//! A mesh of a test's own: a real server, gone when the test ends.
+//! Helpers of the tests: each test has its own server, which ends with the test.
 
 mod plain_server;
 mod proxy;
@@ -6,7 +6,7 @@ pub(crate) mod role;
 pub(crate) mod secured;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openagentmesh::{AgentMesh, AgentSpec};
@@ -36,29 +36,29 @@ impl TestMesh {
         Self { mesh, server }
     }
 
-    /// Another process, as far as the mesh can tell.
+    /// Another connection, which the mesh treats like another process.
     pub(crate) async fn peer(&self) -> AgentMesh {
         AgentMesh::connect(self.server.url()).await.unwrap()
     }
 
-    /// A client that knows nothing of the mesh.
+    /// A plain NATS client.
     pub(crate) async fn raw(&self) -> async_nats::Client {
         async_nats::connect(self.server.url()).await.unwrap()
     }
 }
 
-/// Subscribes, and waits until the server knows: everything that is published from now on is taken.
+/// Subscribes, and waits until the server has registered the subscription.
 pub(crate) async fn subscribed(raw: &async_nats::Client, subject: &str) -> async_nats::Subscriber {
     let subscriber = raw.subscribe(subject.to_owned()).await.unwrap();
     synchronize(raw).await;
     subscriber
 }
 
-/// Waits until the server has done all that the client asked it for.
+/// Waits until the server has processed all earlier messages of the client.
 pub(crate) async fn synchronize(raw: &async_nats::Client) {
-    // Nobody serves this: the server says so, behind everything before.
-    let nobody = raw.request(raw.new_inbox(), "".into()).await;
-    assert!(nobody.is_err());
+    // The server answers this request with "no responders", after all earlier messages.
+    let unserved = raw.request(raw.new_inbox(), "".into()).await;
+    assert!(unserved.is_err());
 }
 
 pub(crate) fn echo() -> openagentmesh::Agent {
@@ -66,11 +66,11 @@ pub(crate) fn echo() -> openagentmesh::Agent {
         .handler(|message: String| async move { format!("Echo: {message}") })
 }
 
-/// Counts how many of its guards live: a handler that holds one tells when it is dropped.
+/// The number of its guards that are alive. A handler that holds a guard is counted until it is dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Alive(Arc<AtomicUsize>);
 
-/// One that lives.
+/// Counted by [`Alive`] until it is dropped.
 pub(crate) struct Guard(Alive);
 
 impl Alive {
@@ -79,7 +79,7 @@ impl Alive {
         Guard(self.clone())
     }
 
-    /// Waits until so many live.
+    /// Waits until `count` guards are alive.
     pub(crate) async fn are(&self, count: usize) {
         eventually(|| async { (self.0.load(Ordering::SeqCst) == count).then_some(()) }).await;
     }
@@ -91,14 +91,14 @@ impl Drop for Guard {
     }
 }
 
-/// Fails the test when `what` takes longer than anything here should.
-pub(crate) async fn within<T>(what: impl IntoFuture<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what.into_future())
+/// Fails the test when `work` takes longer than 20 s.
+pub(crate) async fn within<T>(work: impl IntoFuture<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work.into_future())
         .await
-        .expect("it took longer than 20 s")
+        .expect("timeout after 20 s")
 }
 
-/// Looks again and again until `condition` gives a value.
+/// Polls `condition` every 10 ms until it returns a value.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     mut condition: impl FnMut() -> F,
 ) -> T {
@@ -111,4 +111,16 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
         }
     })
     .await
+}
+
+/// Waits until `count` has been the same for 20 polls in a row.
+pub(crate) async fn stands_still(count: &AtomicU32) {
+    let (mut seen, mut times) = (count.load(Ordering::SeqCst), 0);
+    eventually(|| {
+        let now = count.load(Ordering::SeqCst);
+        times = if now == seen { times + 1 } else { 0 };
+        seen = now;
+        std::future::ready((times == 20).then_some(()))
+    })
+    .await;
 }

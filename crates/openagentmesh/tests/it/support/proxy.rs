@@ -1,4 +1,4 @@
-//! Losing a connection without losing the server.
+//! A TCP proxy that loses connections while the server runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::TestMesh;
 
-/// Stands between a client and the server, and can cut what goes through it.
+/// Forwards connections to the server, and can cut them.
 pub(crate) struct Proxy {
     pub(crate) url: String,
     cut: Arc<Notify>,
@@ -54,12 +54,12 @@ impl Proxy {
         }
     }
 
-    /// Ends the connections that there are. New ones may come.
+    /// Closes all connections. New ones are accepted.
     pub(crate) fn cut(&self) {
         self.cut.notify_waiters();
     }
 
-    /// Ends the connections that there are, and takes none until it is opened again.
+    /// Closes all connections, and accepts none until [`Proxy::open`].
     pub(crate) fn close(&self) {
         self.is_open.store(false, Ordering::SeqCst);
         self.cut();
