@@ -101,24 +101,20 @@ fn serve(
 ) -> impl Future<Output = ()> {
     async move {
         let mut request = Request::read(&message, received);
-        let intercepted = interceptor::before(&agent, &mut request);
-        let (ended, running, queued) = match intercepted {
-            Err(error) => (Ended::Failed(error), None, Duration::ZERO),
-            Ok(()) => {
-                let running = wait_in_queue(&agent, &request).await;
-                let queued = received.elapsed();
-                match running {
-                    Err(ended) => (ended, None, queued),
-                    Ok(running) => {
-                        // A value that the handler leaves may panic when it is dropped.
-                        let ended = AssertUnwindSafe(invoke(&agent, &request)).catch_unwind();
-                        let ended = ended
-                            .await
-                            .unwrap_or_else(|panic| Ended::Failed(handler_panicked(&*panic)));
-                        (ended, Some(running), queued)
-                    }
-                }
+        let running = match interceptor::before(&agent, &mut request) {
+            Ok(()) => wait_in_queue(&agent, &request).await,
+            Err(error) => Err(Ended::Failed(error)),
+        };
+        let queued = received.elapsed();
+        let (running, ended) = match running {
+            Ok(permit) => {
+                // A value that the handler leaves may panic when it is dropped.
+                let invoked = AssertUnwindSafe(invoke(&agent, &request)).catch_unwind();
+                let ended = invoked.await;
+                let ended = ended.unwrap_or_else(|panic| Ended::Failed(handler_panicked(&*panic)));
+                (Some(permit), ended)
             }
+            Err(ended) => (None, ended),
         };
         let outcome = answer(&agent, &request, ended).await;
         drop(running);
