@@ -72,7 +72,10 @@ async fn caller_disconnected(agent: &AgentState, request: &Request<'_>) {
         return std::future::pending().await;
     };
     sleep(FIRST_PROBE_DELAY).await;
-    let signals = agent.signals.probe_handle();
+    let Ok(signals) = agent.signals.probe_handle() else {
+        // The connection is closed.
+        return;
+    };
     let (mut missed, mut consecutive) = (0, 0);
     while consecutive < MAX_MISSED_PROBES {
         probe(agent, request, caller, &signals).await;

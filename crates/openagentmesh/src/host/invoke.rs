@@ -89,7 +89,10 @@ async fn stream(agent: &AgentState, request: &Request<'_>, function: &Many) -> E
         Ok(chunks) => chunks,
         Err(error) => return Ended::Failed(error),
     };
-    let signals = agent.signals.stream_handle(request.headers.stream_credit);
+    let signals = match agent.signals.stream_handle(request.headers.stream_credit) {
+        Ok(signals) => signals,
+        Err(error) => return Ended::Failed(error),
+    };
     tokio::select! {
         biased;
         ended = stream::send_chunks(agent, request, id, &signals, chunks).instrument(span) => ended,

@@ -86,7 +86,7 @@ impl Host {
     ) -> Arc<Self> {
         Arc::new(Self {
             shared: Shared {
-                signals: Arc::new(SignalRouter::new(session.connection.client.clone())),
+                signals: Arc::new(SignalRouter::new(&session.connection.client)),
                 session,
                 interceptors,
                 late_budget: late_subscriber::memory_budget(),

@@ -1,38 +1,21 @@
 //! Signals from callers to running requests: credit for more chunks, or a cancel message. The server
 //! signals the absence of a caller.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
-use futures::StreamExt;
+use async_nats::{Client, Message, StatusCode, Subject};
 use openagentmesh_protocol::CallerSignal;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
-use tokio::task::AbortHandle;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
-use crate::transport::{self, Received};
-use crate::util::sync::Mutex;
+use crate::transport::{Entry, Multiplexer, NumberedMessages, Received, Table};
 
 /// The signal subjects of a host: one subscription for all its requests.
 ///
-/// Each request has a subject `{prefix}.{number}`; the host puts it as the reply subject on chunks and
-/// probes.
-pub(super) struct SignalRouter {
-    client: Client,
-    prefix: String,
-    /// The number of the next handle.
-    next: AtomicU64,
-    routes: Arc<Routes>,
-    /// The task that reads the subscription; started by the first registration, aborted on drop.
-    reader: OnceCell<AbortHandle>,
-}
-
-/// The state of each request by the number of its subject. A handle adds and removes its own entry; the
-/// reader looks entries up.
-type Routes = Mutex<HashMap<u64, Arc<CallerState>>>;
+/// The host puts the subject of a request as the reply subject on its chunks and probes.
+pub(super) struct SignalRouter(Multiplexer<Arc<CallerState>>);
 
 /// The signals of one request's caller: written by the reader, read through the [`SignalHandle`].
 struct CallerState {
@@ -46,14 +29,8 @@ struct CallerState {
 }
 
 impl SignalRouter {
-    pub(super) fn new(client: Client) -> Self {
-        Self {
-            prefix: client.new_inbox(),
-            client,
-            next: AtomicU64::new(0),
-            routes: Arc::default(),
-            reader: OnceCell::new(),
-        }
+    pub(super) fn new(client: &Client) -> Self {
+        Self(Multiplexer::new(client))
     }
 
     /// Subscribes, unless that was done before.
@@ -62,21 +39,17 @@ impl SignalRouter {
     ///
     /// `connection_failed` when the connection is closed.
     pub(super) async fn start(&self) -> Result<()> {
-        let started = self.reader.get_or_try_init(|| async {
-            let messages = self
-                .client
-                .subscribe(format!("{}.*", self.prefix))
-                .await
-                .map_err(|error| transport::closed(error.to_string()))?;
-            let reader = tokio::spawn(read(messages, Arc::clone(&self.routes)));
-            Ok(reader.abort_handle())
-        });
-        started.await.map(|_| ())
+        let table = Arc::clone(self.0.table());
+        self.0.start(|signals| read(signals, table)).await
     }
 
     /// A handle for the chunks of one request. `credit` is the number of chunks that the caller can take,
     /// if the caller counts them. A chunk without a subscriber means that the caller is absent.
-    pub(super) fn stream_handle(&self, credit: Option<u32>) -> SignalHandle {
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(super) fn stream_handle(&self, credit: Option<u32>) -> Result<SignalHandle> {
         self.handle(CallerState {
             // A credit of 0 would block the stream: credit arrives on the subject of a chunk.
             credit: credit.map(|credit| Semaphore::new(permits(credit.max(1)))),
@@ -87,7 +60,11 @@ impl SignalRouter {
 
     /// A handle for the probes of one request. A probe without a subscriber is counted only: the caller may
     /// be reconnecting.
-    pub(super) fn probe_handle(&self) -> SignalHandle {
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(super) fn probe_handle(&self) -> Result<SignalHandle> {
         self.handle(CallerState {
             credit: None,
             disconnected: CancellationToken::new(),
@@ -95,38 +72,22 @@ impl SignalRouter {
         })
     }
 
-    fn handle(&self, state: CallerState) -> SignalHandle {
+    fn handle(&self, state: CallerState) -> Result<SignalHandle> {
         let state = Arc::new(state);
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.routes.lock().insert(number, Arc::clone(&state));
-        SignalHandle {
-            subject: format!("{}.{number}", self.prefix).into(),
-            number,
+        let entry = self.0.add(Arc::clone(&state))?;
+        Ok(SignalHandle {
+            subject: entry.subject().into(),
             state,
-            routes: Arc::clone(&self.routes),
-        }
+            _entry: entry,
+        })
     }
 }
 
-impl Drop for SignalRouter {
-    fn drop(&mut self) {
-        if let Some(reader) = self.reader.get() {
-            reader.abort();
-        }
-    }
-}
-
-/// Passes each signal to the request that it is for. Ends with the connection.
-async fn read(mut messages: Subscriber, routes: Arc<Routes>) {
-    while let Some(message) = messages.next().await {
-        let number = message.subject.rsplit('.').next();
-        let Some(number) = number.and_then(|number| number.parse().ok()) else {
-            continue;
-        };
-        // A signal for a request that has ended is ignored.
-        let state = routes.lock().get(&number).cloned();
-        if let Some(state) = state {
-            state.apply(&message);
+/// Passes each signal to the request that it is for. A signal for a request that has ended is ignored.
+async fn read(mut signals: NumberedMessages, table: Arc<Table<Arc<CallerState>>>) {
+    while let Some((number, signal)) = signals.next().await {
+        if let Some(state) = table.with(number, |state| Arc::clone(state)) {
+            state.apply(&signal);
         }
     }
 }
@@ -161,9 +122,8 @@ fn permits(chunks: u32) -> usize {
 /// The signals of one request's caller. Dropping the handle ends the route.
 pub(super) struct SignalHandle {
     subject: Subject,
-    number: u64,
     state: Arc<CallerState>,
-    routes: Arc<Routes>,
+    _entry: Entry<Arc<CallerState>>,
 }
 
 impl SignalHandle {
@@ -204,11 +164,5 @@ impl SignalHandle {
         {
             permit.forget();
         }
-    }
-}
-
-impl Drop for SignalHandle {
-    fn drop(&mut self) {
-        self.routes.lock().remove(&self.number);
     }
 }

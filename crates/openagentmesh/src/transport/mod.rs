@@ -22,5 +22,6 @@ pub(crate) use headers::{
     too_large,
 };
 pub(crate) use inbox::PendingReply;
+pub(crate) use multiplexer::{Entry, Multiplexer, NumberedMessages, Table};
 pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};
 pub(crate) use publisher::{Publisher, Publishing};
