@@ -159,7 +159,7 @@ mod transport;
 mod util;
 mod workspace;
 
-pub use agent::{Agent, AgentSpec, Context};
+pub use agent::{Agent, AgentSpec, Context, RawHandler, RawRequest};
 pub use catalog::{CatalogChange, CatalogChanges, Contract};
 pub use client::{
     Call, Chunks, Client, Event, Events, Publish, Query, RawSubscribe, Reply, SendRequest,

@@ -6,7 +6,7 @@ use openagentmesh_protocol::{Contract as Document, ErrorCode};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::schema::{InputSchema, Problem};
+use crate::schema::InputSchema;
 
 /// Everything that a caller needs to know of an agent, as the registry has it.
 ///
@@ -62,7 +62,7 @@ impl Contract {
         if problems.is_empty() {
             return Ok(());
         }
-        Err(Problem::error(&self.name, &problems).with_agent(&self.name))
+        Err(problems.error(&self.name).with_agent(&self.name))
     }
 
     fn invalid(&self, message: String) -> Error {

@@ -9,7 +9,7 @@ use openagentmesh_protocol::{
     AgentName, ChunkHeaders, ErrorCode, ErrorObject, HeaderSink, InstanceId, ReplyHeaders,
     RequestId, Status, header, subject,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::request::Request;
 use super::service::AgentState;
@@ -130,8 +130,10 @@ fn encode(served: &AgentState, mut object: ErrorObject) -> Bytes {
         .and_then(|errors| errors.as_array_mut())
     {
         Some(errors) => {
-            let omitted = errors.len().saturating_sub(PROBLEMS);
+            let more = errors.len().saturating_sub(PROBLEMS);
             errors.truncate(PROBLEMS);
+            let before = object.details.get("omitted").and_then(Value::as_u64);
+            let omitted = before.unwrap_or(0) + more as u64;
             object.details.insert("omitted".to_owned(), json!(omitted));
         }
         None => object.details.clear(),

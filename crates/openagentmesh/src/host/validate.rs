@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::service::AgentState;
 use crate::agent::DecodeError;
 use crate::error::Error;
-use crate::schema::{InputSchema, Problem};
+use crate::schema::{InputSchema, Problem, Problems};
 
 /// Checks what deserialisation cannot see. Most schemas have nothing of the kind.
 pub(super) fn restrictions(served: &AgentState, body: &[u8]) -> Result<(), Error> {
@@ -18,7 +18,7 @@ pub(super) fn restrictions(served: &AgentState, body: &[u8]) -> Result<(), Error
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(Problem::error(&served.name, &problems))
+        Err(problems.error(&served.name))
     }
 }
 
@@ -32,13 +32,13 @@ pub(super) fn explain(served: &AgentState, body: &[u8], error: DecodeError) -> E
                 message: error.message,
                 rule: "type".to_owned(),
             };
-            Problem::error(&served.name, &[problem])
+            Problems::from(problem).error(&served.name)
         }
-        Ok(problems) => Problem::error(&served.name, &problems),
+        Ok(problems) => problems.error(&served.name),
     }
 }
 
-fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Vec<Problem>, Error> {
+fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error> {
     let input: Value = if body.is_empty() {
         Value::Null
     } else {

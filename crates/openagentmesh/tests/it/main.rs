@@ -15,6 +15,7 @@ mod kv;
 mod lifecycle;
 mod load;
 mod lost_connection;
+mod raw;
 mod robustness;
 mod send;
 mod shapes;
