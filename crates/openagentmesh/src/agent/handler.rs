@@ -11,7 +11,7 @@
 //! | publisher | `fn() -> impl Stream<Item = Out>` | [`Publisher<K>`] |
 //! | watcher | `async fn()` in [`Background`] | [`Watcher`] |
 //!
-//! `K` is [`Plain`] for an output and [`Fallible`] for a `Result` of one. [`WithContext`] marks a
+//! `K` is [`Plain`](super::io::Plain) for an output and [`Fallible`] for a `Result` of one. [`WithContext`] marks a
 //! function that takes a [`Context`] before its input. [`Background`] marks a watcher, because a
 //! function without an output is also a trigger whose output is `()`.
 
@@ -22,7 +22,7 @@ use futures::Stream;
 
 use super::context::Context;
 use super::erased::ErasedHandler;
-use super::io::{Fallible, Input, IntoEnd, IntoOutput, Plain};
+use super::io::{Fallible, Input, IntoEnd, IntoOutput};
 
 /// A function that can serve requests: see [`AgentSpec::handler`](crate::AgentSpec::handler).
 #[diagnostic::on_unimplemented(

@@ -1,4 +1,4 @@
-//! An agent's contract as a caller uses it.
+//! The contract of an agent, with validation of inputs.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::schema::InputSchema;
 
-/// Everything that a caller needs to know of an agent, as the registry has it.
+/// The contract of an agent, as stored in the registry.
 ///
-/// It is the protocol's [contract](Document), with its fields and its renderings for language models
-/// and other protocols, and it can check an input before that is sent.
+/// A contract dereferences to the protocol's [contract](Document), with its fields and its renderings
+/// for language models and other protocols. In addition, [`validate`](Contract::validate) checks an
+/// input before it is sent.
 ///
 /// ```no_run
 /// # async fn example(mesh: openagentmesh::AgentMesh) -> Result<(), Box<dyn std::error::Error>> {
@@ -38,13 +39,17 @@ impl Contract {
 
     /// Checks `input` against the input schema, before anything is sent.
     ///
-    /// An agent that takes no input heeds none, so that anything passes. A host may be more lenient than
-    /// its schema, where the type it reads is: one that knows a field by a second name, say.
+    /// Any input is valid for an agent without an input schema. A host may accept more than its schema
+    /// allows, for example an alias of a field.
+    ///
+    /// A check is limited in time and memory, whatever the schema is: schemas whose cost cannot be
+    /// bounded are refused, and so are values that would take too many steps.
     ///
     /// # Errors
     ///
-    /// `invalid_input` as the host would answer it: `details.errors` has every problem with its
-    /// location. Also when `input` cannot be JSON, and when what the registry has is no JSON Schema.
+    /// `invalid_input`, as from the host: `details.errors` lists up to 100 problems with their
+    /// locations, and `details.omitted` counts the others. Also if `input` cannot be written as JSON, if
+    /// the schema is invalid or not supported, and if the check would exceed its limit.
     pub fn validate(&self, input: impl Serialize) -> Result<()> {
         let input = serde_json::to_value(input).map_err(|error| {
             self.invalid(format!("the input cannot be written as JSON: {error}"))

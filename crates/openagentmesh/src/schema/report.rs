@@ -58,7 +58,8 @@ fn is_for_other_type(error: &ValidationError<'_>) -> bool {
     match error.kind() {
         Kind::Type { .. } | Kind::FalseSchema => true,
         Kind::Constant { expected_value } => {
-            std::mem::discriminant(&**expected_value) != std::mem::discriminant(&*error.instance())
+            std::mem::discriminant(&**expected_value)
+                != std::mem::discriminant(error.instance().as_ref())
         }
         _ => false,
     }
@@ -78,7 +79,7 @@ fn problem(error: &ValidationError<'_>) -> Problem {
     let message = match (rule, error.kind()) {
         ("additionalProperties", Kind::FalseSchema) => {
             // The library reports the value of one such property, without its name.
-            let value = shorten(&*error.instance(), MAX_VALUE_CHARS);
+            let value = shorten(error.instance(), MAX_VALUE_CHARS);
             format!("Additional properties are not allowed ({value} was unexpected)")
         }
         _ => message(error),
@@ -92,7 +93,7 @@ fn problem(error: &ValidationError<'_>) -> Problem {
 
 /// The library's message with the value shortened.
 pub(super) fn message(error: &ValidationError<'_>) -> String {
-    let value = shorten(&*error.instance(), MAX_VALUE_CHARS);
+    let value = shorten(error.instance(), MAX_VALUE_CHARS);
     shorten(&error.masked_with(value), MAX_MESSAGE_CHARS)
 }
 

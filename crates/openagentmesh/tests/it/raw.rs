@@ -83,7 +83,7 @@ async fn raw_handler_is_not_run_for_invalid_input() {
     for agent in ["strict", "lenient"] {
         for body in [&b"{\"text\": "[..], b"\"\xff\"", b"1 2"] {
             let subject = format!("mesh.agent.{agent}");
-            let reply = within(raw.request(subject, Bytes::copy_from_slice(body).into()))
+            let reply = within(raw.request(subject, Bytes::copy_from_slice(body)))
                 .await
                 .unwrap();
             let object: Value = serde_json::from_slice(&reply.payload).unwrap();

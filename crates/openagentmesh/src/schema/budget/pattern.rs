@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use regex_automata::nfa::thompson::{BuildError, Config, NFA};
 
 /// Bytes of all compiled patterns of a schema.
-pub(in crate::schema) const MAX_PATTERN_BYTES: usize = 8 * 1024 * 1024;
+pub(in crate::schema) const MAX_PATTERN_BYTES: usize = 4 * 1024 * 1024;
 
 /// The unit in which the cost of a byte of text is counted.
 pub(super) const STEP: u64 = 1024;

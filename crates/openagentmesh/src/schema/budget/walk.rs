@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::graph::{Applied, Graph, Id, Node};
 use super::pattern::STEP;
+use super::steps::LIST_STEPS;
 
 /// Levels of the library's recursion: the levels of the value, each with its references and
 /// alternatives.
-const MAX_DEPTH: usize = 2_000;
+const MAX_DEPTH: usize = 1_000;
 
 /// Items up to which the library compares each with each instead of hashing them.
 const COMPARED_ITEMS: u64 = 15;
@@ -122,7 +123,7 @@ impl<'g> Walk<'g> {
             return self.node(id, value, Mode::ListAlternative, depth);
         }
         let before = self.remaining;
-        let allowed = before.min(super::LIST_STEPS);
+        let allowed = before.min(LIST_STEPS);
         self.remaining = allowed;
         self.node(id, value, Mode::ListAlternative, depth)?;
         self.remaining += before - allowed;

@@ -364,6 +364,29 @@ fn value_nested_100_deep_is_checked() {
 }
 
 #[test]
+fn deepest_value_fits_into_a_small_stack() {
+    let deepest = std::thread::Builder::new().stack_size(1024 * 1024);
+    let check = || {
+        let schema = json!({
+            "patternProperties": {"^a$": {"$ref": "#"}},
+            "properties": {"n": {"type": "integer"}},
+            "unevaluatedProperties": false,
+        });
+        let nested = |depth, inner: Value| {
+            (0..depth).fold(inner, |inner, _| {
+                Value::Object(serde_json::Map::from_iter([("a".to_owned(), inner)]))
+            })
+        };
+        let wrong = nested(450, json!({"n": "x"}));
+        assert_eq!(problems(&schema, &wrong)[0].rule, "type");
+        // Below the depth from which the library gets a stack of its own.
+        let wrong = nested(14, json!({"n": "x"}));
+        assert_eq!(problems(&schema, &wrong)[0].rule, "type");
+    };
+    deepest.spawn(check).unwrap().join().unwrap();
+}
+
+#[test]
 fn problems_beyond_the_limit_are_counted() {
     let validator = Validator::new(&json!({"items": {"type": "integer"}})).unwrap();
     let problems = validator.problems(&json!(vec!["a"; 250]));
