@@ -1,8 +1,8 @@
 //! OpenAgentMesh: agents are plain functions that find and call each other over NATS.
 //!
-//! An agent is a function. `#[agent]` makes its name, description, JSON Schemas and capabilities
-//! from the function itself; registered, it is in the catalog, and every process on the mesh can
-//! find it, read its contract and call it.
+//! An agent is a function. `#[agent]` derives its name, description, JSON Schemas and capabilities
+//! from the function. Once the agent is registered, every process on the mesh can find it in the
+//! catalog, read its contract and call it.
 //!
 //! ```no_run
 //! use openagentmesh::{AgentMesh, agent, agents};
@@ -21,7 +21,7 @@
 //! }
 //! ```
 //!
-//! The function stays a function: a unit test calls it without a mesh. Anywhere else,
+//! A unit test calls the function directly, without a mesh. Another process calls the agent by name:
 //!
 //! ```no_run
 //! # async fn example() -> openagentmesh::Result<()> {
@@ -34,7 +34,7 @@
 //!
 //! # Shapes and verbs
 //!
-//! What a function takes and gives says which agent it is, and how others talk to it:
+//! The shape of an agent follows from the arguments and the result of its function:
 //!
 //! | function | agent | verb |
 //! |---|---|---|
@@ -44,9 +44,9 @@
 //! | `fn f() -> impl Stream<Item = Out>` | publisher | [`subscribe`](Client::subscribe) |
 //! | `async fn f()` | watcher | |
 //!
-//! A [`Context`] may stand before the input: the request's id, headers and deadline, and the mesh, for
-//! calling other agents. A verb that does not fit is refused before anything is sent, with the one
-//! that does.
+//! A function may take a [`Context`] before its input: the request's id, headers and deadline, and the
+//! mesh, for calling other agents. A verb that does not fit the shape fails before a request is sent,
+//! and the error names the verb that fits.
 //!
 //! ```
 //! use futures::{Stream, TryStreamExt, stream};
@@ -58,7 +58,7 @@
 //!     stream::iter(1..=to)
 //! }
 //!
-//! /// Squares what another agent counts, as it comes.
+//! /// Squares the numbers that another agent counts.
 //! #[agent]
 //! fn squares(ctx: Context, to: u32) -> impl Stream<Item = Result<u32, Error>> {
 //!     stream::once(async move { ctx.mesh().stream::<u32>("count", to).await })
@@ -67,24 +67,24 @@
 //! }
 //! ```
 //!
-//! # Who waits, and for how long
+//! # Cancellation and deadlines
 //!
-//! A call or stream that is dropped, times out, or dies with its process ends the work at the host: the
-//! handler is dropped. Its [deadline](Context::deadline) goes on into the calls that it makes. A consumer that is slow
-//! holds its producer back.
+//! When a call or a stream is dropped, times out, or loses its process, the host drops the handler. The
+//! [deadline](Context::deadline) of a request applies to the calls that its handler makes. A slow
+//! consumer slows its producer down.
 //!
 //! # Inputs and outputs
 //!
-//! Any type that serde can read and [`schemars`] can describe is an input, any that serde can write
-//! is an output. What the schema demands beyond the type (lengths, ranges, patterns) is checked
-//! before the handler runs, and a bad input is answered with every problem and its location.
+//! An input is any type that serde deserialises and [`schemars`] describes, an output any type that
+//! serde serialises. Restrictions of the schema (lengths, ranges, patterns) are checked before the
+//! handler runs. The error for an invalid input lists the problems with their locations.
 //!
 //! ```
 //! use openagentmesh::{agent, schemars, serde};
 //!
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! struct Summarize {
-//!     /// What to summarise.
+//!     /// The text to summarise.
 //!     #[schemars(length(min = 1))]
 //!     text: String,
 //!     max_words: Option<u32>,
@@ -98,11 +98,14 @@
 //! }
 //! ```
 //!
-//! # Who is there
+//! An agent without Rust types, such as one of another language or protocol, takes and returns JSON as
+//! bytes and gets its schemas at run time: see [`RawHandler`].
 //!
-//! The [catalog](Client::catalog) has a line about every agent, and is asked by filters; its
-//! [changes](Query::watch) are a stream. A [`Contract`] has an agent's schemas, renders it as a tool for a
-//! language model, and tells whether an input fits.
+//! # Discovery
+//!
+//! The [catalog](Client::catalog) has an entry for every agent. It can be filtered, and its
+//! [changes](Query::watch) are a stream. A [`Contract`] has an agent's schemas, renders the agent as a
+//! tool for a language model, and validates inputs.
 //!
 //! ```no_run
 //! # async fn example(mesh: openagentmesh::AgentMesh) -> Result<(), Box<dyn std::error::Error>> {
@@ -116,10 +119,10 @@
 //! # }
 //! ```
 //!
-//! # What is shared
+//! # Shared values and files
 //!
-//! [`kv`](Client::kv) has values under keys, with compare-and-swap and watches;
-//! [`workspace`](Client::workspace) has files of any size.
+//! [`kv`](Client::kv) stores values under keys, with compare-and-swap and watches.
+//! [`workspace`](Client::workspace) stores files of any size.
 //!
 //! ```no_run
 //! # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
@@ -134,12 +137,12 @@
 //! # }
 //! ```
 //!
-//! # Where requests go
+//! # Several hosts
 //!
-//! Processes that register the same name share its requests. Each runs up to
-//! [`concurrency`](AgentSpec::concurrency) of them at once, keeps a bounded
-//! [`queue`](AgentSpec::queue) beyond that, and answers `overloaded` beyond both. A handler that
-//! fails or panics fails one request.
+//! Processes that register the same name share its requests. Each process runs up to
+//! [`concurrency`](AgentSpec::concurrency) requests at once and queues up to
+//! [`queue`](AgentSpec::queue) more. It answers further requests with `overloaded`. A handler that
+//! fails or panics fails only its own request.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -158,7 +161,7 @@ mod transport;
 mod util;
 mod workspace;
 
-pub use agent::{Agent, AgentSpec, Context};
+pub use agent::{Agent, AgentSpec, Context, RawHandler, RawRequest};
 pub use catalog::{CatalogChange, CatalogChanges, Contract};
 pub use client::{
     Call, Chunks, Client, Event, Events, Publish, Query, RawSubscribe, Reply, SendRequest,
@@ -209,7 +212,7 @@ pub use serde_json;
 ///     }
 /// }
 ///
-/// /// Tells the time that every clock shows twice a day.
+/// /// Returns the time of noon.
 /// #[agent]
 /// async fn noon() -> String {
 ///     "12:00".to_owned()
@@ -224,27 +227,27 @@ macro_rules! agents {
     };
 }
 
-/// What the macros' output refers to.
+/// The items that the output of the macros refers to.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::agent::{AgentFn, Items, produced};
     pub use std::sync::Arc;
 
-    /// Tells whether a type is a `Result`, whatever it is called: the constant of the impl goes
-    /// before that of the trait.
+    /// Detects whether a type is a `Result`, also under an alias: the constant of the impl takes
+    /// precedence over that of the trait.
     #[derive(Debug)]
     pub struct Probe<T>(std::marker::PhantomData<T>);
 
-    /// What every other type is.
+    /// Implemented for every type.
     pub trait NoResult {
-        /// That it is none.
+        /// `false` for every type but `Result`.
         const IS_RESULT: bool = false;
     }
 
     impl<T> NoResult for Probe<T> {}
 
     impl<T, E> Probe<Result<T, E>> {
-        /// That it is one.
+        /// `true` for a `Result`.
         pub const IS_RESULT: bool = true;
     }
 }

@@ -84,7 +84,7 @@ pub(crate) async fn python_process(sdk: Sdk) -> Peer {
 }
 
 /// The directory that keeps the environments of the SDKs between runs.
-fn environments() -> PathBuf {
+pub(crate) fn environments() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     target.join("interop")
 }

@@ -6,6 +6,7 @@ mod errors_at_python;
 mod events_from_python;
 mod events_from_rust;
 mod extensions;
+mod json_schema;
 mod mismatches;
 mod python_calls_rust;
 mod python_leaves_streams;

@@ -1,3 +1,5 @@
+//! The context of a request.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 
-/// What a handler can know of the request that it serves, and the mesh it came from.
+/// The request that a handler serves, and the mesh.
 ///
-/// It stands before the input, or alone where there is none:
+/// A handler takes the context before its input, or alone if it has no input:
 ///
 /// ```
 /// use openagentmesh::{Context, Result, agent};
@@ -26,7 +28,7 @@ use crate::client::Client;
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
-/// What a context is made of.
+/// The parts of a context.
 pub(crate) struct Inner {
     pub(crate) agent: Option<AgentName>,
     pub(crate) request_id: RequestId,
@@ -37,22 +39,22 @@ pub(crate) struct Inner {
 }
 
 impl Context {
-    /// A context of no request: for tests that call a handler as a function.
+    /// A context without a request: for tests that call a handler as a function.
     ///
-    /// It has a random request id, no headers, no deadline, and a token that never fires.
+    /// The request id is random. The context has no headers and no deadline, and its token never fires.
     ///
     /// ```no_run
     /// use openagentmesh::{AgentMesh, Context, agent};
     ///
-    /// /// Tells who asks.
+    /// /// Returns the caller.
     /// #[agent]
     /// async fn whoami(ctx: Context) -> String {
-    ///     ctx.caller().map_or("nobody".to_owned(), ToString::to_string)
+    ///     ctx.caller().map_or("unknown".to_owned(), ToString::to_string)
     /// }
     ///
     /// # async fn example() -> openagentmesh::Result<()> {
     /// let mesh = AgentMesh::connect("nats://127.0.0.1:4222").await?;
-    /// assert_eq!(whoami(Context::new(&mesh)).await, "nobody");
+    /// assert_eq!(whoami(Context::new(&mesh)).await, "unknown");
     /// # Ok(())
     /// # }
     /// ```
@@ -72,19 +74,19 @@ impl Context {
         Self(Arc::new(inner))
     }
 
-    /// The agent that is run; `None` in a context made by [`new`](Context::new).
+    /// The agent of the handler; `None` in a context made by [`new`](Context::new).
     #[must_use]
     pub fn agent(&self) -> Option<&AgentName> {
         self.0.agent.as_ref()
     }
 
-    /// The request's id. A publisher or watcher has one for each of its runs.
+    /// The id of the request. A publisher or watcher has a new id for each of its runs.
     #[must_use]
     pub fn request_id(&self) -> &RequestId {
         &self.0.request_id
     }
 
-    /// The headers that came with the request, the protocol's own among them.
+    /// The headers of the request, including those of the protocol.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.0.headers
@@ -96,33 +98,33 @@ impl Context {
         self.0.headers.get(name)
     }
 
-    /// The process that sent the request, where it says so.
+    /// The process that sent the request, if the request names it.
     #[must_use]
     pub fn caller(&self) -> Option<&InstanceId> {
         self.0.caller.as_ref()
     }
 
-    /// When the caller stops waiting; `None` where it does not say. The handler is dropped then.
+    /// The deadline of the request, at which the handler is dropped; `None` if the caller gave none.
     #[must_use]
     pub fn deadline(&self) -> Option<std::time::Instant> {
         self.0.mesh.deadline().map(Instant::into_std)
     }
 
-    /// How much time is left until the [`deadline`](Context::deadline).
+    /// The time until the [`deadline`](Context::deadline).
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         let deadline = self.0.mesh.deadline()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Fires when nobody waits for the answer any more: the caller gave up, its deadline passed, or
-    /// the host shuts down. The handler itself is dropped at that moment; the token is for what it
-    /// has started elsewhere, such as a blocking thread.
+    /// Fires when the request is cancelled: the caller has left, the deadline has passed, or the host
+    /// shuts down. The handler itself is dropped at that moment. The token is for work that the handler
+    /// has started elsewhere, such as on a blocking thread.
     ///
     /// ```
     /// use openagentmesh::{Context, agent};
     ///
-    /// /// Counts until nobody waits.
+    /// /// Counts until the request is cancelled.
     /// #[agent]
     /// async fn count(ctx: Context) -> u64 {
     ///     let cancelled = ctx.cancellation().clone();
@@ -137,8 +139,8 @@ impl Context {
         &self.0.cancelled
     }
 
-    /// The mesh: for calling other agents. Calls made through it end with this request's deadline,
-    /// and do not keep the mesh alive.
+    /// The mesh, for calling other agents. These calls end with the deadline of this request, and do
+    /// not keep the mesh alive.
     #[must_use]
     pub fn mesh(&self) -> &Client {
         &self.0.mesh

@@ -1,5 +1,5 @@
-//! A stream made by a future that gives one item at a time, so that a method that borrows its
-//! struct can be an agent that owns it.
+//! A stream that is produced by a future, so that an agent can own the struct that its streaming method
+//! borrows.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -8,20 +8,20 @@ use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt};
 
-/// The place of the one item that is on its way.
+/// The one item between the future and the stream.
 type Slot<T> = Arc<Mutex<Option<T>>>;
 
-/// Where the future puts its items.
+/// The sender of the items.
 #[derive(Debug)]
 pub struct Items<T>(Slot<T>);
 
 impl<T> Items<T> {
-    /// Gives all items of `stream`, each once the one before was taken.
+    /// Sends the items of `stream`, each after the previous one was taken.
     pub async fn forward(self, stream: impl Stream<Item = T>) {
         let mut stream = pin!(stream);
         while let Some(item) = stream.next().await {
             *lock(&self.0) = Some(item);
-            // The stream polls this future again only after it took the item.
+            // The stream polls this future again only after the item was taken.
             poll_fn(|_| match *lock(&self.0) {
                 Some(_) => Poll::Pending,
                 None => Poll::Ready(()),
@@ -31,7 +31,7 @@ impl<T> Items<T> {
     }
 }
 
-/// The stream of the items that `produce` gives.
+/// The stream of the items that `produce` sends.
 pub fn produced<T, Fut>(produce: impl FnOnce(Items<T>) -> Fut) -> impl Stream<Item = T>
 where
     Fut: Future<Output = ()>,
@@ -67,7 +67,7 @@ impl<T, Fut: Future<Output = ()>> Stream for Produced<T, Fut> {
     }
 }
 
-/// Nothing that holds the lock can panic.
+/// No code that holds the lock can panic.
 fn lock<T>(slot: &Slot<T>) -> MutexGuard<'_, Option<T>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_come_one_by_one_and_in_order() {
+    fn items_are_produced_in_order() {
         let text = Arc::new("a b c".to_owned());
         let stream = produced(move |items| async move {
             items
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn no_items_are_no_items() {
+    fn empty_stream_produces_no_items() {
         let stream = produced(|items: Items<u8>| items.forward(stream::empty()));
         assert_eq!(stream.collect::<Vec<_>>().now_or_never(), Some(vec![]));
     }

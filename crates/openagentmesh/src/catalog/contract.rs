@@ -1,4 +1,4 @@
-//! The contract of an agent, for callers.
+//! The contract of an agent, with validation of inputs.
 
 use std::sync::Arc;
 
@@ -6,12 +6,13 @@ use openagentmesh_protocol::{Contract as Document, ErrorCode};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::schema::{InputSchema, Problem};
+use crate::schema::InputSchema;
 
-/// The contract of an agent: its description, schemas and capabilities, from the registry.
+/// The contract of an agent, as stored in the registry.
 ///
-/// Dereferences to the protocol's [contract](Document) with its fields and its renderings for language
-/// models and other protocols. In addition, it validates inputs before they are sent.
+/// A contract dereferences to the protocol's [contract](Document), with its fields and its renderings
+/// for language models and other protocols. In addition, [`validate`](Contract::validate) checks an
+/// input before it is sent.
 ///
 /// ```no_run
 /// # async fn example(mesh: openagentmesh::AgentMesh) -> Result<(), Box<dyn std::error::Error>> {
@@ -38,13 +39,17 @@ impl Contract {
 
     /// Validates `input` against the input schema. Sends nothing.
     ///
-    /// Any input is valid for an agent that takes none. A host may accept more than its schema says, for
-    /// example a second name of a field.
+    /// Any input is valid for an agent without an input schema. A host may accept more than its schema
+    /// allows, for example an alias of a field.
+    ///
+    /// A check is limited in time and memory, whatever the schema is: schemas whose cost cannot be
+    /// bounded are refused, and so are values that would take too many steps.
     ///
     /// # Errors
     ///
-    /// `invalid_input`, as the host would answer: `details.errors` has every problem with its location.
-    /// Also when `input` cannot be written as JSON, and when the schema in the registry is invalid.
+    /// `invalid_input`, as from the host: `details.errors` lists up to 100 problems with their
+    /// locations, and `details.omitted` counts the others. Also if `input` cannot be written as JSON, if
+    /// the schema is invalid or not supported, and if the check would exceed its limit.
     pub fn validate(&self, input: impl Serialize) -> Result<()> {
         let input = serde_json::to_value(input).map_err(|error| {
             self.invalid(format!("the input cannot be written as JSON: {error}"))
@@ -62,7 +67,7 @@ impl Contract {
         if problems.is_empty() {
             return Ok(());
         }
-        Err(Problem::error(&self.name, &problems).with_agent(&self.name))
+        Err(problems.error(&self.name).with_agent(&self.name))
     }
 
     fn invalid(&self, message: String) -> Error {

@@ -7,7 +7,7 @@ use openagentmesh_protocol::{
     AgentName, ChunkHeaders, ErrorObject, HeaderSink, InstanceId, ReplyHeaders, RequestId, Status,
     header, subject,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::request::Request;
 use super::state::AgentState;
@@ -129,8 +129,10 @@ fn encode_within(limit: usize, mut object: ErrorObject) -> String {
         .and_then(|errors| errors.as_array_mut())
     {
         Some(errors) => {
-            let omitted = errors.len().saturating_sub(MAX_PROBLEMS);
+            let more = errors.len().saturating_sub(MAX_PROBLEMS);
             errors.truncate(MAX_PROBLEMS);
+            let before = object.details.get("omitted").and_then(Value::as_u64);
+            let omitted = before.unwrap_or(0) + more as u64;
             object.details.insert("omitted".to_owned(), json!(omitted));
         }
         None => object.details.clear(),

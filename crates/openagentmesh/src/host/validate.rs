@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::state::AgentState;
 use crate::agent::DecodeError;
 use crate::error::Error;
-use crate::schema::{InputSchema, Problem};
+use crate::schema::{InputSchema, Problem, Problems};
 
 /// Checks the restrictions that deserialisation does not, such as lengths and ranges. Most schemas have none.
 pub(super) fn check_restrictions(agent: &AgentState, body: &[u8]) -> Result<(), Error> {
@@ -18,7 +18,7 @@ pub(super) fn check_restrictions(agent: &AgentState, body: &[u8]) -> Result<(), 
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(Problem::error(&agent.name, &problems))
+        Err(problems.error(&agent.name))
     }
 }
 
@@ -32,14 +32,14 @@ pub(super) fn explain(agent: &AgentState, body: &[u8], error: DecodeError) -> Er
                 message: error.message,
                 rule: "type".to_owned(),
             };
-            Problem::error(&agent.name, &[problem])
+            Problems::from(problem).error(&agent.name)
         }
-        Ok(problems) => Problem::error(&agent.name, &problems),
+        Ok(problems) => problems.error(&agent.name),
     }
 }
 
 /// The problems that the schema finds. An error means that the body is not JSON.
-fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Vec<Problem>, Error> {
+fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error> {
     let input: Value = if body.is_empty() {
         Value::Null
     } else {

@@ -1,91 +1,18 @@
-//! JSON Schemas of Rust types, and what an input violates of one.
+//! The schema of an input, compiled when it is first needed.
 
-use std::any::TypeId;
 use std::sync::OnceLock;
 
-use openagentmesh_protocol::{AgentName, ErrorCode};
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::error::Error;
-use crate::schema::validator::{Problem, Validator};
-
-/// Whether `T` is `()`: nothing on the wire.
-pub(crate) fn is_unit<T: 'static>() -> bool {
-    TypeId::of::<T>() == TypeId::of::<()>()
-}
-
-/// The schema of what serialising a `T` gives; `None` when that is nothing.
-pub(crate) fn output_schema<T: JsonSchema + 'static>() -> Option<SchemaText> {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
-    (!is_unit::<T>()).then(|| SchemaText::new(&schema_of::<T>(settings)))
-}
-
-/// A schema as text, which takes a tenth of the memory and is rarely read.
-#[derive(Clone)]
-pub(crate) struct SchemaText(Box<str>);
-
-impl SchemaText {
-    fn new(schema: &Value) -> Self {
-        Self(schema.to_string().into())
-    }
-
-    pub(crate) fn to_value(&self) -> Value {
-        // What was written as JSON here can be read.
-        serde_json::from_str(&self.0).unwrap_or_default()
-    }
-}
-
-fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    let mut schema = settings
-        .into_generator()
-        .into_root_schema_for::<T>()
-        .to_value();
-    if let Some(root) = schema.as_object_mut() {
-        root.remove("$schema");
-        // The title of a struct is its name; that of `Vec<u8>` is "Array_of_uint8".
-        let is_named = ["properties", "enum", "oneOf", "anyOf"]
-            .iter()
-            .any(|k| root.contains_key(*k));
-        if !is_named {
-            root.remove("title");
-        }
-    }
-    schema
-}
-
-impl Problem {
-    /// The error that tells a caller of agent `name` all `problems` of its input.
-    pub(crate) fn error(name: &AgentName, problems: &[Self]) -> Error {
-        const SHOWN: usize = 3;
-        let described: Vec<String> = problems
-            .iter()
-            .take(SHOWN)
-            .map(|problem| match problem.location.as_str() {
-                "" => problem.message.clone(),
-                location => format!("{location}: {}", problem.message),
-            })
-            .collect();
-        let more = match problems.len().saturating_sub(described.len()) {
-            0 => String::new(),
-            more => format!("; and {more} more in details.errors"),
-        };
-        Error::raised(
-            ErrorCode::InvalidInput,
-            format!(
-                "the input of agent '{name}' is invalid: {}{more}",
-                described.join("; ")
-            ),
-        )
-        .with_detail("errors", json!(problems))
-    }
-}
+use super::problem::Problems;
+use super::rust_type::{SchemaText, input_schema};
+use super::validator::Validator;
 
 /// The schema of an input.
 ///
-/// Deserialisation sees most violations by itself. The validator is for what it cannot see and
-/// for listing every violation, so it is compiled when it is first needed.
+/// Deserialisation finds most violations by itself. The validator checks restrictions that a type
+/// does not have and lists the violations, so it is compiled when it is first needed.
 pub(crate) struct InputSchema {
     schema: SchemaText,
     exceeds_types: bool,
@@ -94,8 +21,7 @@ pub(crate) struct InputSchema {
 
 impl InputSchema {
     pub(crate) fn of<T: JsonSchema>() -> Self {
-        let settings = SchemaSettings::draft2020_12().for_deserialize();
-        Self::new(&schema_of::<T>(settings))
+        Self::new(&input_schema::<T>())
     }
 
     pub(crate) fn new(schema: &Value) -> Self {
@@ -106,16 +32,29 @@ impl InputSchema {
         }
     }
 
+    /// The schema of an input that no deserialisation checks.
+    pub(crate) fn untyped(schema: &Value) -> Self {
+        Self {
+            exceeds_types: true,
+            ..Self::new(schema)
+        }
+    }
+
     pub(crate) fn to_value(&self) -> Value {
         self.schema.to_value()
     }
 
-    /// Whether it demands what deserialisation does not check: lengths, ranges, patterns.
+    /// Whether the schema has restrictions that deserialisation does not check, such as lengths,
+    /// ranges and patterns.
     pub(crate) fn exceeds_types(&self) -> bool {
         self.exceeds_types
     }
 
-    /// Whether it can be checked at all. Without restrictions, the types check.
+    /// Compiles the validator, if deserialisation alone does not check every restriction.
+    ///
+    /// # Errors
+    ///
+    /// The reason why values cannot be checked against the schema.
     pub(crate) fn check(&self) -> Result<(), &str> {
         if self.exceeds_types {
             self.validator().map(|_| ())
@@ -124,13 +63,13 @@ impl InputSchema {
         }
     }
 
-    /// Everything that `input` violates.
+    /// The violations of the schema by `input`.
     ///
     /// # Errors
     ///
-    /// Why the schema is none. With a schema of Rust types that passed [`InputSchema::check`], this
-    /// means that it only repeats the types.
-    pub(crate) fn problems(&self, input: &Value) -> Result<Vec<Problem>, &str> {
+    /// The reason why values cannot be checked against the schema. For the schema of a Rust type that
+    /// passed [`InputSchema::check`], deserialisation alone checks every restriction.
+    pub(crate) fn problems(&self, input: &Value) -> Result<Problems, &str> {
         Ok(self.validator()?.problems(input))
     }
 
@@ -173,7 +112,7 @@ fn exceeds_types(schema: &Value) -> bool {
                 .any(|keyword| node.contains_key(*keyword))
                 || exceeds_integer_type(node)
                 || node.iter().any(|(keyword, child)| match keyword.as_str() {
-                    // What stands here is data, not schemas.
+                    // The values of these keywords are data, not schemas.
                     "const" | "default" | "enum" | "examples" | "required" => false,
                     "properties" | "$defs" => child
                         .as_object()
@@ -186,7 +125,7 @@ fn exceeds_types(schema: &Value) -> bool {
     }
 }
 
-/// Integer types have a range of their own, which their schemas repeat.
+/// Whether `node` has a range that is narrower than that of its integer type.
 fn exceeds_integer_type(node: &Map<String, Value>) -> bool {
     let own_minimum = match node.get("format").and_then(Value::as_str) {
         Some(format) if format.starts_with("uint") => Some(0),
@@ -210,6 +149,8 @@ fn exceeds_integer_type(node: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[derive(serde::Deserialize, JsonSchema)]
@@ -231,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn only_restrictions_beyond_the_types_need_the_validator() {
+    fn schema_exceeds_types_only_with_restrictions() {
         assert!(!InputSchema::of::<Plain>().exceeds_types());
         assert!(!InputSchema::of::<String>().exceeds_types());
         assert!(!InputSchema::of::<Value>().exceeds_types());
@@ -240,11 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_listed_with_its_location() {
+    fn problems_are_all_listed_with_their_locations() {
         let problems = InputSchema::of::<Restricted>()
             .problems(&json!({"text": "", "words": 11}))
             .unwrap();
         let found: Vec<_> = problems
+            .listed
             .iter()
             .map(|p| (p.location.as_str(), p.rule.as_str()))
             .collect();
@@ -253,22 +195,12 @@ mod tests {
         let problems = InputSchema::of::<Plain>()
             .problems(&json!({"name": 1}))
             .unwrap();
-        let mut found: Vec<_> = problems.iter().map(|p| p.location.as_str()).collect();
+        let mut found: Vec<_> = problems
+            .listed
+            .iter()
+            .map(|p| p.location.as_str())
+            .collect();
         found.sort_unstable();
         assert_eq!(found, ["/age", "/name", "/nested"]);
-    }
-
-    #[test]
-    fn a_scalar_has_the_schema_that_other_sdks_write() {
-        assert_eq!(
-            InputSchema::of::<String>().to_value(),
-            json!({"type": "string"})
-        );
-        let given = |schema: Option<SchemaText>| schema.map(|schema| schema.to_value());
-        assert_eq!(
-            given(output_schema::<bool>()),
-            Some(json!({"type": "boolean"}))
-        );
-        assert_eq!(given(output_schema::<()>()), None);
     }
 }

@@ -1,7 +1,16 @@
-//! Rust types as JSON Schemas, and validation of inputs against a schema.
+//! JSON Schemas of Rust types, and validation of inputs against a schema.
 
+mod budget;
 mod input;
+mod problem;
+mod report;
+mod rust_type;
+mod shorten;
+#[cfg(test)]
+mod tests;
 mod validator;
 
-pub(crate) use input::{InputSchema, SchemaText, is_unit, output_schema};
-pub(crate) use validator::Problem;
+pub(crate) use input::InputSchema;
+pub(crate) use problem::{Problem, Problems};
+pub(crate) use rust_type::{SchemaText, any_schema, is_unit, output_schema};
+pub(crate) use validator::check_schema;

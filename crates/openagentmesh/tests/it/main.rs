@@ -21,6 +21,7 @@ mod lifecycle;
 mod load;
 mod lost_connection;
 mod options;
+mod raw;
 mod restored_bucket;
 mod robustness;
 mod send;

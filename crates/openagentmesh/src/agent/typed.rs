@@ -1,71 +1,20 @@
-//! A handler without its types: from the bytes of a request to the bytes of its reply.
+//! Typed handlers: decoding the input, encoding the output.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::Shape;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Input, IntoEnd, IntoOutput};
-use crate::agent::Context;
+use super::erased::{Chunks, DecodeError, ErasedHandler, HandlerFn, MakeContext, Running};
+use super::io::{Input, IntoEnd, IntoOutput};
 use crate::error::BoxError;
-use crate::schema::{InputSchema, SchemaText, is_unit, output_schema};
+use crate::schema::{InputSchema, is_unit, output_schema};
 
-/// A handler without its types.
-#[doc(hidden)]
-#[derive(Clone)]
-pub struct Parts {
-    pub(crate) shape: Shape,
-    pub(crate) input: Option<Arc<InputSchema>>,
-    pub(crate) output: Option<SchemaText>,
-    pub(crate) chunk: Option<SchemaText>,
-    pub(crate) run: Run,
-}
-
-/// What to do for a request; for publishers and watchers, what to do all the time.
-#[derive(Clone)]
-pub(crate) enum Run {
-    /// Gives one value.
-    Once(Arc<Once>),
-    /// Gives many.
-    Many(Arc<Many>),
-}
-
-/// Starts a handler that gives one value.
-pub(crate) type Once = dyn Fn(Invocation<'_>) -> Result<Running, DecodeError> + Send + Sync;
-
-/// Starts a handler that gives many.
-pub(crate) type Many = dyn Fn(Invocation<'_>) -> Result<Chunks, DecodeError> + Send + Sync;
-
-/// What a handler is started with.
-#[derive(Clone, Copy)]
-pub(crate) struct Invocation<'a> {
-    pub(crate) body: &'a [u8],
-    /// Made only for handlers that take one.
-    pub(crate) context: MakeContext<'a>,
-}
-
-type MakeContext<'a> = &'a dyn Fn() -> Context;
-
-/// A running handler; it ends with the encoded output.
-pub(crate) type Running = BoxFuture<'static, Result<Bytes, BoxError>>;
-
-/// A running handler of many values, each encoded.
-pub(crate) type Chunks = BoxStream<'static, Result<Bytes, BoxError>>;
-
-/// Why an input could not be made into the handler's type.
-pub(crate) struct DecodeError {
-    /// Where in the input, as a JSON pointer.
-    pub(crate) location: String,
-    pub(crate) message: String,
-}
-
-impl Parts {
+impl ErasedHandler {
     pub(super) fn responder<In, Fut, K>(
         function: impl Fn(MakeContext<'_>, In) -> Fut + Send + Sync + 'static,
     ) -> Self
@@ -79,7 +28,8 @@ impl Parts {
             input: Some(Arc::new(InputSchema::of::<In>())),
             output: output_schema::<<Fut::Output as IntoOutput<K>>::Output>(),
             chunk: None,
-            run: Run::Once(Arc::new(move |invocation| {
+            defect: None,
+            function: HandlerFn::Once(Arc::new(move |invocation| {
                 let input = decode(invocation.body)?;
                 Ok(encoded(function(invocation.context, input)))
             })),
@@ -98,7 +48,8 @@ impl Parts {
             input: None,
             output: output_schema::<<Fut::Output as IntoOutput<K>>::Output>(),
             chunk: None,
-            run: Run::Once(Arc::new(move |invocation| {
+            defect: None,
+            function: HandlerFn::Once(Arc::new(move |invocation| {
                 Ok(encoded(function(invocation.context)))
             })),
         }
@@ -117,7 +68,8 @@ impl Parts {
             input: Some(Arc::new(InputSchema::of::<In>())),
             output: None,
             chunk: output_schema::<<S::Item as IntoOutput<K>>::Output>(),
-            run: Run::Many(Arc::new(move |invocation| {
+            defect: None,
+            function: HandlerFn::Many(Arc::new(move |invocation| {
                 let input = decode(invocation.body)?;
                 Ok(chunks(function(invocation.context, input)))
             })),
@@ -136,7 +88,8 @@ impl Parts {
             input: None,
             output: None,
             chunk: output_schema::<<S::Item as IntoOutput<K>>::Output>(),
-            run: Run::Many(Arc::new(move |invocation| {
+            defect: None,
+            function: HandlerFn::Many(Arc::new(move |invocation| {
                 Ok(chunks(function(invocation.context)))
             })),
         }
@@ -153,7 +106,8 @@ impl Parts {
             input: None,
             output: None,
             chunk: None,
-            run: Run::Once(Arc::new(move |invocation| {
+            defect: None,
+            function: HandlerFn::Once(Arc::new(move |invocation| {
                 let running = function(invocation.context);
                 Ok(running
                     .map(|end| end.into_end().map(|()| Bytes::new()))
@@ -163,13 +117,13 @@ impl Parts {
     }
 }
 
-/// An empty body is "no input", which a type with an optional input reads as `null`.
+/// Decodes an input. An empty body is `null`, so that a handler may take an optional input.
 fn decode<In: DeserializeOwned>(body: &[u8]) -> Result<In, DecodeError> {
     let body = if body.is_empty() { b"null" } else { body };
     if let Ok(input) = serde_json::from_slice(body) {
         return Ok(input);
     }
-    // Only a failed input is read again, more slowly, to learn where it failed.
+    // Only an invalid input is decoded again, more slowly, to find the place.
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| DecodeError {

@@ -1,0 +1,54 @@
+//! The checks before a schema is compiled and before a value is validated.
+
+use jsonschema::Draft;
+use serde_json::Value;
+
+use super::graph::Graph;
+use super::steps::{CHECK_STEPS, LIST_STEPS};
+use super::walk::{Exceeded, Mode, Walk};
+use super::{in_place, limits};
+
+/// The cost of validations against one schema.
+pub(in crate::schema) struct Budget {
+    graph: Graph,
+    schema_depth: usize,
+}
+
+impl Budget {
+    /// # Errors
+    ///
+    /// The reason why the cost of `schema` cannot be bounded, with the place.
+    pub(in crate::schema) fn new(schema: &Value, draft: Draft) -> Result<Self, String> {
+        let schema_depth = limits::check(schema)?;
+        let graph = Graph::new(schema, draft)?;
+        in_place::check(&graph)?;
+        Ok(Self {
+            graph,
+            schema_depth,
+        })
+    }
+
+    /// The number of levels that `schema` is nested.
+    pub(in crate::schema) fn schema_depth(&self) -> usize {
+        self.schema_depth
+    }
+
+    /// The depth of recursion of a check of `value`, if that takes at most [`CHECK_STEPS`].
+    pub(in crate::schema) fn check(&self, value: &Value) -> Result<usize, Exceeded> {
+        Walk::new(&self.graph, CHECK_STEPS).run(value, Mode::Check)
+    }
+
+    /// Whether all problems of `value` can be collected within [`LIST_STEPS`].
+    pub(in crate::schema) fn allows_list(&self, value: &Value) -> bool {
+        Walk::new(&self.graph, LIST_STEPS)
+            .run(value, Mode::List)
+            .is_ok()
+    }
+
+    /// Whether the first problem of `value` can be found within [`CHECK_STEPS`].
+    pub(in crate::schema) fn allows_first(&self, value: &Value) -> bool {
+        Walk::new(&self.graph, CHECK_STEPS)
+            .run(value, Mode::First)
+            .is_ok()
+    }
+}

@@ -1,0 +1,353 @@
+//! A schema as a graph: each subschema with those that apply to the same value and to its parts.
+
+use std::collections::HashMap;
+
+use jsonschema::{Draft, Registry};
+use referencing::Resolver;
+use serde_json::{Map, Value};
+
+use super::pattern::{Patterns, STEP};
+use crate::schema::shorten::shorten;
+
+/// The index of a subschema.
+pub(super) type Id = usize;
+
+/// How a subschema is applied to the same value.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Applied {
+    /// Its problems are problems of the value.
+    Always,
+    /// Checked first. If no alternative fits, the problems of all are collected.
+    Alternative,
+    /// Only checked.
+    Test,
+}
+
+/// A subschema.
+#[derive(Default)]
+pub(super) struct Node {
+    /// Steps for the keywords that do not depend on the size of the value.
+    pub(super) own_steps: u64,
+    /// Steps per byte of text, times [`STEP`].
+    pub(super) text_cost: u64,
+    pub(super) unique_items: bool,
+    pub(super) in_place: Vec<(Applied, Id)>,
+    /// Applied to the same value if that has the property.
+    pub(super) dependent: Vec<(Box<str>, Id)>,
+    pub(super) properties: HashMap<Box<str>, Id>,
+    /// Each with the cost of its pattern per byte, times [`STEP`].
+    pub(super) patterns: Vec<(u64, Id)>,
+    pub(super) additional_properties: Option<Id>,
+    pub(super) property_names: Option<Id>,
+    pub(super) prefix_items: Vec<Id>,
+    pub(super) items: Option<Id>,
+    pub(super) contains: Option<Id>,
+    pub(super) unevaluated_properties: Option<Id>,
+    pub(super) unevaluated_items: Option<Id>,
+}
+
+impl Node {
+    /// Whether the library must find out which parts of the value other keywords apply to.
+    pub(super) fn tracks_evaluated(&self) -> bool {
+        self.unevaluated_properties.is_some() || self.unevaluated_items.is_some()
+    }
+}
+
+/// All subschemas that can be applied. The first one is the schema itself.
+pub(super) struct Graph {
+    pub(super) nodes: Vec<Node>,
+}
+
+impl Graph {
+    /// # Errors
+    ///
+    /// A reference or a pattern that is not supported, with its place.
+    pub(super) fn new(schema: &Value, draft: Draft) -> Result<Self, String> {
+        let resource = draft.create_resource_ref(schema);
+        let base = resource.id().unwrap_or_default().trim_end_matches('#');
+        let base = jsonschema::uri::from_str(base).map_err(|error| format!("/$id: {error}"))?;
+        let registry = Registry::new()
+            .retriever(NoRetriever)
+            .draft(draft)
+            .add(base.as_str(), resource)
+            .and_then(jsonschema::RegistryBuilder::prepare)
+            .map_err(|error| format!("invalid reference: {error}"))?;
+        let mut builder = Builder::default();
+        let root = builder.node(schema, registry.resolver(base), draft, String::new())?;
+        debug_assert_eq!(root, 0);
+        builder.finish()
+    }
+}
+
+/// Refuses every document but the schema itself.
+struct NoRetriever;
+
+impl jsonschema::Retrieve for NoRetriever {
+    fn retrieve(
+        &self,
+        _: &jsonschema::Uri<String>,
+    ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+        Err("a schema may refer only to its own parts".into())
+    }
+}
+
+/// A subschema of which the keywords were not read yet.
+struct Unread<'s> {
+    id: Id,
+    schema: &'s Map<String, Value>,
+    resolver: Resolver<'s>,
+    draft: Draft,
+    /// A JSON pointer, or the reference that led here and a pointer.
+    place: String,
+}
+
+#[derive(Default)]
+struct Builder<'s> {
+    nodes: Vec<Node>,
+    /// By the address of the subschema and its base.
+    ids: HashMap<(*const Value, String), Id>,
+    unread: Vec<Unread<'s>>,
+    patterns: Option<Patterns>,
+}
+
+impl<'s> Builder<'s> {
+    /// The index of `schema`, which is read later.
+    fn node(
+        &mut self,
+        schema: &'s Value,
+        resolver: Resolver<'s>,
+        draft: Draft,
+        place: String,
+    ) -> Result<Id, String> {
+        let draft = match draft.detect(schema) {
+            Draft::Unknown => draft,
+            known => known,
+        };
+        let resolver = resolver
+            .in_subresource(draft.create_resource_ref(schema))
+            .map_err(|error| format!("{place}/$id: {error}"))?;
+        let key = (
+            std::ptr::from_ref(schema),
+            resolver.base_uri().as_str().to_owned(),
+        );
+        if let Some(id) = self.ids.get(&key) {
+            return Ok(*id);
+        }
+        let id = self.nodes.len();
+        self.nodes.push(Node {
+            own_steps: 1,
+            ..Node::default()
+        });
+        self.ids.insert(key, id);
+        if let Value::Object(schema) = schema {
+            self.unread.push(Unread {
+                id,
+                schema,
+                resolver,
+                draft,
+                place,
+            });
+        }
+        Ok(id)
+    }
+
+    fn finish(mut self) -> Result<Graph, String> {
+        while let Some(unread) = self.unread.pop() {
+            let node = self.read(&unread)?;
+            self.nodes[unread.id] = node;
+        }
+        Ok(Graph { nodes: self.nodes })
+    }
+
+    fn read(&mut self, unread: &Unread<'s>) -> Result<Node, String> {
+        let mut node = Node {
+            own_steps: 1,
+            ..Node::default()
+        };
+        for (keyword, value) in unread.schema {
+            let place = || format!("{}/{keyword}", unread.place);
+            node.own_steps += 1;
+            match keyword.as_str() {
+                "$ref" | "$dynamicRef" | "$recursiveRef" => {
+                    if let Value::String(reference) = value {
+                        let id = self.reference(unread, reference).map_err(|reason| {
+                            format!("{}: {}", place(), shorten(&reason, MAX_REASON_CHARS))
+                        })?;
+                        node.in_place.push((Applied::Always, id));
+                    }
+                }
+                "allOf" => self.list(unread, keyword, value, |id| {
+                    node.in_place.push((Applied::Always, id));
+                })?,
+                "anyOf" | "oneOf" => self.list(unread, keyword, value, |id| {
+                    node.in_place.push((Applied::Alternative, id));
+                })?,
+                "then" | "else" => {
+                    let id = self.child(unread, value, place())?;
+                    node.in_place.push((Applied::Always, id));
+                }
+                "if" | "not" => {
+                    // A problem with `not` holds a copy of its schema.
+                    node.own_steps += size_steps(value);
+                    let id = self.child(unread, value, place())?;
+                    node.in_place.push((Applied::Test, id));
+                }
+                "dependentSchemas" | "dependencies" => {
+                    self.named(unread, keyword, value, |name, id| {
+                        node.dependent.push((name.into(), id));
+                    })?;
+                    node.own_steps += size_steps(value);
+                }
+                "properties" => {
+                    self.named(unread, keyword, value, |name, id| {
+                        node.properties.insert(name.into(), id);
+                    })?;
+                    node.own_steps += node.properties.len() as u64 / 4;
+                }
+                "patternProperties" => {
+                    let mut ids = Vec::new();
+                    self.named(unread, keyword, value, |name, id| ids.push((name, id)))?;
+                    for (pattern, id) in ids {
+                        let cost = self.pattern(pattern, &place())?;
+                        node.patterns.push((cost, id));
+                    }
+                }
+                "additionalProperties" => {
+                    node.additional_properties = Some(self.child(unread, value, place())?);
+                }
+                "propertyNames" => {
+                    node.property_names = Some(self.child(unread, value, place())?);
+                }
+                "prefixItems" => {
+                    self.list(unread, keyword, value, |id| node.prefix_items.push(id))?;
+                }
+                "items" if value.is_array() => {
+                    self.list(unread, keyword, value, |id| node.prefix_items.push(id))?;
+                }
+                "items" | "additionalItems" => {
+                    node.items = Some(self.child(unread, value, place())?);
+                }
+                "contains" => node.contains = Some(self.child(unread, value, place())?),
+                "unevaluatedProperties" => {
+                    node.unevaluated_properties = Some(self.child(unread, value, place())?);
+                }
+                "unevaluatedItems" => {
+                    node.unevaluated_items = Some(self.child(unread, value, place())?);
+                }
+                "enum" | "const" | "required" | "dependentRequired" => {
+                    node.own_steps += size_steps(value);
+                }
+                "minLength" | "maxLength" => node.text_cost += STEP / 32,
+                "pattern" => {
+                    if let Value::String(pattern) = value {
+                        node.text_cost += self.pattern(pattern, &place())?;
+                    }
+                }
+                "uniqueItems" => node.unique_items = true,
+                _ => {}
+            }
+        }
+        Ok(node)
+    }
+
+    fn child(
+        &mut self,
+        parent: &Unread<'s>,
+        schema: &'s Value,
+        place: String,
+    ) -> Result<Id, String> {
+        self.node(schema, parent.resolver.clone(), parent.draft, place)
+    }
+
+    fn list(
+        &mut self,
+        parent: &Unread<'s>,
+        keyword: &str,
+        schemas: &'s Value,
+        mut add: impl FnMut(Id),
+    ) -> Result<(), String> {
+        for (index, schema) in schemas.as_array().into_iter().flatten().enumerate() {
+            add(self.child(
+                parent,
+                schema,
+                format!("{}/{keyword}/{index}", parent.place),
+            )?);
+        }
+        Ok(())
+    }
+
+    fn named(
+        &mut self,
+        parent: &Unread<'s>,
+        keyword: &str,
+        schemas: &'s Value,
+        mut add: impl FnMut(&'s str, Id),
+    ) -> Result<(), String> {
+        for (name, schema) in schemas.as_object().into_iter().flatten() {
+            // With `dependencies`, a list of names is not a schema.
+            if !schema.is_array() {
+                let place = format!("{}/{keyword}/{}", parent.place, escape(name));
+                add(name, self.child(parent, schema, place)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn reference(&mut self, from: &Unread<'s>, reference: &str) -> Result<Id, String> {
+        let resolved = from
+            .resolver
+            .lookup(reference)
+            .map_err(|error| format!("invalid reference '{reference}': {error}"))?;
+        let (schema, resolver, draft) = resolved.into_inner();
+        // The library has the meta-schemas, with dynamic references that the budget cannot follow.
+        if is_meta_schema(resolver.base_uri().as_str()) {
+            return Err(format!(
+                "unsupported reference '{reference}': a schema may refer only to its own parts"
+            ));
+        }
+        self.node(schema, resolver, draft, reference.to_owned())
+    }
+
+    fn pattern(&mut self, pattern: &str, place: &str) -> Result<u64, String> {
+        self.patterns
+            .get_or_insert_with(Patterns::new)
+            .cost_per_byte(pattern)
+            .map_err(|reason| {
+                let pattern = shorten(pattern, MAX_REASON_CHARS);
+                format!("{place}: invalid pattern '{pattern}': {reason}")
+            })
+    }
+}
+
+/// Characters of a part of the schema in a reason.
+const MAX_REASON_CHARS: usize = 100;
+
+fn is_meta_schema(uri: &str) -> bool {
+    let rest = uri
+        .strip_prefix("https://")
+        .or_else(|| uri.strip_prefix("http://"));
+    rest.is_some_and(|rest| rest.starts_with("json-schema.org/"))
+}
+
+fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Steps of comparing a value with `data`, or of copying it.
+fn size_steps(data: &Value) -> u64 {
+    let mut steps = 0;
+    let mut stack = vec![data];
+    while let Some(value) = stack.pop() {
+        steps += 1;
+        match value {
+            Value::String(text) => steps += text.len() as u64 / 64,
+            Value::Array(items) => stack.extend(items),
+            Value::Object(members) => {
+                steps += members.keys().map(|key| key.len() as u64 / 64).sum::<u64>();
+                stack.extend(members.values());
+            }
+            _ => {}
+        }
+    }
+    steps / 2
+}

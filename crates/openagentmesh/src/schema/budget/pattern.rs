@@ -1,0 +1,117 @@
+//! The size and the cost of patterns.
+
+use std::collections::HashMap;
+
+use regex_automata::nfa::thompson::{BuildError, Config, NFA};
+
+/// Bytes of all compiled patterns of a schema.
+pub(in crate::schema) const MAX_PATTERN_BYTES: usize = 4 * 1024 * 1024;
+
+/// The unit in which the cost of a byte of text is counted.
+pub(super) const STEP: u64 = 1024;
+
+/// States that the matcher visits in one step.
+const STATES_PER_STEP: u64 = 32;
+
+/// The distinct patterns of a schema.
+pub(super) struct Patterns {
+    remaining_bytes: usize,
+    costs: HashMap<String, u64>,
+}
+
+impl Patterns {
+    pub(super) fn new() -> Self {
+        Self {
+            remaining_bytes: MAX_PATTERN_BYTES,
+            costs: HashMap::new(),
+        }
+    }
+
+    /// The steps that `pattern` takes per byte of text, times [`STEP`].
+    ///
+    /// # Errors
+    ///
+    /// The reason why `pattern` is not supported, or that all patterns together are too large.
+    pub(super) fn cost_per_byte(&mut self, pattern: &str) -> Result<u64, String> {
+        if let Some(cost) = self.costs.get(pattern) {
+            return Ok(*cost);
+        }
+        self.take(pattern.len())?;
+        let nfa = compile(pattern, self.remaining_bytes)
+            .map_err(|error| reason(&error))?
+            .ok_or("not a regular expression of ECMA-262")?;
+        self.take(nfa.memory_usage())?;
+        // Usually the matcher takes one state per byte. At worst all states are active.
+        let cost = STEP / 16 + nfa.states().len() as u64 * STEP / STATES_PER_STEP;
+        self.costs.insert(pattern.to_owned(), cost);
+        Ok(cost)
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), String> {
+        let remaining = self.remaining_bytes.checked_sub(bytes);
+        self.remaining_bytes = remaining.ok_or_else(too_large)?;
+        Ok(())
+    }
+}
+
+/// The automaton that the library compiles of `pattern`.
+fn compile(pattern: &str, limit: usize) -> Result<Option<NFA>, Box<BuildError>> {
+    let compile = |pattern: &str| {
+        NFA::compiler()
+            .configure(Config::new().nfa_size_limit(Some(limit)))
+            .build(pattern)
+            .map_err(Box::new)
+    };
+    match jsonschema_regex::to_rust_regex(pattern) {
+        Ok(translated) => compile(&translated).map(Some),
+        // The compiler knows the reason.
+        Err(()) => compile(pattern).map(|_| None),
+    }
+}
+
+fn reason(error: &BuildError) -> String {
+    use std::error::Error;
+    if error.size_limit().is_some() {
+        return too_large();
+    }
+    // A syntax error is shown over several lines, the reason in the last one.
+    let text = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
+}
+
+fn too_large() -> String {
+    format!("the compiled patterns of a schema may take {MAX_PATTERN_BYTES} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pattern_with_look_around_is_refused_with_the_reason() {
+        let reason = Patterns::new().cost_per_byte("a(?=b)").unwrap_err();
+        assert!(reason.contains("look-ahead"), "{reason}");
+    }
+
+    #[test]
+    fn patterns_are_refused_when_together_they_are_too_large() {
+        let mut patterns = Patterns::new();
+        let refused = (0..10_000).find_map(|n| {
+            patterns
+                .cost_per_byte(&format!("^\\p{{L}}{{10}}{n}$"))
+                .err()
+        });
+        assert_eq!(refused, Some(too_large()));
+    }
+
+    #[test]
+    fn cost_of_a_byte_grows_with_the_pattern() {
+        let mut patterns = Patterns::new();
+        let small = patterns.cost_per_byte("^[a-z]+$").unwrap();
+        let large = patterns.cost_per_byte("^(a|b)*a(a|b){500}c$").unwrap();
+        assert!(small < STEP && large > 30 * STEP, "{small} {large}");
+    }
+}

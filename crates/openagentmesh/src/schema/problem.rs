@@ -1,0 +1,70 @@
+//! The violations of a schema, as a caller gets them.
+
+use openagentmesh_protocol::{AgentName, ErrorCode};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::Error;
+
+/// One violation of a schema.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Problem {
+    /// The violating part of the value, as a JSON pointer.
+    pub(crate) location: String,
+    pub(crate) message: String,
+    /// The violated keyword of the schema.
+    pub(crate) rule: String,
+}
+
+/// The violations of a schema by one value. Empty for a valid value.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Problems {
+    pub(crate) listed: Vec<Problem>,
+    /// The number of further problems, if `listed` is not complete.
+    pub(crate) omitted: usize,
+}
+
+impl Problems {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// The error that lists these problems to a caller of agent `name`.
+    pub(crate) fn error(&self, name: &AgentName) -> Error {
+        const IN_MESSAGE: usize = 3;
+        let described: Vec<String> = self
+            .listed
+            .iter()
+            .take(IN_MESSAGE)
+            .map(|problem| match problem.location.as_str() {
+                "" => problem.message.clone(),
+                location => format!("{location}: {}", problem.message),
+            })
+            .collect();
+        let more = match self.listed.len().saturating_sub(described.len()) {
+            0 => String::new(),
+            more => format!("; and {} more in details.errors", more + self.omitted),
+        };
+        let error = Error::raised(
+            ErrorCode::InvalidInput,
+            format!(
+                "the input of agent '{name}' is invalid: {}{more}",
+                described.join("; ")
+            ),
+        )
+        .with_detail("errors", json!(self.listed));
+        match self.omitted {
+            0 => error,
+            omitted => error.with_detail("omitted", json!(omitted)),
+        }
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self {
+            listed: vec![problem],
+            omitted: 0,
+        }
+    }
+}

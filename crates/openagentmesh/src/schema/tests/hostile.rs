@@ -1,0 +1,451 @@
+//! Schemas and values that are made to cost much: each ends soon and takes little memory.
+//!
+//! Each case runs in a process of its own, which is killed after a deadline and whose peak memory is
+//! read at its end.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::schema::validator::Validator;
+
+/// Names the case to the child process.
+const CASE_VARIABLE: &str = "OAM_TEST_HOSTILE_CASE";
+
+/// A case takes up to 1 s in a release build.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The largest case builds a schema and a value of 200 MiB.
+const MAX_PEAK_MIB: u64 = 512;
+
+/// The outcome of a case.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Expected {
+    Valid,
+    Invalid,
+    /// The schema is refused.
+    Refused,
+    /// The budget refuses the value.
+    Exceeded,
+}
+use Expected::{Exceeded, Invalid, Refused, Valid};
+
+struct Case {
+    name: &'static str,
+    expected: Expected,
+    make: fn() -> (Value, Value),
+}
+
+const fn case(name: &'static str, expected: Expected, make: fn() -> (Value, Value)) -> Case {
+    Case {
+        name,
+        expected,
+        make,
+    }
+}
+
+/// `depth` definitions, each made by `link` of a reference to the next.
+fn chain(depth: usize, link: impl Fn(Value) -> Value) -> Value {
+    let mut definitions = Map::new();
+    for n in 0..depth {
+        let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+        definitions.insert(format!("d{n}"), link(next));
+    }
+    definitions.insert(format!("d{depth}"), json!({"type": "integer"}));
+    json!({"$ref": "#/$defs/d0", "$defs": definitions})
+}
+
+/// Not by `json!`, which copies recursively.
+fn not(inner: Value) -> Value {
+    Value::Object(Map::from_iter([("not".to_owned(), inner)]))
+}
+
+fn nested(depth: usize, inner: Value, wrap: impl Fn(Value) -> Value) -> Value {
+    (0..depth).fold(inner, |inner, _| wrap(inner))
+}
+
+fn numbered(count: usize, item: impl Fn(usize) -> Value) -> Value {
+    (0..count).map(item).collect()
+}
+
+fn patterns(count: usize) -> (Value, Value) {
+    let all = numbered(
+        count,
+        |n| json!({"pattern": format!("^\\p{{L}}{{100}}{n}$")}),
+    );
+    (json!({"allOf": all}), json!("a"))
+}
+
+const CASES: &[Case] = &[
+    case("plain", Invalid, || {
+        (
+            json!({"properties": {"text": {"minLength": 1}}}),
+            json!({"text": ""}),
+        )
+    }),
+    case("$ref to itself", Refused, || {
+        (json!({"$ref": "#"}), json!(1))
+    }),
+    case("$ref circle", Refused, || {
+        let definitions = json!({"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}});
+        (json!({"$ref": "#/$defs/a", "$defs": definitions}), json!(1))
+    }),
+    case("recursive tree, value 100 deep", Invalid, || {
+        let schema = json!({"type": "object", "properties": {"a": {"$ref": "#"}}});
+        (schema, nested(100, json!(1), |inner| json!({"a": inner})))
+    }),
+    case("schema 60 deep", Invalid, || {
+        let schema = nested(
+            60,
+            json!({"type": "string"}),
+            |inner| json!({"properties": {"a": inner}}),
+        );
+        (schema, nested(60, json!(1), |inner| json!({"a": inner})))
+    }),
+    case("schema 200 deep", Refused, || {
+        (nested(200, json!({}), not), json!(1))
+    }),
+    case("schema 100,000 deep", Refused, || {
+        (nested(100_000, json!({}), not), json!(1))
+    }),
+    case("chain of 200 $refs", Invalid, || {
+        (chain(200, |next| next), json!("x"))
+    }),
+    case("chain of 5,000 $refs", Refused, || {
+        (chain(5_000, |next| next), json!("x"))
+    }),
+    case("chain of 5,000 $refs through properties", Valid, || {
+        let schema = chain(5_000, |next| json!({"properties": {"a": next}}));
+        (schema, json!({"a": {"a": {}}}))
+    }),
+    case("oneOf of two equal $refs, 8 deep", Invalid, || {
+        (chain(8, |next| json!({"oneOf": [next, next]})), json!("x"))
+    }),
+    case("oneOf of two equal $refs, 40 deep", Refused, || {
+        (chain(40, |next| json!({"oneOf": [next, next]})), json!("x"))
+    }),
+    case("allOf of two equal $refs, 40 deep", Refused, || {
+        (chain(40, |next| json!({"allOf": [next, next]})), json!("x"))
+    }),
+    case("anyOf of two equal $refs, 40 deep", Refused, || {
+        (chain(40, |next| json!({"anyOf": [next, next]})), json!("x"))
+    }),
+    case("anyOf of one $ref, 20 deep", Invalid, || {
+        (
+            chain(20, |next| json!({"anyOf": [next, {"type": "null"}]})),
+            json!("x"),
+        )
+    }),
+    case("$ref and $dynamicRef, 30 deep", Refused, || {
+        let mut definitions = Map::new();
+        for n in 0..30 {
+            let next = format!("d{}", n + 1);
+            definitions.insert(
+                format!("d{n}"),
+                json!({"$dynamicAnchor": format!("d{n}"), "$ref": format!("#{next}"),
+                       "$dynamicRef": format!("#{next}")}),
+            );
+        }
+        definitions.insert(
+            "d30".into(),
+            json!({"$dynamicAnchor": "d30", "type": "integer"}),
+        );
+        (
+            json!({"anyOf": [{"$ref": "#d0"}, {"type": "null"}], "$defs": definitions}),
+            json!("x"),
+        )
+    }),
+    case("if, then and else of $refs, 40 deep", Refused, || {
+        let schema = chain(40, |next| json!({"if": next, "then": next, "else": next}));
+        (schema, json!("x"))
+    }),
+    case(
+        "dependentSchemas of two equal $refs, 40 deep",
+        Refused,
+        || {
+            let schema = chain(
+                40,
+                |next| json!({"dependentSchemas": {"a": next, "b": next}}),
+            );
+            (schema, json!({"a": 1, "b": 1}))
+        },
+    ),
+    case(
+        "unevaluatedProperties at 40 levels of allOf",
+        Refused,
+        || {
+            let schema = chain(
+                40,
+                |next| json!({"allOf": [next], "unevaluatedProperties": false}),
+            );
+            (schema, json!({"a": 1}))
+        },
+    ),
+    case("recursive anyOf both ways, value 28 deep", Exceeded, || {
+        let schema = json!({"anyOf": [
+            {"properties": {"a": {"$ref": "#"}}, "required": ["b"]},
+            {"properties": {"a": {"$ref": "#"}}, "required": ["c"]},
+        ]});
+        (schema, nested(28, json!({}), |inner| json!({"a": inner})))
+    }),
+    case(
+        "recursive items under unevaluatedItems, value 60 deep",
+        Exceeded,
+        || {
+            let schema = json!({"contains": {"$ref": "#"}, "unevaluatedItems": {"$ref": "#"}});
+            (schema, nested(60, json!([1]), |inner| json!([inner])))
+        },
+    ),
+    case("not of not of $ref twice, 40 deep", Refused, || {
+        let schema = chain(40, |next| json!({"not": {"not": {"allOf": [next, next]}}}));
+        (schema, json!("x"))
+    }),
+    case("pattern (a+)+$", Invalid, || {
+        (json!({"pattern": "^(a+)+$"}), json!("a".repeat(1000) + "!"))
+    }),
+    case("pattern [\\s\\S]{1000}x on 200 kB", Exceeded, || {
+        (
+            json!({"pattern": "[\\s\\S]{1000}x"}),
+            json!("a".repeat(200_000)),
+        )
+    }),
+    case("pattern (a|b)*a(a|b){500}c on 100 kB", Invalid, || {
+        (
+            json!({"pattern": "(a|b)*a(a|b){500}c"}),
+            json!("ab".repeat(50_000)),
+        )
+    }),
+    case("pattern (.{100}){9}x on 500 kB", Exceeded, || {
+        (
+            json!({"pattern": "(.{100}){9}x"}),
+            json!("é".repeat(500_000)),
+        )
+    }),
+    case("pattern a{1000}{1000}", Refused, || {
+        (json!({"pattern": "a{1000}{1000}"}), json!("a"))
+    }),
+    case("pattern \\p{L}{100}", Invalid, || {
+        (json!({"pattern": "^\\p{L}{100}$"}), json!("a"))
+    }),
+    case("200 patterns \\p{L}{100}", Refused, || patterns(200)),
+    case("2,000 patterns \\p{L}{100}", Refused, || patterns(2_000)),
+    case("20,000 patterns \\p{L}{100}", Refused, || patterns(20_000)),
+    case("pattern that looks around", Refused, || {
+        (json!({"pattern": "a(?=b)"}), json!("ab"))
+    }),
+    case("pattern nested 10,000 deep", Refused, || {
+        let pattern = "(".repeat(10_000) + "a" + &")".repeat(10_000);
+        (json!({"pattern": pattern}), json!("a"))
+    }),
+    case("enum of 500,000", Refused, || {
+        (json!({"enum": numbered(500_000, |n| json!(n))}), json!("x"))
+    }),
+    case("enum of 90,000 for 1,000 items", Exceeded, || {
+        let schema = json!({"items": {"enum": numbered(90_000, |n| json!(n))}});
+        (schema, json!(vec!["x"; 1_000]))
+    }),
+    case("allOf of 20,000 types, value of 1 MB", Invalid, || {
+        let all = numbered(20_000, |_| json!({"type": "integer"}));
+        (json!({"allOf": all}), json!("y".repeat(1_000_000)))
+    }),
+    case("anyOf of 10,000 types, value of 1 MB", Invalid, || {
+        let any = numbered(10_000, |_| json!({"type": "integer"}));
+        (json!({"anyOf": any}), json!("y".repeat(1_000_000)))
+    }),
+    case("required 200,000 names", Refused, || {
+        let names = numbered(200_000, |n| json!(format!("n{n}")));
+        (json!({"required": names}), json!({}))
+    }),
+    case("required 90,000 names", Invalid, || {
+        let names = numbered(90_000, |n| json!(format!("n{n}")));
+        (json!({"required": names}), json!({}))
+    }),
+    case(
+        "unevaluatedItems under 2,000 allOf, 200,000 items",
+        Exceeded,
+        || {
+            let all = numbered(2_000, |_| json!({"prefixItems": [true]}));
+            let schema = json!({"allOf": all, "unevaluatedItems": true});
+            (schema, json!(vec![0; 200_000]))
+        },
+    ),
+    case("items: integer, 1,000,000 wrong", Invalid, || {
+        (
+            json!({"items": {"type": "integer"}}),
+            json!(vec!["a"; 1_000_000]),
+        )
+    }),
+    case("items of anyOf, 1,000,000 wrong", Invalid, || {
+        let either = json!({"anyOf": [{"type": "integer"}, {"type": "null"}]});
+        (json!({"items": either}), json!(vec!["a"; 1_000_000]))
+    }),
+    case("uniqueItems, 300,000 items", Valid, || {
+        (
+            json!({"uniqueItems": true}),
+            numbered(300_000, |n| json!(n)),
+        )
+    }),
+    case("uniqueItems, 15 equal lists of 100,000", Invalid, || {
+        let list = json!(vec![0; 20_000]);
+        (json!({"uniqueItems": true}), numbered(15, |_| list.clone()))
+    }),
+    case("contains, 1,000,000 items x 100", Exceeded, || {
+        let all = numbered(100, |_| json!({"contains": {"type": "integer"}}));
+        (json!({"allOf": all}), json!(vec!["a"; 1_000_000]))
+    }),
+    case("patternProperties 2,000 x 20,000 keys", Exceeded, || {
+        let patterns = (0..2_000).map(|n| (format!("^{n}x"), json!(true)));
+        let keys = (0..20_000).map(|n| (format!("k{n}"), json!(1)));
+        let schema = json!({"patternProperties": patterns.collect::<Map<_, _>>()});
+        (schema, Value::Object(keys.collect()))
+    }),
+    case("additionalProperties: false, 500,000 keys", Invalid, || {
+        let keys = (0..500_000).map(|n| (format!("k{n}"), json!(1)));
+        (
+            json!({"additionalProperties": false}),
+            Value::Object(keys.collect()),
+        )
+    }),
+    case("multipleOf 1e-300", Valid, || {
+        (json!({"multipleOf": 1e-300}), json!(1))
+    }),
+    case("multipleOf 5e-324", Valid, || {
+        (json!({"multipleOf": 5e-324}), json!(1))
+    }),
+    case("type is a number", Refused, || {
+        (json!({"type": 5}), json!(1))
+    }),
+    case("schema is a number", Refused, || (json!(7), json!(1))),
+    case("schema is null", Refused, || (json!(null), json!(1))),
+    case("properties is a list", Refused, || {
+        (json!({"properties": []}), json!(1))
+    }),
+    case("$ref with %FF", Refused, || {
+        (json!({"$ref": "#/%FF"}), json!(1))
+    }),
+    case("$ref http", Refused, || {
+        (json!({"$ref": "http://127.0.0.1:9/schema"}), json!(1))
+    }),
+    case("$ref file", Refused, || {
+        (json!({"$ref": "file:///etc/passwd"}), json!(1))
+    }),
+    case("$ref to a meta-schema", Refused, || {
+        (
+            json!({"$ref": "https://json-schema.org/draft/2020-12/schema"}),
+            json!(1),
+        )
+    }),
+    case("$schema of another document", Valid, || {
+        (json!({"$schema": "http://127.0.0.1:9/meta"}), json!(1))
+    }),
+    case("$id loops", Refused, || {
+        let schema = json!({
+            "$id": "http://a/", "$ref": "http://b/",
+            "$defs": {"b": {"$id": "http://b/", "$ref": "http://a/"}},
+        });
+        (schema, json!(1))
+    }),
+    case("10,000 $id", Valid, || {
+        let definitions = (0..10_000).map(|n| {
+            (
+                format!("d{n}"),
+                json!({"$id": format!("http://x/{n}"), "type": "integer"}),
+            )
+        });
+        let definitions: Map<_, _> = definitions.collect();
+        (
+            json!({"$ref": "http://x/9999", "$defs": definitions}),
+            json!(1),
+        )
+    }),
+];
+
+/// Runs the case that the environment names, in a child process of the test below.
+#[test]
+fn hostile_case() {
+    let Ok(name) = std::env::var(CASE_VARIABLE) else {
+        return;
+    };
+    let case = CASES.iter().find(|case| case.name == name).unwrap();
+    let (schema, value) = (case.make)();
+    let started = Instant::now();
+    let (found, said) = match Validator::new(&schema) {
+        Err(reason) => (Refused, reason),
+        Ok(validator) => match validator.problems(&value) {
+            problems if problems.is_empty() => (Valid, String::new()),
+            problems => {
+                let first = &problems.listed[0];
+                let exceeded = first.message.starts_with("validation budget exceeded");
+                let found = if exceeded { Exceeded } else { Invalid };
+                (found, format!("{}: {}", first.location, first.message))
+            }
+        },
+    };
+    let peak = std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        });
+    let peak_mib = peak.unwrap_or(0) / 1024;
+    println!(
+        "{name} | {:?} | {peak_mib} MiB | {found:?} | {said}",
+        started.elapsed()
+    );
+    assert_eq!(found, case.expected, "{said}");
+    assert!(said.len() < 2_000, "{} bytes", said.len());
+    assert!(peak_mib < MAX_PEAK_MIB, "{peak_mib} MiB");
+    // Dropping a schema that is nested deep would exhaust the stack.
+    std::mem::forget(schema);
+}
+
+#[test]
+fn hostile_schemas_and_values_end_soon_with_little_memory() {
+    let mut failed = Vec::new();
+    for case in CASES {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "schema::tests::hostile::hostile_case",
+                "--nocapture",
+            ])
+            .env(CASE_VARIABLE, case.name)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break Some(status);
+            }
+            if started.elapsed() > DEADLINE {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let mut said = String::new();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        let line = said.lines().find(|line| line.starts_with(case.name));
+        println!("{}", line.unwrap_or(case.name));
+        if !status.is_some_and(|status| status.success()) {
+            failed.push(format!("{}: {status:?}\n{said}", case.name));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}

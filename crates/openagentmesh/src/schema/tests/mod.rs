@@ -1,0 +1,4 @@
+//! Tests of the validator.
+
+mod hostile;
+mod keywords;

@@ -1,0 +1,164 @@
+//! Validation by the crate `jsonschema`, with a bound on what it may cost.
+//!
+//! Drafts 4, 6, 7, 2019-09 and 2020-12 are supported. Formats and encodings are not checked, a schema
+//! refers only to its own parts, and patterns do not look around.
+
+use jsonschema::{Draft, PatternOptions};
+use serde_json::Value;
+
+use super::budget::{Budget, CHECK_STEPS, Exceeded, MAX_PATTERN_BYTES};
+use super::problem::{Problem, Problems};
+use super::report;
+
+/// Levels of recursion that fit into the stack of every thread.
+const MAX_LEVELS_ON_THIS_STACK: usize = 32;
+
+/// The stack of a thread for deeper recursion. The system provides only the part that is used.
+const LARGE_STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// A compiled schema.
+pub(crate) struct Validator {
+    budget: Budget,
+    library: jsonschema::Validator,
+}
+
+impl Validator {
+    /// # Errors
+    ///
+    /// The reason why `schema` is not valid or not supported, with the place.
+    pub(crate) fn new(schema: &Value) -> Result<Self, String> {
+        let draft = draft(schema);
+        let budget = Budget::new(schema, draft)?;
+        let library = on_sufficient_stack(budget.schema_depth(), || compile(schema, draft))??;
+        Ok(Self { budget, library })
+    }
+
+    /// The violations of the schema by `value`.
+    pub(crate) fn problems(&self, value: &Value) -> Problems {
+        match self.budget.check(value) {
+            Ok(levels) => on_sufficient_stack(levels, || self.find(value))
+                .unwrap_or_else(|reason| limit(reason).into()),
+            Err(Exceeded::Steps) => limit(format!(
+                "validation budget exceeded: the value takes more than {CHECK_STEPS} steps; send a \
+                 smaller value"
+            ))
+            .into(),
+            Err(Exceeded::Depth) => {
+                limit("validation budget exceeded: the value is nested too deep".to_owned()).into()
+            }
+        }
+    }
+
+    fn find(&self, value: &Value) -> Problems {
+        if self.library.is_valid(value) {
+            return Problems::default();
+        }
+        if self.budget.allows_list(value) {
+            return report::problems(self.library.iter_errors(value));
+        }
+        let mut problems = Problems::default();
+        if self.budget.allows_first(value) {
+            problems = report::problems(self.library.validate(value).err().into_iter());
+        }
+        problems.listed.push(limit(match problems.is_empty() {
+            false => "further problems are not listed: the value is too large".to_owned(),
+            true => {
+                "the value does not fit the schema; it is too large to list problems".to_owned()
+            }
+        }));
+        problems
+    }
+}
+
+/// Checks that values can be validated against `schema`.
+///
+/// # Errors
+///
+/// The reason why `schema` is not valid or not supported, with the place.
+pub(crate) fn check_schema(schema: &Value) -> Result<(), String> {
+    Validator::new(schema).map(|_| ())
+}
+
+/// A problem of the value as a whole.
+fn limit(message: String) -> Problem {
+    Problem {
+        location: String::new(),
+        message,
+        rule: "limit".to_owned(),
+    }
+}
+
+/// The draft of `schema`: the one that it declares, or else draft 2020-12. A schema that declares none
+/// and has a list of schemas as `items` or has `dependencies` was written for draft 7.
+fn draft(schema: &Value) -> Draft {
+    let default = match is_legacy(schema) {
+        true => Draft::Draft7,
+        false => Draft::Draft202012,
+    };
+    match default.detect(schema) {
+        Draft::Unknown => default,
+        known => known,
+    }
+}
+
+fn is_legacy(schema: &Value) -> bool {
+    let mut stack = vec![schema];
+    while let Some(value) = stack.pop() {
+        match value {
+            Value::Object(members) => {
+                if members.get("items").is_some_and(Value::is_array)
+                    || members.get("dependencies").is_some_and(Value::is_object)
+                    || (members.get("$id").and_then(Value::as_str))
+                        .is_some_and(|id| id.starts_with('#'))
+                {
+                    return true;
+                }
+                let schemas = members.iter().filter(|(keyword, _)| {
+                    !matches!(keyword.as_str(), "const" | "default" | "enum" | "examples")
+                });
+                stack.extend(schemas.map(|(_, value)| value));
+            }
+            Value::Array(items) => stack.extend(items),
+            _ => {}
+        }
+    }
+    false
+}
+
+fn compile(schema: &Value, draft: Draft) -> Result<jsonschema::Validator, String> {
+    jsonschema::options()
+        .with_draft(draft)
+        .offline()
+        .should_validate_formats(false)
+        .without_content_media_type_support("application/json")
+        .without_content_encoding_support("base64")
+        .with_pattern_options(PatternOptions::regex().size_limit(2 * MAX_PATTERN_BYTES))
+        .build(schema)
+        .map_err(|error| match error.instance_path().as_str() {
+            "" => report::message(&error),
+            location => format!("{location}: {}", report::message(&error)),
+        })
+}
+
+/// Runs `task`, on a thread of its own if it recurses through more than a few levels.
+///
+/// # Errors
+///
+/// When the system does not start a thread.
+fn on_sufficient_stack<T: Send>(
+    levels: usize,
+    task: impl FnOnce() -> T + Send,
+) -> Result<T, String> {
+    if levels <= MAX_LEVELS_ON_THIS_STACK {
+        return Ok(task());
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(LARGE_STACK_BYTES)
+            .spawn_scoped(scope, task)
+            .map_err(|error| format!("cannot start a thread for validation: {error}"))?;
+        thread
+            .join()
+            .map_err(|_| "the validation panicked".to_owned())
+    })
+}
