@@ -102,7 +102,7 @@ impl Agent {
         self.spec.queue
     }
 
-    pub(crate) fn run(&self) -> HandlerFn {
+    pub(crate) fn function(&self) -> HandlerFn {
         self.handler.function.clone()
     }
 

@@ -29,9 +29,9 @@ pub struct ErasedHandler {
 #[derive(Clone)]
 pub(crate) enum HandlerFn {
     /// Returns one value.
-    Once(Arc<UnaryFn>),
+    Unary(Arc<UnaryFn>),
     /// Returns a stream of values.
-    Many(Arc<StreamFn>),
+    Stream(Arc<StreamFn>),
 }
 
 /// Starts a handler that returns one value.

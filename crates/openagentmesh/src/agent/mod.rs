@@ -25,6 +25,4 @@ pub use raw::{RawHandler, RawRequest};
 pub use spec::AgentSpec;
 
 pub(crate) use context::Inner as ContextInner;
-pub(crate) use erased::{Chunks, DecodeError, Invocation, Running};
-// The names that the host uses; removed at the merge.
-pub(crate) use erased::{HandlerFn as Run, StreamFn as Many, UnaryFn as Once};
+pub(crate) use erased::{Chunks, DecodeError, HandlerFn, Invocation, Running, StreamFn, UnaryFn};

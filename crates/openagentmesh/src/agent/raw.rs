@@ -129,7 +129,7 @@ impl RawHandler {
             let ended = function(request(Shape::Watcher, invocation)?);
             Ok(ended.map(|end| end.map(|()| Bytes::new())).boxed())
         };
-        Self::of(Shape::Watcher, HandlerFn::Once(Arc::new(unary)))
+        Self::of(Shape::Watcher, HandlerFn::Unary(Arc::new(unary)))
     }
 
     /// A handler whose shape is known at run time. The function returns a stream for every shape:
@@ -211,7 +211,7 @@ impl RawHandler {
             let output = function(request(shape, invocation)?);
             Ok(output.map(checked).boxed())
         };
-        Self::of(shape, HandlerFn::Once(Arc::new(unary)))
+        Self::of(shape, HandlerFn::Unary(Arc::new(unary)))
     }
 
     fn streaming<F, S>(shape: Shape, function: F) -> Self
@@ -223,7 +223,7 @@ impl RawHandler {
             let chunks = function(request(shape, invocation)?);
             Ok(chunks.map(checked).boxed())
         };
-        Self::of(shape, HandlerFn::Many(Arc::new(stream)))
+        Self::of(shape, HandlerFn::Stream(Arc::new(stream)))
     }
 
     pub(super) fn erase(self) -> ErasedHandler {

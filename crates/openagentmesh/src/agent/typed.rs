@@ -29,7 +29,7 @@ impl ErasedHandler {
             output: output_schema::<<Fut::Output as IntoOutput<K>>::Output>(),
             chunk: None,
             defect: None,
-            function: HandlerFn::Once(Arc::new(move |invocation| {
+            function: HandlerFn::Unary(Arc::new(move |invocation| {
                 let input = decode(invocation.body)?;
                 Ok(encoded(function(invocation.context, input)))
             })),
@@ -49,7 +49,7 @@ impl ErasedHandler {
             output: output_schema::<<Fut::Output as IntoOutput<K>>::Output>(),
             chunk: None,
             defect: None,
-            function: HandlerFn::Once(Arc::new(move |invocation| {
+            function: HandlerFn::Unary(Arc::new(move |invocation| {
                 Ok(encoded(function(invocation.context)))
             })),
         }
@@ -69,7 +69,7 @@ impl ErasedHandler {
             output: None,
             chunk: output_schema::<<S::Item as IntoOutput<K>>::Output>(),
             defect: None,
-            function: HandlerFn::Many(Arc::new(move |invocation| {
+            function: HandlerFn::Stream(Arc::new(move |invocation| {
                 let input = decode(invocation.body)?;
                 Ok(chunks(function(invocation.context, input)))
             })),
@@ -89,7 +89,7 @@ impl ErasedHandler {
             output: None,
             chunk: output_schema::<<S::Item as IntoOutput<K>>::Output>(),
             defect: None,
-            function: HandlerFn::Many(Arc::new(move |invocation| {
+            function: HandlerFn::Stream(Arc::new(move |invocation| {
                 Ok(chunks(function(invocation.context)))
             })),
         }
@@ -107,7 +107,7 @@ impl ErasedHandler {
             output: None,
             chunk: None,
             defect: None,
-            function: HandlerFn::Once(Arc::new(move |invocation| {
+            function: HandlerFn::Unary(Arc::new(move |invocation| {
                 let running = function(invocation.context);
                 Ok(running
                     .map(|end| end.into_end().map(|()| Bytes::new()))

@@ -12,7 +12,7 @@ use super::outcome::{Ended, handler_failed, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
 use super::{stream, validate};
-use crate::agent::{DecodeError, Invocation, Many, Once, Run};
+use crate::agent::{DecodeError, HandlerFn, Invocation, StreamFn, UnaryFn};
 use crate::client::mismatch;
 use crate::error::{Error, Result};
 use crate::telemetry::CancelReason;
@@ -34,10 +34,10 @@ pub(super) async fn invoke(agent: &AgentState, request: &Request<'_>) -> Ended {
     if let Err(error) = validate::check_restrictions(agent, request.body()) {
         return Ended::Failed(error);
     }
-    match &agent.run {
-        Run::Once(function) => call(agent, request, &**function).await,
+    match &agent.handler {
+        HandlerFn::Unary(function) => call(agent, request, &**function).await,
         // Boxed, so that calls do not carry the state of streams.
-        Run::Many(function) => stream(agent, request, &**function).boxed().await,
+        HandlerFn::Stream(function) => stream(agent, request, &**function).boxed().await,
     }
 }
 
@@ -53,7 +53,7 @@ fn check_envelope(agent: &AgentState, request: &Request<'_>) -> Result<()> {
     }
 }
 
-async fn call(agent: &AgentState, request: &Request<'_>, function: &Once) -> Ended {
+async fn call(agent: &AgentState, request: &Request<'_>, function: &UnaryFn) -> Ended {
     let span = request.span();
     let running = match start(agent, request, &span, function) {
         Ok(running) => running,
@@ -73,7 +73,7 @@ async fn call(agent: &AgentState, request: &Request<'_>, function: &Once) -> End
     }
 }
 
-async fn stream(agent: &AgentState, request: &Request<'_>, function: &Many) -> Ended {
+async fn stream(agent: &AgentState, request: &Request<'_>, function: &StreamFn) -> Ended {
     let Some(id) = request.stream_id() else {
         let error = Error::raised(
             ErrorCode::InvalidInput,

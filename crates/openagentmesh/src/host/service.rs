@@ -76,7 +76,7 @@ impl Service {
         let agent = Arc::new(AgentState {
             name: name.clone(),
             shape: agent.shape(),
-            run: agent.run(),
+            handler: agent.function(),
             input: agent.input(),
             admission: Admission::new(agent.concurrency(), agent.queue()),
             session: Arc::clone(&host.session),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Admission;
 use super::compat::late_subscriber::ReplyRetry;
 use super::signals::SignalRouter;
-use crate::agent::Run;
+use crate::agent::HandlerFn;
 use crate::schema::InputSchema;
 use crate::session::Session;
 use crate::telemetry::Interceptors;
@@ -20,7 +20,7 @@ pub(super) struct AgentState {
     pub(super) name: AgentName,
     pub(super) shape: Shape,
     /// The handler.
-    pub(super) run: Run,
+    pub(super) handler: HandlerFn,
     /// The schema of the input; `None` for an agent without input.
     pub(super) input: Option<Arc<InputSchema>>,
     /// How many requests are in flight and may be.

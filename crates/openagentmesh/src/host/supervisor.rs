@@ -17,7 +17,7 @@ use super::batcher::Batcher;
 use super::outcome::{handler_failed, handler_panicked};
 use super::reply;
 use super::state::AgentState;
-use crate::agent::{Chunks, Context, ContextInner, Invocation, Run, Running};
+use crate::agent::{Chunks, Context, ContextInner, HandlerFn, Invocation, Running};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::transport::{Outgoing, Template};
@@ -95,11 +95,11 @@ async fn run_once(
 ) -> Result<()> {
     let running = async {
         match start(agent, run, cancelled)? {
-            Started::Once(running) => match stop.run_until_cancelled(running).await {
+            Started::Unary(running) => match stop.run_until_cancelled(running).await {
                 Some(Err(error)) => Err(handler_failed(error)),
                 Some(Ok(_)) | None => Ok(()),
             },
-            Started::Many(chunks) => events.send_all(chunks, stop).await,
+            Started::Stream(chunks) => events.send_all(chunks, stop).await,
         }
     };
     AssertUnwindSafe(running)
@@ -109,8 +109,8 @@ async fn run_once(
 }
 
 enum Started {
-    Once(Running),
-    Many(Chunks),
+    Unary(Running),
+    Stream(Chunks),
 }
 
 fn start(
@@ -132,9 +132,9 @@ fn start(
         body: &[],
         context: &context,
     };
-    let started = match &agent.run {
-        Run::Once(function) => function(invocation).map(Started::Once),
-        Run::Many(function) => function(invocation).map(Started::Many),
+    let started = match &agent.handler {
+        HandlerFn::Unary(function) => function(invocation).map(Started::Unary),
+        HandlerFn::Stream(function) => function(invocation).map(Started::Stream),
     };
     // Unreachable: publishers and watchers have no input.
     started.map_err(|error| Error::raised(ErrorCode::HandlerError, error.message))
