@@ -1,4 +1,4 @@
-//! What every request to an agent has: a name, an input, headers, and checks before it is sent.
+//! The common part of every request to an agent: a name, an input, headers, and checks before it is sent.
 
 use std::time::Duration;
 

@@ -74,7 +74,7 @@ impl<'m> Request<'m> {
         self.message.reply.as_ref()
     }
 
-    /// The verb of the request. A `send` cannot be told from a `call`.
+    /// The verb of the request. A `send` looks the same as a `call`.
     pub(super) fn verb(&self) -> Verb {
         if self.headers.stream {
             Verb::Stream

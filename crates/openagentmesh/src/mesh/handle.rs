@@ -48,7 +48,7 @@ const FORCED_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct AgentMesh(Arc<Handle>);
 
-/// What the builder has decided.
+/// The decisions of the builder.
 pub(super) struct Settings {
     /// The server's URL without a login.
     pub(super) url: String,

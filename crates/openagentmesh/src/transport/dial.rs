@@ -102,7 +102,7 @@ fn client_options(
     client
 }
 
-/// What the connection authenticates with: an option, or else the login in the URL and the credentials
+/// The credentials of the connection: an option, or else the login in the URL and the credentials
 /// file that the environment names.
 fn credentials(
     endpoint: &Endpoint,

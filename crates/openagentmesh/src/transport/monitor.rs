@@ -1,4 +1,4 @@
-//! What happens to a connection: its losses, and when it may be dialed again.
+//! The losses of a connection, and the delays before it is dialed again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -20,7 +20,7 @@ pub(crate) struct ConnectionOptions {
     pub(crate) inbox_prefix: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) client_certificate: Option<ClientCertificate>,
-    /// The last value of each option that authenticates; more than one option is an error.
+    /// The last value of each option that sets credentials; more than one option is an error.
     credentials: Vec<Credentials>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct ClientCertificate {
     pub(crate) key: PathBuf,
 }
 
-/// What a connection authenticates with.
+/// The credentials of a connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Credentials {
     UserAndPassword { user: String, password: Secret },
@@ -120,14 +120,14 @@ impl Credentials {
 }
 
 impl ConnectionOptions {
-    /// Sets what the connection authenticates with, in place of an earlier value of the same option.
+    /// Sets credentials, in place of an earlier value of the same option.
     pub(crate) fn authenticate(&mut self, credentials: Credentials) {
         self.credentials
             .retain(|other| other.option() != credentials.option());
         self.credentials.push(credentials);
     }
 
-    /// What the connection authenticates with, if an option says so.
+    /// The credentials that an option sets, if one does.
     ///
     /// # Errors
     ///
