@@ -10,8 +10,8 @@ const MAX_VALUES: usize = 100_000;
 /// Bytes of texts and keys of a schema.
 const MAX_TEXT_BYTES: usize = 2 * 1024 * 1024;
 
-/// Levels of JSON of a schema; also the limit of the JSON parser.
-const MAX_DEPTH: usize = 128;
+/// Levels of JSON of a schema. The JSON parser allows 128.
+const MAX_DEPTH: usize = 256;
 
 /// Returns the number of levels that `schema` is nested.
 ///

@@ -96,16 +96,16 @@ const CASES: &[Case] = &[
         let schema = json!({"type": "object", "properties": {"a": {"$ref": "#"}}});
         (schema, nested(100, json!(1), |inner| json!({"a": inner})))
     }),
-    case("schema 60 deep", Invalid, || {
+    case("schema 100 deep", Invalid, || {
         let schema = nested(
-            60,
+            100,
             json!({"type": "string"}),
             |inner| json!({"properties": {"a": inner}}),
         );
-        (schema, nested(60, json!(1), |inner| json!({"a": inner})))
+        (schema, nested(100, json!(1), |inner| json!({"a": inner})))
     }),
-    case("schema 200 deep", Refused, || {
-        (nested(200, json!({}), not), json!(1))
+    case("schema 300 deep", Refused, || {
+        (nested(300, json!({}), not), json!(1))
     }),
     case("schema 100,000 deep", Refused, || {
         (nested(100_000, json!({}), not), json!(1))
@@ -307,6 +307,23 @@ const CASES: &[Case] = &[
             json!({"additionalProperties": false}),
             Value::Object(keys.collect()),
         )
+    }),
+    case("oneOf of two equal $refs, 20 deep", Refused, || {
+        (chain(20, |next| json!({"oneOf": [next, next]})), json!("x"))
+    }),
+    case("oneOf of two equal $refs, 24 deep", Refused, || {
+        (chain(24, |next| json!({"oneOf": [next, next]})), json!("x"))
+    }),
+    case("allOf of two equal $refs, 22 deep", Refused, || {
+        (chain(22, |next| json!({"allOf": [next, next]})), json!("x"))
+    }),
+    case("maxLength 1e300", Valid, || {
+        (json!({"maxLength": 1e300}), json!("x"))
+    }),
+    case("maxLength 1e400", Refused, || {
+        // The JSON parser refuses the number.
+        let parsed = serde_json::from_str("{\"maxLength\": 1e400}");
+        (parsed.unwrap_or(Value::Null), json!("x"))
     }),
     case("multipleOf 1e-300", Valid, || {
         (json!({"multipleOf": 1e-300}), json!(1))
