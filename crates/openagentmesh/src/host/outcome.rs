@@ -52,9 +52,10 @@ pub(super) fn handler_failed(error: BoxError) -> Error {
 }
 
 /// An error that the program made for its callers keeps its code. Any other error of the SDK, such as one
-/// of a call that the handler made, becomes the cause of a `handler_error`.
+/// of a call that the handler made, becomes the cause of a `handler_error`, and so does one with a code that
+/// is only raised locally.
 pub(super) fn own_error(error: Error) -> Error {
-    if error.is_made_for_callers() {
+    if error.is_made_for_callers() && !ErrorCode::LOCAL.contains(error.code()) {
         return error;
     }
     Error::raised(ErrorCode::HandlerError, error.message())

@@ -13,6 +13,7 @@ mod client_interceptors;
 mod connect;
 mod context;
 mod discovery;
+mod error_codes;
 mod events;
 mod failure;
 mod interceptors;
