@@ -213,7 +213,7 @@ impl<T> Receiving<T> {
         Poll::Ready(Error::raised(
             ErrorCode::Timeout,
             format!(
-                "timeout: no event was published to {} within {timeout:?}",
+                "no event was published to {} within {timeout:?}",
                 self.subject
             ),
         ))

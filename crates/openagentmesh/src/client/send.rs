@@ -242,7 +242,7 @@ fn check_one_way<R>(request: &SendRequest<R>, way: &str) -> Result<()> {
 fn two_ways(one: &str, other: &str) -> Error {
     Error::raised(
         ErrorCode::InvalidInput,
-        format!("the reply can go to one place only: choose between {one} and {other}"),
+        format!("conflicting options {one} and {other}: a reply goes to one place; remove one"),
     )
 }
 
@@ -345,7 +345,7 @@ impl PendingCallback {
                     return Err(self.request.timed_out(failed_to));
                 }
                 Ok(None) => {
-                    let closed = transport::closed("it was closed before the reply arrived");
+                    let closed = transport::closed("no reply had arrived");
                     return Err(self.request.about(closed));
                 }
                 Ok(Some(message)) if is_probe(&Received(message.headers.as_ref())) => {}

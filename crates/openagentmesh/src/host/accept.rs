@@ -18,7 +18,7 @@ use super::answer::answer;
 use super::cancellation::cancelled;
 use super::interceptor;
 use super::invoke::invoke;
-use super::outcome::{Ended, handler_panicked};
+use super::outcome::{WorkResult, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
 use crate::error::Error;
@@ -103,7 +103,7 @@ fn serve(
         let mut request = Request::read(&message, received);
         let running = match interceptor::before(&agent, &mut request) {
             Ok(()) => wait_in_queue(&agent, &request).await,
-            Err(error) => Err(Ended::Failed(error)),
+            Err(error) => Err(WorkResult::Failed(error)),
         };
         let queued = received.elapsed();
         let (running, ended) = match running {
@@ -111,7 +111,8 @@ fn serve(
                 // A value that the handler leaves may panic when it is dropped.
                 let invoked = AssertUnwindSafe(invoke(&agent, &request)).catch_unwind();
                 let ended = invoked.await;
-                let ended = ended.unwrap_or_else(|panic| Ended::Failed(handler_panicked(&*panic)));
+                let ended =
+                    ended.unwrap_or_else(|panic| WorkResult::Failed(handler_panicked(&*panic)));
                 (Some(permit), ended)
             }
             Err(ended) => (None, ended),
@@ -127,7 +128,7 @@ fn serve(
 async fn wait_in_queue<'a>(
     agent: &'a AgentState,
     request: &Request<'_>,
-) -> Result<SemaphorePermit<'a>, Ended> {
+) -> Result<SemaphorePermit<'a>, WorkResult> {
     if let Some(permit) = agent.admission.try_run() {
         return Ok(permit);
     }
@@ -136,7 +137,7 @@ async fn wait_in_queue<'a>(
             biased;
             permit = agent.admission.run() => Ok(permit),
             reason = cancelled(agent, request, None) => {
-                Err(Ended::Cancelled { reason, started: false })
+                Err(WorkResult::Cancelled { reason, started: false })
             }
         }
     };
@@ -151,7 +152,7 @@ async fn refuse(agent: &AgentState, message: &Message, received: Instant, in_fli
         Ok(()) => overloaded(agent, in_flight),
         Err(refused) => refused,
     };
-    let outcome = answer(agent, &request, Ended::Failed(error)).await;
+    let outcome = answer(agent, &request, WorkResult::Failed(error)).await;
     interceptor::after(agent, &request, &outcome, Duration::ZERO);
 }
 

@@ -48,7 +48,7 @@ impl Problems {
         let error = Error::raised(
             ErrorCode::InvalidInput,
             format!(
-                "the input of agent '{name}' is invalid: {}{more}",
+                "invalid input for agent '{name}': {}{more}",
                 described.join("; ")
             ),
         )

@@ -194,8 +194,8 @@ impl<H: Handle> Bucket<H> {
                 } else if error.is_without_jetstream() {
                     Err(Error::raised(
                         ErrorCode::StorageError,
-                        "the server runs without JetStream, which a mesh requires: start it with \
-                         `oam mesh up`, or with `nats-server -js`",
+                        "JetStream unavailable: the server runs without it; start it with `oam mesh up`, \
+                         or with `nats-server -js`",
                     )
                     .with_source(error))
                 } else {

@@ -61,7 +61,7 @@ pub trait Interceptor: Send + Sync + 'static {
     ///
     /// At a caller, any valid header may be set, those with the prefixes `X-Mesh-` and `Nats-` included.
     /// Exception: a header that the protocol defines, such as `X-Mesh-Request-Id`, is written by the SDK
-    /// itself. To set one, or an invalid header, fails the request with `invalid_input`.
+    /// itself. Setting such a header, or an invalid one, fails the request with `invalid_input`.
     ///
     /// # Errors
     ///

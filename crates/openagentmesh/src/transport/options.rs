@@ -107,7 +107,7 @@ impl Credentials {
                 let text = String::from_utf8_lossy(&text);
                 // The parser's own message may quote the file, which is a secret.
                 options.credentials(&text).map_err(|_| {
-                    let cause = format!("{} is not a NATS credentials file", path.display());
+                    let cause = format!("malformed credentials file {}", path.display());
                     invalid(
                         self.option(),
                         cause,

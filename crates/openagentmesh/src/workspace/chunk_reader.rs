@@ -243,10 +243,7 @@ impl<'p> ChunkReader<'p> {
         let name = &self.info.name;
         Error::raised(
             ErrorCode::DigestMismatch,
-            format!(
-                "the content of file '{name}' does not match its metadata: {reason}; the file was \
-                 damaged, or replaced during the download"
-            ),
+            format!("digest mismatch of file '{name}': {reason}; download it again"),
         )
         .with_detail("name", name.as_str())
         .with_detail("bytes", self.progress.bytes)

@@ -83,7 +83,7 @@ fn reason(error: &BuildError) -> String {
 }
 
 fn too_large() -> String {
-    format!("the compiled patterns of a schema may take {MAX_PATTERN_BYTES} bytes")
+    format!("patterns too large: at most {MAX_PATTERN_BYTES} bytes compiled are allowed")
 }
 
 #[cfg(test)]
