@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::store::{HEADER_OVERHEAD, KvBucket, StoreError};
 use crate::util::backoff::Backoff;
 
-/// The longest that writes are repeated while other processes win every race.
+/// The limit of retries after lost compare-and-swaps.
 const CONTENTION_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest that writes are repeated while they fail for another reason.
+/// The limit of retries after other failures.
 const FAILURE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bounds of the back-off after a failed write.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(4);

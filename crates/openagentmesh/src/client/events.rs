@@ -146,7 +146,7 @@ pub(super) struct Receiving<T> {
     sequences: SequenceTracker,
 }
 
-/// Which messages of a subscription are events, and when the events end.
+/// The messages of a subscription that are events, and the end of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// The events of one agent: they end with it.

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::transport::{self, Outgoing, Publishing, Template};
 
-/// How long a request without a subscriber waits for the catalog, which tells the reason.
+/// The limit of the catalog lookup that distinguishes `not_found` from `not_available`.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The headers of requests of process `instance` whose reply is awaited. Each request has its own id and

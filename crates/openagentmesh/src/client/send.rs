@@ -22,7 +22,7 @@ use super::sent::Sent;
 use crate::error::{Error, Result};
 use crate::transport::{self, Received};
 
-/// How long a reply is awaited if no timeout is given.
+/// The timeout of a reply if none is given.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {
@@ -74,11 +74,11 @@ impl Client {
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the request;
 /// * `connection_failed` when the connection is closed.
 ///
-/// Without a reply, a request that no process serves goes unnoticed.
+/// Without a reply, an unserved request is not reported.
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped, the request is sent or not.
+/// A dropped future may or may not have sent the request.
 #[must_use = "a request is sent when it is awaited"]
 pub struct SendRequest<R = ()> {
     request: Request,
@@ -203,8 +203,8 @@ impl SendRequest {
 }
 
 impl<R> SendRequest<R> {
-    /// How long to wait for the reply: 60 s by default. The host is sent the timeout and cancels the request at
-    /// the same time.
+    /// Sets the time to wait for the reply: 60 s by default. The host is sent the timeout and cancels the
+    /// request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -55,7 +55,7 @@ pub struct WaitFor {
 }
 
 impl WaitFor {
-    /// How long to wait: no limit by default. The deadline of the request that a handler serves bounds it.
+    /// Sets the time to wait: no limit by default. The deadline of the request that a handler serves bounds it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

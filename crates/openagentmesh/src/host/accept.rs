@@ -24,7 +24,7 @@ use super::state::AgentState;
 use crate::error::Error;
 use crate::transport::Connection;
 
-/// How long a subscription may take to drain, which is one round trip to the server.
+/// The limit of draining a subscription, which is one round trip to the server.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Accepts requests until `stop` fires and the requests that the server has sent before are accepted, or
@@ -67,10 +67,9 @@ pub(super) async fn accept(
 
 /// Ends the subscription without losing a request that the server has sent already.
 ///
-/// The client forgets a subscription as soon as it has sent the unsubscription, and drops messages that
-/// arrive until the server has processed it. Here the server is asked first: a limit with more digits than
-/// the server reads ends the subscription there at once, while the client waits for that many messages. A
-/// round trip then follows the last message of the subscription.
+/// The client drops messages that arrive after it has sent `UNSUB`. The host therefore ends the subscription at
+/// the server first: the limit has more digits than the server reads and counts as reached. The reply to a
+/// round trip follows the last message.
 async fn drain_subscription(connection: &Connection, requests: &mut Subscriber) {
     const LIMIT_BEYOND_THE_SERVER: u64 = 10_000_000_000;
 
@@ -144,8 +143,9 @@ async fn wait_in_queue<'a>(
     waiting.boxed().await
 }
 
-/// Answers a request that is not admitted because of `in_flight` others. Interceptors run around it, too. An
-/// error of theirs is the answer then: a caller without permission does not learn the load of the agent.
+/// Answers a request that is not admitted because of `in_flight` others. Interceptors run around it, too. If
+/// an interceptor refuses the request, its error is answered instead of `overloaded`, which would reveal the
+/// load.
 async fn refuse(agent: &AgentState, message: &Message, received: Instant, in_flight: usize) {
     let mut request = Request::read(message, received);
     let error = match interceptor::before(agent, &mut request) {

@@ -54,7 +54,7 @@ async fn end_of_stream(agent: &AgentState, request: &Request<'_>) -> Outcome {
     }
 }
 
-/// The caller gets the reason if its answer is too large. Nothing can be sent if the connection is closed.
+/// An answer that is too large is replaced by an error. If the connection is closed, nothing is sent.
 async fn not_sent(agent: &AgentState, request: &Request<'_>, error: Error) -> Outcome {
     if *error.code() == ErrorCode::PayloadTooLarge {
         return failed(agent, request, error).await;

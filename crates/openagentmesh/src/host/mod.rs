@@ -64,15 +64,15 @@ use compat::late_subscriber;
 use service::{Service, Services, Shared};
 use signals::SignalRouter;
 
-/// How long the removal of agents from the catalog may take.
+/// The limit of the removal of agents from the catalog.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same while the connection is lost: it may be restored soon.
+/// The limit of the removal while the connection is lost.
 const DISCONNECTED_REMOVAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The agents that this process serves.
 pub(crate) struct Host {
     shared: Shared,
-    /// How long running requests may take to finish when their agent is deregistered.
+    /// The time that running requests have to finish when their agent is deregistered.
     grace: Duration,
     services: Arc<Services>,
     /// Set when the buckets of the mesh exist, which is before the first agent is listed.

@@ -156,7 +156,8 @@ impl MeshBuilder {
     /// * `configuration` when an option, the URL or `.oam-url` is invalid; the message names it;
     /// * `connection_failed` when nothing answers, which takes less than a second, when the peer is not a
     ///   NATS server, or when TLS fails;
-    /// * `connection_denied` when the server refuses the credentials.
+    /// * `connection_denied` when the server refuses the credentials;
+    /// * `io_error` when the runtime shuts down while the environment is read.
     ///
     /// Cancel-safe: dropping the future closes the connection.
     pub async fn connect(self) -> Result<AgentMesh> {

@@ -19,7 +19,7 @@ use crate::store::{Bucket, SharedBucket};
 use crate::telemetry::Interceptors;
 use crate::transport::{Connection, ConnectionGuard};
 
-/// How long a shutdown may take after a second signal.
+/// The limit of a shutdown after a second signal.
 const FORCED_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection to a mesh: serves agents, and calls them as the [`Client`] that it is.

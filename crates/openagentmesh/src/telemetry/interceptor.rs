@@ -174,18 +174,18 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// How a request ended, as an [`Interceptor`] is given it.
+/// The end of a request, as an [`Interceptor`] is given it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Completion<'o> {
-    /// How the request ended.
+    /// The outcome of the request.
     pub outcome: &'o Outcome,
     /// At a host, the time from the arrival of the request until its answer; the time in the queue is part
     /// of it. At a caller, the time from the moment that the request was awaited.
     pub duration: Duration,
     /// At a host, the part of `duration` that the request waited in the queue; zero at a caller.
     pub queued: Duration,
-    /// How many chunks were sent or received; 0 for a request that is not a stream.
+    /// The number of chunks that were sent or received; 0 for a request that is not a stream.
     pub chunks: u64,
 }
 

@@ -58,7 +58,7 @@ impl Inbox {
         })
     }
 
-    /// How many replies are pending.
+    /// The number of pending replies.
     pub(crate) fn pending(&self) -> usize {
         self.replies.table().len()
     }

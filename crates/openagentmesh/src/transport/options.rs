@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::headers::check_subject;
 use crate::error::{Error, Result};
 
-/// How to connect; the builder of a mesh fills it in.
+/// The options of a connection; the builder of a mesh sets them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ConnectionOptions {
     pub(crate) url: Option<String>,

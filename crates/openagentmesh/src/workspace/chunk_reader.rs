@@ -24,9 +24,9 @@ const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 const DEFAULT_CHUNK_BYTES: u64 = 128 * 1024;
 /// The longest wait for one chunk.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest that a chunk is requested again.
+/// The time limit for repeated requests of one chunk.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often a chunk is requested again.
+/// The maximum number of repeated requests of one chunk.
 const MAX_RETRIES: u32 = 3;
 /// The server deletes a consumer that requested no batch for so long. A slower reader continues with a new
 /// one.
