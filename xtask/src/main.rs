@@ -16,7 +16,7 @@ usage: cargo xtask <command>
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
   prose [--list] [CRATE]    ruled-out words and sentence forms per 1,000 words, see docs/STYLE.md
-  layers [FOLDER]           imports against the order of the rooms, and circles of files";
+  layers [FOLDER]           imports against the order of the layers, and circles of files";
 
 /// One command of a run: its title, its command line, and additional environment variables.
 struct Step {

@@ -14,7 +14,7 @@ pub(crate) enum Case {
     /// A call, counted at the caller.
     Call,
     /// A call, counted at the host.
-    Dispatch,
+    Request,
     /// A chunk of a stream, counted at the host.
     Chunk,
     /// A chunk of a stream, counted at the caller.
@@ -28,7 +28,7 @@ pub(crate) enum Case {
 impl Case {
     pub(super) const ALL: [Self; 6] = [
         Self::Call,
-        Self::Dispatch,
+        Self::Request,
         Self::Chunk,
         Self::ChunkReceived,
         Self::Event,
@@ -38,7 +38,7 @@ impl Case {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Call => "call",
-            Self::Dispatch => "dispatch",
+            Self::Request => "request",
             Self::Chunk => "chunk",
             Self::ChunkReceived => "chunk received",
             Self::Event => "event",
@@ -48,7 +48,7 @@ impl Case {
 
     pub(super) const fn measure(self) -> Measure {
         match self {
-            Self::Call | Self::Dispatch => Measure::Latency,
+            Self::Call | Self::Request => Measure::Latency,
             Self::Chunk | Self::ChunkReceived => Measure::Chunks,
             Self::Event | Self::EventReceived => Measure::Events,
         }
@@ -58,7 +58,7 @@ impl Case {
     pub(super) fn side(self) -> Role {
         match self {
             Self::Call | Self::ChunkReceived | Self::EventReceived => Role::Caller,
-            Self::Dispatch | Self::Chunk | Self::Event => Role::Host,
+            Self::Request | Self::Chunk | Self::Event => Role::Host,
         }
     }
 

@@ -136,7 +136,7 @@ impl Writer {
         drop(self.lines);
         match self.result.await {
             Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(End::ReaderClosed),
-            Ok(Err(error)) => Err(Failure::local(format!("stdout cannot be written: {error}"))),
+            Ok(Err(error)) => Err(Failure::local(format!("cannot write stdout: {error}"))),
             Ok(Ok(())) | Err(_) => Ok(End::Complete),
         }
     }

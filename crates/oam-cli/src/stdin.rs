@@ -33,7 +33,7 @@ async fn read<T: Send + 'static>(
 ) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(reading).await {
         Ok(Ok(read)) => Ok(read),
-        Ok(Err(error)) => Err(Failure::usage(format!("stdin cannot be read: {error}"))),
+        Ok(Err(error)) => Err(Failure::usage(format!("cannot read stdin: {error}"))),
         Err(error) => Err(Failure::usage(format!(
             "reading stdin was aborted: {error}"
         ))),

@@ -26,7 +26,7 @@ pub(crate) fn write(url: &str) -> Result<PathBuf, Failure> {
     let path = working_directory()?.join(URL_FILE);
     std::fs::write(&path, format!("{url}\n")).map_err(|error| {
         Failure::local(format!(
-            "the mesh is up at {url}, but {} cannot be written: {error}",
+            "the mesh is up at {url}, but cannot write {}: {error}",
             path.display()
         ))
         .hint(format!("set {URL_VARIABLE}={url} for other commands"))
@@ -53,13 +53,12 @@ pub(crate) fn write_endpoint(url: &str, creds: Option<&Path>) -> Result<PathBuf,
                 .map(|creds| relative_to(&directory, creds))
                 .transpose()?;
             toml::to_string(&UrlFile { url, creds }).map_err(|error| {
-                Failure::usage(format!("{URL_FILE} cannot be written as TOML: {error}"))
+                Failure::usage(format!("cannot write {URL_FILE} as TOML: {error}"))
             })?
         }
     };
-    write_private_if(has_login(url), &path, &text).map_err(|error| {
-        Failure::local(format!("{} cannot be written: {error}", path.display()))
-    })?;
+    write_private_if(has_login(url), &path, &text)
+        .map_err(|error| Failure::local(format!("cannot write {}: {error}", path.display())))?;
     Ok(path)
 }
 
@@ -168,7 +167,7 @@ pub(crate) fn remove_if_url(path: &Path, url: &str) -> Result<(), Failure> {
 pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::local(format!(
-            "{} cannot be removed: {error}",
+            "cannot remove {}: {error}",
             path.display()
         ))
         .hint("remove it by hand: the mesh in it is stopped")),
@@ -178,7 +177,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
 
 pub(crate) fn working_directory() -> Result<PathBuf, Failure> {
     std::env::current_dir()
-        .map_err(|error| Failure::local(format!("the working directory cannot be read: {error}")))
+        .map_err(|error| Failure::local(format!("cannot read the working directory: {error}")))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub enum LocalError {
     NamedServerUnusable {
         /// The value of the variable.
         path: PathBuf,
-        /// Why the program is unusable.
+        /// The reason why the program is unusable.
         reason: String,
     },
 
@@ -40,7 +40,7 @@ pub enum LocalError {
     ServerUnusable {
         /// The given path.
         path: PathBuf,
-        /// Why the program is unusable.
+        /// The reason why the program is unusable.
         reason: String,
     },
 

@@ -17,7 +17,7 @@ pub struct InstanceRecord {
 pub struct DeathNotice {
     /// The agent without a host.
     pub agent: AgentName,
-    /// Why the host is gone.
+    /// The reason of the host's end.
     pub reason: DeathReason,
     /// Time of detection, as an RFC 3339 timestamp.
     pub detected_at: String,
@@ -25,7 +25,7 @@ pub struct DeathNotice {
     pub instance_id: InstanceId,
 }
 
-/// Why a host is gone.
+/// The reason of a host's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 #[non_exhaustive]

@@ -95,7 +95,7 @@ impl Capabilities {
         }
     }
 
-    /// Why `verb` does not fit the agent, and which verb does; `None` if it fits.
+    /// The reason why `verb` does not fit the agent, and the verb that does; `None` if it fits.
     ///
     /// ```
     /// use openagentmesh_protocol::{Shape, Verb};

@@ -26,7 +26,7 @@ pub(crate) struct Session {
     pub(crate) objects: SharedBucket<ObjectBucket>,
     /// The server's URL without a login.
     pub(crate) url: String,
-    /// How long a request waits for its reply when neither it nor its verb's default says so.
+    /// The reply timeout of calls and sends without their own; `None` selects the default of the verb.
     pub(crate) request_timeout: Option<Duration>,
     /// The interceptors of every request that this process sends.
     pub(crate) interceptors: Interceptors,

@@ -127,19 +127,19 @@ pub(crate) async fn take(peer: &mut Peer, key: &str, count: Option<usize>) -> Ta
 }
 
 /// Records all messages of a mesh, for tests of messages that must not be sent.
-pub(crate) struct Observer {
+pub(crate) struct ErrorTap {
     client: async_nats::Client,
     messages: async_nats::Subscriber,
 }
 
-impl Observer {
+impl ErrorTap {
     pub(crate) async fn start(test: &TestMesh) -> Self {
         let client = test.nats().await;
         let messages = client.subscribe(">").await.unwrap();
-        let mut observer = Self { client, messages };
+        let mut tap = Self { client, messages };
         // The subscription is active when the mark arrives.
-        observer.rest().await;
-        observer
+        tap.rest().await;
+        tap
     }
 
     /// The next message for which `wanted` holds.

@@ -9,7 +9,7 @@ use openagentmesh::{AgentSpec, agents};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::common::{Observer, TestMesh, header, within};
+use crate::common::{ErrorTap, TestMesh, header, within};
 use crate::rust_agents::{Piece, echo, pieces};
 
 interop::with_each_sdk!(
@@ -36,7 +36,7 @@ async fn slow_reply_arrives_and_only_callers_with_the_probe_header_are_probed(sd
     test.mesh.register([slow]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
     let rust = test.rust_peer().await;
-    let mut observer = Observer::start(&test).await;
+    let mut tap = ErrorTap::start(&test).await;
 
     let arguments = json!({"name": "slow", "payload": "python"});
     let python_asks = python.ask("ask_in_every_way", arguments);
@@ -50,10 +50,10 @@ async fn slow_reply_arrives_and_only_callers_with_the_probe_header_are_probed(sd
         let probed = async {
             let is_its_request =
                 |m: &Message| header(m, "X-Mesh-Probe").is_some() && !m.payload.is_empty();
-            let request = observer.next(is_its_request).await;
+            let request = tap.next(is_its_request).await;
             let caller = request.reply.unwrap();
             for _ in 0..2 {
-                let probe = observer.next(|m| header(m, "X-Mesh-Probe").is_some()).await;
+                let probe = tap.next(|m| header(m, "X-Mesh-Probe").is_some()).await;
                 assert_eq!(probe.subject, caller);
             }
             gate.add_permits(4);
@@ -68,7 +68,7 @@ async fn slow_reply_arrives_and_only_callers_with_the_probe_header_are_probed(sd
     assert_eq!(replies["call"], "python");
     assert_eq!(replies["send_on_reply"], json!({"reply": "python"}));
     assert_eq!(replies["send_reply_to"]["body"], "python");
-    for message in observer.rest().await {
+    for message in tap.rest().await {
         if header(&message, "X-Mesh-Probe").is_some() {
             assert_eq!(message.subject, caller, "only this caller is probed");
         }
@@ -79,28 +79,26 @@ async fn python_caller_ignores_the_headers_of_a_rust_host(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![echo, pieces]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
-    let mut observer = Observer::start(&test).await;
+    let mut tap = ErrorTap::start(&test).await;
     let host = test.mesh.instance_id().as_str();
 
     let arguments = json!({"name": "echo", "payload": "x"});
     assert_eq!(python.ask("call", arguments).await.unwrap(), "Echo: x");
-    let reply = observer
-        .next(|m| header(m, "X-Mesh-Status").is_some())
-        .await;
+    let reply = tap.next(|m| header(m, "X-Mesh-Status").is_some()).await;
     assert_eq!(header(&reply, "X-Mesh-Instance-Id"), Some(host));
 
     let arguments = json!({"name": "nlp.pieces", "payload": "x"});
     let chunks = python.ask("stream", arguments).await.unwrap();
     assert_eq!(chunks, json!([{"index": 0, "text": "x"}]));
     let is_chunk = |m: &Message| m.subject.starts_with("mesh.stream.");
-    let chunk = observer.next(is_chunk).await;
+    let chunk = tap.next(is_chunk).await;
     assert_eq!(header(&chunk, "X-Mesh-Instance-Id"), Some(host));
     assert!(
         chunk.reply.is_some(),
         "the subject for signals of consumers"
     );
     // The published SDKs send no signals.
-    let sent = observer.rest().await;
+    let sent = tap.rest().await;
     assert!(
         sent.iter()
             .all(|m| Some(&m.subject) != chunk.reply.as_ref())
@@ -112,13 +110,13 @@ async fn python_host_ignores_the_headers_of_a_rust_caller(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["echo", "nlp.pieces"]).await;
     let mesh = &test.mesh;
-    let mut observer = Observer::start(&test).await;
+    let mut tap = ErrorTap::start(&test).await;
     let is_request = |m: &Message| m.subject.starts_with("mesh.agent.");
 
     let call = mesh.call::<String>("echo", "x");
     let call = call.header("traceparent", TRACE).header("Shop", "corner");
     assert_eq!(within(call).await.unwrap(), "Echo: x");
-    let request = observer.next(is_request).await;
+    let request = tap.next(is_request).await;
     for name in [
         "X-Mesh-Instance-Id",
         "X-Mesh-Timeout-Ms",
@@ -133,11 +131,11 @@ async fn python_host_ignores_the_headers_of_a_rust_caller(sdk: Sdk) {
     let chunks = chunks.header("traceparent", TRACE).window(1).await.unwrap();
     let chunks: Vec<Piece> = within(chunks.try_collect()).await.unwrap();
     assert_eq!(chunks, [Piece::new(0, "x")]);
-    let request = observer.next(is_request).await;
+    let request = tap.next(is_request).await;
     assert_eq!(header(&request, "X-Mesh-Stream-Credit"), Some("1"));
     // The server may reply to this subject; a host of the published SDKs never does.
     let inbox = request.reply.unwrap();
-    let rest = observer.rest().await;
+    let rest = tap.rest().await;
     assert!(rest.iter().all(|m| m.subject != inbox));
 
     let reply = mesh.send("echo", "x").header("traceparent", TRACE);

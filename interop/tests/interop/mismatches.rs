@@ -5,7 +5,7 @@ use interop::{Peer, Raised, Sdk};
 use openagentmesh::{Error, ErrorCode, agents};
 use serde_json::{Value, json};
 
-use crate::common::{Observer, TestMesh, python_lists, raised, take, within};
+use crate::common::{ErrorTap, TestMesh, python_lists, raised, take, within};
 use crate::rust_agents::{echo, noon, pieces, sentry, ticker};
 
 interop::with_each_sdk!(
@@ -91,7 +91,7 @@ fn is_request(message: &async_nats::Message) -> bool {
 
 async fn python_caller_refuses_the_wrong_verb(sdk: Sdk) {
     let (test, mut python) = rust_agents_and_python(sdk).await;
-    let mut observer = Observer::start(&test).await;
+    let mut tap = ErrorTap::start(&test).await;
     for (verb, agents) in WRONG {
         for (name, fitting) in *agents {
             if (*verb, *name) == ("send", "nlp.pieces") {
@@ -106,12 +106,12 @@ async fn python_caller_refuses_the_wrong_verb(sdk: Sdk) {
             assert!(message.contains(fitting), "{message}");
         }
     }
-    assert!(!observer.rest().await.iter().any(is_request));
+    assert!(!tap.rest().await.iter().any(is_request));
 }
 
 async fn rust_host_refuses_the_wrong_verb(sdk: Sdk) {
     let (test, mut python) = rust_agents_and_python(sdk).await;
-    let mut observer = Observer::start(&test).await;
+    let mut tap = ErrorTap::start(&test).await;
     python.ask("skip_checks", json!({})).await.unwrap();
     let mut refused = 0;
     for (verb, agents) in WRONG {
@@ -126,7 +126,7 @@ async fn rust_host_refuses_the_wrong_verb(sdk: Sdk) {
             refused += 1;
         }
     }
-    let sent = observer.rest().await;
+    let sent = tap.rest().await;
     assert_eq!(
         sent.iter().filter(|message| is_request(message)).count(),
         refused
@@ -143,7 +143,7 @@ async fn rust_caller_refuses_the_wrong_verb(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &NAMES).await;
     let mesh = &test.mesh;
-    let mut observer = Observer::start(&test).await;
+    let mut tap = ErrorTap::start(&test).await;
     let refusal = async |verb: &str, name: &str| -> Error {
         match verb {
             "call" => mesh.call::<Value>(name, "x").await.unwrap_err(),
@@ -168,7 +168,7 @@ async fn rust_caller_refuses_the_wrong_verb(sdk: Sdk) {
             }
         }
     }
-    assert!(!observer.rest().await.iter().any(is_request));
+    assert!(!tap.rest().await.iter().any(is_request));
 }
 
 /// The Rust SDK cannot skip its check: the test writes the request itself.
@@ -176,7 +176,7 @@ async fn python_host_refuses_the_wrong_verb(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["note", "numbers"]).await;
     let client = test.nats().await;
-    let mut observer = Observer::start(&test).await;
+    let mut tap = ErrorTap::start(&test).await;
     for (name, stream, fitting) in [("note", true, "call()"), ("numbers", false, "stream()")] {
         let mut headers = async_nats::HeaderMap::new();
         headers.insert("X-Mesh-Request-Id", "0123456789abcdef0123456789abcdef");
@@ -193,9 +193,7 @@ async fn python_host_refuses_the_wrong_verb(sdk: Sdk) {
         } else {
             "interop.replies"
         };
-        let answer = observer
-            .next(|message| message.subject.starts_with(place))
-            .await;
+        let answer = tap.next(|message| message.subject.starts_with(place)).await;
         let error: Value = serde_json::from_slice(&answer.payload).unwrap();
         assert_eq!(error["code"], "invocation_mismatch");
         assert!(

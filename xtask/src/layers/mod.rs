@@ -1,4 +1,4 @@
-//! `cargo xtask layers`: checks that imports go one way, from file to file and from room to room.
+//! `cargo xtask layers`: checks that imports go one way, from file to file and from layer to layer.
 
 mod graph;
 mod paths;
@@ -15,12 +15,12 @@ use crate::workspace::{self, Member};
 use graph::Imports;
 use tree::Tree;
 
-/// The crate whose rooms have an order.
+/// The crate whose folders are in layers.
 const ORDERED: &str = "openagentmesh";
 
-/// The rooms of [`ORDERED`], the files and folders in its `src`, from the lowest floor to the
-/// highest. A room imports only from rooms on lower floors.
-const FLOORS: &[&[&str]] = &[
+/// The layers of [`ORDERED`], the files and folders in its `src`, from the lowest to the highest. A folder
+/// imports only from lower layers.
+const LAYERS: &[&[&str]] = &[
     &["error"],
     &["util"],
     &["telemetry"],
@@ -63,7 +63,7 @@ fn check(root: &Path) -> Result<Vec<String>, String> {
             let shown = shown(&tree, &folder);
             problems.extend(circles(&name, &tree, &imports, &shown));
             if name == ORDERED {
-                problems.extend(violations(FLOORS, &tree, &imports, &source, &shown));
+                problems.extend(violations(LAYERS, &tree, &imports, &source, &shown));
             }
         }
     }
@@ -130,42 +130,46 @@ fn listed(paths: &BTreeMap<String, usize>) -> String {
     shown.join(", ")
 }
 
-/// The imports that go up or stay on their floor, and the rooms that are on no floor. The root file
+/// The imports that go up or stay in their layer, and the folders that are in no layer. The root file
 /// is exempt.
 fn violations(
-    floors: &[&[&str]],
+    layers: &[&[&str]],
     tree: &Tree,
     imports: &Imports,
     source: &Path,
     shown: &[String],
 ) -> Vec<String> {
-    let rooms: Vec<String> = tree.files.iter().map(|file| room(file, source)).collect();
-    let floor = |room: &str| floors.iter().position(|floor| floor.contains(&room));
-    let mut unknown: Vec<&String> = rooms[1..]
+    let folders: Vec<String> = tree
+        .files
         .iter()
-        .filter(|room| floor(room).is_none())
+        .map(|file| folder_of(file, source))
+        .collect();
+    let layer = |folder: &str| layers.iter().position(|layer| layer.contains(&folder));
+    let mut unknown: Vec<&String> = folders[1..]
+        .iter()
+        .filter(|folder| layer(folder).is_none())
         .collect();
     unknown.sort();
     unknown.dedup();
     let mut problems: Vec<String> = unknown
         .into_iter()
-        .map(|room| {
-            format!("unknown room '{room}' in {ORDERED}: FLOORS in xtask has no floor for it")
+        .map(|folder| {
+            format!("unknown folder '{folder}' in {ORDERED}: LAYERS in xtask has no layer for it")
         })
         .collect();
     for ((from, to), names) in imports {
-        if *from == 0 || *to == 0 || rooms[*from] == rooms[*to] {
+        if *from == 0 || *to == 0 || folders[*from] == folders[*to] {
             continue;
         }
-        if let (Some(own), Some(other)) = (floor(&rooms[*from]), floor(&rooms[*to]))
+        if let (Some(own), Some(other)) = (layer(&folders[*from]), layer(&folders[*to]))
             && own <= other
         {
             problems.push(format!(
                 "import against the order in {ORDERED}: {} ({}) imports {} ({}): {}",
                 shown[*from],
-                rooms[*from],
+                folders[*from],
                 shown[*to],
-                rooms[*to],
+                folders[*to],
                 listed(names)
             ));
         }
@@ -174,7 +178,7 @@ fn violations(
 }
 
 /// The first part of a file's path in `source`, without `.rs`.
-fn room(file: &Path, source: &Path) -> String {
+fn folder_of(file: &Path, source: &Path) -> String {
     let within = file.strip_prefix(source).unwrap_or(file);
     let first = within.components().next();
     let first = first.map(|part| part.as_os_str().to_string_lossy().into_owned());
@@ -345,8 +349,8 @@ mod tests {
     }
 
     #[test]
-    fn import_from_a_higher_or_the_same_floor_is_a_violation() {
-        let floors: &[&[&str]] = &[&["low", "next"], &["high"]];
+    fn import_from_a_higher_or_the_same_layer_is_a_violation() {
+        let layers: &[&[&str]] = &[&["low", "next"], &["high"]];
         let files = [
             (
                 "lib.rs",
@@ -363,11 +367,11 @@ mod tests {
         let tree = read(&files);
         let imports = graph::imports(&tree);
         let shown = shown(&tree, Path::new(""));
-        let problems = violations(floors, &tree, &imports, Path::new(""), &shown);
+        let problems = violations(layers, &tree, &imports, Path::new(""), &shown);
         assert_eq!(
             problems,
             [
-                "unknown room 'new' in openagentmesh: FLOORS in xtask has no floor for it",
+                "unknown folder 'new' in openagentmesh: LAYERS in xtask has no layer for it",
                 "import against the order in openagentmesh: low.rs (low) imports high/mod.rs (high): \
                  crate::high::High (line 1)",
                 "import against the order in openagentmesh: next.rs (next) imports low.rs (low): \

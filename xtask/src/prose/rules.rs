@@ -39,7 +39,7 @@ const WORDS: &[&str] = &[
     "for ever",
 ];
 
-/// Where "any more" stands for "no longer": before a mark or a conjunction. With a noun it is a
+/// The places where "any more" stands for "no longer": before a mark or a conjunction. With a noun it is a
 /// quantity and is allowed.
 const ANY_MORE: &str = r"any more(?:\s*(?:[.,;:!?)]|$)|\s+(?:and|as|because|but|if|once|or|since|so|then|until|when|while)\b)";
 

@@ -138,7 +138,7 @@ impl Host {
         };
         let request_id = request_id(&headers);
         // Each chunk carries a reply subject, as in this SDK: consumers send their signals there.
-        let feedback = async_nats::Subject::from(self.client.new_inbox());
+        let signal_subject = async_nats::Subject::from(self.client.new_inbox());
         for seq in 0..count {
             let mut headers = Headers::default();
             ChunkHeaders {
@@ -151,10 +151,13 @@ impl Host {
             let (subject, body) = (subject.clone(), body.clone());
             match request_id {
                 Some(_) => {
-                    let feedback = feedback.clone();
-                    let published = self
-                        .client
-                        .publish_with_reply_and_headers(subject, feedback, headers.0, body);
+                    let signal_subject = signal_subject.clone();
+                    let published = self.client.publish_with_reply_and_headers(
+                        subject,
+                        signal_subject,
+                        headers.0,
+                        body,
+                    );
                     published.await?;
                 }
                 None => {

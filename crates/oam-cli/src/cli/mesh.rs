@@ -23,7 +23,7 @@ pub(crate) enum MeshCommand {
     /// Checks that the mesh answers and writes .oam-url into this directory. Programs and commands
     /// started here or below find the mesh.
     Connect(MeshConnect),
-    /// List the agents on the mesh, or watch them come and go
+    /// List the agents on the mesh, or watch the changes
     Catalog(MeshCatalog),
     /// Print the messages on a subject as they arrive
     ///

@@ -192,7 +192,7 @@ async fn failed_command_reports_code_and_hint() {
         (
             &["workspace", "put", "a", "nosuch.txt"],
             2,
-            &["nosuch.txt cannot be read: No such file"],
+            &["cannot read nosuch.txt: No such file"],
         ),
         (
             &["workspace", "put", "a", "directory"],
@@ -229,7 +229,7 @@ async fn failed_command_reports_code_and_hint() {
         mesh.client.workspace().put("a", "abc").await.unwrap();
         let command = ["workspace", "get", "a", "/dev/full"];
         mesh.oam(&command)
-            .assert_failure(&command, 1, &["/dev/full cannot be written: No space"]);
+            .assert_failure(&command, 1, &["cannot write /dev/full: No space"]);
     }
 }
 

@@ -30,7 +30,7 @@ const MAX_SUMS_BYTES: u64 = 64 * 1024;
 const MAX_ARCHIVE_BYTES: u64 = 128 * 1024 * 1024;
 const MAX_PROGRAM_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Why the program could not be obtained, for the list of attempts.
+/// The reason why the program could not be obtained, for the list of attempts.
 type Reason = String;
 
 /// Downloads the archive from `release_url`, verifies it by the `SHA256SUMS` of that release, and

@@ -14,7 +14,7 @@ use crate::home::Home;
 use crate::platform::{Platform, install_advice};
 use crate::{LocalError, background};
 
-/// Where the program can be obtained.
+/// The places where the program can be obtained.
 #[derive(Debug)]
 pub(super) struct Sources {
     /// Base URL of the release archive and its `SHA256SUMS`, without a slash at the end.

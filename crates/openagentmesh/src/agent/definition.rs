@@ -81,9 +81,9 @@ impl Agent {
             return invalid(format!("invalid agent '{name}': {defect}"));
         }
         match self.handler.input.as_deref().map(InputSchema::check) {
-            Some(Err(reason)) => invalid(format!(
-                "the input schema of agent '{name}' is invalid: {reason}"
-            )),
+            Some(Err(reason)) => {
+                invalid(format!("invalid input schema of agent '{name}': {reason}"))
+            }
             _ => Ok(()),
         }
     }

@@ -3,10 +3,12 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt};
+
+use crate::util::sync::Mutex;
 
 /// The one item between the future and the stream.
 type Slot<T> = Arc<Mutex<Option<T>>>;
@@ -20,9 +22,9 @@ impl<T> Items<T> {
     pub async fn forward(self, stream: impl Stream<Item = T>) {
         let mut stream = pin!(stream);
         while let Some(item) = stream.next().await {
-            *lock(&self.0) = Some(item);
+            *self.0.lock() = Some(item);
             // The stream polls this future again only after the item was taken.
-            poll_fn(|_| match *lock(&self.0) {
+            poll_fn(|_| match *self.0.lock() {
                 Some(_) => Poll::Pending,
                 None => Poll::Ready(()),
             })
@@ -59,17 +61,12 @@ impl<T, Fut: Future<Output = ()>> Stream for Produced<T, Fut> {
         if ended {
             self.producing = None;
         }
-        match lock(&self.slot).take() {
+        match self.slot.lock().take() {
             Some(item) => Poll::Ready(Some(item)),
             None if ended => Poll::Ready(None),
             None => Poll::Pending,
         }
     }
-}
-
-/// No code that holds the lock can panic.
-fn lock<T>(slot: &Slot<T>) -> MutexGuard<'_, Option<T>> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -49,8 +49,11 @@ impl RawRequest {
 /// JSON or does not fit the input schema. A schema that is not given allows any JSON value.
 ///
 /// The function returns JSON. An output that is not JSON, such as an empty one, is answered
-/// `handler_error`. Outputs are not checked against their schema. An [`Error`](crate::Error) keeps its
-/// code, any other error is answered `handler_error`.
+/// `handler_error`. Outputs are not checked against their schema. An error of
+/// [`Error::new`](crate::Error::new) keeps its code; any other is answered `handler_error`. A schema that the
+/// shape does not use fails registration with `invalid_input`.
+///
+/// If the request is cancelled, the returned future or stream is dropped.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -164,7 +167,7 @@ impl RawHandler {
                 async move {
                     let first = std::pin::pin!(stream).next().await;
                     first.unwrap_or_else(|| {
-                        Err("the handler's stream ended without an output".into())
+                        Err("missing output: the handler's stream was empty; yield one item".into())
                     })
                 }
             }),
@@ -258,7 +261,9 @@ impl RawHandler {
         .find_map(|(name, schema, is_used)| {
             let schema = schema.as_ref()?;
             if !is_used {
-                return Some(format!("a {shape} has no {name} schema; remove it"));
+                return Some(format!(
+                    "unused {name} schema: a {shape} has none; remove it"
+                ));
             }
             let reason = check_schema(schema).err()?;
             Some(format!("invalid {name} schema: {reason}"))
@@ -304,7 +309,9 @@ fn request(shape: Shape, invocation: Invocation<'_>) -> Result<RawRequest, Decod
 
 fn checked(output: Result<Bytes, BoxError>) -> Result<Bytes, BoxError> {
     let output = output?;
-    check_json(&output).map_err(|reason| format!("the handler's output is not JSON: {reason}"))?;
+    check_json(&output).map_err(|reason| {
+        format!("invalid output of the handler: {reason}; return one JSON value")
+    })?;
     Ok(output)
 }
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-/// Requests of one agent that run at once.
+/// Requests of one agent that run at once. The `unwrap` cannot fail: 64 is not zero.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// Requests of one agent that wait.

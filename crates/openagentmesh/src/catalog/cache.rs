@@ -19,7 +19,7 @@ use crate::util::backoff::Backoff;
 /// The bounds of the back-off after the watch failed.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
-/// The longest that callers wait for the first snapshot, from the connection of the process on.
+/// The limit for loading the first snapshot, from the connection on.
 const LOADING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The state of a [`CatalogCache`].

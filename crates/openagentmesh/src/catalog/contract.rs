@@ -52,8 +52,10 @@ impl Contract {
     /// the schema is invalid or not supported, and if the check would exceed its limit.
     pub fn validate(&self, input: impl Serialize) -> Result<()> {
         let input = serde_json::to_value(input).map_err(|error| {
-            self.invalid(format!("the input cannot be written as JSON: {error}"))
-                .with_source(error)
+            self.invalid(format!(
+                "invalid input: it cannot be written as JSON: {error}"
+            ))
+            .with_source(error)
         })?;
         let Some(schema) = &self.input else {
             return Ok(());

@@ -25,7 +25,7 @@ impl Registration {
             Error::raised(
                 ErrorCode::InvalidInput,
                 format!(
-                    "the contract of agent '{}' cannot be written as JSON: {error}",
+                    "cannot write the contract of agent '{}' as JSON: {error}",
                     contract.name
                 ),
             )

@@ -19,7 +19,9 @@ pub(super) async fn get(registry: &KvBucket, name: &AgentName) -> Result<Option<
             serde_json::from_slice(&json).map_err(|error| {
                 Error::raised(
                     ErrorCode::StorageError,
-                    format!("the contract of agent '{name}' in the registry is malformed: {error}"),
+                    format!(
+                        "malformed contract of agent '{name}': {error}; register the agent again"
+                    ),
                 )
                 .with_agent(name)
                 .with_source(error)

@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::store::{HEADER_OVERHEAD, KvBucket, StoreError};
 use crate::util::backoff::Backoff;
 
-/// The longest that writes are repeated while other processes win every race.
+/// The limit of retries after lost compare-and-swaps.
 const CONTENTION_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest that writes are repeated while they fail for another reason.
+/// The limit of retries after other failures.
 const FAILURE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bounds of the back-off after a failed write.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(4);
@@ -117,8 +117,7 @@ pub(super) fn parse(value: &[u8]) -> Result<CatalogDocument> {
         Error::raised(
             ErrorCode::StorageError,
             format!(
-                "the catalog of this mesh is not a JSON array ({error}): another peer overwrote key \
-                 '{CATALOG_KEY}' of bucket '{CATALOG}'"
+                "malformed catalog: {error}; another peer overwrote key '{CATALOG_KEY}' of bucket '{CATALOG}'"
             ),
         )
         .with_source(error)
@@ -129,8 +128,8 @@ fn too_large(size: usize, agents: usize, limit: usize) -> Error {
     Error::raised(
         ErrorCode::PayloadTooLarge,
         format!(
-            "the catalog of {agents} agents would take {size} bytes, and the server allows \
-             {limit}: raise max_payload in the server's configuration (`oam mesh up` sets 8 MB), \
+            "catalog too large: {agents} agents take {size} bytes, the server allows {limit}; \
+             raise max_payload in the server's configuration (`oam mesh up` sets 8 MB), \
              or shorten descriptions and tags"
         ),
     )
@@ -157,7 +156,7 @@ fn timed_out(error: StoreError, tried: Duration) -> Error {
     Error::raised(
         code,
         format!(
-            "the catalog could not be written within {} s: {reason}; try again",
+            "cannot write the catalog within {} s: {reason}; try again",
             tried.as_secs()
         ),
     )
@@ -167,7 +166,7 @@ fn timed_out(error: StoreError, tried: Duration) -> Error {
 fn not_json(error: serde_json::Error) -> Error {
     Error::raised(
         ErrorCode::InvalidInput,
-        format!("a catalog entry cannot be written as JSON: {error}"),
+        format!("cannot write a catalog entry as JSON: {error}"),
     )
     .with_source(error)
 }

@@ -15,7 +15,7 @@ use super::request::Request;
 use super::sent::Sent;
 use crate::error::Result;
 
-/// How long a call waits for its reply if no timeout is given.
+/// The timeout of a call if none is given.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
@@ -77,7 +77,7 @@ pub struct Call<Out> {
 }
 
 impl<Out> Call<Out> {
-    /// How long to wait for the reply: 30 s by default. The deadline of the request that a handler serves
+    /// Sets the time to wait for the reply: 30 s by default. The deadline of the request that a handler serves
     /// bounds it. The host is sent the timeout and cancels the request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

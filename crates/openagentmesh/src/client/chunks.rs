@@ -273,7 +273,8 @@ impl Receiving {
         let error = Error::raised(
             ErrorCode::ChunkSequenceError,
             format!(
-                "chunk {expected} of agent '{}' was lost: received {got_text} instead",
+                "chunk lost: received {got_text} instead of chunk {expected} of agent '{}'; request \
+                 the stream again",
                 self.request.name
             ),
         )
@@ -294,7 +295,7 @@ impl Source {
             },
             Self::Closed => None,
         };
-        next.ok_or_else(|| transport::closed("it was closed before the stream ended"))
+        next.ok_or_else(|| transport::closed("the stream had not ended"))
     }
 
     /// Buffers the chunks of a host that ignores credit: its first chunk has no subject for it.

@@ -1,4 +1,4 @@
-//! How many chunks a host may send before it must wait.
+//! The number of chunks that a host may send before it must wait.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 ///
 /// The default window begins small. It grows while its consumer waits for chunks, because the round trip may
 /// then be the limit. It also grows while the consumer takes half a window within
-/// [`FAST`](Self::FAST), so that the host does more work each time it is woken. A slow consumer and large
+/// [`FAST_REFILL`](Self::FAST_REFILL), so that the host does more work each time it is woken. A slow consumer and large
 /// chunks keep the window small.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -18,25 +18,26 @@ pub(super) struct Window {
     taken: u32,
     /// Whether the consumer has waited for a chunk since the last credit.
     waited: bool,
-    /// When the last credit was given.
+    /// The time of the last credit.
     given: Instant,
     largest_chunk: usize,
 }
 
 impl Window {
-    const FIRST: u32 = 128;
+    /// The first size of a growing window, in chunks.
+    const FIRST_CHUNKS: u32 = 128;
     /// The limits of growth, in chunks and in bytes of memory.
     const MAX_CHUNKS: u32 = 2048;
     const MAX_BYTES: usize = 4 * 1024 * 1024;
-    /// The memory of a message in addition to its bytes: the table of its headers.
-    const MESSAGE_OVERHEAD: usize = 768;
+    /// The memory of a message in addition to its content, in bytes: the table of its headers.
+    const MESSAGE_OVERHEAD_BYTES: usize = 768;
     /// A consumer that takes half a window in less time could take more.
-    const FAST: Duration = Duration::from_millis(10);
+    const FAST_REFILL: Duration = Duration::from_millis(10);
     /// The NATS client buffers 65,536 messages of a subscription. Half of that is always free.
     const MAX_FIXED_CHUNKS: u32 = 32 * 1024;
 
     pub(super) fn growing() -> Self {
-        Self::new(Self::FIRST, true)
+        Self::new(Self::FIRST_CHUNKS, true)
     }
 
     /// A window that does not grow.
@@ -55,7 +56,7 @@ impl Window {
         }
     }
 
-    /// How many chunks the host may send.
+    /// The number of chunks that the host may send.
     pub(super) fn chunks(&self) -> u32 {
         self.chunks
     }
@@ -91,7 +92,7 @@ impl Window {
 
     /// The window after the next credit.
     fn next(&self) -> u32 {
-        if self.grows && (self.waited || self.given.elapsed() < Self::FAST) {
+        if self.grows && (self.waited || self.given.elapsed() < Self::FAST_REFILL) {
             (self.chunks * 2).min(self.limit())
         } else {
             self.chunks.min(self.limit())
@@ -103,9 +104,9 @@ impl Window {
         if !self.grows {
             return self.chunks;
         }
-        let chunks = Self::MAX_BYTES / (self.largest_chunk + Self::MESSAGE_OVERHEAD);
+        let chunks = Self::MAX_BYTES / (self.largest_chunk + Self::MESSAGE_OVERHEAD_BYTES);
         let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
-        chunks.clamp(Self::FIRST, Self::MAX_CHUNKS)
+        chunks.clamp(Self::FIRST_CHUNKS, Self::MAX_CHUNKS)
     }
 }
 
@@ -126,7 +127,7 @@ mod tests {
 
     /// As `credit`, but slowly.
     async fn slow_credit(window: &mut Window, bytes: usize) -> u32 {
-        tokio::time::advance(Window::FAST).await;
+        tokio::time::advance(Window::FAST_REFILL).await;
         credit(window, bytes)
     }
 
@@ -165,7 +166,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn window_of_large_chunks_stays_small() {
         let mut window = Window::growing();
-        let (medium, large) = (16 * 1024 - Window::MESSAGE_OVERHEAD, 1024 * 1024);
+        let (medium, large) = (16 * 1024 - Window::MESSAGE_OVERHEAD_BYTES, 1024 * 1024);
         for _ in 0..10 {
             credit(&mut window, medium);
         }
@@ -175,7 +176,7 @@ mod tests {
             64,
             "192 chunks were taken of 256"
         );
-        assert_eq!(window.chunks(), Window::FIRST);
+        assert_eq!(window.chunks(), Window::FIRST_CHUNKS);
     }
 
     #[tokio::test(start_paused = true)]

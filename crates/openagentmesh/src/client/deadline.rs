@@ -76,8 +76,8 @@ impl Deadline {
         Error::raised(
             ErrorCode::Timeout,
             format!(
-                "timeout: the request to agent '{agent}' could not be sent {self}: the connection to \
-                 the mesh is lost or slow"
+                "the request to agent '{agent}' was not sent {self}: the connection to the mesh is \
+                 lost or slow"
             ),
         )
         .with_agent(agent)

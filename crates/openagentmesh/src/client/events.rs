@@ -146,7 +146,7 @@ pub(super) struct Receiving<T> {
     sequences: SequenceTracker,
 }
 
-/// Which messages of a subscription are events, and when the events end.
+/// The messages of a subscription that are events, and the end of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// The events of one agent: they end with it.
@@ -213,7 +213,7 @@ impl<T> Receiving<T> {
         Poll::Ready(Error::raised(
             ErrorCode::Timeout,
             format!(
-                "timeout: no event was published to {} within {timeout:?}",
+                "no event was published to {} within {timeout:?}",
                 self.subject
             ),
         ))

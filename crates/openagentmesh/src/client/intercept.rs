@@ -17,10 +17,10 @@ pub(super) struct Interception(Option<Box<Running>>);
 
 struct Running {
     interceptors: Interceptors,
-    /// How many interceptors have run `before`.
+    /// The number of interceptors that have run `before`.
     started: usize,
     exchange: Exchange,
-    /// When the request was awaited.
+    /// The time at which the request was awaited.
     awaited: Instant,
     chunks: u64,
 }

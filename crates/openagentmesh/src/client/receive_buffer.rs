@@ -19,7 +19,7 @@ use crate::util::sync::Mutex;
 /// buffer 65,536 messages of any size and drop the rest without a count.
 ///
 /// Messages that do not fit are counted, and the count is kept in their place. After such a loss, half of the
-/// buffer must be free before further messages are kept. End markers are kept all the same, up to a limit:
+/// buffer must be free before further messages are kept. A full buffer keeps end markers, up to a limit:
 /// without one, the reader would wait for messages that never come.
 pub(super) struct ReceiveBuffer {
     queue: Arc<Mutex<Queue>>,
@@ -47,7 +47,7 @@ struct Queue {
 }
 
 impl ReceiveBuffer {
-    /// How many messages wait at most.
+    /// The maximum number of waiting messages.
     pub(super) const MAX_MESSAGES: usize = 16 * 1024;
 
     /// Buffers the messages of `subscriber` until the buffer is dropped.
@@ -116,9 +116,9 @@ async fn receive(mut subscriber: Subscriber, queue: Arc<Mutex<Queue>>) {
 }
 
 impl Queue {
-    /// How many bytes of messages wait at most, plus one message.
+    /// The maximum size of waiting messages in bytes, plus one message.
     const MAX_BYTES: usize = 64 * 1024 * 1024;
-    /// How many end markers are kept in a full buffer.
+    /// The maximum number of end markers that a full buffer keeps.
     const MAX_EXTRA_END_MARKERS: usize = 1024;
 
     fn pop(&mut self) -> Option<Buffered> {

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::transport::{self, Outgoing, Publishing, Template};
 
-/// How long a request without a subscriber waits for the catalog, which tells the reason.
+/// The limit of the catalog lookup that distinguishes `not_found` from `not_available`.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The headers of requests of process `instance` whose reply is awaited. Each request has its own id and
@@ -94,8 +94,8 @@ impl Request {
             return Err(Error::raised(
                 ErrorCode::Timeout,
                 format!(
-                    "timeout: agent '{name}' was not called, because the deadline of the request \
-                     that this handler serves has passed"
+                    "agent '{name}' was not called: the deadline of the request that this handler \
+                     serves has passed"
                 ),
             )
             .with_agent(&name));
@@ -213,7 +213,7 @@ impl Checked {
     pub(super) fn timed_out(&self, failed_to: impl std::fmt::Display) -> Error {
         self.about(Error::raised(
             ErrorCode::Timeout,
-            format!("timeout: agent '{}' {failed_to}", self.name),
+            format!("agent '{}' {failed_to}", self.name),
         ))
     }
 
@@ -233,7 +233,8 @@ impl Checked {
             Ok(Some(_)) => Error::raised(
                 ErrorCode::NotAvailable,
                 format!(
-                    "agent '{name}' is not available: the catalog lists it, but no process serves it"
+                    "agent '{name}' is not available: the catalog lists it, but no process serves it; \
+                     start a process that serves it"
                 ),
             ),
             Err(error) => Error::raised(

@@ -22,7 +22,7 @@ use super::sent::Sent;
 use crate::error::{Error, Result};
 use crate::transport::{self, Received};
 
-/// How long a reply is awaited if no timeout is given.
+/// The timeout of a reply if none is given.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {
@@ -74,11 +74,11 @@ impl Client {
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the request;
 /// * `connection_failed` when the connection is closed.
 ///
-/// Without a reply, a request that no process serves goes unnoticed.
+/// Without a reply, an unserved request is not reported.
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped, the request is sent or not.
+/// A dropped future may or may not have sent the request.
 #[must_use = "a request is sent when it is awaited"]
 pub struct SendRequest<R = ()> {
     request: Request,
@@ -203,8 +203,8 @@ impl SendRequest {
 }
 
 impl<R> SendRequest<R> {
-    /// How long to wait for the reply: 60 s by default. The host is sent the timeout and cancels the request at
-    /// the same time.
+    /// Sets the time to wait for the reply: 60 s by default. The host is sent the timeout and cancels the
+    /// request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -242,7 +242,7 @@ fn check_one_way<R>(request: &SendRequest<R>, way: &str) -> Result<()> {
 fn two_ways(one: &str, other: &str) -> Error {
     Error::raised(
         ErrorCode::InvalidInput,
-        format!("the reply can go to one place only: choose between {one} and {other}"),
+        format!("conflicting options {one} and {other}: a reply goes to one place; remove one"),
     )
 }
 
@@ -345,7 +345,7 @@ impl PendingCallback {
                     return Err(self.request.timed_out(failed_to));
                 }
                 Ok(None) => {
-                    let closed = transport::closed("it was closed before the reply arrived");
+                    let closed = transport::closed("no reply had arrived");
                     return Err(self.request.about(closed));
                 }
                 Ok(Some(message)) if is_probe(&Received(message.headers.as_ref())) => {}

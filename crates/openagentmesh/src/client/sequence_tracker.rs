@@ -15,7 +15,7 @@ pub(super) struct SequenceTracker {
 }
 
 impl SequenceTracker {
-    /// How many producers are followed at most. One more, and all of them start again.
+    /// The maximum number of producers. At the limit a new producer clears the map.
     const MAX_PRODUCERS: usize = 4096;
 
     pub(super) fn is_empty(&self) -> bool {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn producers_are_limited() {
+    fn producer_beyond_the_limit_clears_the_map() {
         let mut tracker = SequenceTracker::default();
         for _ in 0..=SequenceTracker::MAX_PRODUCERS {
             let process = InstanceId::random();

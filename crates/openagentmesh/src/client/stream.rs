@@ -20,7 +20,7 @@ use super::request::{Checked, Content, Request};
 use crate::error::Result;
 use crate::transport::{self, PendingReply};
 
-/// How long to wait for the next chunk if no timeout is given.
+/// The time to wait for the next chunk if no timeout is given.
 const DEFAULT_CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {
@@ -78,21 +78,21 @@ pub struct StreamRequest<Out> {
 }
 
 impl<Out> StreamRequest<Out> {
-    /// How long the whole stream may take: no limit by default. The deadline of the request that a handler
-    /// serves bounds it. The host is sent the timeout and cancels the request at the same time.
+    /// Sets the limit of the whole stream: none by default. The deadline of the request that a handler serves
+    /// bounds it. The host is sent the timeout and cancels the request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How long to wait for each chunk: 60 s by default. Only the time that is spent waiting counts.
+    /// Sets the time to wait for each chunk: 60 s by default. Only the time that is spent waiting counts.
     pub fn chunk_timeout(mut self, timeout: Duration) -> Self {
         self.chunk_timeout = timeout;
         self
     }
 
-    /// How many chunks may be in flight or wait to be taken, from 1 to 32,768. The host produces no more until
-    /// some are taken. The default window begins at 128 chunks. It grows up to 2,048 chunks or 4 MiB of
+    /// Sets the number of chunks that may be in flight or wait to be taken, from 1 to 32,768. The host
+    /// produces no more until some are taken. The default window begins at 128 chunks. It grows up to 2,048 chunks or 4 MiB of
     /// memory, as long as chunks are taken as fast as they arrive.
     ///
     /// Hosts of the published Python SDK ignore the window. Their chunks are buffered up to a limit; beyond it

@@ -17,7 +17,7 @@ use crate::catalog;
 use crate::error::{Error, Result};
 use crate::transport;
 
-/// How long the server may take to start a subscription.
+/// The limit of the start of a subscription at the server.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Client {
@@ -116,8 +116,8 @@ impl<T: 'static> Subscribe<T> {
         }
     }
 
-    /// How long to wait for each event: no limit by default. If no event arrives in time, the events end with a
-    /// `timeout` error.
+    /// Sets the time to wait for each event: no limit by default. If no event arrives in time, the events end
+    /// with a `timeout` error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

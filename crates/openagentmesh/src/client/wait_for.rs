@@ -55,7 +55,7 @@ pub struct WaitFor {
 }
 
 impl WaitFor {
-    /// How long to wait: no limit by default. The deadline of the request that a handler serves bounds it.
+    /// Sets the time to wait: no limit by default. The deadline of the request that a handler serves bounds it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -72,7 +72,7 @@ impl WaitFor {
             Ok(entry) => entry,
             Err(_) => Err(Error::raised(
                 ErrorCode::Timeout,
-                format!("timeout: agent '{name}' did not appear on this mesh {deadline}"),
+                format!("agent '{name}' did not appear on this mesh {deadline}"),
             )
             .with_agent(&name)),
         }
@@ -89,7 +89,7 @@ async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry>
     });
     let closed = session.connection.closed();
     let Some(Ok(listed)) = closed.run_until_cancelled(listed).await else {
-        return Err(transport::closed("it was closed during the wait"));
+        return Err(transport::closed("the wait was not over"));
     };
     let entry = listed
         .snapshot()

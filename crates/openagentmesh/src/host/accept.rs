@@ -18,13 +18,13 @@ use super::answer::answer;
 use super::cancellation::cancelled;
 use super::interceptor;
 use super::invoke::invoke;
-use super::outcome::{Ended, handler_panicked};
+use super::outcome::{WorkResult, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
 use crate::error::Error;
 use crate::transport::Connection;
 
-/// How long a subscription may take to drain, which is one round trip to the server.
+/// The limit of draining a subscription, which is one round trip to the server.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Accepts requests until `stop` fires and the requests that the server has sent before are accepted, or
@@ -67,10 +67,9 @@ pub(super) async fn accept(
 
 /// Ends the subscription without losing a request that the server has sent already.
 ///
-/// The client forgets a subscription as soon as it has sent the unsubscription, and drops messages that
-/// arrive until the server has processed it. Here the server is asked first: a limit with more digits than
-/// the server reads ends the subscription there at once, while the client waits for that many messages. A
-/// round trip then follows the last message of the subscription.
+/// The client drops messages that arrive after it has sent `UNSUB`. The host therefore ends the subscription at
+/// the server first: the limit has more digits than the server reads and counts as reached. The reply to a
+/// round trip follows the last message.
 async fn drain_subscription(connection: &Connection, requests: &mut Subscriber) {
     const LIMIT_BEYOND_THE_SERVER: u64 = 10_000_000_000;
 
@@ -103,7 +102,7 @@ fn serve(
         let mut request = Request::read(&message, received);
         let running = match interceptor::before(&agent, &mut request) {
             Ok(()) => wait_in_queue(&agent, &request).await,
-            Err(error) => Err(Ended::Failed(error)),
+            Err(error) => Err(WorkResult::Failed(error)),
         };
         let queued = received.elapsed();
         let (running, ended) = match running {
@@ -111,7 +110,8 @@ fn serve(
                 // A value that the handler leaves may panic when it is dropped.
                 let invoked = AssertUnwindSafe(invoke(&agent, &request)).catch_unwind();
                 let ended = invoked.await;
-                let ended = ended.unwrap_or_else(|panic| Ended::Failed(handler_panicked(&*panic)));
+                let ended =
+                    ended.unwrap_or_else(|panic| WorkResult::Failed(handler_panicked(&*panic)));
                 (Some(permit), ended)
             }
             Err(ended) => (None, ended),
@@ -127,7 +127,7 @@ fn serve(
 async fn wait_in_queue<'a>(
     agent: &'a AgentState,
     request: &Request<'_>,
-) -> Result<SemaphorePermit<'a>, Ended> {
+) -> Result<SemaphorePermit<'a>, WorkResult> {
     if let Some(permit) = agent.admission.try_run() {
         return Ok(permit);
     }
@@ -136,22 +136,23 @@ async fn wait_in_queue<'a>(
             biased;
             permit = agent.admission.run() => Ok(permit),
             reason = cancelled(agent, request, None) => {
-                Err(Ended::Cancelled { reason, started: false })
+                Err(WorkResult::Cancelled { reason, started: false })
             }
         }
     };
     waiting.boxed().await
 }
 
-/// Answers a request that is not admitted because of `in_flight` others. Interceptors run around it, too. An
-/// error of theirs is the answer then: a caller without permission does not learn the load of the agent.
+/// Answers a request that is not admitted because of `in_flight` others. Interceptors run around it, too. If
+/// an interceptor refuses the request, its error is answered instead of `overloaded`, which would reveal the
+/// load.
 async fn refuse(agent: &AgentState, message: &Message, received: Instant, in_flight: usize) {
     let mut request = Request::read(message, received);
     let error = match interceptor::before(agent, &mut request) {
         Ok(()) => overloaded(agent, in_flight),
         Err(refused) => refused,
     };
-    let outcome = answer(agent, &request, Ended::Failed(error)).await;
+    let outcome = answer(agent, &request, WorkResult::Failed(error)).await;
     interceptor::after(agent, &request, &outcome, Duration::ZERO);
 }
 

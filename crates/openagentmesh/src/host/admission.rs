@@ -8,11 +8,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The limits of one agent at this host, and their use.
 pub(super) struct Admission {
-    /// How many requests may run at once.
+    /// The maximum number of requests that run at once.
     concurrency: usize,
-    /// How many requests may be in flight, which is to run or to wait in the queue.
+    /// The maximum number of requests in flight, running or queued.
     limit: usize,
-    /// How many requests are in flight; changed only through [`AdmissionPermit`].
+    /// The number of requests in flight; changed only through [`AdmissionPermit`].
     in_flight: AtomicUsize,
     /// One permit for each request that may run; never closed.
     running: Semaphore,
@@ -29,8 +29,7 @@ impl Admission {
         })
     }
 
-    /// Admits one request. Only the agent's accept loop calls this method, so that check and change need not be
-    /// one operation.
+    /// Admits one request. Only the accept loop calls this method, so check and increment need not be atomic.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::ErrorCode;
 
-use super::outcome::{Ended, deadline_exceeded, shut_down};
+use super::outcome::{WorkResult, deadline_exceeded, shut_down};
 use super::request::Request;
 use super::state::AgentState;
 use super::{reply, stream};
@@ -21,13 +21,17 @@ use crate::telemetry::{CancelReason, Outcome};
 /// | deadline exceeded | the error `timeout` |
 /// | shutdown | the error `not_available` |
 /// | caller disconnected | none |
-pub(super) async fn answer(agent: &AgentState, request: &Request<'_>, ended: Ended) -> Outcome {
-    match ended {
-        Ended::Output(body) => output(agent, request, body).await,
+pub(super) async fn answer(
+    agent: &AgentState,
+    request: &Request<'_>,
+    result: WorkResult,
+) -> Outcome {
+    match result {
+        WorkResult::Output(body) => output(agent, request, body).await,
         // Boxed, so that calls with an output do not carry the rest.
-        Ended::Stream => end_of_stream(agent, request).boxed().await,
-        Ended::Failed(error) => failed(agent, request, error).boxed().await,
-        Ended::Cancelled { reason, started } => {
+        WorkResult::Stream => end_of_stream(agent, request).boxed().await,
+        WorkResult::Failed(error) => failed(agent, request, error).boxed().await,
+        WorkResult::Cancelled { reason, started } => {
             cancelled(agent, request, reason, started).boxed().await
         }
     }
@@ -50,7 +54,7 @@ async fn end_of_stream(agent: &AgentState, request: &Request<'_>) -> Outcome {
     }
 }
 
-/// The caller gets the reason if its answer is too large. Nothing can be sent if the connection is closed.
+/// An answer that is too large is replaced by an error. If the connection is closed, nothing is sent.
 async fn not_sent(agent: &AgentState, request: &Request<'_>, error: Error) -> Outcome {
     if *error.code() == ErrorCode::PayloadTooLarge {
         return failed(agent, request, error).await;

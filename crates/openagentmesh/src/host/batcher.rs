@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::BoxError;
 
-/// How long, and for how many bytes, a stream may hold its thread.
+/// The limits of one batch: time and bytes.
 const MAX_HOLD: Duration = Duration::from_micros(200);
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 64 * 1024;
 /// and other tasks run.
 #[derive(Default)]
 pub(super) struct Batcher {
-    /// When the stream was polled first in this batch; `None` before.
+    /// The time of the first poll in this batch; `None` before.
     since: Option<Instant>,
     /// The size of the chunks in this batch.
     bytes: usize,
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// How many chunks of so many bytes, each of which takes so long, are one batch.
+    /// The number of chunks in one batch, if each has so many bytes and takes so long.
     fn batch(chunk: usize, time: Duration) -> usize {
         let chunks = stream::repeat_with(|| {
             // The clock is advanced at the first poll.

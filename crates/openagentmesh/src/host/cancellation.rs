@@ -1,4 +1,4 @@
-//! When a request must be cancelled.
+//! The reasons to cancel a request.
 
 use std::time::Duration;
 
@@ -13,14 +13,15 @@ use super::state::AgentState;
 use crate::telemetry::CancelReason;
 use crate::transport::Outgoing;
 
-/// How long a request runs before its caller is probed for the first time.
+/// The time that a request runs before its caller is probed for the first time.
 const FIRST_PROBE_DELAY: Duration = Duration::from_millis(100);
-/// How long the server may take to report that a probe has no subscriber. The next probe follows then.
+/// The wait after a probe for the report that it has no subscriber. After a missed probe the next one follows
+/// at once.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long after a probe that had a subscriber, and its timeout, the next one follows.
+/// The further wait after a probe with a subscriber.
 const PROBE_INTERVAL: Duration = Duration::from_millis(1500);
-/// How many probes in a row without a subscriber mean that the caller has disconnected. A lost connection is
-/// usually restored in less time.
+/// The number of consecutive probes without a subscriber after which the caller counts as disconnected. A lost
+/// connection is usually restored in less time.
 const MAX_MISSED_PROBES: u32 = 3;
 
 /// Resolves with the reason when the request must be cancelled: shutdown, a cancel message, the deadline, or

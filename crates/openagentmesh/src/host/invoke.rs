@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::cancellation::cancelled;
-use super::outcome::{Ended, handler_failed, handler_panicked};
+use super::outcome::{WorkResult, handler_failed, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
 use super::{stream, validate};
@@ -18,21 +18,21 @@ use crate::error::{Error, Result};
 use crate::telemetry::CancelReason;
 
 /// Runs the handler until it ends or the request is cancelled. The handler is dropped then.
-pub(super) async fn invoke(agent: &AgentState, request: &Request<'_>) -> Ended {
+pub(super) async fn invoke(agent: &AgentState, request: &Request<'_>) -> WorkResult {
     if let Err(error) = check_envelope(agent, request) {
-        return Ended::Failed(error);
+        return WorkResult::Failed(error);
     }
     if request
         .deadline
         .is_some_and(|deadline| deadline <= Instant::now())
     {
-        return Ended::Cancelled {
+        return WorkResult::Cancelled {
             reason: CancelReason::DeadlineExceeded,
             started: false,
         };
     }
     if let Err(error) = validate::check_restrictions(agent, request.body()) {
-        return Ended::Failed(error);
+        return WorkResult::Failed(error);
     }
     match &agent.handler {
         HandlerFn::Unary(function) => call(agent, request, &**function).await,
@@ -53,27 +53,27 @@ fn check_envelope(agent: &AgentState, request: &Request<'_>) -> Result<()> {
     }
 }
 
-async fn call(agent: &AgentState, request: &Request<'_>, function: &UnaryFn) -> Ended {
+async fn call(agent: &AgentState, request: &Request<'_>, function: &UnaryFn) -> WorkResult {
     let span = request.span();
     let running = match start(agent, request, &span, function) {
         Ok(running) => running,
-        Err(error) => return Ended::Failed(error),
+        Err(error) => return WorkResult::Failed(error),
     };
     let output = tokio::select! {
         biased;
         output = AssertUnwindSafe(running.instrument(span)).catch_unwind() => output,
         reason = cancelled(agent, request, None) => {
-            return Ended::Cancelled { reason, started: true };
+            return WorkResult::Cancelled { reason, started: true };
         }
     };
     match output {
-        Ok(Ok(body)) => Ended::Output(body),
-        Ok(Err(error)) => Ended::Failed(handler_failed(error)),
-        Err(panic) => Ended::Failed(handler_panicked(&*panic)),
+        Ok(Ok(body)) => WorkResult::Output(body),
+        Ok(Err(error)) => WorkResult::Failed(handler_failed(error)),
+        Err(panic) => WorkResult::Failed(handler_panicked(&*panic)),
     }
 }
 
-async fn stream(agent: &AgentState, request: &Request<'_>, function: &StreamFn) -> Ended {
+async fn stream(agent: &AgentState, request: &Request<'_>, function: &StreamFn) -> WorkResult {
     let Some(id) = request.stream_id() else {
         let error = Error::raised(
             ErrorCode::InvalidInput,
@@ -82,22 +82,22 @@ async fn stream(agent: &AgentState, request: &Request<'_>, function: &StreamFn) 
                 header::REQUEST_ID
             ),
         );
-        return Ended::Failed(error.with_detail("header", header::REQUEST_ID));
+        return WorkResult::Failed(error.with_detail("header", header::REQUEST_ID));
     };
     let span = request.span();
     let chunks = match start(agent, request, &span, function) {
         Ok(chunks) => chunks,
-        Err(error) => return Ended::Failed(error),
+        Err(error) => return WorkResult::Failed(error),
     };
     let signals = match agent.signals.stream_handle(request.headers.stream_credit) {
         Ok(signals) => signals,
-        Err(error) => return Ended::Failed(error),
+        Err(error) => return WorkResult::Failed(error),
     };
     tokio::select! {
         biased;
         ended = stream::send_chunks(agent, request, id, &signals, chunks).instrument(span) => ended,
         reason = cancelled(agent, request, Some(&signals)) => {
-            Ended::Cancelled { reason, started: true }
+            WorkResult::Cancelled { reason, started: true }
         }
     }
 }

@@ -14,6 +14,9 @@
 //!   interceptor  runs `after` of each interceptor
 //! ```
 //!
+//! `outcome::WorkResult` differs from `telemetry::Outcome`: chunks may have been sent already, and the output, the
+//! end marker or the error still has to be answered. The `Outcome` is known after the answer; interceptors see it.
+//!
 //! A stream sends its chunks through a `batcher`, within the credit that `signals` receives from its caller.
 //! `compat` repeats replies for callers that subscribe late. The `supervisor` runs publishers and watchers. The
 //! `reconciler` keeps the agents listed in the catalog.
@@ -61,15 +64,15 @@ use compat::late_subscriber;
 use service::{Service, Services, Shared};
 use signals::SignalRouter;
 
-/// How long the removal of agents from the catalog may take.
+/// The limit of the removal of agents from the catalog.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same while the connection is lost: it may be restored soon.
+/// The limit of the removal while the connection is lost.
 const DISCONNECTED_REMOVAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The agents that this process serves.
 pub(crate) struct Host {
     shared: Shared,
-    /// How long running requests may take to finish when their agent is deregistered.
+    /// The time that running requests have to finish when their agent is deregistered.
     grace: Duration,
     services: Arc<Services>,
     /// Set when the buckets of the mesh exist, which is before the first agent is listed.
@@ -165,7 +168,7 @@ impl Host {
         if let Some(unknown) = names.iter().find(|name| !services.contains_key(*name)) {
             return Err(Error::raised(
                 ErrorCode::NotFound,
-                format!("this process does not serve agent '{unknown}'"),
+                format!("agent '{unknown}' not found: this process does not serve it"),
             )
             .with_agent(unknown));
         }
@@ -239,7 +242,7 @@ fn check_names(
             return Err(Error::raised(
                 ErrorCode::InvalidInput,
                 format!(
-                    "agent '{name}' is registered twice in this process; \
+                    "duplicate agent '{name}': this process serves it already; \
                      choose another name, or start a second process to share its load"
                 ),
             )

@@ -1,4 +1,4 @@
-//! How the work on a request ended, and the errors that the host answers.
+//! The result of the work on a request, and the errors that the host answers.
 
 use std::any::Any;
 
@@ -10,8 +10,8 @@ use crate::error::{BoxError, Error};
 use crate::telemetry::CancelReason;
 use crate::util::panic::panic_message;
 
-/// How the work on a request ended. Nothing of it was answered yet, but for the chunks of a stream.
-pub(super) enum Ended {
+/// The result of the work on a request. The chunks of a stream were sent; the rest still has to be answered.
+pub(super) enum WorkResult {
     /// The handler of a call returned this output.
     Output(Bytes),
     /// The handler's stream has ended; all its chunks were sent.
@@ -39,7 +39,7 @@ pub(super) fn deadline_exceeded(agent: &AgentName, started: bool) -> Error {
 pub(super) fn shut_down() -> Error {
     Error::raised(
         ErrorCode::NotAvailable,
-        "the host shut down before the handler finished; try again, another host may serve it",
+        "request cancelled: the host shut down before the handler finished; try again",
     )
 }
 

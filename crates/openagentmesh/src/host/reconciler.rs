@@ -19,7 +19,7 @@ use crate::util::backoff::Backoff;
 const FIRST_DELAY: Duration = Duration::from_secs(2);
 const MAX_DELAY: Duration = Duration::from_secs(16);
 
-/// How long after an entry was restored its contract is checked. Published SDKs delete the contract after the
+/// The delay from the restoration of an entry to the check of its contract. Published SDKs delete the contract after the
 /// entry, and so possibly after the entry was restored.
 const CONTRACT_CHECK_DELAY: Duration = Duration::from_secs(2);
 

@@ -108,9 +108,9 @@ fn encode(agent: &AgentState, object: ErrorObject) -> Bytes {
 }
 
 fn encode_within(limit: usize, mut object: ErrorObject) -> String {
-    /// How many characters of a message are kept.
+    /// The maximum number of characters of a message.
     const MAX_MESSAGE_CHARS: usize = 1000;
-    /// How many problems of an input are kept.
+    /// The maximum number of problems of an input.
     const MAX_PROBLEMS: usize = 20;
 
     let body = json!(object).to_string();

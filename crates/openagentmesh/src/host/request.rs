@@ -22,15 +22,15 @@ pub(super) struct Request<'m> {
     /// The id from the headers, or a random one.
     pub(super) id: RequestId,
     pub(super) headers: RequestHeaders,
-    /// When the request arrived at this host.
+    /// The time at which the request arrived at this host.
     pub(super) received: Instant,
-    /// When the caller stops waiting, if the headers say so.
+    /// The time at which the caller stops waiting, if the headers say so.
     pub(super) deadline: Option<Instant>,
     /// The first invalid header, if any is invalid.
     pub(super) invalid_header: Option<HeaderError>,
     /// The interceptors' view of the request, once they have run; `None` where there are no interceptors.
     pub(super) intercepted: Option<Box<Intercepted>>,
-    /// How many chunks were sent; written by the stream, read by its end marker and by interceptors.
+    /// The number of chunks that were sent; written by the stream, read by its end marker and by interceptors.
     pub(super) chunks: AtomicU64,
     /// The token of the handler's context, made on demand; fired when the request is cancelled.
     cancelled: OnceLock<CancellationToken>,
@@ -39,7 +39,7 @@ pub(super) struct Request<'m> {
 /// A request that interceptors have seen.
 pub(super) struct Intercepted {
     pub(super) exchange: Exchange,
-    /// How many interceptors ran `before`; the same ones run `after`.
+    /// The number of interceptors that ran `before`; the same ones run `after`.
     pub(super) started: usize,
 }
 

@@ -21,8 +21,7 @@ use crate::session::Session;
 use crate::telemetry::Interceptors;
 use crate::transport;
 
-/// How long requests may take to be answered after they were aborted. A lost connection must not delay the
-/// shutdown.
+/// The limit of the answers of aborted requests. A lost connection must not delay the shutdown.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The parts of a host that all its services share.

@@ -1,5 +1,5 @@
 //! Signals from callers to running requests: credit for more chunks, or a cancel message. The server
-//! signals the absence of a caller.
+//! reports a message without a subscriber.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,12 +19,12 @@ pub(super) struct SignalRouter(Multiplexer<Arc<CallerState>>);
 
 /// The signals of one request's caller: written by the reader, read through the [`SignalHandle`].
 struct CallerState {
-    /// How many chunks the caller can take; `None` if the caller does not count them.
+    /// The number of chunks that the caller can take; `None` if the caller does not count them.
     credit: Option<Semaphore>,
-    /// Fires when the caller has sent a cancel message, or is known to be absent.
+    /// Fires when the caller has sent a cancel message, or is known to be disconnected.
     disconnected: CancellationToken,
-    /// How many probes had no subscriber; `None` where the first message without a subscriber means that
-    /// the caller is absent.
+    /// The number of probes without a subscriber; `None` where the first message without a subscriber means
+    /// that the caller is disconnected.
     missed_probes: Option<AtomicU64>,
 }
 
@@ -44,7 +44,8 @@ impl SignalRouter {
     }
 
     /// A handle for the chunks of one request. `credit` is the number of chunks that the caller can take,
-    /// if the caller counts them. A chunk without a subscriber means that the caller is absent.
+    /// if the caller counts them. A chunk without a subscriber means that the caller is
+    /// disconnected.
     ///
     /// # Errors
     ///
@@ -141,7 +142,7 @@ impl SignalHandle {
         self.state.disconnected.is_cancelled()
     }
 
-    /// How many probes had no subscriber.
+    /// The number of probes without a subscriber.
     pub(super) fn missed_probes(&self) -> u64 {
         let missed = self.state.missed_probes.as_ref();
         missed.map_or(0, |missed| missed.load(Ordering::Relaxed))

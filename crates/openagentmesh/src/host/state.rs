@@ -23,7 +23,7 @@ pub(super) struct AgentState {
     pub(super) handler: HandlerFn,
     /// The schema of the input; `None` for an agent without input.
     pub(super) input: Option<Arc<InputSchema>>,
-    /// How many requests are in flight and may be.
+    /// The number of requests in flight, and its limit.
     pub(super) admission: Arc<Admission>,
     pub(super) session: Arc<Session>,
     /// The host's router of caller signals.

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use openagentmesh_protocol::{ChunkHeaders, HeaderSink, RequestId, header, subject};
 
 use super::batcher::Batcher;
-use super::outcome::{Ended, handler_failed, handler_panicked};
+use super::outcome::{WorkResult, handler_failed, handler_panicked};
 use super::request::Request;
 use super::signals::SignalHandle;
 use super::state::AgentState;
@@ -26,7 +26,7 @@ pub(super) async fn send_chunks(
     id: &RequestId,
     signals: &SignalHandle,
     mut chunks: Chunks,
-) -> Ended {
+) -> WorkResult {
     let sender = ChunkSender {
         agent,
         request,
@@ -68,16 +68,16 @@ struct ChunkSender<'s> {
 }
 
 impl ChunkSender<'_> {
-    async fn send_each(&self, chunks: &mut Chunks) -> Ended {
+    async fn send_each(&self, chunks: &mut Chunks) -> WorkResult {
         let mut batcher = Batcher::default();
         loop {
             // One chunk is produced ahead of the credit, so that the end of the stream needs none.
             let next = AssertUnwindSafe(batcher.next(chunks)).catch_unwind();
             let body = match next.await {
                 Ok(Some(Ok(body))) => body,
-                Ok(Some(Err(error))) => return Ended::Failed(handler_failed(error)),
-                Ok(None) => return Ended::Stream,
-                Err(panic) => return Ended::Failed(handler_panicked(&*panic)),
+                Ok(Some(Err(error))) => return WorkResult::Failed(handler_failed(error)),
+                Ok(None) => return WorkResult::Stream,
+                Err(panic) => return WorkResult::Failed(handler_panicked(&*panic)),
             };
             if !self.signals.try_take_credit() {
                 self.signals.take_credit().await;
@@ -85,13 +85,13 @@ impl ChunkSender<'_> {
             // A stream that is always ready is not polled together with its cancellation.
             if self.signals.is_disconnected() {
                 self.request.cancel();
-                return Ended::Cancelled {
+                return WorkResult::Cancelled {
                     reason: CancelReason::CallerDisconnected,
                     started: true,
                 };
             }
             if let Err(error) = self.send(body).await {
-                return Ended::Failed(error);
+                return WorkResult::Failed(error);
             }
         }
     }

@@ -28,7 +28,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(200);
 const MAX_DELAY: Duration = Duration::from_secs(60);
 /// A run of this length resets the back-off.
 const RESET_AFTER: Duration = Duration::from_secs(60);
-/// How long a full or lost connection may delay the last events of a publisher, and then its end marker.
+/// The time that a full or lost connection may delay the last events of a publisher, and then its end marker.
 const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs the agent until it ends, `stop` fires, or the agent is aborted.
@@ -84,8 +84,8 @@ async fn overdue(stop: &CancellationToken) {
     sleep(LAST_EVENTS_TIMEOUT).await;
 }
 
-/// Runs the agent until it ends or `stop` fires. An event that is being sent then is sent before, so that
-/// subscribers see no gap.
+/// Runs the agent until it ends or `stop` fires. If `stop` fires while an event is sent, the event is sent
+/// first, so that subscribers see no gap.
 async fn run_once(
     agent: &Arc<AgentState>,
     run: &RequestId,

@@ -46,7 +46,7 @@ impl KvEntry {
 
     fn invalid(&self, expected: &str, cause: impl Into<BoxError>) -> Error {
         let (key, cause) = (&self.key, cause.into());
-        let message = format!("the value of key '{key}' is not {expected}: {cause}");
+        let message = format!("unexpected value of key '{key}': {cause}; expected {expected}");
         Error::raised(ErrorCode::InvalidInput, message).with_source(cause)
     }
 }

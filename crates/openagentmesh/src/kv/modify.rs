@@ -55,8 +55,8 @@ impl Kv {
                 return Err(Error::raised(
                     ErrorCode::Timeout,
                     format!(
-                        "key '{key}' could not be written within {} s: other processes keep \
-                         changing it; try again",
+                        "cannot write key '{key}' within {} s: other processes keep changing it; \
+                         try again",
                         CONTENTION_TIMEOUT.as_secs()
                     ),
                 )

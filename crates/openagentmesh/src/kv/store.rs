@@ -139,7 +139,9 @@ impl Kv {
                 (Some(_), _) => {
                     return Err(Error::raised(
                         ErrorCode::KvKeyExists,
-                        format!("key '{key}' has a value already: update() or put() replaces it"),
+                        format!(
+                            "key '{key}' exists: it has a value; update() or put() replaces it"
+                        ),
                     )
                     .with_detail("key", key)
                     .with_source(error));
@@ -170,8 +172,8 @@ impl Kv {
             Error::raised(
                 ErrorCode::KvWrongRevision,
                 format!(
-                    "key '{key}' does not have revision {revision}: another process wrote it in \
-                     between; read it again, or use modify()"
+                    "stale revision {revision} of key '{key}': another process wrote it in between; \
+                     read it again, or use modify()"
                 ),
             )
             .with_detail("key", key)
@@ -276,7 +278,7 @@ impl Kv {
         if error.is_too_large() {
             return Error::raised(
                 ErrorCode::PayloadTooLarge,
-                format!("the value of key '{key}' is larger than its bucket allows: {error}"),
+                format!("value of key '{key}' too large: {error}; use workspace()"),
             )
             .with_source(error);
         }

@@ -25,7 +25,7 @@ impl<T: Serialize> KvValue for Json<T> {
         let json = serde_json::to_vec(&self.0).map_err(|error| {
             Error::raised(
                 ErrorCode::InvalidInput,
-                format!("the value cannot be written as JSON: {error}"),
+                format!("cannot write the value as JSON: {error}"),
             )
             .with_source(error)
         })?;

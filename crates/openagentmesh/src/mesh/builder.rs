@@ -16,14 +16,14 @@ use crate::transport::{
     ClientCertificate, ConnectionOptions, Credentials, Endpoint, Secret, dial, redact_credentials,
 };
 
-/// How long running requests may take to finish at shutdown.
+/// The time that running requests have to finish at shutdown.
 const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// How to connect to a mesh; made by [`AgentMesh::builder`].
+/// The options of a connection to a mesh; made by [`AgentMesh::builder`].
 ///
 /// A connection authenticates in one way: by a [user and a password](Self::user_and_password), a
 /// [token](Self::token), an [NKey](Self::nkey), a [JWT](Self::jwt) or a
-/// [credentials file](Self::credentials). Secrets are not shown by `Debug`, in logs or in errors.
+/// [credentials file](Self::credentials). Two ways fail with `configuration`. Secrets are not shown by `Debug`, in logs or in errors.
 ///
 /// ```no_run
 /// # async fn example() -> openagentmesh::Result<()> {
@@ -95,7 +95,7 @@ impl MeshBuilder {
         self
     }
 
-    /// Shows the server a client certificate, and requires TLS. Both files are PEM.
+    /// Presents a client certificate to the server, and requires TLS. Both files are PEM.
     pub fn client_certificate(
         mut self,
         certificate: impl Into<PathBuf>,
@@ -122,14 +122,14 @@ impl MeshBuilder {
         self
     }
 
-    /// How long a request waits for its reply when it has no timeout of its own. By default a call waits
-    /// 30 s, and a send with a reply 60 s.
+    /// Sets the timeout of calls and sends that set none (30 s and 60 s by default). Streams and
+    /// subscriptions have their own. Zero fails [`connect`](Self::connect) with `configuration`.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = Some(timeout);
         self
     }
 
-    /// How long running requests may take to finish at shutdown: 10 s by default.
+    /// Sets the grace time: the time that running requests have to finish at shutdown, 10 s by default.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = Some(grace);
         self
@@ -156,7 +156,8 @@ impl MeshBuilder {
     /// * `configuration` when an option, the URL or `.oam-url` is invalid; the message names it;
     /// * `connection_failed` when nothing answers, which takes less than a second, when the peer is not a
     ///   NATS server, or when TLS fails;
-    /// * `connection_denied` when the server refuses the credentials.
+    /// * `connection_denied` when the server refuses the credentials;
+    /// * `io_error` when the runtime shuts down while the environment is read.
     ///
     /// Cancel-safe: dropping the future closes the connection.
     pub async fn connect(self) -> Result<AgentMesh> {

@@ -19,7 +19,7 @@ use crate::store::{Bucket, SharedBucket};
 use crate::telemetry::Interceptors;
 use crate::transport::{Connection, ConnectionGuard};
 
-/// How long a shutdown may take after a second signal.
+/// The limit of a shutdown after a second signal.
 const FORCED_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection to a mesh: serves agents, and calls them as the [`Client`] that it is.
@@ -288,7 +288,8 @@ fn run_to_completion(
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(Error::raised(
                     ErrorCode::ConnectionFailed,
-                    "the runtime shut down before the catalog was written; agents may stay listed",
+                    "operation aborted: the runtime shut down before the catalog was written; agents may \
+                     stay listed",
                 )),
             },
         }
@@ -299,7 +300,7 @@ fn run_to_completion(
 fn shutdown_interrupted() -> Error {
     Error::raised(
         ErrorCode::Timeout,
-        "shutdown interrupted by a signal; agents may stay listed until their hosts are found dead",
+        "shutdown interrupted: a signal arrived; agents may stay listed",
     )
 }
 

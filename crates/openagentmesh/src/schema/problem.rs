@@ -31,11 +31,11 @@ impl Problems {
 
     /// The error that lists these problems to a caller of agent `name`.
     pub(crate) fn error(&self, name: &AgentName) -> Error {
-        const IN_MESSAGE: usize = 3;
+        const MAX_PROBLEMS_IN_MESSAGE: usize = 3;
         let described: Vec<String> = self
             .listed
             .iter()
-            .take(IN_MESSAGE)
+            .take(MAX_PROBLEMS_IN_MESSAGE)
             .map(|problem| match problem.location.as_str() {
                 "" => problem.message.clone(),
                 location => format!("{location}: {}", problem.message),
@@ -48,7 +48,7 @@ impl Problems {
         let error = Error::raised(
             ErrorCode::InvalidInput,
             format!(
-                "the input of agent '{name}' is invalid: {}{more}",
+                "invalid input for agent '{name}': {}{more}",
                 described.join("; ")
             ),
         )

@@ -62,9 +62,8 @@ impl Validator {
         }
         problems.listed.push(limit(match problems.is_empty() {
             false => "further problems are not listed: the value is too large".to_owned(),
-            true => {
-                "the value does not fit the schema; it is too large to list problems".to_owned()
-            }
+            true => "invalid value: it does not fit the schema; it is too large to list problems"
+                .to_owned(),
         }));
         problems
     }

@@ -20,8 +20,7 @@ pub(crate) const HEADER_OVERHEAD: usize = 256;
 /// The longest that the server may take for one operation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest that the client waits for one answer of JetStream. [`Bucket::with`] gives up earlier; this
-/// is the limit of operations outside of it.
+/// The timeout of one JetStream request, above that of [`Bucket::with`].
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(11);
 
 /// The bucket of a mesh, opened on first use and opened again after every reconnection (the new server may
@@ -194,8 +193,8 @@ impl<H: Handle> Bucket<H> {
                 } else if error.is_without_jetstream() {
                     Err(Error::raised(
                         ErrorCode::StorageError,
-                        "the server runs without JetStream, which a mesh requires: start it with \
-                         `oam mesh up`, or with `nats-server -js`",
+                        "JetStream unavailable: the server runs without it; start it with `oam mesh up`, \
+                         or with `nats-server -js`",
                     )
                     .with_source(error))
                 } else {

@@ -144,7 +144,7 @@ fn api_error(cause: &(dyn StdError + 'static)) -> Option<jetstream::Error> {
     None
 }
 
-/// Whether `cause` is a request without an answer, unless another cause shows that there was one.
+/// Whether no answer arrived, by `cause`.
 fn is_unanswered(cause: &(dyn StdError + 'static)) -> bool {
     cause.is::<RequestError>()
         || cause.is::<async_nats::RequestError>()

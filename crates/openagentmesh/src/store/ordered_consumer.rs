@@ -1,8 +1,8 @@
 //! The messages of a bucket in their order, across lost connections.
 //!
 //! This is a plain push consumer of the client with its subscription, and not one of the client's two
-//! ordered consumers (`OrderedConfig`), because these faults of async-nats 0.51 cannot be mended from
-//! outside:
+//! ordered consumers (`OrderedConfig`), because these faults of async-nats 0.51 cannot be worked
+//! around:
 //!
 //! * They replace a lost consumer on their own, without a report, and start after the last sequence. In a
 //!   bucket that was created again or restored from a backup this sequence lies in the future: they stay

@@ -61,7 +61,7 @@ pub trait Interceptor: Send + Sync + 'static {
     ///
     /// At a caller, any valid header may be set, those with the prefixes `X-Mesh-` and `Nats-` included.
     /// Exception: a header that the protocol defines, such as `X-Mesh-Request-Id`, is written by the SDK
-    /// itself. To set one, or an invalid header, fails the request with `invalid_input`.
+    /// itself. Setting such a header, or an invalid one, fails the request with `invalid_input`.
     ///
     /// # Errors
     ///
@@ -174,18 +174,18 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// How a request ended, as an [`Interceptor`] is given it.
+/// The end of a request, as an [`Interceptor`] is given it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Completion<'o> {
-    /// How the request ended.
+    /// The outcome of the request.
     pub outcome: &'o Outcome,
     /// At a host, the time from the arrival of the request until its answer; the time in the queue is part
     /// of it. At a caller, the time from the moment that the request was awaited.
     pub duration: Duration,
     /// At a host, the part of `duration` that the request waited in the queue; zero at a caller.
     pub queued: Duration,
-    /// How many chunks were sent or received; 0 for a request that is not a stream.
+    /// The number of chunks that were sent or received; 0 for a request that is not a stream.
     pub chunks: u64,
 }
 

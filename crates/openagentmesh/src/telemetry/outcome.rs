@@ -1,10 +1,10 @@
-//! How a request ends.
+//! The outcome of a request.
 
 use std::fmt;
 
 use crate::error::Error;
 
-/// How a request ended, at its host or at its caller; an [`Interceptor`](crate::Interceptor) is given it.
+/// The outcome of a request, at its host or at its caller; an [`Interceptor`](crate::Interceptor) is given it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -28,7 +28,7 @@ impl Outcome {
     }
 }
 
-/// Why a request was cancelled.
+/// The reason why a request was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {

@@ -15,7 +15,7 @@ use super::monitor::ConnectionMonitor;
 use super::publisher::Publisher;
 use crate::error::Result;
 
-/// How long a flush waits for the server.
+/// The limit of a flush.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The NATS client of a process, and the parts of the SDK that belong to its connection.
@@ -48,7 +48,7 @@ impl Connection {
         }
     }
 
-    /// How many times the connection was lost and dialed again.
+    /// The number of times that the connection was lost and dialed again.
     pub(crate) fn reconnections(&self) -> u64 {
         *self.reconnections.borrow()
     }

@@ -18,9 +18,9 @@ use crate::error::{Error, Result};
 
 /// After this time without a connection, the servers are probed for a listener.
 const PROBE_AFTER: Duration = Duration::from_millis(400);
-/// How long the probe waits for a listener.
+/// The time that the probe waits for a listener.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
-/// How long a listener may take to greet, negotiate TLS and authenticate.
+/// The limit of a listener's greeting, TLS negotiation and authentication.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects to the server that `endpoint` names.

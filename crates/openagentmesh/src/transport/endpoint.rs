@@ -1,4 +1,4 @@
-//! Which mesh to connect to: `OAM_URL`, `.oam-url`, or the default.
+//! The mesh to connect to: `OAM_URL`, `.oam-url`, or the default.
 
 use std::path::{Path, PathBuf};
 

@@ -64,9 +64,8 @@ impl HeaderSink for Outgoing {
 pub(crate) struct Template(HeaderMap);
 
 impl Template {
-    /// A template with the headers that `write` writes: those that all messages share and, with any value,
-    /// those that differ. With four or more headers in all, the copy has room for the differing ones; a
-    /// smaller table would have to grow.
+    /// A template with the headers that `write` writes: shared headers, and placeholders for the others so that
+    /// the copied table need not grow. That holds with four or more headers in all.
     pub(crate) fn new(write: impl FnOnce(&mut Outgoing)) -> Self {
         let mut headers = Outgoing::default();
         write(&mut headers);

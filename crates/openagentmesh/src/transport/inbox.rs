@@ -58,7 +58,7 @@ impl Inbox {
         })
     }
 
-    /// How many replies are pending.
+    /// The number of pending replies.
     pub(crate) fn pending(&self) -> usize {
         self.replies.table().len()
     }
@@ -160,7 +160,7 @@ impl PendingReply {
         let reply = (&mut self.receiver).await;
         // The sender is gone, and with it the entry.
         self.entry.set_removed();
-        reply.map_err(|_| closed("it was closed before the reply arrived"))
+        reply.map_err(|_| closed("no reply had arrived"))
     }
 
     /// Sets the subject that cancels the request at its host.

@@ -71,7 +71,7 @@ impl<T: Send + 'static> Multiplexer<T> {
         if self.reader.initialized() {
             return Ok(());
         }
-        // Boxed: every request would carry the future of what only the first one does.
+        // Boxed: only the first request subscribes.
         let subscribe = self.reader.get_or_try_init(|| async {
             let subscribed = self.client.subscribe(format!("{}.*", self.table.prefix));
             let messages = subscribed
@@ -117,7 +117,7 @@ impl<T> Drop for Multiplexer<T> {
 }
 
 impl<T> Table<T> {
-    /// How many entries there are.
+    /// The number of entries.
     pub(crate) fn len(&self) -> usize {
         self.entries.lock().by_number.len()
     }

@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::headers::check_subject;
 use crate::error::{Error, Result};
 
-/// How to connect; the builder of a mesh fills it in.
+/// The options of a connection; the builder of a mesh sets them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ConnectionOptions {
     pub(crate) url: Option<String>,
@@ -107,7 +107,7 @@ impl Credentials {
                 let text = String::from_utf8_lossy(&text);
                 // The parser's own message may quote the file, which is a secret.
                 options.credentials(&text).map_err(|_| {
-                    let cause = format!("{} is not a NATS credentials file", path.display());
+                    let cause = format!("malformed credentials file {}", path.display());
                     invalid(
                         self.option(),
                         cause,

@@ -21,9 +21,9 @@ use super::headers::{check_size, closed};
 use crate::error::{Error, Result};
 use crate::util::sync::Mutex;
 
-/// How many messages wait for the flush task at most. Further ones are handed over directly.
+/// The maximum number of messages that wait for the flush task. Further ones are handed over directly.
 const MAX_QUEUED: usize = 1024;
-/// How many other requests must be in flight for a message to be coalesced with theirs.
+/// The number of other requests that must be in flight for a message to be coalesced with theirs.
 const MIN_CONCURRENT: usize = 7;
 
 /// Hands messages over to the NATS client: at once if the client has room, else after a wait.
@@ -205,7 +205,7 @@ impl Queue {
     }
 
     /// Whether the client has room for a message; an error when the connection is closed. If not, the sink
-    /// stays in line for room, and the next call has it.
+    /// keeps its place in the client's queue for the next call.
     fn poll_room(&mut self) -> Poll<Result<(), PublishError>> {
         Pin::new(&mut self.sink).poll_ready(&mut Context::from_waker(Waker::noop()))
     }

@@ -1,4 +1,4 @@
-//! Small helpers that every room may use.
+//! Small helpers that every layer may use.
 
 pub(crate) mod backoff;
 pub(crate) mod panic;

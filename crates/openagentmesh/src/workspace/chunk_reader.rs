@@ -24,9 +24,9 @@ const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 const DEFAULT_CHUNK_BYTES: u64 = 128 * 1024;
 /// The longest wait for one chunk.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest that a chunk is requested again.
+/// The time limit for repeated requests of one chunk.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often a chunk is requested again.
+/// The maximum number of repeated requests of one chunk.
 const MAX_RETRIES: u32 = 3;
 /// The server deletes a consumer that requested no batch for so long. A slower reader continues with a new
 /// one.
@@ -243,10 +243,7 @@ impl<'p> ChunkReader<'p> {
         let name = &self.info.name;
         Error::raised(
             ErrorCode::DigestMismatch,
-            format!(
-                "the content of file '{name}' does not match its metadata: {reason}; the file was \
-                 damaged, or replaced during the download"
-            ),
+            format!("digest mismatch of file '{name}': {reason}; download it again"),
         )
         .with_detail("name", name.as_str())
         .with_detail("bytes", self.progress.bytes)

@@ -158,7 +158,7 @@ impl<'p> Download<'p> {
             return Err(Error::raised(
                 ErrorCode::InvalidInput,
                 format!(
-                    "file '{}' is a link to {}: get() the target",
+                    "unsupported link '{}': it refers to {}; get() the target",
                     self.name,
                     match &link.name {
                         Some(name) => format!("'{name}' in bucket '{}'", link.bucket),

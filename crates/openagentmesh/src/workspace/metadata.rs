@@ -204,7 +204,7 @@ impl Version {
 /// The failure to replace metadata.
 pub(super) struct Unpublished {
     pub(super) error: Error,
-    /// Whether the new metadata may be current all the same: then its chunks must stay.
+    /// Whether the new metadata may be current, so that its chunks must stay.
     pub(super) may_be_current: bool,
 }
 

@@ -28,7 +28,7 @@ use crate::transport::too_large;
 /// The size of a chunk, as in the published SDKs.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Upper bound of the space that a message takes in addition to its content, in bytes.
-const MESSAGE_OVERHEAD: usize = 1024;
+const MESSAGE_OVERHEAD_BYTES: usize = 1024;
 /// The number of chunks that the server has not confirmed yet.
 const MAX_IN_FLIGHT: usize = 16;
 
@@ -115,7 +115,7 @@ impl<'s> Upload<'s> {
         let limit = self.bucket.connection().client.max_payload();
         let json = serde_json::to_vec(&self.meta);
         let json = json.map_err(|error| self.bucket.failed("write", error))?;
-        let size = json.len() + MESSAGE_OVERHEAD;
+        let size = json.len() + MESSAGE_OVERHEAD_BYTES;
         if size > limit {
             let what = format!("the metadata of file '{}'", self.meta.name);
             return Err(too_large(&what, size, limit));
@@ -191,7 +191,7 @@ impl<'s> Transfer<'s> {
             .connection()
             .client
             .max_payload()
-            .saturating_sub(MESSAGE_OVERHEAD);
+            .saturating_sub(MESSAGE_OVERHEAD_BYTES);
         Ok(Self {
             bucket,
             nuid: RequestId::random().to_string(),

@@ -8,7 +8,7 @@ use openagentmesh::AgentSpec;
 
 use crate::support::{TestMesh, within};
 
-/// How long a handler blocks if the test does not end it.
+/// The time that a handler blocks if the test does not end it.
 const BLOCKED_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A handler that blocks one thread does not hold up other requests of its agent, also when many quick

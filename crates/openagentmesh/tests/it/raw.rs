@@ -255,8 +255,8 @@ async fn raw_handler_errors_have_their_codes() {
     for (agent, message) in [
         ("plain", "it broke"),
         ("panicking", "panicked"),
-        ("empty", "the handler's output is not JSON"),
-        ("not_json", "the handler's output is not JSON"),
+        ("empty", "invalid output of the handler"),
+        ("not_json", "invalid output of the handler"),
     ] {
         let error = within(test.mesh.call::<Value>(agent, 1)).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::HandlerError, "{agent}");
@@ -331,23 +331,23 @@ async fn raw_agent_with_unfit_schemas_is_refused() {
     for (handler, reason) in [
         (
             output().input_schema(json!({})),
-            "a trigger has no input schema",
+            "unused input schema: a trigger has none",
         ),
         (
             output().chunk_schema(json!({})),
-            "a trigger has no chunk schema",
+            "unused chunk schema: a trigger has none",
         ),
         (
             events().output_schema(json!({})),
-            "a publisher has no output schema",
+            "unused output schema: a publisher has none",
         ),
         (
             nothing().chunk_schema(json!({})),
-            "a watcher has no chunk schema",
+            "unused chunk schema: a watcher has none",
         ),
         (
             responder().chunk_schema(json!({})),
-            "a responder has no chunk schema",
+            "unused chunk schema: a responder has none",
         ),
         (
             responder().input_schema(json!(7)),

@@ -20,7 +20,7 @@ async fn server_without_jetstream_is_storage_error() {
     errors.push(within(mesh.catalog().fresh()).await.unwrap_err());
     for error in errors {
         assert_eq!(error.code(), &ErrorCode::StorageError, "{error}");
-        assert!(error.message().contains("without JetStream"), "{error}");
+        assert!(error.message().contains("JetStream unavailable"), "{error}");
     }
 }
 

@@ -380,7 +380,7 @@ async fn missing_file_invalid_name_and_link_are_errors() {
     })
     .await;
     let error = files.get("link").await.unwrap_err();
-    assert!(error.message().contains("link to 'file'"), "{error}");
+    assert!(error.message().contains("it refers to 'file'"), "{error}");
 }
 
 #[tokio::test]

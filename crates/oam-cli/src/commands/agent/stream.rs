@@ -38,5 +38,5 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
 async fn interrupt() -> Result<(), Failure> {
     tokio::signal::ctrl_c()
         .await
-        .map_err(|error| Failure::local(format!("Ctrl-C cannot be awaited: {error}")))
+        .map_err(|error| Failure::local(format!("cannot listen for Ctrl-C: {error}")))
 }

@@ -164,7 +164,7 @@ fn write_error(error: &Error) -> Option<&io::Error> {
 }
 
 fn cannot_be_written(path: &Path, error: &io::Error) -> Failure {
-    Failure::local(format!("{} cannot be written: {error}", path.display()))
+    Failure::local(format!("cannot write {}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ async fn check_readable(path: &Path) -> Result<(), Failure> {
             Err(Failure::usage(format!("{shown} is a directory")).hint("put its files one by one"))
         }
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::usage(format!("{shown} cannot be read: {error}"))
+        Err(error) => Err(Failure::usage(format!("cannot read {shown}: {error}"))
             .hint("the NAME comes first, then the FILE on this machine")),
     }
 }

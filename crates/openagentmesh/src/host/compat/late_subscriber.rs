@@ -23,9 +23,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_millis(512);
 /// The time after which no further attempt is made.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the server may take to report whether a reply has a subscriber.
+/// The limit of the server's report whether a reply has a subscriber.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How many bytes of replies wait for a subscriber, in the whole process.
+/// The maximum size of the replies that wait for a subscriber, in the whole process.
 const MAX_WAITING_BYTES: u32 = 16 * 1024 * 1024;
 /// The estimated size of a reply in addition to its body, in bytes.
 const REPLY_OVERHEAD_BYTES: u32 = 1024;

@@ -6,13 +6,13 @@ use jsonschema::{Draft, Registry};
 use referencing::Resolver;
 use serde_json::{Map, Value};
 
-use super::pattern::{Patterns, STEP};
+use super::pattern::{COST_PER_STEP, Patterns};
 use crate::schema::shorten::shorten;
 
 /// The index of a subschema.
 pub(super) type Id = usize;
 
-/// How a subschema is applied to the same value.
+/// The way in which a subschema is applied to the same value.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Applied {
     /// Its problems are problems of the value.
@@ -28,14 +28,14 @@ pub(super) enum Applied {
 pub(super) struct Node {
     /// Steps for the keywords that do not depend on the size of the value.
     pub(super) own_steps: u64,
-    /// Steps per byte of text, times [`STEP`].
+    /// Steps per byte of text, times [`COST_PER_STEP`].
     pub(super) text_cost: u64,
     pub(super) unique_items: bool,
     pub(super) in_place: Vec<(Applied, Id)>,
     /// Applied to the same value if that has the property.
     pub(super) dependent: Vec<(Box<str>, Id)>,
     pub(super) properties: HashMap<Box<str>, Id>,
-    /// Each with the cost of its pattern per byte, times [`STEP`].
+    /// Each with the cost of its pattern per byte, times [`COST_PER_STEP`].
     pub(super) patterns: Vec<(u64, Id)>,
     pub(super) additional_properties: Option<Id>,
     pub(super) property_names: Option<Id>,
@@ -237,7 +237,7 @@ impl<'s> Builder<'s> {
                 "enum" | "const" | "required" | "dependentRequired" => {
                     node.own_steps += size_steps(value);
                 }
-                "minLength" | "maxLength" => node.text_cost += STEP / 32,
+                "minLength" | "maxLength" => node.text_cost += COST_PER_STEP / 32,
                 "pattern" => {
                     if let Value::String(pattern) = value {
                         node.text_cost += self.pattern(pattern, &place())?;

@@ -9,7 +9,7 @@
 //! 3. `in_place` refuses circles and schemas with which a single value takes too many steps.
 //! 4. `walk` counts the steps for one value and stops at the limit.
 //!
-//! See [ADR 18](../../../../../docs/adr/0018-jsonschema-behind-a-budget.md).
+//! See [ADR 18](../../../../../docs/adr/0018-jsonschema-within-a-budget.md).
 
 mod check;
 mod graph;

@@ -7,8 +7,8 @@ use regex_automata::nfa::thompson::{BuildError, Config, NFA};
 /// Bytes of all compiled patterns of a schema.
 pub(in crate::schema) const MAX_PATTERN_BYTES: usize = 4 * 1024 * 1024;
 
-/// The unit in which the cost of a byte of text is counted.
-pub(super) const STEP: u64 = 1024;
+/// The cost of one step: the costs of a byte of text are fractions of a step.
+pub(super) const COST_PER_STEP: u64 = 1024;
 
 /// States that the matcher visits in one step.
 const STATES_PER_STEP: u64 = 32;
@@ -27,7 +27,7 @@ impl Patterns {
         }
     }
 
-    /// The steps that `pattern` takes per byte of text, times [`STEP`].
+    /// The steps that `pattern` takes per byte of text, times [`COST_PER_STEP`].
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Patterns {
             .ok_or("not a regular expression of ECMA-262")?;
         self.take(nfa.memory_usage())?;
         // Usually the matcher takes one state per byte. At worst all states are active.
-        let cost = STEP / 16 + nfa.states().len() as u64 * STEP / STATES_PER_STEP;
+        let cost = COST_PER_STEP / 16 + nfa.states().len() as u64 * COST_PER_STEP / STATES_PER_STEP;
         self.costs.insert(pattern.to_owned(), cost);
         Ok(cost)
     }
@@ -83,7 +83,7 @@ fn reason(error: &BuildError) -> String {
 }
 
 fn too_large() -> String {
-    format!("the compiled patterns of a schema may take {MAX_PATTERN_BYTES} bytes")
+    format!("patterns too large: at most {MAX_PATTERN_BYTES} bytes compiled are allowed")
 }
 
 #[cfg(test)]
@@ -112,6 +112,9 @@ mod tests {
         let mut patterns = Patterns::new();
         let small = patterns.cost_per_byte("^[a-z]+$").unwrap();
         let large = patterns.cost_per_byte("^(a|b)*a(a|b){500}c$").unwrap();
-        assert!(small < STEP && large > 30 * STEP, "{small} {large}");
+        assert!(
+            small < COST_PER_STEP && large > 30 * COST_PER_STEP,
+            "{small} {large}"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::graph::{Applied, Graph, Id, Node};
-use super::pattern::STEP;
+use super::pattern::COST_PER_STEP;
 use super::steps::LIST_STEPS;
 
 /// Levels of the library's recursion: the levels of the value, each with its references and
@@ -24,7 +24,7 @@ pub(super) enum Mode {
     List,
     /// All problems of an alternative. Each holds a copy of the value.
     ListAlternative,
-    /// Which parts of the value were evaluated.
+    /// The parts of the value that were evaluated.
     Mark,
 }
 
@@ -189,7 +189,7 @@ impl<'g> Walk<'g> {
             }
             if let (None, Some(id)) = (property, node.additional_properties) {
                 // A problem holds the name.
-                self.take(text_steps(name, STEP / 16))?;
+                self.take(text_steps(name, COST_PER_STEP / 16))?;
                 self.node(id, member, mode, depth)?;
             }
             if let Some(id) = node.property_names {
@@ -265,5 +265,5 @@ fn applied<'n>(node: &'n Node, value: &'n Value) -> impl Iterator<Item = (Applie
 }
 
 fn text_steps(text: &str, cost: u64) -> u64 {
-    (text.len() as u64).saturating_mul(cost) / STEP
+    (text.len() as u64).saturating_mul(cost) / COST_PER_STEP
 }

@@ -72,7 +72,7 @@ fn numbers_and_texts_are_checked() {
 }
 
 #[test]
-fn properties_are_checked() {
+fn object_that_breaks_a_keyword_is_listed_with_it() {
     let schema = json!({
         "properties": {"a": {"type": "integer"}, "b~/": false},
         "patternProperties": {"^x-": {"type": "string"}},
@@ -104,7 +104,7 @@ fn properties_are_checked() {
 }
 
 #[test]
-fn items_are_checked() {
+fn array_that_breaks_a_keyword_is_listed_with_it() {
     assert_violations(
         &json!({"prefixItems": [{"type": "string"}], "items": {"type": "integer"}, "uniqueItems": true}),
         &[
@@ -177,7 +177,7 @@ fn only_alternative_for_the_type_lists_its_own_problems() {
 }
 
 #[test]
-fn references_are_followed() {
+fn value_under_a_reference_is_checked_by_its_target() {
     let tree = json!({
         "$id": "https://example.com/tree",
         "properties": {

@@ -1,10 +1,13 @@
 //! Interceptors around the requests that a process sends.
 
+mod sends;
+mod streams;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{Alive, TestMesh, echo, eventually, subscribed, synchronize, within};
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use openagentmesh::protocol::Verb;
 use openagentmesh::{
     AgentMesh, AgentSpec, CancelReason, Completion, Context, Error, ErrorCode, Exchange,
@@ -12,7 +15,7 @@ use openagentmesh::{
 };
 use serde_json::Value;
 
-/// How a request ended, as an interceptor saw it.
+/// The end of a request, as an interceptor saw it.
 #[derive(Debug, Clone, PartialEq)]
 struct Ended {
     agent: String,
@@ -162,100 +165,6 @@ async fn call_ends_with_each_outcome_once() {
     alive.are(0).await;
     let cancelled = CancelReason::CallerDisconnected.as_str();
     let expected = [ended("stuck", Verb::Call, cancelled, 0)];
-    assert_eq!(recorder.take().await, expected);
-}
-
-#[tokio::test]
-async fn stream_ends_with_each_outcome_and_its_chunks_once() {
-    let (_test, caller, recorder, alive) = recorded().await;
-    let chunks = caller.stream::<u32>("counter", 500).await.unwrap();
-    let all: Vec<u32> = within(chunks.try_collect()).await.unwrap();
-    assert_eq!(all.len(), 500);
-    for (agent, failures) in [("broken", 1), ("nosuch", 1)] {
-        let chunks = caller.stream::<u32>(agent, 1).await.unwrap();
-        let results: Vec<_> = within(chunks.collect()).await;
-        assert_eq!(
-            results.iter().filter(|chunk| chunk.is_err()).count(),
-            failures
-        );
-    }
-    caller.stream::<u32>("echo", "x").await.unwrap_err();
-    let mut chunks = caller.stream::<String>("counter", 5).await.unwrap();
-    within(chunks.next()).await.unwrap().unwrap_err();
-    assert!(within(chunks.next()).await.is_none());
-    let expected = [
-        ended("counter", Verb::Stream, "replied", 500),
-        ended("broken", Verb::Stream, "rate_limited", 1),
-        ended("nosuch", Verb::Stream, "not_found", 0),
-        ended("echo", Verb::Stream, "invocation_mismatch", 0),
-        ended("counter", Verb::Stream, "unexpected_reply", 1),
-    ];
-    assert_eq!(recorder.take().await, expected);
-
-    let mut chunks = caller.stream::<u32>("endless", 1).await.unwrap();
-    for n in 0..3 {
-        assert_eq!(within(chunks.next()).await.unwrap().unwrap(), n);
-    }
-    drop(chunks);
-    alive.are(0).await;
-    let cancelled = CancelReason::CallerDisconnected.as_str();
-    let expected = [ended("endless", Verb::Stream, cancelled, 3)];
-    assert_eq!(recorder.take().await, expected);
-}
-
-#[tokio::test]
-async fn send_ends_with_each_outcome_once() {
-    let (test, caller, recorder, alive) = recorded().await;
-    let raw = test.raw().await;
-    let mut replies = subscribed(&raw, "replies").await;
-    caller.send("echo", "dropped").await.unwrap();
-    caller.send("nosuch", "dropped").await.unwrap();
-    caller.send("echo", "x").reply_to("replies").await.unwrap();
-    within(replies.next()).await.unwrap();
-    caller.send("counter", 1).await.unwrap_err();
-    let reply = caller.send("echo", "x").reply::<String>().await.unwrap();
-    within(reply).await.unwrap();
-    let reply = caller.send("failing", ()).reply::<u32>().await.unwrap();
-    within(reply).await.unwrap_err();
-    let outcomes = [
-        ("echo", "replied"),
-        ("nosuch", "replied"),
-        ("echo", "replied"),
-        ("counter", "invocation_mismatch"),
-        ("echo", "replied"),
-        ("failing", "rate_limited"),
-    ];
-    let expected = outcomes.map(|(agent, outcome)| ended(agent, Verb::Send, outcome, 0));
-    assert_eq!(recorder.take().await, expected);
-
-    let (done, mut ran) = tokio::sync::mpsc::channel(1);
-    for (agent, outcome) in [("echo", "replied"), ("failing", "rate_limited")] {
-        let (replied, failed) = (done.clone(), done.clone());
-        let send = caller.send(
-            agent,
-            if agent == "echo" {
-                "x".into()
-            } else {
-                Value::Null
-            },
-        );
-        let send = send
-            .on_reply(|_: String| async move { replied.send("replied".to_owned()).await.unwrap() })
-            .on_error(|error| async move { failed.send(error.code().to_string()).await.unwrap() });
-        send.await.unwrap();
-        assert_eq!(within(ran.recv()).await.unwrap(), outcome);
-        assert_eq!(
-            recorder.take().await,
-            [ended(agent, Verb::Send, outcome, 0)]
-        );
-    }
-
-    let reply = caller.send("stuck", ()).reply::<Value>().await.unwrap();
-    alive.are(1).await;
-    drop(reply);
-    alive.are(0).await;
-    let cancelled = CancelReason::CallerDisconnected.as_str();
-    let expected = [ended("stuck", Verb::Send, cancelled, 0)];
     assert_eq!(recorder.take().await, expected);
 }
 
