@@ -129,7 +129,7 @@ async fn credentials_path_is_relative_to_the_url_file() {
     let output = mesh
         .sandbox
         .oam(&["mesh", "connect", &mesh.url, "--creds", "nosuch.creds"]);
-    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!(output.code, 2, "{output:?}");
     assert!(output.stderr.contains("nosuch.creds"), "{output:?}");
     assert_eq!(mesh.sandbox.url(), None);
 }

@@ -126,7 +126,7 @@ fn url_file_of_another_mesh_is_kept() {
     std::fs::write(&file, "nonsense\n").unwrap();
     let up = sandbox.oam(&["mesh", "up", "--port", "0"]);
     assert_eq!(up.code, 2);
-    assert!(up.stderr.contains("error[invalid_input]"), "{up:?}");
+    assert!(up.stderr.contains("error[configuration]"), "{up:?}");
     assert!(up.stderr.contains(".oam-url"), "{up:?}");
     std::fs::remove_file(file).unwrap();
 }

@@ -11,7 +11,7 @@ use super::value::KvValue;
 use crate::error::{Error, Result};
 use crate::util::backoff::Backoff;
 
-/// The longest that writes are repeated while other processes win every race.
+/// The limit of retries after lost compare-and-swaps.
 const CONTENTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// The bounds of the back-off after a lost race.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(2);

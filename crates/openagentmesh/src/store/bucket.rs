@@ -17,7 +17,7 @@ use crate::util::sync::Mutex;
 /// Upper bound of the space that the headers of a stored message take in addition to its value, in bytes.
 pub(crate) const HEADER_OVERHEAD: usize = 256;
 
-/// The longest that the server may take for one operation.
+/// The timeout of one operation at the server.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The timeout of one JetStream request, above that of [`Bucket::with`].
