@@ -49,6 +49,7 @@ use openagentmesh_protocol::{AgentName, ErrorCode, Subject, subject};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::agent::Agent;
 use crate::catalog::Registration;
@@ -72,6 +73,9 @@ pub(crate) struct Host {
     /// How long running requests may take to finish when their agent is deregistered.
     grace: Duration,
     services: Arc<Services>,
+    /// Has a token for each removal of agents in progress, taken under the lock of `services`. A shutdown waits
+    /// for all of them before the connection is closed.
+    departures: TaskTracker,
     /// Set when the buckets of the mesh exist, which is before the first agent is listed.
     buckets: OnceCell<()>,
     /// Starts the reconciler with the first agent.
@@ -94,6 +98,7 @@ impl Host {
             },
             grace,
             services: Arc::default(),
+            departures: TaskTracker::new(),
             buckets: OnceCell::new(),
             reconciler: Once::new(),
         })
@@ -173,16 +178,22 @@ impl Host {
             .iter()
             .filter_map(|name| services.remove_entry(name))
             .collect();
+        let _departure = self.departures.token();
         drop(services);
         self.leave(leaving).await
     }
 
-    /// Deregisters every agent; see [`Host::deregister`].
+    /// Deregisters every agent; see [`Host::deregister`]. Waits for agents that are being deregistered already.
     pub(crate) async fn shutdown(self: Arc<Self>) -> Result<()> {
-        let leaving = std::mem::take(&mut *self.services.lock().await)
-            .into_iter()
-            .collect();
-        self.leave(leaving).await
+        let mut services = self.services.lock().await;
+        let leaving = std::mem::take(&mut *services).into_iter().collect();
+        let departure = self.departures.token();
+        drop(services);
+        let left = self.leave(leaving).await;
+        drop(departure);
+        self.departures.close();
+        self.departures.wait().await;
+        left
     }
 
     async fn leave(&self, leaving: Vec<(AgentName, Service)>) -> Result<()> {
