@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::{HeaderSink, RequestHeaders, header};
+use tokio::task::coop;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::request::Request;
@@ -32,8 +33,10 @@ pub(super) async fn cancelled(
     request: &Request<'_>,
     stream: Option<&SignalHandle>,
 ) -> CancelReason {
+    // The handler is polled first, in the same task, and may have used up the task's budget.
+    let reason = coop::unconstrained(reason(agent, request, stream));
     // Boxed only when polled: most requests are answered before.
-    let reason = reason(agent, request, stream).boxed().await;
+    let reason = reason.boxed().await;
     request.cancel();
     reason
 }

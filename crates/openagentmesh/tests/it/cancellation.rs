@@ -117,6 +117,48 @@ async fn request_beyond_its_deadline_is_cancelled_and_answered() {
     endless.all_tokens_fire(1).await;
 }
 
+/// Such a handler ends each poll without budget, so that nothing else of tokio in its task is ready.
+#[tokio::test]
+async fn handler_without_tokio_budget_is_cancelled_at_its_deadline() {
+    async fn busy(guard: crate::support::Guard) -> u32 {
+        loop {
+            tokio::task::coop::consume_budget().await;
+            let _ = &guard;
+        }
+    }
+
+    let test = TestMesh::start().await;
+    let alive = Alive::default();
+    let guards = alive.clone();
+    let call = AgentSpec::new("call", "Never answers.").handler(move || {
+        let guard = guards.guard();
+        busy(guard)
+    });
+    let guards = alive.clone();
+    let chunks = AgentSpec::new("chunks", "Never yields a chunk.").handler(move |_: u32| {
+        let guard = guards.guard();
+        stream::once(busy(guard))
+    });
+    test.mesh.register([call, chunks]).await.unwrap();
+    let raw = test.raw().await;
+    let mut chunks = subscribed(&raw, "mesh.stream.abc").await;
+
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Mesh-Timeout-Ms", "50");
+    let call = raw.request_with_headers("mesh.agent.call", headers.clone(), "".into());
+    let reply = within(call).await.unwrap();
+    headers.insert("X-Mesh-Request-Id", "abc");
+    headers.insert("X-Mesh-Stream", "true");
+    let request = raw.publish_with_headers("mesh.agent.chunks", headers, "1".into());
+    request.await.unwrap();
+    let end = within(chunks.next()).await.unwrap();
+    for answer in [reply, end] {
+        let object: Value = serde_json::from_slice(&answer.payload).unwrap();
+        assert_eq!(object["code"], "timeout");
+    }
+    alive.are(0).await;
+}
+
 #[tokio::test]
 async fn queued_request_beyond_its_deadline_is_not_started() {
     let test = TestMesh::start().await;
