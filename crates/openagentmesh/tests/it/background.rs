@@ -215,10 +215,12 @@ async fn publisher_that_panics_when_it_is_dropped_sends_its_end_marker() {
     let host = test.peer().await;
     let publisher = AgentSpec::new("publisher", "Publishes one event.").handler(|| {
         let value = crate::support::PanicsOnDrop;
-        stream::iter([1_u32]).chain(stream::pending()).map(move |n| {
-            let _ = &value;
-            n
-        })
+        stream::iter([1_u32])
+            .chain(stream::pending())
+            .map(move |n| {
+                let _ = &value;
+                n
+            })
     });
     let raw = test.raw().await;
     let mut events = crate::support::subscribed(&raw, "mesh.agent.publisher.events").await;

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::error::Result;
 use crate::session::Session;
+use crate::util::abort::finish_after_abort;
 use crate::util::backoff::Backoff;
 
 /// The back-off between two attempts to deliver a reply.
@@ -94,7 +95,10 @@ async fn repeat(
         let (to, headers, body) = (subject.clone(), headers.clone(), body.clone());
         let delivered = inbox.deliver(to, headers, body, DELIVERY_TIMEOUT);
         // A server that denies the client its own messages never reports.
-        let delivered = delivered.await?.unwrap_or(true);
+        let Some(delivered) = finish_after_abort(abort, delivered).await else {
+            return Ok(false);
+        };
+        let delivered = delivered?.unwrap_or(true);
         if delivered || started.elapsed() >= RETRY_TIMEOUT {
             return Ok(delivered);
         }
