@@ -80,6 +80,8 @@ pub(crate) struct Host {
     buckets: OnceCell<()>,
     /// Starts the reconciler with the first agent.
     reconciler: Once,
+    /// Ends the reconciler: it holds the lock of `services` while it writes the catalog. A child of the abort.
+    stop_reconciler: CancellationToken,
 }
 
 impl Host {
@@ -88,13 +90,15 @@ impl Host {
         grace: Duration,
         interceptors: Interceptors,
     ) -> Arc<Self> {
+        let abort = CancellationToken::new();
         Arc::new(Self {
+            stop_reconciler: abort.child_token(),
             shared: Shared {
                 signals: Arc::new(SignalRouter::new(&session.connection.client)),
                 session,
                 interceptors,
                 late_budget: late_subscriber::memory_budget(),
-                abort: CancellationToken::new(),
+                abort,
             },
             grace,
             services: Arc::default(),
@@ -133,9 +137,9 @@ impl Host {
             return Err(error);
         }
         self.reconciler.call_once(|| {
-            let Shared { session, abort, .. } = &self.shared;
+            let session = Arc::clone(&self.shared.session);
             let services = Arc::clone(&self.services);
-            reconciler::start(Arc::clone(session), services, abort.clone());
+            reconciler::start(session, services, self.stop_reconciler.clone());
         });
         started.values().for_each(Service::start_background);
         services.append(&mut started);
@@ -185,6 +189,7 @@ impl Host {
 
     /// Deregisters every agent; see [`Host::deregister`]. Waits for agents that are being deregistered already.
     pub(crate) async fn shutdown(self: Arc<Self>) -> Result<()> {
+        self.stop_reconciler.cancel();
         let mut services = self.services.lock().await;
         let leaving = std::mem::take(&mut *services).into_iter().collect();
         let departure = self.departures.token();
