@@ -81,7 +81,10 @@ async fn caller_disconnected(agent: &AgentState, request: &Request<'_>) {
     };
     let (mut missed, mut consecutive) = (0, 0);
     while consecutive < MAX_MISSED_PROBES {
-        probe(agent, request, caller, &signals).await;
+        // A lost connection has no room to spare for probes, and does not say whether the caller is there.
+        if agent.session.connection.is_up() {
+            probe(agent, request, caller, &signals).await;
+        }
         let mut cancelled = timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok();
         let missed_before = std::mem::replace(&mut missed, signals.missed_probes());
         if missed > missed_before {

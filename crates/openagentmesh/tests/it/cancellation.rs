@@ -348,6 +348,54 @@ async fn caller_without_probe_support_gets_no_probes() {
     );
 }
 
+#[tokio::test]
+async fn lost_connection_gets_no_probes() {
+    let test = TestMesh::start().await;
+    let proxy = Proxy::start(&test).await;
+    let host = AgentMesh::connect(&proxy.url).await.unwrap();
+    let release = Arc::new(tokio::sync::Notify::new());
+    let slow = |name| {
+        let released = release.clone();
+        AgentSpec::new(name, "Answers when it is released.").handler(move || {
+            let released = released.clone();
+            async move { released.notified().await }
+        })
+    };
+    host.register(slow("lost")).await.unwrap();
+    test.mesh.register(slow("connected")).await.unwrap();
+    let raw = test.raw().await;
+    let request = async |agent: &str| {
+        let reply = raw.new_inbox();
+        let messages = subscribed(&raw, &reply).await;
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("X-Mesh-Probe", "true");
+        let to = format!("mesh.agent.{agent}");
+        let sent = raw.publish_with_reply_and_headers(to, reply, headers, "".into());
+        sent.await.unwrap();
+        messages
+    };
+    let is_probe = |message: &async_nats::Message| {
+        let headers = message.headers.as_ref().unwrap();
+        headers.get("X-Mesh-Probe").is_some()
+    };
+    let mut lost = request("lost").await;
+    assert!(is_probe(&within(lost.next()).await.unwrap()));
+    proxy.close();
+    // As many probes would be due at the other host.
+    let mut connected = request("connected").await;
+    for _ in 0..5 {
+        assert!(is_probe(&within(connected.next()).await.unwrap()));
+    }
+    release.notify_waiters();
+    proxy.open();
+    // One may have been sent before the client noticed the loss, and one before the reply.
+    let mut probes = 0;
+    while is_probe(&within(lost.next()).await.unwrap()) {
+        probes += 1;
+    }
+    assert!(probes < 3, "{probes} probes");
+}
+
 /// The host cancels a request only after three consecutive probes without a subscriber.
 #[tokio::test]
 async fn call_across_a_reconnect_gets_its_reply() {
