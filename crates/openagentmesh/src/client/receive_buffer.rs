@@ -120,6 +120,8 @@ impl Queue {
     const MAX_BYTES: usize = 64 * 1024 * 1024;
     /// The maximum number of end markers that a full buffer keeps.
     const MAX_EXTRA_END_MARKERS: usize = 1024;
+    /// The size of an end marker that is kept in a full buffer, in bytes, at most.
+    const MAX_END_MARKER_BYTES: usize = 4096;
 
     fn pop(&mut self) -> Option<Buffered> {
         let item = self.items.pop_front()?;
@@ -147,7 +149,47 @@ impl Queue {
     fn keeps_end_marker(&self, message: &Message) -> bool {
         self.items.len() < ReceiveBuffer::MAX_MESSAGES + Self::MAX_EXTRA_END_MARKERS
             && message.payload.is_empty()
+            && message.length <= Self::MAX_END_MARKER_BYTES
             && ChunkHeaders::read(&Received(message.headers.as_ref()))
                 .is_ok_and(|headers| headers.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::HeaderMap;
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A message without a body, of so many bytes.
+    fn message(headers: HeaderMap, length: usize) -> Message {
+        Message {
+            subject: "mesh.stream.abc".into(),
+            reply: None,
+            payload: Bytes::new(),
+            headers: Some(headers),
+            status: None,
+            description: None,
+            length,
+        }
+    }
+
+    #[test]
+    fn full_buffer_keeps_small_end_markers_only() {
+        const MIB: usize = 1024 * 1024;
+        let mut queue = Queue::default();
+        for _ in 0..64 {
+            queue.push(message(HeaderMap::new(), MIB));
+        }
+        let mut end = HeaderMap::new();
+        end.insert("X-Mesh-Stream-End", "true");
+        for _ in 0..100 {
+            queue.push(message(end.clone(), MIB));
+            queue.push(message(end.clone(), 200));
+        }
+        assert!(queue.bytes < Queue::MAX_BYTES + 2 * MIB, "{}", queue.bytes);
+        let small = |item: &&Buffered| matches!(item, Buffered::Message(end) if end.length == 200);
+        assert_eq!(queue.items.iter().filter(small).count(), 100);
     }
 }

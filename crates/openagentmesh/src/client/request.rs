@@ -50,6 +50,7 @@ pub(super) struct Request {
 pub(super) struct Checked {
     pub(super) client: Client,
     pub(super) name: AgentName,
+    verb: Verb,
     pub(super) id: RequestId,
     pub(super) interception: Interception,
 }
@@ -106,6 +107,7 @@ impl Request {
         let checked = Checked {
             client,
             name,
+            verb,
             id,
             interception,
         };
@@ -168,7 +170,11 @@ impl Checked {
         let subject = subject::agent(&self.name);
         let headers = self.headers(protocol, &content.headers);
         let session = self.session();
-        let others = session.connection.inbox.pending().saturating_sub(1);
+        // A message is coalesced only if its task waits next, so that the flush task can run.
+        let others = match self.verb {
+            Verb::Send => 0,
+            _ => session.connection.inbox.pending().saturating_sub(1),
+        };
         let reply = reply.map(Into::into);
         let publisher = &session.connection.publisher;
         publisher.publish_coalesced(others, subject, reply, headers.0, content.body)

@@ -60,7 +60,14 @@ pub(super) async fn accept(
             Ok(permit) => {
                 tasks.spawn(serve(Arc::clone(&agent), permit, message, received));
             }
-            Err(in_flight) => refuse(&agent, &message, received, in_flight).boxed().await,
+            Err(in_flight) => {
+                // A value that an interceptor leaves may panic when it is dropped.
+                let refused = AssertUnwindSafe(refuse(&agent, &message, received, in_flight));
+                if let Err(panic) = refused.catch_unwind().boxed().await {
+                    let error = handler_panicked(&*panic);
+                    tracing::warn!(agent = %agent.name, %error, "panic at the end of an overloaded request");
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::{HeaderSink, RequestHeaders, header};
+use tokio::task::coop;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::request::Request;
@@ -33,8 +34,10 @@ pub(super) async fn cancelled(
     request: &Request<'_>,
     stream: Option<&SignalHandle>,
 ) -> CancelReason {
+    // The handler is polled first, in the same task, and may have used up the task's budget.
+    let reason = coop::unconstrained(reason(agent, request, stream));
     // Boxed only when polled: most requests are answered before.
-    let reason = reason(agent, request, stream).boxed().await;
+    let reason = reason.boxed().await;
     request.cancel();
     reason
 }
@@ -79,7 +82,10 @@ async fn caller_disconnected(agent: &AgentState, request: &Request<'_>) {
     };
     let (mut missed, mut consecutive) = (0, 0);
     while consecutive < MAX_MISSED_PROBES {
-        probe(agent, request, caller, &signals).await;
+        // A lost connection has no room to spare for probes, and does not say whether the caller is there.
+        if agent.session.connection.is_up() {
+            probe(agent, request, caller, &signals).await;
+        }
         let mut cancelled = timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok();
         let missed_before = std::mem::replace(&mut missed, signals.missed_probes());
         if missed > missed_before {

@@ -52,6 +52,7 @@ use openagentmesh_protocol::{AgentName, ErrorCode, Subject, subject};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::agent::Agent;
 use crate::catalog::Registration;
@@ -75,10 +76,15 @@ pub(crate) struct Host {
     /// The time that running requests have to finish when their agent is deregistered.
     grace: Duration,
     services: Arc<Services>,
+    /// Has a token for each removal of agents in progress, taken under the lock of `services`. A shutdown waits
+    /// for all of them before the connection is closed.
+    departures: TaskTracker,
     /// Set when the buckets of the mesh exist, which is before the first agent is listed.
     buckets: OnceCell<()>,
     /// Starts the reconciler with the first agent.
     reconciler: Once,
+    /// Ends the reconciler: it holds the lock of `services` while it writes the catalog. A child of the abort.
+    stop_reconciler: CancellationToken,
 }
 
 impl Host {
@@ -87,16 +93,19 @@ impl Host {
         grace: Duration,
         interceptors: Interceptors,
     ) -> Arc<Self> {
+        let abort = CancellationToken::new();
         Arc::new(Self {
+            stop_reconciler: abort.child_token(),
             shared: Shared {
                 signals: Arc::new(SignalRouter::new(&session.connection.client)),
                 session,
                 interceptors,
                 late_budget: late_subscriber::memory_budget(),
-                abort: CancellationToken::new(),
+                abort,
             },
             grace,
             services: Arc::default(),
+            departures: TaskTracker::new(),
             buckets: OnceCell::new(),
             reconciler: Once::new(),
         })
@@ -131,9 +140,9 @@ impl Host {
             return Err(error);
         }
         self.reconciler.call_once(|| {
-            let Shared { session, abort, .. } = &self.shared;
+            let session = Arc::clone(&self.shared.session);
             let services = Arc::clone(&self.services);
-            reconciler::start(Arc::clone(session), services, abort.clone());
+            reconciler::start(session, services, self.stop_reconciler.clone());
         });
         started.values().for_each(Service::start_background);
         services.append(&mut started);
@@ -176,16 +185,23 @@ impl Host {
             .iter()
             .filter_map(|name| services.remove_entry(name))
             .collect();
+        let _departure = self.departures.token();
         drop(services);
         self.leave(leaving).await
     }
 
-    /// Deregisters every agent; see [`Host::deregister`].
+    /// Deregisters every agent; see [`Host::deregister`]. Waits for agents that are being deregistered already.
     pub(crate) async fn shutdown(self: Arc<Self>) -> Result<()> {
-        let leaving = std::mem::take(&mut *self.services.lock().await)
-            .into_iter()
-            .collect();
-        self.leave(leaving).await
+        self.stop_reconciler.cancel();
+        let mut services = self.services.lock().await;
+        let leaving = std::mem::take(&mut *services).into_iter().collect();
+        let departure = self.departures.token();
+        drop(services);
+        let left = self.leave(leaving).await;
+        drop(departure);
+        self.departures.close();
+        self.departures.wait().await;
+        left
     }
 
     async fn leave(&self, leaving: Vec<(AgentName, Service)>) -> Result<()> {

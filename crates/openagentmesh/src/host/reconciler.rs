@@ -23,11 +23,11 @@ const MAX_DELAY: Duration = Duration::from_secs(16);
 /// entry, and so possibly after the entry was restored.
 const CONTRACT_CHECK_DELAY: Duration = Duration::from_secs(2);
 
-/// Starts the reconciler of `services`. The task ends when `abort` fires.
-pub(super) fn start(session: Arc<Session>, services: Arc<Services>, abort: CancellationToken) {
+/// Starts the reconciler of `services`. The task ends when `stop` fires.
+pub(super) fn start(session: Arc<Session>, services: Arc<Services>, stop: CancellationToken) {
     tokio::spawn(async move {
         let reconciler = Reconciler { session, services };
-        abort.run_until_cancelled(reconciler.run()).await;
+        stop.run_until_cancelled(reconciler.run()).await;
     });
 }
 

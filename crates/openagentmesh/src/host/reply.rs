@@ -2,6 +2,7 @@
 
 use async_nats::Subject;
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::{Either, ready};
 use openagentmesh_protocol::{
     AgentName, ChunkHeaders, ErrorObject, HeaderSink, InstanceId, ReplyHeaders, RequestId, Status,
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 use super::request::Request;
 use super::state::AgentState;
 use crate::error::{Error, Result};
-use crate::transport::{self, Outgoing, Template};
+use crate::transport::{self, Outgoing, Publishing, Template};
+use crate::util::abort::finish_after_abort;
 
 /// The headers of an agent's outputs. The id is replaced by that of the request.
 pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
@@ -166,12 +168,35 @@ fn publish<'s>(
     }
     let others = agent.admission.in_flight().saturating_sub(1);
     let publisher = agent.publisher();
-    Either::Right(publisher.publish_coalesced(others, reply.clone(), None, headers.0, body))
+    let published = publisher.publish_coalesced(others, reply.clone(), None, headers.0, body);
+    Either::Right(within_abort(agent, published))
+}
+
+/// Limits the wait for room after an abort of the agent: on a lost connection there may be none until the server
+/// returns, and the task keeps the client alive.
+pub(super) fn within_abort<'s>(
+    agent: &'s AgentState,
+    publishing: Publishing<'s>,
+) -> Publishing<'s> {
+    let waiting = match publishing {
+        Either::Left(done) => return Either::Left(done),
+        Either::Right(waiting) => finish_after_abort(&agent.abort, waiting),
+    };
+    let timed_out = || {
+        Err(transport::closed(
+            "the agent was aborted before there was room for a message",
+        ))
+    };
+    Either::Right(
+        waiting
+            .map(move |sent| sent.unwrap_or_else(timed_out))
+            .boxed(),
+    )
 }
 
 async fn send(agent: &AgentState, subject: Subject, headers: Outgoing, body: Bytes) {
     let published = agent.publisher().publish(subject, None, headers.0, body);
-    if let Err(error) = published.await {
+    if let Err(error) = within_abort(agent, published).await {
         not_sent(agent, &error);
     }
 }

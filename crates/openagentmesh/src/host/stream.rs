@@ -10,6 +10,7 @@ use openagentmesh_protocol::{ChunkHeaders, HeaderSink, RequestId, header, subjec
 
 use super::batcher::Batcher;
 use super::outcome::{WorkResult, handler_failed, handler_panicked};
+use super::reply::within_abort;
 use super::request::Request;
 use super::signals::SignalHandle;
 use super::state::AgentState;
@@ -54,7 +55,7 @@ pub(super) async fn end_marker(
     let published = agent
         .publisher()
         .publish(subject, None, headers.0, Bytes::new());
-    published.await
+    within_abort(agent, published).await
 }
 
 /// The destination of one stream's chunks.

@@ -39,12 +39,17 @@ pub(super) async fn run(agent: Arc<AgentState>, stop: CancellationToken) {
         let started = Instant::now();
         let run = RequestId::random();
         let cancelled = OnceLock::new();
-        let ended = tokio::select! {
-            biased;
-            () = agent.abort.cancelled() => None,
-            ended = run_once(&agent, &run, &cancelled, &stop, &mut events) => Some(ended),
-            () = overdue(&stop) => None,
+        let running = async {
+            tokio::select! {
+                biased;
+                () = agent.abort.cancelled() => None,
+                ended = run_once(&agent, &run, &cancelled, &stop, &mut events) => Some(ended),
+                () = overdue(&stop) => None,
+            }
         };
+        // The handler may also panic when it is dropped, which each branch does.
+        let ended = AssertUnwindSafe(running).catch_unwind().await;
+        let ended = ended.unwrap_or_else(|panic| Some(Err(handler_panicked(&*panic))));
         cancelled.get().map(CancellationToken::cancel);
         let error = match ended {
             None => break,
@@ -93,19 +98,13 @@ async fn run_once(
     stop: &CancellationToken,
     events: &mut EventSender,
 ) -> Result<()> {
-    let running = async {
-        match start(agent, run, cancelled)? {
-            Started::Unary(running) => match stop.run_until_cancelled(running).await {
-                Some(Err(error)) => Err(handler_failed(error)),
-                Some(Ok(_)) | None => Ok(()),
-            },
-            Started::Stream(chunks) => events.send_all(chunks, stop).await,
-        }
-    };
-    AssertUnwindSafe(running)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|panic| Err(handler_panicked(&*panic)))
+    match start(agent, run, cancelled)? {
+        Started::Unary(running) => match stop.run_until_cancelled(running).await {
+            Some(Err(error)) => Err(handler_failed(error)),
+            Some(Ok(_)) | None => Ok(()),
+        },
+        Started::Stream(chunks) => events.send_all(chunks, stop).await,
+    }
 }
 
 enum Started {

@@ -1,6 +1,7 @@
 //! Replies to the requests of this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
@@ -64,7 +65,8 @@ impl Inbox {
     }
 
     /// Publishes a message and returns whether its subject had a subscriber. If it had none, the server
-    /// answers "no responders"; otherwise a second message, to the own reply subject, arrives first.
+    /// answers "no responders"; otherwise a second message, to the own reply subject, arrives first. `None` means
+    /// that neither has arrived within `timeout` after the message was published.
     ///
     /// # Errors
     ///
@@ -75,15 +77,18 @@ impl Inbox {
         subject: Subject,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<bool> {
+        timeout: Duration,
+    ) -> Result<Option<bool>> {
         let mut pending = self.expect().await?;
         let own: Subject = pending.subject().into();
         let sent = self.publish(subject, Some(own.clone()), headers, body);
         sent.await?;
         let echo = self.publish(own, None, HeaderMap::new(), Bytes::new());
         echo.await?;
-        let first = pending.reply().await?;
-        Ok(first.status != Some(StatusCode::NO_RESPONDERS))
+        match tokio::time::timeout(timeout, pending.reply()).await {
+            Ok(first) => Ok(Some(first?.status != Some(StatusCode::NO_RESPONDERS))),
+            Err(_) => Ok(None),
+        }
     }
 
     fn publish(

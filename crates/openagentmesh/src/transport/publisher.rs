@@ -15,7 +15,7 @@ use futures::future::{BoxFuture, Either, Ready, ready};
 use futures::{FutureExt, Sink};
 use openagentmesh_protocol::ErrorCode;
 use tokio::sync::Notify;
-use tokio::task::{coop, unconstrained, yield_now};
+use tokio::task::{coop, unconstrained};
 
 use super::headers::{check_size, closed};
 use crate::error::{Error, Result};
@@ -31,8 +31,8 @@ const MIN_CONCURRENT: usize = 7;
 /// The client's connection task writes to its socket as soon as it is woken, and the first message wakes
 /// it. If many requests are in flight, their messages would each be written to the socket on their own, and
 /// read by the server on their own. [`publish_coalesced`](Self::publish_coalesced) avoids that: it puts the
-/// message into a queue. A flush task yields once, so that every task that can run adds its messages, and
-/// hands the whole queue over.
+/// message into a queue. A flush task goes to the end of the run queue once, so that tasks before it add their
+/// messages, and hands the whole queue over.
 ///
 /// A direct [`publish`](Self::publish) hands over the queue first. So the messages of one task arrive in the
 /// order in which it published them.
@@ -215,12 +215,26 @@ impl Queue {
 async fn flush_task(shared: Arc<Shared>) {
     loop {
         shared.flush.notified().await;
-        yield_now().await;
+        requeue().await;
         shared.flush_queue().await;
         if shared.queue.lock().is_dropped {
             break;
         }
     }
+}
+
+/// Moves this task to the end of its worker's run queue, from which idle workers take tasks. A task that calls
+/// `yield_now` instead runs after the worker's other tasks, even if one of them blocks the worker.
+async fn requeue() {
+    let mut is_requeued = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_requeued, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// No task waits for the result of a coalesced message.
@@ -249,6 +263,7 @@ mod tests {
     use async_nats::Subscriber;
     use futures::StreamExt;
     use openagentmesh_local::LocalServer;
+    use tokio::task::yield_now;
 
     use super::*;
 
@@ -354,6 +369,40 @@ mod tests {
         }
         drop(publisher);
         expect(&mut subscriber, 0..10).await;
+    }
+
+    /// The flush task runs on the worker whose next task blocks. The other worker is idle.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn coalesced_message_on_a_blocked_worker_is_sent_by_another_one() {
+        use std::sync::mpsc;
+
+        let (_server, _client, publisher, mut subscriber) = publisher().await;
+        // The flush task waits for messages once it has sent one.
+        publisher.number(MIN_CONCURRENT, 0).await.unwrap();
+        expect(&mut subscriber, 0..1).await;
+
+        // One worker is held until the other one is blocked: it cannot take over tasks earlier.
+        let (held, is_held) = tokio::sync::oneshot::channel();
+        let (blocked, is_blocked) = mpsc::channel();
+        let holding = tokio::spawn(async move {
+            held.send(()).unwrap();
+            is_blocked.recv().unwrap();
+        });
+        is_held.await.unwrap();
+        let (release, is_released) = mpsc::channel::<()>();
+        let publishing = tokio::spawn(async move {
+            let blocking = tokio::spawn(async move {
+                blocked.send(()).unwrap();
+                is_released.recv().unwrap();
+            });
+            publisher.number(MIN_CONCURRENT, 1).await.unwrap();
+            (publisher, blocking)
+        });
+        expect(&mut subscriber, 1..2).await;
+        release.send(()).unwrap();
+        let (_publisher, blocking) = publishing.await.unwrap();
+        blocking.await.unwrap();
+        holding.await.unwrap();
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Small helpers that every layer may use.
 
+pub(crate) mod abort;
 pub(crate) mod backoff;
 pub(crate) mod panic;
 pub(crate) mod sync;

@@ -209,6 +209,29 @@ async fn watchers_and_publishers_end_with_the_last_handle() {
     alive.are(0).await;
 }
 
+#[tokio::test]
+async fn publisher_that_panics_when_it_is_dropped_sends_its_end_marker() {
+    let test = TestMesh::start().await;
+    let host = test.peer().await;
+    let publisher = AgentSpec::new("publisher", "Publishes one event.").handler(|| {
+        let value = crate::support::PanicsOnDrop;
+        stream::iter([1_u32])
+            .chain(stream::pending())
+            .map(move |n| {
+                let _ = &value;
+                n
+            })
+    });
+    let raw = test.raw().await;
+    let mut events = crate::support::subscribed(&raw, "mesh.agent.publisher.events").await;
+    host.register(publisher).await.unwrap();
+    assert_eq!(within(events.next()).await.unwrap().payload, "1");
+    drop(host);
+    let end = within(events.next()).await.unwrap().headers.unwrap();
+    assert_eq!(end.get("X-Mesh-Stream-End").unwrap().as_str(), "true");
+    assert_eq!(end.get("X-Mesh-Stream-Seq").unwrap().as_str(), "1");
+}
+
 /// Without a server the publisher waits instead of filling memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publisher_without_a_server_stands_still() {

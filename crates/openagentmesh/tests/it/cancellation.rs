@@ -117,6 +117,48 @@ async fn request_beyond_its_deadline_is_cancelled_and_answered() {
     endless.all_tokens_fire(1).await;
 }
 
+/// Such a handler ends each poll without budget, so that nothing else of tokio in its task is ready.
+#[tokio::test]
+async fn handler_without_tokio_budget_is_cancelled_at_its_deadline() {
+    async fn busy(guard: crate::support::Guard) -> u32 {
+        loop {
+            tokio::task::coop::consume_budget().await;
+            let _ = &guard;
+        }
+    }
+
+    let test = TestMesh::start().await;
+    let alive = Alive::default();
+    let guards = alive.clone();
+    let call = AgentSpec::new("call", "Never answers.").handler(move || {
+        let guard = guards.guard();
+        busy(guard)
+    });
+    let guards = alive.clone();
+    let chunks = AgentSpec::new("chunks", "Never yields a chunk.").handler(move |_: u32| {
+        let guard = guards.guard();
+        stream::once(busy(guard))
+    });
+    test.mesh.register([call, chunks]).await.unwrap();
+    let raw = test.raw().await;
+    let mut chunks = subscribed(&raw, "mesh.stream.abc").await;
+
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Mesh-Timeout-Ms", "50");
+    let call = raw.request_with_headers("mesh.agent.call", headers.clone(), "".into());
+    let reply = within(call).await.unwrap();
+    headers.insert("X-Mesh-Request-Id", "abc");
+    headers.insert("X-Mesh-Stream", "true");
+    let request = raw.publish_with_headers("mesh.agent.chunks", headers, "1".into());
+    request.await.unwrap();
+    let end = within(chunks.next()).await.unwrap();
+    for answer in [reply, end] {
+        let object: Value = serde_json::from_slice(&answer.payload).unwrap();
+        assert_eq!(object["code"], "timeout");
+    }
+    alive.are(0).await;
+}
+
 #[tokio::test]
 async fn queued_request_beyond_its_deadline_is_not_started() {
     let test = TestMesh::start().await;
@@ -304,6 +346,54 @@ async fn caller_without_probe_support_gets_no_probes() {
             .as_str(),
         "ok"
     );
+}
+
+#[tokio::test]
+async fn lost_connection_gets_no_probes() {
+    let test = TestMesh::start().await;
+    let proxy = Proxy::start(&test).await;
+    let host = AgentMesh::connect(&proxy.url).await.unwrap();
+    let release = Arc::new(tokio::sync::Notify::new());
+    let slow = |name| {
+        let released = release.clone();
+        AgentSpec::new(name, "Answers when it is released.").handler(move || {
+            let released = released.clone();
+            async move { released.notified().await }
+        })
+    };
+    host.register(slow("lost")).await.unwrap();
+    test.mesh.register(slow("connected")).await.unwrap();
+    let raw = test.raw().await;
+    let request = async |agent: &str| {
+        let reply = raw.new_inbox();
+        let messages = subscribed(&raw, &reply).await;
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("X-Mesh-Probe", "true");
+        let to = format!("mesh.agent.{agent}");
+        let sent = raw.publish_with_reply_and_headers(to, reply, headers, "".into());
+        sent.await.unwrap();
+        messages
+    };
+    let is_probe = |message: &async_nats::Message| {
+        let headers = message.headers.as_ref().unwrap();
+        headers.get("X-Mesh-Probe").is_some()
+    };
+    let mut lost = request("lost").await;
+    assert!(is_probe(&within(lost.next()).await.unwrap()));
+    proxy.close();
+    // As many probes would be due at the other host.
+    let mut connected = request("connected").await;
+    for _ in 0..5 {
+        assert!(is_probe(&within(connected.next()).await.unwrap()));
+    }
+    release.notify_waiters();
+    proxy.open();
+    // One may have been sent before the client noticed the loss, and one before the reply.
+    let mut probes = 0;
+    while is_probe(&within(lost.next()).await.unwrap()) {
+        probes += 1;
+    }
+    assert!(probes < 3, "{probes} probes");
 }
 
 /// The host cancels a request only after three consecutive probes without a subscriber.

@@ -382,6 +382,46 @@ async fn request_beyond_the_limit_is_the_outcome_overloaded_and_one_in_the_queue
 }
 
 #[tokio::test]
+async fn panic_at_the_end_of_an_overloaded_request_does_not_end_the_agent() {
+    let test = TestMesh::start().await;
+    let mesh = host(&test, |builder| {
+        builder.intercept_host(Before(|exchange: &mut Exchange| {
+            if exchange.headers().get("X-Panic").is_some() {
+                exchange
+                    .extensions_mut()
+                    .insert(crate::support::PanicsOnDrop);
+            }
+            Ok(())
+        }))
+    })
+    .await;
+    let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (starts, released) = (started.clone(), release.clone());
+    let gate = AgentSpec::new("gate", "Answers when it is released.")
+        .concurrency(1)
+        .queue(0)
+        .handler(move || {
+            let (starts, released) = (starts.clone(), released.clone());
+            async move {
+                starts.notify_one();
+                released.notified().await;
+            }
+        });
+    mesh.register(gate).await.unwrap();
+    let caller = test.mesh.clone();
+    let first = tokio::spawn(async move { caller.call::<()>("gate", ()).await });
+    within(started.notified()).await;
+    let call = || test.mesh.call::<()>("gate", ());
+    let error = within(call().header("X-Panic", "yes")).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Overloaded);
+    release.notify_one();
+    within(first).await.unwrap().unwrap();
+    release.notify_one();
+    // The request before may be in flight for a moment.
+    eventually(|| async { within(call()).await.ok() }).await;
+}
+
+#[tokio::test]
 async fn panic_before_a_request_fails_that_request_only() {
     let test = TestMesh::start().await;
     let recorder = Recorder::default();

@@ -214,3 +214,47 @@ async fn second_shutdown_succeeds_and_calls_fail_afterwards() {
     let error = within(host.call::<Value>("echo", "x")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed);
 }
+
+/// A second shutdown, or one during a deregistration, does not cut off the first.
+#[tokio::test]
+async fn shutdown_waits_for_agents_that_are_already_leaving() {
+    for shuts_down in [true, false] {
+        let test = TestMesh::start().await;
+        let host = test.peer().await;
+        let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (enters, released) = (entered.clone(), release.clone());
+        let gate = AgentSpec::new("gate", "Answers when it is released.").handler(move || {
+            let (enters, released) = (enters.clone(), released.clone());
+            async move {
+                enters.notify_one();
+                released.notified().await;
+                "finished"
+            }
+        });
+        host.register(gate).await.unwrap();
+        let caller = test.mesh.clone();
+        let call = tokio::spawn(async move { caller.call::<String>("gate", ()).await });
+        within(entered.notified()).await;
+
+        let first = host.clone();
+        let first = tokio::spawn(async move {
+            if shuts_down {
+                first.shutdown().await
+            } else {
+                first.deregister(["gate"]).await
+            }
+        });
+        let raw = test.raw().await;
+        eventually(|| async { raw.request("mesh.agent.gate", "".into()).await.err() }).await;
+        let second = host.clone();
+        let mut second = tokio::spawn(async move { second.shutdown().await });
+        // A shutdown that waits for nothing is over in this time.
+        let early = tokio::time::timeout(Duration::from_millis(500), &mut second).await;
+        assert!(early.is_err(), "the shutdown has not waited");
+        release.notify_one();
+        assert_eq!(within(call).await.unwrap().unwrap(), "finished");
+        within(first).await.unwrap().unwrap();
+        within(second).await.unwrap().unwrap();
+        assert!(test.mesh.catalog().fresh().await.unwrap().is_empty());
+    }
+}

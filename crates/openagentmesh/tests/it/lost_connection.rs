@@ -1,17 +1,20 @@
 //! Lost connections: requests end in time and are not sent later; watches and transfers continue.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::{Proxy, TestMesh, echo, eventually, within};
+use crate::support::{Alive, Proxy, TestMesh, echo, eventually, stands_still, within};
 use futures::future::{BoxFuture, join_all};
-use futures::{FutureExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use openagentmesh::{
     AgentMesh, AgentSpec, CatalogChange, ErrorCode, KvChange, ObjectChange, Result,
 };
 use openagentmesh_local::LocalServer;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -113,18 +116,40 @@ async fn requests_to_a_stopped_server_end_with_a_timeout() {
     );
 }
 
-/// A publisher fills the buffer of the client while there is no server. Once its mesh is closed, the client
-/// does not dial again.
+/// A publisher fills the buffer of the client while there is no server, and the answer to a request waits for
+/// room in it. Once the mesh is closed, the client does not dial again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mesh_closed_without_a_server_does_not_reconnect() {
     let closes = async |shut_down: bool| {
         let server = LocalServer::start().await.unwrap();
         let port = server.port();
-        let closed = AgentMesh::connect(server.url()).await.unwrap();
+        let closed = AgentMesh::builder().url(server.url()).shutdown_grace(SHORT);
+        let closed = closed.connect().await.unwrap();
         let other = AgentMesh::connect(server.url()).await.unwrap();
-        let busy = AgentSpec::new("busy", "Publishes.").handler(|| stream::repeat(1_u32));
-        closed.register(busy).await.unwrap();
+        let made = Arc::new(AtomicU32::new(0));
+        let counted = made.clone();
+        let busy = AgentSpec::new("busy", "Publishes.").handler(move || {
+            let made = counted.clone();
+            stream::repeat(1_u32).inspect(move |_| {
+                made.fetch_add(1, Ordering::SeqCst);
+            })
+        });
+        let (alive, release) = (Alive::default(), Arc::new(Notify::new()));
+        let (guards, released) = (alive.clone(), release.clone());
+        let gate = AgentSpec::new("gate", "Answers when it is released.").handler(move || {
+            let (guard, released) = (guards.guard(), released.clone());
+            async move {
+                released.notified().await;
+                drop(guard);
+            }
+        });
+        closed.register([busy, gate]).await.unwrap();
+        let call = tokio::spawn(other.call::<()>("gate", ()).into_future());
+        alive.are(1).await;
         server.stop().await.unwrap();
+        stands_still(&made).await;
+        release.notify_one();
+        alive.are(0).await;
         let id = closed.instance_id().to_string();
         if shut_down {
             assert!(within(closed.shutdown()).await.is_err());
@@ -135,13 +160,18 @@ async fn mesh_closed_without_a_server_does_not_reconnect() {
         // dial until its last task has ended.
         let mut in_a_row = 0;
         let next = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        while in_a_row < 3 {
-            let hello = within(hello(&next)).await;
-            let is_other = hello.contains(other.instance_id().as_str());
-            assert!(is_other || hello.contains(&id), "{hello}");
-            assert!(is_other || !shut_down, "{hello}");
-            in_a_row = if is_other { in_a_row + 1 } else { 0 };
-        }
+        let given_up = async {
+            while in_a_row < 3 {
+                let hello = within(hello(&next)).await;
+                let is_other = hello.contains(other.instance_id().as_str());
+                assert!(is_other || hello.contains(&id), "{hello}");
+                assert!(is_other || !shut_down, "{hello}");
+                in_a_row = if is_other { in_a_row + 1 } else { 0 };
+            }
+        };
+        let given_up = tokio::time::timeout(Duration::from_secs(60), given_up).await;
+        given_up.expect("the closed mesh dials again and again");
+        call.abort();
     };
     tokio::join!(closes(true), closes(false));
 }

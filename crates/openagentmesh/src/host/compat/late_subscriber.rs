@@ -10,12 +10,13 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use openagentmesh_protocol::AgentName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::Result;
 use crate::session::Session;
+use crate::util::abort::finish_after_abort;
 use crate::util::backoff::Backoff;
 
 /// The back-off between two attempts to deliver a reply.
@@ -91,11 +92,13 @@ async fn repeat(
     let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
     let started = Instant::now();
     loop {
-        let delivered = inbox.deliver(subject.clone(), headers.clone(), body.clone());
+        let (to, headers, body) = (subject.clone(), headers.clone(), body.clone());
+        let delivered = inbox.deliver(to, headers, body, DELIVERY_TIMEOUT);
         // A server that denies the client its own messages never reports.
-        let delivered = timeout(DELIVERY_TIMEOUT, delivered)
-            .await
-            .unwrap_or(Ok(true))?;
+        let Some(delivered) = finish_after_abort(abort, delivered).await else {
+            return Ok(false);
+        };
+        let delivered = delivered?.unwrap_or(true);
         if delivered || started.elapsed() >= RETRY_TIMEOUT {
             return Ok(delivered);
         }

@@ -91,6 +91,15 @@ impl Drop for Guard {
     }
 }
 
+/// A value that panics when it is dropped.
+pub(crate) struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("on purpose, in drop");
+    }
+}
+
 /// Fails the test when `work` takes longer than 20 s.
 pub(crate) async fn within<T>(work: impl IntoFuture<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), work.into_future())
