@@ -2,18 +2,17 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// The limits of one agent at this host, and their use.
 pub(super) struct Admission {
-    /// The maximum number of requests that run at once.
+    /// How many requests may run at once.
     concurrency: usize,
-    /// The maximum number of requests in flight, running or queued.
+    /// How many requests may be in flight, which is to run or to wait in the queue.
     limit: usize,
-    /// The number of requests in flight; changed only through [`AdmissionPermit`].
-    in_flight: AtomicUsize,
+    /// One permit for each request that may be in flight; never closed.
+    admitted: Arc<Semaphore>,
     /// One permit for each request that may run; never closed.
     running: Semaphore,
 }
@@ -21,30 +20,29 @@ pub(super) struct Admission {
 impl Admission {
     pub(super) fn new(concurrency: NonZeroUsize, queue: usize) -> Arc<Self> {
         let concurrency = concurrency.get().min(Semaphore::MAX_PERMITS);
+        let limit = concurrency
+            .saturating_add(queue)
+            .min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             concurrency,
-            limit: concurrency.saturating_add(queue),
-            in_flight: AtomicUsize::new(0),
+            limit,
+            admitted: Arc::new(Semaphore::new(limit)),
             running: Semaphore::new(concurrency),
         })
     }
 
-    /// Admits one request. Only the accept loop calls this method, so check and increment need not be atomic.
+    /// Admits one request.
     ///
     /// # Errors
     ///
     /// The number of requests in flight, when no further one is allowed.
-    pub(super) fn admit(self: &Arc<Self>) -> Result<AdmissionPermit, usize> {
-        let in_flight = self.in_flight();
-        if in_flight >= self.limit {
-            return Err(in_flight);
-        }
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Ok(AdmissionPermit(Arc::clone(self)))
+    pub(super) fn admit(&self) -> Result<AdmissionPermit, usize> {
+        let permit = Arc::clone(&self.admitted).try_acquire_owned();
+        permit.map_err(|_| self.limit)
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.limit.saturating_sub(self.admitted.available_permits())
     }
 
     pub(super) fn concurrency(&self) -> usize {
@@ -67,13 +65,7 @@ impl Admission {
 }
 
 /// Counts one request as in flight until it is dropped.
-pub(super) struct AdmissionPermit(Arc<Admission>);
-
-impl Drop for AdmissionPermit {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+pub(super) type AdmissionPermit = OwnedSemaphorePermit;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
