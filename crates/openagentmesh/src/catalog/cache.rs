@@ -165,10 +165,15 @@ async fn keep_up_to_date(catalog: Arc<KvBucket>, state: watch::Sender<CacheState
 
 /// Reads the catalog once, without a watch.
 async fn poll(catalog: &KvBucket, state: &watch::Sender<CacheState>) {
+    let current_revision = || state.borrow().snapshot().map(|current| current.revision());
+    let before = current_revision();
     match writer::read(catalog).await {
+        // This process has written the catalog during the read.
+        Ok((document, revision)) if current_revision() != before => {
+            apply(state, document, revision);
+        }
         Ok((document, revision)) => {
-            let current = state.borrow().snapshot().map(|current| current.revision());
-            if current != Some(revision) {
+            if before != Some(revision) {
                 replace(state, document, revision);
             }
         }
@@ -198,15 +203,16 @@ async fn watch(
     if consumer.pending() == 0 {
         replace(state, CatalogDocument::default(), 0);
     }
-    // Whether the next message is the first one of its bucket.
-    let mut is_first = true;
+    // Whether the next message is the state of its bucket when the consumer was created. A later one must
+    // not replace a newer catalog that this process has written.
+    let mut is_first = consumer.pending() > 0;
     while let Some(delivery) = consumer.next().await {
         let message = match delivery {
             Delivery::Message(message) => message,
             Delivery::Idle => continue,
             Delivery::BucketRecreated => {
                 replace(state, CatalogDocument::default(), 0);
-                is_first = true;
+                is_first = consumer.pending() > 0;
                 continue;
             }
         };

@@ -84,6 +84,8 @@ pub(crate) struct OrderedConsumer<H: Handle> {
     last_delivered: Option<LastDelivered>,
     /// The creation time of the bucket that the messages came from.
     created: Option<OffsetDateTime>,
+    /// Whether the bucket was recreated and that is not reported yet, because no consumer was created since.
+    is_recreated: bool,
     active: Option<ActiveConsumer>,
 }
 
@@ -132,6 +134,7 @@ impl<H: Handle> OrderedConsumer<H> {
             next_sequence: None,
             last_delivered: None,
             created: None,
+            is_recreated: false,
             active: None,
         };
         consumer.activate().await?;
@@ -189,6 +192,7 @@ impl<H: Handle> OrderedConsumer<H> {
         let is_recreated = self.created.is_some_and(|created| created != info.created)
             || self.has_gone_back(&info).await?;
         if is_recreated {
+            self.is_recreated = true;
             self.next_sequence = None;
             self.last_delivered = None;
             // All that is in it is new.
@@ -199,7 +203,7 @@ impl<H: Handle> OrderedConsumer<H> {
         }
         self.active = Some(self.create_consumer().await?);
         self.created = Some(info.created);
-        Ok(is_recreated)
+        Ok(std::mem::take(&mut self.is_recreated))
     }
 
     /// Whether the bucket was restored to a state before the last delivered message: its sequence is not

@@ -183,7 +183,13 @@ impl<'p> ChunkReader<'p> {
                 .clamp(1024, BATCH_BYTES);
         let messages = messages.min(self.meta.chunks - self.chunks).max(1);
         let messages = usize::try_from(messages).unwrap_or(1);
-        let fetch = consumer.consumer.fetch().max_messages(messages).messages();
+        // The stored chunks may be larger than declared. There is always room for one message.
+        let max_payload = bucket.connection().client.max_payload();
+        let max_bytes = usize::try_from(BATCH_BYTES)
+            .unwrap_or(usize::MAX)
+            .saturating_add(max_payload);
+        let fetch = consumer.consumer.fetch();
+        let fetch = fetch.max_messages(messages).max_bytes(max_bytes).messages();
         let batch = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
             Ok(batch) => batch.map_err(|error| bucket.failed("read", error))?,
             Err(_) => return Err(bucket.no_answer("read", "the server does not answer")),

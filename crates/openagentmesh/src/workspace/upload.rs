@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::future::IntoFuture;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::stream::Stream;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -178,6 +180,8 @@ struct Transfer<'s> {
     runtime: Handle,
     /// Whether the commit has started: then it owns the chunks.
     is_committing: bool,
+    /// The creation time of the bucket at the start.
+    created: OffsetDateTime,
 }
 
 impl<'s> Transfer<'s> {
@@ -186,7 +190,7 @@ impl<'s> Transfer<'s> {
         total: Option<u64>,
         on_progress: Option<OnProgress<'s>>,
     ) -> Result<Self> {
-        bucket.ensure().await?;
+        let created = created(&bucket).await?;
         let room = bucket
             .connection()
             .client
@@ -204,6 +208,7 @@ impl<'s> Transfer<'s> {
             on_progress,
             runtime: Handle::current(),
             is_committing: false,
+            created,
         })
     }
 
@@ -240,6 +245,10 @@ impl<'s> Transfer<'s> {
     async fn commit(mut self, meta: &mut ObjectMeta) -> Result<ObjectInfo> {
         while !self.in_flight.is_empty() {
             self.confirm_one().await?;
+        }
+        if self.chunks > 0 && created(&self.bucket).await? != self.created {
+            let reason = "the bucket was deleted during the upload; upload the file again";
+            return Err(self.bucket.failed("write", reason));
         }
         let now = OffsetDateTime::now_utc();
         meta.nuid.clone_from(&self.nuid);
@@ -286,6 +295,12 @@ impl Drop for Transfer<'_> {
             remove(&bucket, &nuid).await;
         });
     }
+}
+
+/// The creation time of the bucket, which is created if it is missing.
+async fn created(bucket: &ObjectBucket) -> Result<OffsetDateTime> {
+    let info = |stream: Arc<Stream>| async move { stream.get_info().await };
+    Ok(bucket.try_with("write", info).await?.created)
 }
 
 async fn remove(bucket: &ObjectBucket, nuid: &str) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::{TestMesh, echo, eventually, within};
-use futures::stream;
+use futures::{StreamExt, stream};
 use openagentmesh::{
     Agent, AgentMesh, AgentSpec, CatalogChange, CatalogEntry, ErrorCode, agent, agents,
 };
@@ -265,6 +265,51 @@ async fn catalog_with_deleted_bucket_is_restored() {
     })
     .await;
     eventually(|| async { (peer.catalog().await.unwrap().len() == 3).then_some(()) }).await;
+}
+
+/// The watch delivers the first write after this process has made the second one.
+#[tokio::test]
+async fn late_delivery_of_the_first_write_keeps_newer_entries() {
+    let server = LocalServer::start().await.unwrap();
+    let raw = async_nats::connect(server.url()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(raw.clone());
+    let config = async_nats::jetstream::stream::Config {
+        name: "KV_mesh-catalog".to_owned(),
+        subjects: vec!["$KV.mesh-catalog.>".into()],
+        max_messages_per_subject: 2,
+        allow_rollup: true,
+        ..Default::default()
+    };
+    let stream = jetstream.create_stream(config).await.unwrap();
+    let mesh = AgentMesh::connect(server.url()).await.unwrap();
+    assert!(mesh.catalog().await.unwrap().is_empty());
+    let name = stream.consumer_names().next().await.unwrap().unwrap();
+    let pause = format!("$JS.API.CONSUMER.PAUSE.KV_mesh-catalog.{name}");
+    let until = json!({"pause_until": "2200-01-01T00:00:00Z"}).to_string();
+    let paused = raw.request(pause.clone(), until.into()).await.unwrap();
+    let paused: Value = serde_json::from_slice(&paused.payload).unwrap();
+    assert_eq!(paused["paused"], true, "{paused}");
+
+    let both = ["echo", "other"];
+    mesh.register(echo()).await.unwrap();
+    mesh.register(agent_called("other", &[])).await.unwrap();
+    assert_eq!(names(mesh.catalog().await.unwrap()), both);
+    // Without the second write the watch delivers only the first one.
+    stream.delete_message(2).await.unwrap();
+    raw.request(pause, "".into()).await.unwrap();
+    eventually(|| async {
+        let info = stream.consumer_info(&name).await.unwrap();
+        (info.delivered.consumer_sequence >= 1).then_some(())
+    })
+    .await;
+    // The answers arrive after the delivery.
+    for _ in 0..3 {
+        mesh.kv().get("absent").await.ok();
+        assert_eq!(names(mesh.catalog().await.unwrap()), both);
+    }
+    // Nor does the host have to add a lost entry again.
+    let info = stream.get_info().await.unwrap();
+    assert_eq!(info.state.last_sequence, 2);
 }
 
 /// Writes `count` entries of agents without a host into the catalog.

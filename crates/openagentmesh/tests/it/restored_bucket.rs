@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{PlainServer, Proxy, eventually, within};
+use crate::support::{PlainServer, Proxy, eventually, subscribed, within};
+use async_nats::jetstream;
+use futures::StreamExt;
 use openagentmesh::{AgentMesh, Kv, KvChange, KvChanges};
+use serde_json::json;
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -28,11 +31,17 @@ struct Restorable {
 
 impl Restorable {
     async fn start() -> Self {
+        Self::with_stored(async |_| ()).await
+    }
+
+    /// The backup also has what `store` writes.
+    async fn with_stored(store: impl AsyncFnOnce(jetstream::Context)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let storage = directory.path().join("storage");
         let backup = directory.path().join("backup");
         let mut server = PlainServer::start(Some(&storage)).await;
         let mesh = server.connect().await;
+        store(jetstream::new(plain_client(&server.url()).await)).await;
         mesh.kv().put("kept", "old").await.unwrap();
         mesh.shutdown().await.unwrap();
         server.stop().await;
@@ -113,4 +122,70 @@ async fn watch_of_restored_bucket_that_was_written_since_continues_with_its_valu
     assert_eq!(next(&mut changes).await, pair("kept", "old"));
     assert_eq!(next(&mut changes).await, pair("after", "1"));
     assert_eq!(next(&mut changes).await, pair("after.that", "2"));
+}
+
+async fn plain_client(url: &str) -> async_nats::Client {
+    eventually(|| async { async_nats::connect(url).await.ok() }).await
+}
+
+async fn store_catalog(jetstream: &jetstream::Context, agents: &[&str]) {
+    let entry = |name: &&str| json!({"name": name, "description": "Is stored.", "version": "1"});
+    let catalog: Vec<_> = agents.iter().map(entry).collect();
+    let catalog = serde_json::to_vec(&catalog).unwrap();
+    let stored = jetstream.publish("$KV.mesh-catalog.catalog", catalog.into());
+    stored.await.unwrap().await.unwrap();
+}
+
+async fn lists(mesh: &AgentMesh, names: &[&str]) {
+    eventually(|| async {
+        let entries = mesh.catalog().await.ok()?;
+        (entries.iter().map(|entry| &entry.name).eq(names)).then_some(())
+    })
+    .await;
+}
+
+/// The restored bucket has no free consumer when the cache is back.
+#[tokio::test]
+async fn catalog_of_restored_bucket_without_a_free_consumer_is_restored_later() {
+    let mut restorable = Restorable::with_stored(async |jetstream| {
+        let config = jetstream::stream::Config {
+            name: "KV_mesh-catalog".to_owned(),
+            subjects: vec!["$KV.mesh-catalog.>".into()],
+            max_messages_per_subject: 1,
+            max_consumers: 1,
+            allow_rollup: true,
+            ..Default::default()
+        };
+        let stream = jetstream.create_stream(config).await.unwrap();
+        let only = jetstream::consumer::pull::Config {
+            durable_name: Some("only".to_owned()),
+            ..Default::default()
+        };
+        stream.create_consumer(only).await.unwrap();
+        store_catalog(&jetstream, &["old"]).await;
+    })
+    .await;
+    let url = restorable.server.url();
+    let jetstream = jetstream::new(plain_client(&url).await);
+    let stream = jetstream.get_stream("KV_mesh-catalog").await.unwrap();
+    stream.delete_consumer("only").await.unwrap();
+    let proxy = Proxy::to(&url).await;
+    let mesh = AgentMesh::connect(&proxy.url).await.unwrap();
+    lists(&mesh, &["old"]).await;
+    store_catalog(&jetstream, &["lost"]).await;
+    store_catalog(&jetstream, &["lost", "new"]).await;
+    lists(&mesh, &["lost", "new"]).await;
+
+    proxy.close();
+    restorable.restore().await;
+    let raw = plain_client(&url).await;
+    let mut created = subscribed(&raw, "$JS.API.CONSUMER.CREATE.KV_mesh-catalog").await;
+    proxy.open();
+    // The second attempt shows that the first one has failed.
+    for _ in 0..2 {
+        within(created.next()).await.unwrap();
+    }
+    let stream = jetstream::new(raw).get_stream("KV_mesh-catalog").await;
+    stream.unwrap().delete_consumer("only").await.unwrap();
+    lists(&mesh, &["old"]).await;
 }

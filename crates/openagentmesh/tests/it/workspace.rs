@@ -9,6 +9,7 @@ use async_nats::jetstream::{self, stream};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
+use futures::StreamExt;
 use openagentmesh::{AgentMesh, Error, ErrorCode, ObjectChange, ObjectInfo, Progress};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
@@ -214,6 +215,29 @@ async fn interrupted_upload_keeps_the_previous_version() {
     assert!(files.get("file").await.unwrap() == content);
 }
 
+#[tokio::test]
+async fn upload_across_a_deleted_bucket_is_storage_error() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    test.mesh.create_buckets().await.unwrap();
+    let (mut feed, reader) = tokio::io::duplex(CHUNK);
+    let upload = tokio::spawn({
+        let files = files.clone();
+        async move { files.put_reader("file", reader).await }
+    });
+    within(feed.write_all(&noise(CHUNK))).await.unwrap();
+    stored_are(&test, 1).await;
+    let jetstream = jetstream::new(test.raw().await);
+    let deleted = jetstream.delete_stream("OBJ_mesh-artifacts").await;
+    deleted.unwrap();
+    drop(feed);
+    let error = within(upload).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::StorageError, "{error}");
+    assert!(files.info("file").await.unwrap().is_none());
+    files.put("file", noise(CHUNK)).await.unwrap();
+    assert!(files.get("file").await.unwrap() == noise(CHUNK));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_writers_of_one_name_leave_one_version() {
     let test = TestMesh::start().await;
@@ -315,6 +339,28 @@ async fn tamper(test: &TestMesh, name: &str, change: impl Fn(&mut Value)) {
         .publish_with_headers(subject, headers, json.into())
         .await;
     sent.unwrap().await.unwrap();
+}
+
+#[tokio::test]
+async fn file_with_chunks_larger_than_declared_is_read_in_bounded_batches() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    let content = noise(160 * CHUNK);
+    files.put("file", content.clone()).await.unwrap();
+    tamper(&test, "file", |meta| {
+        meta["options"]["max_chunk_size"] = json!(1024);
+    })
+    .await;
+    let raw = test.raw().await;
+    let requests = "$JS.API.CONSUMER.MSG.NEXT.OBJ_mesh-artifacts.*";
+    let mut requests = crate::support::subscribed(&raw, requests).await;
+    assert!(within(files.get("file")).await.unwrap() == content);
+    for _ in 0..2 {
+        let request = within(requests.next()).await.unwrap();
+        let request: Value = serde_json::from_slice(&request.payload).unwrap();
+        let max_bytes = request["max_bytes"].as_u64().unwrap();
+        assert!(max_bytes <= 12 * 1024 * 1024, "{request}");
+    }
 }
 
 #[tokio::test]
