@@ -113,10 +113,18 @@ fn is_legacy(schema: &Value) -> bool {
                 {
                     return true;
                 }
-                let schemas = members.iter().filter(|(keyword, _)| {
-                    !matches!(keyword.as_str(), "const" | "default" | "enum" | "examples")
-                });
-                stack.extend(schemas.map(|(_, value)| value));
+                for (keyword, member) in members {
+                    match (keyword.as_str(), member) {
+                        ("const" | "default" | "enum" | "examples", _) => {}
+                        // The keys are names of properties or definitions.
+                        (
+                            "$defs" | "definitions" | "dependentSchemas" | "patternProperties"
+                            | "properties",
+                            Value::Object(schemas),
+                        ) => stack.extend(schemas.values()),
+                        _ => stack.push(member),
+                    }
+                }
             }
             Value::Array(items) => stack.extend(items),
             _ => {}

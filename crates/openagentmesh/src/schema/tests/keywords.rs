@@ -250,6 +250,17 @@ fn keywords_of_draft_7_are_checked() {
 }
 
 #[test]
+fn property_named_like_a_keyword_of_draft_7_leaves_the_draft() {
+    assert_violations(
+        &json!({
+            "properties": {"dependencies": {"type": "object"}, "n": {"$ref": "#/$defs/N", "maximum": 1}},
+            "$defs": {"N": {"type": "integer"}},
+        }),
+        &[(json!({"n": 2}), &["/n maximum"])],
+    );
+}
+
+#[test]
 fn messages_name_value_and_limit() {
     let cases = [
         (
