@@ -39,7 +39,9 @@ pub(super) struct Node {
     pub(super) patterns: Vec<(u64, Id)>,
     pub(super) additional_properties: Option<Id>,
     pub(super) property_names: Option<Id>,
-    pub(super) prefix_items: Vec<Id>,
+    /// Applied to the item with the same index.
+    pub(super) prefix_items: Vec<(usize, Id)>,
+    /// Counted for every item, though the library skips those with a schema of their own.
     pub(super) items: Option<Id>,
     pub(super) contains: Option<Id>,
     pub(super) unevaluated_properties: Option<Id>,
@@ -170,6 +172,11 @@ impl<'s> Builder<'s> {
             match keyword.as_str() {
                 "$ref" | "$dynamicRef" | "$recursiveRef" => {
                     if let Value::String(reference) = value {
+                        // The library reads every `$recursiveRef` as "#".
+                        let reference = match keyword.as_str() {
+                            "$recursiveRef" => "#",
+                            _ => reference,
+                        };
                         let id = self.reference(unread, reference).map_err(|reason| {
                             format!("{}: {}", place(), shorten(&reason, MAX_REASON_CHARS))
                         })?;
@@ -218,13 +225,13 @@ impl<'s> Builder<'s> {
                 "propertyNames" => {
                     node.property_names = Some(self.child(unread, value, place())?);
                 }
-                "prefixItems" => {
-                    self.list(unread, keyword, value, |id| node.prefix_items.push(id))?;
+                "items" | "prefixItems" if value.is_array() => {
+                    let mut ids = Vec::new();
+                    self.list(unread, keyword, value, |id| ids.push(id))?;
+                    node.prefix_items.extend(ids.into_iter().enumerate());
                 }
-                "items" if value.is_array() => {
-                    self.list(unread, keyword, value, |id| node.prefix_items.push(id))?;
-                }
-                "items" | "additionalItems" => {
+                "items" => node.items = Some(self.child(unread, value, place())?),
+                "additionalItems" if unread.schema.get("items").is_some_and(Value::is_array) => {
                     node.items = Some(self.child(unread, value, place())?);
                 }
                 "contains" => node.contains = Some(self.child(unread, value, place())?),

@@ -137,11 +137,13 @@ impl<'g> Walk<'g> {
         mode: Mode,
         depth: usize,
     ) -> Result<(), Exceeded> {
-        for (id, item) in node.prefix_items.iter().zip(items) {
-            self.node(*id, item, mode, depth)?;
+        for (index, id) in &node.prefix_items {
+            if let Some(item) = items.get(*index) {
+                self.node(*id, item, mode, depth)?;
+            }
         }
         if let Some(id) = node.items {
-            for item in items.iter().skip(node.prefix_items.len()) {
+            for item in items {
                 self.node(id, item, mode, depth)?;
             }
         }

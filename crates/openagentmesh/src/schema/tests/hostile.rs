@@ -308,6 +308,25 @@ const CASES: &[Case] = &[
             Value::Object(keys.collect()),
         )
     }),
+    case("items before additionalItems", Exceeded, || {
+        let known = numbered(90_000, |n| json!(n));
+        let schema = json!({"items": {"enum": known}, "additionalItems": true});
+        (schema, json!(vec![-1; 1_000]))
+    }),
+    case("recursive items before additionalItems", Exceeded, || {
+        let list = json!({"type": "array", "items": {"$ref": "#"}, "additionalItems": true});
+        let schema = json!({"anyOf": [list, list]});
+        (schema, nested(40, json!(1), |inner| json!([inner])))
+    }),
+    case("$recursiveRef with a pointer", Exceeded, || {
+        let list = json!({"type": "array", "items": {"$recursiveRef": "#/$defs/t"}});
+        let schema = json!({
+            "$schema": "https://json-schema.org/draft/2019-09/schema",
+            "$defs": {"t": true},
+            "anyOf": [list, list],
+        });
+        (schema, nested(40, json!(1), |inner| json!([inner])))
+    }),
     case("oneOf of two equal $refs, 20 deep", Refused, || {
         (chain(20, |next| json!({"oneOf": [next, next]})), json!("x"))
     }),
