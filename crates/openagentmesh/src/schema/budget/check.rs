@@ -19,12 +19,12 @@ impl Budget {
     ///
     /// The reason why the cost of `schema` cannot be bounded, with the place.
     pub(in crate::schema) fn new(schema: &Value, draft: Draft) -> Result<Self, String> {
-        let schema_depth = limits::check(schema)?;
+        let size = limits::check(schema)?;
         let graph = Graph::new(schema, draft)?;
         in_place::check(&graph)?;
         Ok(Self {
             graph,
-            schema_depth,
+            schema_depth: size.depth,
         })
     }
 

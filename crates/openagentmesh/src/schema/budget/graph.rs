@@ -30,6 +30,10 @@ pub(super) struct Node {
     pub(super) own_steps: u64,
     /// Steps per byte of text, times [`STEP`].
     pub(super) text_cost: u64,
+    /// Steps of `multipleOf` with a number.
+    pub(super) division_steps: u64,
+    /// Steps of `multipleOf` with a number of up to 300 digits.
+    pub(super) long_division_steps: u64,
     pub(super) unique_items: bool,
     pub(super) in_place: Vec<(Applied, Id)>,
     /// Applied to the same value if that has the property.
@@ -250,6 +254,9 @@ impl<'s> Builder<'s> {
                         node.text_cost += self.pattern(pattern, &place())?;
                     }
                 }
+                "multipleOf" => {
+                    (node.division_steps, node.long_division_steps) = division_steps(value);
+                }
                 "uniqueItems" => node.unique_items = true,
                 _ => {}
             }
@@ -323,6 +330,16 @@ impl<'s> Builder<'s> {
                 let pattern = shorten(pattern, MAX_REASON_CHARS);
                 format!("{place}: invalid pattern '{pattern}': {reason}")
             })
+    }
+}
+
+/// Steps of dividing a number by `divisor`, and a number of up to 300 digits.
+fn division_steps(divisor: &Value) -> (u64, u64) {
+    const WITH_LONG_INTEGERS: u64 = 200;
+    match divisor.as_f64() {
+        Some(number) if number.fract() == 0.0 => (0, WITH_LONG_INTEGERS / 10),
+        Some(number) if number > 1e-6 && divisor.to_string().len() <= 12 => (4, WITH_LONG_INTEGERS),
+        _ => (WITH_LONG_INTEGERS, WITH_LONG_INTEGERS),
     }
 }
 

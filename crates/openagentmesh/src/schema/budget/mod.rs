@@ -17,6 +17,7 @@ mod in_place;
 mod limits;
 mod pattern;
 mod steps;
+mod unique;
 mod walk;
 
 pub(super) use check::Budget;

@@ -291,6 +291,25 @@ const CASES: &[Case] = &[
         let list = json!(vec![0; 20_000]);
         (json!({"uniqueItems": true}), numbered(15, |_| list.clone()))
     }),
+    case(
+        "uniqueItems, 50,000 pairs of equal hashes",
+        Exceeded,
+        || {
+            let pair = |n: usize| {
+                let n = n as u64;
+                json!([u64::MAX - n % 2_000, u64::MAX - n / 2_000])
+            };
+            (json!({"uniqueItems": true}), numbered(50_000, pair))
+        },
+    ),
+    case("multipleOf a fraction, 160,000 x 1e300", Exceeded, || {
+        let schema = json!({"items": {"multipleOf": 0.01}});
+        (schema, json!(vec![1e300; 160_000]))
+    }),
+    case("multipleOf a fraction, 500,000 prices", Valid, || {
+        let schema = json!({"items": {"multipleOf": 0.01}});
+        (schema, json!(vec![19.99; 500_000]))
+    }),
     case("contains, 1,000,000 items x 100", Exceeded, || {
         let all = numbered(100, |_| json!({"contains": {"type": "integer"}}));
         (json!({"allOf": all}), json!(vec!["a"; 1_000_000]))
@@ -327,6 +346,30 @@ const CASES: &[Case] = &[
         });
         (schema, nested(40, json!(1), |inner| json!([inner])))
     }),
+    case("long key above wrong items", Invalid, || {
+        let schema = json!({"additionalProperties": {"items": {"type": "integer"}}});
+        let wrong = json!(vec![""; 40_000]);
+        (
+            schema,
+            Value::Object(Map::from_iter([("k".repeat(400_000), wrong)])),
+        )
+    }),
+    case("long key above required names", Invalid, || {
+        let names = numbered(40_000, |n| json!(format!("n{n}")));
+        let schema = json!({"additionalProperties": {"required": names}});
+        let members = [("k".repeat(400_000), json!({}))];
+        (schema, Value::Object(Map::from_iter(members)))
+    }),
+    case(
+        "schema with a long key above 20,000 properties",
+        Refused,
+        || {
+            let properties = (0..20_000).map(|n| (format!("p{n}"), json!({})));
+            let properties: Map<_, _> = properties.collect();
+            let members = [("k".repeat(400_000), json!({"properties": properties}))];
+            (json!({"properties": Map::from_iter(members)}), json!(1))
+        },
+    ),
     case("oneOf of two equal $refs, 20 deep", Refused, || {
         (chain(20, |next| json!({"oneOf": [next, next]})), json!("x"))
     }),
