@@ -29,7 +29,7 @@ impl Validator {
     pub(crate) fn new(schema: &Value) -> Result<Self, String> {
         let draft = draft(schema);
         let budget = Budget::new(schema, draft)?;
-        let library = on_sufficient_stack(budget.schema_depth(), || compile(schema, draft))??;
+        let library = on_sufficient_stack(budget.compile_depth(), || compile(schema, draft))??;
         Ok(Self { budget, library })
     }
 

@@ -13,6 +13,9 @@ const MAX_TEXT_BYTES: usize = 2 * 1024 * 1024;
 /// Levels of JSON of a schema. The JSON parser allows 128.
 const MAX_DEPTH: usize = 256;
 
+/// Occurrences of `$id` and `$schema`.
+const MAX_DOCUMENTS: usize = 1_000;
+
 /// Bytes of the paths to all values of a schema. The library keeps the path of each subschema.
 const MAX_PATH_BYTES: usize = 16 * 1024 * 1024;
 
@@ -37,7 +40,7 @@ pub(super) fn check(schema: &Value) -> Result<Size, String> {
     let mut size = Size::default();
     let (mut values, mut text, mut paths) = (0, 0, 0);
     let mut dynamic_anchors = HashSet::new();
-    let mut recursive_anchors = 0;
+    let (mut recursive_anchors, mut documents) = (0, 0);
     let mut stack = vec![(schema, 1, 0)];
     while let Some((value, depth, path)) = stack.pop() {
         values += 1;
@@ -66,6 +69,7 @@ pub(super) fn check(schema: &Value) -> Result<Size, String> {
                             ));
                         }
                         ("$recursiveAnchor", Value::Bool(true)) => recursive_anchors += 1,
+                        ("$id" | "$schema", Value::String(_)) => documents += 1,
                         _ => {}
                     }
                 }
@@ -83,6 +87,11 @@ pub(super) fn check(schema: &Value) -> Result<Size, String> {
                 "schema too large: the paths to its values may take at most {MAX_PATH_BYTES} bytes"
             ));
         }
+    }
+    if documents > MAX_DOCUMENTS {
+        return Err(format!(
+            "schema too large: at most {MAX_DOCUMENTS} occurrences of $id and $schema are allowed"
+        ));
     }
     if recursive_anchors > 1 {
         return Err("unsupported $recursiveAnchor: the schema has it twice".to_owned());

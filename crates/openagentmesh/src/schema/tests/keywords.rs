@@ -208,6 +208,15 @@ fn references_are_followed() {
 }
 
 #[test]
+fn relative_id_with_a_path_is_resolved_once() {
+    let part = json!({"$id": "parts/n", "$defs": {"n": {"type": "integer"}}, "$ref": "#/$defs/n"});
+    assert_violations(
+        &json!({"$id": "https://example.com/root", "$ref": "parts/n", "$defs": {"n": part}}),
+        &[(json!("a"), &[" type"]), (json!(1), &[])],
+    );
+}
+
+#[test]
 fn unevaluated_parts_are_checked() {
     let schema = json!({
         "allOf": [{"properties": {"a": true}}],
