@@ -5,6 +5,9 @@ use super::graph::{Graph, Id, Node};
 /// Steps of compiling subschemas again.
 const MAX_RECOMPILED_STEPS: u64 = 200_000;
 
+/// Steps of compiling one subschema, with the cost of copying a name as the unit.
+const COMPILATION_STEPS: u64 = 16;
+
 /// Levels of subschemas that are compiled again, each by the one before.
 const MAX_RECOMPILED_DEPTH: usize = 128;
 
@@ -100,7 +103,7 @@ impl<'g> Count<'g> {
     fn compile(&mut self, id: Id, depth: usize) -> Option<()> {
         self.enter(depth)?;
         let node = &self.graph.nodes[id];
-        self.take(1 + self.path_steps)?;
+        self.take(COMPILATION_STEPS + self.path_steps)?;
         let properties = node.properties.values().copied();
         for id in node
             .inline()

@@ -10,7 +10,7 @@ const MAX_VALUES: usize = 100_000;
 /// Bytes of texts and keys of a schema.
 const MAX_TEXT_BYTES: usize = 2 * 1024 * 1024;
 
-/// Levels of JSON of a schema. The JSON parser allows 128.
+/// Levels of JSON of a schema. A parsed schema has at most 128, which is the parser's limit.
 const MAX_DEPTH: usize = 256;
 
 /// Occurrences of `$id` and `$schema`.
