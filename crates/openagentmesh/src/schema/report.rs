@@ -12,6 +12,9 @@ pub(super) const MAX_PROBLEMS: usize = 100;
 /// Characters of a message.
 const MAX_MESSAGE_CHARS: usize = 300;
 
+/// Characters of the location of a problem.
+const MAX_LOCATION_CHARS: usize = 1_000;
+
 /// Characters of a value or a name in a message.
 const MAX_VALUE_CHARS: usize = 100;
 
@@ -66,7 +69,7 @@ fn is_for_other_type(error: &ValidationError<'_>) -> bool {
 }
 
 fn problem(error: &ValidationError<'_>) -> Problem {
-    let mut location = error.instance_path().as_str().to_owned();
+    let mut location = shorten(error.instance_path().as_str(), MAX_LOCATION_CHARS);
     if let Kind::Required { property } = error.kind()
         && let Some(name) = property.as_str()
     {

@@ -29,7 +29,7 @@ impl Validator {
     pub(crate) fn new(schema: &Value) -> Result<Self, String> {
         let draft = draft(schema);
         let budget = Budget::new(schema, draft)?;
-        let library = on_sufficient_stack(budget.schema_depth(), || compile(schema, draft))??;
+        let library = on_sufficient_stack(budget.compile_depth(), || compile(schema, draft))??;
         Ok(Self { budget, library })
     }
 
@@ -112,10 +112,18 @@ fn is_legacy(schema: &Value) -> bool {
                 {
                     return true;
                 }
-                let schemas = members.iter().filter(|(keyword, _)| {
-                    !matches!(keyword.as_str(), "const" | "default" | "enum" | "examples")
-                });
-                stack.extend(schemas.map(|(_, value)| value));
+                for (keyword, member) in members {
+                    match (keyword.as_str(), member) {
+                        ("const" | "default" | "enum" | "examples", _) => {}
+                        // The keys are names of properties or definitions.
+                        (
+                            "$defs" | "definitions" | "dependentSchemas" | "patternProperties"
+                            | "properties",
+                            Value::Object(schemas),
+                        ) => stack.extend(schemas.values()),
+                        _ => stack.push(member),
+                    }
+                }
             }
             Value::Array(items) => stack.extend(items),
             _ => {}

@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::graph::Graph;
 use super::steps::{CHECK_STEPS, LIST_STEPS};
 use super::walk::{Exceeded, Mode, Walk};
-use super::{in_place, limits};
+use super::{compilation, in_place, limits};
 
 /// The cost of validations against one schema.
 pub(in crate::schema) struct Budget {
     graph: Graph,
-    schema_depth: usize,
+    compile_depth: usize,
 }
 
 impl Budget {
@@ -19,18 +19,19 @@ impl Budget {
     ///
     /// The reason why the cost of `schema` cannot be bounded, with the place.
     pub(in crate::schema) fn new(schema: &Value, draft: Draft) -> Result<Self, String> {
-        let schema_depth = limits::check(schema)?;
+        let size = limits::check(schema)?;
         let graph = Graph::new(schema, draft)?;
         in_place::check(&graph)?;
+        let recompiled_depth = compilation::check(&graph, size.longest_path)?;
         Ok(Self {
             graph,
-            schema_depth,
+            compile_depth: size.depth + recompiled_depth,
         })
     }
 
-    /// The number of levels that `schema` is nested.
-    pub(in crate::schema) fn schema_depth(&self) -> usize {
-        self.schema_depth
+    /// The depth of recursion of compiling the schema.
+    pub(in crate::schema) fn compile_depth(&self) -> usize {
+        self.compile_depth
     }
 
     /// The depth of recursion of a check of `value`, if that takes at most [`CHECK_STEPS`].

@@ -1,6 +1,6 @@
 //! A schema as a graph: each subschema with those that apply to the same value and to its parts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jsonschema::{Draft, Registry};
 use referencing::Resolver;
@@ -30,16 +30,26 @@ pub(super) struct Node {
     pub(super) own_steps: u64,
     /// Steps per byte of text, times [`COST_PER_STEP`].
     pub(super) text_cost: u64,
+    /// Steps of `multipleOf` with a number.
+    pub(super) division_steps: u64,
+    /// Steps of `multipleOf` with a number of up to 300 digits.
+    pub(super) long_division_steps: u64,
     pub(super) unique_items: bool,
     pub(super) in_place: Vec<(Applied, Id)>,
+    /// Those of `in_place` that are references.
+    pub(super) references: Vec<Id>,
     /// Applied to the same value if that has the property.
     pub(super) dependent: Vec<(Box<str>, Id)>,
     pub(super) properties: HashMap<Box<str>, Id>,
+    /// Steps of copying the names of `properties`.
+    pub(super) names_steps: u64,
     /// Each with the cost of its pattern per byte, times [`COST_PER_STEP`].
     pub(super) patterns: Vec<(u64, Id)>,
     pub(super) additional_properties: Option<Id>,
     pub(super) property_names: Option<Id>,
-    pub(super) prefix_items: Vec<Id>,
+    /// Applied to the item with the same index.
+    pub(super) prefix_items: Vec<(usize, Id)>,
+    /// Counted for every item, though the library skips those with a schema of their own.
     pub(super) items: Option<Id>,
     pub(super) contains: Option<Id>,
     pub(super) unevaluated_properties: Option<Id>,
@@ -51,11 +61,33 @@ impl Node {
     pub(super) fn tracks_evaluated(&self) -> bool {
         self.unevaluated_properties.is_some() || self.unevaluated_items.is_some()
     }
+
+    /// The subschemas in this one that apply to the same value.
+    pub(super) fn inline(&self) -> impl Iterator<Item = Id> {
+        let ids = self.in_place.iter().map(|(_, id)| *id);
+        ids.filter(|id| !self.references.contains(id))
+    }
+
+    /// The subschemas in this one that apply to items and to members other than `properties`.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Id> {
+        let patterns = self.patterns.iter().map(|(_, id)| *id);
+        let prefix = self.prefix_items.iter().map(|(_, id)| *id);
+        let others = [
+            self.additional_properties,
+            self.items,
+            self.contains,
+            self.unevaluated_properties,
+            self.unevaluated_items,
+        ];
+        patterns.chain(prefix).chain(others.into_iter().flatten())
+    }
 }
 
 /// All subschemas that can be applied. The first one is the schema itself.
 pub(super) struct Graph {
     pub(super) nodes: Vec<Node>,
+    /// The most dynamic scopes in which the library compiles one subschema.
+    pub(super) max_scopes: u64,
 }
 
 impl Graph {
@@ -72,7 +104,10 @@ impl Graph {
             .add(base.as_str(), resource)
             .and_then(jsonschema::RegistryBuilder::prepare)
             .map_err(|error| format!("invalid reference: {error}"))?;
-        let mut builder = Builder::default();
+        let mut builder = Builder {
+            is_draft_4: draft == Draft::Draft4,
+            ..Builder::default()
+        };
         let root = builder.node(schema, registry.resolver(base), draft, String::new())?;
         debug_assert_eq!(root, 0);
         builder.finish()
@@ -108,6 +143,11 @@ struct Builder<'s> {
     ids: HashMap<(*const Value, String), Id>,
     unread: Vec<Unread<'s>>,
     patterns: Option<Patterns>,
+    is_draft_4: bool,
+    /// The bases of all subschemas: one, unless a part of the schema has an `$id`.
+    bases: HashSet<String>,
+    /// References from one base to another.
+    crossings: u64,
 }
 
 impl<'s> Builder<'s> {
@@ -119,20 +159,23 @@ impl<'s> Builder<'s> {
         draft: Draft,
         place: String,
     ) -> Result<Id, String> {
-        let draft = match draft.detect(schema) {
-            Draft::Unknown => draft,
-            known => known,
-        };
-        let resolver = resolver
-            .in_subresource(draft.create_resource_ref(schema))
-            .map_err(|error| format!("{place}/$id: {error}"))?;
-        let key = (
-            std::ptr::from_ref(schema),
-            resolver.base_uri().as_str().to_owned(),
-        );
+        let base = resolver.base_uri().as_str().to_owned();
+        let key = (std::ptr::from_ref(schema), base.clone());
         if let Some(id) = self.ids.get(&key) {
             return Ok(*id);
         }
+        let detected = draft.detect(schema);
+        // Draft 4 has another keyword for `$id`.
+        if (detected == Draft::Draft4) != self.is_draft_4 {
+            return Err(format!(
+                "{place}/$schema: unsupported draft: draft 4 cannot be mixed with other drafts"
+            ));
+        }
+        let draft = match detected {
+            Draft::Unknown => draft,
+            known => known,
+        };
+        self.bases.insert(base);
         let id = self.nodes.len();
         self.nodes.push(Node {
             own_steps: 1,
@@ -156,7 +199,20 @@ impl<'s> Builder<'s> {
             let node = self.read(&unread)?;
             self.nodes[unread.id] = node;
         }
-        Ok(Graph { nodes: self.nodes })
+        Ok(Graph {
+            max_scopes: self.max_scopes(),
+            nodes: self.nodes,
+        })
+    }
+
+    /// A dynamic scope is the base of the first reference, followed by the bases of the references that
+    /// led to another base, each of them once.
+    fn max_scopes(&self) -> u64 {
+        if self.bases.len() == 1 {
+            return 1;
+        }
+        let sequences = (1..=self.crossings).fold(1, u64::saturating_mul);
+        sequences.saturating_mul(self.bases.len() as u64 + 1)
     }
 
     fn read(&mut self, unread: &Unread<'s>) -> Result<Node, String> {
@@ -170,10 +226,16 @@ impl<'s> Builder<'s> {
             match keyword.as_str() {
                 "$ref" | "$dynamicRef" | "$recursiveRef" => {
                     if let Value::String(reference) = value {
+                        // The library reads every `$recursiveRef` as "#".
+                        let reference = match keyword.as_str() {
+                            "$recursiveRef" => "#",
+                            _ => reference,
+                        };
                         let id = self.reference(unread, reference).map_err(|reason| {
                             format!("{}: {}", place(), shorten(&reason, MAX_REASON_CHARS))
                         })?;
                         node.in_place.push((Applied::Always, id));
+                        node.references.push(id);
                     }
                 }
                 "allOf" => self.list(unread, keyword, value, |id| {
@@ -203,6 +265,11 @@ impl<'s> Builder<'s> {
                         node.properties.insert(name.into(), id);
                     })?;
                     node.own_steps += node.properties.len() as u64 / 4;
+                    node.names_steps = node
+                        .properties
+                        .keys()
+                        .map(|name| 1 + name.len() as u64 / 64)
+                        .sum();
                 }
                 "patternProperties" => {
                     let mut ids = Vec::new();
@@ -218,13 +285,13 @@ impl<'s> Builder<'s> {
                 "propertyNames" => {
                     node.property_names = Some(self.child(unread, value, place())?);
                 }
-                "prefixItems" => {
-                    self.list(unread, keyword, value, |id| node.prefix_items.push(id))?;
+                "items" | "prefixItems" if value.is_array() => {
+                    let mut ids = Vec::new();
+                    self.list(unread, keyword, value, |id| ids.push(id))?;
+                    node.prefix_items.extend(ids.into_iter().enumerate());
                 }
-                "items" if value.is_array() => {
-                    self.list(unread, keyword, value, |id| node.prefix_items.push(id))?;
-                }
-                "items" | "additionalItems" => {
+                "items" => node.items = Some(self.child(unread, value, place())?),
+                "additionalItems" if unread.schema.get("items").is_some_and(Value::is_array) => {
                     node.items = Some(self.child(unread, value, place())?);
                 }
                 "contains" => node.contains = Some(self.child(unread, value, place())?),
@@ -243,6 +310,9 @@ impl<'s> Builder<'s> {
                         node.text_cost += self.pattern(pattern, &place())?;
                     }
                 }
+                "multipleOf" => {
+                    (node.division_steps, node.long_division_steps) = division_steps(value);
+                }
                 "uniqueItems" => node.unique_items = true,
                 _ => {}
             }
@@ -256,7 +326,11 @@ impl<'s> Builder<'s> {
         schema: &'s Value,
         place: String,
     ) -> Result<Id, String> {
-        self.node(schema, parent.resolver.clone(), parent.draft, place)
+        let resolver = parent
+            .resolver
+            .in_subresource(parent.draft.detect(schema).create_resource_ref(schema))
+            .map_err(|error| format!("{place}/$id: {error}"))?;
+        self.node(schema, resolver, parent.draft, place)
     }
 
     fn list(
@@ -305,6 +379,12 @@ impl<'s> Builder<'s> {
                 "unsupported reference '{reference}': a schema may refer only to its own parts"
             ));
         }
+        let base = from.resolver.base_uri();
+        let document = reference.split('#').next().unwrap_or_default();
+        let document = from.resolver.resolve_uri(&base.borrow(), document);
+        if resolver.base_uri() != base || document.is_ok_and(|document| document != base) {
+            self.crossings += 1;
+        }
         self.node(schema, resolver, draft, reference.to_owned())
     }
 
@@ -316,6 +396,16 @@ impl<'s> Builder<'s> {
                 let pattern = shorten(pattern, MAX_REASON_CHARS);
                 format!("{place}: invalid pattern '{pattern}': {reason}")
             })
+    }
+}
+
+/// Steps of dividing a number by `divisor`, and a number of up to 300 digits.
+fn division_steps(divisor: &Value) -> (u64, u64) {
+    const WITH_LONG_INTEGERS: u64 = 200;
+    match divisor.as_f64() {
+        Some(number) if number.fract() == 0.0 => (0, WITH_LONG_INTEGERS / 10),
+        Some(number) if number > 1e-6 && divisor.to_string().len() <= 12 => (4, WITH_LONG_INTEGERS),
+        _ => (WITH_LONG_INTEGERS, WITH_LONG_INTEGERS),
     }
 }
 

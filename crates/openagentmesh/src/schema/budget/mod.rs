@@ -7,16 +7,19 @@
 //! 2. `graph` resolves every reference and collects, for each subschema, the subschemas that apply to
 //!    the same value and those that apply to its parts. `pattern` measures compiled patterns.
 //! 3. `in_place` refuses circles and schemas with which a single value takes too many steps.
+//!    `compilation` refuses schemas that the library compiles too often.
 //! 4. `walk` counts the steps for one value and stops at the limit.
 //!
 //! See [ADR 18](../../../../../docs/adr/0018-jsonschema-within-a-budget.md).
 
 mod check;
+mod compilation;
 mod graph;
 mod in_place;
 mod limits;
 mod pattern;
 mod steps;
+mod unique;
 mod walk;
 
 pub(super) use check::Budget;

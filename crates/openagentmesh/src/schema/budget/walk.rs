@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::graph::{Applied, Graph, Id, Node};
 use super::pattern::COST_PER_STEP;
 use super::steps::LIST_STEPS;
+use super::unique;
 
 /// Levels of the library's recursion: the levels of the value, each with its references and
 /// alternatives.
@@ -12,6 +13,12 @@ const MAX_DEPTH: usize = 1_000;
 
 /// Items up to which the library compares each with each instead of hashing them.
 const COMPARED_ITEMS: u64 = 15;
+
+/// Below this, the library divides numbers without integers of arbitrary length.
+const SHORT_NUMBERS: f64 = 1e18;
+
+/// Bytes of an array index in a path, with the slash.
+const INDEX_BYTES: usize = 6;
 
 /// The library's ways of going through a schema.
 #[derive(Clone, Copy, PartialEq)]
@@ -40,6 +47,8 @@ pub(super) struct Walk<'g> {
     graph: &'g Graph,
     remaining: u64,
     deepest: usize,
+    /// Bytes of the path to the current part of the value.
+    path_bytes: usize,
 }
 
 impl<'g> Walk<'g> {
@@ -48,6 +57,7 @@ impl<'g> Walk<'g> {
             graph,
             remaining: steps,
             deepest: 0,
+            path_bytes: 0,
         }
     }
 
@@ -73,6 +83,11 @@ impl<'g> Walk<'g> {
             return self.mark(node, value, depth + 1);
         }
         self.take(node.own_steps)?;
+        if matches!(mode, Mode::List | Mode::ListAlternative) {
+            // A problem holds the path of its part of the value.
+            let path = self.path_bytes as u64 / 64;
+            self.take(path.saturating_mul(node.own_steps))?;
+        }
         if mode == Mode::ListAlternative {
             let copied = self.size(value)?;
             self.take(copied.saturating_mul(node.own_steps) / 4)?;
@@ -91,13 +106,15 @@ impl<'g> Walk<'g> {
         }
         match value {
             Value::String(text) => self.take(text_steps(text, node.text_cost))?,
+            Value::Number(number) => self.take(division_steps(number, node))?,
             Value::Array(items) => self.items(node, items, mode, depth + 1)?,
             Value::Object(members) => self.members(node, members, mode, depth + 1)?,
             _ => {}
         }
-        if node.unique_items && value.is_array() {
+        if let (true, Value::Array(items)) = (node.unique_items, value) {
             let size = self.size(value)?;
             self.take(size.saturating_mul(COMPARED_ITEMS))?;
+            self.take(unique::compared_steps(items))?;
         }
         if node.tracks_evaluated() {
             // A problem holds the text of every unexpected item.
@@ -107,6 +124,21 @@ impl<'g> Walk<'g> {
             }
             self.mark(node, value, depth + 1)?;
         }
+        Ok(())
+    }
+
+    /// Applies `id` to `part`, to which `segment_bytes` lead from the current part.
+    fn part(
+        &mut self,
+        id: Id,
+        part: &Value,
+        segment_bytes: usize,
+        mode: Mode,
+        depth: usize,
+    ) -> Result<(), Exceeded> {
+        self.path_bytes += segment_bytes;
+        self.node(id, part, mode, depth)?;
+        self.path_bytes -= segment_bytes;
         Ok(())
     }
 
@@ -137,12 +169,14 @@ impl<'g> Walk<'g> {
         mode: Mode,
         depth: usize,
     ) -> Result<(), Exceeded> {
-        for (id, item) in node.prefix_items.iter().zip(items) {
-            self.node(*id, item, mode, depth)?;
+        for (index, id) in &node.prefix_items {
+            if let Some(item) = items.get(*index) {
+                self.part(*id, item, INDEX_BYTES, mode, depth)?;
+            }
         }
         if let Some(id) = node.items {
-            for item in items.iter().skip(node.prefix_items.len()) {
-                self.node(id, item, mode, depth)?;
+            for item in items {
+                self.part(id, item, INDEX_BYTES, mode, depth)?;
             }
         }
         self.tested_items(node, items, depth)
@@ -178,19 +212,20 @@ impl<'g> Walk<'g> {
         }
         for (name, member) in members {
             self.take(1)?;
+            let segment = 1 + name.len();
             let property = node.properties.get(name.as_str());
             if let Some(id) = property {
-                self.node(*id, member, mode, depth)?;
+                self.part(*id, member, segment, mode, depth)?;
             }
             for (cost, id) in &node.patterns {
                 // Matched by `patternProperties` and again by `additionalProperties`.
                 self.take(1 + text_steps(name, 2 * cost))?;
-                self.node(*id, member, mode, depth)?;
+                self.part(*id, member, segment, mode, depth)?;
             }
             if let (None, Some(id)) = (property, node.additional_properties) {
                 // A problem holds the name.
                 self.take(text_steps(name, COST_PER_STEP / 16))?;
-                self.node(id, member, mode, depth)?;
+                self.part(id, member, segment, mode, depth)?;
             }
             if let Some(id) = node.property_names {
                 let name = Value::from(name.as_str());
@@ -262,6 +297,13 @@ fn applied<'n>(node: &'n Node, value: &'n Value) -> impl Iterator<Item = (Applie
         .filter(|(name, _)| value.get(&**name).is_some())
         .map(|(_, id)| (Applied::Always, *id));
     node.in_place.iter().copied().chain(dependent)
+}
+
+fn division_steps(number: &serde_json::Number, node: &Node) -> u64 {
+    match number.as_f64() {
+        Some(number) if number.abs() < SHORT_NUMBERS => node.division_steps,
+        _ => node.long_division_steps,
+    }
 }
 
 fn text_steps(text: &str, cost: u64) -> u64 {

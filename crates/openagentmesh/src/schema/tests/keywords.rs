@@ -208,6 +208,15 @@ fn value_under_a_reference_is_checked_by_its_target() {
 }
 
 #[test]
+fn relative_id_with_a_path_is_resolved_once() {
+    let part = json!({"$id": "parts/n", "$defs": {"n": {"type": "integer"}}, "$ref": "#/$defs/n"});
+    assert_violations(
+        &json!({"$id": "https://example.com/root", "$ref": "parts/n", "$defs": {"n": part}}),
+        &[(json!("a"), &[" type"]), (json!(1), &[])],
+    );
+}
+
+#[test]
 fn unevaluated_parts_are_checked() {
     let schema = json!({
         "allOf": [{"properties": {"a": true}}],
@@ -246,6 +255,17 @@ fn keywords_of_draft_7_are_checked() {
     assert_violations(
         &json!({"$ref": "#/definitions/N", "definitions": {"N": {"$id": "#n", "type": "null"}}}),
         &[(json!(1), &[" type"])],
+    );
+}
+
+#[test]
+fn property_named_like_a_keyword_of_draft_7_leaves_the_draft() {
+    assert_violations(
+        &json!({
+            "properties": {"dependencies": {"type": "object"}, "n": {"$ref": "#/$defs/N", "maximum": 1}},
+            "$defs": {"N": {"type": "integer"}},
+        }),
+        &[(json!({"n": 2}), &["/n maximum"])],
     );
 }
 

@@ -1,4 +1,5 @@
 //! Tests of the validator.
 
 mod hostile;
+mod hostile_compilation;
 mod keywords;
