@@ -8,6 +8,9 @@ const MAX_RECOMPILED_STEPS: u64 = 200_000;
 /// Steps of compiling one subschema, with the cost of copying a name as the unit.
 const COMPILATION_STEPS: u64 = 16;
 
+/// Places of a subschema that the library compares in one step, before it compiles the subschema for another.
+const PLACES_PER_STEP: u64 = 100;
+
 /// Levels of subschemas that are compiled again, each by the one before.
 const MAX_RECOMPILED_DEPTH: usize = 128;
 
@@ -26,6 +29,7 @@ pub(super) fn check(graph: &Graph, longest_path: usize) -> Result<usize, String>
         remaining: MAX_RECOMPILED_STEPS / graph.max_scopes,
         path_steps: longest_path as u64 / 64,
         is_open: vec![false; graph.nodes.len()],
+        places: vec![0; graph.nodes.len()],
         deepest: 0,
     };
     count.run().ok_or_else(|| {
@@ -44,6 +48,8 @@ struct Count<'g> {
     path_steps: u64,
     /// Whether the parts of a referenced subschema are being collected.
     is_open: Vec<bool>,
+    /// The number of places for which each subschema was compiled.
+    places: Vec<u64>,
     deepest: usize,
 }
 
@@ -103,7 +109,8 @@ impl<'g> Count<'g> {
     fn compile(&mut self, id: Id, depth: usize) -> Option<()> {
         self.enter(depth)?;
         let node = &self.graph.nodes[id];
-        self.take(COMPILATION_STEPS + self.path_steps)?;
+        self.take(COMPILATION_STEPS + self.path_steps + self.places[id] / PLACES_PER_STEP)?;
+        self.places[id] += 1;
         let properties = node.properties.values().copied();
         for id in node
             .inline()

@@ -191,6 +191,34 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     case(
+        "9,000 unevaluatedProperties next to a small $ref",
+        Refused,
+        || {
+            let part = json!({"$ref": "#/$defs/b", "unevaluatedProperties": false});
+            let parts = (0..9_000).map(|n| (format!("p{n}"), part.clone()));
+            let parts: Map<_, _> = parts.collect();
+            let small = json!({"additionalProperties": {"type": "integer"}});
+            (
+                json!({"properties": parts, "$defs": {"b": small}}),
+                json!(1),
+            )
+        },
+    ),
+    case(
+        "4,000 unevaluatedProperties next to a small $ref",
+        Valid,
+        || {
+            let part = json!({"$ref": "#/$defs/b", "unevaluatedProperties": false});
+            let parts = (0..4_000).map(|n| (format!("p{n}"), part.clone()));
+            let parts: Map<_, _> = parts.collect();
+            let small = json!({"additionalProperties": {"type": "integer"}});
+            (
+                json!({"properties": parts, "$defs": {"b": small}}),
+                json!(1),
+            )
+        },
+    ),
+    case(
         "40 unevaluatedProperties, each in the one before",
         Valid,
         || {
