@@ -40,8 +40,9 @@ impl Restorable {
         let storage = directory.path().join("storage");
         let backup = directory.path().join("backup");
         let mut server = PlainServer::start(Some(&storage)).await;
-        let mesh = server.connect().await;
+        // Before a mesh connects, which creates buckets.
         store(jetstream::new(plain_client(&server.url()).await)).await;
+        let mesh = server.connect().await;
         mesh.kv().put("kept", "old").await.unwrap();
         mesh.shutdown().await.unwrap();
         server.stop().await;
