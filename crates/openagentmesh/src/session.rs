@@ -8,7 +8,7 @@ use openagentmesh_protocol::InstanceId;
 use crate::catalog::Directory;
 use crate::store::{KvBucket, ObjectBucket, SharedBucket};
 use crate::telemetry::Interceptors;
-use crate::transport::{ConnectionGuard, Template};
+use crate::transport::ConnectionGuard;
 
 /// The state that the handles, the client and the host of one process share.
 pub(crate) struct Session {
@@ -16,8 +16,6 @@ pub(crate) struct Session {
     pub(crate) connection: Arc<ConnectionGuard>,
     /// The identity of this process on the mesh.
     pub(crate) instance_id: InstanceId,
-    /// The headers that all requests with a reply have in common.
-    pub(crate) request_headers: Template,
     /// The catalog and the registry.
     pub(crate) directory: Arc<Directory>,
     /// The bucket of [`Kv`](crate::Kv).

@@ -37,4 +37,4 @@ pub use stream::StreamRequest;
 pub use subscribe::{RawSubscribe, Subscribe};
 pub use wait_for::WaitFor;
 
-pub(crate) use request::{mismatch, template as request_template};
+pub(crate) use request::mismatch;

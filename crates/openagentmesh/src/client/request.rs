@@ -7,8 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{
-    AgentName, Capabilities, ErrorCode, HeaderSink, InstanceId, RequestHeaders, RequestId, Verb,
-    header, subject,
+    AgentName, Capabilities, ErrorCode, RequestHeaders, RequestId, Verb, subject,
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -20,23 +19,10 @@ use super::intercept::Interception;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::session::Session;
-use crate::transport::{self, Outgoing, Publishing, Template};
+use crate::transport::{self, Outgoing, Publishing};
 
 /// The limit of the catalog lookup that distinguishes `not_found` from `not_available`.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The headers of requests of process `instance` whose reply is awaited. Each request has its own id and
-/// timeout.
-pub(crate) fn template(instance: &InstanceId) -> Template {
-    let headers = RequestHeaders {
-        request_id: Some(RequestId::random()),
-        instance_id: Some(instance.clone()),
-        timeout_ms: Some(0),
-        probe: true,
-        ..RequestHeaders::default()
-    };
-    Template::new(|template| headers.write(template))
-}
 
 /// A request in its builder. Errors in its parts are reported when it is awaited.
 pub(super) struct Request {
@@ -181,22 +167,9 @@ impl Checked {
     }
 
     fn headers(&self, mut protocol: RequestHeaders, extra: &HeaderMap) -> Outgoing {
-        let session = self.session();
-        let mut headers = match protocol.timeout_ms.take() {
-            Some(timeout_ms) if protocol.probe => {
-                protocol.probe = false;
-                let mut headers = session.request_headers.copy();
-                headers.put(header::REQUEST_ID, self.id.as_str());
-                headers.put(header::TIMEOUT_MS, &timeout_ms.to_string());
-                headers
-            }
-            timeout_ms => {
-                protocol.request_id = Some(self.id.clone());
-                protocol.instance_id = Some(session.instance_id.clone());
-                protocol.timeout_ms = timeout_ms;
-                Outgoing::default()
-            }
-        };
+        protocol.request_id = Some(self.id.clone());
+        protocol.instance_id = Some(self.session().instance_id.clone());
+        let mut headers = Outgoing::default();
         protocol.write(&mut headers);
         // Only the headers of the trace can be in both. Those of the current span take precedence.
         let extra = extra

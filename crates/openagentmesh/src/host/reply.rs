@@ -4,29 +4,14 @@ use async_nats::Subject;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{Either, ready};
-use openagentmesh_protocol::{
-    AgentName, ChunkHeaders, ErrorObject, HeaderSink, InstanceId, ReplyHeaders, RequestId, Status,
-    header, subject,
-};
+use openagentmesh_protocol::{ChunkHeaders, ErrorObject, ReplyHeaders, RequestId, Status, subject};
 use serde_json::{Value, json};
 
 use super::request::Request;
 use super::state::AgentState;
 use crate::error::{Error, Result};
-use crate::transport::{self, Outgoing, Publishing, Template};
+use crate::transport::{self, Outgoing, Publishing};
 use crate::util::abort::finish_after_abort;
-
-/// The headers of an agent's outputs. The id is replaced by that of the request.
-pub(super) fn template(agent: &AgentName, instance: &InstanceId) -> Template {
-    let headers = ReplyHeaders {
-        status: Status::Ok,
-        source: Some(agent.as_str()),
-        request_id: Some("-"),
-        instance_id: Some(instance.as_str()),
-        usage: None,
-    };
-    Template::new(|template| headers.write(template))
-}
 
 /// Sends `body` to the caller; does nothing for a request without a reply subject.
 ///
@@ -38,8 +23,15 @@ pub(super) async fn output(agent: &AgentState, request: &Request<'_>, body: Byte
     let Some(reply) = request.reply() else {
         return Ok(());
     };
-    let mut headers = agent.reply_headers.copy();
-    headers.put(header::REQUEST_ID, request.id.as_str());
+    let mut headers = Outgoing::default();
+    ReplyHeaders {
+        status: Status::Ok,
+        source: Some(agent.name.as_str()),
+        request_id: Some(request.id.as_str()),
+        instance_id: Some(agent.session.instance_id.as_str()),
+        usage: None,
+    }
+    .write(&mut headers);
     publish(agent, request, reply, headers, body).await
 }
 

@@ -13,7 +13,7 @@ use super::admission::Admission;
 use super::compat::late_subscriber::ReplyRetry;
 use super::signals::SignalRouter;
 use super::state::AgentState;
-use super::{accept, reply, supervisor};
+use super::{accept, supervisor};
 use crate::agent::Agent;
 use crate::catalog::Registration;
 use crate::error::Result;
@@ -81,7 +81,6 @@ impl Service {
             session: Arc::clone(&host.session),
             signals: Arc::clone(&host.signals),
             interceptors: host.interceptors.clone(),
-            reply_headers: reply::template(name, &host.session.instance_id),
             errors_subject: subject::errors(name).into(),
             late_replies: ReplyRetry {
                 agent: name.clone(),

@@ -12,7 +12,7 @@ use crate::agent::HandlerFn;
 use crate::schema::InputSchema;
 use crate::session::Session;
 use crate::telemetry::Interceptors;
-use crate::transport::{Publisher, Template};
+use crate::transport::Publisher;
 
 /// One agent that this process serves. The fields never change while the agent is served; every task of
 /// the agent reads them.
@@ -30,8 +30,6 @@ pub(super) struct AgentState {
     pub(super) signals: Arc<SignalRouter>,
     /// The host's interceptors, run around every request.
     pub(super) interceptors: Interceptors,
-    /// The headers that all outputs have in common.
-    pub(super) reply_headers: Template,
     /// The subject of the agent's dead letters.
     pub(super) errors_subject: async_nats::Subject,
     /// Sends replies to callers that may subscribe after their request.

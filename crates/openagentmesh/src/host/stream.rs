@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use async_nats::Subject;
 use bytes::Bytes;
 use futures::FutureExt;
-use openagentmesh_protocol::{ChunkHeaders, HeaderSink, RequestId, header, subject};
+use openagentmesh_protocol::{ChunkHeaders, RequestId, subject};
 
 use super::batcher::Batcher;
 use super::outcome::{WorkResult, handler_failed, handler_panicked};
@@ -17,7 +17,7 @@ use super::state::AgentState;
 use crate::agent::Chunks;
 use crate::error::Result;
 use crate::telemetry::CancelReason;
-use crate::transport::{Outgoing, Template};
+use crate::transport::Outgoing;
 
 /// Sends `chunks` to the consumer of the stream `id`, until they end, fail, or the consumer has
 /// disconnected. The end marker is not sent.
@@ -33,7 +33,7 @@ pub(super) async fn send_chunks(
         request,
         signals,
         subject: subject::stream(id).into(),
-        headers: Template::new(|template| chunk_headers(agent, id, 0, false).write(template)),
+        id,
     };
     sender.send_each(&mut chunks).await
 }
@@ -64,8 +64,7 @@ struct ChunkSender<'s> {
     request: &'s Request<'s>,
     signals: &'s SignalHandle,
     subject: Subject,
-    /// The headers of every chunk, but for its number.
-    headers: Template,
+    id: &'s RequestId,
 }
 
 impl ChunkSender<'_> {
@@ -99,8 +98,8 @@ impl ChunkSender<'_> {
 
     async fn send(&self, body: Bytes) -> Result<()> {
         let seq = self.request.chunks.load(Ordering::Relaxed);
-        let mut headers = self.headers.copy();
-        headers.put(header::STREAM_SEQ, &seq.to_string());
+        let mut headers = Outgoing::default();
+        chunk_headers(self.agent, self.id, seq, false).write(&mut headers);
         // Credit, a cancel message, or the server's report of no subscriber arrives on the reply subject.
         let (subject, reply) = (self.subject.clone(), self.signals.subject().clone());
         let publisher = self.agent.publisher();

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
-use openagentmesh_protocol::{
-    ChunkHeaders, ErrorCode, HeaderSink, Headers, RequestId, Shape, header, subject,
-};
+use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Headers, RequestId, Shape, subject};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +18,7 @@ use super::state::AgentState;
 use crate::agent::{Chunks, Context, ContextInner, HandlerFn, Invocation, Running};
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::transport::{Outgoing, Template};
+use crate::transport::Outgoing;
 use crate::util::backoff::Backoff;
 
 /// The back-off between a failure and the restart.
@@ -144,8 +142,6 @@ fn start(
 struct EventSender {
     agent: Arc<AgentState>,
     subject: async_nats::Subject,
-    /// The headers of every event, but for its number.
-    headers: Template,
     next_seq: u64,
 }
 
@@ -153,7 +149,6 @@ impl EventSender {
     fn new(agent: &Arc<AgentState>) -> Self {
         Self {
             subject: subject::events(&agent.name).into(),
-            headers: Template::new(|template| event_headers(agent, None, false).write(template)),
             agent: Arc::clone(agent),
             next_seq: 0,
         }
@@ -166,8 +161,8 @@ impl EventSender {
         let mut batcher = Batcher::default();
         while let Some(event) = batcher.next(&mut chunks).await {
             let body = event.map_err(handler_failed)?;
-            let mut headers = self.headers.copy();
-            headers.put(header::STREAM_SEQ, &self.next_seq.to_string());
+            let mut headers = Outgoing::default();
+            event_headers(&self.agent, self.next_seq, false).write(&mut headers);
             self.publish(headers, body).await?;
             self.next_seq += 1;
         }
@@ -176,7 +171,7 @@ impl EventSender {
 
     async fn end(&mut self) -> Result<()> {
         let mut headers = Outgoing::default();
-        event_headers(&self.agent, Some(self.next_seq), true).write(&mut headers);
+        event_headers(&self.agent, self.next_seq, true).write(&mut headers);
         self.publish(headers, Bytes::new()).await
     }
 
@@ -187,9 +182,9 @@ impl EventSender {
     }
 }
 
-fn event_headers(agent: &AgentState, seq: Option<u64>, end: bool) -> ChunkHeaders<'_> {
+fn event_headers(agent: &AgentState, seq: u64, end: bool) -> ChunkHeaders<'_> {
     ChunkHeaders {
-        seq,
+        seq: Some(seq),
         end,
         instance_id: Some(agent.session.instance_id.as_str()),
         ..ChunkHeaders::default()

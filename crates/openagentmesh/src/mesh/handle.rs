@@ -11,7 +11,7 @@ use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 use super::signals::Signals;
 use crate::agent::Agent;
 use crate::catalog::Directory;
-use crate::client::{Client, request_template};
+use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::session::Session;
@@ -71,7 +71,6 @@ impl AgentMesh {
         let connection = ConnectionGuard::new(connection);
         let session = Arc::new(Session {
             directory: Arc::new(Directory::new(&connection)),
-            request_headers: request_template(&instance_id),
             kv: SharedBucket::new(
                 Bucket::new(Connection::clone(&connection), CONTEXT),
                 &connection,

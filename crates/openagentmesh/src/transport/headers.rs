@@ -59,25 +59,6 @@ impl HeaderSink for Outgoing {
     }
 }
 
-/// Headers that many messages share. Copying them and changing one costs a fraction of building them for each
-/// message, and the client offers no cheaper way to send headers.
-pub(crate) struct Template(HeaderMap);
-
-impl Template {
-    /// A template with the headers that `write` writes: shared headers, and placeholders for the others so that
-    /// the copied table need not grow. That holds with four or more headers in all.
-    pub(crate) fn new(write: impl FnOnce(&mut Outgoing)) -> Self {
-        let mut headers = Outgoing::default();
-        write(&mut headers);
-        Self(headers.0)
-    }
-
-    /// The headers of one message, without the values that differ.
-    pub(crate) fn copy(&self) -> Outgoing {
-        Outgoing(self.0.clone())
-    }
-}
-
 /// Checks a subject by the server's rules.
 ///
 /// # Errors

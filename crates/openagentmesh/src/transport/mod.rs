@@ -18,8 +18,7 @@ pub(crate) use connection::{Connection, ConnectionGuard};
 pub(crate) use dial::dial;
 pub(crate) use endpoint::redact_credentials;
 pub(crate) use headers::{
-    Outgoing, Received, Template, check_size, check_subject, closed, header, plain_headers,
-    too_large,
+    Outgoing, Received, check_size, check_subject, closed, header, plain_headers, too_large,
 };
 pub(crate) use inbox::PendingReply;
 pub(crate) use multiplexer::{Entry, Multiplexer, NumberedMessages, Table};
