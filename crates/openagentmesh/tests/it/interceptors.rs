@@ -337,15 +337,14 @@ async fn chunks_of_a_stream_are_counted_also_before_a_failure() {
     assert!(seen.iter().all(|seen| seen.verb == Verb::Stream));
 }
 
-#[tokio::test]
-async fn request_beyond_the_limit_is_the_outcome_overloaded_and_one_in_the_queue_has_waited() {
-    let test = TestMesh::start().await;
-    let (mesh, recorder) = recorded(&test).await;
+/// Registers `gate`, which runs one request at once and queues `queue`. Returns the notifications that a
+/// request has started, and that one may end.
+async fn register_gate(mesh: &AgentMesh, queue: usize) -> (Arc<Notify>, Arc<Notify>) {
     let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (starts, released) = (started.clone(), release.clone());
     let gate = AgentSpec::new("gate", "Answers when it is released.")
         .concurrency(1)
-        .queue(1)
+        .queue(queue)
         .handler(move || {
             let (starts, released) = (starts.clone(), released.clone());
             async move {
@@ -354,6 +353,14 @@ async fn request_beyond_the_limit_is_the_outcome_overloaded_and_one_in_the_queue
             }
         });
     mesh.register(gate).await.unwrap();
+    (started, release)
+}
+
+#[tokio::test]
+async fn request_beyond_the_limit_is_the_outcome_overloaded_and_one_in_the_queue_has_waited() {
+    let test = TestMesh::start().await;
+    let (mesh, recorder) = recorded(&test).await;
+    let (started, release) = register_gate(&mesh, 1).await;
     let call = || {
         let caller = test.mesh.clone();
         tokio::spawn(async move { caller.call::<()>("gate", ()).await })
@@ -395,19 +402,7 @@ async fn panic_at_the_end_of_an_overloaded_request_does_not_end_the_agent() {
         }))
     })
     .await;
-    let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (starts, released) = (started.clone(), release.clone());
-    let gate = AgentSpec::new("gate", "Answers when it is released.")
-        .concurrency(1)
-        .queue(0)
-        .handler(move || {
-            let (starts, released) = (starts.clone(), released.clone());
-            async move {
-                starts.notify_one();
-                released.notified().await;
-            }
-        });
-    mesh.register(gate).await.unwrap();
+    let (started, release) = register_gate(&mesh, 0).await;
     let caller = test.mesh.clone();
     let first = tokio::spawn(async move { caller.call::<()>("gate", ()).await });
     within(started.notified()).await;
