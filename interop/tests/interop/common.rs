@@ -126,17 +126,34 @@ pub(crate) async fn take(peer: &mut Peer, key: &str, count: Option<usize>) -> Ta
     serde_json::from_value(taken.await.unwrap()).unwrap()
 }
 
-/// Records all messages of a mesh, for tests of messages that must not be sent.
-pub(crate) struct ErrorTap {
+/// Records messages of a mesh, for tests of messages that must not be sent.
+pub(crate) struct Tap {
     client: async_nats::Client,
     messages: async_nats::Subscriber,
+    /// The subject of the message that marks the end of the earlier ones.
+    mark: &'static str,
 }
 
-impl ErrorTap {
+impl Tap {
+    /// Records all messages.
     pub(crate) async fn start(test: &TestMesh) -> Self {
+        Self::of(test, ">", "interop.mark").await
+    }
+
+    /// Records the messages to agents only. A tap of replies would count as a subscriber of them: a host then
+    /// takes a reply as received, although a Python caller subscribes to it later.
+    pub(crate) async fn requests(test: &TestMesh) -> Self {
+        Self::of(test, "mesh.agent.>", "mesh.agent.interop.mark").await
+    }
+
+    async fn of(test: &TestMesh, subject: &'static str, mark: &'static str) -> Self {
         let client = test.nats().await;
-        let messages = client.subscribe(">").await.unwrap();
-        let mut tap = Self { client, messages };
+        let messages = client.subscribe(subject).await.unwrap();
+        let mut tap = Self {
+            client,
+            messages,
+            mark,
+        };
         // The subscription is active when the mark arrives.
         tap.rest().await;
         tap
@@ -157,12 +174,11 @@ impl ErrorTap {
 
     /// All messages that the server has processed so far and that were not returned yet.
     pub(crate) async fn rest(&mut self) -> Vec<Message> {
-        const MARK: &str = "interop.mark";
-        self.client.publish(MARK, "".into()).await.unwrap();
+        self.client.publish(self.mark, "".into()).await.unwrap();
         let mut rest = Vec::new();
         loop {
             let message = self.next(|_| true).await;
-            if message.subject.as_str() == MARK {
+            if message.subject.as_str() == self.mark {
                 return rest;
             }
             rest.push(message);

@@ -9,7 +9,7 @@ use openagentmesh::{AgentSpec, agents};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::common::{ErrorTap, TestMesh, header, within};
+use crate::common::{Tap, TestMesh, header, within};
 use crate::rust_agents::{Piece, echo, pieces};
 
 interop::with_each_sdk!(
@@ -36,7 +36,7 @@ async fn slow_reply_arrives_and_only_callers_with_the_probe_header_are_probed(sd
     test.mesh.register([slow]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
     let rust = test.rust_peer().await;
-    let mut tap = ErrorTap::start(&test).await;
+    let mut tap = Tap::start(&test).await;
 
     let arguments = json!({"name": "slow", "payload": "python"});
     let python_asks = python.ask("ask_in_every_way", arguments);
@@ -79,7 +79,7 @@ async fn python_caller_ignores_the_headers_of_a_rust_host(sdk: Sdk) {
     let test = TestMesh::start().await;
     test.mesh.register(agents![echo, pieces]).await.unwrap();
     let mut python = test.python_peer(sdk).await;
-    let mut tap = ErrorTap::start(&test).await;
+    let mut tap = Tap::start(&test).await;
     let host = test.mesh.instance_id().as_str();
 
     let arguments = json!({"name": "echo", "payload": "x"});
@@ -110,7 +110,7 @@ async fn python_host_ignores_the_headers_of_a_rust_caller(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["echo", "nlp.pieces"]).await;
     let mesh = &test.mesh;
-    let mut tap = ErrorTap::start(&test).await;
+    let mut tap = Tap::start(&test).await;
     let is_request = |m: &Message| m.subject.starts_with("mesh.agent.");
 
     let call = mesh.call::<String>("echo", "x");

@@ -5,7 +5,7 @@ use interop::{Peer, Raised, Sdk};
 use openagentmesh::{Error, ErrorCode, agents};
 use serde_json::{Value, json};
 
-use crate::common::{ErrorTap, TestMesh, python_lists, raised, take, within};
+use crate::common::{Tap, TestMesh, python_lists, raised, take, within};
 use crate::rust_agents::{echo, noon, pieces, sentry, ticker};
 
 interop::with_each_sdk!(
@@ -91,7 +91,7 @@ fn is_request(message: &async_nats::Message) -> bool {
 
 async fn python_caller_refuses_the_wrong_verb(sdk: Sdk) {
     let (test, mut python) = rust_agents_and_python(sdk).await;
-    let mut tap = ErrorTap::start(&test).await;
+    let mut tap = Tap::requests(&test).await;
     for (verb, agents) in WRONG {
         for (name, fitting) in *agents {
             if (*verb, *name) == ("send", "nlp.pieces") {
@@ -111,7 +111,7 @@ async fn python_caller_refuses_the_wrong_verb(sdk: Sdk) {
 
 async fn rust_host_refuses_the_wrong_verb(sdk: Sdk) {
     let (test, mut python) = rust_agents_and_python(sdk).await;
-    let mut tap = ErrorTap::start(&test).await;
+    let mut tap = Tap::requests(&test).await;
     python.ask("skip_checks", json!({})).await.unwrap();
     let mut refused = 0;
     for (verb, agents) in WRONG {
@@ -143,7 +143,7 @@ async fn rust_caller_refuses_the_wrong_verb(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &NAMES).await;
     let mesh = &test.mesh;
-    let mut tap = ErrorTap::start(&test).await;
+    let mut tap = Tap::start(&test).await;
     let refusal = async |verb: &str, name: &str| -> Error {
         match verb {
             "call" => mesh.call::<Value>(name, "x").await.unwrap_err(),
@@ -176,7 +176,7 @@ async fn python_host_refuses_the_wrong_verb(sdk: Sdk) {
     let test = TestMesh::start().await;
     let _python = test.python_host(sdk, &["note", "numbers"]).await;
     let client = test.nats().await;
-    let mut tap = ErrorTap::start(&test).await;
+    let mut tap = Tap::start(&test).await;
     for (name, stream, fitting) in [("note", true, "call()"), ("numbers", false, "stream()")] {
         let mut headers = async_nats::HeaderMap::new();
         headers.insert("X-Mesh-Request-Id", "0123456789abcdef0123456789abcdef");
