@@ -1,5 +1,6 @@
 //! Reading the chunks of a file.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ use crate::error::{Error, Result};
 use crate::store::{ConsumerGuard, ObjectBucket, SharedBucket};
 
 /// The size of a batch, rounded to whole chunks.
-const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+const BATCH_BYTES: u64 = 2 * 1024 * 1024;
+/// The number of batches that are requested at a time, so that the server sends one while another is read.
+const MAX_BATCHES: usize = 2;
 /// The assumed size of a chunk if the metadata does not have it.
 const DEFAULT_CHUNK_BYTES: u64 = 128 * 1024;
 /// The longest wait for one chunk.
@@ -32,14 +35,15 @@ const MAX_RETRIES: u32 = 3;
 /// one.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(10);
 
-/// Reads the chunks of a file in order, in batches, each requested when the one before is used up.
+/// Reads the chunks of a file in order, in batches, which are requested ahead.
 pub(super) struct ChunkReader<'p> {
     bucket: SharedBucket<ObjectBucket>,
     meta: ObjectMeta,
     info: ObjectInfo,
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<ChunkConsumer>,
-    batch: Option<Batch>,
+    /// The requested batches, in the order in which the server serves them.
+    batches: VecDeque<RequestedBatch>,
     /// The number of chunks that the current consumer has delivered.
     delivered: u64,
     /// The sequence in the bucket at which the next chunk may be; 0 before the first one.
@@ -54,6 +58,13 @@ pub(super) struct ChunkReader<'p> {
 struct ChunkConsumer {
     consumer: Consumer<Config>,
     _guard: ConsumerGuard,
+}
+
+struct RequestedBatch {
+    messages: Batch,
+    /// The number of requested chunks that have not arrived.
+    due: u64,
+    is_empty: bool,
 }
 
 impl<'p> ChunkReader<'p> {
@@ -73,7 +84,7 @@ impl<'p> ChunkReader<'p> {
             info,
             on_progress,
             consumer: None,
-            batch: None,
+            batches: VecDeque::new(),
             delivered: 0,
             next_sequence: 0,
             chunks: 0,
@@ -130,11 +141,16 @@ impl<'p> ChunkReader<'p> {
         if self.meta.chunks == 1 {
             return self.receive_only_chunk().await;
         }
-        if let Some(chunk) = self.receive_from_batch().await? {
-            return Ok(Some(chunk));
+        loop {
+            self.request_batches().await?;
+            if let Some(chunk) = self.receive_from_batch().await? {
+                return Ok(Some(chunk));
+            }
+            // The server ends a batch early at its limit of bytes, or because it has no further chunk.
+            if self.batches.pop_front().is_none_or(|batch| batch.is_empty) {
+                return Ok(None);
+            }
         }
-        self.open_batch().await?;
-        self.receive_from_batch().await
     }
 
     /// A single chunk can be read without a consumer.
@@ -145,11 +161,11 @@ impl<'p> ChunkReader<'p> {
     }
 
     async fn receive_from_batch(&mut self) -> Result<Option<Bytes>> {
-        let Some(batch) = &mut self.batch else {
+        let Some(batch) = self.batches.front_mut() else {
             return Ok(None);
         };
         let bucket = &self.bucket;
-        let message = match tokio::time::timeout(CHUNK_TIMEOUT, batch.next()).await {
+        let message = match tokio::time::timeout(CHUNK_TIMEOUT, batch.messages.next()).await {
             Ok(Some(Ok(message))) => message,
             Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
             Ok(None) => return Ok(None),
@@ -161,12 +177,29 @@ impl<'p> ChunkReader<'p> {
         if info.consumer_sequence != self.delivered + 1 {
             return Err(bucket.no_answer("read", "a chunk was lost"));
         }
+        batch.due = batch.due.saturating_sub(1);
+        batch.is_empty = false;
         self.delivered = info.consumer_sequence;
         self.next_sequence = info.stream_sequence + 1;
         Ok(Some(message.payload.clone()))
     }
 
-    async fn open_batch(&mut self) -> Result<()> {
+    /// Requests further batches, unless enough are requested.
+    async fn request_batches(&mut self) -> Result<()> {
+        while self.batches.len() < MAX_BATCHES {
+            let due: u64 = self.batches.iter().map(|batch| batch.due).sum();
+            let unrequested = (self.meta.chunks - self.chunks).saturating_sub(due);
+            if unrequested == 0 {
+                break;
+            }
+            let batch = self.request_batch(unrequested).await?;
+            self.batches.push_back(batch);
+        }
+        Ok(())
+    }
+
+    /// Requests at most `max_chunks` chunks.
+    async fn request_batch(&mut self, max_chunks: u64) -> Result<RequestedBatch> {
         let consumer = match self.consumer.take() {
             Some(consumer) => consumer,
             None => self.create_consumer().await?,
@@ -177,26 +210,29 @@ impl<'p> ChunkReader<'p> {
             .options
             .as_ref()
             .and_then(|options| options.max_chunk_size);
-        let messages = BATCH_BYTES
+        let due = BATCH_BYTES
             / chunk
                 .unwrap_or(DEFAULT_CHUNK_BYTES)
                 .clamp(1024, BATCH_BYTES);
-        let messages = messages.min(self.meta.chunks - self.chunks).max(1);
-        let messages = usize::try_from(messages).unwrap_or(1);
+        let due = due.min(max_chunks).max(1);
         // The stored chunks may be larger than declared. There is always room for one message.
         let max_payload = bucket.connection().client.max_payload();
         let max_bytes = usize::try_from(BATCH_BYTES)
             .unwrap_or(usize::MAX)
             .saturating_add(max_payload);
         let fetch = consumer.consumer.fetch();
-        let fetch = fetch.max_messages(messages).max_bytes(max_bytes).messages();
-        let batch = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
-            Ok(batch) => batch.map_err(|error| bucket.failed("read", error))?,
+        let fetch = fetch.max_messages(usize::try_from(due).unwrap_or(1));
+        let fetch = fetch.max_bytes(max_bytes).messages();
+        let messages = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
+            Ok(messages) => messages.map_err(|error| bucket.failed("read", error))?,
             Err(_) => return Err(bucket.no_answer("read", "the server does not answer")),
         };
-        self.batch = Some(batch);
         self.consumer = Some(consumer);
-        Ok(())
+        Ok(RequestedBatch {
+            messages,
+            due,
+            is_empty: true,
+        })
     }
 
     async fn create_consumer(&mut self) -> Result<ChunkConsumer> {
@@ -228,7 +264,7 @@ impl<'p> ChunkReader<'p> {
 
     /// Gives the consumer up. The next one starts after the last chunk that was read.
     fn close(&mut self) {
-        self.batch = None;
+        self.batches.clear();
         self.consumer = None;
         self.delivered = 0;
     }
