@@ -16,8 +16,7 @@
 //! #[tokio::main]
 //! async fn main() -> openagentmesh::Result<()> {
 //!     let mesh = AgentMesh::from_env().await?;
-//!     mesh.register(agents![echo]).await?;
-//!     mesh.run().await
+//!     mesh.serve(agents![echo]).await
 //! }
 //! ```
 //!
@@ -161,11 +160,11 @@ mod transport;
 mod util;
 mod workspace;
 
-pub use agent::{Agent, AgentSpec, Context, RawHandler, RawRequest};
+pub use agent::{Agent, AgentSpec, Context, IntoAgents, RawHandler, RawRequest};
 pub use catalog::{CatalogChange, CatalogChanges, Contract};
 pub use client::{
-    Call, Chunks, Client, Event, Events, Publish, Query, RawSubscribe, Reply, SendRequest,
-    StreamRequest, Subscribe, WaitFor,
+    Call, CallInput, Chunks, Client, Event, Events, FromReply, Publish, Query, RawSubscribe, Reply,
+    SendRequest, StreamRequest, Subscribe, WaitFor,
 };
 pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
@@ -179,15 +178,16 @@ pub use workspace::{
     Workspace,
 };
 
-/// The traits by which functions become handlers; see [`AgentSpec::handler`].
+/// The traits by which functions become handlers, see [`AgentSpec::handler`], and the markers of
+/// [`IntoAgents`].
 pub mod handler {
     pub use crate::agent::{
-        Background, Fallible, Handler, Input, IntoEnd, IntoOutput, Plain, Publisher, Responder,
-        ResultOutput, Streamer, Trigger, Watcher, WithContext,
+        Background, Each, Fallible, Handler, Input, IntoEnd, IntoOutput, One, Plain, Publisher,
+        Responder, ResultOutput, Streamer, Trigger, Watcher, WithContext,
     };
 }
 
-pub use openagentmesh_macros::agent;
+pub use openagentmesh_macros::{AgentError, agent};
 pub use openagentmesh_protocol as protocol;
 pub use openagentmesh_protocol::{
     AgentName, CatalogEntry, CatalogFilter, ErrorCode, Headers, InstanceId, RequestId, Shape,
@@ -199,7 +199,7 @@ pub use schemars;
 pub use serde;
 pub use serde_json;
 
-/// Lists functions that have `#[agent]`, for [`AgentMesh::register`].
+/// Lists functions that have `#[agent]`, for [`AgentMesh::serve`] and [`AgentMesh::register`].
 ///
 /// ```
 /// use openagentmesh::{agent, agents};
@@ -230,8 +230,12 @@ macro_rules! agents {
 /// The items that the output of the macros refers to.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::agent::{AgentFn, Items, produced};
     pub use std::sync::Arc;
+
+    pub use crate::agent::{
+        AgentFn, HandlerError, IsResult, Items, KeepError, first_paragraph, not_blank, produced,
+    };
+    pub use crate::error::{detail, handler_error};
 
     /// Detects whether a type is a `Result`, also under an alias: the constant of the impl takes
     /// precedence over that of the trait.

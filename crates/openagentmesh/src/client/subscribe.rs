@@ -1,21 +1,20 @@
 //! `subscribe`: events of an agent, a channel or a subject.
 
-use std::future::IntoFuture;
-use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, Verb, subject};
-use serde::de::DeserializeOwned;
 
 use super::events::{Decode, Events, Receiving, Scope, json, raw};
+use super::from_reply::FromReply;
 use super::handle::Client;
 use super::request::mismatch;
-use crate::catalog;
 use crate::error::{Error, Result};
 use crate::transport;
+use crate::util::deferred::Deferred;
 
 /// The limit of the start of a subscription at the server.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,8 +74,9 @@ impl Client {
     }
 }
 
-/// A subscription that starts when it is awaited; made by [`Client::subscribe`],
-/// [`Client::subscribe_channel`] and [`Client::subscribe_subject`].
+/// A subscription. A future: the subscription starts when it is first polled. Made by
+/// [`Client::subscribe`], [`Client::subscribe_channel`] and [`Client::subscribe_subject`]. The options must
+/// be given before the first poll.
 ///
 /// # Errors
 ///
@@ -92,11 +92,12 @@ impl Client {
 ///
 /// Dropping the future ends the subscription.
 #[must_use = "a subscription starts when it is awaited"]
-pub struct Subscribe<T> {
+pub struct Subscribe<T>(Deferred<'static, Parts, Result<Events<T>>>);
+
+struct Parts {
     client: Client,
     target: Result<Target>,
     timeout: Option<Duration>,
-    data: PhantomData<fn() -> T>,
 }
 
 /// The source of the events.
@@ -108,32 +109,28 @@ enum Target {
 
 impl<T: 'static> Subscribe<T> {
     fn new(client: &Client, target: Result<Target>) -> Self {
-        Self {
+        Self(Deferred::new(Parts {
             client: client.clone(),
             target,
             timeout: None,
-            data: PhantomData,
-        }
+        }))
     }
 
     /// Sets the time to wait for each event: no limit by default. If no event arrives in time, the events end
     /// with a `timeout` error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.0.change(|parts| parts.timeout = Some(timeout));
         self
     }
 
     /// Returns the bytes of the events without decoding them.
     pub fn raw(self) -> RawSubscribe {
-        RawSubscribe(Subscribe {
-            client: self.client,
-            target: self.target,
-            timeout: self.timeout,
-            data: PhantomData,
-        })
+        RawSubscribe(Deferred::of(self.0.into_parts()))
     }
+}
 
-    async fn open(self, decode: Decode<T>) -> Result<Events<T>> {
+impl Parts {
+    async fn open<T: 'static>(self, decode: Decode<T>) -> Result<Events<T>> {
         match tokio::time::timeout(SUBSCRIBE_TIMEOUT, self.start(decode)).await {
             Ok(events) => events,
             Err(_) => Err(transport::closed(format!(
@@ -142,7 +139,7 @@ impl<T: 'static> Subscribe<T> {
         }
     }
 
-    async fn start(self, decode: Decode<T>) -> Result<Events<T>> {
+    async fn start<T: 'static>(self, decode: Decode<T>) -> Result<Events<T>> {
         let target = self.target?;
         let subject = match &target {
             Target::Agent(name) => {
@@ -180,7 +177,7 @@ impl<T: 'static> Subscribe<T> {
 
 /// A [`Subscribe`] that returns bytes; made by [`Subscribe::raw`].
 #[must_use = "a subscription starts when it is awaited"]
-pub struct RawSubscribe(Subscribe<Bytes>);
+pub struct RawSubscribe(Deferred<'static, Parts, Result<Events<Bytes>>>);
 
 async fn check(client: &Client, name: &AgentName) -> Result<()> {
     let directory = &client.session().directory;
@@ -189,7 +186,7 @@ async fn check(client: &Client, name: &AgentName) -> Result<()> {
         // The agent may be newer than the cache.
         None => match directory.entry(name).await? {
             Some(entry) => entry.capabilities(),
-            None => return Err(catalog::not_found(name)),
+            None => return Err(directory.not_found(name)),
         },
     };
     match mismatch(name, capabilities, Verb::Subscribe) {
@@ -198,20 +195,18 @@ async fn check(client: &Client, name: &AgentName) -> Result<()> {
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> IntoFuture for Subscribe<T> {
+impl<T: FromReply + Send> Future for Subscribe<T> {
     type Output = Result<Events<T>>;
-    type IntoFuture = BoxFuture<'static, Result<Events<T>>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.open(json).boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx, |parts| parts.open(json).boxed())
     }
 }
 
-impl IntoFuture for RawSubscribe {
+impl Future for RawSubscribe {
     type Output = Result<Events<Bytes>>;
-    type IntoFuture = BoxFuture<'static, Result<Events<Bytes>>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.0.open(raw).boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx, |parts| parts.open(raw).boxed())
     }
 }
