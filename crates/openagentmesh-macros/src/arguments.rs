@@ -169,9 +169,14 @@ fn list(value: Expr) -> syn::Result<Vec<Expr>> {
     };
     match &value {
         Expr::Array(list) => {
-            let tag: Ident = syn::parse_quote!(tag);
-            let tags = list.elems.iter().cloned();
-            tags.map(|value| text(&tag, value)).collect()
+            let is_text = |tag: &&Expr| matches!(literal(tag), Some(Lit::Str(_)) | None);
+            match list.elems.iter().find(|tag| !is_text(tag)) {
+                None => Ok(list.elems.iter().cloned().collect()),
+                Some(other) => Err(syn::Error::new(
+                    other.span(),
+                    "invalid tag: only a string is allowed; write `tags = [\"…\"]`",
+                )),
+            }
         }
         Expr::Lit(ExprLit {
             lit: Lit::Str(tag), ..

@@ -35,7 +35,7 @@ pub(crate) enum Output {
     Value(Type),
     /// A stream of values.
     Stream {
-        stream: Type,
+        stream: Box<Type>,
         /// The type of the items, if the function spells it out.
         item: Option<Type>,
     },
@@ -193,7 +193,7 @@ fn parse_output(signature: &Signature) -> syn::Result<Output> {
     };
     match (is_async, is_stream(output)) {
         (false, true) => Ok(Output::Stream {
-            stream: output.clone(),
+            stream: Box::new(output.clone()),
             item: item(output),
         }),
         (false, false) => Err(not_async(signature)),

@@ -1,6 +1,6 @@
 //! Generation of the code that constructs the agents.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ItemFn, ItemImpl, Type, Visibility};
@@ -30,7 +30,9 @@ pub(crate) fn function(agent: &AgentFunction, function: &ItemFn) -> TokenStream 
                 quote!(async move { #output })
             }
         };
-        quote!(move |#parameters| #body)
+        // The span of the name, for errors of the types.
+        let span = ident.span().resolved_at(Span::call_site());
+        quote_spanned!(span=> move |#parameters| #body)
     } else {
         quote!(#ident)
     };
@@ -174,7 +176,8 @@ fn method_handler(agent: &AgentFunction) -> TokenStream {
             }
         }
     };
-    let closure = quote! {
+    let span = method.span().resolved_at(Span::call_site());
+    let closure = quote_spanned! {span=>
         move |#parameters| {
             let this = ::openagentmesh::__private::Arc::clone(&this);
             #body

@@ -14,10 +14,7 @@ pub(crate) fn parse_inputs(signature: &Signature) -> syn::Result<(bool, Option<T
             FnArg::Receiver(_) => None,
         })
         .collect();
-    if let Some(error) = arguments
-        .iter()
-        .find_map(|argument| shared(argument, &arguments, signature))
-    {
+    if let Some(error) = shared_state(&arguments, signature) {
         return Err(error);
     }
     let is_context = |argument: &PatType| last_ident(&argument.ty).is_some_and(|i| i == "Context");
@@ -96,65 +93,90 @@ fn owned(ty: &Type) -> String {
     }
 }
 
-/// The error for a parameter that can only be state of the process: the input arrives from a caller.
-fn shared(argument: &PatType, all: &[&PatType], signature: &Signature) -> Option<syn::Error> {
-    let ty = &*argument.ty;
-    let name = match &*argument.pat {
-        Pat::Ident(pattern) => pattern.ident.to_string(),
-        _ => "state".to_owned(),
-    };
-    if last_ident(ty).is_some_and(|ident| ident == "AgentMesh") {
+/// The error for parameters that can only be state of the process: the input arrives from a caller.
+fn shared_state(arguments: &[&PatType], signature: &Signature) -> Option<syn::Error> {
+    let is_mesh = |argument: &&&PatType| last_ident(&argument.ty).is_some_and(|i| i == "AgentMesh");
+    if let Some(mesh) = arguments.iter().find(is_mesh) {
         return Some(syn::Error::new_spanned(
-            argument,
+            mesh,
             "the mesh as a parameter: callers cannot send it; take `ctx: Context` first and call other \
              agents with `ctx.mesh()`",
         ));
     }
-    // A borrowed input alone is explained by `parse_input`.
-    let is_borrowed_state = matches!(ty, Type::Reference(borrowed) if all.len() > 1 && !is_text_or_slice(&borrowed.elem));
-    if !is_shared_type(ty) && !is_borrowed_state {
-        return None;
-    }
-    let field = match ty {
-        Type::Reference(TypeReference { elem, .. }) => text(elem),
-        _ => text(ty),
-    };
-    let others = all.iter().filter(|other| !std::ptr::eq(**other, argument));
-    let others: Vec<String> = others.map(|other| text(other)).collect();
-    let arguments = std::iter::once("&self".to_owned()).chain(others);
+    let is_alone = arguments.len() == 1;
+    let (shared, others): (Vec<&PatType>, Vec<&PatType>) = arguments
+        .iter()
+        .partition(|argument| is_shared(&argument.ty, is_alone));
+    let first = shared.first()?;
+    let fields = shared.iter().map(|argument| {
+        let name = match &*argument.pat {
+            Pat::Ident(pattern) => pattern.ident.to_string(),
+            _ => "state".to_owned(),
+        };
+        format!("{name}: {}", text(held(&argument.ty)))
+    });
+    let parameters = others.iter().map(text);
+    let parameters = std::iter::once("&self".to_owned()).chain(parameters);
     Some(syn::Error::new_spanned(
-        argument,
+        first,
         format!(
             "shared state as a parameter: each caller sends the input; state that requests share is a \
-             field: write `struct Agents {{ {name}: {field} }}` and `#[agent] impl Agents {{ #[agent] \
-             async fn {}({}) … }}`, and register `Agents::agents(value)`",
+             field: write `struct Agents {{ {} }}` and `#[agent] impl Agents {{ #[agent] async fn {}({}) \
+             … }}`, and register `Agents::agents(value)`",
+            fields.collect::<Vec<_>>().join(", "),
             signature.ident,
-            arguments.collect::<Vec<_>>().join(", "),
+            parameters.collect::<Vec<_>>().join(", "),
         ),
     ))
+}
+
+/// The type that a field holds instead of a reference or an extractor.
+fn held(ty: &Type) -> &Type {
+    match ty {
+        Type::Reference(TypeReference { elem, .. }) => elem,
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) if EXTRACTORS.iter().any(|name| last.ident == name) => {
+                generic_types(&last.arguments).next().unwrap_or(ty)
+            }
+            _ => ty,
+        },
+        _ => ty,
+    }
 }
 
 fn is_text_or_slice(ty: &Type) -> bool {
     matches!(ty, Type::Slice(_)) || last_ident(ty).is_some_and(|ident| ident == "str")
 }
 
-/// Whether a type is shared by pointer, locked, or a handle: no caller can send it.
-fn is_shared_type(ty: &Type) -> bool {
-    const LOCKS_AND_POINTERS: [&str; 9] = [
-        "Mutex",
-        "RwLock",
-        "RefCell",
+/// The wrappers by which web frameworks pass state.
+const EXTRACTORS: [&str; 3] = ["State", "Extension", "Data"];
+
+/// Whether a type is shared by pointer, locked, or a handle: no caller can send it. A reference that is the
+/// only parameter is taken for an input.
+fn is_shared(ty: &Type, is_alone: bool) -> bool {
+    /// Shared with type parameters only: without them, a type of this name may be an input.
+    const GENERIC: [&str; 13] = [
         "Cell",
+        "LazyLock",
+        "Mutex",
         "OnceCell",
         "OnceLock",
-        "LazyLock",
+        "Pool",
+        "Receiver",
+        "RefCell",
+        "RwLock",
+        "Sender",
+        "UnboundedReceiver",
+        "UnboundedSender",
         "Weak",
-        "Semaphore",
     ];
-    const EXTRACTORS: [&str; 3] = ["State", "Extension", "Data"];
-    const HANDLES: [&str; 3] = ["Pool", "Sender", "Receiver"];
-    let Type::Path(path) = ty else { return false };
-    let Some(last) = path.path.segments.last() else {
+    const POOLS: [&str; 4] = ["AnyPool", "MySqlPool", "PgPool", "SqlitePool"];
+    let path = match ty {
+        Type::Reference(borrowed) => return !is_alone && !is_text_or_slice(&borrowed.elem),
+        Type::Path(path) => &path.path,
+        _ => return false,
+    };
+    let Some(last) = path.segments.last() else {
         return false;
     };
     let name = last.ident.to_string();
@@ -162,8 +184,7 @@ fn is_shared_type(ty: &Type) -> bool {
     match name.as_str() {
         // Shared text and lists are values that a caller can send.
         "Arc" | "Rc" => !generic_types(&last.arguments).any(is_text_or_slice),
-        name if LOCKS_AND_POINTERS.contains(&name) => true,
-        name if EXTRACTORS.contains(&name) => is_generic,
-        name => name.starts_with("Atomic") || HANDLES.iter().any(|handle| name.ends_with(handle)),
+        name if GENERIC.contains(&name) || EXTRACTORS.contains(&name) => is_generic,
+        name => POOLS.contains(&name),
     }
 }

@@ -27,25 +27,24 @@ pub(crate) fn calls(
     method: Option<&Ident>,
 ) -> Vec<TokenStream> {
     let reply = reply(&agent.output);
-    let call = reply
-        .as_ref()
-        .map(|reply| ("call", quote!(::openagentmesh::Call<#reply>)));
-    let send = ("send", quote!(::openagentmesh::SendRequest));
-    let verbs: Vec<(&str, TokenStream)> = match (&agent.output, &agent.input) {
-        (Output::Value(_), _) => call.into_iter().chain([send]).collect(),
-        (Output::Stream { .. }, Some(_)) => {
-            let request = |reply| ("stream", quote!(::openagentmesh::StreamRequest<#reply>));
-            reply.map(request).into_iter().collect()
-        }
-        (Output::Stream { .. }, None) => {
-            let request = |reply| ("subscribe", quote!(::openagentmesh::Subscribe<#reply>));
-            reply.map(request).into_iter().collect()
-        }
-        (Output::Nothing(_), _) => Vec::new(),
+    let typed = match (&agent.output, &agent.input) {
+        (Output::Value(_), _) => Some(("call", quote!(Call))),
+        (Output::Stream { .. }, Some(_)) => Some(("stream", quote!(StreamRequest))),
+        (Output::Stream { .. }, None) => Some(("subscribe", quote!(Subscribe))),
+        (Output::Nothing(_), _) => None,
     };
+    let typed = typed
+        .zip(reply.as_ref())
+        .map(|((verb, request), reply)| (verb, quote!(::openagentmesh::#request<#reply>)));
+    let send = matches!(agent.output, Output::Value(_))
+        .then(|| ("send", quote!(::openagentmesh::SendRequest)));
+    let verbs = typed.into_iter().chain(send);
+    let bound = reply
+        .as_ref()
+        .map(|reply| quote!(where for<'a> #reply: ::openagentmesh::__private::Decodable<'a>));
     let conditions = &agent.conditions;
     let name = full_name(agent);
-    let verbs = verbs.into_iter().map(|(verb, returned)| {
+    let verbs = verbs.map(|(verb, returned)| {
         let function = match method {
             Some(method) => format_ident!("{verb}_{}", method.unraw(), span = method.span()),
             None => format_ident!("{verb}"),
@@ -58,6 +57,7 @@ pub(crate) fn calls(
             .input
             .iter()
             .map(|input| quote!(, input: impl ::openagentmesh::CallInput<#input>));
+        let bound = bound.as_ref().filter(|_| verb != "send");
         // A subscription has no input; the input of a trigger is `()`.
         let pass = match (&agent.input, verb) {
             (Some(_), _) => quote!(, input),
@@ -70,7 +70,7 @@ pub(crate) fn calls(
             #[allow(dead_code)]
             #visibility fn #function(
                 mesh: &::openagentmesh::Client #(#input)*
-            ) -> #returned {
+            ) -> #returned #bound {
                 mesh.#verb_ident(#name #pass)
             }
         }

@@ -31,6 +31,9 @@
 //! # }
 //! ```
 //!
+//! Where the function is in scope, `#[agent]` makes the call typed: `echo::call(&mesh, "hello")`. A call is a
+//! future, which can be joined, spawned and selected; see [`Call`].
+//!
 //! # Shapes and verbs
 //!
 //! The shape of an agent follows from the arguments and the result of its function:
@@ -99,6 +102,60 @@
 //!
 //! An agent without Rust types, such as one of another language or protocol, takes and returns JSON as
 //! bytes and gets its schemas at run time: see [`RawHandler`].
+//!
+//! # Errors that callers can act on
+//!
+//! A handler returns any error. The caller gets it as `handler_error`, with its message and causes. An error
+//! that converts into [`Error`] keeps its own code, which the caller matches on. [`AgentError`] derives the
+//! conversion for an enum; `impl From<OrderError> for Error` by hand serves alike.
+//!
+//! ```
+//! use std::fmt;
+//!
+//! use openagentmesh::{AgentError, AgentMesh, agent};
+//!
+//! #[derive(Debug, AgentError)]
+//! enum OrderError {
+//!     #[agent_error(code = "no_such_article")]
+//!     NoSuchArticle(String),
+//!     #[agent_error(code = "out_of_stock")]
+//!     OutOfStock {
+//!         /// Part of the details of the error.
+//!         #[agent_error(detail)]
+//!         left: u32,
+//!     },
+//! }
+//!
+//! impl fmt::Display for OrderError {
+//!     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+//!         match self {
+//!             Self::NoSuchArticle(sku) => write!(f, "no article {sku}"),
+//!             Self::OutOfStock { left } => write!(f, "only {left} left"),
+//!         }
+//!     }
+//! }
+//!
+//! impl std::error::Error for OrderError {}
+//!
+//! /// Orders an article and returns the number of the order.
+//! #[agent]
+//! async fn order(sku: String) -> Result<u64, OrderError> {
+//!     match sku.as_str() {
+//!         "tea" => Ok(1),
+//!         "jam" => Err(OrderError::OutOfStock { left: 0 }),
+//!         _ => Err(OrderError::NoSuchArticle(sku)),
+//!     }
+//! }
+//!
+//! async fn buy(mesh: &AgentMesh) -> openagentmesh::Result<()> {
+//!     match order::call(mesh, "jam").await {
+//!         Ok(number) => println!("order {number}"),
+//!         Err(error) if error.is("out_of_stock") => println!("{} left", error.details()["left"]),
+//!         Err(error) => return Err(error),
+//!     }
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # Discovery
 //!
@@ -235,6 +292,7 @@ pub mod __private {
     pub use crate::agent::{
         AgentFn, HandlerError, IsResult, Items, KeepError, first_paragraph, not_blank, produced,
     };
+    pub use crate::client::Decodable;
     pub use crate::error::{detail, handler_error};
 
     /// Detects whether a type is a `Result`, also under an alias: the constant of the impl takes

@@ -1,3 +1,5 @@
+#![allow(unused_variables)]
+
 use openagentmesh::{AgentMesh, Context, agent};
 use std::sync::{Arc, Mutex};
 

@@ -19,9 +19,7 @@ pub enum Fallible {}
     message = "`{Self}` cannot be the input of an agent",
     label = "not an input",
     note = "an input needs `#[derive(serde::Deserialize, schemars::JsonSchema)]` \
-            and owns its data (`String`, not `&str`)",
-    note = "state that requests share is not an input: a closure captures it, and with `#[agent]` on an \
-            `impl` block it is a field of the type"
+            and owns its data (`String`, not `&str`)"
 )]
 pub trait Input: DeserializeOwned + JsonSchema + Send + 'static {}
 

@@ -37,11 +37,12 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn call<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> Call<Out> {
-        Call(Deferred::new(Parts {
+    pub fn call<Out: FromReply>(&self, name: impl AsRef<str>, input: impl Serialize) -> Call<Out> {
+        let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
             timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
-        }))
+        };
+        Call(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 }
 
@@ -108,16 +109,20 @@ impl<Out> Call<Out> {
     }
 }
 
-impl<Out: FromReply> Future for Call<Out> {
+impl Parts {
+    fn run<Out: FromReply>(self) -> impl Future<Output = Result<Out>> + Send {
+        let Self { request, timeout } = self;
+        async move {
+            let mut sent = Sent::send(request, Verb::Call, timeout).await?;
+            sent.reply().await
+        }
+    }
+}
+
+impl<Out> Future for Call<Out> {
     type Output = Result<Out>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, |Parts { request, timeout }| {
-            let calling = async move {
-                let mut sent = Sent::send(request, Verb::Call, timeout).await?;
-                sent.reply().await
-            };
-            calling.boxed()
-        })
+        self.0.poll(cx)
     }
 }

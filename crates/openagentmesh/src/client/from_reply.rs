@@ -15,3 +15,16 @@ pub trait FromReply: DeserializeOwned + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned + 'static> FromReply for T {}
+
+/// [`FromReply`], for the bounds of the typed calls that `#[agent]` makes: the lifetime keeps the compiler
+/// from checking the bound before a call is written, so that agents may have outputs that cannot be decoded.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a reply cannot be decoded into `{Self}`",
+    label = "the reply of the agent cannot be decoded",
+    note = "`{Self}` needs `#[derive(serde::Deserialize)]` for callers, and owns its data (`String`, not `&str`)"
+)]
+pub trait Decodable<'a>: FromReply + Send {}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromReply + Send> Decodable<'_> for T {}

@@ -32,7 +32,7 @@ pub use call::Call;
 pub use call_input::CallInput;
 pub use chunks::Chunks;
 pub use events::{Event, Events};
-pub use from_reply::FromReply;
+pub use from_reply::{Decodable, FromReply};
 pub use handle::Client;
 pub use publish::Publish;
 pub use query::Query;

@@ -84,13 +84,14 @@ struct Parts {
 
 impl Publish {
     fn new(client: &Client, subject: &str, body: Result<Bytes>, content_type: ContentType) -> Self {
-        Self(Deferred::new(Parts {
+        let parts = Parts {
             client: client.clone(),
             subject: transport::check_subject(subject, false).map(|()| subject.to_owned()),
             body,
             content_type,
             headers: ExtraHeaders::default(),
-        }))
+        };
+        Self(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 
     /// Adds a header to the event. Names that begin with `X-Mesh-` or `Nats-` are reserved.
@@ -118,6 +119,6 @@ impl Future for Publish {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, |parts| parts.run().boxed())
+        self.0.poll(cx)
     }
 }

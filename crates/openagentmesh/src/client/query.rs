@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
 use super::handle::Client;
 use crate::catalog::{CatalogChanges, Contract};
 use crate::error::Result;
-use crate::util::deferred::Deferred;
 
 impl Client {
     /// Queries the catalog, which has one entry for every agent on the mesh.
@@ -83,7 +83,8 @@ impl Client {
 #[must_use = "a query runs when it is awaited"]
 pub struct Query<T> {
     selection: Selection,
-    query: Deferred<'static, (), Result<Vec<T>>>,
+    /// Set by the first poll.
+    running: Option<BoxFuture<'static, Result<Vec<T>>>>,
 }
 
 /// The agents that a query selects.
@@ -101,7 +102,7 @@ impl<T> Query<T> {
                 filter: CatalogFilter::default(),
                 fresh: false,
             },
-            query: Deferred::new(()),
+            running: None,
         }
     }
 
@@ -181,18 +182,19 @@ impl Future for Query<CatalogEntry> {
     type Output = Result<Vec<CatalogEntry>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { selection, query } = &mut *self;
-        query.poll(cx, |()| {
+        let Self { selection, running } = &mut *self;
+        let running = running.get_or_insert_with(|| {
             let entries = selection.entries();
-            let running = async move {
+            let copied = async move {
                 let entries = entries.await?;
                 Ok(entries
                     .iter()
                     .map(|entry| CatalogEntry::clone(entry))
                     .collect())
             };
-            running.boxed()
-        })
+            copied.boxed()
+        });
+        running.poll_unpin(cx)
     }
 }
 
@@ -200,11 +202,11 @@ impl Future for Query<Contract> {
     type Output = Result<Vec<Contract>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { selection, query } = &mut *self;
-        query.poll(cx, |()| {
+        let Self { selection, running } = &mut *self;
+        let running = running.get_or_insert_with(|| {
             let directory = Arc::clone(&selection.client.session().directory);
             let entries = selection.entries();
-            let running = async move {
+            let contracts = async move {
                 let entries = entries.await?;
                 let names = entries
                     .iter()
@@ -212,7 +214,8 @@ impl Future for Query<Contract> {
                 let names: Vec<AgentName> = names.collect();
                 directory.contracts(&names).await
             };
-            running.boxed()
-        })
+            contracts.boxed()
+        });
+        running.poll_unpin(cx)
     }
 }

@@ -42,13 +42,14 @@ impl Client {
     /// # }
     /// ```
     pub fn send(&self, name: impl AsRef<str>, input: impl Serialize) -> SendRequest {
-        SendRequest(Deferred::new(Parts {
+        let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
             timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
             reply_to: None,
             on_reply: None,
             on_error: None,
-        }))
+        };
+        SendRequest(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 }
 
@@ -149,8 +150,9 @@ impl SendRequest {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reply<Out: 'static>(self) -> SendRequest<Reply<Out>> {
-        SendRequest(Deferred::of(self.0.into_parts()))
+    pub fn reply<Out: FromReply>(self) -> SendRequest<Reply<Out>> {
+        let parts = self.0.into_parts();
+        SendRequest(Deferred::of(parts, |parts| parts.run_with_reply().boxed()))
     }
 }
 
@@ -245,19 +247,11 @@ fn two_ways(one: &str, other: &str) -> Error {
     )
 }
 
-impl Future for SendRequest {
-    type Output = Result<()>;
+impl<R> Future for SendRequest<R> {
+    type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, |parts| parts.run().boxed())
-    }
-}
-
-impl<Out: FromReply> Future for SendRequest<Reply<Out>> {
-    type Output = Result<Reply<Out>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, |parts| parts.run_with_reply().boxed())
+        self.0.poll(cx)
     }
 }
 

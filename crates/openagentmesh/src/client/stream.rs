@@ -37,12 +37,19 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stream<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> StreamRequest<Out> {
-        StreamRequest(Deferred::new(Parts {
+    pub fn stream<Out: FromReply + Send>(
+        &self,
+        name: impl AsRef<str>,
+        input: impl Serialize,
+    ) -> StreamRequest<Out> {
+        let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
             timeout: None,
             chunk_timeout: DEFAULT_CHUNK_TIMEOUT,
             window: Window::growing(),
+        };
+        StreamRequest(Deferred::new(parts, |parts| {
+            parts.open().map(|opened| opened.map(Chunks::new)).boxed()
         }))
     }
 }
@@ -162,12 +169,10 @@ async fn publish(
     Ok((subscriber, pending))
 }
 
-impl<Out: FromReply + Send> Future for StreamRequest<Out> {
+impl<Out> Future for StreamRequest<Out> {
     type Output = Result<Chunks<Out>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, |parts| {
-            parts.open().map(|opened| opened.map(Chunks::new)).boxed()
-        })
+        self.0.poll(cx)
     }
 }

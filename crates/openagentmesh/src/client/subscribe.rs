@@ -33,7 +33,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe<T: 'static>(&self, name: impl AsRef<str>) -> Subscribe<T> {
+    pub fn subscribe<T: FromReply + Send>(&self, name: impl AsRef<str>) -> Subscribe<T> {
         let agent = AgentName::new(name.as_ref()).map(Target::Agent);
         Subscribe::new(self, agent.map_err(Error::from))
     }
@@ -50,7 +50,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe_channel<T: 'static>(&self, channel: impl AsRef<str>) -> Subscribe<T> {
+    pub fn subscribe_channel<T: FromReply + Send>(&self, channel: impl AsRef<str>) -> Subscribe<T> {
         let channel = AgentName::new(channel.as_ref()).map(Target::Channel);
         Subscribe::new(self, channel.map_err(Error::from))
     }
@@ -67,7 +67,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe_subject<T: 'static>(&self, subject: impl AsRef<str>) -> Subscribe<T> {
+    pub fn subscribe_subject<T: FromReply + Send>(&self, subject: impl AsRef<str>) -> Subscribe<T> {
         let subject = subject.as_ref();
         let target = transport::check_subject(subject, true);
         Subscribe::new(self, target.map(|()| Target::Subject(subject.to_owned())))
@@ -107,15 +107,18 @@ enum Target {
     Subject(String),
 }
 
-impl<T: 'static> Subscribe<T> {
+impl<T: FromReply + Send> Subscribe<T> {
     fn new(client: &Client, target: Result<Target>) -> Self {
-        Self(Deferred::new(Parts {
+        let parts = Parts {
             client: client.clone(),
             target,
             timeout: None,
-        }))
+        };
+        Self(Deferred::new(parts, |parts| parts.open(json).boxed()))
     }
+}
 
+impl<T> Subscribe<T> {
     /// Sets the time to wait for each event: no limit by default. If no event arrives in time, the events end
     /// with a `timeout` error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -125,7 +128,9 @@ impl<T: 'static> Subscribe<T> {
 
     /// Returns the bytes of the events without decoding them.
     pub fn raw(self) -> RawSubscribe {
-        RawSubscribe(Deferred::of(self.0.into_parts()))
+        RawSubscribe(Deferred::of(self.0.into_parts(), |parts| {
+            parts.open(raw).boxed()
+        }))
     }
 }
 
@@ -195,11 +200,11 @@ async fn check(client: &Client, name: &AgentName) -> Result<()> {
     }
 }
 
-impl<T: FromReply + Send> Future for Subscribe<T> {
+impl<T> Future for Subscribe<T> {
     type Output = Result<Events<T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, |parts| parts.open(json).boxed())
+        self.0.poll(cx)
     }
 }
 
@@ -207,6 +212,6 @@ impl Future for RawSubscribe {
     type Output = Result<Events<Bytes>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, |parts| parts.open(raw).boxed())
+        self.0.poll(cx)
     }
 }

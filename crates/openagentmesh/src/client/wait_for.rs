@@ -29,11 +29,12 @@ impl Client {
     /// # }
     /// ```
     pub fn wait_for(&self, name: impl AsRef<str>) -> WaitFor {
-        WaitFor(Deferred::new(Parts {
+        let parts = Parts {
             client: self.clone(),
             name: AgentName::new(name.as_ref()).map_err(Error::from),
             timeout: None,
-        }))
+        };
+        WaitFor(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 }
 
@@ -109,6 +110,6 @@ impl Future for WaitFor {
     type Output = Result<CatalogEntry>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, |parts| parts.run().boxed())
+        self.0.poll(cx)
     }
 }

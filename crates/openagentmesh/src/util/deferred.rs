@@ -4,21 +4,24 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use openagentmesh_protocol::ErrorCode;
 
 use crate::error::{Error, Result};
-use openagentmesh_protocol::ErrorCode;
 
 /// The state of a builder that is a future itself: its parts until the first poll, then the running
 /// operation, boxed once.
 pub(crate) struct Deferred<'f, P, T> {
     parts: Option<P>,
+    /// Starts the operation. Kept here, so that only the constructor needs the bounds of the operation.
+    start: fn(P) -> BoxFuture<'f, T>,
     running: Option<BoxFuture<'f, T>>,
 }
 
 impl<'f, P, T> Deferred<'f, P, T> {
-    pub(crate) fn new(parts: P) -> Self {
+    pub(crate) fn new(parts: P, start: fn(P) -> BoxFuture<'f, T>) -> Self {
         Self {
             parts: Some(parts),
+            start,
             running: None,
         }
     }
@@ -44,14 +47,10 @@ impl<'f, P, T> Deferred<'f, P, T> {
         })
     }
 
-    /// Polls the operation, which `start` starts on the first poll.
-    pub(crate) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        start: impl FnOnce(P) -> BoxFuture<'f, T>,
-    ) -> Poll<T> {
+    /// Polls the operation. The first poll starts it.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         if let Some(parts) = self.parts.take() {
-            self.running = Some(start(parts));
+            self.running = Some((self.start)(parts));
         }
         match &mut self.running {
             Some(running) => running.poll_unpin(cx),
@@ -62,14 +61,16 @@ impl<'f, P, T> Deferred<'f, P, T> {
 }
 
 impl<'f, P, T: Send + 'f> Deferred<'f, P, Result<T>> {
-    /// An operation of `parts`; with their error, one that fails with it.
-    pub(crate) fn of(parts: Result<P>) -> Self {
-        match parts {
-            Ok(parts) => Self::new(parts),
-            Err(error) => Self {
-                parts: None,
-                running: Some(std::future::ready(Err(error)).boxed()),
-            },
+    /// An operation of `parts`; without them, one that fails with their error.
+    pub(crate) fn of(parts: Result<P>, start: fn(P) -> BoxFuture<'f, Result<T>>) -> Self {
+        let (parts, running) = match parts {
+            Ok(parts) => (Some(parts), None),
+            Err(error) => (None, Some(std::future::ready(Err(error)).boxed())),
+        };
+        Self {
+            parts,
+            start,
+            running,
         }
     }
 }

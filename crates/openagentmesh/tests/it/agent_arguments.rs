@@ -26,12 +26,12 @@ async fn mixed(_: u32) {}
 
 /// Is never built.
 #[agent]
-#[cfg(any())]
+#[cfg(not(test))]
 async fn missing(_: NoSuchType) -> NoSuchType {}
 
 /// Is built.
 #[agent]
-#[cfg(all())]
+#[cfg(test)]
 async fn present(n: u32) -> u32 {
     n
 }
@@ -44,11 +44,11 @@ impl Desk {
 
     /// Is never built.
     #[agent]
-    #[cfg(any())]
+    #[cfg(not(test))]
     async fn missing(&self, _: NoSuchType) -> NoSuchType {}
 
     /// Is built.
-    #[cfg(all())]
+    #[cfg(test)]
     #[agent(description = Self::TEXT)]
     async fn present(&self) {}
 }

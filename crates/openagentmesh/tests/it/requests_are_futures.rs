@@ -134,3 +134,24 @@ async fn option_after_the_first_poll_has_no_effect() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn watches_and_transfers_are_futures() {
+    let test = TestMesh::start().await;
+    let (kv, files) = (test.mesh.kv(), test.mesh.workspace());
+    within(async {
+        let (put, other) = tokio::join!(
+            tokio::spawn(files.put("a", "1")),
+            files.put("b", "2").content_type("text/plain"),
+        );
+        assert_eq!((put.unwrap().unwrap().size, other.unwrap().size), (1, 1));
+        let (got, watch, changes) = tokio::join!(
+            tokio::spawn(files.get("a")),
+            tokio::spawn(kv.watch(">")),
+            tokio::spawn(files.watch("").updates_only()),
+        );
+        assert_eq!(got.unwrap().unwrap(), "1");
+        drop((watch.unwrap().unwrap(), changes.unwrap().unwrap()));
+    })
+    .await;
+}

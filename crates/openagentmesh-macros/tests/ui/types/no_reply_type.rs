@@ -22,4 +22,15 @@ async fn stream(mesh: AgentMesh) -> Result<()> {
     Ok(())
 }
 
+async fn subscribe(mesh: AgentMesh) -> Result<()> {
+    let mut events = mesh.subscribe("a").await?;
+    events.next().await;
+    Ok(())
+}
+
+async fn send(mesh: AgentMesh) -> Result<()> {
+    mesh.send("a", 1).reply::<Opaque>().await?;
+    Ok(())
+}
+
 fn main() {}
