@@ -6,12 +6,14 @@
 
 mod buckets;
 mod call;
+mod call_input;
 mod chunks;
 mod contract;
 mod credit_window;
 mod deadline;
 mod events;
 mod extra_headers;
+mod from_reply;
 mod handle;
 mod intercept;
 mod publish;
@@ -27,8 +29,10 @@ mod subscribe;
 mod wait_for;
 
 pub use call::Call;
+pub use call_input::CallInput;
 pub use chunks::Chunks;
 pub use events::{Event, Events};
+pub use from_reply::{Decodable, FromReply};
 pub use handle::Client;
 pub use publish::Publish;
 pub use query::Query;

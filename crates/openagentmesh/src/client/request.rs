@@ -16,7 +16,6 @@ use super::deadline::Deadline;
 use super::extra_headers::ExtraHeaders;
 use super::handle::Client;
 use super::intercept::Interception;
-use crate::catalog;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::transport::{self, Outgoing, Publishing};
@@ -208,7 +207,7 @@ impl Checked {
         let known = tokio::time::timeout(CATALOG_TIMEOUT, known).await;
         let known = known.unwrap_or_else(|_| Err(transport::closed("the server does not respond")));
         let error = match known {
-            Ok(None) => catalog::not_found(name),
+            Ok(None) => self.session().directory.not_found(name),
             Ok(Some(_)) => Error::raised(
                 ErrorCode::NotAvailable,
                 format!(

@@ -117,7 +117,7 @@ impl Host {
     ///
     /// Those of [`AgentMesh::register`](crate::AgentMesh::register).
     pub(crate) async fn register(self: Arc<Self>, agents: Vec<Agent>) -> Result<()> {
-        agents.iter().try_for_each(Agent::check_input)?;
+        agents.iter().try_for_each(Agent::check)?;
         let registrations = agents
             .iter()
             .map(|agent| Registration::new(&agent.contract_registered_now()?))

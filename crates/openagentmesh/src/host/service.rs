@@ -77,6 +77,7 @@ impl Service {
             shape: agent.shape(),
             handler: agent.function(),
             input: agent.input(),
+            timeout: agent.timeout(),
             admission: Admission::new(agent.concurrency(), agent.queue()),
             session: Arc::clone(&host.session),
             signals: Arc::clone(&host.signals),

@@ -245,7 +245,8 @@ impl AgentMesh {
     /// Starts a mesh of this process's own, for tests and demos, and connects to it.
     ///
     /// The mesh is a real `nats-server`, found on this machine or installed into `~/.agentmesh/bin` by the
-    /// first call. It listens on loopback only. The server and everything it stored are gone when the last
+    /// first call. It listens on loopback only. Tokio's paused clock (`start_paused = true`) does not work
+    /// with a server: the clock advances while the runtime waits for the server, so that timeouts pass at once. The server and everything it stored are gone when the last
     /// handle is dropped or [`shutdown`](AgentMesh::shutdown) returns.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! Uploads of files.
 
 use std::collections::VecDeque;
-use std::future::IntoFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +8,6 @@ use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::stream::Stream;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use openagentmesh_protocol::object::{ObjectMeta, ObjectOptions};
 use openagentmesh_protocol::{RequestId, bucket};
 use ring::digest;
@@ -26,6 +24,7 @@ use super::progress::{OnProgress, Progress};
 use crate::error::Result;
 use crate::store::{ObjectBucket, SharedBucket};
 use crate::transport::too_large;
+use crate::util::deferred::Deferred;
 
 /// The size of a chunk, as in the published SDKs.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -34,7 +33,7 @@ const MESSAGE_OVERHEAD_BYTES: usize = 1024;
 /// The number of chunks that the server has not confirmed yet.
 const MAX_IN_FLIGHT: usize = 16;
 
-/// An upload, started when it is awaited; returned by [`Workspace::put`](super::Workspace::put),
+/// An upload. A future: the upload starts when it is first polled. Returned by [`Workspace::put`](super::Workspace::put),
 /// [`put_reader`](super::Workspace::put_reader) and [`put_file`](super::Workspace::put_file). Awaiting it
 /// returns the metadata of the file, with the time of this process's clock;
 /// [`Workspace::info`](super::Workspace::info) has the server's.
@@ -59,7 +58,9 @@ const MAX_IN_FLIGHT: usize = 16;
 /// Dropping the future ends the upload, and removes its chunks in the background. Once all chunks are
 /// stored, the new version is committed in any case.
 #[must_use = "an upload starts when it is awaited"]
-pub struct Upload<'s> {
+pub struct Upload<'s>(Deferred<'s, Parts<'s>, Result<ObjectInfo>>);
+
+struct Parts<'s> {
     bucket: SharedBucket<ObjectBucket>,
     source: Source<'s>,
     meta: ObjectMeta,
@@ -75,7 +76,7 @@ pub(super) enum Source<'s> {
 
 impl<'s> Upload<'s> {
     pub(super) fn new(bucket: &SharedBucket<ObjectBucket>, name: &str, source: Source<'s>) -> Self {
-        Self {
+        let parts = Parts {
             bucket: bucket.clone(),
             source,
             meta: ObjectMeta {
@@ -84,34 +85,50 @@ impl<'s> Upload<'s> {
                 ..ObjectMeta::default()
             },
             on_progress: None,
-        }
+        };
+        Self(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 
     /// Sets the content type, such as `application/pdf`.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
-        let headers = &mut self.meta.headers;
-        headers.insert(CONTENT_TYPE.to_owned(), vec![content_type.into()]);
+        self.0.change(|parts| {
+            let headers = &mut parts.meta.headers;
+            headers.insert(CONTENT_TYPE.to_owned(), vec![content_type.into()]);
+        });
         self
     }
 
     /// Sets the description.
     pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.meta.description = Some(description.into());
+        self.0
+            .change(|parts| parts.meta.description = Some(description.into()));
         self
     }
 
     /// Adds metadata under a name of your choice.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.meta.metadata.insert(name.into(), value.into());
+        self.0.change(|parts| {
+            parts.meta.metadata.insert(name.into(), value.into());
+        });
         self
     }
 
     /// Calls `function` after each chunk that the server has stored.
-    pub fn on_progress(mut self, function: impl FnMut(Progress) + Send + 's) -> Self {
-        self.on_progress = Some(Box::new(function));
-        self
+    pub fn on_progress<'q>(self, function: impl FnMut(Progress) + Send + 'q) -> Upload<'q>
+    where
+        's: 'q,
+    {
+        let parts = self.0.into_parts().map(|parts| Parts {
+            bucket: parts.bucket,
+            source: parts.source,
+            meta: parts.meta,
+            on_progress: Some(Box::new(function)),
+        });
+        Upload(Deferred::of(parts, |parts| parts.run().boxed()))
     }
+}
 
+impl<'s> Parts<'s> {
     /// Refuses metadata that exceeds the server's limit, before anything is sent.
     fn check_metadata(&self) -> Result<()> {
         let limit = self.bucket.connection().client.max_payload();
@@ -156,12 +173,14 @@ impl<'s> Upload<'s> {
     }
 }
 
-impl<'s> IntoFuture for Upload<'s> {
+impl Future for Upload<'_> {
     type Output = Result<ObjectInfo>;
-    type IntoFuture = BoxFuture<'s, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.run().boxed()
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod support;
 
+mod agent_arguments;
+mod agent_errors;
 mod background;
 mod blocking;
 mod buckets;
@@ -23,6 +25,7 @@ mod load;
 mod lost_connection;
 mod options;
 mod raw;
+mod requests_are_futures;
 mod restored_bucket;
 mod robustness;
 mod send;
@@ -30,6 +33,7 @@ mod shapes;
 mod storage_error;
 mod streams;
 mod trace;
+mod typed_calls;
 mod verbs;
 mod workspace;
 mod workspace_replacement;
