@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 
+use super::circle;
 use super::keyword::{Children, TYPES, children};
 use super::problem::{Problem, Result, below, decoded, reference};
 
@@ -53,6 +54,7 @@ impl Document {
             };
             definitions.insert(name, definition);
         }
+        circle::check(&root, &definitions)?;
         let root_definition = wrapped.then(|| reader.names.get("").cloned()).flatten();
         Ok(Self {
             root,

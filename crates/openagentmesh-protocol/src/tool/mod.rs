@@ -5,6 +5,7 @@
 
 mod a2a;
 mod arguments;
+mod circle;
 mod definition;
 mod description;
 mod document;
@@ -45,7 +46,7 @@ impl Contract {
     ///
     /// [`ToolError::NotInvocable`] for publishers and watchers; [`ToolError::NameTooLong`] if the
     /// name has more than 64 characters; [`ToolError::InvalidSchema`] if the input schema is malformed, too
-    /// large, or refers to a schema outside of it.
+    /// large, refers to a schema outside of it, or refers to itself for the same value.
     pub fn tool(&self) -> Result<Tool, ToolError> {
         Tool::new(self, names::plain(&self.name))
     }

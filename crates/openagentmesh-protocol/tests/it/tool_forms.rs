@@ -286,8 +286,6 @@ fn inexpressible_input_is_not_strict_at_its_location() {
 fn strict_form_that_no_value_fits_is_an_error() {
     for input in [
         json!({"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}),
-        json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "required": ["a"],
-            "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}),
         json!({"type": "integer", "minimum": 3, "maximum": 2}),
         json!({"type": "string", "enum": [1]}),
         json!({"allOf": [{"type": "string"}, {"type": "integer"}]}),
@@ -453,6 +451,15 @@ fn malformed_schema_is_an_error() {
             "/properties/a~1b",
         ),
         (json!({"$ref": "#/$defs/Missing"}), "the input itself"),
+        (
+            json!({"anyOf": [{"$ref": "#"}, {"type": "string"}]}),
+            "the input itself",
+        ),
+        (
+            json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}},
+                "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}),
+            "/$defs/A",
+        ),
     ] {
         match agent(input.clone()).tool() {
             Err(ToolError::InvalidSchema {

@@ -264,7 +264,7 @@ proptest! {
         let contract = agent(schema.clone());
         let tool = match contract.to_openai_tool(OpenAiApi::Chat, true) {
             Ok(tool) => checked(Form::OpenAiChatStrict, tool),
-            Err(ToolError::NotStrict { .. }) => return Ok(()),
+            Err(ToolError::NotStrict { .. } | ToolError::InvalidSchema { .. }) => return Ok(()),
             Err(error) => panic!("{error}"),
         };
         let form = &tool["function"]["parameters"];
@@ -291,6 +291,10 @@ proptest! {
     #[test]
     fn wrapped_input_keeps_its_meaning(schema in input(), values in proptest::collection::vec(any_value(), 8)) {
         let contract = agent(schema.clone());
+        if let Err(ToolError::InvalidSchema { reason, .. }) = contract.tool() {
+            prop_assert_eq!(reason, "refers to itself for the same value");
+            return Ok(());
+        }
         let original = jsonschema::validator_for(&schema).unwrap();
         for (form, schema) in schemas(&contract) {
             if matches!(form, Form::OpenAiChatStrict | Form::OpenAiResponsesStrict) {
