@@ -63,6 +63,12 @@ impl Tool {
         &self.name
     }
 
+    /// Whether the parameters are an object around the input.
+    #[must_use]
+    pub fn is_wrapped(&self) -> bool {
+        self.is_wrapped
+    }
+
     /// The provider-neutral definition.
     #[must_use]
     pub fn neutral(&self) -> ToolSchema {

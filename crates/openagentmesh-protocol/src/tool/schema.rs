@@ -23,7 +23,7 @@ pub struct ToolSchema {
 pub enum ToolError {
     /// The agent is a publisher or a watcher, which answer no requests.
     #[error(
-        "agent '{0}' cannot be a tool: it answers no requests; subscribe to its events instead"
+        "agent '{0}' cannot be a tool or have a card: it answers no requests; subscribe to its events instead"
     )]
     NotInvocable(String),
     /// The name is longer than the providers allow.
