@@ -175,6 +175,9 @@
 //! # }
 //! ```
 //!
+//! [`tools`](Client::tools) selects agents as tools for a language model. The [`Toolset`] has their
+//! definitions for each provider, and makes the calls that the model asks for.
+//!
 //! # Shared values and files
 //!
 //! [`kv`](Client::kv) stores values under keys, with compare-and-swap and watches.
@@ -221,7 +224,7 @@ pub use agent::{Agent, AgentSpec, Context, IntoAgents, RawHandler, RawRequest};
 pub use catalog::{CatalogChange, CatalogChanges, Contract};
 pub use client::{
     Call, CallInput, Chunks, Client, Event, Events, FromReply, Publish, Query, RawSubscribe, Reply,
-    SendRequest, StreamRequest, Subscribe, WaitFor,
+    SendRequest, StreamRequest, Subscribe, ToolResult, ToolsQuery, Toolset, WaitFor,
 };
 pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
@@ -246,6 +249,7 @@ pub mod handler {
 
 pub use openagentmesh_macros::{AgentError, agent};
 pub use openagentmesh_protocol as protocol;
+pub use openagentmesh_protocol::tool::OpenAiApi;
 pub use openagentmesh_protocol::{
     AgentName, CatalogEntry, CatalogFilter, ErrorCode, Headers, InstanceId, RequestId, Shape,
 };

@@ -5,6 +5,7 @@ mod kv;
 mod mesh;
 mod parse;
 mod target;
+mod tools;
 mod workspace;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -16,6 +17,7 @@ pub(crate) use self::agent::{
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
 pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshListen, MeshUp};
 pub(crate) use self::target::Target;
+pub(crate) use self::tools::{Tools, ToolsFormat};
 pub(crate) use self::workspace::{
     WorkspaceCommand, WorkspaceDelete, WorkspaceGet, WorkspaceInfo, WorkspaceList, WorkspacePut,
 };
@@ -44,6 +46,12 @@ pub(crate) enum Command {
     /// Inspect and call one agent
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Print the agents of the mesh as tools for a language model
+    ///
+    /// The document is one JSON object. "tools" is the list for the provider, and "agents" has the
+    /// name of the agent for each name of a tool. "skipped" has the agents that cannot be tools,
+    /// and with --strict "not_strict" those whose tools are not strict, each with the reason.
+    Tools(Tools),
     /// Read, write and watch the shared values of the mesh
     #[command(subcommand)]
     Kv(KvCommand),

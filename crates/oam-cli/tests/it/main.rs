@@ -11,9 +11,12 @@ mod kv;
 mod kv_watch;
 mod listen;
 mod mesh_up;
+#[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
+mod provider_rules;
 mod stream;
 mod subscribe;
 mod support;
+mod tools;
 mod workspace;
 mod workspace_get;
 mod workspace_interrupt;

@@ -26,6 +26,8 @@ mod sent;
 mod sequence_tracker;
 mod stream;
 mod subscribe;
+mod tools;
+mod toolset;
 mod wait_for;
 
 pub use call::Call;
@@ -39,6 +41,8 @@ pub use query::Query;
 pub use send::{Reply, SendRequest};
 pub use stream::StreamRequest;
 pub use subscribe::{RawSubscribe, Subscribe};
+pub use tools::ToolsQuery;
+pub use toolset::{ToolResult, Toolset};
 pub use wait_for::WaitFor;
 
 pub(crate) use request::mismatch;

@@ -1,6 +1,8 @@
 //! The behaviour of the SDK over a real server, one module per topic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
+mod provider_rules;
 mod support;
 
 mod agent_arguments;
@@ -32,6 +34,7 @@ mod send;
 mod shapes;
 mod storage_error;
 mod streams;
+mod tools;
 mod trace;
 mod typed_calls;
 mod verbs;

@@ -27,6 +27,9 @@ pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(
         ContractFormat::Anthropic => {
             printer.json(&contract.to_anthropic_tool().map_err(not_a_tool)?)
         }
+        ContractFormat::A2a if !contract.capabilities.invocable => Err(not_a_tool(
+            ToolError::NotInvocable(contract.name.to_string()),
+        )),
         ContractFormat::A2a => {
             let url = arguments.agent_url.unwrap_or_else(|| {
                 printer.note(
@@ -36,7 +39,7 @@ pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(
                 // No process on the mesh answers A2A, and names below .invalid never resolve.
                 format!("https://gateway.invalid/{}", contract.name)
             });
-            printer.json(&contract.to_a2a_card(&url))
+            printer.json(&contract.to_a2a_card(&url).map_err(not_a_tool)?)
         }
     }
 }
@@ -55,12 +58,14 @@ fn check_options(arguments: &AgentContract) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The error of an agent that cannot be a tool, with an alternative as the hint.
+/// The error of an agent that cannot be a tool or have a card, with an alternative as the hint.
 fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
     let name = &contract.name;
     match error {
         ToolError::NotInvocable(_) => {
-            let message = format!("agent '{name}' cannot be a tool: the agent answers no requests");
+            let message = format!(
+                "agent '{name}' cannot be a tool or have a card: the agent answers no requests"
+            );
             Failure::mesh(ErrorCode::InvocationMismatch, message).hint(
                 match contract.capabilities.verb() {
                     Some(Verb::Subscribe) => {
@@ -72,12 +77,11 @@ fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
                 },
             )
         }
-        ToolError::NotStrict { location, .. } => Failure::mesh(
+        ToolError::NotStrict {
+            location, reason, ..
+        } => Failure::mesh(
             ErrorCode::InvalidInput,
-            format!(
-                "the input of agent '{name}' cannot be strict: {location} allows properties that \
-                 the schema does not list"
-            ),
+            format!("the input of agent '{name}' cannot be strict: {location} {reason}"),
         )
         .hint("leave --strict out"),
         other => Failure::mesh(ErrorCode::InvalidInput, other.to_string())
