@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::pin::pin;
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Subject, Subscriber};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{RequestHeaders, Verb, subject};
@@ -116,7 +116,7 @@ impl<Out> StreamRequest<Out> {
         let published = {
             let window = self.window.chunks();
             let publishing = pin!(publish(&request, content, window, deadline));
-            first_chunk.bound(&request.name, publishing).await
+            first_chunk.bound(&request, publishing).await
         };
         match published {
             Ok((subscriber, pending)) => Ok(Receiving::new(
@@ -139,12 +139,15 @@ async fn publish(
     deadline: Option<Deadline>,
 ) -> Result<(Subscriber, PendingReply)> {
     request.check_verb(Verb::Stream).await?;
-    let pending = request.session().connection.inbox.expect().await?;
-    let subscriber = request
-        .session()
-        .connection
+    let connection = &request.session().connection;
+    let chunks = Subject::from(subject::stream(&request.id));
+    let expected = connection
+        .inbox
+        .expect(request.subject.clone(), Some(chunks.clone()));
+    let pending = expected.await?;
+    let subscriber = connection
         .client
-        .subscribe(subject::stream(&request.id))
+        .subscribe(chunks)
         .await
         .map_err(|error| request.about(transport::closed(error.to_string())))?;
     let headers = RequestHeaders {

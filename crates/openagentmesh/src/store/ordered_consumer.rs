@@ -33,6 +33,7 @@ use futures::StreamExt;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use super::access::Access;
 use super::bucket::Bucket;
 use super::consumer_guard::ConsumerGuard;
 use super::handle::Handle;
@@ -188,7 +189,7 @@ impl<H: Handle> OrderedConsumer<H> {
     async fn activate(&mut self) -> Result<bool> {
         self.reconnections.mark_unchanged();
         let info = |handle: Arc<H>| async move { handle.stream().get_info().await };
-        let info = self.bucket.try_with("watch", info).await?;
+        let info = self.bucket.try_with("watch", Access::Open, info).await?;
         let is_recreated = self.created.is_some_and(|created| created != info.created)
             || self.has_gone_back(&info).await?;
         if is_recreated {
@@ -228,7 +229,7 @@ impl<H: Handle> OrderedConsumer<H> {
                 Err(error) => Err(error),
             }
         };
-        let found = self.bucket.try_with("watch", find).await?;
+        let found = self.bucket.try_with("watch", Access::Read, find).await?;
         Ok(found.is_some_and(|message| message.time != last.published))
     }
 
@@ -262,7 +263,10 @@ impl<H: Handle> OrderedConsumer<H> {
                 Ok::<_, ConsumerError>((consumer, stream))
             }
         };
-        let (consumer, stream) = self.bucket.try_with("watch", create).await?;
+        let (consumer, stream) = self
+            .bucket
+            .try_with("watch", Access::Consume, create)
+            .await?;
         let info = consumer.cached_info();
         Ok(ActiveConsumer {
             messages,

@@ -16,21 +16,29 @@ use tokio::time::Instant;
 use super::metadata::{self, ObjectInfo, chunks_subject, digest_text, is_nuid};
 use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
-use crate::store::{ConsumerGuard, ObjectBucket, SharedBucket};
+use crate::store::{Access, ConsumerGuard, ObjectBucket, SharedBucket};
 
-/// The size of a batch, rounded to whole chunks.
-const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+/// The bounds of the size of a batch, rounded to whole chunks. A batch occupies the connection: replies to other
+/// requests of this process arrive after it.
+const MIN_BATCH_BYTES: u64 = 128 * 1024;
+const MAX_BATCH_BYTES: u64 = 4 * 1024 * 1024;
+/// The size of a batch is doubled as long as batches arrive in less than this time.
+const FAST_BATCH: Duration = Duration::from_millis(250);
+/// The size of a batch is halved when a batch takes longer than this.
+const SLOW_BATCH: Duration = Duration::from_secs(1);
 /// The assumed size of a chunk if the metadata does not have it.
 const DEFAULT_CHUNK_BYTES: u64 = 128 * 1024;
-/// The longest wait for one chunk.
+/// The longest wait for one chunk while no bytes arrive.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The time limit for repeated requests of one chunk.
+/// The longest wait for one chunk while bytes arrive, which may be those of other messages.
+const SLOW_CHUNK_TIMEOUT: Duration = Duration::from_secs(180);
+/// The time limit for repeated requests of one chunk, without progress.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// The maximum number of repeated requests of one chunk.
 const MAX_RETRIES: u32 = 3;
 /// The server deletes a consumer that requested no batch for so long. A slower reader continues with a new
 /// one.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(10);
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
 /// Reads the chunks of a file in order, in batches, each requested when the one before is used up.
 pub(super) struct ChunkReader<'p> {
@@ -40,6 +48,8 @@ pub(super) struct ChunkReader<'p> {
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<ChunkConsumer>,
     batch: Option<Batch>,
+    batch_bytes: u64,
+    batch_started: Instant,
     /// The number of chunks that the current consumer has delivered.
     delivered: u64,
     /// The sequence in the bucket at which the next chunk may be; 0 before the first one.
@@ -74,6 +84,8 @@ impl<'p> ChunkReader<'p> {
             on_progress,
             consumer: None,
             batch: None,
+            batch_bytes: MIN_BATCH_BYTES,
+            batch_started: Instant::now(),
             delivered: 0,
             next_sequence: 0,
             chunks: 0,
@@ -149,11 +161,18 @@ impl<'p> ChunkReader<'p> {
             return Ok(None);
         };
         let bucket = &self.bucket;
-        let message = match tokio::time::timeout(CHUNK_TIMEOUT, batch.next()).await {
-            Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
-            Ok(None) => return Ok(None),
-            Err(_) => return Err(bucket.no_answer("read", "the next chunk does not arrive")),
+        let mut progress = bucket.connection().receive_progress();
+        let mut waited = Duration::ZERO;
+        let message = loop {
+            match tokio::time::timeout(CHUNK_TIMEOUT, batch.next()).await {
+                Ok(Some(Ok(message))) => break message,
+                Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
+                Ok(None) => return Ok(None),
+                Err(_) => waited += CHUNK_TIMEOUT,
+            }
+            if waited >= SLOW_CHUNK_TIMEOUT || !progress.has_advanced(CHUNK_TIMEOUT) {
+                return Err(bucket.no_answer("read", "the next chunk does not arrive"));
+            }
         };
         let info = message
             .info()
@@ -177,22 +196,31 @@ impl<'p> ChunkReader<'p> {
             .options
             .as_ref()
             .and_then(|options| options.max_chunk_size);
-        let messages = BATCH_BYTES
+        if self.batch.take().is_some() {
+            let took = self.batch_started.elapsed();
+            if took < FAST_BATCH {
+                self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
+            } else if took > SLOW_BATCH {
+                self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
+            }
+        }
+        self.batch_started = Instant::now();
+        let messages = self.batch_bytes
             / chunk
                 .unwrap_or(DEFAULT_CHUNK_BYTES)
-                .clamp(1024, BATCH_BYTES);
+                .clamp(1024, MAX_BATCH_BYTES);
         let messages = messages.min(self.meta.chunks - self.chunks).max(1);
         let messages = usize::try_from(messages).unwrap_or(1);
         // The stored chunks may be larger than declared. There is always room for one message.
         let max_payload = bucket.connection().client.max_payload();
-        let max_bytes = usize::try_from(BATCH_BYTES)
+        let max_bytes = usize::try_from(self.batch_bytes)
             .unwrap_or(usize::MAX)
             .saturating_add(max_payload);
         let fetch = consumer.consumer.fetch();
         let fetch = fetch.max_messages(messages).max_bytes(max_bytes).messages();
         let batch = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
             Ok(batch) => batch.map_err(|error| bucket.failed("read", error))?,
-            Err(_) => return Err(bucket.no_answer("read", "the server does not answer")),
+            Err(_) => return Err(bucket.no_answer("read", "the connection has no room")),
         };
         self.batch = Some(batch);
         self.consumer = Some(consumer);
@@ -218,7 +246,10 @@ impl<'p> ChunkReader<'p> {
             let consumer = stream.create_consumer(config).await?;
             Ok::<_, ConsumerError>((consumer, stream))
         };
-        let (consumer, stream) = self.bucket.try_with("read", create).await?;
+        let (consumer, stream) = self
+            .bucket
+            .try_with("read", Access::Consume, create)
+            .await?;
         let name = consumer.cached_info().name.clone();
         Ok(ChunkConsumer {
             consumer,

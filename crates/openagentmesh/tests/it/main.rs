@@ -12,6 +12,7 @@ mod catalog;
 mod client_interceptors;
 mod connect;
 mod context;
+mod denied;
 mod discovery;
 mod error_codes;
 mod events;
