@@ -18,9 +18,10 @@ use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
 use crate::store::{Access, ConsumerGuard, ObjectBucket, SharedBucket};
 
-/// The bounds of the size of a batch, rounded to whole chunks. A batch occupies the connection: replies to other
-/// requests of this process arrive after it.
-const MIN_BATCH_BYTES: u64 = 128 * 1024;
+/// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
+/// this process arrive after it.
+const FIRST_BATCH_BYTES: u64 = 128 * 1024;
+const MIN_BATCH_BYTES: u64 = 16 * 1024;
 const MAX_BATCH_BYTES: u64 = 4 * 1024 * 1024;
 /// The size of a batch is doubled as long as batches arrive in less than this time.
 const FAST_BATCH: Duration = Duration::from_millis(250);
@@ -84,7 +85,7 @@ impl<'p> ChunkReader<'p> {
             on_progress,
             consumer: None,
             batch: None,
-            batch_bytes: MIN_BATCH_BYTES,
+            batch_bytes: FIRST_BATCH_BYTES,
             batch_started: Instant::now(),
             delivered: 0,
             next_sequence: 0,

@@ -34,7 +34,9 @@ use crate::transport::{DenialWatch, too_large};
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Upper bound of the space that a message takes in addition to its content, in bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 1024;
-/// The bounds of the size of chunks on a slow link: a chunk occupies the connection.
+/// The size of the first of several chunks, before the speed of the link is known.
+const FIRST_CHUNK_BYTES: usize = 32 * 1024;
+/// The least size of chunks on a slow link. A chunk occupies the connection: other requests wait for it.
 const MIN_CHUNK_BYTES: usize = 8 * 1024;
 /// The maximum number of chunks that the server has not confirmed yet. An upload begins with one; the number is
 /// doubled as long as the server confirms chunks in less than [`FAST_CHUNK`].
@@ -228,6 +230,8 @@ impl<'s> Transfer<'s> {
             .client
             .max_payload()
             .saturating_sub(MESSAGE_OVERHEAD_BYTES);
+        let max_chunk_size = CHUNK_BYTES.min(room.max(1));
+        let is_one_chunk = total.is_none_or(|total| total <= max_chunk_size as u64);
         let nuid = RequestId::random().to_string();
         let denied = bucket.watch_denials(Access::Write {
             subject: chunks_subject(&nuid),
@@ -238,8 +242,12 @@ impl<'s> Transfer<'s> {
             nuid,
             max_in_flight: 1,
             denied,
-            chunk_size: CHUNK_BYTES.min(room.max(1)),
-            max_chunk_size: CHUNK_BYTES.min(room.max(1)),
+            chunk_size: if is_one_chunk {
+                max_chunk_size
+            } else {
+                FIRST_CHUNK_BYTES.min(max_chunk_size)
+            },
+            max_chunk_size,
             in_flight: VecDeque::with_capacity(MAX_IN_FLIGHT),
             digest: digest::Context::new(&digest::SHA256),
             chunks: 0,
