@@ -60,13 +60,15 @@ impl Client {
 /// [`Client::publish_bytes`] and [`Client::publish_text`]. Headers must be given before the first poll.
 ///
 /// Awaiting it returns once the connection has accepted the event. It waits while the connection has no room.
-/// Delivery to subscribers is not confirmed.
+/// Delivery to subscribers is not confirmed. The first publish to a subject on a connection also waits until the
+/// server has permitted it, which takes two round trips; that applies to the first 256 subjects.
 ///
 /// # Errors
 ///
 /// Awaiting it fails with `invalid_input` when the subject or a header is invalid, the subject has wildcards,
 /// or the event cannot be written as JSON; `payload_too_large` when it exceeds the server's limit;
-/// `connection_failed` when the connection is closed.
+/// `connection_failed` when the connection is closed; `connection_denied` when the server does not permit the
+/// subject.
 ///
 /// # Cancel safety
 ///
@@ -110,8 +112,11 @@ impl Parts {
         headers.put(header::CONTENT_TYPE, self.content_type.as_str());
         let session = self.client.session();
         headers.put(header::INSTANCE_ID, session.instance_id.as_str());
-        let publisher = &session.connection.publisher;
-        publisher.publish(subject, None, headers.0, body).await
+        let connection = &session.connection;
+        let publishing = connection
+            .publisher
+            .publish(subject.clone(), None, headers.0, body);
+        connection.confirm(&subject, publishing).await
     }
 }
 

@@ -18,7 +18,7 @@ use super::reply;
 use super::request::{Checked, Content, Request};
 use super::sent::Sent;
 use crate::error::{Error, Result};
-use crate::transport::{self, Received};
+use crate::transport::{self, Action, DenialWatch, Received};
 use crate::util::deferred::Deferred;
 
 /// The timeout of a reply if none is given.
@@ -196,9 +196,11 @@ impl Parts {
                     reply_to: reply_to.clone(),
                     ..RequestHeaders::default()
                 };
-                request.publish(content, reply_to, headers).await
+                let publishing = request.publish(content, reply_to, headers);
+                let connection = &request.session().connection;
+                connection.confirm(&request.subject, publishing).await
             });
-            deadline.bound(&request.name, publishing).await
+            deadline.bound(&request, publishing).await
         };
         request.interception.finish(published)
     }
@@ -285,6 +287,8 @@ impl<Out> std::fmt::Debug for Reply<Out> {
 struct PendingCallback {
     request: Checked,
     replies: Subscriber,
+    /// Denials of the request and of the subscription.
+    denied: DenialWatch,
     deadline: Deadline,
 }
 
@@ -294,12 +298,13 @@ impl PendingCallback {
         let (mut request, content) = request.check(Verb::Send)?;
         let published = {
             let publishing = pin!(Self::publish(&request, content, deadline));
-            deadline.bound(&request.name, publishing).await
+            deadline.bound(&request, publishing).await
         };
         match published {
-            Ok(replies) => Ok(Self {
+            Ok((replies, denied)) => Ok(Self {
                 request,
                 replies,
+                denied,
                 deadline,
             }),
             Err(error) => request.interception.finish(Err(error)),
@@ -310,11 +315,16 @@ impl PendingCallback {
         request: &Checked,
         content: Content,
         deadline: Deadline,
-    ) -> Result<Subscriber> {
+    ) -> Result<(Subscriber, DenialWatch)> {
         request.check_verb(Verb::Send).await?;
         let subject = subject::results(&request.id);
-        let client = &request.session().connection.client;
-        let replies = client
+        let connection = &request.session().connection;
+        let (sent, results) = (request.subject.clone(), subject.clone());
+        let denied = connection.denials.watch(move |denial| {
+            denial.denies(Action::Publish, &sent) || denial.denies(Action::Subscribe, &results)
+        });
+        let replies = connection
+            .client
             .subscribe(subject.clone())
             .await
             .map_err(|error| request.about(transport::closed(error.to_string())))?;
@@ -324,13 +334,25 @@ impl PendingCallback {
             ..RequestHeaders::default()
         };
         request.publish(content, Some(subject), headers).await?;
-        Ok(replies)
+        Ok((replies, denied))
     }
 
     /// Waits for the reply.
     async fn receive(&mut self) -> Result<Message> {
         loop {
-            match tokio::time::timeout_at(self.deadline.at, self.replies.next()).await {
+            let reply = async {
+                tokio::select! {
+                    biased;
+                    reply = self.replies.next() => Ok(reply),
+                    denied = self.denied.denied() => Err(denied),
+                }
+            };
+            let reply = match tokio::time::timeout_at(self.deadline.at, reply).await {
+                Ok(Err(denied)) => return Err(self.request.about(denied)),
+                Ok(Ok(reply)) => Ok(reply),
+                Err(elapsed) => Err(elapsed),
+            };
+            match reply {
                 Err(_) => {
                     let failed_to = format_args!("did not reply {}", self.deadline);
                     return Err(self.request.timed_out(failed_to));

@@ -4,7 +4,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Subject, Subscriber};
 use futures::FutureExt;
 use openagentmesh_protocol::{RequestHeaders, Verb, subject};
 use serde::Serialize;
@@ -126,7 +126,7 @@ impl Parts {
         let published = {
             let window = self.window.chunks();
             let publishing = pin!(publish(&request, content, window, deadline));
-            first_chunk.bound(&request.name, publishing).await
+            first_chunk.bound(&request, publishing).await
         };
         match published {
             Ok((subscriber, pending)) => Ok(Receiving::new(
@@ -149,12 +149,15 @@ async fn publish(
     deadline: Option<Deadline>,
 ) -> Result<(Subscriber, PendingReply)> {
     request.check_verb(Verb::Stream).await?;
-    let pending = request.session().connection.inbox.expect().await?;
-    let subscriber = request
-        .session()
-        .connection
+    let connection = &request.session().connection;
+    let chunks = Subject::from(subject::stream(&request.id));
+    let expected = connection
+        .inbox
+        .expect(request.subject.clone(), Some(chunks.clone()));
+    let pending = expected.await?;
+    let subscriber = connection
         .client
-        .subscribe(subject::stream(&request.id))
+        .subscribe(chunks)
         .await
         .map_err(|error| request.about(transport::closed(error.to_string())))?;
     let headers = RequestHeaders {

@@ -13,7 +13,7 @@ use super::from_reply::FromReply;
 use super::handle::Client;
 use super::request::mismatch;
 use crate::error::{Error, Result};
-use crate::transport;
+use crate::transport::{self, Action};
 use crate::util::deferred::Deferred;
 
 /// The limit of the start of a subscription at the server.
@@ -85,6 +85,7 @@ impl Client {
 /// * `invocation_mismatch` when the agent publishes no events; the message names the verb that fits;
 /// * `not_found` when there is no such agent;
 /// * `invalid_input` when the agent name or the subject is invalid;
+/// * `connection_denied` when the server does not permit the subscription;
 /// * `connection_failed` when the connection is closed, the catalog cannot be read, or the server does
 ///   not respond within 5 s.
 ///
@@ -136,10 +137,12 @@ impl<T> Subscribe<T> {
 
 impl Parts {
     async fn open<T: 'static>(self, decode: Decode<T>) -> Result<Events<T>> {
+        let session = self.client.clone();
         match tokio::time::timeout(SUBSCRIBE_TIMEOUT, self.start(decode)).await {
             Ok(events) => events,
             Err(_) => Err(transport::closed(format!(
-                "the server did not respond within {SUBSCRIBE_TIMEOUT:?}"
+                "the server did not respond within {SUBSCRIBE_TIMEOUT:?}{}",
+                session.session().connection.lost()
             ))),
         }
     }
@@ -155,17 +158,20 @@ impl Parts {
             Target::Channel(channel) => format!("{}.>", subject::agent(channel)),
             Target::Subject(subject) => subject.clone(),
         };
-        let subscriber = self
-            .client
-            .session()
-            .connection
+        let connection = &self.client.session().connection;
+        let own = subject.clone();
+        let mut denied = connection
+            .denials
+            .watch(move |denial| denial.denies(Action::Subscribe, &own));
+        let subscriber = connection
             .client
             .subscribe(subject.clone())
             .await
             .map_err(|error| transport::closed(error.to_string()))?;
-        let receiving = Receiving::new(
+        let mut receiving = Receiving::new(
             subscriber,
             subject,
+            connection.monitor(),
             self.timeout,
             match target {
                 Target::Agent(_) => Scope::Agent,
@@ -175,7 +181,8 @@ impl Parts {
             decode,
         );
         // The server must know the subscription before this returns, so that no later event is missed.
-        self.client.session().connection.synchronize().await?;
+        connection.await_verdict(&mut denied).await?;
+        receiving.set_denied(denied);
         Ok(Events::new(receiving))
     }
 }

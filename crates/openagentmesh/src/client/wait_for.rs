@@ -8,6 +8,7 @@ use futures::FutureExt;
 use openagentmesh_protocol::{AgentName, CatalogEntry, ErrorCode};
 
 use super::handle::Client;
+use crate::catalog::CacheState;
 use crate::error::{Error, Result};
 use crate::transport;
 use crate::util::deferred::Deferred;
@@ -44,7 +45,8 @@ impl Client {
 /// # Errors
 ///
 /// Awaiting it fails with `timeout` when the agent does not appear in time, `invalid_input` when the agent
-/// name is invalid, `connection_failed` when the connection is closed.
+/// name is invalid, `connection_failed` when the connection is closed, `connection_denied` when the server does
+/// not permit this user to read the catalog.
 ///
 /// # Cancel safety
 ///
@@ -78,7 +80,10 @@ impl Parts {
             Ok(entry) => entry,
             Err(_) => Err(Error::raised(
                 ErrorCode::Timeout,
-                format!("agent '{name}' did not appear on this mesh {deadline}"),
+                format!(
+                    "agent '{name}' did not appear on this mesh {deadline}{}",
+                    self.client.session().connection.lost()
+                ),
             )
             .with_agent(&name)),
         }
@@ -92,16 +97,20 @@ async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry>
     let listed = known.wait_for(|known| {
         let snapshot = known.snapshot();
         snapshot.is_some_and(|snapshot| snapshot.get(name.as_str()).is_some())
+            || matches!(known, CacheState::Unavailable { is_denied: true })
     });
     let closed = session.connection.closed();
-    let Some(Ok(listed)) = closed.run_until_cancelled(listed).await else {
-        return Err(transport::closed("the wait was not over"));
+    let snapshot = match closed.run_until_cancelled(listed).await {
+        Some(Ok(listed)) => listed.snapshot().cloned(),
+        _ => return Err(transport::closed("the wait was not over")),
     };
-    let entry = listed
-        .snapshot()
-        .and_then(|snapshot| snapshot.get(name.as_str()));
+    let entry = match snapshot {
+        Some(snapshot) => snapshot.get(name.as_str()).cloned(),
+        // The server denies the catalog: reading it has the error.
+        None => session.directory.entry(name).await?,
+    };
     match entry {
-        Some(entry) => Ok(CatalogEntry::clone(entry)),
+        Some(entry) => Ok(CatalogEntry::clone(&entry)),
         None => Err(session.directory.not_found(name)),
     }
 }

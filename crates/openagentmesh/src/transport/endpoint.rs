@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use openagentmesh_protocol::ErrorCode;
 use serde::Deserialize;
 
+use super::credentials::expand_home;
 use crate::error::{Error, Result};
 
 /// The URL of a mesh when neither the program nor the environment names one.
@@ -23,7 +24,7 @@ pub const CREDENTIALS_VARIABLE: &str = "OAM_CREDS";
 ///
 /// The address comes from the first of: an explicit URL, `OAM_URL`, the nearest [`.oam-url`](URL_FILE)
 /// in the working directory or above it, [`DEFAULT_URL`]. The credentials come from the first of: an
-/// explicit path, `OAM_CREDS`, the same `.oam-url`, none.
+/// explicit path, `OAM_CREDS`, the same `.oam-url`, none. A path may begin with `~`, the home directory.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The server's URL, or those of several servers with commas between them. It may have a login.
@@ -135,7 +136,7 @@ impl Environment<'_> {
             .map(Path::to_owned)
             .or(self.credentials.map(PathBuf::from))
         {
-            endpoint.credentials = Some(path);
+            endpoint.credentials = Some(expand_home(&path));
         }
         Ok(endpoint)
     }
@@ -177,7 +178,7 @@ fn read_url_file(path: &Path) -> Result<UrlFile> {
         ))
     })?;
     if let (Some(creds), Some(directory)) = (&mut file.creds, path.parent()) {
-        *creds = directory.join(&*creds);
+        *creds = directory.join(expand_home(creds));
     }
     Ok(file)
 }

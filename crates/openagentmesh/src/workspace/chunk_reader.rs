@@ -17,23 +17,32 @@ use tokio::time::Instant;
 use super::metadata::{self, ObjectInfo, chunks_subject, digest_text, is_nuid};
 use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
-use crate::store::{ConsumerGuard, ObjectBucket, SharedBucket};
+use crate::store::{Access, ConsumerGuard, ObjectBucket, SharedBucket};
 
-/// The size of a batch, rounded to whole chunks.
-const BATCH_BYTES: u64 = 2 * 1024 * 1024;
+/// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
+/// this process arrive after it.
+const FIRST_BATCH_BYTES: u64 = 128 * 1024;
+const MIN_BATCH_BYTES: u64 = 16 * 1024;
+const MAX_BATCH_BYTES: u64 = 2 * 1024 * 1024;
 /// The number of batches that are requested at a time, so that the server sends one while another is read.
 const MAX_BATCHES: usize = 2;
+/// The size of a batch is doubled as long as batches arrive in less than this time.
+const FAST_BATCH: Duration = Duration::from_millis(250);
+/// The size of a batch is halved when a batch takes longer than this.
+const SLOW_BATCH: Duration = Duration::from_secs(1);
 /// The assumed size of a chunk if the metadata does not have it.
 const DEFAULT_CHUNK_BYTES: u64 = 128 * 1024;
-/// The longest wait for one chunk.
+/// The longest wait for one chunk while no bytes arrive.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The time limit for repeated requests of one chunk.
+/// The longest wait for one chunk while bytes arrive, which may be those of other messages.
+const SLOW_CHUNK_TIMEOUT: Duration = Duration::from_secs(180);
+/// The time limit for repeated requests of one chunk, without progress.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// The maximum number of repeated requests of one chunk.
 const MAX_RETRIES: u32 = 3;
 /// The server deletes a consumer that requested no batch for so long. A slower reader continues with a new
 /// one.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(10);
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
 /// Reads the chunks of a file in order, in batches, which are requested ahead.
 pub(super) struct ChunkReader<'p> {
@@ -44,6 +53,9 @@ pub(super) struct ChunkReader<'p> {
     consumer: Option<ChunkConsumer>,
     /// The requested batches, in the order in which the server serves them.
     batches: VecDeque<RequestedBatch>,
+    batch_bytes: u64,
+    /// When the server began to send the first of the requested batches.
+    batch_started: Instant,
     /// The number of chunks that the current consumer has delivered.
     delivered: u64,
     /// The sequence in the bucket at which the next chunk may be; 0 before the first one.
@@ -85,6 +97,8 @@ impl<'p> ChunkReader<'p> {
             on_progress,
             consumer: None,
             batches: VecDeque::new(),
+            batch_bytes: FIRST_BATCH_BYTES,
+            batch_started: Instant::now(),
             delivered: 0,
             next_sequence: 0,
             chunks: 0,
@@ -147,9 +161,11 @@ impl<'p> ChunkReader<'p> {
                 return Ok(Some(chunk));
             }
             // The server ends a batch early at its limit of bytes, or because it has no further chunk.
-            if self.batches.pop_front().is_none_or(|batch| batch.is_empty) {
+            let ended = self.batches.pop_front();
+            if ended.is_none_or(|batch| batch.is_empty) {
                 return Ok(None);
             }
+            self.adapt_batch_size();
         }
     }
 
@@ -165,11 +181,18 @@ impl<'p> ChunkReader<'p> {
             return Ok(None);
         };
         let bucket = &self.bucket;
-        let message = match tokio::time::timeout(CHUNK_TIMEOUT, batch.messages.next()).await {
-            Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
-            Ok(None) => return Ok(None),
-            Err(_) => return Err(bucket.no_answer("read", "the next chunk does not arrive")),
+        let mut progress = bucket.connection().receive_progress();
+        let mut waited = Duration::ZERO;
+        let message = loop {
+            match tokio::time::timeout(CHUNK_TIMEOUT, batch.messages.next()).await {
+                Ok(Some(Ok(message))) => break message,
+                Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
+                Ok(None) => return Ok(None),
+                Err(_) => waited += CHUNK_TIMEOUT,
+            }
+            if waited >= SLOW_CHUNK_TIMEOUT || !progress.has_advanced(CHUNK_TIMEOUT) {
+                return Err(bucket.no_answer("read", "the next chunk does not arrive"));
+            }
         };
         let info = message
             .info()
@@ -184,8 +207,21 @@ impl<'p> ChunkReader<'p> {
         Ok(Some(message.payload.clone()))
     }
 
+    fn adapt_batch_size(&mut self) {
+        let took = self.batch_started.elapsed();
+        if took < FAST_BATCH {
+            self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
+        } else if took > SLOW_BATCH {
+            self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
+        }
+        self.batch_started = Instant::now();
+    }
+
     /// Requests further batches, unless enough are requested.
     async fn request_batches(&mut self) -> Result<()> {
+        if self.batches.is_empty() {
+            self.batch_started = Instant::now();
+        }
         while self.batches.len() < MAX_BATCHES {
             let due: u64 = self.batches.iter().map(|batch| batch.due).sum();
             let unrequested = (self.meta.chunks - self.chunks).saturating_sub(due);
@@ -210,14 +246,14 @@ impl<'p> ChunkReader<'p> {
             .options
             .as_ref()
             .and_then(|options| options.max_chunk_size);
-        let due = BATCH_BYTES
+        let due = self.batch_bytes
             / chunk
                 .unwrap_or(DEFAULT_CHUNK_BYTES)
-                .clamp(1024, BATCH_BYTES);
+                .clamp(1024, MAX_BATCH_BYTES);
         let due = due.min(max_chunks).max(1);
         // The stored chunks may be larger than declared. There is always room for one message.
         let max_payload = bucket.connection().client.max_payload();
-        let max_bytes = usize::try_from(BATCH_BYTES)
+        let max_bytes = usize::try_from(self.batch_bytes)
             .unwrap_or(usize::MAX)
             .saturating_add(max_payload);
         let fetch = consumer.consumer.fetch();
@@ -225,7 +261,7 @@ impl<'p> ChunkReader<'p> {
         let fetch = fetch.max_bytes(max_bytes).messages();
         let messages = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
             Ok(messages) => messages.map_err(|error| bucket.failed("read", error))?,
-            Err(_) => return Err(bucket.no_answer("read", "the server does not answer")),
+            Err(_) => return Err(bucket.no_answer("read", "the connection has no room")),
         };
         self.consumer = Some(consumer);
         Ok(RequestedBatch {
@@ -254,7 +290,10 @@ impl<'p> ChunkReader<'p> {
             let consumer = stream.create_consumer(config).await?;
             Ok::<_, ConsumerError>((consumer, stream))
         };
-        let (consumer, stream) = self.bucket.try_with("read", create).await?;
+        let (consumer, stream) = self
+            .bucket
+            .try_with("read", Access::Consume, create)
+            .await?;
         let name = consumer.cached_info().name.clone();
         Ok(ChunkConsumer {
             consumer,
