@@ -14,7 +14,7 @@ pub(crate) use self::agent::{
     AgentCall, AgentCommand, AgentContract, AgentStream, AgentSubscribe, ContractFormat,
 };
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
-pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshListen, MeshUp};
+pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshListen, MeshUp};
 pub(crate) use self::target::Target;
 pub(crate) use self::workspace::{
     WorkspaceCommand, WorkspaceDelete, WorkspaceGet, WorkspaceInfo, WorkspaceList, WorkspacePut,

@@ -15,3 +15,4 @@ pub use contract::Contract;
 pub(crate) use cache::CacheState;
 pub(crate) use directory::{Directory, not_found};
 pub(crate) use registration::Registration;
+pub(crate) use snapshot::CatalogSnapshot;

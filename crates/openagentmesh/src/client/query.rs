@@ -9,11 +9,12 @@ use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
 use super::handle::Client;
-use crate::catalog::{CatalogChanges, Contract};
+use crate::catalog::{CatalogChanges, CatalogSnapshot, Contract};
 use crate::error::Result;
 
 impl Client {
-    /// Queries the catalog, which has one entry for every agent on the mesh.
+    /// Queries the catalog, which has one entry for every agent on the mesh. Entries whose name is not a
+    /// valid agent name are left out.
     ///
     /// Answered from the catalog cache of this process. A watch keeps the cache current from the time the
     /// process connects; agents that this process registers are in it at once. See [`Query`].
@@ -139,13 +140,17 @@ impl<T> Query<T> {
         self
     }
 
-    async fn entries(&self) -> Result<Vec<Arc<CatalogEntry>>> {
+    async fn snapshot(&self) -> Result<Arc<CatalogSnapshot>> {
         let directory = &self.client.session().directory;
-        let snapshot = if self.fresh {
-            directory.read_snapshot().await?
+        if self.fresh {
+            directory.read_snapshot().await
         } else {
-            directory.snapshot().await?
-        };
+            directory.snapshot().await
+        }
+    }
+
+    async fn entries(&self) -> Result<Vec<Arc<CatalogEntry>>> {
+        let snapshot = self.snapshot().await?;
         let entries = snapshot.entries().iter();
         let matching = entries.filter(|entry| self.filter.matches(entry));
         Ok(matching.cloned().collect())
@@ -162,6 +167,24 @@ impl<T> Query<T> {
 }
 
 impl Query<CatalogEntry> {
+    /// The number of catalog entries that no query returns: malformed ones, and those whose name is not
+    /// a valid agent name. Filters do not apply to them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let invalid = mesh.catalog().count_invalid().await?;
+    /// println!("{invalid} entries of the catalog are invalid");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn count_invalid(self) -> Result<usize> {
+        Ok(self.snapshot().await?.invalid())
+    }
+
     /// Watches the agents that match: first the present ones, as added, then every change. Starts at once and
     /// never fails: while the catalog cannot be read, there are no changes.
     pub fn watch(self) -> CatalogChanges {

@@ -9,6 +9,7 @@ mod monitor;
 mod multiplexer;
 mod options;
 mod publisher;
+mod url_file;
 
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,

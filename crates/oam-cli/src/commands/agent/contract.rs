@@ -8,6 +8,7 @@ use crate::cli::{AgentContract, ContractFormat};
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::json;
+use crate::line::Line;
 use crate::printer::Printer;
 use crate::text::{on_one_line, printable};
 
@@ -86,14 +87,14 @@ fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
 }
 
 fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
-    printer.title(contract.name.as_str());
+    printer.title(contract.name.as_str())?;
     if !contract.description.is_empty() {
-        printer.line(printable(&contract.description));
+        printer.line(printable(&contract.description))?;
     }
-    printer.line("");
-    printer.field("Version", on_one_line(&contract.version));
+    printer.line("")?;
+    printer.field("Version", on_one_line(&contract.version))?;
     if !contract.tags.is_empty() {
-        printer.field("Tags", on_one_line(&contract.tags.join(", ")));
+        printer.field("Tags", on_one_line(&contract.tags.join(", ")))?;
     }
     let name = &contract.name;
     let input = match contract.input_schema {
@@ -108,7 +109,7 @@ fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
             Some(Verb::Subscribe) => format!("oam agent subscribe {name}"),
             _ => "none: it works in the background".to_owned(),
         },
-    );
+    )?;
     let (input, output) = (&contract.input_schema, &contract.output_schema);
     if contract.capabilities.invocable {
         schema("Takes", input.as_ref(), "nothing", printer)?;
@@ -130,14 +131,13 @@ fn schema(
     without: &str,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    printer.line("");
-    printer.title(title);
+    printer.line("")?;
+    printer.title(title)?;
     match schema {
         None => printer.line(without),
         Some(schema) => {
             let schema = to_raw_value(schema).map_err(json::serialize_failure)?;
-            printer.line(json::text(&schema, true));
+            printer.line(Line::json(schema, true))
         }
     }
-    Ok(())
 }

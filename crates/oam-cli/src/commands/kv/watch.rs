@@ -9,6 +9,7 @@ use super::failure::pattern_failure;
 use crate::cli::KvWatch;
 use crate::connection::connect;
 use crate::failure::Failure;
+use crate::line::Line;
 use crate::printer::{FAINT, Printer, STRONG};
 use crate::text::on_one_line;
 use crate::{json, live};
@@ -67,18 +68,19 @@ impl KnownKeys {
     }
 }
 
-fn for_people(change: &KvChange) -> Result<String, Failure> {
+fn for_people(change: &KvChange) -> Result<Line, Failure> {
     let key = on_one_line(change.key());
-    Ok(match change {
+    let line = match change {
         KvChange::Put(entry) => {
             let value = value_on_one_line(&entry.value);
             format!("{STRONG}{key}{STRONG:#}  {value}")
         }
         _ => format!("{STRONG}{key}{STRONG:#}  {FAINT}(deleted){FAINT:#}"),
-    })
+    };
+    Ok(line.into())
 }
 
-fn as_json(change: &KvChange) -> Result<String, Failure> {
+fn as_json(change: &KvChange) -> Result<Line, Failure> {
     #[derive(Serialize)]
     #[serde(tag = "change", rename_all = "lowercase")]
     enum Change<'c> {

@@ -21,7 +21,7 @@ pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(),
         "connected to the mesh at {}; {} names it",
         mesh.url(),
         path.display()
-    ));
+    ))?;
     if let Some(before) = replaced {
         printer.note(format!("the file named the mesh at {before} before"));
     }

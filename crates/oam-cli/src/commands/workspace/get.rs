@@ -45,8 +45,8 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
             "got {}, {}, into {}",
             on_one_line(&name),
             HumanBytes(object.size),
-            path.display()
-        )),
+            on_one_line(&path.to_string_lossy())
+        ))?,
         (Some(Ok(_)), None) => {}
         (Some(Err(error)), path) => match write_error(&error) {
             // The reader closed the pipe, as `head` does.
