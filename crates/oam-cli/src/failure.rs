@@ -66,11 +66,7 @@ impl Failure {
     }
 
     /// An error of a write to stdout. The command must end: its result is incomplete.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the signature that map_err expects"
-    )]
-    pub(crate) fn stdout(error: io::Error) -> Self {
+    pub(crate) fn stdout(error: &io::Error) -> Self {
         let kind = match error.kind() {
             ErrorKind::BrokenPipe => Kind::ReaderClosed,
             _ => Kind::Error,

@@ -137,7 +137,7 @@ impl Writer {
         drop(self.lines);
         match self.result.await {
             Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(End::ReaderClosed),
-            Ok(Err(error)) => Err(Failure::stdout(error)),
+            Ok(Err(error)) => Err(Failure::stdout(&error)),
             Ok(Ok(())) | Err(_) => Ok(End::Complete),
         }
     }

@@ -24,15 +24,13 @@ mod url_file;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
     let printer = Printer::new();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => return printer.arguments(&error),
     };

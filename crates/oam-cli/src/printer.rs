@@ -33,7 +33,7 @@ impl Printer {
 
     /// A line of the result.
     pub(crate) fn line(&self, line: impl Into<Line>) -> Result<(), Failure> {
-        line.into().write().map_err(Failure::stdout)
+        line.into().write().map_err(|error| Failure::stdout(&error))
     }
 
     /// A result as JSON over several lines.
@@ -62,7 +62,7 @@ impl Printer {
         stdout
             .write_all(bytes)
             .and_then(|()| stdout.flush())
-            .map_err(Failure::stdout)
+            .map_err(|error| Failure::stdout(&error))
     }
 
     /// A result as a table without borders.

@@ -7,6 +7,8 @@ mod parse;
 mod target;
 mod workspace;
 
+use std::ffi::OsString;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
@@ -32,6 +34,33 @@ const STYLES: Styles = Styles::styled()
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Parses the arguments of this process.
+    ///
+    /// # Errors
+    ///
+    /// The help, the version, or the error of an invalid argument.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        let mut arguments: Vec<OsString> = std::env::args_os().collect();
+        if arguments.get(1).is_some_and(|group| group == "agent") {
+            arguments.iter_mut().for_each(mark_as_value);
+        }
+        Self::try_parse_from(arguments)
+    }
+}
+
+/// clap takes a number with a signed exponent, such as `-1e-5`, for an option. With a space before it,
+/// which JSON ignores, the number is a value.
+fn mark_as_value(argument: &mut OsString) {
+    if let Some(text) = argument.to_str()
+        && text.starts_with('-')
+        && text.contains(['e', 'E'])
+        && text.parse::<f64>().is_ok()
+    {
+        *argument = format!(" {text}").into();
+    }
 }
 
 #[derive(Debug, Subcommand)]
