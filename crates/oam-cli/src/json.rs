@@ -2,23 +2,15 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::line::Line;
 use crate::text::is_visible;
 
 const INDENT: &[u8] = b"  ";
 
 /// The indentation does not grow beyond this depth: it would take the square of the value's size.
 const MAX_INDENT_DEPTH: usize = 32;
-
-/// A value as JSON on one line.
-pub(crate) fn line(value: &impl Serialize) -> Result<Line, Failure> {
-    let json = to_raw_value(value).map_err(serialize_failure)?;
-    Ok(Line::json(json, false))
-}
 
 /// The error of a value that cannot be serialized as JSON.
 #[expect(

@@ -2,8 +2,10 @@
 
 use std::io::{self, BufWriter, Write};
 
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
+use crate::failure::Failure;
 use crate::json;
 
 /// A part of the result, followed by a line break.
@@ -20,6 +22,16 @@ impl Line {
     /// A value on one line, or over several if `pretty`.
     pub(crate) fn json(value: Box<RawValue>, pretty: bool) -> Self {
         Self::Json { value, pretty }
+    }
+
+    /// A serialized value, over several lines if `pretty`.
+    ///
+    /// # Errors
+    ///
+    /// If the value cannot be serialized as JSON.
+    pub(crate) fn serialized(value: &impl Serialize, pretty: bool) -> Result<Self, Failure> {
+        let value = to_raw_value(value).map_err(json::serialize_failure)?;
+        Ok(Self::Json { value, pretty })
     }
 
     /// Writes the line to stdout, and flushes it.

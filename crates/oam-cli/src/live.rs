@@ -64,8 +64,9 @@ pub(crate) async fn print(
             signal?;
             Ok(End::Interrupted)
         }
-        () = printer.reader_closed() => Ok(End::ReaderClosed),
+        // A failure that has arrived goes before a closed pipe.
         end = printing => end,
+        () = printer.reader_closed() => Ok(End::ReaderClosed),
     }
 }
 

@@ -6,10 +6,8 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use serde_json::value::to_raw_value;
 
 use crate::failure::Failure;
-use crate::json;
 use crate::line::Line;
 use crate::text::{on_one_line, printable};
 
@@ -38,8 +36,7 @@ impl Printer {
 
     /// A result as JSON over several lines.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let json = to_raw_value(value).map_err(json::serialize_failure)?;
-        self.line(Line::json(json, true))
+        self.line(Line::serialized(value, true)?)
     }
 
     /// A result as raw bytes. A terminal gets text only, with invisible characters escaped and a

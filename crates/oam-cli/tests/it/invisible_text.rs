@@ -138,7 +138,7 @@ async fn live_output_is_shown_escaped() {
         let mut running = mesh.start_oam(command);
         let line = within_deadline("message", async {
             loop {
-                mesh.client.publish_text("test", &hostile()).await.unwrap();
+                mesh.client.publish_text("test", hostile()).await.unwrap();
                 if let Some(line) = running.line_within(Duration::from_millis(50)).await {
                     return line;
                 }

@@ -88,7 +88,7 @@ impl Endpoint {
     /// is neither this user nor root, or all users can replace the files of its directory.
     #[must_use]
     pub fn nearest_file(directory: &Path) -> Option<PathBuf> {
-        url_file::nearest(directory)
+        url_file::nearest(directory, URL_FILE)
     }
 
     /// The endpoint that the [`.oam-url`](URL_FILE) at `path` names. The environment is not read.

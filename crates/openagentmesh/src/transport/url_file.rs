@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::endpoint::URL_FILE;
-
-/// The nearest `.oam-url` in `directory` or above it that another user cannot have written. Those that are
-/// passed over are logged.
-pub(super) fn nearest(directory: &Path) -> Option<PathBuf> {
+/// The nearest file called `name` in `directory` or above it that another user cannot have written. Those
+/// that are passed over are logged.
+pub(super) fn nearest(directory: &Path, name: &str) -> Option<PathBuf> {
     directory.ancestors().find_map(|directory| {
-        let path = directory.join(URL_FILE);
+        let path = directory.join(name);
         if !path.is_file() {
             return None;
         }

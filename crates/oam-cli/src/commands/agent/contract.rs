@@ -2,13 +2,10 @@ use openagentmesh::protocol::Verb;
 use openagentmesh::protocol::tool::{OpenAiApi, ToolError};
 use openagentmesh::{Contract, ErrorCode};
 use serde_json::Value;
-use serde_json::value::to_raw_value;
 
 use crate::cli::{AgentContract, ContractFormat};
 use crate::connection::connect;
 use crate::failure::Failure;
-use crate::json;
-use crate::line::Line;
 use crate::printer::Printer;
 use crate::text::{on_one_line, printable};
 
@@ -135,9 +132,6 @@ fn schema(
     printer.title(title)?;
     match schema {
         None => printer.line(without),
-        Some(schema) => {
-            let schema = to_raw_value(schema).map_err(json::serialize_failure)?;
-            printer.line(Line::json(schema, true))
-        }
+        Some(schema) => printer.json(schema),
     }
 }

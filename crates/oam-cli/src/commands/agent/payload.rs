@@ -17,7 +17,7 @@ const MAX_HINT_BYTES: usize = 60;
 /// No server accepts a message above this limit.
 const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What Windows tools write before a text in UTF-8.
+/// Windows tools write this mark before a text in UTF-8.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The input with its original digits; `None` for an agent without input.

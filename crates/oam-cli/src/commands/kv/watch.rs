@@ -10,9 +10,9 @@ use crate::cli::KvWatch;
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::line::Line;
+use crate::live;
 use crate::printer::{FAINT, Printer, STRONG};
 use crate::text::on_one_line;
-use crate::{json, live};
 
 pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
@@ -89,11 +89,11 @@ fn as_json(change: &KvChange) -> Result<Line, Failure> {
     }
 
     match change {
-        KvChange::Put(entry) => json::line(&Change::Put(entry.into())),
-        KvChange::Deleted { key, revision } => json::line(&Change::Deleted {
-            key,
-            revision: *revision,
-        }),
+        KvChange::Put(entry) => Line::serialized(&Change::Put(entry.into()), false),
+        KvChange::Deleted { key, revision } => {
+            let revision = *revision;
+            Line::serialized(&Change::Deleted { key, revision }, false)
+        }
         // The enum is non-exhaustive.
         other => Err(Failure::local(format!(
             "unknown kind of change of key '{}': a newer version of oam is needed",

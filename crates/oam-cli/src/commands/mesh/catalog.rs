@@ -6,9 +6,9 @@ use crate::cli::MeshCatalog;
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::line::Line;
+use crate::live;
 use crate::printer::{Printer, STRONG};
 use crate::text::{on_one_line, printable};
-use crate::{json, live};
 
 pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(), Failure> {
     let show = Show::from_arguments(&arguments);
@@ -122,10 +122,11 @@ fn line(change: &CatalogChange, show: Show) -> Result<Line, Failure> {
     let name = on_one_line(&agent.name);
     let line = match (show, change) {
         (Show::Json, _) => {
-            return json::line(&Change {
+            let change = Change {
                 change: word,
                 agent,
-            });
+            };
+            return Line::serialized(&change, false);
         }
         (_, CatalogChange::Removed(_)) => format!("{sign} {STRONG}{name}{STRONG:#}"),
         (Show::Compact, _) => format!("{sign} {}", compact(agent)),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::cli::MeshListen;
 use crate::connection::connect;
 use crate::failure::Failure;
-use crate::json::{self, on_one_line};
+use crate::json::on_one_line;
 use crate::line::Line;
 use crate::live;
 use crate::printer::{FAINT, Printer, STRONG};
@@ -88,7 +88,7 @@ fn as_json<T>(message: &Event<T>, body: Body<'_>) -> Result<Line, Failure> {
         encoding: matches!(body, Body::Bytes(_)).then_some("base64"),
         body,
     };
-    json::line(&message)
+    Line::serialized(&message, false)
 }
 
 /// The headers; a repeated header has an array of values.
