@@ -145,8 +145,14 @@ impl Printer {
     pub(crate) fn arguments(&self, error: &clap::Error) -> ExitCode {
         let text = error.render();
         if error.use_stderr() {
-            // The text ends with a line break.
-            drop(write!(anstream::stderr().lock(), "{}", text.ansi()));
+            let plain = text.to_string();
+            let shown = printable(&plain);
+            // An argument may be the text of others, as with xargs. Without one, styles are safe.
+            let shown = match shown == plain {
+                true => text.ansi().to_string(),
+                false => shown,
+            };
+            self.err(shown.trim_end_matches('\n'));
             return ExitCode::from(2);
         }
         let text = text.ansi().to_string();

@@ -113,7 +113,12 @@ fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
     }
     if contract.capabilities.streaming {
         let each = contract.chunk_schema.as_ref();
-        return schema("Gives, one by one", each, "what is not described", printer);
+        return schema(
+            "Gives, one by one",
+            each,
+            "values without a schema",
+            printer,
+        );
     }
     if contract.capabilities.invocable {
         schema("Gives", output.as_ref(), "nothing", printer)?;

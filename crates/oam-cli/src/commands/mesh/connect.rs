@@ -6,6 +6,7 @@ use openagentmesh_local::DetachedServer;
 use crate::cli::MeshConnect;
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::text::on_one_line;
 use crate::url_file;
 
 pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(), Failure> {
@@ -27,7 +28,7 @@ pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(),
     printer.line(format!(
         "connected to the mesh at {}; {} names it",
         mesh.url(),
-        path.display()
+        on_one_line(&path.to_string_lossy())
     ))?;
     if let Some(before) = replaced {
         printer.note(format!("the file named the mesh at {before} before"));

@@ -6,6 +6,7 @@ use openagentmesh_local::DetachedServer;
 use crate::cli::MeshDown;
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::text::on_one_line;
 use crate::{shell, url_file};
 
 pub(crate) async fn run(arguments: MeshDown, printer: &Printer) -> Result<(), Failure> {
@@ -27,7 +28,7 @@ pub(crate) async fn run(arguments: MeshDown, printer: &Printer) -> Result<(), Fa
         url_file::remove(&path)?;
         return printer.line(format!(
             "the mesh at {redacted} is not running; removed {}",
-            path.display()
+            shown(&path)
         ));
     }
     Err(Failure::local(format!(
@@ -62,12 +63,16 @@ fn forget(server: &DetachedServer, path: &Path, printer: &Printer) -> Result<(),
     url_file::remove(path)?;
     printer.line(format!(
         "removed {}; the mesh at {} keeps running: it was started in {}",
-        path.display(),
+        shown(path),
         server.url(),
-        started_in.display()
+        shown(started_in)
     ))?;
     printer.note(stop_command(server));
     Ok(())
+}
+
+fn shown(path: &Path) -> String {
+    on_one_line(&path.to_string_lossy())
 }
 
 /// How to stop a mesh that belongs to another directory.
