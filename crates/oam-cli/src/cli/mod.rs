@@ -8,6 +8,8 @@ mod target;
 mod tools;
 mod workspace;
 
+use std::ffi::OsString;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
@@ -15,7 +17,7 @@ pub(crate) use self::agent::{
     AgentCall, AgentCommand, AgentContract, AgentStream, AgentSubscribe, ContractFormat,
 };
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
-pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshListen, MeshUp};
+pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshListen, MeshUp};
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};
 pub(crate) use self::workspace::{
@@ -34,6 +36,33 @@ const STYLES: Styles = Styles::styled()
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Parses the arguments of this process.
+    ///
+    /// # Errors
+    ///
+    /// The help, the version, or the error of an invalid argument.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        let mut arguments: Vec<OsString> = std::env::args_os().collect();
+        if arguments.get(1).is_some_and(|group| group == "agent") {
+            arguments.iter_mut().for_each(mark_as_value);
+        }
+        Self::try_parse_from(arguments)
+    }
+}
+
+/// clap takes a number with a signed exponent, such as `-1e-5`, for an option. With a space before it,
+/// which JSON ignores, the number is a value.
+fn mark_as_value(argument: &mut OsString) {
+    if let Some(text) = argument.to_str()
+        && text.starts_with('-')
+        && text.contains(['e', 'E'])
+        && text.parse::<f64>().is_ok()
+    {
+        *argument = format!(" {text}").into();
+    }
 }
 
 #[derive(Debug, Subcommand)]

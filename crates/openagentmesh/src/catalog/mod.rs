@@ -16,3 +16,4 @@ pub use contract::Contract;
 pub(crate) use cache::CacheState;
 pub(crate) use directory::Directory;
 pub(crate) use registration::Registration;
+pub(crate) use snapshot::CatalogSnapshot;

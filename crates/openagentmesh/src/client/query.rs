@@ -9,11 +9,12 @@ use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
 use super::handle::Client;
-use crate::catalog::{CatalogChanges, Contract};
+use crate::catalog::{CatalogChanges, CatalogSnapshot, Contract};
 use crate::error::Result;
 
 impl Client {
-    /// Queries the catalog, which has one entry for every agent on the mesh.
+    /// Queries the catalog, which has one entry for every agent on the mesh. Entries whose name is not a
+    /// valid agent name are left out.
     ///
     /// Answered from the catalog cache of this process. A watch keeps the cache current from the time the
     /// process connects; agents that this process registers are in it at once. See [`Query`].
@@ -150,16 +151,23 @@ impl<T> Query<T> {
 }
 
 impl Selection {
+    /// The catalog that the query reads.
+    fn snapshot(&self) -> impl Future<Output = Result<Arc<CatalogSnapshot>>> + Send + use<> {
+        let (directory, fresh) = (Arc::clone(&self.client.session().directory), self.fresh);
+        async move {
+            if fresh {
+                directory.read_snapshot().await
+            } else {
+                directory.snapshot().await
+            }
+        }
+    }
+
     /// The entries that match.
     fn entries(&mut self) -> impl Future<Output = Result<Vec<Arc<CatalogEntry>>>> + Send + use<> {
-        let directory = Arc::clone(&self.client.session().directory);
-        let (filter, fresh) = (std::mem::take(&mut self.filter), self.fresh);
+        let (snapshot, filter) = (self.snapshot(), std::mem::take(&mut self.filter));
         async move {
-            let snapshot = if fresh {
-                directory.read_snapshot().await?
-            } else {
-                directory.snapshot().await?
-            };
+            let snapshot = snapshot.await?;
             let entries = snapshot.entries().iter();
             let matching = entries.filter(|entry| filter.matches(entry));
             Ok(matching.cloned().collect())
@@ -168,6 +176,24 @@ impl Selection {
 }
 
 impl Query<CatalogEntry> {
+    /// The number of catalog entries that no query returns: malformed ones, and those whose name is not
+    /// a valid agent name. Filters do not apply to them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let invalid = mesh.catalog().count_invalid().await?;
+    /// println!("{invalid} entries of the catalog are invalid");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn count_invalid(self) -> Result<usize> {
+        Ok(self.selection.snapshot().await?.invalid())
+    }
+
     /// Watches the agents that match: first the present ones, as added, then every change. Starts at once and
     /// never fails: while the catalog cannot be read, there are no changes.
     pub fn watch(self) -> CatalogChanges {

@@ -13,6 +13,7 @@ mod multiplexer;
 mod options;
 mod publisher;
 mod servers;
+mod url_file;
 
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,

@@ -1,6 +1,5 @@
 //! Reading the chunks of a file.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +17,13 @@ use super::metadata::{self, ObjectInfo, chunks_subject, digest_text, is_nuid};
 use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
 use crate::store::{Access, ConsumerGuard, ObjectBucket, SharedBucket};
+use crate::transport::DenialWatch;
 
 /// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
 /// this process arrive after it.
 const FIRST_BATCH_BYTES: u64 = 128 * 1024;
 const MIN_BATCH_BYTES: u64 = 16 * 1024;
-const MAX_BATCH_BYTES: u64 = 2 * 1024 * 1024;
-/// The number of batches that are requested at a time, so that the server sends one while another is read.
-const MAX_BATCHES: usize = 2;
+const MAX_BATCH_BYTES: u64 = 8 * 1024 * 1024;
 /// The size of a batch is doubled as long as batches arrive in less than this time.
 const FAST_BATCH: Duration = Duration::from_millis(250);
 /// The size of a batch is halved when a batch takes longer than this.
@@ -44,17 +42,15 @@ const MAX_RETRIES: u32 = 3;
 /// one.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
-/// Reads the chunks of a file in order, in batches, which are requested ahead.
+/// Reads the chunks of a file in order, in batches, each requested when the one before is used up.
 pub(super) struct ChunkReader<'p> {
     bucket: SharedBucket<ObjectBucket>,
     meta: ObjectMeta,
     info: ObjectInfo,
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<ChunkConsumer>,
-    /// The requested batches, in the order in which the server serves them.
-    batches: VecDeque<RequestedBatch>,
+    batch: Option<Batch>,
     batch_bytes: u64,
-    /// When the server began to send the first of the requested batches.
     batch_started: Instant,
     /// The number of chunks that the current consumer has delivered.
     delivered: u64,
@@ -64,19 +60,14 @@ pub(super) struct ChunkReader<'p> {
     chunks: u64,
     progress: Progress,
     digest: digest::Context,
+    /// The server's denial of the requests for chunks.
+    denied: DenialWatch,
 }
 
 /// A consumer of the chunks, deleted from the server when it is dropped.
 struct ChunkConsumer {
     consumer: Consumer<Config>,
     _guard: ConsumerGuard,
-}
-
-struct RequestedBatch {
-    messages: Batch,
-    /// The number of requested chunks that have not arrived.
-    due: u64,
-    is_empty: bool,
 }
 
 impl<'p> ChunkReader<'p> {
@@ -87,6 +78,7 @@ impl<'p> ChunkReader<'p> {
         on_progress: Option<OnProgress<'p>>,
     ) -> Self {
         Self {
+            denied: bucket.watch_denials(Access::Consume),
             bucket,
             progress: Progress {
                 bytes: 0,
@@ -96,7 +88,7 @@ impl<'p> ChunkReader<'p> {
             info,
             on_progress,
             consumer: None,
-            batches: VecDeque::new(),
+            batch: None,
             batch_bytes: FIRST_BATCH_BYTES,
             batch_started: Instant::now(),
             delivered: 0,
@@ -134,7 +126,11 @@ impl<'p> ChunkReader<'p> {
                 }
                 Ok(None) if attempts < MAX_RETRIES => {}
                 Ok(None) => return Err(self.damaged("one of its chunks is missing")),
-                Err(error) if attempts < MAX_RETRIES && started.elapsed() < RETRY_TIMEOUT => {
+                Err(error)
+                    if attempts < MAX_RETRIES
+                        && started.elapsed() < RETRY_TIMEOUT
+                        && error.code() != &ErrorCode::ConnectionDenied =>
+                {
                     let name = &self.info.name;
                     tracing::debug!(%error, name, "the download continues with a new consumer");
                 }
@@ -155,18 +151,11 @@ impl<'p> ChunkReader<'p> {
         if self.meta.chunks == 1 {
             return self.receive_only_chunk().await;
         }
-        loop {
-            self.request_batches().await?;
-            if let Some(chunk) = self.receive_from_batch().await? {
-                return Ok(Some(chunk));
-            }
-            // The server ends a batch early at its limit of bytes, or because it has no further chunk.
-            let ended = self.batches.pop_front();
-            if ended.is_none_or(|batch| batch.is_empty) {
-                return Ok(None);
-            }
-            self.adapt_batch_size();
+        if let Some(chunk) = self.receive_from_batch().await? {
+            return Ok(Some(chunk));
         }
+        self.open_batch().await?;
+        self.receive_from_batch().await
     }
 
     /// A single chunk can be read without a consumer.
@@ -177,14 +166,20 @@ impl<'p> ChunkReader<'p> {
     }
 
     async fn receive_from_batch(&mut self) -> Result<Option<Bytes>> {
-        let Some(batch) = self.batches.front_mut() else {
+        let Some(batch) = &mut self.batch else {
             return Ok(None);
         };
         let bucket = &self.bucket;
         let mut progress = bucket.connection().receive_progress();
         let mut waited = Duration::ZERO;
         let message = loop {
-            match tokio::time::timeout(CHUNK_TIMEOUT, batch.messages.next()).await {
+            let next = tokio::time::timeout(CHUNK_TIMEOUT, batch.next());
+            let next = tokio::select! {
+                biased;
+                next = next => next,
+                error = self.denied.denied() => return Err(error),
+            };
+            match next {
                 Ok(Some(Ok(message))) => break message,
                 Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
                 Ok(None) => return Ok(None),
@@ -200,42 +195,12 @@ impl<'p> ChunkReader<'p> {
         if info.consumer_sequence != self.delivered + 1 {
             return Err(bucket.no_answer("read", "a chunk was lost"));
         }
-        batch.due = batch.due.saturating_sub(1);
-        batch.is_empty = false;
         self.delivered = info.consumer_sequence;
         self.next_sequence = info.stream_sequence + 1;
         Ok(Some(message.payload.clone()))
     }
 
-    fn adapt_batch_size(&mut self) {
-        let took = self.batch_started.elapsed();
-        if took < FAST_BATCH {
-            self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
-        } else if took > SLOW_BATCH {
-            self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
-        }
-        self.batch_started = Instant::now();
-    }
-
-    /// Requests further batches, unless enough are requested.
-    async fn request_batches(&mut self) -> Result<()> {
-        if self.batches.is_empty() {
-            self.batch_started = Instant::now();
-        }
-        while self.batches.len() < MAX_BATCHES {
-            let due: u64 = self.batches.iter().map(|batch| batch.due).sum();
-            let unrequested = (self.meta.chunks - self.chunks).saturating_sub(due);
-            if unrequested == 0 {
-                break;
-            }
-            let batch = self.request_batch(unrequested).await?;
-            self.batches.push_back(batch);
-        }
-        Ok(())
-    }
-
-    /// Requests at most `max_chunks` chunks.
-    async fn request_batch(&mut self, max_chunks: u64) -> Result<RequestedBatch> {
+    async fn open_batch(&mut self) -> Result<()> {
         let consumer = match self.consumer.take() {
             Some(consumer) => consumer,
             None => self.create_consumer().await?,
@@ -246,29 +211,35 @@ impl<'p> ChunkReader<'p> {
             .options
             .as_ref()
             .and_then(|options| options.max_chunk_size);
-        let due = self.batch_bytes
+        if self.batch.take().is_some() {
+            let took = self.batch_started.elapsed();
+            if took < FAST_BATCH {
+                self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
+            } else if took > SLOW_BATCH {
+                self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
+            }
+        }
+        self.batch_started = Instant::now();
+        let messages = self.batch_bytes
             / chunk
                 .unwrap_or(DEFAULT_CHUNK_BYTES)
                 .clamp(1024, MAX_BATCH_BYTES);
-        let due = due.min(max_chunks).max(1);
+        let messages = messages.min(self.meta.chunks - self.chunks).max(1);
+        let messages = usize::try_from(messages).unwrap_or(1);
         // The stored chunks may be larger than declared. There is always room for one message.
         let max_payload = bucket.connection().client.max_payload();
         let max_bytes = usize::try_from(self.batch_bytes)
             .unwrap_or(usize::MAX)
             .saturating_add(max_payload);
         let fetch = consumer.consumer.fetch();
-        let fetch = fetch.max_messages(usize::try_from(due).unwrap_or(1));
-        let fetch = fetch.max_bytes(max_bytes).messages();
-        let messages = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
-            Ok(messages) => messages.map_err(|error| bucket.failed("read", error))?,
+        let fetch = fetch.max_messages(messages).max_bytes(max_bytes).messages();
+        let batch = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
+            Ok(batch) => batch.map_err(|error| bucket.failed("read", error))?,
             Err(_) => return Err(bucket.no_answer("read", "the connection has no room")),
         };
+        self.batch = Some(batch);
         self.consumer = Some(consumer);
-        Ok(RequestedBatch {
-            messages,
-            due,
-            is_empty: true,
-        })
+        Ok(())
     }
 
     async fn create_consumer(&mut self) -> Result<ChunkConsumer> {
@@ -303,7 +274,7 @@ impl<'p> ChunkReader<'p> {
 
     /// Gives the consumer up. The next one starts after the last chunk that was read.
     fn close(&mut self) {
-        self.batches.clear();
+        self.batch = None;
         self.consumer = None;
         self.delivered = 0;
     }

@@ -2,12 +2,10 @@ use openagentmesh::protocol::Verb;
 use openagentmesh::protocol::tool::{OpenAiApi, ToolError};
 use openagentmesh::{Contract, ErrorCode};
 use serde_json::Value;
-use serde_json::value::to_raw_value;
 
 use crate::cli::{AgentContract, ContractFormat};
 use crate::connection::connect;
 use crate::failure::Failure;
-use crate::json;
 use crate::printer::Printer;
 use crate::text::{on_one_line, printable};
 
@@ -90,14 +88,14 @@ fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
 }
 
 fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
-    printer.title(contract.name.as_str());
+    printer.title(contract.name.as_str())?;
     if !contract.description.is_empty() {
-        printer.line(printable(&contract.description));
+        printer.line(printable(&contract.description))?;
     }
-    printer.line("");
-    printer.field("Version", on_one_line(&contract.version));
+    printer.line("")?;
+    printer.field("Version", on_one_line(&contract.version))?;
     if !contract.tags.is_empty() {
-        printer.field("Tags", on_one_line(&contract.tags.join(", ")));
+        printer.field("Tags", on_one_line(&contract.tags.join(", ")))?;
     }
     let name = &contract.name;
     let input = match contract.input_schema {
@@ -112,14 +110,19 @@ fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
             Some(Verb::Subscribe) => format!("oam agent subscribe {name}"),
             _ => "none: it works in the background".to_owned(),
         },
-    );
+    )?;
     let (input, output) = (&contract.input_schema, &contract.output_schema);
     if contract.capabilities.invocable {
         schema("Takes", input.as_ref(), "nothing", printer)?;
     }
     if contract.capabilities.streaming {
         let each = contract.chunk_schema.as_ref();
-        return schema("Gives, one by one", each, "what is not described", printer);
+        return schema(
+            "Gives, one by one",
+            each,
+            "values without a schema",
+            printer,
+        );
     }
     if contract.capabilities.invocable {
         schema("Gives", output.as_ref(), "nothing", printer)?;
@@ -134,14 +137,10 @@ fn schema(
     without: &str,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    printer.line("");
-    printer.title(title);
+    printer.line("")?;
+    printer.title(title)?;
     match schema {
         None => printer.line(without),
-        Some(schema) => {
-            let schema = to_raw_value(schema).map_err(json::serialize_failure)?;
-            printer.line(json::text(&schema, true));
-        }
+        Some(schema) => printer.json(schema),
     }
-    Ok(())
 }
