@@ -24,6 +24,7 @@ mod error_codes;
 mod events;
 mod failure;
 mod interceptors;
+mod invalid_entries;
 mod kv;
 mod lifecycle;
 mod load;
