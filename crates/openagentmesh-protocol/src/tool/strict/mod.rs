@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 
-use super::document::{Document, MAX_DEPTH, MAX_NODES, definition_name};
+use super::document::{Document, MAX_DEPTH, definition_name};
 use super::keyword::{is_annotation, is_of_type, types};
 use super::problem::{Problem, Result, below, reference};
 use combine::Combined;
@@ -25,7 +25,8 @@ use combine::Combined;
 pub(super) fn convert(document: &Document) -> Result<Value> {
     let mut converter = Converter {
         document,
-        steps: MAX_NODES,
+        steps: MAX_STEPS,
+        comparisons: MAX_COMPARISONS,
         used: BTreeSet::new(),
         copying: Vec::new(),
         pending: VecDeque::new(),
@@ -49,6 +50,12 @@ pub(super) fn convert(document: &Document) -> Result<Value> {
     Ok(Value::Object(form))
 }
 
+/// Limit of the nodes that are read and copied for one form.
+const MAX_STEPS: usize = 200_000;
+
+/// Limit of the comparisons of variants for one form.
+const MAX_COMPARISONS: usize = 200_000;
+
 /// Limit of the schemas in each other that are copied for the sake of their descriptions.
 const MAX_COPIES: usize = 3;
 
@@ -58,6 +65,7 @@ const NO_VALUE: &str = "allows no value";
 struct Converter<'a> {
     document: &'a Document,
     steps: usize,
+    comparisons: usize,
     used: BTreeSet<String>,
     /// Definitions that the form refers to and does not have yet.
     pending: VecDeque<String>,
