@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::circle;
 use super::keyword::{Children, TYPES, children};
-use super::problem::{Problem, Result, below, decoded, reference};
+use super::problem::{Problem, Result, below};
+use super::reference::{decoded, definition_name, reference};
 
 /// Limit of the nodes of a schema: schemas, enumerated values and names of required properties. Copies of shared
 /// parts count too.
@@ -110,20 +111,6 @@ impl Document {
         }
         Value::Object(schema)
     }
-}
-
-/// The name in a reference that [`Document::read`] wrote: `Some(None)` for the root.
-#[expect(
-    clippy::option_option,
-    reason = "a reference may be foreign, or lead to the root"
-)]
-pub(super) fn definition_name(reference: &str) -> Option<Option<String>> {
-    let fragment = reference.strip_prefix('#')?;
-    if fragment.is_empty() {
-        return Some(None);
-    }
-    let name = decoded(fragment.strip_prefix("/$defs/")?)?;
-    Some(Some(name.replace("~1", "/").replace("~0", "~")))
 }
 
 struct Reader<'a> {

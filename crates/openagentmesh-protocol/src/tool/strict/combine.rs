@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::converter::{Combined, Converter, is_never, one_field};
 use super::limits::{MAX_VALUES, NUMBER_KEYWORDS};
-use super::{Converter, is_never, one_field};
 use crate::tool::keyword::{named_property, properties, required, types};
 use crate::tool::problem::{Problem, Result, below};
 
@@ -53,19 +53,6 @@ const INEXPRESSIBLE: &[(&str, &str)] = &[
     ("patternProperties", "names properties by patterns"),
     ("propertyNames", "restricts the names of properties"),
 ];
-
-/// A schema by its way of combining others.
-pub(super) enum Combined {
-    /// Only a reference.
-    Reference(String),
-    /// Variants, of which a value must fit one, and with `exclusive` only one.
-    Union {
-        variants: Vec<Map<String, Value>>,
-        exclusive: bool,
-    },
-    /// Combines nothing.
-    Plain(Map<String, Value>),
-}
 
 impl Converter<'_> {
     /// Resolves all that `node` combines, `followed` references into the same value.

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::combine::{Combined, is_closed};
-use super::{Converter, implied_type, scalar};
+use super::combine::is_closed;
+use super::converter::{Combined, Converter, implied_type};
+use super::scalar;
 use crate::tool::keyword::{TYPES, is_of_type, named_property, required, types};
 use crate::tool::problem::{Problem, Result};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Converter, NO_VALUE, is_never, make_nullable};
+use super::converter::{Converter, NO_VALUE, is_never, make_nullable};
 use crate::tool::fit::Fit;
 use crate::tool::keyword::{properties, required};
 use crate::tool::problem::{Problem, Result, below};
