@@ -313,7 +313,7 @@ fn limits_of_strict_schemas_are_errors() {
             "more than 5000 properties",
         ),
         (
-            json!({"type": "string", "enum": names(1_001).collect::<Vec<_>>()}),
+            json!({"type": "string", "enum": names(251).collect::<Vec<_>>()}),
             "15000 characters",
         ),
         (
@@ -502,11 +502,35 @@ fn hostile_schema_is_an_error_within_its_limits() {
         agent(deep).tool(),
         Err(ToolError::InvalidSchema { .. })
     ));
-    let wide: Vec<Value> = (0..30_000).map(|_| json!({})).collect();
-    assert!(matches!(
-        agent(json!({ "anyOf": wide })).tool(),
-        Err(ToolError::InvalidSchema { .. })
-    ));
+    let many =
+        |count: usize, schema: &dyn Fn(usize) -> Value| (0..count).map(schema).collect::<Vec<_>>();
+    let object = |name: String| {
+        let property = json!({"type": "object", "properties": {"b": {"type": "null"}}});
+        json!({"type": "object", "properties": {&name: property}, "required": [&name]})
+    };
+    for schema in [
+        json!({"anyOf": many(30_000, &|_| json!({}))}),
+        json!({"enum": many(500_000, &|index| json!(index))}),
+        json!({"type": "object", "required": many(500_000, &|index| json!(index.to_string()))}),
+        object("x".repeat(1_000_000)),
+    ] {
+        let tool = agent(schema).tool();
+        assert!(matches!(tool, Err(ToolError::InvalidSchema { .. })));
+    }
+    for schema in [
+        json!({"oneOf": many(1_200, &|index| object(index.to_string()))}),
+        json!({"oneOf": many(9_000, &|index| json!({"const": index}))}),
+        json!({"anyOf": many(9, &|_| json!({"enum": many(2_000, &|index| json!(index))}))}),
+    ] {
+        let contract = agent(schema);
+        let error = contract.to_openai_tool(OpenAiApi::Chat, true);
+        assert!(
+            matches!(error, Err(ToolError::NotStrict { .. })),
+            "{error:?}"
+        );
+        let arguments = json!({"input": {"1": {"b": null}}});
+        let _ = contract.tool_payload(arguments);
+    }
 }
 
 #[test]
