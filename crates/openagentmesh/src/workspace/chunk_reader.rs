@@ -17,6 +17,7 @@ use super::metadata::{self, ObjectInfo, chunks_subject, digest_text, is_nuid};
 use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
 use crate::store::{Access, ConsumerGuard, ObjectBucket, SharedBucket};
+use crate::transport::DenialWatch;
 
 /// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
 /// this process arrive after it.
@@ -59,6 +60,8 @@ pub(super) struct ChunkReader<'p> {
     chunks: u64,
     progress: Progress,
     digest: digest::Context,
+    /// The server's denial of the requests for chunks.
+    denied: DenialWatch,
 }
 
 /// A consumer of the chunks, deleted from the server when it is dropped.
@@ -75,6 +78,7 @@ impl<'p> ChunkReader<'p> {
         on_progress: Option<OnProgress<'p>>,
     ) -> Self {
         Self {
+            denied: bucket.watch_denials(Access::Consume),
             bucket,
             progress: Progress {
                 bytes: 0,
@@ -122,7 +126,11 @@ impl<'p> ChunkReader<'p> {
                 }
                 Ok(None) if attempts < MAX_RETRIES => {}
                 Ok(None) => return Err(self.damaged("one of its chunks is missing")),
-                Err(error) if attempts < MAX_RETRIES && started.elapsed() < RETRY_TIMEOUT => {
+                Err(error)
+                    if attempts < MAX_RETRIES
+                        && started.elapsed() < RETRY_TIMEOUT
+                        && error.code() != &ErrorCode::ConnectionDenied =>
+                {
                     let name = &self.info.name;
                     tracing::debug!(%error, name, "the download continues with a new consumer");
                 }
@@ -165,7 +173,13 @@ impl<'p> ChunkReader<'p> {
         let mut progress = bucket.connection().receive_progress();
         let mut waited = Duration::ZERO;
         let message = loop {
-            match tokio::time::timeout(CHUNK_TIMEOUT, batch.next()).await {
+            let next = tokio::time::timeout(CHUNK_TIMEOUT, batch.next());
+            let next = tokio::select! {
+                biased;
+                next = next => next,
+                error = self.denied.denied() => return Err(error),
+            };
+            match next {
                 Ok(Some(Ok(message))) => break message,
                 Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
                 Ok(None) => return Ok(None),
