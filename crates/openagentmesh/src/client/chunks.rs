@@ -30,6 +30,7 @@ use crate::transport::{self, Outgoing, PendingReply, Received};
 /// * `timeout` when a chunk did not arrive in time, or the stream did not end in time;
 /// * `chunk_sequence_error` when a chunk was lost;
 /// * `unexpected_reply` when a chunk does not fit `Out`, or the agent's error cannot be read;
+/// * `connection_denied` when the server does not permit the request, or the subscription to the chunks;
 /// * `connection_failed` when the connection is closed.
 ///
 /// The stream ends after an error. The host produces at most one

@@ -50,7 +50,7 @@ pub struct MeshBuilder {
 }
 
 impl MeshBuilder {
-    /// The server's URL, or those of several servers of one cluster with commas between them. Without it,
+    /// The server's URL (`nats://` or `tls://`), or those of several servers of one cluster with commas between them. Without it,
     /// the environment names the mesh; see [`Endpoint`].
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.options.url = Some(url.into());
@@ -158,7 +158,8 @@ impl MeshBuilder {
     /// * `configuration` when an option, the URL or `.oam-url` is invalid; the message names it;
     /// * `connection_failed` when nothing answers, which takes less than a second, when the peer is not a
     ///   NATS server, or when TLS fails;
-    /// * `connection_denied` when the server refuses the credentials;
+    /// * `connection_denied` when the server refuses the credentials: `details.credentials` is `missing`, `expired`
+    ///   or `refused`;
     /// * `io_error` when the runtime shuts down while the environment is read.
     ///
     /// Cancel-safe: dropping the future closes the connection.

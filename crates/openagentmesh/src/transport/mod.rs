@@ -19,7 +19,7 @@ pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
 
-pub(crate) use connection::{Connection, ConnectionGuard};
+pub(crate) use connection::{Connection, ConnectionGuard, OutgoingBytes};
 pub(crate) use credentials::expand_home;
 pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;
