@@ -48,10 +48,9 @@ impl Desk {
 #[tokio::main]
 async fn main() -> openagentmesh::Result<()> {
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(Desk::agents(Desk::default())).await?;
     println!("serving a help desk on {}; try:", mesh.url());
     println!("  oam agent call desk.open '\"The printer is on fire\"'");
     println!("  oam agent call desk.list");
     println!("  oam agent call desk.close 1");
-    mesh.run().await
+    mesh.serve(Desk::agents(Desk::default())).await
 }

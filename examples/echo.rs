@@ -11,7 +11,6 @@ async fn echo(message: String) -> String {
 #[tokio::main]
 async fn main() -> openagentmesh::Result<()> {
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(agents![echo]).await?;
     println!("serving echo on {}; Ctrl-C stops it", mesh.url());
-    mesh.run().await
+    mesh.serve(agents![echo]).await
 }

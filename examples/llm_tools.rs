@@ -12,9 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
-use openagentmesh::protocol::tool::OpenAiApi;
-use openagentmesh::{AgentMesh, BoxError, CatalogEntry, Contract};
+use openagentmesh::{AgentMesh, BoxError, CatalogEntry, OpenAiApi, Toolset};
 use serde_json::{Value, json};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
@@ -36,11 +34,8 @@ async fn main() -> Result<()> {
     println!("selected {}", selected.join(", "));
 
     // The model gets the schemas of the selected agents only.
-    let mut contracts = Vec::new();
-    for name in selected {
-        contracts.push(mesh.contract(name).await?);
-    }
-    println!("{}", answer(&model, &mesh, &contracts, &question).await?);
+    let tools = mesh.tools().agents(selected).await?;
+    println!("{}", answer(&model, &tools, &question).await?);
     mesh.shutdown().await?;
     Ok(())
 }
@@ -69,53 +64,27 @@ async fn select(model: &Model, catalog: &[CatalogEntry], question: &str) -> Resu
 }
 
 /// Runs the tool calls of the model until it answers.
-async fn answer(
-    model: &Model,
-    mesh: &AgentMesh,
-    contracts: &[Contract],
-    question: &str,
-) -> Result<String> {
-    let tools = contracts
-        .iter()
-        .map(|contract| contract.to_openai_tool(OpenAiApi::Chat, false))
-        .collect::<std::result::Result<Vec<_>, _>>()?;
+async fn answer(model: &Model, tools: &Toolset, question: &str) -> Result<String> {
+    let definitions = tools.openai(OpenAiApi::Chat);
     let mut messages = vec![json!({"role": "user", "content": question})];
     for _ in 0..MAX_ROUNDS {
-        let reply = model.complete(&messages, &tools).await?;
+        let reply = model.complete(&messages, &definitions).await?;
         let calls = reply["tool_calls"].as_array().cloned().unwrap_or_default();
         if calls.is_empty() {
             return Ok(reply["content"].as_str().unwrap_or_default().to_owned());
         }
         messages.push(reply);
         for call in calls {
-            let result = use_tool(mesh, contracts, &call["function"]).await;
-            // The model gets the error text and may correct its call.
-            let result = result.unwrap_or_else(|error| error.to_string());
+            let text = |field: &str| call["function"][field].as_str().unwrap_or_default();
+            // The text of an error, too, goes to the model, which may correct its call.
+            let result = tools.call(text("name"), text("arguments")).await;
             println!("{} -> {result}", call["function"]["name"]);
-            messages.push(json!({"role": "tool", "tool_call_id": call["id"], "content": result}));
+            messages.push(
+                json!({"role": "tool", "tool_call_id": call["id"], "content": result.text()}),
+            );
         }
     }
     Err(format!("no answer after {MAX_ROUNDS} rounds of tool calls").into())
-}
-
-/// Calls the agent of a tool.
-async fn use_tool(mesh: &AgentMesh, contracts: &[Contract], function: &Value) -> Result<String> {
-    let has_tool_name = |contract: &&Contract| {
-        contract
-            .to_tool()
-            .is_ok_and(|tool| function["name"] == tool.name)
-    };
-    let contract = contracts.iter().find(has_tool_name).ok_or("unknown tool")?;
-    let arguments = function["arguments"].as_str().unwrap_or("{}");
-    let input = contract.tool_payload(serde_json::from_str(arguments)?);
-    // An invalid input fails here with an explanation, before anything is sent.
-    contract.validate(&input)?;
-    let name = contract.name.as_str();
-    if contract.capabilities.streaming {
-        let chunks: Vec<Value> = mesh.stream(name, &input).await?.try_collect().await?;
-        return Ok(Value::from(chunks).to_string());
-    }
-    Ok(mesh.call::<Value>(name, &input).await?.to_string())
 }
 
 /// A model at an OpenAI-compatible endpoint.

@@ -36,8 +36,7 @@ fn roof() -> impl Stream<Item = Reading> {
 #[tokio::main]
 async fn main() -> openagentmesh::Result<()> {
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(agents![roof]).await?;
     println!("serving weather.roof on {}; try:", mesh.url());
     println!("  oam agent subscribe weather.roof");
-    mesh.run().await
+    mesh.serve(agents![roof]).await
 }

@@ -45,12 +45,11 @@ fn without_secrets(line: &str) -> String {
 #[tokio::main]
 async fn main() -> Result<()> {
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(agents![tail, redacted]).await?;
     println!(
         "serving logs.tail and logs.redacted on {}; try:",
         mesh.url()
     );
     println!("  oam agent stream logs.tail '\"shop\"'");
     println!("  oam agent stream logs.redacted '\"shop\"'");
-    mesh.run().await
+    mesh.serve(agents![tail, redacted]).await
 }

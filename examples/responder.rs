@@ -51,10 +51,9 @@ async fn quote(parcel: Parcel) -> Result<Quote, Error> {
 #[tokio::main]
 async fn main() -> openagentmesh::Result<()> {
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(agents![quote]).await?;
     println!("serving shipping.quote on {}; try:", mesh.url());
     println!(r#"  oam agent call shipping.quote '{{"country": "SE", "grams": 1200}}'"#);
     println!(r#"  oam agent call shipping.quote '{{"country": "SE", "grams": 40000}}'"#);
     println!(r#"  oam agent call shipping.quote '{{"country": "FR", "grams": 1200}}'"#);
-    mesh.run().await
+    mesh.serve(agents![quote]).await
 }

@@ -46,7 +46,6 @@ fn garage(name: &str, capacity: usize) -> [Agent; 2] {
 async fn main() -> openagentmesh::Result<()> {
     let name = std::env::args().nth(1).unwrap_or("garage".to_owned());
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(garage(&name, 2)).await?;
     println!(
         "serving {name}.enter and {name}.leave on {}; try:",
         mesh.url()
@@ -55,5 +54,5 @@ async fn main() -> openagentmesh::Result<()> {
     println!("  oam agent call {name}.enter '\"DEF 456\"'");
     println!("  oam agent call {name}.enter '\"GHI 789\"'");
     println!("  oam agent call {name}.leave '\"ABC 123\"'");
-    mesh.run().await
+    mesh.serve(garage(&name, 2)).await
 }

@@ -24,8 +24,7 @@ fn countdown(seconds: u32) -> impl Stream<Item = String> {
 #[tokio::main]
 async fn main() -> openagentmesh::Result<()> {
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(agents![countdown]).await?;
     println!("serving countdown on {}; try:", mesh.url());
     println!("  oam agent stream countdown 3");
-    mesh.run().await
+    mesh.serve(agents![countdown]).await
 }

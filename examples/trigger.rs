@@ -31,8 +31,7 @@ async fn status() -> Status {
 async fn main() -> openagentmesh::Result<()> {
     LazyLock::force(&STARTED);
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(agents![status]).await?;
     println!("serving ops.status on {}; try:", mesh.url());
     println!("  oam agent call ops.status");
-    mesh.run().await
+    mesh.serve(agents![status]).await
 }

@@ -32,10 +32,9 @@ async fn charge(cents: u32) -> Result<String> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let mesh = AgentMesh::from_env().await?;
-    mesh.register(agents![pager, charge]).await?;
     println!("serving ops.pager and till.charge on {}; try:", mesh.url());
     println!("  oam agent call till.charge 1200");
     println!("  oam agent call till.charge 9900");
     println!("  oam agent call till.charge '\"a lot\"'");
-    mesh.run().await
+    mesh.serve(agents![pager, charge]).await
 }

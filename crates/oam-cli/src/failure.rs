@@ -1,5 +1,6 @@
 //! The error of a command: message, details and hint.
 
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use openagentmesh::{Error, ErrorCode};
@@ -16,7 +17,17 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) details: Vec<String>,
     pub(crate) hint: Option<String>,
-    usage: bool,
+    kind: Kind,
+}
+
+/// The kind of a failure, which decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Error,
+    /// An invalid command line or input.
+    Usage,
+    /// The reader of stdout closed the pipe, as in `oam … | head`. Not an error.
+    ReaderClosed,
 }
 
 impl Failure {
@@ -50,14 +61,31 @@ impl Failure {
             message: message.into(),
             details: Vec::new(),
             hint: None,
-            usage: false,
+            kind: Kind::Error,
         }
+    }
+
+    /// An error of a write to stdout. The command must end: its result is incomplete.
+    pub(crate) fn stdout(error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::BrokenPipe => Kind::ReaderClosed,
+            _ => Kind::Error,
+        };
+        Self {
+            kind,
+            ..Self::local(format!("cannot write the result to stdout: {error}"))
+        }
+    }
+
+    /// Whether the reader of stdout closed the pipe, which is not reported.
+    pub(crate) fn is_reader_closed(&self) -> bool {
+        self.kind == Kind::ReaderClosed
     }
 
     /// An invalid command line or input; the exit code is 2.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self {
-            usage: true,
+            kind: Kind::Usage,
             ..Self::mesh(ErrorCode::InvalidInput, message)
         }
     }
@@ -68,22 +96,26 @@ impl Failure {
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(if self.usage { 2 } else { 1 })
+        match self.kind {
+            Kind::Error => ExitCode::FAILURE,
+            Kind::Usage => ExitCode::from(2),
+            Kind::ReaderClosed => ExitCode::SUCCESS,
+        }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         // Without a request id, the input was rejected before anything was sent.
-        let usage = match error.code() {
-            ErrorCode::InvalidInput => error.request_id().is_none(),
-            ErrorCode::Configuration => true,
-            _ => false,
+        let kind = match error.code() {
+            ErrorCode::InvalidInput if error.request_id().is_none() => Kind::Usage,
+            ErrorCode::Configuration => Kind::Usage,
+            _ => Kind::Error,
         };
         Self {
             details: problems(&error),
             hint: next_step(&error),
-            usage,
+            kind,
             ..Self::mesh(error.code().clone(), error.message())
         }
     }
@@ -92,7 +124,9 @@ impl From<Error> for Failure {
 impl From<LocalError> for Failure {
     fn from(error: LocalError) -> Self {
         match error {
-            LocalError::InvalidPort { .. } => Self::usage(error.to_string()),
+            LocalError::InvalidPort { .. } | LocalError::InvalidOrigin { .. } => {
+                Self::usage(error.to_string())
+            }
             _ => Self::local(error.to_string()),
         }
     }

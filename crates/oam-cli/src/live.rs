@@ -1,6 +1,6 @@
 //! Results that are printed as they arrive: until they end, the reader closes the pipe, or Ctrl-C.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use openagentmesh::{AgentMesh, Error, ErrorCode, Event, Events};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failure::Failure;
+use crate::line::Line;
 use crate::printer::Printer;
 
 /// Limit of each step that ends a command: the clean-up of an upload, and the shutdown of the
@@ -33,7 +34,7 @@ pub(crate) enum End {
 /// `lines` is dropped, which cancels the request that produces them.
 pub(crate) async fn print(
     printer: &Printer,
-    lines: impl Stream<Item = Result<String, Failure>>,
+    lines: impl Stream<Item = Result<Line, Failure>>,
     signal: impl Future<Output = Result<(), Failure>>,
 ) -> Result<End, Failure> {
     let printing = async {
@@ -63,8 +64,9 @@ pub(crate) async fn print(
             signal?;
             Ok(End::Interrupted)
         }
-        () = printer.reader_closed() => Ok(End::ReaderClosed),
+        // A failure that has arrived goes before a closed pipe.
         end = printing => end,
+        () = printer.reader_closed() => Ok(End::ReaderClosed),
     }
 }
 
@@ -115,7 +117,7 @@ pub(crate) async fn leave(mesh: AgentMesh) -> Result<(), Failure> {
 /// A thread that writes lines to stdout. A slow reader blocks the thread, but not the handling of
 /// signals; the thread ends with the process.
 struct Writer {
-    lines: mpsc::Sender<String>,
+    lines: mpsc::Sender<Line>,
     result: oneshot::Receiver<io::Result<()>>,
 }
 
@@ -136,18 +138,15 @@ impl Writer {
         drop(self.lines);
         match self.result.await {
             Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(End::ReaderClosed),
-            Ok(Err(error)) => Err(Failure::local(format!("cannot write stdout: {error}"))),
+            Ok(Err(error)) => Err(Failure::stdout(&error)),
             Ok(Ok(())) | Err(_) => Ok(End::Complete),
         }
     }
 }
 
-fn write(mut lines: mpsc::Receiver<String>) -> io::Result<()> {
-    let mut stdout = anstream::stdout();
-    while let Some(mut line) = lines.blocking_recv() {
-        line.push('\n');
-        stdout.write_all(line.as_bytes())?;
-        stdout.flush()?;
+fn write(mut lines: mpsc::Receiver<Line>) -> io::Result<()> {
+    while let Some(line) = lines.blocking_recv() {
+        line.write()?;
     }
     Ok(())
 }

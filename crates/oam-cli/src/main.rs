@@ -1,17 +1,20 @@
 //! `oam`, the command line of OpenAgentMesh.
 //!
 //! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
-//! mesh, `printer` owns all output, `live` prints results as they arrive, `transfer` shows the
-//! progress of a file, and `failure` is the error type.
+//! mesh, `printer` owns all output, `live` prints results as they arrive, `log` prints the log,
+//! `transfer` shows the progress of a file, and `failure` is the error type.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod cli;
 mod commands;
 mod connection;
+mod deadline;
 mod failure;
 mod json;
+mod line;
 mod live;
+mod log;
 mod printer;
 mod shell;
 mod stdin;
@@ -21,17 +24,17 @@ mod url_file;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
-
 use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    init_tracing();
     let printer = Printer::new();
+    let cli = match Cli::from_process() {
+        Ok(cli) => cli,
+        Err(error) => return printer.arguments(&error),
+    };
+    log::init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -54,18 +57,4 @@ async fn run(cli: Cli, printer: &Printer) -> ExitCode {
             failure.exit_code()
         }
     }
-}
-
-/// Logs go to stderr: warnings, or the levels that `RUST_LOG` sets. The NATS client is off by
-/// default, because its errors come back as errors of the command.
-fn init_tracing() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("error,async_nats=off,openagentmesh=warn,openagentmesh_local=warn")
-    });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .without_time()
-        .init();
 }

@@ -1,14 +1,15 @@
 //! All output: results to stdout, everything else to stderr.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use serde_json::value::to_raw_value;
 
 use crate::failure::Failure;
-use crate::json;
+use crate::line::Line;
+use crate::text::{on_one_line, printable};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
@@ -18,6 +19,9 @@ pub(crate) const STRONG: Style = Style::new().bold();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 
 /// Writes to stdout and stderr, with colours only on a terminal.
+///
+/// A failed write to stdout is an error of the command, because a part of the result is lost. A failed
+/// write to stderr is not, because the exit code tells the outcome.
 pub(crate) struct Printer;
 
 impl Printer {
@@ -26,26 +30,36 @@ impl Printer {
     }
 
     /// A line of the result.
-    pub(crate) fn line(&self, text: impl AsRef<str>) {
-        self.out(text.as_ref());
+    pub(crate) fn line(&self, line: impl Into<Line>) -> Result<(), Failure> {
+        line.into().write().map_err(|error| Failure::stdout(&error))
     }
 
     /// A result as JSON over several lines.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let json = to_raw_value(value).map_err(json::serialize_failure)?;
-        self.out(&json::text(&json, true));
-        Ok(())
+        self.line(Line::serialized(value, true)?)
     }
 
-    /// A result as raw bytes. On a terminal, a missing final line break is added.
-    pub(crate) fn bytes(&self, bytes: &[u8]) {
+    /// A result as raw bytes. A terminal gets text only, with invisible characters escaped and a
+    /// final line break.
+    ///
+    /// # Errors
+    ///
+    /// If stdout is a terminal and the bytes are not text, and those of a write.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        let needs_line_break = stdout.is_terminal() && !bytes.ends_with(b"\n");
-        let written = stdout
+        if stdout.is_terminal() {
+            let text = str::from_utf8(bytes).map_err(|_| {
+                Failure::local("binary value not printed: stdout is a terminal")
+                    .hint("write it into a file with > FILE; --json prints it as base64")
+            })?;
+            drop(stdout);
+            let text = text.strip_suffix('\n').unwrap_or(text);
+            return self.line(printable(text));
+        }
+        stdout
             .write_all(bytes)
-            .and_then(|()| stdout.write_all(if needs_line_break { b"\n" } else { b"" }))
-            .and_then(|()| stdout.flush());
-        exit_on_broken_pipe(written);
+            .and_then(|()| stdout.flush())
+            .map_err(|error| Failure::stdout(&error))
     }
 
     /// A result as a table without borders.
@@ -53,7 +67,7 @@ impl Printer {
         &self,
         header: [&str; COLUMNS],
         rows: impl IntoIterator<Item = [String; COLUMNS]>,
-    ) {
+    ) -> Result<(), Failure> {
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
@@ -65,37 +79,37 @@ impl Printer {
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        for line in table.to_string().lines() {
-            self.line(line.trim_end());
-        }
+        let table = table.to_string();
+        let lines: Vec<_> = table.lines().map(str::trim_end).collect();
+        self.line(lines.join("\n"))
     }
 
     /// A named field of the result.
-    pub(crate) fn field(&self, name: &str, value: impl AsRef<str>) {
-        self.out(&format!("{FAINT}{name:<14}{FAINT:#}{}", value.as_ref()));
+    pub(crate) fn field(&self, name: &str, value: impl AsRef<str>) -> Result<(), Failure> {
+        self.line(format!("{FAINT}{name:<14}{FAINT:#}{}", value.as_ref()))
     }
 
     /// The title of a section of the result.
-    pub(crate) fn title(&self, text: &str) {
-        self.out(&format!("{STRONG}{text}{STRONG:#}"));
+    pub(crate) fn title(&self, text: &str) -> Result<(), Failure> {
+        self.line(format!("{STRONG}{text}{STRONG:#}"))
     }
 
     /// A suggested command and its effect.
-    pub(crate) fn command(&self, command: &str, effect: &str) {
-        self.out(&format!(
+    pub(crate) fn command(&self, command: &str, effect: &str) -> Result<(), Failure> {
+        self.line(format!(
             "  {HINT}{command}{HINT:#}  {FAINT}{effect}{FAINT:#}"
-        ));
+        ))
     }
 
     /// A note on stderr, which a pipe does not contain.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
-        self.err(text.as_ref());
+        self.err(&printable(text.as_ref()));
     }
 
     /// A note that is printed only when stdout is a terminal.
     pub(crate) fn hint_for_people(&self, text: &str) {
         if io::stdout().is_terminal() {
-            self.note(format!("{FAINT}{text}{FAINT:#}"));
+            self.err(&format!("{FAINT}{}{FAINT:#}", printable(text)));
         }
     }
 
@@ -127,38 +141,53 @@ impl Printer {
         std::future::pending().await
     }
 
-    /// An error with its code, its details and its hint.
+    /// The help, the version, or the error of the arguments. Returns the exit code.
+    pub(crate) fn arguments(&self, error: &clap::Error) -> ExitCode {
+        let text = error.render();
+        if error.use_stderr() {
+            let plain = text.to_string();
+            let shown = printable(&plain);
+            // An argument may be the text of others, as with xargs. Without one, styles are safe.
+            let shown = match shown == plain {
+                true => text.ansi().to_string(),
+                false => shown,
+            };
+            self.err(shown.trim_end_matches('\n'));
+            return ExitCode::from(2);
+        }
+        let text = text.ansi().to_string();
+        match self.line(text.trim_end_matches('\n').to_owned()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                self.failure(&failure);
+                failure.exit_code()
+            }
+        }
+    }
+
+    /// An error with its code, its details and its hint. Its text may come from the mesh.
     pub(crate) fn failure(&self, failure: &Failure) {
+        if failure.is_reader_closed() {
+            return;
+        }
         let code = failure
             .code
             .as_ref()
             .map(|code| format!("[{code}]"))
             .unwrap_or_default();
-        self.err(&format!("{ERROR}error{code}{ERROR:#}: {}", failure.message));
+        let code = on_one_line(&code);
+        let message = printable(&failure.message);
+        self.err(&format!("{ERROR}error{code}{ERROR:#}: {message}"));
         for detail in &failure.details {
-            self.err(&format!("  {detail}"));
+            self.err(&format!("  {}", printable(detail)));
         }
         if let Some(hint) = &failure.hint {
-            self.err(&format!("  {HINT}hint{HINT:#}: {hint}"));
+            self.err(&format!("  {HINT}hint{HINT:#}: {}", printable(hint)));
         }
-    }
-
-    fn out(&self, text: &str) {
-        let written = writeln!(anstream::stdout().lock(), "{text}");
-        exit_on_broken_pipe(written);
     }
 
     fn err(&self, text: &str) {
-        let written = writeln!(anstream::stderr().lock(), "{text}");
-        exit_on_broken_pipe(written);
-    }
-}
-
-/// A closed pipe, as in `oam … | head`, is no error.
-fn exit_on_broken_pipe(written: io::Result<()>) {
-    if let Err(error) = written
-        && error.kind() == ErrorKind::BrokenPipe
-    {
-        std::process::exit(0);
+        // Without stderr there is no place for the text.
+        drop(writeln!(anstream::stderr().lock(), "{text}"));
     }
 }

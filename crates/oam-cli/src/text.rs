@@ -11,16 +11,34 @@ use time::macros::format_description;
 const FOR_PEOPLE: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
 
-/// Escapes control characters, except line breaks and tabs.
+/// Escapes invisible characters, except line breaks and tabs.
 pub(crate) fn printable(text: &str) -> String {
     escape(text, |character| {
-        character.is_control() && !matches!(character, '\n' | '\t')
+        !is_visible(character) && !matches!(character, '\n' | '\t')
     })
 }
 
-/// Escapes all control characters, so that the text stays on one line.
+/// Escapes all invisible characters, so that the text stays on one line.
 pub(crate) fn on_one_line(text: &str) -> String {
-    escape(text, char::is_control)
+    escape(text, |character| !is_visible(character))
+}
+
+/// Whether the character neither controls the terminal, nor changes the direction of the text, nor
+/// has no width. Text with such characters can look like another text.
+pub(crate) fn is_visible(character: char) -> bool {
+    !character.is_control()
+        && !matches!(
+            character,
+            '\u{ad}' // soft hyphen
+                | '\u{61c}' // Arabic letter mark
+                | '\u{180e}' // Mongolian vowel separator
+                | '\u{200b}'..='\u{200f}' // zero width, left-to-right and right-to-left marks
+                | '\u{2028}'..='\u{202e}' // line breaks, embeddings and overrides of direction
+                | '\u{2060}'..='\u{206f}' // word joiner, invisible operators, isolates of direction
+                | '\u{feff}' // byte order mark
+                | '\u{fff9}'..='\u{fffb}' // interlinear annotation
+                | '\u{e0000}'..='\u{e007f}' // tags
+        )
 }
 
 /// Truncates the text after `max_chars` characters.
@@ -64,6 +82,25 @@ mod tests {
     fn text_with_control_characters_is_escaped() {
         assert_eq!(printable("a\tb\nc\u{1b}[31m"), "a\tb\nc\\u{1b}[31m");
         assert_eq!(on_one_line("ä\tb\nc\u{9b}"), "ä\\tb\\nc\\u{9b}");
+    }
+
+    #[test]
+    fn text_with_invisible_characters_is_escaped() {
+        let ranges = [
+            '\u{202a}'..='\u{202e}',
+            '\u{2066}'..='\u{2069}',
+            '\u{200b}'..='\u{200f}',
+            '\u{61c}'..='\u{61c}',
+            '\u{2060}'..='\u{2060}',
+            '\u{feff}'..='\u{feff}',
+        ];
+        for character in ranges.into_iter().flatten() {
+            let expected = format!("a\\u{{{:x}}}b", u32::from(character));
+            assert_eq!(printable(&format!("a{character}b")), expected);
+            assert_eq!(on_one_line(&format!("a{character}b")), expected);
+        }
+        let visible = "Zoë שלום 你好 🦀 a\u{301}";
+        assert_eq!(printable(visible), visible);
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(crate) fn nearest() -> Result<Option<(PathBuf, String)>, Failure> {
 
 /// Writes `url` into the `.oam-url` of the working directory.
 pub(crate) fn write(url: &str) -> Result<PathBuf, Failure> {
-    let path = working_directory()?.join(URL_FILE);
+    let directory = working_directory()?;
+    let path = directory.join(URL_FILE);
     std::fs::write(&path, format!("{url}\n")).map_err(|error| {
         Failure::local(format!(
             "the mesh is up at {url}, but cannot write {}: {error}",
@@ -31,6 +32,7 @@ pub(crate) fn write(url: &str) -> Result<PathBuf, Failure> {
         ))
         .hint(format!("set {URL_VARIABLE}={url} for other commands"))
     })?;
+    warn_if_passed_over(&directory);
     Ok(path)
 }
 
@@ -59,7 +61,13 @@ pub(crate) fn write_endpoint(url: &str, creds: Option<&Path>) -> Result<PathBuf,
     };
     write_private_if(has_login(url), &path, &text)
         .map_err(|error| Failure::local(format!("cannot write {}: {error}", path.display())))?;
+    warn_if_passed_over(&directory);
     Ok(path)
+}
+
+/// Logs a warning if all users can replace the file that was just written: commands pass it over.
+fn warn_if_passed_over(directory: &Path) {
+    drop(Endpoint::nearest_file(directory));
 }
 
 /// The path of `file`, relative to `directory` if the file is below it: then both can be moved

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::LocalError;
 use crate::directory::private_file;
+use crate::websocket::Origins;
 
 /// The name of the configuration file in a server's directory.
 pub(crate) const CONFIG_FILE: &str = "nats-server.conf";
@@ -27,22 +28,30 @@ pub(crate) struct SystemCredentials {
 pub(crate) struct Config<'a> {
     /// The directory for the server's files.
     pub(crate) directory: &'a Path,
-    /// The port for clients; WebSocket clients use the next one. 0 lets the server choose both.
+    /// The port for clients; 0 lets the server choose.
     pub(crate) port: u16,
+    /// The origins of WebSocket clients, which use the next port. Without any, the port stays closed.
+    pub(crate) websocket_origins: &'a Origins,
     /// Maximum message size in bytes.
     pub(crate) max_payload: u32,
 }
 
 impl Config<'_> {
-    /// The port for WebSocket clients; 0 if the server chooses it.
+    /// The port for WebSocket clients: `None` without one, 0 if the server chooses it.
     ///
     /// # Errors
     ///
     /// [`LocalError::InvalidPort`] if `port` is the last one, 65535.
-    pub(crate) fn websocket_port(&self) -> Result<u16, LocalError> {
+    pub(crate) fn websocket_port(&self) -> Result<Option<u16>, LocalError> {
+        if self.websocket_origins.is_empty() {
+            return Ok(None);
+        }
         match self.port {
-            0 => Ok(0),
-            port => port.checked_add(1).ok_or(LocalError::InvalidPort { port }),
+            0 => Ok(Some(0)),
+            port => match port.checked_add(1) {
+                Some(next) => Ok(Some(next)),
+                None => Err(LocalError::InvalidPort { port }),
+            },
         }
     }
 
@@ -75,8 +84,7 @@ max_payload: {max_payload}
 ping_interval: "10s"
 ping_max: 2
 jetstream {{ store_dir: {data} }}
-websocket {{ listen: "127.0.0.1:{websocket_port}", no_tls: true }}
-accounts {{
+{websocket}accounts {{
   APP {{ jetstream: enabled, users: [ {{ user: "app", password: "{app_password}" }} ] }}
   SYS {{ users: [ {{ user: "{system_user}", password: "{system_password}" }} ] }}
 }}
@@ -88,10 +96,26 @@ system_account: "SYS"
             log = quoted_path(&log_path(self.directory))?,
             max_payload = self.max_payload,
             data = quoted_path(&self.directory.join("data"))?,
-            websocket_port = listen_port(self.websocket_port()?),
+            websocket = self.render_websocket()?,
             app_password = random_password(),
             system_user = system.user,
             system_password = system.password,
+        ))
+    }
+
+    /// The line of the WebSocket listener; empty without origins.
+    ///
+    /// `same_origin` is not used: a page could name a host that resolves to 127.0.0.1.
+    fn render_websocket(&self) -> Result<String, LocalError> {
+        let Some(port) = self.websocket_port()? else {
+            return Ok(String::new());
+        };
+        let origins = self.websocket_origins.as_slice().iter();
+        let origins: Vec<String> = origins.map(|origin| quoted(origin)).collect();
+        Ok(format!(
+            "websocket {{ listen: \"127.0.0.1:{}\", no_tls: true, allowed_origins: [{}] }}\n",
+            listen_port(port),
+            origins.join(", ")
         ))
     }
 }
@@ -161,14 +185,20 @@ mod tests {
 
     #[test]
     fn websocket_port_after_the_last_port_is_an_error() {
-        let config = Config {
+        let config = |websocket_origins| Config {
             directory: Path::new("/d"),
             port: 65535,
+            websocket_origins,
             max_payload: 1,
         };
+        let origins = Origins::parse(&["http://localhost:3000".to_owned()]).unwrap();
         assert!(matches!(
-            config.websocket_port(),
+            config(&origins).websocket_port(),
             Err(LocalError::InvalidPort { port: 65535 })
+        ));
+        assert!(matches!(
+            config(&Origins::default()).websocket_port(),
+            Ok(None)
         ));
     }
 }

@@ -67,6 +67,16 @@ pub enum LocalError {
         port: u16,
     },
 
+    /// The origin of WebSocket clients is not one that a browser sends.
+    #[error(
+        "invalid origin '{origin}': expected http or https, a host and optionally a port; \
+         write the origin of the web page, such as http://localhost:3000"
+    )]
+    InvalidOrigin {
+        /// The origin that was given.
+        origin: String,
+    },
+
     /// Another program listens on the port.
     #[error(
         "port {port} in use: another program listens on 127.0.0.1:{port}; \

@@ -46,9 +46,9 @@ pub(crate) struct Launched {
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoints {
     pub(crate) url: String,
-    pub(crate) websocket_url: String,
     pub(crate) port: u16,
-    pub(crate) websocket_port: u16,
+    /// `None` without a WebSocket port.
+    pub(crate) websocket_url: Option<String>,
 }
 
 /// The ports file, in which a server writes its addresses.
@@ -81,7 +81,7 @@ pub(crate) fn launch(
         if let Some(status) = child.exit_status()? {
             return Err(explain_exit(status, config));
         }
-        if let Some(endpoints) = read_endpoints(config.directory)
+        if let Some(endpoints) = read_endpoints(config)
             && answers(endpoints.port, config.directory, deadline)
         {
             return Ok(Launched {
@@ -106,24 +106,28 @@ pub(crate) fn launch(
 
 /// Reads the server's ports file. The file appears once the server listens, and may be incomplete.
 /// `None` if it cannot be read yet.
-fn read_endpoints(directory: &Path) -> Option<Endpoints> {
-    let file = std::fs::read_dir(directory).ok()?.flatten().find(|entry| {
+fn read_endpoints(config: &Config<'_>) -> Option<Endpoints> {
+    let entries = std::fs::read_dir(config.directory).ok()?;
+    let file = entries.flatten().find(|entry| {
         let name = entry.file_name();
         name.to_str()
             .is_some_and(|n| n.starts_with("nats-server_") && n.ends_with(".ports"))
     })?;
     let ports: PortsFile = serde_json::from_slice(&std::fs::read(file.path()).ok()?).ok()?;
     let url = ports.nats.into_iter().next()?;
-    let websocket_url = ports.websocket.into_iter().next()?;
+    let websocket_url = ports.websocket.into_iter().next();
+    if websocket_url.is_none() && !config.websocket_origins.is_empty() {
+        return None;
+    }
     Some(Endpoints {
         port: port_of(&url)?,
-        websocket_port: port_of(&websocket_url)?,
         url,
         websocket_url,
     })
 }
 
-fn port_of(url: &str) -> Option<u16> {
+/// The port of a URL that the server has written.
+pub(crate) fn port_of(url: &str) -> Option<u16> {
     url.rsplit_once(':')?.1.parse().ok()
 }
 
@@ -144,16 +148,15 @@ fn explain_exit(status: ExitStatus, config: &Config<'_>) -> LocalError {
             || line.contains("Only one usage of each socket address")
     });
     match (taken, config.port, config.websocket_port()) {
-        (Some(line), port @ 1.., Ok(websocket_port)) => {
-            if line.contains(&format!("127.0.0.1:{websocket_port}:")) {
+        (Some(line), port @ 1.., Ok(websocket_port)) => match websocket_port {
+            Some(websocket_port) if line.contains(&format!("127.0.0.1:{websocket_port}:")) => {
                 LocalError::WebSocketPortTaken {
                     port,
                     websocket_port,
                 }
-            } else {
-                LocalError::PortTaken { port }
             }
-        }
+            _ => LocalError::PortTaken { port },
+        },
         _ => LocalError::Exited {
             status: status.to_string(),
             log,

@@ -7,7 +7,8 @@
 //! * [`NatsServerSearch`] finds or installs the program; both servers use it.
 //!
 //! All files are in `~/.agentmesh`: `bin` has the installed program, `run` the temporary servers,
-//! `mesh` the detached ones. Servers listen on the loopback interface only.
+//! `mesh` the detached ones. Servers listen on the loopback interface only. A WebSocket port is open
+//! only if origins are given, and then only for web pages of these origins.
 //!
 //! The environment variable `OAM_NATS_SERVER` can select the program to use.
 //!
@@ -41,6 +42,7 @@ mod platform;
 mod process;
 mod server;
 mod watchdog;
+mod websocket;
 
 pub use binary::{NATS_SERVER_VARIABLE, NatsServer, NatsServerSearch};
 pub use detached::{DetachedServer, DetachedServerBuilder};

@@ -10,6 +10,7 @@ use crate::home::Home;
 use crate::launch::{Endpoints, Lifetime, launch};
 use crate::process::OwnedChild;
 use crate::watchdog::Watchdog;
+use crate::websocket::Origins;
 use crate::{LocalError, background, orphans};
 
 /// Grace period between SIGTERM and SIGKILL.
@@ -54,6 +55,7 @@ pub struct LocalServer {
     directory: OwnedDirectory,
     watchdog: Option<Watchdog>,
     endpoints: Endpoints,
+    websocket_origins: Vec<String>,
     system: SystemCredentials,
     binary: NatsServer,
 }
@@ -104,9 +106,15 @@ impl LocalServer {
         &self.endpoints.url
     }
 
-    /// The URL for WebSocket clients, such as `ws://127.0.0.1:35485`.
-    pub fn websocket_url(&self) -> &str {
-        &self.endpoints.websocket_url
+    /// The URL for WebSocket clients, such as `ws://127.0.0.1:35485`. `None` unless the server was
+    /// started with a [`websocket_origin`](LocalServerBuilder::websocket_origin).
+    pub fn websocket_url(&self) -> Option<&str> {
+        self.endpoints.websocket_url.as_deref()
+    }
+
+    /// The origins whose web pages may connect over WebSocket.
+    pub fn websocket_origins(&self) -> &[String] {
+        &self.websocket_origins
     }
 
     /// The TCP port of [`url`](Self::url).
@@ -196,6 +204,7 @@ impl LocalServer {
 #[must_use = "settings do nothing until `start` is called"]
 pub struct LocalServerBuilder {
     port: u16,
+    websocket_origins: Vec<String>,
     max_payload: u32,
     home: Option<PathBuf>,
     binary: Option<PathBuf>,
@@ -205,6 +214,7 @@ impl Default for LocalServerBuilder {
     fn default() -> Self {
         Self {
             port: 0,
+            websocket_origins: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
             home: None,
             binary: None,
@@ -213,10 +223,20 @@ impl Default for LocalServerBuilder {
 }
 
 impl LocalServerBuilder {
-    /// The TCP port for clients. WebSocket clients use the next port. 0, the default, lets the server
-    /// choose both.
+    /// The TCP port for clients. 0, the default, lets the server choose.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Opens a WebSocket port for web pages of `origin`, such as `http://localhost:3000`: the port after
+    /// that for clients, or one that the server chooses. May be repeated. Without it, the server has no
+    /// WebSocket port.
+    ///
+    /// A page of any other origin is refused with status 403. A client without the header `Origin` is
+    /// accepted: browsers always send it, and other programs could send any.
+    pub fn websocket_origin(mut self, origin: impl Into<String>) -> Self {
+        self.websocket_origins.push(origin.into());
         self
     }
 
@@ -249,6 +269,7 @@ impl LocalServerBuilder {
     /// * [`LocalError::NoHome`]: the home directory is unknown.
     /// * [`LocalError::NamedServerUnusable`], [`LocalError::ServerUnusable`],
     ///   [`LocalError::NotInstalled`]: no usable program.
+    /// * [`LocalError::InvalidOrigin`]: an origin is invalid.
     /// * [`LocalError::InvalidPort`], [`LocalError::PortTaken`],
     ///   [`LocalError::WebSocketPortTaken`]: the port is invalid or in use.
     /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server failed to start; the error
@@ -274,6 +295,7 @@ impl LocalServerBuilder {
     /// ```
     pub async fn start(self) -> Result<LocalServer, LocalError> {
         let home = Home::new(self.home.as_deref())?;
+        let origins = Origins::parse(&self.websocket_origins)?;
         let binary = choose_binary(self.binary, self.home).await?;
         let (port, max_payload) = (self.port, self.max_payload);
         background::run(move |cancellation| {
@@ -281,6 +303,7 @@ impl LocalServerBuilder {
             let config = Config {
                 directory: directory.path(),
                 port,
+                websocket_origins: &origins,
                 max_payload,
             };
             let launched = launch(binary.path(), &config, Lifetime::Bound, cancellation)?;
@@ -289,6 +312,7 @@ impl LocalServerBuilder {
                 directory,
                 watchdog: launched.watchdog,
                 endpoints: launched.endpoints,
+                websocket_origins: origins.into_vec(),
                 system: launched.system,
                 binary,
             })

@@ -1,19 +1,25 @@
 //! The parts of an agent, parsed from a function or a method.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::{
-    Attribute, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemFn, Lit, Meta, Pat, PatType,
-    PathArguments, Receiver, ReturnType, Signature, Type, TypeParamBound, TypeReference,
+    Attribute, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemFn, Lit, Meta, PathArguments,
+    Receiver, ReturnType, Signature, Type, TypeParamBound, Visibility,
 };
 
 use crate::arguments::Arguments;
+use crate::inputs::parse_inputs;
 
 /// A valid agent function.
 pub(crate) struct AgentFunction {
     pub(crate) arguments: Arguments,
-    pub(crate) description: String,
+    /// An expression that converts into a `String`.
+    pub(crate) description: TokenStream,
+    /// The `#[cfg]` attributes.
+    pub(crate) conditions: Vec<Attribute>,
     pub(crate) ident: Ident,
+    /// The visibility of a method.
+    pub(crate) visibility: Option<Visibility>,
     pub(crate) receiver: Option<Receiver>,
     /// Whether the first argument is a `Context`.
     pub(crate) context: bool,
@@ -27,8 +33,12 @@ pub(crate) enum Output {
     Nothing(Option<Type>),
     /// One value.
     Value(Type),
-    /// A stream of values; the type of its items, if the function spells it out.
-    Stream(Option<Type>),
+    /// A stream of values.
+    Stream {
+        stream: Box<Type>,
+        /// The type of the items, if the function spells it out.
+        item: Option<Type>,
+    },
 }
 
 /// Parses a function. Also returns the item as written.
@@ -70,24 +80,20 @@ impl AgentFunction {
         {
             return Err(not_async(signature));
         }
-        let description = match &arguments.description {
-            Some(description) => description.value(),
-            None => first_paragraph(attributes),
-        };
-        if description.trim().is_empty() {
-            return Err(syn::Error::new_spanned(
-                &signature.ident,
-                format!(
-                    "agent `{name}` has no description: callers and models choose an agent by it; \
-                     write a doc comment, as in `/// Describes what {name} does.`",
-                    name = signature.ident
-                ),
-            ));
+        let description = description(&arguments, attributes, signature)?;
+        if let (Some(timeout), Some(shape)) = (&arguments.timeout, background(&input, &output)) {
+            return Err(timeout.unsupported(shape));
         }
         Ok(Self {
             arguments,
             description,
+            conditions: attributes
+                .iter()
+                .filter(|attribute| attribute.path().is_ident("cfg"))
+                .cloned()
+                .collect(),
             ident: signature.ident.clone(),
+            visibility: None,
             receiver: signature.receiver().cloned(),
             context,
             input,
@@ -100,9 +106,24 @@ impl Output {
     /// The type that may be a `Result`.
     pub(crate) fn ty(&self) -> Option<&Type> {
         match self {
-            Self::Nothing(ty) | Self::Stream(ty) => ty.as_ref(),
+            Self::Nothing(ty) => ty.as_ref(),
+            Self::Stream { item, .. } => item.as_ref(),
             Self::Value(ty) => Some(ty),
         }
+    }
+
+    /// Whether the output, or each item, is a `Result`.
+    pub(crate) fn is_fallible(&self) -> bool {
+        self.ty().is_some_and(is_result)
+    }
+}
+
+/// The shape of an agent that runs while it is served.
+fn background(input: &Option<Type>, output: &Output) -> Option<&'static str> {
+    match output {
+        Output::Nothing(_) => Some("watcher"),
+        Output::Stream { .. } if input.is_none() => Some("publisher"),
+        Output::Stream { .. } | Output::Value(_) => None,
     }
 }
 
@@ -111,7 +132,7 @@ pub(crate) fn is_result(output: &Type) -> bool {
     last_ident(output).is_some_and(|ident| ident == "Result")
 }
 
-fn last_ident(ty: &Type) -> Option<&Ident> {
+pub(crate) fn last_ident(ty: &Type) -> Option<&Ident> {
     match ty {
         Type::Path(path) => Some(&path.path.segments.last()?.ident),
         _ => None,
@@ -151,92 +172,6 @@ fn not_async(signature: &Signature) -> syn::Error {
     )
 }
 
-/// Whether the first argument is a context, and the type of the input.
-fn parse_inputs(signature: &Signature) -> syn::Result<(bool, Option<Type>)> {
-    let arguments: Vec<&PatType> = signature
-        .inputs
-        .iter()
-        .filter_map(|argument| match argument {
-            FnArg::Typed(typed) => Some(typed),
-            FnArg::Receiver(_) => None,
-        })
-        .collect();
-    let is_context = |argument: &PatType| last_ident(&argument.ty).is_some_and(|i| i == "Context");
-    match arguments.as_slice() {
-        [] => Ok((false, None)),
-        [context] if is_context(context) => Ok((true, None)),
-        [input] => Ok((false, Some(parse_input(input)?))),
-        [context, input] if is_context(context) => Ok((true, Some(parse_input(input)?))),
-        [input, context] if is_context(context) => Err(syn::Error::new_spanned(
-            &signature.inputs,
-            format!(
-                "context after the input: write `{}, {}`",
-                text(context),
-                text(input)
-            ),
-        )),
-        [first, ..] => {
-            let skipped = usize::from(is_context(first));
-            Err(several_inputs(signature, &arguments[skipped..]))
-        }
-    }
-}
-
-fn several_inputs(signature: &Signature, inputs: &[&PatType]) -> syn::Error {
-    let fields: Vec<String> = inputs
-        .iter()
-        .enumerate()
-        .map(|(index, argument)| {
-            let name = match &*argument.pat {
-                Pat::Ident(pattern) => pattern.ident.to_string(),
-                _ => format!("field{index}"),
-            };
-            format!("{name}: {}", owned(&argument.ty))
-        })
-        .collect();
-    syn::Error::new_spanned(
-        &signature.inputs,
-        format!(
-            "too many inputs: an agent takes one; write `#[derive(serde::Deserialize, \
-             schemars::JsonSchema)] struct Input {{ {} }}` and take `input: Input`",
-            fields.join(", ")
-        ),
-    )
-}
-
-fn parse_input(argument: &PatType) -> syn::Result<Type> {
-    let input = &*argument.ty;
-    match input {
-        Type::Reference(_) => Err(syn::Error::new_spanned(
-            input,
-            format!(
-                "borrowed input: the input arrives from another process, so the agent must own it; \
-                 write `{}` instead of `{}`",
-                owned(input),
-                text(input)
-            ),
-        )),
-        Type::ImplTrait(_) => Err(syn::Error::new_spanned(
-            input,
-            "unsupported input `impl Trait`: the agent's contract needs one input type; write that \
-             type",
-        )),
-        _ => Ok(input.clone()),
-    }
-}
-
-/// The owned type that holds what `ty` borrows.
-fn owned(ty: &Type) -> String {
-    let Type::Reference(TypeReference { elem, .. }) = ty else {
-        return text(ty);
-    };
-    match &**elem {
-        Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
-        Type::Slice(slice) => format!("Vec<{}>", text(&slice.elem)),
-        other => text(other),
-    }
-}
-
 /// Parses the return type. Without an input, `()` and `Result<(), _>` are no output.
 fn parse_output(signature: &Signature) -> syn::Result<Output> {
     let is_async = signature.asyncness.is_some();
@@ -257,7 +192,10 @@ fn parse_output(signature: &Signature) -> syn::Result<Output> {
         };
     };
     match (is_async, is_stream(output)) {
-        (false, true) => Ok(Output::Stream(item(output))),
+        (false, true) => Ok(Output::Stream {
+            stream: Box::new(output.clone()),
+            item: item(output),
+        }),
         (false, false) => Err(not_async(signature)),
         (true, true) => Err(syn::Error::new_spanned(
             signature.asyncness,
@@ -345,7 +283,7 @@ fn item_of_bound(bound: &TypeParamBound) -> Option<Type> {
     })
 }
 
-fn generic_types(arguments: &PathArguments) -> impl Iterator<Item = &Type> {
+pub(crate) fn generic_types(arguments: &PathArguments) -> impl Iterator<Item = &Type> {
     let generics = match arguments {
         PathArguments::AngleBracketed(generics) => Some(&generics.args),
         _ => None,
@@ -359,30 +297,50 @@ fn generic_types(arguments: &PathArguments) -> impl Iterator<Item = &Type> {
         })
 }
 
-fn first_paragraph(attributes: &[Attribute]) -> String {
-    let lines = attributes
+/// The description of an agent, an expression that converts into a `String`.
+fn description(
+    arguments: &Arguments,
+    attributes: &[Attribute],
+    signature: &Signature,
+) -> syn::Result<TokenStream> {
+    let missing = || {
+        syn::Error::new_spanned(
+            &signature.ident,
+            format!(
+                "agent `{name}` has no description: callers and models choose an agent by it; \
+                 write a doc comment, as in `/// Describes what {name} does.`",
+                name = signature.ident
+            ),
+        )
+    };
+    let is_blank = |value: &Expr| matches!(value, Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().trim().is_empty());
+    if let Some(description) = &arguments.description {
+        return match description {
+            Expr::Lit(_) if is_blank(description) => Err(missing()),
+            Expr::Lit(_) => Ok(quote!(#description)),
+            constant => Ok(quote!(const { ::openagentmesh::__private::not_blank(#constant) })),
+        };
+    }
+    let lines: Vec<&Expr> = attributes
         .iter()
         .filter_map(|attribute| match &attribute.meta {
-            Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
-                Expr::Lit(ExprLit {
-                    lit: Lit::Str(text),
-                    ..
-                }) => Some(text.value()),
-                _ => None,
-            },
+            Meta::NameValue(meta) if meta.path.is_ident("doc") => Some(&meta.value),
             _ => None,
-        });
-    let text = lines.collect::<Vec<_>>().join("\n");
-    text.lines()
-        .map(str::trim)
-        .skip_while(|line| line.is_empty())
-        .take_while(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+        })
+        .collect();
+    if lines.iter().all(|line| is_blank(line)) {
+        return Err(missing());
+    }
+    // A line may be a macro such as `include_str!`, whose text is not known here.
+    Ok(quote! {
+        ::openagentmesh::__private::first_paragraph(
+            const { ::openagentmesh::__private::not_blank(::core::concat!(#(#lines, "\n"),*)) }
+        )
+    })
 }
 
 /// Tokens as source text, roughly formatted.
-fn text(tokens: &impl ToTokens) -> String {
+pub(crate) fn text(tokens: &impl ToTokens) -> String {
     tokens
         .to_token_stream()
         .to_string()

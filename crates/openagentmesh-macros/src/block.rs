@@ -82,5 +82,7 @@ fn parse_method(
              mutable state in a `Mutex` or an atomic",
         ));
     }
-    AgentFunction::parse(arguments, &method.attrs, &method.sig)
+    let mut agent = AgentFunction::parse(arguments, &method.attrs, &method.sig)?;
+    agent.visibility = Some(method.vis.clone());
+    Ok(agent)
 }

@@ -1,11 +1,12 @@
 //! Generation of the code that constructs the agents.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ItemFn, ItemImpl, Type};
+use syn::{ItemFn, ItemImpl, Type, Visibility};
 
 use crate::ast::{AgentFunction, Output, is_result};
+use crate::typed;
 
 /// The unchanged function, plus a type of the same name that constructs the agent. Types and
 /// functions have separate namespaces, so `name(…)` calls the function and `agents![name]` refers to
@@ -13,22 +14,53 @@ use crate::ast::{AgentFunction, Output, is_result};
 pub(crate) fn function(agent: &AgentFunction, function: &ItemFn) -> TokenStream {
     let visibility = &function.vis;
     let ident = &agent.ident;
+    let conditions = &agent.conditions;
     let spec = spec(agent);
     let marker = marker(agent);
     let check = check_for_hidden_result(agent);
+    let name = typed::full_name(agent);
+    let doc = format!("Agent `{name}`: listed by `agents!`, and called by its types.");
+    let calls = typed::calls(agent, visibility, None);
+    let handler = if agent.output.is_fallible() {
+        let (parameters, arguments) = (parameters(agent), arguments(agent));
+        let body = match &agent.output {
+            Output::Stream { .. } => with_codes_of_items(&quote!(#ident(#arguments))),
+            Output::Nothing(_) | Output::Value(_) => {
+                let output = with_code(&quote!(#ident(#arguments).await));
+                quote!(async move { #output })
+            }
+        };
+        // The span of the name, for errors of the types.
+        let span = ident.span().resolved_at(Span::call_site());
+        quote_spanned!(span=> move |#parameters| #body)
+    } else {
+        quote!(#ident)
+    };
     let handler = match &agent.output {
-        Output::Nothing(_) => quote!(::openagentmesh::handler::Background(#ident)),
-        _ => quote!(#ident),
+        Output::Nothing(_) => quote!(::openagentmesh::handler::Background(#handler)),
+        _ => handler,
     };
     quote! {
         #function
 
+        #(#conditions)*
         #check
 
-        #[doc(hidden)]
+        #(#conditions)*
+        #[doc = #doc]
         #[allow(non_camel_case_types, dead_code)]
         #visibility struct #ident {}
 
+        #(#conditions)*
+        impl #ident {
+            /// The agent's name.
+            #[allow(dead_code)]
+            #visibility const NAME: &'static str = #name;
+
+            #(#calls)*
+        }
+
+        #(#conditions)*
         impl ::openagentmesh::__private::AgentFn for #ident {
             fn agent() -> ::openagentmesh::Agent {
                 #spec.handler::<#marker>(#handler)
@@ -37,72 +69,116 @@ pub(crate) fn function(agent: &AgentFunction, function: &ItemFn) -> TokenStream 
     }
 }
 
-/// The unchanged block, plus a function `agents` that constructs the agents of its marked methods.
-/// They share the value.
+/// The unchanged block, plus a function `agents` that constructs the agents of its marked methods, and
+/// typed calls of them. The agents share the value.
 pub(crate) fn block(agents: &[AgentFunction], block: &ItemImpl) -> TokenStream {
-    let (generics, _, clause) = block.generics.split_for_impl();
     let this = &block.self_ty;
-    let checks = agents.iter().map(check_for_hidden_result);
+    let checks = agents.iter().map(|agent| {
+        let conditions = &agent.conditions;
+        let check = check_for_hidden_result(agent)?;
+        Some(quote!(#(#conditions)* #check))
+    });
     let methods = agents.iter().map(|agent| {
+        let conditions = &agent.conditions;
         let spec = spec(agent);
         let marker = marker(agent);
         let handler = method_handler(agent);
-        quote!(#spec.handler::<#marker>({
-            let this = ::openagentmesh::__private::Arc::clone(&this);
-            #handler
-        }))
+        quote! {
+            #(#conditions)*
+            agents.push(#spec.handler::<#marker>({
+                let this = ::openagentmesh::__private::Arc::clone(&this);
+                #handler
+            }));
+        }
+    });
+    let calls = agents.iter().flat_map(|agent| {
+        let visibility = agent.visibility.as_ref().unwrap_or(&Visibility::Inherited);
+        typed::calls(agent, visibility, Some(&agent.ident))
     });
     quote! {
         #block
 
         #(#checks)*
 
-        impl #generics #this #clause {
-            /// The agents of this value, for `AgentMesh::register`. They share it: pass a value, or
-            /// an `Arc` of a value that is also used elsewhere.
+        impl #this {
+            /// The agents of this value, for `AgentMesh::serve` and `AgentMesh::register`. They share it:
+            /// pass a value, or an `Arc` of a value that is also used elsewhere.
+            #[allow(unused_mut)]
             pub fn agents(
                 this: impl ::core::convert::Into<::openagentmesh::__private::Arc<Self>>,
             ) -> ::std::vec::Vec<::openagentmesh::Agent> {
                 let this: ::openagentmesh::__private::Arc<Self> = this.into();
-                ::std::vec![#(#methods),*]
+                let mut agents = ::std::vec::Vec::new();
+                #(#methods)*
+                agents
             }
+
+            #(#calls)*
         }
     }
+}
+
+/// The parameters of a handler.
+fn parameters(agent: &AgentFunction) -> TokenStream {
+    let context = agent
+        .context
+        .then(|| quote!(context: ::openagentmesh::Context,));
+    let input = agent.input.iter().map(|input| quote!(input: #input,));
+    quote!(#context #(#input)*)
+}
+
+/// The arguments that a handler passes on.
+fn arguments(agent: &AgentFunction) -> TokenStream {
+    let context = agent.context.then(|| quote!(context,));
+    let input = agent.input.iter().map(|_| quote!(input,));
+    quote!(#context #(#input)*)
 }
 
 /// A closure that calls the method on the shared value, and owns the value while the method runs.
 fn method_handler(agent: &AgentFunction) -> TokenStream {
     let method = &agent.ident;
-    let context = agent
-        .context
-        .then(|| quote!(context: ::openagentmesh::Context,));
-    let input = agent.input.iter().map(|input| quote!(input: #input,));
-    let pass_context = agent.context.then(|| quote!(context,));
-    let pass_input = agent.input.iter().map(|_| quote!(input,));
+    let (parameters, arguments) = (parameters(agent), arguments(agent));
     let call = match &agent.receiver {
         // The stream may borrow from the value, so the generated future owns both.
         Some(receiver) if receiver.reference.is_some() => {
-            quote!(Self::#method(&this, #pass_context #(#pass_input)*))
+            quote!(Self::#method(&this, #arguments))
         }
-        Some(_) => quote!(Self::#method(this, #pass_context #(#pass_input)*)),
-        None => quote!(Self::#method(#pass_context #(#pass_input)*)),
+        Some(_) => quote!(Self::#method(this, #arguments)),
+        None => quote!(Self::#method(#arguments)),
     };
+    let is_fallible = agent.output.is_fallible();
     let body = match &agent.output {
-        Output::Stream(_) => quote! {
-            ::openagentmesh::__private::produced(move |items| async move {
-                let _ = &this;
-                items.forward(#call).await
-            })
-        },
-        Output::Nothing(_) | Output::Value(_) => quote! {
-            async move {
-                let _ = &this;
-                #call.await
+        Output::Stream { .. } => {
+            let stream = if is_fallible {
+                with_codes_of_items(&call)
+            } else {
+                call
+            };
+            quote! {
+                ::openagentmesh::__private::produced(move |items| async move {
+                    let _ = &this;
+                    items.forward(#stream).await
+                })
             }
-        },
+        }
+        Output::Nothing(_) | Output::Value(_) => {
+            let output = quote!(#call.await);
+            let output = if is_fallible {
+                with_code(&output)
+            } else {
+                output
+            };
+            quote! {
+                async move {
+                    let _ = &this;
+                    #output
+                }
+            }
+        }
     };
-    let closure = quote! {
-        move |#context #(#input)*| {
+    let span = method.span().resolved_at(Span::call_site());
+    let closure = quote_spanned! {span=>
+        move |#parameters| {
             let this = ::openagentmesh::__private::Arc::clone(&this);
             #body
         }
@@ -113,21 +189,26 @@ fn method_handler(agent: &AgentFunction) -> TokenStream {
     }
 }
 
+/// A `Result` whose error is converted into the SDK's error, if its type can be: so its code reaches the
+/// caller. The method of the trait keeps other errors; the method of the type takes precedence over it.
+fn with_code(result: &TokenStream) -> TokenStream {
+    quote!({
+        #[allow(unused_imports)]
+        use ::openagentmesh::__private::KeepError as _;
+        #result.map_err(|error| ::openagentmesh::__private::HandlerError(error).with_code())
+    })
+}
+
+/// A stream of `Result`s, converted as by [`with_code`].
+fn with_codes_of_items(stream: &TokenStream) -> TokenStream {
+    let item = with_code(&quote!(item));
+    quote!(::openagentmesh::futures::StreamExt::map(#stream, |item| #item))
+}
+
 fn spec(agent: &AgentFunction) -> TokenStream {
     let arguments = &agent.arguments;
     let description = &agent.description;
-    let name = match &arguments.name {
-        Some(name) => quote!(#name),
-        None => {
-            let name = agent.ident.to_string();
-            let name = name.trim_start_matches("r#");
-            quote!(#name)
-        }
-    };
-    let channel = arguments
-        .channel
-        .iter()
-        .map(|channel| quote!(.channel(#channel)));
+    let name = typed::full_name(agent);
     let version = arguments
         .version
         .iter()
@@ -138,9 +219,13 @@ fn spec(agent: &AgentFunction) -> TokenStream {
         .iter()
         .map(|limit| quote!(.concurrency(#limit)));
     let queue = arguments.queue.iter().map(|limit| quote!(.queue(#limit)));
+    let timeout = arguments.timeout.iter().map(|timeout| {
+        let duration = &timeout.duration;
+        quote!(.timeout(#duration))
+    });
     quote! {
         ::openagentmesh::AgentSpec::new(#name, #description)
-            #(#channel)* #(#version)* #(#tags)* #(#concurrency)* #(#queue)*
+            #(#version)* #(#tags)* #(#concurrency)* #(#queue)* #(#timeout)*
     }
 }
 
@@ -154,8 +239,8 @@ fn marker(agent: &AgentFunction) -> TokenStream {
     let shape = match (&agent.output, &agent.input) {
         (Output::Value(_), Some(input)) => quote!(Responder<#input, #output>),
         (Output::Value(_), None) => quote!(Trigger<#output>),
-        (Output::Stream(_), Some(input)) => quote!(Streamer<#input, #output>),
-        (Output::Stream(_), None) => quote!(Publisher<#output>),
+        (Output::Stream { .. }, Some(input)) => quote!(Streamer<#input, #output>),
+        (Output::Stream { .. }, None) => quote!(Publisher<#output>),
         (Output::Nothing(_), _) => quote!(Watcher),
     };
     let shape = quote!(::openagentmesh::handler::#shape);

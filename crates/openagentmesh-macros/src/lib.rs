@@ -1,15 +1,19 @@
 //! The `#[agent]` attribute of OpenAgentMesh.
 //!
 //! `ast` parses a function into the parts of an agent, or fails with a message that says what to
-//! write instead. `expand` generates the code that constructs the agent. `block` finds the agents
-//! among the methods of an `impl` block.
+//! write instead. `expand` generates the code that constructs the agent, `typed` that of its typed calls.
+//! `block` finds the agents among the methods of an `impl` block. `agent_error` is the derive of error
+//! codes.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod agent_error;
 mod arguments;
 mod ast;
 mod block;
 mod expand;
+mod inputs;
+mod typed;
 
 use proc_macro::TokenStream;
 use quote::ToTokens;
@@ -45,6 +49,10 @@ use syn::ItemImpl;
 /// | `version = "…"` | the agent's version | `0.1.0` |
 /// | `concurrency = n` | maximum number of requests that run concurrently | 64 |
 /// | `queue = n` | maximum number of requests that wait for a free place | 1024 |
+/// | `timeout = "30s"` | time that one request may run, with the unit `ms`, `s`, `m` or `h`; the host then drops the handler and answers `timeout` | none |
+///
+/// All values but `name` and `channel` may be constants, too: `description = TEXT`, `timeout = LIMIT` with a
+/// `Duration`. The doc comment may be a file: `#[doc = include_str!("agent.md")]`.
 ///
 /// # Agents with state
 ///
@@ -75,11 +83,43 @@ use syn::ItemImpl;
 /// assert_eq!(agents[0].name(), "desk.open");
 /// ```
 ///
+/// A method with `#[cfg(…)]` is an agent only in builds that have the method.
+///
+/// # Typed calls
+///
+/// Next to a function stands a type of its name, with the agent's name as `NAME` and one function for each
+/// verb of its shape: `call` and `send`, `stream`, or `subscribe`. They take the mesh and the function's
+/// input, or a reference to it, and have its output type. The functions for a method are named after it:
+/// `call_open` and `send_open`. They are as visible as the function or method.
+///
+/// ```no_run
+/// use openagentmesh::{AgentMesh, agent};
+///
+/// /// Adds two numbers.
+/// #[agent(channel = "math")]
+/// async fn add((a, b): (i64, i64)) -> i64 {
+///     a + b
+/// }
+///
+/// # async fn example(mesh: AgentMesh) -> openagentmesh::Result<()> {
+/// assert_eq!(add::NAME, "math.add");
+/// let sum = add::call(&mesh, (1, 2)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A call needs `serde::Serialize` for the input and `serde::Deserialize` for the output.
+///
+/// # Errors that callers can act on
+///
+/// If the error of a `Result` converts into `openagentmesh::Error`, the caller gets its code; see
+/// [`AgentError`](macro@AgentError). Any other error is answered `handler_error`.
+///
 /// # Generated items
 ///
-/// A hidden type with the function's name, which `agents![…]` refers to. The type and a module of the
+/// A type with the function's name, which `agents![…]` refers to. The type and a module of the
 /// same name cannot be imported together: write a path instead, as in `agents![echo::echo]`. For an
-/// `impl` block, a further `impl` block with the function `agents`.
+/// `impl` block, a further `impl` block with the function `agents` and the typed calls.
 ///
 /// # Errors
 ///
@@ -108,4 +148,65 @@ pub fn agent(arguments: TokenStream, item: TokenStream) -> TokenStream {
             quote::quote!(#item #errors).into()
         }
     }
+}
+
+/// Gives the variants of an error enum codes that callers can match on.
+///
+/// A handler that fails with a variant with `#[agent_error(code = "…")]` answers this code. The message is
+/// the variant's `Display` text. A field with `#[agent_error(detail)]` is in the details of the error, under
+/// its name. A variant without a code is answered `handler_error`, as any other error. The type must
+/// implement `std::error::Error`. A struct has its code above itself.
+///
+/// ```
+/// use std::fmt;
+///
+/// use openagentmesh::{AgentError, Error, agent};
+///
+/// #[derive(Debug, AgentError)]
+/// enum OrderError {
+///     #[agent_error(code = "no_such_article")]
+///     NoSuchArticle(String),
+///     #[agent_error(code = "out_of_stock")]
+///     OutOfStock {
+///         #[agent_error(detail)]
+///         left: u32,
+///     },
+///     Database(std::io::Error),
+/// }
+///
+/// impl fmt::Display for OrderError {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         match self {
+///             Self::NoSuchArticle(sku) => write!(f, "no article {sku}"),
+///             Self::OutOfStock { left } => write!(f, "only {left} left"),
+///             Self::Database(error) => write!(f, "the database failed: {error}"),
+///         }
+///     }
+/// }
+///
+/// impl std::error::Error for OrderError {}
+///
+/// /// Orders an article.
+/// #[agent]
+/// async fn order(sku: String) -> Result<u32, OrderError> {
+///     Err(OrderError::NoSuchArticle(sku))
+/// }
+///
+/// let error = Error::from(OrderError::OutOfStock { left: 2 });
+/// assert_eq!(*error.code(), "out_of_stock");
+/// assert_eq!(error.message(), "only 2 left");
+/// assert_eq!(error.details()["left"], 2);
+/// ```
+///
+/// The derive writes `impl From<OrderError> for openagentmesh::Error`; a hand-written one serves alike.
+///
+/// # Errors
+///
+/// A type without any code, and an invalid code, fail to compile.
+#[proc_macro_derive(AgentError, attributes(agent_error))]
+pub fn agent_error(input: TokenStream) -> TokenStream {
+    let derived = syn::parse(input).and_then(|input| agent_error::derive(&input));
+    derived
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }

@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use openagentmesh_protocol::{AgentName, ErrorCode, ErrorObject, InvalidName, RequestId};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 /// A boxed error, the form to which the errors of handlers are converted.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -44,7 +45,9 @@ impl Error {
     /// An error with `code` and `message`.
     ///
     /// A handler that fails with such an error answers with this code, so that callers can act on it. Every
-    /// other error of a handler is answered as `handler_error`.
+    /// other error of a handler is answered as `handler_error`, except one of a function with
+    /// [`#[agent]`](macro@crate::agent) that converts into an `Error`: [`AgentError`](crate::AgentError)
+    /// derives codes for an error enum.
     ///
     /// ```
     /// use openagentmesh::Error;
@@ -217,4 +220,36 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
     }
+}
+
+/// The answer to a request whose handler failed with `error`, which has no code.
+#[doc(hidden)]
+pub fn handler_error(error: &(dyn StdError + 'static)) -> Error {
+    let answer = Error::new(ErrorCode::HandlerError, with_causes(error));
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    match causes.find_map(<dyn StdError>::downcast_ref) {
+        Some(cause) => answer.with_detail("cause", json!(Error::to_object(cause))),
+        None => answer,
+    }
+}
+
+/// A field of an error enum as a detail.
+#[doc(hidden)]
+pub fn detail(field: &impl Serialize) -> Value {
+    serde_json::to_value(field).unwrap_or_else(|error| Value::String(error.to_string()))
+}
+
+/// The message of an error, followed by the message of each cause that it does not contain.
+pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = error.source();
+    }
+    message
 }

@@ -16,8 +16,7 @@
 //! #[tokio::main]
 //! async fn main() -> openagentmesh::Result<()> {
 //!     let mesh = AgentMesh::from_env().await?;
-//!     mesh.register(agents![echo]).await?;
-//!     mesh.run().await
+//!     mesh.serve(agents![echo]).await
 //! }
 //! ```
 //!
@@ -31,6 +30,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Where the function is in scope, `#[agent]` makes the call typed: `echo::call(&mesh, "hello")`. A call is a
+//! future, which can be joined, spawned and selected; see [`Call`].
 //!
 //! # Shapes and verbs
 //!
@@ -101,6 +103,60 @@
 //! An agent without Rust types, such as one of another language or protocol, takes and returns JSON as
 //! bytes and gets its schemas at run time: see [`RawHandler`].
 //!
+//! # Errors that callers can act on
+//!
+//! A handler returns any error. The caller gets it as `handler_error`, with its message and causes. An error
+//! that converts into [`Error`] keeps its own code, which the caller matches on. [`AgentError`] derives the
+//! conversion for an enum; `impl From<OrderError> for Error` by hand serves alike.
+//!
+//! ```
+//! use std::fmt;
+//!
+//! use openagentmesh::{AgentError, AgentMesh, agent};
+//!
+//! #[derive(Debug, AgentError)]
+//! enum OrderError {
+//!     #[agent_error(code = "no_such_article")]
+//!     NoSuchArticle(String),
+//!     #[agent_error(code = "out_of_stock")]
+//!     OutOfStock {
+//!         /// Part of the details of the error.
+//!         #[agent_error(detail)]
+//!         left: u32,
+//!     },
+//! }
+//!
+//! impl fmt::Display for OrderError {
+//!     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+//!         match self {
+//!             Self::NoSuchArticle(sku) => write!(f, "no article {sku}"),
+//!             Self::OutOfStock { left } => write!(f, "only {left} left"),
+//!         }
+//!     }
+//! }
+//!
+//! impl std::error::Error for OrderError {}
+//!
+//! /// Orders an article and returns the number of the order.
+//! #[agent]
+//! async fn order(sku: String) -> Result<u64, OrderError> {
+//!     match sku.as_str() {
+//!         "tea" => Ok(1),
+//!         "jam" => Err(OrderError::OutOfStock { left: 0 }),
+//!         _ => Err(OrderError::NoSuchArticle(sku)),
+//!     }
+//! }
+//!
+//! async fn buy(mesh: &AgentMesh) -> openagentmesh::Result<()> {
+//!     match order::call(mesh, "jam").await {
+//!         Ok(number) => println!("order {number}"),
+//!         Err(error) if error.is("out_of_stock") => println!("{} left", error.details()["left"]),
+//!         Err(error) => return Err(error),
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # Discovery
 //!
 //! The [catalog](Client::catalog) has an entry for every agent. It can be filtered, and its
@@ -118,6 +174,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`tools`](Client::tools) selects agents as tools for a language model. The [`Toolset`] has their
+//! definitions for each provider, and makes the calls that the model asks for.
 //!
 //! # Shared values and files
 //!
@@ -162,11 +221,11 @@ mod transport;
 mod util;
 mod workspace;
 
-pub use agent::{Agent, AgentSpec, Context, RawHandler, RawRequest};
+pub use agent::{Agent, AgentSpec, Context, IntoAgents, RawHandler, RawRequest};
 pub use catalog::{CatalogChange, CatalogChanges, Contract};
 pub use client::{
-    Call, Chunks, Client, Event, Events, Publish, Query, RawSubscribe, Reply, SendRequest,
-    StreamRequest, Subscribe, WaitFor,
+    Call, CallInput, Chunks, Client, Event, Events, FromReply, Publish, Query, RawSubscribe, Reply,
+    SendRequest, StreamRequest, Subscribe, ToolResult, ToolsQuery, Toolset, WaitFor,
 };
 pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
@@ -180,16 +239,18 @@ pub use workspace::{
     Workspace,
 };
 
-/// The traits by which functions become handlers; see [`AgentSpec::handler`].
+/// The traits by which functions become handlers, see [`AgentSpec::handler`], and the markers of
+/// [`IntoAgents`].
 pub mod handler {
     pub use crate::agent::{
-        Background, Fallible, Handler, Input, IntoEnd, IntoOutput, Plain, Publisher, Responder,
-        ResultOutput, Streamer, Trigger, Watcher, WithContext,
+        Background, Each, Fallible, Handler, Input, IntoEnd, IntoOutput, One, Plain, Publisher,
+        Responder, ResultOutput, Streamer, Trigger, Watcher, WithContext,
     };
 }
 
-pub use openagentmesh_macros::agent;
+pub use openagentmesh_macros::{AgentError, agent};
 pub use openagentmesh_protocol as protocol;
+pub use openagentmesh_protocol::tool::OpenAiApi;
 pub use openagentmesh_protocol::{
     AgentName, CatalogEntry, CatalogFilter, ErrorCode, Headers, InstanceId, RequestId, Shape,
 };
@@ -200,7 +261,7 @@ pub use schemars;
 pub use serde;
 pub use serde_json;
 
-/// Lists functions that have `#[agent]`, for [`AgentMesh::register`].
+/// Lists functions that have `#[agent]`, for [`AgentMesh::serve`] and [`AgentMesh::register`].
 ///
 /// ```
 /// use openagentmesh::{agent, agents};
@@ -231,8 +292,13 @@ macro_rules! agents {
 /// The items that the output of the macros refers to.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::agent::{AgentFn, Items, produced};
     pub use std::sync::Arc;
+
+    pub use crate::agent::{
+        AgentFn, HandlerError, IsResult, Items, KeepError, first_paragraph, not_blank, produced,
+    };
+    pub use crate::client::Decodable;
+    pub use crate::error::{detail, handler_error};
 
     /// Detects whether a type is a `Result`, also under an alias: the constant of the impl takes
     /// precedence over that of the trait.

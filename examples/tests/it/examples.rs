@@ -38,6 +38,7 @@ run![
     call,
     discovery,
     echo,
+    fan_out,
     publish,
     publisher,
     relay,
@@ -86,14 +87,14 @@ fn code(result: Result<Value, Error>) -> String {
 }
 
 async fn echo(mut example: Example, mesh: &AgentMesh) {
-    let [] = example.until_serving().await;
+    let [] = example.until_serving(mesh).await;
     let reply: String = within_deadline(mesh.call("echo", "hello")).await.unwrap();
     assert_eq!(reply, "Echo: hello");
     example.terminate().await;
 }
 
 async fn responder(mut example: Example, mesh: &AgentMesh) {
-    let [good, heavy, far] = example.until_serving().await;
+    let [good, heavy, far] = example.until_serving(mesh).await;
     let quote = run_call(mesh, &good).await.unwrap();
     assert_eq!(quote, json!({"cents": 570, "days": 2}));
     let error = run_call(mesh, &heavy).await.unwrap_err();
@@ -103,14 +104,14 @@ async fn responder(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn streamer(mut example: Example, mesh: &AgentMesh) {
-    let [countdown] = example.until_serving().await;
+    let [countdown] = example.until_serving(mesh).await;
     let chunks = run_stream(mesh, &countdown, usize::MAX).await;
     assert_eq!(chunks, ["3 …", "2 …", "1 …", "lift-off!"]);
     example.terminate().await;
 }
 
 async fn trigger(mut example: Example, mesh: &AgentMesh) {
-    let [status] = example.until_serving().await;
+    let [status] = example.until_serving(mesh).await;
     let status = run_call(mesh, &status).await.unwrap();
     assert_eq!(status["process"], example.pid());
     assert!(status["seconds_up"].is_u64(), "{status}");
@@ -118,7 +119,7 @@ async fn trigger(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn publisher(mut example: Example, mesh: &AgentMesh) {
-    let [subscribe] = example.until_serving().await;
+    let [subscribe] = example.until_serving(mesh).await;
     assert_eq!(subscribe.verb, "subscribe");
     let events = within_deadline(mesh.subscribe::<Value>(&subscribe.agent)).await;
     let readings: Vec<_> = within_deadline(events.unwrap().take(2).try_collect())
@@ -131,7 +132,7 @@ async fn publisher(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn watcher(mut example: Example, mesh: &AgentMesh) {
-    let [paid, declined, refused] = example.until_serving().await;
+    let [paid, declined, refused] = example.until_serving(mesh).await;
     assert_eq!(run_call(mesh, &paid).await.unwrap(), "paid");
     // The watcher may not have subscribed yet.
     let reported = within_deadline(async {
@@ -155,7 +156,7 @@ async fn watcher(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn relay(mut example: Example, mesh: &AgentMesh) {
-    let [tail, redacted] = example.until_serving().await;
+    let [tail, redacted] = example.until_serving(mesh).await;
     let lines = run_stream(mesh, &tail, 1).await;
     assert_eq!(lines, ["shop: order 1 paid, token=s3cr3t-1"]);
     let lines = run_stream(mesh, &redacted, 2).await;
@@ -167,7 +168,7 @@ async fn relay(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn agents_with_state(mut example: Example, mesh: &AgentMesh) {
-    let [open, list, close] = example.until_serving().await;
+    let [open, list, close] = example.until_serving(mesh).await;
     let problem = "The printer is on fire";
     assert_eq!(run_call(mesh, &open).await.unwrap(), 1);
     assert_eq!(run_call(mesh, &list).await.unwrap(), json!({"1": problem}));
@@ -177,7 +178,7 @@ async fn agents_with_state(mut example: Example, mesh: &AgentMesh) {
 }
 
 async fn shared_state(mut example: Example, mesh: &AgentMesh) {
-    let [first, second, third, leave] = example.until_serving().await;
+    let [first, second, third, leave] = example.until_serving(mesh).await;
     assert_eq!(run_call(mesh, &first).await.unwrap(), 1);
     assert_eq!(run_call(mesh, &second).await.unwrap(), 0);
     assert_eq!(code(run_call(mesh, &third).await), "full");
@@ -195,6 +196,18 @@ async fn call(example: Example, _: &AgentMesh) {
         "no_rate: no rate for GBP",
         r#"invalid_input: "/cents""#,
         "no approval in time",
+    ];
+    assert_eq!(example.output().await, expected);
+}
+
+async fn fan_out(example: Example, _: &AgentMesh) {
+    let expected = [
+        "3 words, apples for 130 cents",
+        "shops.north: pears for 120 cents",
+        "shops.south: pears for 130 cents",
+        "shops.west: the shop is closed",
+        "the fastest shop offers plums for 130 cents",
+        "words of each text: [2, 1, 3, 1]",
     ];
     assert_eq!(example.output().await, expected);
 }

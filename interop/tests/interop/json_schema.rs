@@ -109,7 +109,7 @@ fn contract(mut schema: Value, draft: &str) -> Contract {
         members.insert("$schema".to_owned(), json!(draft));
     }
     let agent = AgentSpec::new("x", "Stands for any agent.").handler(|_: Value| async {});
-    let mut document = agent.contract().unwrap();
+    let mut document = agent.contract().unwrap().into_document();
     document.input_schema = Some(schema);
     Contract::from(document)
 }

@@ -105,7 +105,7 @@ async fn contract_has_the_schemas_of_the_python_types(sdk: Sdk) {
 
     // The agents of the two languages are interchangeable.
     let ours = openagentmesh::agents![summarize];
-    let ours = ours[0].contract().unwrap();
+    let ours = ours[0].contract().unwrap().into_document();
     assert_eq!(
         meaning(&ours.input_schema.unwrap()),
         meaning(&contract.input_schema.clone().unwrap())

@@ -64,12 +64,12 @@ pub(crate) enum ContractFormat {
 pub(crate) struct AgentCall {
     /// Name of the agent, as listed in the catalog
     pub(crate) name: String,
-    /// Input as JSON; read from stdin if absent or `-`
-    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    /// Input as JSON; read from stdin if `-`, or if absent and the agent takes an input
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
     pub(crate) payload: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Seconds to wait for the reply
+    /// Seconds that the command may take, reading stdin included
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Print the reply over several lines
@@ -81,12 +81,12 @@ pub(crate) struct AgentCall {
 pub(crate) struct AgentStream {
     /// Name of the agent, as listed in the catalog
     pub(crate) name: String,
-    /// Input as JSON; read from stdin if absent or `-`
-    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    /// Input as JSON; read from stdin if `-`, or if absent and the agent takes an input
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
     pub(crate) payload: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Seconds that the whole stream may take [default: no limit, but 60 for each chunk]
+    /// Seconds that the whole stream may take, reading stdin included [default: no limit, but 60 for each chunk]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
     /// Print each chunk over several lines

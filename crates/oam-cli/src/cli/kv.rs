@@ -8,7 +8,8 @@ use super::target::Target;
 pub(crate) enum KvCommand {
     /// Print the value of a key
     ///
-    /// Prints the bytes of the value unchanged; a terminal gets a line break after them.
+    /// Prints the bytes of the value unchanged. A terminal gets text only, with invisible characters
+    /// escaped and a line break after it.
     Get(KvGet),
     /// Write the value of a key, replacing any previous value
     Put(KvWrite),

@@ -16,8 +16,11 @@ pub(crate) enum MeshCommand {
     /// programs and commands started here or below find the mesh. A missing nats-server is
     /// installed into ~/.agentmesh/bin. `oam mesh down` deletes everything the mesh stores.
     Up(MeshUp),
-    /// Stop the mesh that `oam mesh up` started
-    Down,
+    /// Stop the mesh that `oam mesh up` started in this directory or above it
+    ///
+    /// If .oam-url names a mesh that was started elsewhere, the file is removed and that mesh keeps
+    /// running.
+    Down(MeshDown),
     /// Select the mesh for commands and programs in this directory
     ///
     /// Checks that the mesh answers and writes .oam-url into this directory. Programs and commands
@@ -41,6 +44,20 @@ pub(crate) struct MeshUp {
     /// Stay in this terminal until Ctrl-C
     #[arg(short, long)]
     pub(crate) foreground: bool,
+    /// Also open a WebSocket port for web pages of this origin, as in http://localhost:3000
+    ///
+    /// May be repeated. The port is the one after --port, on loopback. Pages of other origins are
+    /// refused. A page that connects can use the whole mesh. Without this option there is no
+    /// WebSocket port.
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) websocket: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshDown {
+    /// Stop the mesh that .oam-url names, wherever `oam mesh up` started it
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,10 @@ mod kv;
 mod mesh;
 mod parse;
 mod target;
+mod tools;
 mod workspace;
+
+use std::ffi::OsString;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
@@ -14,8 +17,9 @@ pub(crate) use self::agent::{
     AgentCall, AgentCommand, AgentContract, AgentStream, AgentSubscribe, ContractFormat,
 };
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
-pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshListen, MeshUp};
+pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshListen, MeshUp};
 pub(crate) use self::target::Target;
+pub(crate) use self::tools::{Tools, ToolsFormat};
 pub(crate) use self::workspace::{
     WorkspaceCommand, WorkspaceDelete, WorkspaceGet, WorkspaceInfo, WorkspaceList, WorkspacePut,
 };
@@ -34,6 +38,33 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// Parses the arguments of this process.
+    ///
+    /// # Errors
+    ///
+    /// The help, the version, or the error of an invalid argument.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        let mut arguments: Vec<OsString> = std::env::args_os().collect();
+        if arguments.get(1).is_some_and(|group| group == "agent") {
+            arguments.iter_mut().for_each(mark_as_value);
+        }
+        Self::try_parse_from(arguments)
+    }
+}
+
+/// clap takes a number with a signed exponent, such as `-1e-5`, for an option. With a space before it,
+/// which JSON ignores, the number is a value.
+fn mark_as_value(argument: &mut OsString) {
+    if let Some(text) = argument.to_str()
+        && text.starts_with('-')
+        && text.contains(['e', 'E'])
+        && text.parse::<f64>().is_ok()
+    {
+        *argument = format!(" {text}").into();
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start a mesh with sample agents and call them
@@ -44,6 +75,12 @@ pub(crate) enum Command {
     /// Inspect and call one agent
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Print the agents of the mesh as tools for a language model
+    ///
+    /// The document is one JSON object. "tools" is the list for the provider, and "agents" has the
+    /// name of the agent for each name of a tool. "skipped" has the agents that cannot be tools,
+    /// and with --strict "not_strict" those whose tools are not strict, each with the reason.
+    Tools(Tools),
     /// Read, write and watch the shared values of the mesh
     #[command(subcommand)]
     Kv(KvCommand),

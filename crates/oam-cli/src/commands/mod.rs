@@ -4,6 +4,7 @@ mod agent;
 mod demo;
 mod kv;
 mod mesh;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
         Command::Demo => demo::run(printer).await?,
         Command::Mesh(command) => match command {
             MeshCommand::Up(arguments) => mesh::up::run(arguments, printer).await?,
-            MeshCommand::Down => mesh::down::run(printer).await?,
+            MeshCommand::Down(arguments) => mesh::down::run(arguments, printer).await?,
             MeshCommand::Connect(arguments) => mesh::connect::run(arguments, printer).await?,
             MeshCommand::Catalog(arguments) => mesh::catalog::run(arguments, printer).await?,
             MeshCommand::Listen(arguments) => mesh::listen::run(arguments, printer).await?,
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             AgentCommand::Stream(arguments) => return agent::stream::run(arguments, printer).await,
             AgentCommand::Subscribe(arguments) => agent::subscribe::run(arguments, printer).await?,
         },
+        Command::Tools(arguments) => tools::run(arguments, printer).await?,
         Command::Kv(command) => match command {
             KvCommand::Get(arguments) => kv::get::run(arguments, printer).await?,
             KvCommand::Put(arguments) => kv::put::run(arguments, printer).await?,

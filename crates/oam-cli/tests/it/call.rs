@@ -4,7 +4,7 @@ use openagentmesh::schemars::JsonSchema;
 use openagentmesh::serde::{Deserialize, Serialize};
 use openagentmesh::{AgentSpec, agent, agents};
 
-use crate::support::TestMesh;
+use crate::support::{CommandOutput, Sandbox, TestMesh};
 
 #[derive(Deserialize, Serialize, JsonSchema)]
 struct Sum {
@@ -115,6 +115,75 @@ async fn failed_call_reports_code_and_hint() {
         mesh.oam(arguments)
             .assert_failure(arguments, code, fragments);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mistyped_option_is_not_taken_for_the_input() {
+    let mesh = start_mesh().await;
+    for verb in ["call", "stream"] {
+        for (arguments, meant) in [
+            (&["--jsn"][..], "'--json'"),
+            (&["--jsn", "\"hello\""], "'--json'"),
+            (&["\"hello\"", "--tiemout", "1"], "'--timeout'"),
+            (&["-x"], "unexpected argument '-x'"),
+        ] {
+            let command = [&["agent", verb, "echo"], arguments].concat();
+            let expected = ["unexpected argument", meant];
+            mesh.oam(&command).assert_failure(&command, 2, &expected);
+        }
+    }
+}
+
+/// Doubles a number.
+#[agent]
+async fn double(number: f64) -> f64 {
+    2.0 * number
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn negative_number_is_an_input() {
+    let mesh = TestMesh::start(agents![double]).await;
+    for (input, expected) in [
+        ("-5", "-10.0\n"),
+        ("-0.25", "-0.5\n"),
+        ("-5e3", "-10000.0\n"),
+        ("-1.5e-3", "-0.003\n"),
+        ("-1E+2", "-200.0\n"),
+    ] {
+        for arguments in [
+            &["agent", "call", "double", input, "--timeout", "30"][..],
+            &["agent", "call", "double", "--timeout", "30", "--", input],
+        ] {
+            let output = mesh
+                .sandbox
+                .command(arguments)
+                .env("OAM_URL", &mesh.url)
+                .output();
+            let output = CommandOutput::from(output.unwrap());
+            assert_eq!(output.stdout, expected, "{arguments:?}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn timeout_covers_the_connection() {
+    // Accepts connections, and never greets.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", silent.local_addr().unwrap());
+    let command = [
+        "agent",
+        "call",
+        "echo",
+        "1",
+        "--timeout",
+        "0.3",
+        "--url",
+        &url,
+    ];
+    let expected = ["error[timeout]: not connected to the mesh within 300ms"];
+    Sandbox::new()
+        .oam(&command)
+        .assert_failure(&command, 1, &expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

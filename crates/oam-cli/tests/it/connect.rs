@@ -135,6 +135,23 @@ async fn credentials_path_is_relative_to_the_url_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_of_the_same_mesh_are_kept() {
+    let mesh = TestMesh::start(agents![]).await;
+    let work = mesh.sandbox.work();
+    std::fs::write(work.join("a.creds"), CREDENTIALS).unwrap();
+    let connect = ["mesh", "connect", &mesh.url];
+    let with_creds = [&connect[..], &["--creds", "a.creds"]].concat();
+    assert_eq!(mesh.sandbox.oam(&with_creds).code, 0);
+    assert_eq!(mesh.sandbox.oam(&connect).code, 0);
+    let kept = endpoint(&mesh.sandbox).credentials.unwrap();
+    assert!(kept.ends_with("a.creds"), "{kept:?}");
+    let other = mesh.url.replace("127.0.0.1", "localhost");
+    let output = mesh.sandbox.oam(&["mesh", "connect", &other]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(endpoint(&mesh.sandbox).credentials, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn login_is_written_and_not_printed() {
     use std::os::unix::fs::PermissionsExt;
 

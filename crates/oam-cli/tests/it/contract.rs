@@ -8,6 +8,7 @@ use openagentmesh::serde::{Deserialize, Serialize};
 use openagentmesh::{AgentSpec, agent, agents};
 use serde_json::{Value, json};
 
+use crate::provider_rules::{Form, checked};
 use crate::support::TestMesh;
 
 #[derive(Deserialize, JsonSchema)]
@@ -200,11 +201,13 @@ async fn tool_formats_are_tool_definitions() {
     assert_eq!(parameters["required"], json!(["language", "text"]));
     assert_eq!(parameters["additionalProperties"], false);
     assert_eq!(parameters["properties"]["text"].get("minLength"), None);
+    checked(Form::OpenAiChatStrict, tool);
 
     let tool = parsed(&mesh, &["counter", "--format", "anthropic"]);
     assert_eq!(tool["name"], "counter");
     assert_eq!(tool["description"], "Counts to a number.");
     assert_eq!(tool["input_schema"]["required"], json!(["input"]));
+    checked(Form::Anthropic, tool);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,6 +220,8 @@ async fn a2a_format_is_an_agent_card() {
     assert_eq!(card["version"], "1.2.0");
     assert_eq!(card["skills"][0]["tags"], json!(["text", "numbers"]));
     assert_eq!(card.get("x-agentmesh"), None);
+    assert_eq!(card["supportedInterfaces"][0]["url"], url);
+    assert_eq!(card["supportedInterfaces"][0]["protocolVersion"], "1.0");
 
     let output = mesh.oam(&["agent", "contract", "text.count", "--format", "a2a"]);
     let card: Value = serde_json::from_str(&output.stdout).unwrap();
@@ -272,6 +277,14 @@ async fn option_or_agent_that_does_not_fit_is_rejected() {
             &["idle", "--format", "anthropic"],
             1,
             &["oam mesh catalog --invocable"],
+        ),
+        (
+            &["ticker", "--format", "a2a"],
+            1,
+            &[
+                "error[invocation_mismatch]: agent 'ticker' cannot be a tool",
+                "  hint: oam agent subscribe ticker",
+            ],
         ),
         (
             &["anything", "--format", "openai", "--strict"],

@@ -78,6 +78,10 @@ async fn value_in_a_terminal_ends_with_a_line_break() {
         let output = mesh.oam_in_terminal(&["kv", "get", "greeting"]);
         assert_eq!(output, (0, seen.to_owned()));
     }
+    mesh.client.kv().put("bytes", vec![0xff]).await.unwrap();
+    let (code, seen) = mesh.oam_in_terminal(&["kv", "get", "bytes"]);
+    assert_eq!(code, 1);
+    assert!(seen.contains("binary value not printed"), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

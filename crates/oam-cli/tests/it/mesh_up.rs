@@ -1,8 +1,12 @@
 //! `oam mesh up` and `oam mesh down`.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
-use crate::support::{Running, Sandbox};
+use crate::support::{CommandOutput, Running, Sandbox};
+
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
 fn mesh_in_the_background_runs_until_down() {
@@ -143,4 +147,158 @@ fn url_file_of_a_stopped_mesh_is_removed() {
     assert_eq!(down.code, 0, "{down:?}");
     assert!(down.stdout.contains("is not running"), "{down:?}");
     assert_eq!(sandbox.url(), None);
+}
+
+#[test]
+fn mesh_of_another_directory_is_forgotten_and_keeps_running() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.oam(&["mesh", "up", "--port", "0"]).code, 0);
+    let url = sandbox.url().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let oam_elsewhere = |arguments: &[&str]| -> CommandOutput {
+        let mut command = sandbox.command(arguments);
+        command
+            .current_dir(elsewhere.path())
+            .output()
+            .unwrap()
+            .into()
+    };
+    assert_eq!(
+        oam_elsewhere(&["kv", "put", "a", "kept", "--url", &url]).code,
+        0
+    );
+    assert_eq!(oam_elsewhere(&["mesh", "connect", &url]).code, 0);
+    let down = oam_elsewhere(&["mesh", "down"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    let started_in = sandbox.work().canonicalize().unwrap();
+    let started_in = started_in.to_str().unwrap();
+    for expected in ["removed", "keeps running", started_in, &url] {
+        assert!(down.stdout.contains(expected), "{expected}: {down:?}");
+    }
+    assert_eq!(
+        down.stderr,
+        format!("stop it with: cd {started_in} && oam mesh down\n")
+    );
+    assert!(!elsewhere.path().join(".oam-url").exists());
+    let kept = sandbox.oam(&["kv", "get", "a"]);
+    assert_eq!(kept.stdout, "kept", "{kept:?}");
+    let again = oam_elsewhere(&["mesh", "down"]);
+    assert!(again.stdout.contains("nothing to stop"), "{again:?}");
+    assert!(again.stderr.contains(started_in), "{again:?}");
+
+    assert_eq!(oam_elsewhere(&["mesh", "connect", &url]).code, 0);
+    let down = oam_elsewhere(&["mesh", "down", "--force"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    assert!(down.stdout.starts_with("stopped the mesh"), "{down:?}");
+    assert!(!elsewhere.path().join(".oam-url").exists());
+    assert_eq!(sandbox.url(), None, "it named the stopped mesh");
+}
+
+#[test]
+fn mesh_of_a_directory_above_is_stopped_after_a_connect() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.oam(&["mesh", "up", "--port", "0"]).code, 0);
+    let url = sandbox.url().unwrap();
+    let below = sandbox.work().join("below");
+    std::fs::create_dir(&below).unwrap();
+    for arguments in [&["mesh", "connect", &url][..], &["mesh", "down"]] {
+        let mut command = sandbox.command(arguments);
+        let output: CommandOutput = command.current_dir(&below).output().unwrap().into();
+        assert_eq!(output.code, 0, "{output:?}");
+    }
+    assert!(!below.join(".oam-url").exists());
+    assert_eq!(sandbox.url(), None);
+    assert_eq!(sandbox.oam(&["mesh", "catalog", "--url", &url]).code, 1);
+}
+
+#[test]
+fn mesh_in_a_directory_that_all_can_write_is_stopped() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let sandbox = Sandbox::new();
+    let mode = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(sandbox.work(), mode).unwrap();
+    let up = sandbox.oam(&["mesh", "up", "--port", "0"]);
+    assert_eq!(up.code, 0, "{up:?}");
+    assert!(up.stderr.contains("passed over"), "{up:?}");
+    let down = sandbox.oam(&["mesh", "down"]);
+    assert!(down.stdout.starts_with("stopped the mesh"), "{down:?}");
+    assert_eq!(sandbox.url(), None);
+}
+
+/// The status of the answer to the WebSocket handshake of a page.
+fn websocket_handshake(url: &str, origin: &str) -> String {
+    let address = url.strip_prefix("ws://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Origin: {origin}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    String::from_utf8_lossy(&status).into_owned()
+}
+
+/// The configuration of the only server of this kind in the home of the sandbox.
+fn configuration(sandbox: &Sandbox, kind: &str) -> String {
+    let servers = sandbox.home().join(".agentmesh").join(kind);
+    let directories = std::fs::read_dir(servers).unwrap();
+    let mut directories = directories.map(|entry| entry.unwrap().path());
+    let directory = directories.find(|path| path.is_dir()).unwrap();
+    std::fs::read_to_string(directory.join("nats-server.conf")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn websocket_is_on_only_if_asked() {
+    const ORIGIN: &str = "http://localhost:3000";
+    let background = &["mesh", "up", "--port", "0"][..];
+    let foreground = &["mesh", "up", "--port", "0", "--foreground"];
+    for (arguments, kind) in [(background, "mesh"), (foreground, "run")] {
+        let sandbox = Sandbox::new();
+        let mut up = Running::start(sandbox.command(arguments));
+        assert!(up.line().await.unwrap().starts_with("the mesh is up at"));
+        assert!(!configuration(&sandbox, kind).contains("websocket"));
+        stop(&sandbox, &mut up, arguments == foreground).await;
+
+        let with_origins = [
+            arguments,
+            &["--websocket", ORIGIN, "--websocket=https://b.example"],
+        ]
+        .concat();
+        let mut up = Running::start(sandbox.command(&with_origins));
+        up.line().await.unwrap();
+        let line = up.line().await.unwrap();
+        let said = line.strip_prefix("WebSocket is on at ").unwrap();
+        let (url, origins) = said.split_once(" for web pages of ").unwrap();
+        assert_eq!(origins, "http://localhost:3000, https://b.example");
+        assert_eq!(websocket_handshake(url, ORIGIN), "HTTP/1.1 101");
+        assert_eq!(
+            websocket_handshake(url, "https://b.example"),
+            "HTTP/1.1 101"
+        );
+        assert_eq!(
+            websocket_handshake(url, "https://evil.example"),
+            "HTTP/1.1 403"
+        );
+        assert_eq!(websocket_handshake(url, "null"), "HTTP/1.1 403");
+        stop(&sandbox, &mut up, arguments == foreground).await;
+    }
+    let sandbox = Sandbox::new();
+    for invalid in ["*", "localhost:3000", "http://localhost:3000/app"] {
+        let command = ["mesh", "up", "--port", "0", "--websocket", invalid];
+        let output = sandbox.oam(&command);
+        output.assert_failure(&command, 2, &["invalid origin", invalid]);
+    }
+}
+
+async fn stop(sandbox: &Sandbox, up: &mut Running, in_foreground: bool) {
+    if in_foreground {
+        up.signal("-INT");
+    } else {
+        assert_eq!(sandbox.oam(&["mesh", "down"]).code, 0);
+    }
+    assert_eq!(up.end().await.0.code(), Some(0));
 }

@@ -11,6 +11,7 @@ use crate::home::Home;
 use crate::launch::{Lifetime, launch};
 use crate::process::OwnedChild;
 use crate::server::choose_binary;
+use crate::websocket::Origins;
 use crate::{LocalError, background};
 
 /// The default port of NATS clients.
@@ -32,6 +33,7 @@ const DEFAULT_PORT: u16 = 4222;
 #[must_use = "settings do nothing until `start` is called"]
 pub struct DetachedServerBuilder {
     port: u16,
+    websocket_origins: Vec<String>,
     max_payload: u32,
     started_in: Option<PathBuf>,
     home: Option<PathBuf>,
@@ -42,6 +44,7 @@ impl Default for DetachedServerBuilder {
     fn default() -> Self {
         Self {
             port: DEFAULT_PORT,
+            websocket_origins: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
             started_in: None,
             home: None,
@@ -51,10 +54,20 @@ impl Default for DetachedServerBuilder {
 }
 
 impl DetachedServerBuilder {
-    /// The TCP port for clients, by default 4222. WebSocket clients use the next port. 0 lets the
-    /// server choose both.
+    /// The TCP port for clients, by default 4222. 0 lets the server choose.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Opens a WebSocket port for web pages of `origin`, such as `http://localhost:3000`: the port after
+    /// that for clients, or one that the server chooses. May be repeated. Without it, the server has no
+    /// WebSocket port.
+    ///
+    /// A page of any other origin is refused with status 403. A client without the header `Origin` is
+    /// accepted: browsers always send it, and other programs could send any.
+    pub fn websocket_origin(mut self, origin: impl Into<String>) -> Self {
+        self.websocket_origins.push(origin.into());
         self
     }
 
@@ -92,8 +105,9 @@ impl DetachedServerBuilder {
     /// * [`LocalError::NoHome`]: the home directory is unknown.
     /// * [`LocalError::NamedServerUnusable`], [`LocalError::ServerUnusable`],
     ///   [`LocalError::NotInstalled`]: no usable program.
-    /// * [`LocalError::PortTakenByMesh`]: another [`DetachedServer`] uses the port or the next one;
-    ///   the error contains the directory in which that server was started.
+    /// * [`LocalError::PortTakenByMesh`]: another [`DetachedServer`] uses the port, or that for
+    ///   WebSocket clients; the error contains the directory in which that server was started.
+    /// * [`LocalError::InvalidOrigin`]: an origin is invalid.
     /// * [`LocalError::InvalidPort`], [`LocalError::PortTaken`],
     ///   [`LocalError::WebSocketPortTaken`]: the port is invalid or in use.
     /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server failed to start; the error
@@ -119,6 +133,7 @@ impl DetachedServerBuilder {
     /// ```
     pub async fn start(self) -> Result<DetachedServer, LocalError> {
         let home = Home::new(self.home.as_deref())?;
+        let origins = Origins::parse(&self.websocket_origins)?;
         let started_in = match self.started_in {
             Some(path) => std::path::absolute(&path).map_err(LocalError::io("resolve", &path))?,
             None => std::env::current_dir()
@@ -136,11 +151,13 @@ impl DetachedServerBuilder {
             let config = Config {
                 directory: directory.path(),
                 port,
+                websocket_origins: &origins,
                 max_payload,
             };
             check_ports(&config, &running(&parent, Some(directory.path()))?)?;
             let launched = launch(binary.path(), &config, Lifetime::Unbound, cancellation)?;
-            let record = Record::new(&launched, started_in, binary.version().to_string());
+            let version = binary.version().to_string();
+            let record = Record::new(&launched, origins.into_vec(), started_in, version);
             record.write(directory.path())?;
             Ok(Started {
                 child: launched.child,
@@ -222,9 +239,7 @@ impl DetachedServerBuilder {
             return Ok(None);
         };
         let servers = self.list().await?;
-        Ok(servers
-            .into_iter()
-            .find(|server| port == server.record.port || port == server.record.websocket_port))
+        Ok(servers.into_iter().find(|server| server.record.uses(port)))
     }
 }
 
@@ -239,13 +254,13 @@ struct Started {
 
 /// Fails if one of the detached `servers` uses a port that `config` asks for.
 fn check_ports(config: &Config<'_>, servers: &[DetachedServer]) -> Result<(), LocalError> {
-    let wanted = [config.port, config.websocket_port()?];
+    let websocket_port = config.websocket_port()?;
     if config.port == 0 {
         return Ok(());
     }
-    for port in wanted {
+    for port in [config.port].into_iter().chain(websocket_port) {
         for DetachedServer { record, .. } in servers {
-            if port == record.port || port == record.websocket_port {
+            if record.uses(port) {
                 return Err(LocalError::PortTakenByMesh {
                     port,
                     url: record.url.clone(),

@@ -11,7 +11,7 @@ use crate::LocalError;
 use crate::background::Cancellation;
 use crate::directory::{FileLock, private_file};
 use crate::greeting::greets;
-use crate::launch::Launched;
+use crate::launch::{Launched, port_of};
 
 /// Maximum wait for other processes that start, list or stop servers.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,9 +31,12 @@ pub(super) struct Record {
     #[serde(default)]
     pid_namespace: Option<String>,
     pub(super) url: String,
-    pub(super) websocket_url: String,
+    /// Absent without a WebSocket port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) websocket_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) websocket_origins: Vec<String>,
     pub(super) port: u16,
-    pub(super) websocket_port: u16,
     pub(super) started_in: PathBuf,
     pub(super) system_user: String,
     pub(super) system_password: String,
@@ -43,20 +46,31 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(launched: &Launched, started_in: PathBuf, version: String) -> Self {
+    pub(super) fn new(
+        launched: &Launched,
+        websocket_origins: Vec<String>,
+        started_in: PathBuf,
+        version: String,
+    ) -> Self {
         Self {
             pid: launched.child.pid(),
             pid_namespace: pid_namespace(),
             url: launched.endpoints.url.clone(),
             websocket_url: launched.endpoints.websocket_url.clone(),
+            websocket_origins,
             port: launched.endpoints.port,
-            websocket_port: launched.endpoints.websocket_port,
             started_in,
             system_user: launched.system.user.clone(),
             system_password: launched.system.password.clone(),
             version,
             started_at: OffsetDateTime::now_utc(),
         }
+    }
+
+    /// Whether the server listens on `port`, for clients or for WebSocket clients.
+    pub(super) fn uses(&self, port: u16) -> bool {
+        let websocket_port = self.websocket_url.as_deref().and_then(port_of);
+        self.port == port || websocket_port == Some(port)
     }
 
     /// Whether the server of this record, in `directory`, sends its greeting. Works across containers

@@ -45,9 +45,15 @@ impl DetachedServer {
         &self.record.url
     }
 
-    /// The URL for WebSocket clients, such as `ws://127.0.0.1:4223`.
-    pub fn websocket_url(&self) -> &str {
-        &self.record.websocket_url
+    /// The URL for WebSocket clients, such as `ws://127.0.0.1:4223`. `None` unless the server was
+    /// started with a [`websocket_origin`](crate::DetachedServerBuilder::websocket_origin).
+    pub fn websocket_url(&self) -> Option<&str> {
+        self.record.websocket_url.as_deref()
+    }
+
+    /// The origins whose web pages may connect over WebSocket.
+    pub fn websocket_origins(&self) -> &[String] {
+        &self.record.websocket_origins
     }
 
     /// The TCP port of [`url`](Self::url).

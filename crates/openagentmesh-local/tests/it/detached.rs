@@ -43,11 +43,12 @@ async fn detached_server_outlives_its_starter_until_stopped() {
 async fn detached_server_is_found_by_its_url() {
     let home = DetachedHome::new();
     let settings = home.settings().await;
-    let server = settings.clone().start().await.unwrap();
+    let with_websocket = settings.clone().websocket_origin("http://localhost:3000");
+    let server = with_websocket.start().await.unwrap();
     let other = settings.clone().start().await.unwrap();
     for url in [
         server.url().to_owned(),
-        server.websocket_url().to_owned(),
+        server.websocket_url().unwrap().to_owned(),
         format!("nats://localhost:{}", server.port()),
     ] {
         assert_eq!(
@@ -78,6 +79,7 @@ async fn one_of_many_concurrent_starts_on_one_port_succeeds() {
     for number in 0..6 {
         let place = format!("/place/{number}");
         let settings = home.settings().await.port(port).started_in(&place);
+        let settings = settings.websocket_origin("http://localhost:3000");
         starts.spawn(async move { settings.start().await });
     }
     let (started, refused): (Vec<_>, Vec<_>) =

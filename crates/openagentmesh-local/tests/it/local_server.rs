@@ -15,7 +15,6 @@ async fn server_with_default_settings_serves_clients() {
     let server = LocalServer::start().await.unwrap();
     let directory = server.directory().to_owned();
     assert!(server.log_path().is_file());
-    assert!(server.websocket_url().starts_with("ws://127.0.0.1:"));
     assert!(server.url().ends_with(&format!(":{}", server.port())));
     async_nats::connect(server.url())
         .await
@@ -136,25 +135,29 @@ async fn port_in_use_is_an_error_that_names_it() {
     drop(other);
     assert_nothing_left(home.path());
 
+    let with_websocket = settings.clone().websocket_origin("http://localhost:3000");
     let other = std::net::TcpListener::bind(("127.0.0.1", port + 1)).unwrap();
-    let failure = settings.clone().start().await.unwrap_err();
+    let failure = with_websocket.clone().start().await.unwrap_err();
     assert!(
         matches!(failure, LocalError::WebSocketPortTaken { port: p, websocket_port }
             if p == port && websocket_port == port + 1),
         "{failure}"
     );
-    drop(other);
     assert_nothing_left(home.path());
-
     let server = settings.start().await.unwrap();
+    assert_eq!(server.url(), format!("nats://127.0.0.1:{port}"));
+    server.stop().await.unwrap();
+    drop(other);
+
+    let server = with_websocket.clone().start().await.unwrap();
     assert_eq!(server.url(), format!("nats://127.0.0.1:{port}"));
     assert_eq!(
         server.websocket_url(),
-        format!("ws://127.0.0.1:{}", port + 1)
+        Some(&*format!("ws://127.0.0.1:{}", port + 1))
     );
     server.stop().await.unwrap();
 
-    let failure = builder(&home).await.port(65535).start().await.unwrap_err();
+    let failure = with_websocket.port(65535).start().await.unwrap_err();
     assert!(
         matches!(failure, LocalError::InvalidPort { port: 65535 }),
         "{failure}"

@@ -18,3 +18,4 @@ mod search;
 mod support;
 #[cfg(unix)]
 mod watchdog;
+mod websocket;

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::schema::ToolSchema;
+use super::description::Description;
+
+/// Limit of the characters of a tool's description.
+const MAX_DESCRIPTION: usize = 1_024;
 
 /// The OpenAI API that a tool definition is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,14 +16,21 @@ pub enum OpenAiApi {
     Responses,
 }
 
-pub(super) fn render(tool: ToolSchema, api: OpenAiApi, strict: bool) -> Value {
+pub(super) fn render(
+    name: &str,
+    description: &Description,
+    parameters: Value,
+    api: OpenAiApi,
+    strict: bool,
+) -> Value {
     let mut function = json!({
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.input_schema,
+        "name": name,
+        "description": description.within(MAX_DESCRIPTION),
+        "parameters": parameters,
     });
-    if strict {
-        function["strict"] = json!(true);
+    // The Responses API takes a tool that does not say for strict.
+    if strict || api == OpenAiApi::Responses {
+        function["strict"] = json!(strict);
     }
     match api {
         OpenAiApi::Chat => json!({"type": "function", "function": function}),

@@ -4,4 +4,8 @@
 mod captures;
 mod error_codes;
 mod properties;
+mod provider_rules;
+mod tool_arguments;
+mod tool_forms;
+mod tool_properties;
 mod tools;

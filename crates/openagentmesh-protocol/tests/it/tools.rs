@@ -4,6 +4,8 @@ use openagentmesh_protocol::Contract;
 use openagentmesh_protocol::tool::{OpenAiApi, ToolError};
 use serde_json::{Value, json};
 
+use crate::provider_rules::{Form, checked};
+
 fn contract(name: &str, input: Option<Value>, output: Option<Value>) -> Contract {
     let mut skill = json!({"id": name, "name": name, "tags": []});
     if let Some(input) = input {
@@ -49,11 +51,11 @@ fn neutral_tool_keeps_the_schema() {
 fn strict_tool_requires_every_property() {
     let tool = summarizer().to_openai_tool(OpenAiApi::Chat, true).unwrap();
     assert_eq!(
-        tool["function"]["parameters"],
+        checked(Form::OpenAiChatStrict, tool.clone())["function"]["parameters"],
         json!({
             "type": "object",
             "properties": {
-                "text": {"type": "string"},
+                "text": {"type": "string", "pattern": r"^[\s\S]{1,}$"},
                 "max_words": {"type": ["integer", "null"]},
             },
             "additionalProperties": false,
@@ -70,7 +72,8 @@ fn responses_api_tool_has_the_function_at_the_top_level() {
         .unwrap();
     assert_eq!(tool["type"], "function");
     assert_eq!(tool["name"], "nlp_summarizer");
-    assert!(tool.get("strict").is_none());
+    assert_eq!(tool["strict"], false);
+    checked(Form::OpenAiResponses, tool);
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn strict_tool_rewrites_definitions_and_variants() {
     let tool = contract("area", Some(schema), None)
         .to_openai_tool(OpenAiApi::Responses, true)
         .unwrap();
-    let parameters = &tool["parameters"];
+    let parameters = &checked(Form::OpenAiResponsesStrict, tool)["parameters"];
     assert_eq!(
         parameters["properties"]["shape"],
         json!({"anyOf": [{"$ref": "#/$defs/Shape"}, {"type": "null"}]})
@@ -95,7 +98,7 @@ fn strict_tool_rewrites_definitions_and_variants() {
         parameters["$defs"]["Shape"]["anyOf"][0],
         json!({
             "type": "object",
-            "properties": {"radius": {"type": ["number", "null"]}},
+            "properties": {"radius": {"type": ["number", "null"], "minimum": 0}},
             "additionalProperties": false,
             "required": ["radius"],
         })
@@ -119,7 +122,7 @@ fn input_other_than_object_is_wrapped_for_models_and_unwrapped_for_agents() {
     let echo = contract("echo", Some(json!({"type": "string"})), None);
     let tool = echo.to_anthropic_tool().unwrap();
     assert_eq!(
-        tool["input_schema"]["properties"]["input"],
+        checked(Form::Anthropic, tool)["input_schema"]["properties"]["input"],
         json!({"type": "string"})
     );
     assert_eq!(echo.tool_payload(json!({"input": "hello"})), json!("hello"));
@@ -143,9 +146,46 @@ fn tool_of_publisher_or_long_name_is_an_error() {
 
 #[test]
 fn a2a_card_omits_fields_of_the_mesh() {
-    let card = summarizer().to_a2a_card("https://gateway.example/a2a/nlp.summarizer");
+    let url = "https://gateway.example/a2a/nlp.summarizer";
+    let card = summarizer().to_a2a_card(url).unwrap();
     assert_eq!(card["name"], "nlp.summarizer");
     assert_eq!(card["skills"][0]["id"], "nlp.summarizer");
     assert!(card.get("x-agentmesh").is_none());
     assert!(card["capabilities"].get("invocable").is_none());
+}
+
+#[test]
+fn a2a_card_serves_clients_of_both_versions() {
+    let url = "https://gateway.example/a2a/nlp.summarizer";
+    let card = summarizer().to_a2a_card(url).unwrap();
+    assert_eq!(
+        card["supportedInterfaces"],
+        json!([
+            {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"},
+            {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "0.3"},
+        ])
+    );
+    for (field, value) in [
+        ("url", url),
+        ("preferredTransport", "JSONRPC"),
+        ("protocolVersion", "0.3.0"),
+    ] {
+        assert_eq!(card[field], value, "{field}");
+    }
+    // The fields that A2A 1.0 requires.
+    for field in [
+        "name",
+        "description",
+        "version",
+        "capabilities",
+        "defaultInputModes",
+        "defaultOutputModes",
+        "skills",
+    ] {
+        assert!(card.get(field).is_some(), "{field}");
+    }
+    let mut publisher = summarizer();
+    publisher.capabilities.invocable = false;
+    let refused = publisher.to_a2a_card(url);
+    assert!(matches!(refused, Err(ToolError::NotInvocable(_))));
 }

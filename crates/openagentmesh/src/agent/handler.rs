@@ -32,7 +32,9 @@ use super::io::{Fallible, Input, IntoEnd, IntoOutput};
             `fn(In) -> impl Stream<Item = Out>` or `fn() -> impl Stream<Item = Out>`; \
             a `Context` may stand before `In`",
     note = "`In` needs `#[derive(serde::Deserialize, schemars::JsonSchema)]` and is taken by value",
-    note = "`Out` needs `#[derive(serde::Serialize, schemars::JsonSchema)]`, or is a `Result` of it"
+    note = "`Out` needs `#[derive(serde::Serialize, schemars::JsonSchema)]`, or is a `Result` of it",
+    note = "state that requests share is not a parameter: a closure captures it, and with `#[agent]` on an \
+            `impl` block it is a field of the type"
 )]
 pub trait Handler<M>: Send + Sync + 'static {
     /// The handler without its types.

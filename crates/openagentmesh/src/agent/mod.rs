@@ -4,25 +4,26 @@ mod agent_fn;
 mod context;
 mod definition;
 mod erased;
+mod generated;
 mod handler;
-mod into_agent;
+mod into_agents;
 mod io;
 mod produced;
 mod raw;
-mod spec;
 mod typed;
 
 pub use agent_fn::AgentFn;
 pub use context::Context;
-pub use definition::Agent;
+pub use definition::{Agent, AgentSpec};
+pub use generated::{HandlerError, IsResult, KeepError, first_paragraph, not_blank};
 pub use handler::{
     Background, Handler, Publisher, Responder, ResultOutput, Streamer, Trigger, Watcher,
     WithContext,
 };
+pub use into_agents::{Each, IntoAgents, One};
 pub use io::{Fallible, Input, IntoEnd, IntoOutput, Plain};
 pub use produced::{Items, produced};
 pub use raw::{RawHandler, RawRequest};
-pub use spec::AgentSpec;
 
 pub(crate) use context::Inner as ContextInner;
 pub(crate) use erased::{Chunks, DecodeError, HandlerFn, Invocation, Running, StreamFn, UnaryFn};

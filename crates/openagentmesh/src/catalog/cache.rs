@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
-use openagentmesh_protocol::{CatalogDocument, subject};
+use openagentmesh_protocol::{CatalogDocument, ErrorCode, subject};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -28,7 +28,10 @@ pub(crate) enum CacheState {
     /// The catalog has not been read yet.
     Loading,
     /// The catalog could not be read since the process connected.
-    Unavailable,
+    Unavailable {
+        /// Whether the server does not permit it.
+        is_denied: bool,
+    },
     /// The catalog at the last revision that was read.
     Ready(Arc<CatalogSnapshot>),
 }
@@ -37,7 +40,7 @@ impl CacheState {
     pub(crate) fn snapshot(&self) -> Option<&Arc<CatalogSnapshot>> {
         match self {
             Self::Ready(snapshot) => Some(snapshot),
-            Self::Loading | Self::Unavailable => None,
+            Self::Loading | Self::Unavailable { .. } => None,
         }
     }
 }
@@ -182,7 +185,8 @@ async fn poll(catalog: &KvBucket, state: &watch::Sender<CacheState>) {
             state.send_if_modified(|state| {
                 let is_loading = matches!(state, CacheState::Loading);
                 if is_loading {
-                    *state = CacheState::Unavailable;
+                    let is_denied = error.code() == &ErrorCode::ConnectionDenied;
+                    *state = CacheState::Unavailable { is_denied };
                 }
                 is_loading
             });

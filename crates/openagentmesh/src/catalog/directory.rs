@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::cache::{CacheState, CatalogCache};
 use super::contract::Contract;
 use super::registration::Registration;
+use super::similar::similar;
 use super::snapshot::CatalogSnapshot;
 use super::{registry, writer};
 use crate::error::{Error, Result};
@@ -70,7 +71,28 @@ impl Directory {
     /// The contract of `name`, from the registry.
     pub(crate) async fn contract(&self, name: &AgentName) -> Result<Contract> {
         let document = registry::get(&self.registry, name).await?;
-        document.map(Contract::new).ok_or_else(|| not_found(name))
+        document
+            .map(Contract::new)
+            .ok_or_else(|| self.not_found(name))
+    }
+
+    /// The error for an agent that is not listed. It names the agents of the cached catalog whose names are
+    /// similar.
+    pub(crate) fn not_found(&self, name: &AgentName) -> Error {
+        let cached = self.cache.follow().borrow().snapshot().cloned();
+        let entries = cached.iter().flat_map(|cached| cached.entries());
+        let similar = similar(name, entries.map(|entry| entry.name.as_str()));
+        let problem = format!("agent '{name}' not found on this mesh");
+        if similar.is_empty() {
+            return Error::raised(ErrorCode::NotFound, problem).with_agent(name);
+        }
+        let suggested = similar.join("', '");
+        Error::raised(
+            ErrorCode::NotFound,
+            format!("{problem}; similar names: '{suggested}'"),
+        )
+        .with_detail("similar", similar)
+        .with_agent(name)
     }
 
     /// The contracts of `names`, in their order, without missing and malformed ones.
@@ -143,12 +165,4 @@ impl Directory {
 
 fn entries(agents: &[Registration]) -> impl Iterator<Item = CatalogEntry> {
     agents.iter().map(|agent| agent.entry.clone())
-}
-
-pub(crate) fn not_found(name: &AgentName) -> Error {
-    Error::raised(
-        ErrorCode::NotFound,
-        format!("agent '{name}' not found on this mesh"),
-    )
-    .with_agent(name)
 }

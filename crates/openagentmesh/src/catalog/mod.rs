@@ -6,6 +6,7 @@ mod contract;
 mod directory;
 mod registration;
 mod registry;
+mod similar;
 mod snapshot;
 mod writer;
 
@@ -13,5 +14,6 @@ pub use changes::{CatalogChange, CatalogChanges};
 pub use contract::Contract;
 
 pub(crate) use cache::CacheState;
-pub(crate) use directory::{Directory, not_found};
+pub(crate) use directory::Directory;
 pub(crate) use registration::Registration;
+pub(crate) use snapshot::CatalogSnapshot;

@@ -9,8 +9,10 @@ use openagentmesh_protocol::{AgentName, CatalogDocument, CatalogEntry};
 pub(crate) struct CatalogSnapshot {
     document: CatalogDocument,
     revision: u64,
-    /// In the order of the document.
+    /// Those with valid names, in the order of the document.
     entries: Vec<Arc<CatalogEntry>>,
+    /// The number of entries that are malformed or have an invalid name.
+    invalid: usize,
     /// Every entry with a name; `None` for one that could not be parsed otherwise.
     by_name: HashMap<Arc<str>, Option<Arc<CatalogEntry>>>,
     /// By the text of an entry: the next revision parses only changed entries.
@@ -42,9 +44,11 @@ impl CatalogSnapshot {
         let mut entries = Vec::with_capacity(document.len());
         let mut by_name = HashMap::with_capacity(document.len());
         let mut parsed = HashMap::with_capacity(document.len());
+        let mut invalid = 0;
         for text in document.texts() {
             let known = parsed_before.get(text).cloned();
             let Parsed { name, entry } = known.unwrap_or_else(|| Parsed::new(text));
+            invalid += usize::from(entry.is_none());
             // The first of several entries with one name counts.
             let is_first = name.as_ref().is_none_or(|name| !by_name.contains_key(name));
             if is_first {
@@ -59,6 +63,7 @@ impl CatalogSnapshot {
             document,
             revision,
             entries,
+            invalid,
             by_name,
             parsed,
         }
@@ -74,9 +79,14 @@ impl CatalogSnapshot {
         self.revision
     }
 
-    /// The entries that could be parsed.
+    /// The entries that could be parsed and have valid names.
     pub(crate) fn entries(&self) -> &[Arc<CatalogEntry>] {
         &self.entries
+    }
+
+    /// The number of all other entries.
+    pub(crate) fn invalid(&self) -> usize {
+        self.invalid
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<CatalogEntry>> {
@@ -96,6 +106,8 @@ impl Parsed {
             Some(entry) => Some(entry.name.as_str().into()),
             None => CatalogDocument::name_in(text).map(Into::into),
         };
+        // Any peer can write any name, and no agent can have an invalid one.
+        let entry = entry.filter(|entry| AgentName::new(entry.name.as_str()).is_ok());
         Self {
             name,
             entry: entry.map(Arc::new),

@@ -1,19 +1,19 @@
 //! `call`: one request, one reply.
 
-use std::future::IntoFuture;
-use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use openagentmesh_protocol::Verb;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use super::from_reply::FromReply;
 use super::handle::Client;
 use super::request::Request;
 use super::sent::Sent;
 use crate::error::Result;
+use crate::util::deferred::Deferred;
 
 /// The timeout of a call if none is given.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,16 +37,32 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn call<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> Call<Out> {
-        Call {
+    pub fn call<Out: FromReply>(&self, name: impl AsRef<str>, input: impl Serialize) -> Call<Out> {
+        let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
             timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
-            output: PhantomData,
-        }
+        };
+        Call(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 }
 
-/// A call that is sent when it is awaited; made by [`Client::call`].
+/// A call, which is a future: it is sent when it is first polled. Made by [`Client::call`].
+///
+/// It can be awaited, spawned, joined and selected. The options must be given before the first poll;
+/// later ones have no effect.
+///
+/// ```no_run
+/// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+/// use futures::future::try_join_all;
+///
+/// let (short, long) = tokio::try_join!(
+///     mesh.call::<String>("echo", "a"),
+///     mesh.call::<String>("echo", "abc"),
+/// )?;
+/// let replies: Vec<String> = try_join_all(["a", "b"].map(|text| mesh.call("echo", text))).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
@@ -70,39 +86,43 @@ impl Client {
 /// Dropping the future cancels the request at the host: the handler is dropped. A host of the published
 /// Python SDK runs it to its end.
 #[must_use = "a call is sent when it is awaited"]
-pub struct Call<Out> {
+pub struct Call<Out>(Deferred<'static, Parts, Result<Out>>);
+
+struct Parts {
     request: Request,
     timeout: Duration,
-    output: PhantomData<fn() -> Out>,
 }
 
 impl<Out> Call<Out> {
     /// Sets the time to wait for the reply: 30 s by default. The deadline of the request that a handler serves
     /// bounds it. The host is sent the timeout and cancels the request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.0.change(|parts| parts.timeout = timeout);
         self
     }
 
     /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are reserved.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.request.header(name.as_ref(), value.as_ref());
+        self.0
+            .change(|parts| parts.request.header(name.as_ref(), value.as_ref()));
         self
     }
 }
 
-impl<Out: DeserializeOwned + 'static> IntoFuture for Call<Out> {
-    type Output = Result<Out>;
-    type IntoFuture = BoxFuture<'static, Result<Out>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        let Self {
-            request, timeout, ..
-        } = self;
-        let calling = async move {
+impl Parts {
+    fn run<Out: FromReply>(self) -> impl Future<Output = Result<Out>> + Send {
+        let Self { request, timeout } = self;
+        async move {
             let mut sent = Sent::send(request, Verb::Call, timeout).await?;
             sent.reply().await
-        };
-        calling.boxed()
+        }
+    }
+}
+
+impl<Out> Future for Call<Out> {
+    type Output = Result<Out>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }

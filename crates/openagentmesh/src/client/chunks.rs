@@ -98,6 +98,8 @@ pub(super) struct Receiving {
     pending: PendingReply,
     /// Whether a reply instead of chunks is still possible.
     may_reply: bool,
+    /// Whether `pending` has not returned yet.
+    is_pending: bool,
     next_seq: u64,
     window: Window,
     /// The subject for credit, given by the last chunk.
@@ -136,6 +138,7 @@ impl Receiving {
             source: Source::Credited(subscriber),
             pending,
             may_reply: true,
+            is_pending: true,
             next_seq: 0,
             window,
             credit_subject: None,
@@ -186,10 +189,19 @@ impl Receiving {
     /// The next message of the stream. Cancel-safe: a message that was not returned is not lost.
     async fn receive(&mut self) -> Result<Delivery> {
         self.give_credit().await?;
-        let delivery = tokio::select! {
-            biased;
-            message = self.source.next() => Delivery::Chunk(message?),
-            reply = self.pending.reply(), if self.may_reply => Delivery::Reply(reply?),
+        let delivery = loop {
+            tokio::select! {
+                biased;
+                message = self.source.next() => break Delivery::Chunk(message?),
+                // After the first chunk, only a denial of credit is of interest.
+                reply = self.pending.reply(), if self.is_pending => {
+                    self.is_pending = false;
+                    let reply = reply.map_err(|error| self.request.about(error))?;
+                    if self.may_reply {
+                        break Delivery::Reply(reply);
+                    }
+                }
+            }
         };
         self.may_reply = false;
         if let Delivery::Chunk(message) = &delivery

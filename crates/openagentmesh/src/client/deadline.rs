@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, ErrorCode};
+use openagentmesh_protocol::ErrorCode;
 use tokio::time::Instant;
 
+use super::request::Checked;
 use crate::error::{Error, Result};
 
 /// A point in time and its origin. Its text completes "did not reply …".
@@ -59,7 +60,7 @@ impl Deadline {
     /// Those of `publishing`, and `timeout`.
     pub(super) async fn bound<T>(
         self,
-        agent: &AgentName,
+        request: &Checked,
         mut publishing: Pin<&mut impl Future<Output = Result<T>>>,
     ) -> Result<T> {
         // Nearly always ready at once, without a timer.
@@ -68,16 +69,18 @@ impl Deadline {
         }
         match tokio::time::timeout_at(self.at, publishing).await {
             Ok(published) => published,
-            Err(_) => Err(self.not_sent(agent)),
+            Err(_) => Err(self.not_sent(request)),
         }
     }
 
-    fn not_sent(self, agent: &AgentName) -> Error {
+    fn not_sent(self, request: &Checked) -> Error {
+        let agent = &request.name;
+        let lost = request.session().connection.lost();
         Error::raised(
             ErrorCode::Timeout,
             format!(
                 "the request to agent '{agent}' was not sent {self}: the connection to the mesh is \
-                 lost or slow"
+                 lost or slow{lost}"
             ),
         )
         .with_agent(agent)

@@ -1,7 +1,7 @@
 //! Receiving events: in order, with every loss reported.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::sequence_tracker::SequenceTracker;
 use crate::error::{Error, Result};
-use crate::transport::Received;
+use crate::transport::{ConnectionMonitor, DenialWatch, Received};
 
 /// A published event.
 #[derive(Debug)]
@@ -72,7 +72,8 @@ impl<T> Event<T> {
 /// * `handler_error`, or any other code, when a publisher failed. Its host starts it again; a host of the
 ///   published Python SDK does not.
 ///
-/// The events end after a `timeout` error, and when this connection is closed. The events of one agent also
+/// The events end after a `timeout` error, after `connection_denied` when the server withdraws the permission,
+/// and when this connection is closed. The events of one agent also
 /// end when the last of its hosts that have published has ended.
 ///
 /// # Cancel safety
@@ -138,6 +139,9 @@ pub(super) struct Receiving<T> {
     /// `None` once the events have ended.
     buffer: Option<ReceiveBuffer>,
     subject: String,
+    connection: ConnectionMonitor,
+    /// Denials of the subscription after its start.
+    denied: Option<DenialWatch>,
     timeout: Option<Duration>,
     /// The timer of the next event, while that is awaited.
     timer: Option<Pin<Box<Sleep>>>,
@@ -161,6 +165,7 @@ impl<T> Receiving<T> {
     pub(super) fn new(
         subscriber: Subscriber,
         subject: String,
+        connection: ConnectionMonitor,
         timeout: Option<Duration>,
         scope: Scope,
         decode: Decode<T>,
@@ -168,12 +173,18 @@ impl<T> Receiving<T> {
         Self {
             buffer: Some(ReceiveBuffer::start(subscriber)),
             subject,
+            connection,
+            denied: None,
             timeout,
             timer: None,
             scope,
             decode,
             sequences: SequenceTracker::default(),
         }
+    }
+
+    pub(super) fn set_denied(&mut self, denied: DenialWatch) {
+        self.denied = Some(denied);
     }
 
     /// The next event; `None` when the events have ended.
@@ -190,7 +201,13 @@ impl<T> Receiving<T> {
                     self.buffer = None;
                     None
                 }
-                Poll::Pending => return self.poll_timeout(context).map(|error| Some(Err(error))),
+                Poll::Pending => {
+                    let end = match self.poll_denied(context) {
+                        Poll::Ready(denied) => Poll::Ready(denied),
+                        Poll::Pending => self.poll_timeout(context),
+                    };
+                    return end.map(|error| Some(Err(error)));
+                }
             };
             if next.is_some() {
                 self.timer = None;
@@ -198,6 +215,16 @@ impl<T> Receiving<T> {
             }
         }
         Poll::Ready(None)
+    }
+
+    /// The error of a subscription that the server has denied, for example after a reconnect.
+    fn poll_denied(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        let Some(watch) = &mut self.denied else {
+            return Poll::Pending;
+        };
+        let denied = ready!(pin!(watch.denied()).poll(context));
+        self.buffer = None;
+        Poll::Ready(denied)
     }
 
     /// The error of an event that does not arrive in time.
@@ -213,8 +240,9 @@ impl<T> Receiving<T> {
         Poll::Ready(Error::raised(
             ErrorCode::Timeout,
             format!(
-                "no event was published to {} within {timeout:?}",
-                self.subject
+                "no event was published to {} within {timeout:?}{}",
+                self.subject,
+                self.connection.lost()
             ),
         ))
     }

@@ -6,12 +6,14 @@
 
 mod buckets;
 mod call;
+mod call_input;
 mod chunks;
 mod contract;
 mod credit_window;
 mod deadline;
 mod events;
 mod extra_headers;
+mod from_reply;
 mod handle;
 mod intercept;
 mod publish;
@@ -24,17 +26,23 @@ mod sent;
 mod sequence_tracker;
 mod stream;
 mod subscribe;
+mod tools;
+mod toolset;
 mod wait_for;
 
 pub use call::Call;
+pub use call_input::CallInput;
 pub use chunks::Chunks;
 pub use events::{Event, Events};
+pub use from_reply::{Decodable, FromReply};
 pub use handle::Client;
 pub use publish::Publish;
 pub use query::Query;
 pub use send::{Reply, SendRequest};
 pub use stream::StreamRequest;
 pub use subscribe::{RawSubscribe, Subscribe};
+pub use tools::ToolsQuery;
+pub use toolset::{ToolResult, Toolset};
 pub use wait_for::WaitFor;
 
 pub(crate) use request::mismatch;

@@ -1,10 +1,10 @@
 //! `publish`: one event to a subject.
 
-use std::future::IntoFuture;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use openagentmesh_protocol::{ContentType, HeaderSink, header};
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::handle::Client;
 use super::request::to_json;
 use crate::error::Result;
 use crate::transport::{self, Outgoing};
+use crate::util::deferred::Deferred;
 
 impl Client {
     /// Publishes `event` as JSON to `subject`.
@@ -55,23 +56,27 @@ impl Client {
     }
 }
 
-/// An event that is published when it is awaited; made by [`Client::publish`], [`Client::publish_bytes`] and
-/// [`Client::publish_text`].
+/// An event. A future: the event is published when it is first polled. Made by [`Client::publish`],
+/// [`Client::publish_bytes`] and [`Client::publish_text`]. Headers must be given before the first poll.
 ///
 /// Awaiting it returns once the connection has accepted the event. It waits while the connection has no room.
-/// Delivery to subscribers is not confirmed.
+/// Delivery to subscribers is not confirmed. The first publish to a subject on a connection also waits until the
+/// server has permitted it, which takes two round trips; that applies to the first 256 subjects.
 ///
 /// # Errors
 ///
 /// Awaiting it fails with `invalid_input` when the subject or a header is invalid, the subject has wildcards,
 /// or the event cannot be written as JSON; `payload_too_large` when it exceeds the server's limit;
-/// `connection_failed` when the connection is closed.
+/// `connection_failed` when the connection is closed; `connection_denied` when the server does not permit the
+/// subject.
 ///
 /// # Cancel safety
 ///
 /// If the future is dropped, the event is published or not.
 #[must_use = "an event is published when it is awaited"]
-pub struct Publish {
+pub struct Publish(Deferred<'static, Parts, Result<()>>);
+
+struct Parts {
     client: Client,
     subject: Result<String>,
     body: Result<Bytes>,
@@ -81,21 +86,25 @@ pub struct Publish {
 
 impl Publish {
     fn new(client: &Client, subject: &str, body: Result<Bytes>, content_type: ContentType) -> Self {
-        Self {
+        let parts = Parts {
             client: client.clone(),
             subject: transport::check_subject(subject, false).map(|()| subject.to_owned()),
             body,
             content_type,
             headers: ExtraHeaders::default(),
-        }
+        };
+        Self(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 
     /// Adds a header to the event. Names that begin with `X-Mesh-` or `Nats-` are reserved.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.headers.add(name.as_ref(), value.as_ref());
+        self.0
+            .change(|parts| parts.headers.add(name.as_ref(), value.as_ref()));
         self
     }
+}
 
+impl Parts {
     async fn run(self) -> Result<()> {
         let subject = self.subject?;
         let body = self.body?;
@@ -103,16 +112,18 @@ impl Publish {
         headers.put(header::CONTENT_TYPE, self.content_type.as_str());
         let session = self.client.session();
         headers.put(header::INSTANCE_ID, session.instance_id.as_str());
-        let publisher = &session.connection.publisher;
-        publisher.publish(subject, None, headers.0, body).await
+        let connection = &session.connection;
+        let publishing = connection
+            .publisher
+            .publish(subject.clone(), None, headers.0, body);
+        connection.confirm(&subject, publishing).await
     }
 }
 
-impl IntoFuture for Publish {
+impl Future for Publish {
     type Output = Result<()>;
-    type IntoFuture = BoxFuture<'static, Result<()>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.run().boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }

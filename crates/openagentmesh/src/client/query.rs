@@ -1,19 +1,20 @@
 //! `catalog` and `discover`: the agents of the mesh, filtered.
 
-use std::future::IntoFuture;
-use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
 use super::handle::Client;
-use crate::catalog::{CatalogChanges, Contract};
+use crate::catalog::{CatalogChanges, CatalogSnapshot, Contract};
 use crate::error::Result;
 
 impl Client {
-    /// Queries the catalog, which has one entry for every agent on the mesh.
+    /// Queries the catalog, which has one entry for every agent on the mesh. Entries whose name is not a
+    /// valid agent name are left out.
     ///
     /// Answered from the catalog cache of this process. A watch keeps the cache current from the time the
     /// process connects; agents that this process registers are in it at once. See [`Query`].
@@ -55,10 +56,11 @@ impl Client {
     }
 }
 
-/// A query of the catalog, run when it is awaited; made by [`Client::catalog`], which returns
-/// [`CatalogEntry`]s, and by [`Client::discover`], which returns [`Contract`]s.
+/// A query of the catalog. A future: the query runs when it is first polled. Made by [`Client::catalog`],
+/// which returns [`CatalogEntry`]s, and by [`Client::discover`], which returns [`Contract`]s.
 ///
-/// Without a filter it returns all agents. Several filters must all match.
+/// Without a filter it returns all agents. Several filters must all match. They must be given before the
+/// first poll.
 ///
 /// # Errors
 ///
@@ -81,31 +83,39 @@ impl Client {
 /// ```
 #[must_use = "a query runs when it is awaited"]
 pub struct Query<T> {
+    selection: Selection,
+    /// Set by the first poll.
+    running: Option<BoxFuture<'static, Result<Vec<T>>>>,
+}
+
+/// The agents that a query selects.
+struct Selection {
     client: Client,
     filter: CatalogFilter,
     fresh: bool,
-    item: PhantomData<fn() -> T>,
 }
 
 impl<T> Query<T> {
     fn new(client: &Client) -> Self {
         Self {
-            client: client.clone(),
-            filter: CatalogFilter::default(),
-            fresh: false,
-            item: PhantomData,
+            selection: Selection {
+                client: client.clone(),
+                filter: CatalogFilter::default(),
+                fresh: false,
+            },
+            running: None,
         }
     }
 
     /// Only agents whose name is `channel` or lies below it.
     pub fn channel(mut self, channel: impl Into<String>) -> Self {
-        self.filter = self.filter.channel(channel);
+        self.selection.filter = self.selection.filter.channel(channel);
         self
     }
 
     /// Only agents that have `tag`, in addition to the tags given before.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.filter = self.filter.tag(tag);
+        self.selection.filter = self.selection.filter.tag(tag);
         self
     }
 
@@ -116,82 +126,122 @@ impl<T> Query<T> {
 
     /// Only agents that serve requests, or only those that do not.
     pub fn invocable(mut self, invocable: bool) -> Self {
-        self.filter = self.filter.invocable(invocable);
+        self.selection.filter = self.selection.filter.invocable(invocable);
         self
     }
 
     /// Only agents that produce many values, or only those that do not.
     pub fn streaming(mut self, streaming: bool) -> Self {
-        self.filter = self.filter.streaming(streaming);
+        self.selection.filter = self.selection.filter.streaming(streaming);
         self
     }
 
     /// Only agents that match `filter`. Replaces the filters given before.
     pub fn filter(mut self, filter: CatalogFilter) -> Self {
-        self.filter = filter;
+        self.selection.filter = filter;
         self
     }
 
     /// Reads the catalog from the server instead of the cache. Rarely needed: the cache is milliseconds old, and
     /// agents of this process are in it at once.
     pub fn fresh(mut self) -> Self {
-        self.fresh = true;
+        self.selection.fresh = true;
         self
     }
+}
 
-    async fn entries(&self) -> Result<Vec<Arc<CatalogEntry>>> {
-        let directory = &self.client.session().directory;
-        let snapshot = if self.fresh {
-            directory.read_snapshot().await?
-        } else {
-            directory.snapshot().await?
-        };
-        let entries = snapshot.entries().iter();
-        let matching = entries.filter(|entry| self.filter.matches(entry));
-        Ok(matching.cloned().collect())
+impl Selection {
+    /// The catalog that the query reads.
+    fn snapshot(&self) -> impl Future<Output = Result<Arc<CatalogSnapshot>>> + Send + use<> {
+        let (directory, fresh) = (Arc::clone(&self.client.session().directory), self.fresh);
+        async move {
+            if fresh {
+                directory.read_snapshot().await
+            } else {
+                directory.snapshot().await
+            }
+        }
     }
 
-    async fn contracts(&self) -> Result<Vec<Contract>> {
-        let entries = self.entries().await?;
-        let names = entries
-            .iter()
-            .filter_map(|entry| AgentName::new(entry.name.as_str()).ok());
-        let names: Vec<AgentName> = names.collect();
-        self.client.session().directory.contracts(&names).await
+    /// The entries that match.
+    fn entries(&mut self) -> impl Future<Output = Result<Vec<Arc<CatalogEntry>>>> + Send + use<> {
+        let (snapshot, filter) = (self.snapshot(), std::mem::take(&mut self.filter));
+        async move {
+            let snapshot = snapshot.await?;
+            let entries = snapshot.entries().iter();
+            let matching = entries.filter(|entry| filter.matches(entry));
+            Ok(matching.cloned().collect())
+        }
     }
 }
 
 impl Query<CatalogEntry> {
+    /// The number of catalog entries that no query returns: malformed ones, and those whose name is not
+    /// a valid agent name. Filters do not apply to them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let invalid = mesh.catalog().count_invalid().await?;
+    /// println!("{invalid} entries of the catalog are invalid");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn count_invalid(self) -> Result<usize> {
+        Ok(self.selection.snapshot().await?.invalid())
+    }
+
     /// Watches the agents that match: first the present ones, as added, then every change. Starts at once and
     /// never fails: while the catalog cannot be read, there are no changes.
     pub fn watch(self) -> CatalogChanges {
-        let session = self.client.session();
+        let Selection { client, filter, .. } = self.selection;
+        let session = client.session();
         let closed = session.connection.closed();
-        CatalogChanges::new(session.directory.follow(), self.filter, closed)
+        CatalogChanges::new(session.directory.follow(), filter, closed)
     }
 }
 
-impl IntoFuture for Query<CatalogEntry> {
+impl Future for Query<CatalogEntry> {
     type Output = Result<Vec<CatalogEntry>>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        async move {
-            let entries = self.entries().await?;
-            Ok(entries
-                .iter()
-                .map(|entry| CatalogEntry::clone(entry))
-                .collect())
-        }
-        .boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { selection, running } = &mut *self;
+        let running = running.get_or_insert_with(|| {
+            let entries = selection.entries();
+            let copied = async move {
+                let entries = entries.await?;
+                Ok(entries
+                    .iter()
+                    .map(|entry| CatalogEntry::clone(entry))
+                    .collect())
+            };
+            copied.boxed()
+        });
+        running.poll_unpin(cx)
     }
 }
 
-impl IntoFuture for Query<Contract> {
+impl Future for Query<Contract> {
     type Output = Result<Vec<Contract>>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        async move { self.contracts().await }.boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { selection, running } = &mut *self;
+        let running = running.get_or_insert_with(|| {
+            let directory = Arc::clone(&selection.client.session().directory);
+            let entries = selection.entries();
+            let contracts = async move {
+                let entries = entries.await?;
+                let names = entries
+                    .iter()
+                    .filter_map(|entry| AgentName::new(entry.name.as_str()).ok());
+                let names: Vec<AgentName> = names.collect();
+                directory.contracts(&names).await
+            };
+            contracts.boxed()
+        });
+        running.poll_unpin(cx)
     }
 }

@@ -46,13 +46,57 @@ pub(super) fn output<Out: DeserializeOwned + 'static>(what: &str, body: &[u8]) -
     };
     serde_json::from_slice(body).map_err(|error| {
         unexpected(format!(
-            "unexpected {what}: not a {}: {error}; see the agent's contract for its schema",
-            std::any::type_name::<Out>()
+            "unexpected {what}: it cannot be read as {}: {error}; see the agent's contract for its schema",
+            short_type_name(std::any::type_name::<Out>())
         ))
         .with_source(error)
     })
 }
 
+/// A type's name without the paths of its parts: `Option<String>` for
+/// `core::option::Option<alloc::string::String>`.
+fn short_type_name(full: &str) -> String {
+    let mut short = String::with_capacity(full.len());
+    let mut start = 0;
+    for (index, separator) in
+        full.match_indices(|c: char| !(c.is_alphanumeric() || "_:".contains(c)))
+    {
+        short.push_str(last_segment(&full[start..index]));
+        short.push_str(separator);
+        start = index + separator.len();
+    }
+    short.push_str(last_segment(&full[start..]));
+    short
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit_once("::").map_or(path, |(_, last)| last)
+}
+
 pub(super) fn unexpected(message: String) -> Error {
     Error::raised(ErrorCode::UnexpectedReply, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::type_name;
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn short_type_name_has_no_paths() {
+        let cases = [
+            (type_name::<String>(), "String"),
+            (type_name::<u32>(), "u32"),
+            (
+                type_name::<BTreeMap<String, Vec<Option<serde_json::Value>>>>(),
+                "BTreeMap<String, Vec<Option<Value>>>",
+            ),
+            (type_name::<(String, [u8; 2])>(), "(String, [u8; 2])"),
+        ];
+        for (full, short) in cases {
+            assert_eq!(short_type_name(full), short);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,7 +16,6 @@ use super::deadline::Deadline;
 use super::extra_headers::ExtraHeaders;
 use super::handle::Client;
 use super::intercept::Interception;
-use crate::catalog;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::transport::{self, Outgoing, Publishing};
@@ -36,6 +35,8 @@ pub(super) struct Request {
 pub(super) struct Checked {
     pub(super) client: Client,
     pub(super) name: AgentName,
+    /// The subject of the agent's requests.
+    pub(super) subject: Subject,
     verb: Verb,
     pub(super) id: RequestId,
     pub(super) interception: Interception,
@@ -92,6 +93,7 @@ impl Request {
         let interception = Interception::start(interceptors, &name, verb, &id, &mut headers)?;
         let checked = Checked {
             client,
+            subject: subject::agent(&name).into(),
             name,
             verb,
             id,
@@ -153,7 +155,6 @@ impl Checked {
         reply: Option<String>,
         protocol: RequestHeaders,
     ) -> Publishing<'_> {
-        let subject = subject::agent(&self.name);
         let headers = self.headers(protocol, &content.headers);
         let session = self.session();
         // A message is coalesced only if its task waits next, so that the flush task can run.
@@ -163,7 +164,7 @@ impl Checked {
         };
         let reply = reply.map(Into::into);
         let publisher = &session.connection.publisher;
-        publisher.publish_coalesced(others, subject, reply, headers.0, content.body)
+        publisher.publish_coalesced(others, self.subject.clone(), reply, headers.0, content.body)
     }
 
     fn headers(&self, mut protocol: RequestHeaders, extra: &HeaderMap) -> Outgoing {
@@ -188,11 +189,15 @@ impl Checked {
         error.with_agent(&self.name).with_request(&self.id)
     }
 
-    /// A `timeout` error: agent '…' `failed_to`.
+    /// A `timeout` error: agent '…' `failed_to`, with the loss of the connection if it is lost.
     pub(super) fn timed_out(&self, failed_to: impl std::fmt::Display) -> Error {
         self.about(Error::raised(
             ErrorCode::Timeout,
-            format!("agent '{}' {failed_to}", self.name),
+            format!(
+                "agent '{}' {failed_to}{}",
+                self.name,
+                self.session().connection.lost()
+            ),
         ))
     }
 
@@ -208,7 +213,7 @@ impl Checked {
         let known = tokio::time::timeout(CATALOG_TIMEOUT, known).await;
         let known = known.unwrap_or_else(|_| Err(transport::closed("the server does not respond")));
         let error = match known {
-            Ok(None) => catalog::not_found(name),
+            Ok(None) => self.session().directory.not_found(name),
             Ok(Some(_)) => Error::raised(
                 ErrorCode::NotAvailable,
                 format!(

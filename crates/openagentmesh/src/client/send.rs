@@ -1,7 +1,5 @@
 //! `send`: one request, and a reply that its sender need not await.
 
-use std::future::IntoFuture;
-use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,15 +10,16 @@ use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::envelope::is_probe;
 use openagentmesh_protocol::{ErrorCode, RequestHeaders, Verb, subject};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::deadline::Deadline;
+use super::from_reply::FromReply;
 use super::handle::Client;
 use super::reply;
 use super::request::{Checked, Content, Request};
 use super::sent::Sent;
 use crate::error::{Error, Result};
-use crate::transport::{self, Received};
+use crate::transport::{self, Action, DenialWatch, Received};
+use crate::util::deferred::Deferred;
 
 /// The timeout of a reply if none is given.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -43,18 +42,19 @@ impl Client {
     /// # }
     /// ```
     pub fn send(&self, name: impl AsRef<str>, input: impl Serialize) -> SendRequest {
-        SendRequest {
+        let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
             timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
             reply_to: None,
             on_reply: None,
             on_error: None,
-            outcome: PhantomData,
-        }
+        };
+        SendRequest(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 }
 
-/// A request whose sender does not wait for the reply, sent when it is awaited; made by [`Client::send`].
+/// A request whose sender does not wait for the reply. A future: the request is sent when it is first
+/// polled. Made by [`Client::send`]. The options must be given before the first poll.
 ///
 /// The reply is dropped unless one of these directs it:
 ///
@@ -80,13 +80,14 @@ impl Client {
 ///
 /// A dropped future may or may not have sent the request.
 #[must_use = "a request is sent when it is awaited"]
-pub struct SendRequest<R = ()> {
+pub struct SendRequest<R = ()>(Deferred<'static, Parts, Result<R>>);
+
+struct Parts {
     request: Request,
     timeout: Duration,
     reply_to: Option<Result<String>>,
     on_reply: Option<OnReply>,
     on_error: Option<OnError>,
-    outcome: PhantomData<fn() -> R>,
 }
 
 type OnReply = Box<dyn FnOnce(Message) -> Result<BoxFuture<'static, ()>> + Send>;
@@ -105,14 +106,16 @@ impl SendRequest {
     /// ```
     pub fn on_reply<Out, F, Fut>(mut self, function: F) -> Self
     where
-        Out: DeserializeOwned + 'static,
+        Out: FromReply,
         F: FnOnce(Out) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.on_reply = Some(Box::new(move |message| {
+        let on_reply = move |message: Message| {
             let output = reply::decode(&message)?;
             Ok(function(output).boxed())
-        }));
+        };
+        self.0
+            .change(|parts| parts.on_reply = Some(Box::new(on_reply)));
         self
     }
 
@@ -123,14 +126,17 @@ impl SendRequest {
         F: FnOnce(Error) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.on_error = Some(Box::new(move |error| function(error).boxed()));
+        let on_error = move |error| function(error).boxed();
+        self.0
+            .change(|parts| parts.on_error = Some(Box::new(on_error)));
         self
     }
 
     /// Directs the reply to `subject`.
     pub fn reply_to(mut self, subject: impl AsRef<str>) -> Self {
         let subject = subject.as_ref();
-        self.reply_to = Some(transport::check_subject(subject, false).map(|()| subject.to_owned()));
+        let checked = transport::check_subject(subject, false).map(|()| subject.to_owned());
+        self.0.change(|parts| parts.reply_to = Some(checked));
         self
     }
 
@@ -144,17 +150,13 @@ impl SendRequest {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reply<Out>(self) -> SendRequest<Reply<Out>> {
-        SendRequest {
-            request: self.request,
-            timeout: self.timeout,
-            reply_to: self.reply_to,
-            on_reply: self.on_reply,
-            on_error: self.on_error,
-            outcome: PhantomData,
-        }
+    pub fn reply<Out: FromReply>(self) -> SendRequest<Reply<Out>> {
+        let parts = self.0.into_parts();
+        SendRequest(Deferred::of(parts, |parts| parts.run_with_reply().boxed()))
     }
+}
 
+impl Parts {
     async fn run(self) -> Result<()> {
         check_one_way(&self, "on_reply")?;
         if self.on_reply.is_none() && self.on_error.is_none() {
@@ -194,31 +196,16 @@ impl SendRequest {
                     reply_to: reply_to.clone(),
                     ..RequestHeaders::default()
                 };
-                request.publish(content, reply_to, headers).await
+                let publishing = request.publish(content, reply_to, headers);
+                let connection = &request.session().connection;
+                connection.confirm(&request.subject, publishing).await
             });
-            deadline.bound(&request.name, publishing).await
+            deadline.bound(&request, publishing).await
         };
         request.interception.finish(published)
     }
-}
 
-impl<R> SendRequest<R> {
-    /// Sets the time to wait for the reply: 60 s by default. The host is sent the timeout and cancels the
-    /// request at the same time.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are reserved.
-    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.request.header(name.as_ref(), value.as_ref());
-        self
-    }
-}
-
-impl<Out: DeserializeOwned + 'static> SendRequest<Reply<Out>> {
-    async fn run(self) -> Result<Reply<Out>> {
+    async fn run_with_reply<Out: FromReply>(self) -> Result<Reply<Out>> {
         check_one_way(&self, "reply")?;
         if self.on_reply.is_some() || self.on_error.is_some() {
             return Err(two_ways("reply", "on_reply or on_error"));
@@ -228,10 +215,26 @@ impl<Out: DeserializeOwned + 'static> SendRequest<Reply<Out>> {
     }
 }
 
+impl<R> SendRequest<R> {
+    /// Sets the time to wait for the reply: 60 s by default. The host is sent the timeout and cancels the
+    /// request at the same time.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.0.change(|parts| parts.timeout = timeout);
+        self
+    }
+
+    /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are reserved.
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.0
+            .change(|parts| parts.request.header(name.as_ref(), value.as_ref()));
+        self
+    }
+}
+
 /// # Errors
 ///
 /// `invalid_input` when the reply is directed to `way` and to a subject.
-fn check_one_way<R>(request: &SendRequest<R>, way: &str) -> Result<()> {
+fn check_one_way(request: &Parts, way: &str) -> Result<()> {
     let is_used = way == "reply" || request.on_reply.is_some() || request.on_error.is_some();
     if is_used && request.reply_to.is_some() {
         return Err(two_ways(way, "reply_to"));
@@ -246,21 +249,11 @@ fn two_ways(one: &str, other: &str) -> Error {
     )
 }
 
-impl IntoFuture for SendRequest {
-    type Output = Result<()>;
-    type IntoFuture = BoxFuture<'static, Result<()>>;
+impl<R> Future for SendRequest<R> {
+    type Output = Result<R>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.run().boxed()
-    }
-}
-
-impl<Out: DeserializeOwned + 'static> IntoFuture for SendRequest<Reply<Out>> {
-    type Output = Result<Reply<Out>>;
-    type IntoFuture = BoxFuture<'static, Result<Reply<Out>>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        self.run().boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }
 
@@ -294,6 +287,8 @@ impl<Out> std::fmt::Debug for Reply<Out> {
 struct PendingCallback {
     request: Checked,
     replies: Subscriber,
+    /// Denials of the request and of the subscription.
+    denied: DenialWatch,
     deadline: Deadline,
 }
 
@@ -303,12 +298,13 @@ impl PendingCallback {
         let (mut request, content) = request.check(Verb::Send)?;
         let published = {
             let publishing = pin!(Self::publish(&request, content, deadline));
-            deadline.bound(&request.name, publishing).await
+            deadline.bound(&request, publishing).await
         };
         match published {
-            Ok(replies) => Ok(Self {
+            Ok((replies, denied)) => Ok(Self {
                 request,
                 replies,
+                denied,
                 deadline,
             }),
             Err(error) => request.interception.finish(Err(error)),
@@ -319,11 +315,16 @@ impl PendingCallback {
         request: &Checked,
         content: Content,
         deadline: Deadline,
-    ) -> Result<Subscriber> {
+    ) -> Result<(Subscriber, DenialWatch)> {
         request.check_verb(Verb::Send).await?;
         let subject = subject::results(&request.id);
-        let client = &request.session().connection.client;
-        let replies = client
+        let connection = &request.session().connection;
+        let (sent, results) = (request.subject.clone(), subject.clone());
+        let denied = connection.denials.watch(move |denial| {
+            denial.denies(Action::Publish, &sent) || denial.denies(Action::Subscribe, &results)
+        });
+        let replies = connection
+            .client
             .subscribe(subject.clone())
             .await
             .map_err(|error| request.about(transport::closed(error.to_string())))?;
@@ -333,13 +334,25 @@ impl PendingCallback {
             ..RequestHeaders::default()
         };
         request.publish(content, Some(subject), headers).await?;
-        Ok(replies)
+        Ok((replies, denied))
     }
 
     /// Waits for the reply.
     async fn receive(&mut self) -> Result<Message> {
         loop {
-            match tokio::time::timeout_at(self.deadline.at, self.replies.next()).await {
+            let reply = async {
+                tokio::select! {
+                    biased;
+                    reply = self.replies.next() => Ok(reply),
+                    denied = self.denied.denied() => Err(denied),
+                }
+            };
+            let reply = match tokio::time::timeout_at(self.deadline.at, reply).await {
+                Ok(Err(denied)) => return Err(self.request.about(denied)),
+                Ok(Ok(reply)) => Ok(reply),
+                Err(elapsed) => Err(elapsed),
+            };
+            match reply {
                 Err(_) => {
                     let failed_to = format_args!("did not reply {}", self.deadline);
                     return Err(self.request.timed_out(failed_to));

@@ -33,7 +33,7 @@ impl Sent {
             let (mut request, content) = checked?;
             let published = {
                 let publishing = pin!(Self::publish(&request, content, verb, deadline));
-                deadline.bound(&request.name, publishing).await
+                deadline.bound(&request, publishing).await
             };
             match published {
                 Ok(pending) => Ok(Self {
@@ -58,7 +58,8 @@ impl Sent {
     ) -> impl Future<Output = Result<PendingReply>> {
         async move {
             request.check_verb(verb).await?;
-            let pending = request.session().connection.inbox.expect().await?;
+            let inbox = &request.session().connection.inbox;
+            let pending = inbox.expect(request.subject.clone(), None).await?;
             let headers = RequestHeaders {
                 timeout_ms: Some(deadline.milliseconds_left()),
                 probe: true,

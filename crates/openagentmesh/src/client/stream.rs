@@ -1,24 +1,23 @@
 //! `stream`: one request, a reply of many chunks.
 
-use std::future::IntoFuture;
-use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Subject, Subscriber};
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use openagentmesh_protocol::{RequestHeaders, Verb, subject};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::chunks::{Chunks, Receiving};
 use super::credit_window::Window;
 use super::deadline::Deadline;
+use super::from_reply::FromReply;
 use super::handle::Client;
 use super::request::{Checked, Content, Request};
 use crate::error::Result;
 use crate::transport::{self, PendingReply};
+use crate::util::deferred::Deferred;
 
 /// The time to wait for the next chunk if no timeout is given.
 const DEFAULT_CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,18 +37,25 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stream<Out>(&self, name: impl AsRef<str>, input: impl Serialize) -> StreamRequest<Out> {
-        StreamRequest {
+    pub fn stream<Out: FromReply + Send>(
+        &self,
+        name: impl AsRef<str>,
+        input: impl Serialize,
+    ) -> StreamRequest<Out> {
+        let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
             timeout: None,
             chunk_timeout: DEFAULT_CHUNK_TIMEOUT,
             window: Window::growing(),
-            output: PhantomData,
-        }
+        };
+        StreamRequest(Deferred::new(parts, |parts| {
+            parts.open().map(|opened| opened.map(Chunks::new)).boxed()
+        }))
     }
 }
 
-/// A request for a streamed reply, sent when it is awaited; made by [`Client::stream`].
+/// A request for a streamed reply. A future: the request is sent when it is first polled. Made by
+/// [`Client::stream`]. The options must be given before the first poll.
 ///
 /// # Errors
 ///
@@ -69,25 +75,26 @@ impl Client {
 ///
 /// If the future is dropped after the request was sent, the host drops its handler.
 #[must_use = "a request is sent when it is awaited"]
-pub struct StreamRequest<Out> {
+pub struct StreamRequest<Out>(Deferred<'static, Parts, Result<Chunks<Out>>>);
+
+struct Parts {
     request: Request,
     timeout: Option<Duration>,
     chunk_timeout: Duration,
     window: Window,
-    output: PhantomData<fn() -> Out>,
 }
 
 impl<Out> StreamRequest<Out> {
     /// Sets the limit of the whole stream: none by default. The deadline of the request that a handler serves
     /// bounds it. The host is sent the timeout and cancels the request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.0.change(|parts| parts.timeout = Some(timeout));
         self
     }
 
     /// Sets the time to wait for each chunk: 60 s by default. Only the time that is spent waiting counts.
     pub fn chunk_timeout(mut self, timeout: Duration) -> Self {
-        self.chunk_timeout = timeout;
+        self.0.change(|parts| parts.chunk_timeout = timeout);
         self
     }
 
@@ -98,16 +105,19 @@ impl<Out> StreamRequest<Out> {
     /// Hosts of the published Python SDK ignore the window. Their chunks are buffered up to a limit; beyond it
     /// the stream ends with `chunk_sequence_error`.
     pub fn window(mut self, chunks: u32) -> Self {
-        self.window = Window::of(chunks);
+        self.0.change(|parts| parts.window = Window::of(chunks));
         self
     }
 
     /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are reserved.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.request.header(name.as_ref(), value.as_ref());
+        self.0
+            .change(|parts| parts.request.header(name.as_ref(), value.as_ref()));
         self
     }
+}
 
+impl Parts {
     async fn open(self) -> Result<Receiving> {
         let deadline = self.request.client.deadline_after(self.timeout);
         let first_chunk = Deadline::after(self.chunk_timeout);
@@ -116,7 +126,7 @@ impl<Out> StreamRequest<Out> {
         let published = {
             let window = self.window.chunks();
             let publishing = pin!(publish(&request, content, window, deadline));
-            first_chunk.bound(&request.name, publishing).await
+            first_chunk.bound(&request, publishing).await
         };
         match published {
             Ok((subscriber, pending)) => Ok(Receiving::new(
@@ -139,12 +149,15 @@ async fn publish(
     deadline: Option<Deadline>,
 ) -> Result<(Subscriber, PendingReply)> {
     request.check_verb(Verb::Stream).await?;
-    let pending = request.session().connection.inbox.expect().await?;
-    let subscriber = request
-        .session()
-        .connection
+    let connection = &request.session().connection;
+    let chunks = Subject::from(subject::stream(&request.id));
+    let expected = connection
+        .inbox
+        .expect(request.subject.clone(), Some(chunks.clone()));
+    let pending = expected.await?;
+    let subscriber = connection
         .client
-        .subscribe(subject::stream(&request.id))
+        .subscribe(chunks)
         .await
         .map_err(|error| request.about(transport::closed(error.to_string())))?;
     let headers = RequestHeaders {
@@ -159,11 +172,10 @@ async fn publish(
     Ok((subscriber, pending))
 }
 
-impl<Out: DeserializeOwned + Send + 'static> IntoFuture for StreamRequest<Out> {
+impl<Out> Future for StreamRequest<Out> {
     type Output = Result<Chunks<Out>>;
-    type IntoFuture = BoxFuture<'static, Result<Chunks<Out>>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.open().map(|opened| opened.map(Chunks::new)).boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }

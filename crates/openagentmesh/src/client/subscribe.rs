@@ -1,21 +1,20 @@
 //! `subscribe`: events of an agent, a channel or a subject.
 
-use std::future::IntoFuture;
-use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, Verb, subject};
-use serde::de::DeserializeOwned;
 
 use super::events::{Decode, Events, Receiving, Scope, json, raw};
+use super::from_reply::FromReply;
 use super::handle::Client;
 use super::request::mismatch;
-use crate::catalog;
 use crate::error::{Error, Result};
-use crate::transport;
+use crate::transport::{self, Action};
+use crate::util::deferred::Deferred;
 
 /// The limit of the start of a subscription at the server.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +33,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe<T: 'static>(&self, name: impl AsRef<str>) -> Subscribe<T> {
+    pub fn subscribe<T: FromReply + Send>(&self, name: impl AsRef<str>) -> Subscribe<T> {
         let agent = AgentName::new(name.as_ref()).map(Target::Agent);
         Subscribe::new(self, agent.map_err(Error::from))
     }
@@ -51,7 +50,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe_channel<T: 'static>(&self, channel: impl AsRef<str>) -> Subscribe<T> {
+    pub fn subscribe_channel<T: FromReply + Send>(&self, channel: impl AsRef<str>) -> Subscribe<T> {
         let channel = AgentName::new(channel.as_ref()).map(Target::Channel);
         Subscribe::new(self, channel.map_err(Error::from))
     }
@@ -68,15 +67,16 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe_subject<T: 'static>(&self, subject: impl AsRef<str>) -> Subscribe<T> {
+    pub fn subscribe_subject<T: FromReply + Send>(&self, subject: impl AsRef<str>) -> Subscribe<T> {
         let subject = subject.as_ref();
         let target = transport::check_subject(subject, true);
         Subscribe::new(self, target.map(|()| Target::Subject(subject.to_owned())))
     }
 }
 
-/// A subscription that starts when it is awaited; made by [`Client::subscribe`],
-/// [`Client::subscribe_channel`] and [`Client::subscribe_subject`].
+/// A subscription. A future: the subscription starts when it is first polled. Made by
+/// [`Client::subscribe`], [`Client::subscribe_channel`] and [`Client::subscribe_subject`]. The options must
+/// be given before the first poll.
 ///
 /// # Errors
 ///
@@ -85,6 +85,7 @@ impl Client {
 /// * `invocation_mismatch` when the agent publishes no events; the message names the verb that fits;
 /// * `not_found` when there is no such agent;
 /// * `invalid_input` when the agent name or the subject is invalid;
+/// * `connection_denied` when the server does not permit the subscription;
 /// * `connection_failed` when the connection is closed, the catalog cannot be read, or the server does
 ///   not respond within 5 s.
 ///
@@ -92,11 +93,12 @@ impl Client {
 ///
 /// Dropping the future ends the subscription.
 #[must_use = "a subscription starts when it is awaited"]
-pub struct Subscribe<T> {
+pub struct Subscribe<T>(Deferred<'static, Parts, Result<Events<T>>>);
+
+struct Parts {
     client: Client,
     target: Result<Target>,
     timeout: Option<Duration>,
-    data: PhantomData<fn() -> T>,
 }
 
 /// The source of the events.
@@ -106,43 +108,46 @@ enum Target {
     Subject(String),
 }
 
-impl<T: 'static> Subscribe<T> {
+impl<T: FromReply + Send> Subscribe<T> {
     fn new(client: &Client, target: Result<Target>) -> Self {
-        Self {
+        let parts = Parts {
             client: client.clone(),
             target,
             timeout: None,
-            data: PhantomData,
-        }
+        };
+        Self(Deferred::new(parts, |parts| parts.open(json).boxed()))
     }
+}
 
+impl<T> Subscribe<T> {
     /// Sets the time to wait for each event: no limit by default. If no event arrives in time, the events end
     /// with a `timeout` error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.0.change(|parts| parts.timeout = Some(timeout));
         self
     }
 
     /// Returns the bytes of the events without decoding them.
     pub fn raw(self) -> RawSubscribe {
-        RawSubscribe(Subscribe {
-            client: self.client,
-            target: self.target,
-            timeout: self.timeout,
-            data: PhantomData,
-        })
+        RawSubscribe(Deferred::of(self.0.into_parts(), |parts| {
+            parts.open(raw).boxed()
+        }))
     }
+}
 
-    async fn open(self, decode: Decode<T>) -> Result<Events<T>> {
+impl Parts {
+    async fn open<T: 'static>(self, decode: Decode<T>) -> Result<Events<T>> {
+        let session = self.client.clone();
         match tokio::time::timeout(SUBSCRIBE_TIMEOUT, self.start(decode)).await {
             Ok(events) => events,
             Err(_) => Err(transport::closed(format!(
-                "the server did not respond within {SUBSCRIBE_TIMEOUT:?}"
+                "the server did not respond within {SUBSCRIBE_TIMEOUT:?}{}",
+                session.session().connection.lost()
             ))),
         }
     }
 
-    async fn start(self, decode: Decode<T>) -> Result<Events<T>> {
+    async fn start<T: 'static>(self, decode: Decode<T>) -> Result<Events<T>> {
         let target = self.target?;
         let subject = match &target {
             Target::Agent(name) => {
@@ -153,17 +158,20 @@ impl<T: 'static> Subscribe<T> {
             Target::Channel(channel) => format!("{}.>", subject::agent(channel)),
             Target::Subject(subject) => subject.clone(),
         };
-        let subscriber = self
-            .client
-            .session()
-            .connection
+        let connection = &self.client.session().connection;
+        let own = subject.clone();
+        let mut denied = connection
+            .denials
+            .watch(move |denial| denial.denies(Action::Subscribe, &own));
+        let subscriber = connection
             .client
             .subscribe(subject.clone())
             .await
             .map_err(|error| transport::closed(error.to_string()))?;
-        let receiving = Receiving::new(
+        let mut receiving = Receiving::new(
             subscriber,
             subject,
+            connection.monitor(),
             self.timeout,
             match target {
                 Target::Agent(_) => Scope::Agent,
@@ -173,14 +181,15 @@ impl<T: 'static> Subscribe<T> {
             decode,
         );
         // The server must know the subscription before this returns, so that no later event is missed.
-        self.client.session().connection.synchronize().await?;
+        connection.await_verdict(&mut denied).await?;
+        receiving.set_denied(denied);
         Ok(Events::new(receiving))
     }
 }
 
 /// A [`Subscribe`] that returns bytes; made by [`Subscribe::raw`].
 #[must_use = "a subscription starts when it is awaited"]
-pub struct RawSubscribe(Subscribe<Bytes>);
+pub struct RawSubscribe(Deferred<'static, Parts, Result<Events<Bytes>>>);
 
 async fn check(client: &Client, name: &AgentName) -> Result<()> {
     let directory = &client.session().directory;
@@ -189,7 +198,7 @@ async fn check(client: &Client, name: &AgentName) -> Result<()> {
         // The agent may be newer than the cache.
         None => match directory.entry(name).await? {
             Some(entry) => entry.capabilities(),
-            None => return Err(catalog::not_found(name)),
+            None => return Err(directory.not_found(name)),
         },
     };
     match mismatch(name, capabilities, Verb::Subscribe) {
@@ -198,20 +207,18 @@ async fn check(client: &Client, name: &AgentName) -> Result<()> {
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> IntoFuture for Subscribe<T> {
+impl<T> Future for Subscribe<T> {
     type Output = Result<Events<T>>;
-    type IntoFuture = BoxFuture<'static, Result<Events<T>>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.open(json).boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }
 
-impl IntoFuture for RawSubscribe {
+impl Future for RawSubscribe {
     type Output = Result<Events<Bytes>>;
-    type IntoFuture = BoxFuture<'static, Result<Events<Bytes>>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.0.open(raw).boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }

@@ -1,16 +1,17 @@
 //! `wait_for`: waiting until an agent is in the catalog.
 
-use std::future::IntoFuture;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, CatalogEntry, ErrorCode};
 
 use super::handle::Client;
-use crate::catalog;
+use crate::catalog::CacheState;
 use crate::error::{Error, Result};
 use crate::transport;
+use crate::util::deferred::Deferred;
 
 impl Client {
     /// Waits until agent `name` is in the catalog, and returns its entry. See [`WaitFor`].
@@ -29,26 +30,31 @@ impl Client {
     /// # }
     /// ```
     pub fn wait_for(&self, name: impl AsRef<str>) -> WaitFor {
-        WaitFor {
+        let parts = Parts {
             client: self.clone(),
             name: AgentName::new(name.as_ref()).map_err(Error::from),
             timeout: None,
-        }
+        };
+        WaitFor(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 }
 
-/// Waits until an agent is in the catalog; made by [`Client::wait_for`].
+/// A future that waits until an agent is in the catalog; made by [`Client::wait_for`]. The timeout must be
+/// given before the first poll.
 ///
 /// # Errors
 ///
 /// Awaiting it fails with `timeout` when the agent does not appear in time, `invalid_input` when the agent
-/// name is invalid, `connection_failed` when the connection is closed.
+/// name is invalid, `connection_failed` when the connection is closed, `connection_denied` when the server does
+/// not permit this user to read the catalog.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future has no effect on the mesh.
 #[must_use = "the wait starts when it is awaited"]
-pub struct WaitFor {
+pub struct WaitFor(Deferred<'static, Parts, Result<CatalogEntry>>);
+
+struct Parts {
     client: Client,
     name: Result<AgentName>,
     timeout: Option<Duration>,
@@ -57,10 +63,12 @@ pub struct WaitFor {
 impl WaitFor {
     /// Sets the time to wait: no limit by default. The deadline of the request that a handler serves bounds it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.0.change(|parts| parts.timeout = Some(timeout));
         self
     }
+}
 
+impl Parts {
     async fn run(self) -> Result<CatalogEntry> {
         let name = self.name?;
         let entry = listed_entry(&self.client, &name);
@@ -72,7 +80,10 @@ impl WaitFor {
             Ok(entry) => entry,
             Err(_) => Err(Error::raised(
                 ErrorCode::Timeout,
-                format!("agent '{name}' did not appear on this mesh {deadline}"),
+                format!(
+                    "agent '{name}' did not appear on this mesh {deadline}{}",
+                    self.client.session().connection.lost()
+                ),
             )
             .with_agent(&name)),
         }
@@ -86,25 +97,28 @@ async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry>
     let listed = known.wait_for(|known| {
         let snapshot = known.snapshot();
         snapshot.is_some_and(|snapshot| snapshot.get(name.as_str()).is_some())
+            || matches!(known, CacheState::Unavailable { is_denied: true })
     });
     let closed = session.connection.closed();
-    let Some(Ok(listed)) = closed.run_until_cancelled(listed).await else {
-        return Err(transport::closed("the wait was not over"));
+    let snapshot = match closed.run_until_cancelled(listed).await {
+        Some(Ok(listed)) => listed.snapshot().cloned(),
+        _ => return Err(transport::closed("the wait was not over")),
     };
-    let entry = listed
-        .snapshot()
-        .and_then(|snapshot| snapshot.get(name.as_str()));
+    let entry = match snapshot {
+        Some(snapshot) => snapshot.get(name.as_str()).cloned(),
+        // The server denies the catalog: reading it has the error.
+        None => session.directory.entry(name).await?,
+    };
     match entry {
-        Some(entry) => Ok(CatalogEntry::clone(entry)),
-        None => Err(catalog::not_found(name)),
+        Some(entry) => Ok(CatalogEntry::clone(&entry)),
+        None => Err(session.directory.not_found(name)),
     }
 }
 
-impl IntoFuture for WaitFor {
+impl Future for WaitFor {
     type Output = Result<CatalogEntry>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.run().boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }

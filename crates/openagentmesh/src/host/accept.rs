@@ -114,6 +114,7 @@ fn serve(
         let queued = received.elapsed();
         let (running, ended) = match running {
             Ok(permit) => {
+                request.limit_run(agent.timeout);
                 // A value that the handler leaves may panic when it is dropped.
                 let invoked = AssertUnwindSafe(invoke(&agent, &request)).catch_unwind();
                 let ended = invoked.await;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::ErrorCode;
 
-use super::outcome::{WorkResult, deadline_exceeded, shut_down};
+use super::outcome::{WorkResult, deadline_exceeded, run_timed_out, shut_down};
 use super::request::Request;
 use super::state::AgentState;
 use super::{reply, stream};
@@ -77,7 +77,10 @@ async fn cancelled(
     match reason {
         CancelReason::CallerDisconnected => {}
         CancelReason::DeadlineExceeded => {
-            let error = deadline_exceeded(&agent.name, started);
+            let error = match request.timeout {
+                Some(timeout) => run_timed_out(&agent.name, timeout),
+                None => deadline_exceeded(&agent.name, started),
+            };
             reply::error(agent, request, error).await;
         }
         CancelReason::Shutdown => {

@@ -117,7 +117,7 @@ impl Host {
     ///
     /// Those of [`AgentMesh::register`](crate::AgentMesh::register).
     pub(crate) async fn register(self: Arc<Self>, agents: Vec<Agent>) -> Result<()> {
-        agents.iter().try_for_each(Agent::check_input)?;
+        agents.iter().try_for_each(Agent::check)?;
         let registrations = agents
             .iter()
             .map(|agent| Registration::new(&agent.contract_registered_now()?))
@@ -162,8 +162,31 @@ impl Host {
             started.insert(registration.name().clone(), service);
         }
         let session = &self.shared.session;
-        session.connection.flush().await?;
-        session.directory.add(registrations).await
+        session.connection.settle().await?;
+        self.check_subscriptions(started)?;
+        session.directory.add(registrations).await?;
+        // A denial that was reported late.
+        if let Err(denied) = self.check_subscriptions(started) {
+            let names: Vec<_> = started.keys().cloned().collect();
+            if let Err(error) = session.directory.remove(&names).await {
+                tracing::warn!(%error, "agents that are not served may stay listed");
+            }
+            return Err(denied);
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// `connection_denied` when the server has denied the subscription to an agent's requests, or to the signals of
+    /// callers.
+    fn check_subscriptions(&self, started: &mut BTreeMap<AgentName, Service>) -> Result<()> {
+        if let Some(denial) = self.shared.session.connection.denials.inbox() {
+            return Err(denial.to_error());
+        }
+        started
+            .values_mut()
+            .try_for_each(Service::check_subscription)
     }
 
     /// Stops serving `names`, waits up to the grace time for accepted requests, and removes the agents from the

@@ -1,12 +1,13 @@
 //! The result of the work on a request, and the errors that the host answers.
 
 use std::any::Any;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openagentmesh_protocol::{AgentName, ErrorCode};
 use serde_json::json;
 
-use crate::error::{BoxError, Error};
+use crate::error::{BoxError, Error, with_causes};
 use crate::telemetry::CancelReason;
 use crate::util::panic::panic_message;
 
@@ -32,6 +33,16 @@ pub(super) fn deadline_exceeded(agent: &AgentName, started: bool) -> Error {
     Error::raised(
         ErrorCode::Timeout,
         format!("deadline exceeded before the handler of agent '{agent}' {stage}"),
+    )
+}
+
+/// The answer to a request whose handler ran longer than the timeout of its agent.
+pub(super) fn run_timed_out(agent: &AgentName, timeout: Duration) -> Error {
+    Error::raised(
+        ErrorCode::Timeout,
+        format!(
+            "the handler of agent '{agent}' did not finish within the agent's timeout of {timeout:?}"
+        ),
     )
 }
 
@@ -68,21 +79,6 @@ pub(super) fn handler_panicked(panic: &(dyn Any + Send)) -> Error {
         ErrorCode::HandlerError,
         format!("the handler panicked: {}", panic_message(panic)),
     )
-}
-
-/// The message of an error, followed by the message of each cause that it does not contain.
-fn with_causes(error: &(dyn std::error::Error + Send + Sync)) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !message.contains(&text) {
-            message.push_str(": ");
-            message.push_str(&text);
-        }
-        cause = error.source();
-    }
-    message
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Reconciler {
             let state = catalog.borrow_and_update().clone();
             let restored = match state {
                 CacheState::Ready(snapshot) => self.restore(|name| snapshot.lists(name)).await,
-                CacheState::Loading | CacheState::Unavailable => Ok(false),
+                CacheState::Loading | CacheState::Unavailable { .. } => Ok(false),
             };
             let retry = match restored {
                 Ok(restored) => {

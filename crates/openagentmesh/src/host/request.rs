@@ -24,8 +24,10 @@ pub(super) struct Request<'m> {
     pub(super) headers: RequestHeaders,
     /// The time at which the request arrived at this host.
     pub(super) received: Instant,
-    /// The time at which the caller stops waiting, if the headers say so.
+    /// The time at which the caller stops waiting, if the headers say so, or the agent's timeout ends.
     pub(super) deadline: Option<Instant>,
+    /// The timeout of the agent, if it ends the request before its caller does.
+    pub(super) timeout: Option<Duration>,
     /// The first invalid header, if any is invalid.
     pub(super) invalid_header: Option<HeaderError>,
     /// The interceptors' view of the request, once they have run; `None` where there are no interceptors.
@@ -57,12 +59,26 @@ impl<'m> Request<'m> {
             deadline: headers
                 .timeout_ms
                 .and_then(|timeout| received.checked_add(Duration::from_millis(timeout))),
+            timeout: None,
             message,
             headers,
             invalid_header,
             intercepted: None,
             chunks: AtomicU64::new(0),
             cancelled: OnceLock::new(),
+        }
+    }
+
+    /// Moves the deadline of a request that starts to run to at most `timeout` from now.
+    pub(super) fn limit_run(&mut self, timeout: Option<Duration>) {
+        let Some(timeout) = timeout else { return };
+        // A timeout beyond the range of the clock is no limit.
+        let Some(end) = Instant::now().checked_add(timeout) else {
+            return;
+        };
+        if self.deadline.is_none_or(|deadline| end < deadline) {
+            self.deadline = Some(end);
+            self.timeout = Some(timeout);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::catalog::Registration;
 use crate::error::Result;
 use crate::session::Session;
 use crate::telemetry::Interceptors;
-use crate::transport;
+use crate::transport::{self, Action, DenialWatch};
 
 /// The limit of the answers of aborted requests. A lost connection must not delay the shutdown.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -47,6 +47,8 @@ pub(super) struct Service {
     tasks: TaskTracker,
     /// Ends the accept loop and the supervisor; fired by [`drain`](Self::drain).
     stop: CancellationToken,
+    /// The server's denial of the subscription at the start.
+    denied: DenialWatch,
 }
 
 impl Service {
@@ -64,6 +66,7 @@ impl Service {
         let name = registration.name();
         let tasks = TaskTracker::new();
         let abort = host.abort.child_token();
+        let denied = watch_subscription(&host.session, name);
         // Publishers and watchers accept requests, too, to answer that the verb does not fit.
         let requests = host
             .session
@@ -77,6 +80,7 @@ impl Service {
             shape: agent.shape(),
             handler: agent.function(),
             input: agent.input(),
+            timeout: agent.timeout(),
             admission: Admission::new(agent.concurrency(), agent.queue()),
             session: Arc::clone(&host.session),
             signals: Arc::clone(&host.signals),
@@ -96,6 +100,7 @@ impl Service {
             agent: Arc::clone(&agent),
             tasks,
             stop: CancellationToken::new(),
+            denied,
         };
         service.tasks.spawn(accept::accept(
             agent,
@@ -106,8 +111,18 @@ impl Service {
         Ok(service)
     }
 
-    /// Starts a publisher or watcher; does nothing for other agents. To be called once the agent is listed.
+    /// # Errors
+    ///
+    /// `connection_denied` when the server has denied the subscription to the agent's requests.
+    pub(super) fn check_subscription(&mut self) -> Result<()> {
+        let denied = self.denied.check();
+        denied.map_err(|error| error.with_agent(&self.agent.name))
+    }
+
+    /// Starts a publisher or watcher, and the reports of later denials. To be called once the agent is listed.
     pub(super) fn start_background(&self) {
+        let agent = Arc::clone(&self.agent);
+        self.tasks.spawn(report_denials(agent, self.stop.clone()));
         if matches!(self.agent.shape, Shape::Publisher | Shape::Watcher) {
             let agent = Arc::clone(&self.agent);
             self.tasks.spawn(supervisor::run(agent, self.stop.clone()));
@@ -138,6 +153,28 @@ impl Service {
     /// The agent's entries in the catalog.
     pub(super) fn registration(&self) -> &Registration {
         &self.registration
+    }
+}
+
+/// Watches for a denial of the subscription to the requests of agent `name`.
+fn watch_subscription(session: &Session, name: &AgentName) -> DenialWatch {
+    let subject = subject::agent(name);
+    let denials = &session.connection.denials;
+    denials.watch(move |denial| denial.denies(Action::Subscribe, &subject))
+}
+
+/// Reports when the server no longer permits the subscription of a served agent, e.g. after a reconnect with other
+/// credentials. The client subscribes again after the next reconnect.
+async fn report_denials(agent: Arc<AgentState>, stop: CancellationToken) {
+    loop {
+        let mut watch = watch_subscription(&agent.session, &agent.name);
+        tokio::select! {
+            () = agent.abort.cancelled() => return,
+            () = stop.cancelled() => return,
+            error = watch.denied() => {
+                tracing::error!(agent = %agent.name, %error, "the agent receives no requests");
+            }
+        }
     }
 }
 

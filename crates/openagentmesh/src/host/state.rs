@@ -1,6 +1,7 @@
 //! The state that all requests of one agent share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, Shape};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ pub(super) struct AgentState {
     pub(super) handler: HandlerFn,
     /// The schema of the input; `None` for an agent without input.
     pub(super) input: Option<Arc<InputSchema>>,
+    /// The time that the handler of one request may run.
+    pub(super) timeout: Option<Duration>,
     /// The number of requests in flight, and its limit.
     pub(super) admission: Arc<Admission>,
     pub(super) session: Arc<Session>,

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryFutureExt};
 use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Headers, RequestId, Shape, subject};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -164,7 +164,6 @@ impl EventSender {
             let mut headers = Outgoing::default();
             event_headers(&self.agent, self.next_seq, false).write(&mut headers);
             self.publish(headers, body).await?;
-            self.next_seq += 1;
         }
         Ok(())
     }
@@ -175,10 +174,14 @@ impl EventSender {
         self.publish(headers, Bytes::new()).await
     }
 
-    async fn publish(&self, headers: Outgoing, body: Bytes) -> Result<()> {
+    async fn publish(&mut self, headers: Outgoing, body: Bytes) -> Result<()> {
         let publisher = self.agent.publisher();
         let published = publisher.publish(self.subject.clone(), None, headers.0, body);
-        published.await
+        let connection = &self.agent.session.connection;
+        let next_seq = &mut self.next_seq;
+        // Counted also when the run ends while the first event waits for its confirmation.
+        let counted = published.map_ok(|()| *next_seq += 1);
+        connection.confirm(&self.subject, counted).await
     }
 }
 

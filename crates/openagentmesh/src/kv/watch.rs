@@ -1,11 +1,9 @@
 //! Watching keys.
 
-use std::future::IntoFuture;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use async_nats::jetstream::Message;
-use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 
@@ -13,8 +11,9 @@ use super::entry::{KvChange, subjects};
 use super::key::check_pattern;
 use crate::error::Result;
 use crate::store::{KvBucket, SharedBucket, Start, latest};
+use crate::util::deferred::Deferred;
 
-/// A watch, started when it is awaited; returned by [`Kv::watch`](super::Kv::watch).
+/// A watch. A future: the watch starts when it is first polled. Returned by [`Kv::watch`](super::Kv::watch).
 ///
 /// # Errors
 ///
@@ -25,7 +24,9 @@ use crate::store::{KvBucket, SharedBucket, Start, latest};
 ///
 /// Dropping the future leaves nothing running.
 #[must_use = "a watch starts when it is awaited"]
-pub struct KvWatch {
+pub struct KvWatch(Deferred<'static, Parts, Result<KvChanges>>);
+
+struct Parts {
     bucket: SharedBucket<KvBucket>,
     pattern: String,
     start: Start,
@@ -33,19 +34,22 @@ pub struct KvWatch {
 
 impl KvWatch {
     pub(super) fn new(bucket: &SharedBucket<KvBucket>, pattern: &str) -> Self {
-        Self {
+        let parts = Parts {
             bucket: bucket.clone(),
             pattern: pattern.to_owned(),
             start: Start::Last,
-        }
+        };
+        Self(Deferred::new(parts, |parts| parts.begin().boxed()))
     }
 
     /// Omits the current values.
     pub fn updates_only(mut self) -> Self {
-        self.start = Start::New;
+        self.0.change(|parts| parts.start = Start::New);
         self
     }
+}
 
+impl Parts {
     async fn begin(self) -> Result<KvChanges> {
         check_pattern(&self.pattern)?;
         let filter = subjects(&self.pattern);
@@ -58,12 +62,11 @@ impl KvWatch {
     }
 }
 
-impl IntoFuture for KvWatch {
+impl Future for KvWatch {
     type Output = Result<KvChanges>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.begin().boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }
 

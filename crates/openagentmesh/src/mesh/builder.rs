@@ -13,7 +13,8 @@ use super::handle::{AgentMesh, Settings};
 use crate::error::{Error, Result};
 use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
-    ClientCertificate, ConnectionOptions, Credentials, Endpoint, Secret, dial, redact_credentials,
+    ClientCertificate, ConnectionOptions, Credentials, Endpoint, Secret, dial, expand_home,
+    redact_credentials,
 };
 
 /// The time that running requests have to finish at shutdown.
@@ -56,9 +57,10 @@ impl MeshBuilder {
         self
     }
 
-    /// Authenticates with a NATS credentials file, instead of the one that the environment may name.
+    /// Authenticates with a NATS credentials file, instead of the one that the environment may name. The file is read
+    /// again at each attempt to reconnect. In all paths here, `~` as first segment is the home directory.
     pub fn credentials(self, path: impl Into<PathBuf>) -> Self {
-        self.authenticate(Credentials::File(path.into()))
+        self.authenticate(Credentials::File(expand_home(&path.into())))
     }
 
     /// Authenticates with a user and a password.
@@ -91,7 +93,7 @@ impl MeshBuilder {
 
     /// Trusts the certificate authorities of a PEM file instead of those of the system, and requires TLS.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.options.ca_file = Some(path.into());
+        self.options.ca_file = Some(expand_home(&path.into()));
         self
     }
 
@@ -102,8 +104,8 @@ impl MeshBuilder {
         key: impl Into<PathBuf>,
     ) -> Self {
         self.options.client_certificate = Some(ClientCertificate {
-            certificate: certificate.into(),
-            key: key.into(),
+            certificate: expand_home(&certificate.into()),
+            key: expand_home(&key.into()),
         });
         self
     }
@@ -245,7 +247,8 @@ impl AgentMesh {
     /// Starts a mesh of this process's own, for tests and demos, and connects to it.
     ///
     /// The mesh is a real `nats-server`, found on this machine or installed into `~/.agentmesh/bin` by the
-    /// first call. It listens on loopback only. The server and everything it stored are gone when the last
+    /// first call. It listens on loopback only. Tokio's paused clock (`start_paused = true`) does not work
+    /// with a server: the clock advances while the runtime waits for the server, so that timeouts pass at once. The server and everything it stored are gone when the last
     /// handle is dropped or [`shutdown`](AgentMesh::shutdown) returns.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use openagentmesh_protocol::bucket::{ARTIFACTS, CONTEXT};
 use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 
 use super::signals::Signals;
-use crate::agent::Agent;
+use crate::agent::{Agent, IntoAgents};
 use crate::catalog::Directory;
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -99,24 +99,16 @@ impl AgentMesh {
         }))
     }
 
-    /// Serves `agents` and lists them in the catalog: all of them, or none on error.
-    ///
-    /// `agents` is one agent or many: `agents![echo, summarize]`, a `Vec`, an array. When `register`
-    /// returns, every process on the mesh can find and call them. Processes that serve the same name share
-    /// its requests.
+    /// Serves `agents` until Ctrl-C or SIGTERM, then shuts down in order: [`register`](AgentMesh::register),
+    /// then [`run`](AgentMesh::run). The form for programs that only serve; the others call both.
     ///
     /// # Errors
     ///
-    /// * `invalid_input` when a name is invalid (the message names the segment), ends in `.events`, which is
-    ///   the subject of another agent's events, or is registered twice in this process, or when an input
-    ///   schema is invalid;
-    /// * `payload_too_large` when the catalog or a contract would exceed the server's `max_payload`;
-    /// * `connection_failed` or `storage_error` when the mesh's buckets cannot be created or written;
-    /// * `timeout` when other writers of the catalog win every compare-and-swap for a minute.
+    /// Those of `register` and `run`.
     ///
     /// # Cancel safety
     ///
-    /// Cancel-safe: once polled, the registration runs to its end in the background.
+    /// As `register` and `run`. The agents stay served when the future is dropped.
     ///
     /// ```no_run
     /// use openagentmesh::{AgentMesh, agent, agents};
@@ -129,12 +121,45 @@ impl AgentMesh {
     ///
     /// # async fn example() -> openagentmesh::Result<()> {
     /// let mesh = AgentMesh::from_env().await?;
-    /// mesh.register(agents![add]).await?;
+    /// mesh.serve(agents![add]).await
+    /// # }
+    /// ```
+    pub async fn serve<M>(&self, agents: impl IntoAgents<M>) -> Result<()> {
+        self.registering(agents.into_agents()).await?;
+        self.running().await
+    }
+
+    /// Serves `agents` in the background and lists them in the catalog: all of them, or none on error.
+    ///
+    /// `agents` is one agent or many: `agents![echo, summarize]`, `Type::agents(value)`, a `Vec`, an array,
+    /// a tuple of these; see [`IntoAgents`]. When `register` returns, every process on the mesh can find and
+    /// call them. Processes that serve the same name share its requests.
+    ///
+    /// # Errors
+    ///
+    /// * `invalid_input` when a name is invalid (the message names the segment), ends in `.events`, which is
+    ///   the subject of another agent's events, or is registered twice in this process, when an input
+    ///   schema is invalid, or when a timeout is zero or does not fit the shape;
+    /// * `payload_too_large` when the catalog or a contract would exceed the server's `max_payload`;
+    /// * `connection_failed` or `storage_error` when the mesh's buckets cannot be created or written;
+    /// * `timeout` when other writers of the catalog win every compare-and-swap for a minute.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: once polled, the registration runs to its end in the background.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// use openagentmesh::AgentSpec;
+    ///
+    /// let double = AgentSpec::new("double", "Doubles a number.").handler(|n: i64| async move { n * 2 });
+    /// mesh.register(double).await?;
+    /// let answer: i64 = mesh.call("double", 21).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn register(&self, agents: impl IntoIterator<Item = Agent>) -> Result<()> {
-        self.registering(agents.into_iter().collect()).await
+    pub async fn register<M>(&self, agents: impl IntoAgents<M>) -> Result<()> {
+        self.registering(agents.into_agents()).await
     }
 
     fn registering(&self, agents: Vec<Agent>) -> BoxFuture<'static, Result<()>> {
@@ -175,7 +200,7 @@ impl AgentMesh {
         run_to_completion(Arc::clone(&self.0.host).deregister(names))
     }
 
-    /// Serves until Ctrl-C or SIGTERM, then shuts down in order.
+    /// Serves the registered agents until Ctrl-C or SIGTERM, then shuts down in order.
     ///
     /// A second signal during the shutdown cancels running requests. A third one ends the wait for the
     /// catalog.

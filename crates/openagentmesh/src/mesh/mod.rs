@@ -2,6 +2,8 @@
 
 mod builder;
 mod handle;
+#[cfg(not(feature = "local"))]
+mod local_feature;
 mod signals;
 
 pub use builder::MeshBuilder;

@@ -8,20 +8,18 @@ use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::{self, stream::Stream};
 use openagentmesh_protocol::ErrorCode;
 
+use super::access::Access;
 use super::error::StoreError;
 use super::handle::Handle;
 use crate::error::{BoxError, Error, Result};
-use crate::transport::Connection;
+use crate::transport::{Connection, DenialWatch};
 use crate::util::sync::Mutex;
 
 /// Upper bound of the space that the headers of a stored message take in addition to its value, in bytes.
 pub(crate) const HEADER_OVERHEAD: usize = 256;
 
-/// The timeout of one operation at the server.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The timeout of one JetStream request, above that of [`Bucket::with`].
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(11);
+/// The timeout of one JetStream request, above every timeout of [`Bucket::with`] and of transfers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The bucket of a mesh, opened on first use and opened again after every reconnection (the new server may
 /// be another one, or may have lost its storage) and after it was deleted.
@@ -77,17 +75,20 @@ impl<H: Handle> Bucket<H> {
     ///
     /// # Errors
     ///
-    /// The outer error when the bucket cannot be opened, or the server does not answer within 10 s. The
-    /// inner error when `operation` fails.
+    /// The outer error when the bucket cannot be opened, when the server denies a request that `access` needs, or
+    /// does not answer within 10 s. A slow transfer of the content gets more time. The inner error when `operation` fails.
     pub(crate) async fn with<T, E, F>(
         &self,
+        access: Access,
         operation: impl Fn(Arc<H>) -> F,
     ) -> Result<Result<T, StoreError>>
     where
         E: Into<BoxError>,
         F: Future<Output = Result<T, E>>,
     {
-        let done = pin!(async {
+        let (timeout, max_timeout) = (access.timeout(), access.max_timeout());
+        let mut denied = self.watch_denials(access);
+        let done = async {
             let result = operation(self.open().await?).await.map_err(StoreError::new);
             match result {
                 Err(error) if error.is_bucket_missing() => {
@@ -98,31 +99,55 @@ impl<H: Handle> Bucket<H> {
                 }
                 done => Ok(done),
             }
-        });
-        match tokio::time::timeout(OPERATION_TIMEOUT, done).await {
-            Ok(done) => done,
-            Err(_) => Err(self.no_answer(
-                "use",
-                format!(
-                    "no answer from the server within {OPERATION_TIMEOUT:?}: the connection is lost or \
-                     slow, or the user lacks permissions for the bucket"
-                ),
-            )),
+        };
+        // Checked after the watch was made, which sees later denials.
+        if let Some(denial) = self.connection.denials.inbox() {
+            return Err(denial.to_error());
         }
+        let mut done = pin!(async {
+            tokio::select! {
+                biased;
+                done = done => done,
+                error = denied.denied() => Err(error),
+            }
+        });
+        let mut progress = self.connection.receive_progress();
+        let mut waited = Duration::ZERO;
+        while waited < max_timeout {
+            if let Ok(done) = tokio::time::timeout(timeout, &mut done).await {
+                return done;
+            }
+            waited += timeout;
+            if !progress.has_advanced(timeout) {
+                break;
+            }
+        }
+        Err(self.no_answer(
+            "use",
+            format!("no answer from the server within {waited:?}: the connection is lost or slow"),
+        ))
     }
 
     /// As [`Bucket::with`], where every error of `operation` is a failure to `verb` the bucket.
     pub(crate) async fn try_with<T, E, F>(
         &self,
         verb: &str,
+        access: Access,
         operation: impl Fn(Arc<H>) -> F,
     ) -> Result<T>
     where
         E: Into<BoxError>,
         F: Future<Output = Result<T, E>>,
     {
-        let done = self.with(operation).await?;
+        let done = self.with(access, operation).await?;
         done.map_err(|error| error.into_error(verb, self.name))
+    }
+
+    /// Waits for the server's denial of a request that `access` needs.
+    pub(crate) fn watch_denials(&self, access: Access) -> DenialWatch {
+        let stream = [H::STREAM_PREFIX, self.name].concat();
+        let denials = &self.connection.denials;
+        denials.watch(move |denial| access.is_prevented_by(denial, &stream))
     }
 
     /// The error of a failure to `verb` the bucket.
@@ -133,15 +158,16 @@ impl<H: Handle> Bucket<H> {
     /// The error of an operation without an answer.
     pub(crate) fn no_answer(&self, verb: &str, reason: impl std::fmt::Display) -> Error {
         let message = format!(
-            "cannot {verb} bucket '{}' of this mesh: {reason}",
-            self.name
+            "cannot {verb} bucket '{}' of this mesh: {reason}{}",
+            self.name,
+            self.connection.lost()
         );
         Error::raised(ErrorCode::ConnectionFailed, message)
     }
 
     /// Opens the bucket, or creates it if it is missing.
     pub(crate) async fn ensure(&self) -> Result<()> {
-        self.with(|_| std::future::ready(Ok::<_, BoxError>(())))
+        self.with(Access::Open, |_| std::future::ready(Ok::<_, BoxError>(())))
             .await?
             .map_err(|error| error.into_error("open", self.name))
     }

@@ -1,6 +1,11 @@
 //! Ephemeral consumers that are deleted as soon as they are unused.
 
+use std::time::Duration;
+
 use async_nats::jetstream::stream::Stream;
+
+/// The limit of the server's answer.
+const DELETION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Deletes a consumer from the server when it is dropped.
 pub(crate) struct ConsumerGuard {
@@ -22,8 +27,9 @@ impl Drop for ConsumerGuard {
         };
         let (stream, name) = (self.stream.clone(), std::mem::take(&mut self.name));
         runtime.spawn(async move {
-            if let Err(error) = stream.delete_consumer(&name).await {
-                tracing::debug!(%error, "a consumer stays until the server finds it inactive");
+            let deleted = tokio::time::timeout(DELETION_TIMEOUT, stream.delete_consumer(&name));
+            if !deleted.await.is_ok_and(|deleted| deleted.is_ok()) {
+                tracing::debug!(name, "a consumer stays until the server finds it inactive");
             }
         });
     }

@@ -13,6 +13,9 @@ use crate::transport::Connection;
 
 /// The client's handle of an open bucket: a key-value store, or the stream of an object store.
 pub(crate) trait Handle: Send + Sync + Sized + 'static {
+    /// The name of a bucket's stream is this prefix and the bucket's name.
+    const STREAM_PREFIX: &str;
+
     /// The reason why a bucket cannot be opened.
     type OpenError: StdError + Send + Sync + 'static;
 
@@ -31,6 +34,8 @@ pub(crate) trait Handle: Send + Sync + Sized + 'static {
 }
 
 impl Handle for Store {
+    const STREAM_PREFIX: &str = "KV_";
+
     type OpenError = KeyValueError;
 
     async fn open(jetstream: &jetstream::Context, name: &str) -> Result<Self, KeyValueError> {
@@ -43,7 +48,7 @@ impl Handle for Store {
 
     fn config(name: &str, connection: &Connection) -> Config {
         Config {
-            name: format!("KV_{name}"),
+            name: [Self::STREAM_PREFIX, name].concat(),
             subjects: vec![format!("$KV.{name}.>")],
             max_messages_per_subject: 1,
             discard: DiscardPolicy::New,
@@ -60,10 +65,14 @@ impl Handle for Store {
 }
 
 impl Handle for Stream {
+    const STREAM_PREFIX: &str = "OBJ_";
+
     type OpenError = GetStreamError;
 
     async fn open(jetstream: &jetstream::Context, name: &str) -> Result<Self, GetStreamError> {
-        jetstream.get_stream(format!("OBJ_{name}")).await
+        jetstream
+            .get_stream([Self::STREAM_PREFIX, name].concat())
+            .await
     }
 
     fn stream(&self) -> &Stream {
@@ -72,7 +81,7 @@ impl Handle for Stream {
 
     fn config(name: &str, _connection: &Connection) -> Config {
         Config {
-            name: format!("OBJ_{name}"),
+            name: [Self::STREAM_PREFIX, name].concat(),
             subjects: vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")],
             discard: DiscardPolicy::New,
             storage: StorageType::File,

@@ -1,5 +1,6 @@
 //! The buckets of a mesh in JetStream: opened, read, written and watched.
 
+mod access;
 mod bucket;
 mod consumer_guard;
 mod ensure;
@@ -10,6 +11,7 @@ mod ordered_consumer;
 mod shared_bucket;
 mod values;
 
+pub(crate) use access::Access;
 pub(crate) use bucket::{Bucket, HEADER_OVERHEAD, KvBucket, ObjectBucket};
 pub(crate) use consumer_guard::ConsumerGuard;
 pub(crate) use ensure::ensure_buckets;

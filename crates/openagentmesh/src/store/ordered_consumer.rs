@@ -19,25 +19,31 @@
 //! The client's plain `push::Messages` hides idle heartbeats, too, does not compare the sequence that they
 //! carry, and panics in a task of its own when it answers a flow control message on a closed connection.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::header::NATS_LAST_CONSUMER;
 use async_nats::jetstream::consumer::push::Config;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
-use async_nats::jetstream::stream::{ConsumerError, Info, LastRawMessageErrorKind};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{
+    ConsumerError, Info, LastRawMessageError, LastRawMessageErrorKind,
+};
 use async_nats::jetstream::{self, Message};
 use async_nats::{HeaderValue, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::try_join_all;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use super::access::Access;
 use super::bucket::Bucket;
 use super::consumer_guard::ConsumerGuard;
 use super::handle::Handle;
 use crate::error::Result;
-use crate::transport;
+use crate::transport::{self, Action, DenialWatch};
 use crate::util::backoff::Backoff;
 
 /// The interval of the server's heartbeats while there are no messages.
@@ -49,6 +55,9 @@ const INACTIVE_THRESHOLD: Duration = Duration::from_secs(5);
 /// The bounds of the back-off between attempts to replace a lost consumer.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// The number of delivered messages that are compared with those of a bucket after a loss.
+const MAX_REMEMBERED: usize = 32;
 
 /// The first message of a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +90,11 @@ pub(crate) struct OrderedConsumer<H: Handle> {
     reconnections: watch::Receiver<u64>,
     /// The sequence of the first message that is due; `None` while that depends on `start`.
     next_sequence: Option<u64>,
-    last_delivered: Option<LastDelivered>,
+    /// The last message that is known: the last delivered one, or the last of the bucket when the consumer was
+    /// created.
+    last_known: Option<Known>,
+    /// The last delivered messages, each with its subject; at most [`MAX_REMEMBERED`].
+    delivered: VecDeque<(String, Known)>,
     /// The creation time of the bucket that the messages came from.
     created: Option<OffsetDateTime>,
     /// Whether the bucket was recreated and that is not reported yet, because no consumer was created since.
@@ -89,9 +102,9 @@ pub(crate) struct OrderedConsumer<H: Handle> {
     active: Option<ActiveConsumer>,
 }
 
-/// Identifies the last delivered message in its bucket.
-#[derive(Clone, Copy)]
-struct LastDelivered {
+/// Identifies a message in its bucket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Known {
     sequence: u64,
     published: OffsetDateTime,
 }
@@ -104,12 +117,14 @@ struct ActiveConsumer {
     pending: u64,
     /// The number of its messages that have arrived.
     delivered: u64,
+    /// The server's denial of the subscription.
+    denied: DenialWatch,
     _guard: ConsumerGuard,
 }
 
 /// An event of an [`ActiveConsumer`].
 enum Arrival {
-    Message(Box<Message>, LastDelivered),
+    Message(Box<Message>, Known),
     Idle,
     /// A message or a heartbeat is missing.
     Lost,
@@ -132,7 +147,8 @@ impl<H: Handle> OrderedConsumer<H> {
             start,
             headers_only,
             next_sequence: None,
-            last_delivered: None,
+            last_known: None,
+            delivered: VecDeque::new(),
             created: None,
             is_recreated: false,
             active: None,
@@ -165,7 +181,7 @@ impl<H: Handle> OrderedConsumer<H> {
                 match arrival {
                     Arrival::Message(message, delivered) => {
                         self.next_sequence = Some(delivered.sequence + 1);
-                        self.last_delivered = Some(delivered);
+                        self.remember(&message, delivered);
                         return Delivery::Message(message);
                     }
                     Arrival::Idle => return Delivery::Idle,
@@ -188,13 +204,14 @@ impl<H: Handle> OrderedConsumer<H> {
     async fn activate(&mut self) -> Result<bool> {
         self.reconnections.mark_unchanged();
         let info = |handle: Arc<H>| async move { handle.stream().get_info().await };
-        let info = self.bucket.try_with("watch", info).await?;
+        let info = self.bucket.try_with("watch", Access::Open, info).await?;
         let is_recreated = self.created.is_some_and(|created| created != info.created)
             || self.has_gone_back(&info).await?;
         if is_recreated {
             self.is_recreated = true;
             self.next_sequence = None;
-            self.last_delivered = None;
+            self.last_known = None;
+            self.delivered.clear();
             // All that is in it is new.
             self.start = Start::Last;
         }
@@ -203,33 +220,77 @@ impl<H: Handle> OrderedConsumer<H> {
         }
         self.active = Some(self.create_consumer().await?);
         self.created = Some(info.created);
+        let last = Known {
+            sequence: info.state.last_sequence,
+            published: info.state.last_timestamp,
+        };
+        if last.sequence > self.last_known.map_or(0, |known| known.sequence) {
+            self.last_known = Some(last);
+        }
         Ok(std::mem::take(&mut self.is_recreated))
     }
 
-    /// Whether the bucket was restored to a state before the last delivered message: its sequence is not
-    /// reached yet, or belongs to another message.
+    fn remember(&mut self, message: &Message, known: Known) {
+        if self
+            .last_known
+            .is_none_or(|last| last.sequence <= known.sequence)
+        {
+            self.last_known = Some(known);
+        }
+        if self.delivered.len() >= MAX_REMEMBERED {
+            self.delivered.pop_front();
+        }
+        self.delivered
+            .push_back((message.subject.to_string(), known));
+    }
+
+    /// Whether the bucket was restored to an earlier state than the last known message: its sequence is not reached
+    /// yet, or belongs to another message. If that sequence was overwritten since, the last message of a delivered
+    /// subject has a lower sequence than the delivered one.
     async fn has_gone_back(&self, info: &Info) -> Result<bool> {
         let state = &info.state;
-        let Some(last) = self.last_delivered else {
+        let Some(last) = self.last_known else {
             let next_sequence = self.next_sequence.unwrap_or(0);
             return Ok(state.last_sequence + 1 < next_sequence);
         };
         if state.last_sequence < last.sequence {
             return Ok(true);
         }
-        // Spares the request below in the common case.
+        // Spares the requests below in the common case.
         if state.last_sequence == last.sequence && state.last_timestamp == last.published {
             return Ok(false);
         }
         let find = |handle: Arc<H>| async move {
-            match handle.stream().get_raw_message(last.sequence).await {
-                Ok(message) => Ok(Some(message)),
-                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                Err(error) => Err(error),
-            }
+            optional(handle.stream().get_raw_message(last.sequence).await)
         };
-        let found = self.bucket.try_with("watch", find).await?;
-        Ok(found.is_some_and(|message| message.time != last.published))
+        let found = self.bucket.try_with("watch", Access::Read, find).await?;
+        if let Some(found) = found {
+            return Ok(found.time != last.published);
+        }
+        let newest: HashMap<&str, Known> = self
+            .delivered
+            .iter()
+            .map(|(subject, known)| (subject.as_str(), *known))
+            .collect();
+        let gone_back = newest
+            .into_iter()
+            .map(|(subject, known)| self.is_before(subject, known));
+        let gone_back = try_join_all(gone_back).await?;
+        Ok(gone_back.contains(&true))
+    }
+
+    /// Whether the last message of `subject` was published before the delivered one, or in place of it. A subject
+    /// without a message says nothing: the message may have expired.
+    async fn is_before(&self, subject: &str, delivered: Known) -> Result<bool> {
+        let find = |handle: Arc<H>| async move {
+            let stream = handle.stream();
+            optional(stream.get_last_raw_message_by_subject(subject).await)
+        };
+        let last = self.bucket.try_with("watch", Access::Read, find).await?;
+        Ok(last.is_some_and(|last| {
+            last.sequence < delivered.sequence
+                || (last.sequence == delivered.sequence && last.time != delivered.published)
+        }))
     }
 
     async fn create_consumer(&self) -> Result<ActiveConsumer> {
@@ -239,6 +300,9 @@ impl<H: Handle> OrderedConsumer<H> {
         };
         let client = &self.bucket.connection().client;
         let inbox = client.new_inbox();
+        let own = inbox.clone();
+        let denials = &self.bucket.connection().denials;
+        let mut denied = denials.watch(move |denial| denial.denies(Action::Subscribe, &own));
         let messages = client.subscribe(inbox.clone()).await;
         let messages = messages.map_err(|error| transport::closed(error.to_string()))?;
         let config = Config {
@@ -262,15 +326,31 @@ impl<H: Handle> OrderedConsumer<H> {
                 Ok::<_, ConsumerError>((consumer, stream))
             }
         };
-        let (consumer, stream) = self.bucket.try_with("watch", create).await?;
+        let (consumer, stream) = self
+            .bucket
+            .try_with("watch", Access::Consume, create)
+            .await?;
         let info = consumer.cached_info();
+        let guard = ConsumerGuard::new(stream, info.name.clone());
+        denied.check()?;
         Ok(ActiveConsumer {
             messages,
             jetstream: self.bucket.jetstream().clone(),
             pending: info.num_pending,
             delivered: 0,
-            _guard: ConsumerGuard::new(stream, info.name.clone()),
+            denied,
+            _guard: guard,
         })
+    }
+}
+
+fn optional(
+    found: Result<StreamMessage, LastRawMessageError>,
+) -> Result<Option<StreamMessage>, LastRawMessageError> {
+    match found {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -279,7 +359,12 @@ impl ActiveConsumer {
     async fn next(&mut self) -> Arrival {
         loop {
             let next = tokio::time::timeout(MISSED_HEARTBEAT, self.messages.next());
-            let Ok(Some(message)) = next.await else {
+            let next = tokio::select! {
+                biased;
+                next = next => next,
+                _ = self.denied.denied() => return Arrival::Lost,
+            };
+            let Ok(Some(message)) = next else {
                 return Arrival::Lost;
             };
             if message.status == Some(StatusCode::IDLE_HEARTBEAT) {
@@ -302,7 +387,7 @@ impl ActiveConsumer {
                 return Arrival::Lost;
             }
             self.delivered = info.consumer_sequence;
-            let delivered = LastDelivered {
+            let delivered = Known {
                 sequence: info.stream_sequence,
                 published: info.published,
             };

@@ -11,8 +11,10 @@ use async_nats::Message;
 use async_nats::header::NATS_MARKER_REASON;
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use bytes::Bytes;
+use openagentmesh_protocol::subject;
 use time::OffsetDateTime;
 
+use super::access::Access;
 use super::bucket::KvBucket;
 use super::error::StoreError;
 use crate::error::{BoxError, Result};
@@ -60,7 +62,10 @@ impl KvBucket {
     /// `connection_failed` when the server does not answer, `storage_error` when the key cannot be read.
     pub(crate) async fn read(&self, key: &str) -> Result<Option<Stored>> {
         let read = |store: Arc<Store>| async move { store.entry(key).await };
-        Ok(self.try_with("read", read).await?.map(Stored::from))
+        Ok(self
+            .try_with("read", Access::Read, read)
+            .await?
+            .map(Stored::from))
     }
 
     /// Writes `value`, whatever the key has, and returns its revision.
@@ -69,11 +74,12 @@ impl KvBucket {
     ///
     /// Those of [`with`](Self::with), as of all writes here.
     pub(crate) async fn put(&self, key: &str, value: Bytes) -> Result<Result<u64, StoreError>> {
+        let bytes = value.len();
         let put = |store: Arc<Store>| {
             let value = value.clone();
             async move { store.put(key, value).await }
         };
-        self.write(put).await
+        self.write(key, bytes, put).await
     }
 
     /// Writes `value` if the last write of the key has revision `revision`, and returns the new one.
@@ -84,27 +90,30 @@ impl KvBucket {
         value: Bytes,
         revision: u64,
     ) -> Result<Result<u64, StoreError>> {
+        let bytes = value.len();
         let update = |store: Arc<Store>| {
             let value = value.clone();
             async move { store.update(key, value, revision).await }
         };
-        self.write(update).await
+        self.write(key, bytes, update).await
     }
 
     /// Replaces the value with a deletion marker.
     pub(crate) async fn delete(&self, key: &str) -> Result<Result<(), StoreError>> {
-        self.write(|store| async move { store.delete(key).await })
+        self.write(key, 0, |store| async move { store.delete(key).await })
             .await
     }
 
     /// As [`delete`](Self::delete), and removes earlier writes of the key from a bucket with a history.
     pub(crate) async fn purge(&self, key: &str) -> Result<Result<(), StoreError>> {
-        self.write(|store| async move { store.purge(key).await })
+        self.write(key, 0, |store| async move { store.purge(key).await })
             .await
     }
 
     async fn write<T, E, F>(
         &self,
+        key: &str,
+        bytes: usize,
         operation: impl Fn(Arc<Store>) -> F,
     ) -> Result<Result<T, StoreError>>
     where
@@ -120,6 +129,10 @@ impl KvBucket {
                 written.await
             }
         };
-        self.with(write).await
+        let access = Access::Write {
+            subject: subject::kv(self.name(), key),
+            bytes,
+        };
+        self.with(access, write).await
     }
 }

@@ -1,19 +1,22 @@
 //! The connection of a process, and its close.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, jetstream};
+use async_nats::{Client, HeaderMap, Statistics, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
+use openagentmesh_protocol::ErrorCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::denials::{Action, DenialWatch, Denials};
 use super::headers::closed;
 use super::inbox::Inbox;
-use super::monitor::ConnectionMonitor;
+use super::monitor::{ConnectionMonitor, LostConnection};
 use super::publisher::Publisher;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The limit of a flush.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,6 +30,9 @@ pub(crate) struct Connection {
     pub(crate) publisher: Arc<Publisher>,
     /// Receives every reply.
     pub(crate) inbox: Arc<Inbox>,
+    /// The server's denials.
+    pub(crate) denials: Arc<Denials>,
+    monitor: ConnectionMonitor,
     /// Counts reconnections; the monitor writes it. A reader that caches server state checks it again when
     /// the count changes, because the server may have lost that state.
     reconnections: watch::Receiver<u64>,
@@ -40,8 +46,10 @@ impl Connection {
         let publisher = Arc::new(Publisher::new(&client));
         Self {
             jetstream: jetstream::new(client.clone()),
-            inbox: Arc::new(Inbox::new(&client, &publisher)),
+            inbox: Arc::new(Inbox::new(&client, &publisher, &monitor.denials())),
             publisher,
+            denials: monitor.denials(),
+            monitor: monitor.clone(),
             client,
             reconnections: monitor.reconnections(),
             closed: monitor.closed(),
@@ -70,12 +78,12 @@ impl Connection {
         match tokio::time::timeout(FLUSH_TIMEOUT, flushed).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(closed(error.to_string())),
-            Err(_) => Err(server_silent()),
+            Err(_) => Err(self.server_silent()),
         }
     }
 
     /// Waits until the server has processed everything that was sent before: a message to a subject of this
-    /// process's own comes back after all of it.
+    /// process's own comes back after all of it, or the server denies that subject after all of it.
     ///
     /// # Errors
     ///
@@ -83,21 +91,110 @@ impl Connection {
     pub(crate) async fn synchronize(&self) -> Result<()> {
         match tokio::time::timeout(FLUSH_TIMEOUT, self.round_trip()).await {
             Ok(returned) => returned,
-            Err(_) => Err(server_silent()),
+            Err(_) => Err(self.server_silent()),
         }
     }
 
     async fn round_trip(&self) -> Result<()> {
         let subject = self.client.new_inbox();
+        let own = subject.clone();
+        let mut denied = self.denials.watch(move |denial| {
+            denial.denies(Action::Publish, &own) || denial.denies(Action::Subscribe, &own)
+        });
         let subscribed = self.client.subscribe(subject.clone()).await;
         let mut messages = subscribed.map_err(|error| closed(error.to_string()))?;
         let sent = self
             .publisher
             .publish(subject, None, HeaderMap::new(), Bytes::new());
         sent.await?;
-        match messages.next().await {
-            Some(_) => Ok(()),
-            None => Err(closed("the subscription ended before the round trip")),
+        tokio::select! {
+            biased;
+            _ = denied.denied() => Ok(()),
+            message = messages.next() => match message {
+                Some(_) => Ok(()),
+                None => Err(closed("the subscription ended before the round trip")),
+            },
+        }
+    }
+
+    /// Waits until the server has decided on everything that was sent before, and its denials are known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`synchronize`](Self::synchronize).
+    pub(crate) async fn settle(&self) -> Result<()> {
+        // The client reports a denial from a task of its own. The second round trip gives that task time.
+        self.synchronize().await?;
+        self.synchronize().await
+    }
+
+    /// As [`settle`](Self::settle), and ends at once when `watch` has a denial.
+    ///
+    /// # Errors
+    ///
+    /// `connection_denied` when `watch` has a denial, and the errors of [`synchronize`](Self::synchronize).
+    pub(crate) async fn await_verdict(&self, watch: &mut DenialWatch) -> Result<()> {
+        tokio::select! {
+            biased;
+            denied = watch.denied() => return Err(denied),
+            settled = self.settle() => settled?,
+        }
+        watch.check()
+    }
+
+    /// Runs `publishing`, which publishes to `subject` without an answer. The first time on this connection, waits
+    /// until the server has permitted it, unless the connection is lost.
+    ///
+    /// # Errors
+    ///
+    /// `connection_denied`, and the errors of `publishing`.
+    pub(crate) async fn confirm(
+        &self,
+        subject: &str,
+        publishing: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        if self.denials.is_permitted(subject) {
+            return publishing.await;
+        }
+        let own = subject.to_owned();
+        let mut watch = self
+            .denials
+            .watch(move |denial| denial.denies(Action::Publish, &own));
+        publishing.await?;
+        if !self.is_up() {
+            return watch.check();
+        }
+        match self.await_verdict(&mut watch).await {
+            Ok(()) => self.denials.set_permitted(subject),
+            Err(denied) if denied.code() == &ErrorCode::ConnectionDenied => return Err(denied),
+            Err(error) => tracing::debug!(%error, subject, "a publish is not confirmed"),
+        }
+        Ok(())
+    }
+
+    /// The end of an error text: "; the connection to the mesh has been lost for 2 s", or nothing.
+    pub(crate) fn lost(&self) -> LostConnection {
+        self.monitor.lost()
+    }
+
+    /// The state of the connection, without the client.
+    pub(crate) fn monitor(&self) -> ConnectionMonitor {
+        self.monitor.clone()
+    }
+
+    fn server_silent(&self) -> Error {
+        closed(format!(
+            "no answer of the server within {FLUSH_TIMEOUT:?}{}",
+            self.lost()
+        ))
+    }
+
+    /// Measures whether bytes arrive, from now on.
+    pub(crate) fn receive_progress(&self) -> ReceiveProgress {
+        let statistics = self.client.statistics();
+        ReceiveProgress {
+            seen: statistics.in_bytes.load(Ordering::Relaxed),
+            statistics,
         }
     }
 
@@ -135,8 +232,22 @@ impl Connection {
     }
 }
 
-fn server_silent() -> crate::error::Error {
-    closed(format!("no answer of the server within {FLUSH_TIMEOUT:?}"))
+/// Measures whether bytes arrive on a connection: a large message on a slow link is under way then.
+pub(crate) struct ReceiveProgress {
+    statistics: Arc<Statistics>,
+    seen: u64,
+}
+
+impl ReceiveProgress {
+    /// The rate below which the received bytes are not those of a large message, in bytes per second.
+    const MIN_BYTES_PER_SECOND: u64 = 512;
+
+    /// Whether enough bytes have arrived in the last `interval`, since the call before.
+    pub(crate) fn has_advanced(&mut self, interval: Duration) -> bool {
+        let now = self.statistics.in_bytes.load(Ordering::Relaxed);
+        let arrived = now.saturating_sub(std::mem::replace(&mut self.seen, now));
+        arrived >= Self::MIN_BYTES_PER_SECOND.saturating_mul(interval.as_secs())
+    }
 }
 
 /// Keeps the connection open: when the last guard is dropped, a lost connection is not dialed again.

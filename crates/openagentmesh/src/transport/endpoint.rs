@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use openagentmesh_protocol::ErrorCode;
 use serde::Deserialize;
 
+use super::credentials::expand_home;
+use super::url_file;
 use crate::error::{Error, Result};
 
 /// The URL of a mesh when neither the program nor the environment names one.
@@ -23,7 +25,8 @@ pub const CREDENTIALS_VARIABLE: &str = "OAM_CREDS";
 ///
 /// The address comes from the first of: an explicit URL, `OAM_URL`, the nearest [`.oam-url`](URL_FILE)
 /// in the working directory or above it, [`DEFAULT_URL`]. The credentials come from the first of: an
-/// explicit path, `OAM_CREDS`, the same `.oam-url`, none.
+/// explicit path, `OAM_CREDS`, the nearest `.oam-url` if it has the same URL, none. A path may begin with `~`, the
+/// home directory.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The server's URL, or those of several servers with commas between them. It may have a login.
@@ -82,12 +85,12 @@ impl Endpoint {
     }
 
     /// The path of the [`.oam-url`](URL_FILE) that applies in `directory`: its own, or the nearest above it.
+    ///
+    /// On Unix, a file that another user may have written is passed over with a warning in the log: its owner
+    /// is neither this user nor root, or all users can replace the files of its directory.
     #[must_use]
     pub fn nearest_file(directory: &Path) -> Option<PathBuf> {
-        directory
-            .ancestors()
-            .map(|directory| directory.join(URL_FILE))
-            .find(|path| path.is_file())
+        url_file::nearest(directory, URL_FILE)
     }
 
     /// The endpoint that the [`.oam-url`](URL_FILE) at `path` names. The environment is not read.
@@ -131,14 +134,30 @@ impl Environment<'_> {
                 None => named(DEFAULT_URL.to_owned(), EndpointSource::Default),
             },
         };
+        let is_named = matches!(
+            endpoint.source,
+            EndpointSource::Explicit | EndpointSource::Variable
+        );
+        let is_given = credentials.is_some() || self.credentials.is_some();
+        if is_named && !is_given {
+            endpoint.credentials = credentials_of(&endpoint.url, self.directory);
+        }
         if let Some(path) = credentials
             .map(Path::to_owned)
             .or(self.credentials.map(PathBuf::from))
         {
-            endpoint.credentials = Some(path);
+            endpoint.credentials = Some(expand_home(&path));
         }
         Ok(endpoint)
     }
+}
+
+/// The credentials file of the nearest `.oam-url`, if the URL in it is `url`. A malformed file does not
+/// matter, because it does not name the mesh.
+fn credentials_of(url: &str, directory: Option<&Path>) -> Option<PathBuf> {
+    let path = Endpoint::nearest_file(directory?)?;
+    let file = read_url_file(&path).ok()?;
+    file.creds.filter(|_| url_file::is_same_url(&file.url, url))
 }
 
 #[derive(Deserialize)]
@@ -147,7 +166,8 @@ struct UrlFile {
     creds: Option<PathBuf>,
 }
 
-/// A bare URL line, or TOML with `url` and optional `creds`, which is relative to the file.
+/// A URL on one line, or TOML with `url` and optional `creds`, which is relative to the file. Both may have
+/// comments after `#`.
 fn read_url_file(path: &Path) -> Result<UrlFile> {
     let invalid = |cause: String| {
         Error::raised(
@@ -158,13 +178,17 @@ fn read_url_file(path: &Path) -> Result<UrlFile> {
             ),
         )
     };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| invalid(format!("cannot read it: {error}")))?;
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let bytes = std::fs::read(path).map_err(|error| invalid(format!("cannot read it: {error}")))?;
+    let text = url_file::decode(bytes).map_err(|cause| invalid(cause.to_owned()))?;
+    let lines = text.lines().map(url_file::without_comment);
+    let mut lines = lines.filter(|line| !line.is_empty());
     let first = lines
         .next()
         .ok_or_else(|| invalid("it is empty".to_owned()))?;
     if is_bare_url(first) {
+        if lines.next().is_some() {
+            return Err(invalid("it has more lines after the URL".to_owned()));
+        }
         return Ok(UrlFile {
             url: first.to_owned(),
             creds: None,
@@ -177,7 +201,7 @@ fn read_url_file(path: &Path) -> Result<UrlFile> {
         ))
     })?;
     if let (Some(creds), Some(directory)) = (&mut file.creds, path.parent()) {
-        *creds = directory.join(&*creds);
+        *creds = directory.join(expand_home(creds));
     }
     Ok(file)
 }
@@ -185,7 +209,7 @@ fn read_url_file(path: &Path) -> Result<UrlFile> {
 /// TOML never has `://` before the first `=` or quote.
 fn is_bare_url(line: &str) -> bool {
     let before_value = line.split(['=', '"', '\'']).next().unwrap_or(line);
-    before_value.contains("://") && !line.starts_with('#')
+    before_value.contains("://")
 }
 
 /// The URL without its login.
@@ -263,6 +287,8 @@ mod tests {
             ("empty", ""),
             ("other", "host = 1"),
             ("garbage", "not a url"),
+            ("comment", "# nothing"),
+            ("two", "nats://a:1\ncreds = \"x\""),
         ] {
             let directory = Directory::new(name, text);
             let message = directory.resolve().unwrap_err().to_string();
@@ -270,6 +296,87 @@ mod tests {
                 message.contains(&*directory.0.join(URL_FILE).to_string_lossy()),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn url_file_of_windows_tools_is_understood() {
+        for (name, text, credentials) in [
+            ("mark", "\u{feff}nats://a:1\r\n", None),
+            (
+                "crlf",
+                "\r\n# production\r\nnats://a:1 # first\r\n# end\r\n",
+                None,
+            ),
+            (
+                "toml-crlf",
+                "\u{feff}# production\r\nurl = \"nats://a:1\"\r\ncreds = \"x\"\r\n",
+                Some("x"),
+            ),
+        ] {
+            let directory = Directory::new(name, text);
+            let endpoint = directory.resolve().unwrap();
+            assert_eq!(endpoint.url, "nats://a:1", "{name}");
+            let expected = credentials.map(|file| directory.0.join(file));
+            assert_eq!(endpoint.credentials, expected, "{name}");
+        }
+        let directory = Directory::new("utf16", "");
+        let utf16: Vec<u8> = "\u{feff}nats://a:1"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        std::fs::write(directory.0.join(URL_FILE), utf16).unwrap();
+        let error = directory.resolve().unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::Configuration);
+        assert!(error.message().contains("UTF-16"), "{error}");
+    }
+
+    #[test]
+    fn credentials_of_a_url_file_are_used_with_the_same_url() {
+        let directory = Directory::new("same", "url = \"nats://a:4222\"\ncreds = \"file\"\n");
+        let resolve = |variable: Option<&str>, creds: Option<&str>, url: Option<&str>| {
+            let environment = Environment {
+                url: variable.map(str::to_owned),
+                credentials: creds.map(str::to_owned),
+                directory: Some(&directory.0),
+            };
+            environment.resolve(url, None).unwrap().credentials
+        };
+        let file = Some(directory.0.join("file"));
+        assert_eq!(resolve(None, None, Some("nats://a:4222")), file);
+        assert_eq!(resolve(None, None, Some("a")), file);
+        assert_eq!(resolve(Some("nats://a"), None, None), file);
+        assert_eq!(resolve(Some("nats://a"), None, Some("nats://b")), None);
+        assert_eq!(
+            resolve(None, Some("variable"), Some("nats://a")),
+            Some("variable".into())
+        );
+        std::fs::write(directory.0.join(URL_FILE), "nonsense").unwrap();
+        assert_eq!(resolve(None, None, Some("nats://a:4222")), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn url_file_of_another_user_is_passed_over() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+
+        let directory = Directory::new("shared", "nats://evil:1");
+        let above = directory.0.parent().unwrap();
+        // The temporary directory has no such file of its own.
+        assert_eq!(Endpoint::nearest_file(above), None);
+        let mode = |mode| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&directory.0, permissions).unwrap();
+        };
+        mode(0o777);
+        assert_eq!(directory.resolve().unwrap().url, DEFAULT_URL);
+        mode(0o755);
+        assert_eq!(directory.resolve().unwrap().url, "nats://evil:1");
+        let file = directory.0.join(URL_FILE);
+        // Only root can give files away.
+        if chown(&file, Some(12_345), None).is_ok() {
+            assert_eq!(directory.resolve().unwrap().url, DEFAULT_URL);
+            assert_eq!(Endpoint::nearest_file(&directory.0), None);
         }
     }
 

@@ -10,6 +10,7 @@ use openagentmesh_protocol::CallerSignal;
 use openagentmesh_protocol::envelope::is_probe;
 use tokio::sync::oneshot;
 
+use super::denials::{Action, Denial, Denials, ListenerGuard};
 use super::headers::{Outgoing, Received, closed};
 use super::multiplexer::{Entry, Multiplexer, NumberedMessages, Table};
 use super::publisher::{Publisher, Publishing};
@@ -19,29 +20,46 @@ use crate::error::Result;
 pub(crate) struct Inbox {
     publisher: Arc<Publisher>,
     replies: Multiplexer<Waiting>,
+    denials: Arc<Denials>,
+    /// Fails the pending replies that a denial concerns.
+    _listener: ListenerGuard,
 }
 
 /// A request that waits for its reply.
 struct Waiting {
-    reply: oneshot::Sender<Message>,
+    reply: oneshot::Sender<Result<Message, Arc<Denial>>>,
+    /// The subject of the request.
+    request: Subject,
+    /// The subject of a stream's chunks.
+    chunks: Option<Subject>,
     /// The subject that cancels the request at its host. The host gives it with a probe or a chunk.
     cancel: Option<Subject>,
 }
 
 impl Inbox {
-    pub(crate) fn new(client: &Client, publisher: &Arc<Publisher>) -> Self {
+    pub(crate) fn new(client: &Client, publisher: &Arc<Publisher>, denials: &Arc<Denials>) -> Self {
+        let replies = Multiplexer::new(client);
+        let table = Arc::clone(replies.table());
         Self {
             publisher: Arc::clone(publisher),
-            replies: Multiplexer::new(client),
+            replies,
+            denials: Arc::clone(denials),
+            _listener: denials.listen(move |denial| fail_denied(&table, denial)),
         }
     }
 
-    /// Adds a reply subject. Subscribes first if this is the first one.
+    /// Adds a reply subject for a request to subject `request`, which may have `chunks` on another subject.
+    /// Subscribes first if this is the first one.
     ///
     /// # Errors
     ///
-    /// `connection_failed` when the connection is closed.
-    pub(crate) async fn expect(&self) -> Result<PendingReply> {
+    /// `connection_failed` when the connection is closed, `connection_denied` when the server has denied the
+    /// subscription.
+    pub(crate) async fn expect(
+        &self,
+        request: Subject,
+        chunks: Option<Subject>,
+    ) -> Result<PendingReply> {
         let (table, publisher) = (self.replies.table(), &self.publisher);
         let started = self
             .replies
@@ -50,8 +68,14 @@ impl Inbox {
         let (reply, receiver) = oneshot::channel();
         let entry = self.replies.add(Waiting {
             reply,
+            request,
+            chunks,
             cancel: None,
         })?;
+        // Checked after the entry was added: a later denial fails the entry.
+        if let Some(denial) = self.denials.inbox() {
+            return Err(denial.to_error());
+        }
         Ok(PendingReply {
             publisher: Arc::clone(publisher),
             entry,
@@ -70,8 +94,8 @@ impl Inbox {
     ///
     /// # Errors
     ///
-    /// `payload_too_large` before anything is sent, `connection_failed` when the connection is closed.
-    /// Cancel-safe.
+    /// `payload_too_large` before anything is sent, `connection_denied` when the server denies the message,
+    /// `connection_failed` when the connection is closed. Cancel-safe.
     pub(crate) async fn deliver(
         &self,
         subject: Subject,
@@ -79,7 +103,7 @@ impl Inbox {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Option<bool>> {
-        let mut pending = self.expect().await?;
+        let mut pending = self.expect(subject.clone(), None).await?;
         let own: Subject = pending.subject().into();
         let sent = self.publish(subject, Some(own.clone()), headers, body);
         sent.await?;
@@ -115,9 +139,30 @@ async fn read(
             answer_probe(&table, &publisher, number, message.reply).await;
         } else if let Some(waiting) = table.remove(number) {
             // The caller may have dropped its request at this moment.
-            drop(waiting.reply.send(message));
+            drop(waiting.reply.send(Ok(message)));
         }
     }
+}
+
+/// Fails the requests that `denial` concerns. Returns whether there are any.
+fn fail_denied(table: &Table<Waiting>, denial: &Arc<Denial>) -> bool {
+    let is_concerned = |waiting: &Waiting| {
+        denial.is_inbox()
+            || denial.denies(Action::Publish, &waiting.request)
+            || [&waiting.chunks, &waiting.cancel]
+                .into_iter()
+                .flatten()
+                .any(|subject| {
+                    denial.denies(Action::Subscribe, subject)
+                        || denial.denies(Action::Publish, subject)
+                })
+    };
+    let failed = table.remove_all(is_concerned);
+    let is_any = !failed.is_empty();
+    for waiting in failed {
+        drop(waiting.reply.send(Err(Arc::clone(denial))));
+    }
+    is_any
 }
 
 /// Answers a host that asks whether a request is still pending. If it is, the host expects no answer.
@@ -147,7 +192,7 @@ async fn send_cancel(publisher: Arc<Publisher>, subject: Subject) {
 pub(crate) struct PendingReply {
     publisher: Arc<Publisher>,
     entry: Entry<Waiting>,
-    receiver: oneshot::Receiver<Message>,
+    receiver: oneshot::Receiver<Result<Message, Arc<Denial>>>,
 }
 
 impl PendingReply {
@@ -160,12 +205,16 @@ impl PendingReply {
     ///
     /// # Errors
     ///
-    /// `connection_failed` when the connection is closed.
+    /// `connection_failed` when the connection is closed, `connection_denied` when the server denies the request,
+    /// or the subscription to its replies.
     pub(crate) async fn reply(&mut self) -> Result<Message> {
         let reply = (&mut self.receiver).await;
         // The sender is gone, and with it the entry.
         self.entry.set_removed();
-        reply.map_err(|_| closed("no reply had arrived"))
+        match reply {
+            Ok(reply) => reply.map_err(|denial| denial.to_error()),
+            Err(_) => Err(closed("no reply had arrived")),
+        }
     }
 
     /// Sets the subject that cancels the request at its host.

@@ -1,6 +1,9 @@
 //! Everything that touches the NATS client: dialing, reconnecting, publishing, replies, headers.
 
 mod connection;
+mod credentials;
+mod denials;
+mod diagnosis;
 mod dial;
 mod endpoint;
 mod headers;
@@ -9,18 +12,23 @@ mod monitor;
 mod multiplexer;
 mod options;
 mod publisher;
+mod servers;
+mod url_file;
 
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
 
 pub(crate) use connection::{Connection, ConnectionGuard};
+pub(crate) use credentials::expand_home;
+pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;
 pub(crate) use endpoint::redact_credentials;
 pub(crate) use headers::{
     Outgoing, Received, check_size, check_subject, closed, header, plain_headers, too_large,
 };
 pub(crate) use inbox::PendingReply;
+pub(crate) use monitor::ConnectionMonitor;
 pub(crate) use multiplexer::{Entry, Multiplexer, NumberedMessages, Table};
 pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};
 pub(crate) use publisher::{Publisher, Publishing};

@@ -1,14 +1,15 @@
 //! The losses of a connection, and the delays before it is dialed again.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::Event;
+use async_nats::{Event, ServerError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::denials::Denials;
 use crate::util::backoff::Backoff;
 use crate::util::sync::Mutex;
 
@@ -22,8 +23,9 @@ const RESET_AFTER: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct ConnectionMonitor {
     attempts: Arc<Mutex<Attempts>>,
-    /// Whether the connection was lost since the client last connected.
-    was_lost: Arc<AtomicBool>,
+    /// The time at which the connection was lost; `None` while the client is connected.
+    lost_since: Arc<Mutex<Option<Instant>>>,
+    denials: Arc<Denials>,
     reconnections: watch::Sender<u64>,
     closed: CancellationToken,
 }
@@ -35,13 +37,15 @@ struct Attempts {
 }
 
 impl ConnectionMonitor {
-    pub(crate) fn new() -> Self {
+    /// `inbox_prefix` is the first part of the subjects on which the client receives replies.
+    pub(crate) fn new(inbox_prefix: &str) -> Self {
         Self {
             attempts: Arc::new(Mutex::new(Attempts {
                 backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
                 last: None,
             })),
-            was_lost: Arc::default(),
+            lost_since: Arc::default(),
+            denials: Denials::new(inbox_prefix),
             reconnections: watch::channel(0).0,
             closed: CancellationToken::new(),
         }
@@ -50,6 +54,17 @@ impl ConnectionMonitor {
     /// Counts the reconnections.
     pub(crate) fn reconnections(&self) -> watch::Receiver<u64> {
         self.reconnections.subscribe()
+    }
+
+    /// The end of an error text: "; the connection to the mesh has been lost for 2 s", or nothing.
+    pub(crate) fn lost(&self) -> LostConnection {
+        let since = *self.lost_since.lock();
+        LostConnection(since.map(|since| since.elapsed()))
+    }
+
+    /// The server's denials.
+    pub(crate) fn denials(&self) -> Arc<Denials> {
+        Arc::clone(&self.denials)
     }
 
     /// To be cancelled when the connection is closed.
@@ -91,7 +106,8 @@ impl ConnectionMonitor {
         match event {
             Event::Connected => {
                 tracing::debug!("connected");
-                if self.was_lost.swap(false, Ordering::Relaxed) {
+                self.denials.connected();
+                if self.lost_since.lock().take().is_some() {
                     tracing::info!("reconnected to the mesh");
                     self.reconnections.send_modify(|count| *count += 1);
                 }
@@ -100,13 +116,35 @@ impl ConnectionMonitor {
             Event::Disconnected if self.closed.is_cancelled() => tracing::debug!("disconnected"),
             Event::Disconnected => {
                 tracing::warn!("connection to the mesh lost; reconnecting");
-                self.was_lost.store(true, Ordering::Relaxed);
+                self.lost_since.lock().get_or_insert_with(Instant::now);
             }
+            Event::ServerError(ServerError::Other(text)) if self.denials.observe(text) => {}
             Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),
             Event::LameDuckMode => tracing::info!("the server is about to shut down"),
             // Comes with every failed attempt, several times a second.
             Event::ClientError(error) => tracing::debug!(%error, "connection"),
             _ => tracing::warn!(%event, "connection"),
+        }
+    }
+}
+
+/// The loss of the connection in the text of an error; empty while it is connected.
+pub(crate) struct LostConnection(Option<Duration>);
+
+impl fmt::Display for LostConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(lost) if lost < Duration::from_secs(1) => write!(
+                f,
+                "; the connection to the mesh has been lost for {} ms",
+                lost.as_millis()
+            ),
+            Some(lost) => write!(
+                f,
+                "; the connection to the mesh has been lost for {} s",
+                lost.as_secs()
+            ),
         }
     }
 }
@@ -144,7 +182,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn attempts_after_the_first_are_delayed_until_a_quiet_period() {
-        let monitor = ConnectionMonitor::new();
+        let monitor = ConnectionMonitor::new("_INBOX");
         let delay_of_attempt = async || {
             let before = Instant::now();
             monitor.clone().reconnect_gate().await;
@@ -166,7 +204,7 @@ mod tests {
 
     #[test]
     fn loss_of_a_connection_is_logged_until_it_is_closed() {
-        let monitor = ConnectionMonitor::new();
+        let monitor = ConnectionMonitor::new("_INBOX");
         let lost = logged(|| monitor.observe(&Event::Disconnected));
         assert!(lost.contains("lost; reconnecting"), "{lost}");
 

@@ -133,6 +133,13 @@ impl<T> Table<T> {
         self.entries.lock().by_number.remove(&number)
     }
 
+    /// Removes the entries that `is_selected` selects, and returns their values.
+    pub(crate) fn remove_all(&self, is_selected: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut entries = self.entries.lock();
+        let selected = entries.by_number.extract_if(|_, value| is_selected(value));
+        selected.map(|(_, value)| value).collect()
+    }
+
     fn close(&self) {
         let mut entries = self.entries.lock();
         entries.by_number.clear();

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nkeys::KeyPair;
 use openagentmesh_protocol::ErrorCode;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::credentials::CredentialsFile;
 use super::headers::check_subject;
 use crate::error::{Error, Result};
 
@@ -62,6 +62,9 @@ impl fmt::Debug for Secret {
 }
 
 impl Credentials {
+    /// The builder's method for a credentials file.
+    pub(super) const FILE_OPTION: &'static str = "credentials";
+
     /// The builder's method that sets it.
     pub(crate) fn option(&self) -> &'static str {
         match self {
@@ -69,53 +72,19 @@ impl Credentials {
             Self::Token(_) => "token",
             Self::Nkey { .. } => "nkey",
             Self::Jwt { .. } => "jwt",
-            Self::File(_) => "credentials",
+            Self::File(_) => Self::FILE_OPTION,
         }
     }
 
-    fn check(&self) -> Result<()> {
-        match self {
-            Self::Nkey { seed } | Self::Jwt { seed, .. } => key_pair(self.option(), seed).map(drop),
-            Self::UserAndPassword { .. } | Self::Token(_) | Self::File(_) => Ok(()),
-        }
-    }
-
-    /// Adds it to the options of the client.
-    ///
     /// # Errors
     ///
-    /// `configuration` when a seed is malformed or the credentials file cannot be read.
-    pub(crate) async fn apply(
-        &self,
-        options: async_nats::ConnectOptions,
-    ) -> Result<async_nats::ConnectOptions> {
-        Ok(match self {
-            Self::UserAndPassword { user, password } => {
-                options.user_and_password(user.clone(), password.reveal().to_owned())
-            }
-            Self::Token(token) => options.token(token.reveal().to_owned()),
-            Self::Nkey { seed } => options.nkey(seed.reveal().to_owned()),
-            Self::Jwt { jwt, seed } => {
-                let key = Arc::new(key_pair(self.option(), seed)?);
-                options.jwt(jwt.reveal().to_owned(), move |nonce| {
-                    let key = Arc::clone(&key);
-                    async move { key.sign(&nonce).map_err(async_nats::AuthError::new) }
-                })
-            }
-            Self::File(path) => {
-                let text = read(self.option(), path).await?;
-                let text = String::from_utf8_lossy(&text);
-                // The parser's own message may quote the file, which is a secret.
-                options.credentials(&text).map_err(|_| {
-                    let cause = format!("malformed credentials file {}", path.display());
-                    invalid(
-                        self.option(),
-                        cause,
-                        "give a file with a user's JWT and seed",
-                    )
-                })?
-            }
-        })
+    /// `configuration` when a seed is malformed, or the credentials file cannot be read.
+    pub(super) async fn check(&self) -> Result<()> {
+        match self {
+            Self::Nkey { seed } | Self::Jwt { seed, .. } => key_pair(self.option(), seed).map(drop),
+            Self::File(path) => CredentialsFile::read(path).await.map(drop),
+            Self::UserAndPassword { .. } | Self::Token(_) => Ok(()),
+        }
     }
 }
 
@@ -154,9 +123,7 @@ impl ConnectionOptions {
     ///
     /// `configuration`; the message names the option.
     pub(crate) async fn check(&self) -> Result<()> {
-        if let Some(credentials) = self.credentials()? {
-            credentials.check()?;
-        }
+        self.credentials()?;
         if let Some(name) = &self.name
             && (name.is_empty() || name.chars().any(char::is_control))
         {
@@ -210,7 +177,7 @@ fn has_certificate(pem: &[u8]) -> bool {
         .is_some_and(|first| first.is_ok())
 }
 
-fn key_pair(option: &str, seed: &Secret) -> Result<KeyPair> {
+pub(super) fn key_pair(option: &str, seed: &Secret) -> Result<KeyPair> {
     KeyPair::from_seed(seed.reveal()).map_err(|_| {
         invalid(
             option,
@@ -220,14 +187,14 @@ fn key_pair(option: &str, seed: &Secret) -> Result<KeyPair> {
     })
 }
 
-async fn read(option: &str, path: &Path) -> Result<Vec<u8>> {
+pub(super) async fn read(option: &str, path: &Path) -> Result<Vec<u8>> {
     tokio::fs::read(path).await.map_err(|error| {
         let cause = format!("cannot read {}: {error}", path.display());
         invalid(option, cause, "give the path of a readable file").with_source(error)
     })
 }
 
-fn invalid(option: &str, cause: impl fmt::Display, remedy: &str) -> Error {
+pub(super) fn invalid(option: &str, cause: impl fmt::Display, remedy: &str) -> Error {
     Error::raised(
         ErrorCode::Configuration,
         format!("invalid option {option}: {cause}; {remedy}"),

@@ -2,5 +2,6 @@
 
 pub(crate) mod abort;
 pub(crate) mod backoff;
+pub(crate) mod deferred;
 pub(crate) mod panic;
 pub(crate) mod sync;

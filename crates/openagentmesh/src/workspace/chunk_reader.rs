@@ -1,6 +1,5 @@
 //! Reading the chunks of a file.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,33 +16,42 @@ use tokio::time::Instant;
 use super::metadata::{self, ObjectInfo, chunks_subject, digest_text, is_nuid};
 use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
-use crate::store::{ConsumerGuard, ObjectBucket, SharedBucket};
+use crate::store::{Access, ConsumerGuard, ObjectBucket, SharedBucket};
+use crate::transport::DenialWatch;
 
-/// The size of a batch, rounded to whole chunks.
-const BATCH_BYTES: u64 = 2 * 1024 * 1024;
-/// The number of batches that are requested at a time, so that the server sends one while another is read.
-const MAX_BATCHES: usize = 2;
+/// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
+/// this process arrive after it.
+const FIRST_BATCH_BYTES: u64 = 128 * 1024;
+const MIN_BATCH_BYTES: u64 = 16 * 1024;
+const MAX_BATCH_BYTES: u64 = 8 * 1024 * 1024;
+/// The size of a batch is doubled as long as batches arrive in less than this time.
+const FAST_BATCH: Duration = Duration::from_millis(250);
+/// The size of a batch is halved when a batch takes longer than this.
+const SLOW_BATCH: Duration = Duration::from_secs(1);
 /// The assumed size of a chunk if the metadata does not have it.
 const DEFAULT_CHUNK_BYTES: u64 = 128 * 1024;
-/// The longest wait for one chunk.
+/// The longest wait for one chunk while no bytes arrive.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The time limit for repeated requests of one chunk.
+/// The longest wait for one chunk while bytes arrive, which may be those of other messages.
+const SLOW_CHUNK_TIMEOUT: Duration = Duration::from_secs(180);
+/// The time limit for repeated requests of one chunk, without progress.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// The maximum number of repeated requests of one chunk.
 const MAX_RETRIES: u32 = 3;
 /// The server deletes a consumer that requested no batch for so long. A slower reader continues with a new
 /// one.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(10);
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
-/// Reads the chunks of a file in order, in batches, which are requested ahead.
+/// Reads the chunks of a file in order, in batches, each requested when the one before is used up.
 pub(super) struct ChunkReader<'p> {
     bucket: SharedBucket<ObjectBucket>,
     meta: ObjectMeta,
     info: ObjectInfo,
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<ChunkConsumer>,
-    /// The requested batches, in the order in which the server serves them.
-    batches: VecDeque<RequestedBatch>,
+    batch: Option<Batch>,
+    batch_bytes: u64,
+    batch_started: Instant,
     /// The number of chunks that the current consumer has delivered.
     delivered: u64,
     /// The sequence in the bucket at which the next chunk may be; 0 before the first one.
@@ -52,19 +60,14 @@ pub(super) struct ChunkReader<'p> {
     chunks: u64,
     progress: Progress,
     digest: digest::Context,
+    /// The server's denial of the requests for chunks.
+    denied: DenialWatch,
 }
 
 /// A consumer of the chunks, deleted from the server when it is dropped.
 struct ChunkConsumer {
     consumer: Consumer<Config>,
     _guard: ConsumerGuard,
-}
-
-struct RequestedBatch {
-    messages: Batch,
-    /// The number of requested chunks that have not arrived.
-    due: u64,
-    is_empty: bool,
 }
 
 impl<'p> ChunkReader<'p> {
@@ -75,6 +78,7 @@ impl<'p> ChunkReader<'p> {
         on_progress: Option<OnProgress<'p>>,
     ) -> Self {
         Self {
+            denied: bucket.watch_denials(Access::Consume),
             bucket,
             progress: Progress {
                 bytes: 0,
@@ -84,7 +88,9 @@ impl<'p> ChunkReader<'p> {
             info,
             on_progress,
             consumer: None,
-            batches: VecDeque::new(),
+            batch: None,
+            batch_bytes: FIRST_BATCH_BYTES,
+            batch_started: Instant::now(),
             delivered: 0,
             next_sequence: 0,
             chunks: 0,
@@ -120,7 +126,11 @@ impl<'p> ChunkReader<'p> {
                 }
                 Ok(None) if attempts < MAX_RETRIES => {}
                 Ok(None) => return Err(self.damaged("one of its chunks is missing")),
-                Err(error) if attempts < MAX_RETRIES && started.elapsed() < RETRY_TIMEOUT => {
+                Err(error)
+                    if attempts < MAX_RETRIES
+                        && started.elapsed() < RETRY_TIMEOUT
+                        && error.code() != &ErrorCode::ConnectionDenied =>
+                {
                     let name = &self.info.name;
                     tracing::debug!(%error, name, "the download continues with a new consumer");
                 }
@@ -141,16 +151,11 @@ impl<'p> ChunkReader<'p> {
         if self.meta.chunks == 1 {
             return self.receive_only_chunk().await;
         }
-        loop {
-            self.request_batches().await?;
-            if let Some(chunk) = self.receive_from_batch().await? {
-                return Ok(Some(chunk));
-            }
-            // The server ends a batch early at its limit of bytes, or because it has no further chunk.
-            if self.batches.pop_front().is_none_or(|batch| batch.is_empty) {
-                return Ok(None);
-            }
+        if let Some(chunk) = self.receive_from_batch().await? {
+            return Ok(Some(chunk));
         }
+        self.open_batch().await?;
+        self.receive_from_batch().await
     }
 
     /// A single chunk can be read without a consumer.
@@ -161,15 +166,28 @@ impl<'p> ChunkReader<'p> {
     }
 
     async fn receive_from_batch(&mut self) -> Result<Option<Bytes>> {
-        let Some(batch) = self.batches.front_mut() else {
+        let Some(batch) = &mut self.batch else {
             return Ok(None);
         };
         let bucket = &self.bucket;
-        let message = match tokio::time::timeout(CHUNK_TIMEOUT, batch.messages.next()).await {
-            Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
-            Ok(None) => return Ok(None),
-            Err(_) => return Err(bucket.no_answer("read", "the next chunk does not arrive")),
+        let mut progress = bucket.connection().receive_progress();
+        let mut waited = Duration::ZERO;
+        let message = loop {
+            let next = tokio::time::timeout(CHUNK_TIMEOUT, batch.next());
+            let next = tokio::select! {
+                biased;
+                next = next => next,
+                error = self.denied.denied() => return Err(error),
+            };
+            match next {
+                Ok(Some(Ok(message))) => break message,
+                Ok(Some(Err(error))) => return Err(bucket.failed("read", error)),
+                Ok(None) => return Ok(None),
+                Err(_) => waited += CHUNK_TIMEOUT,
+            }
+            if waited >= SLOW_CHUNK_TIMEOUT || !progress.has_advanced(CHUNK_TIMEOUT) {
+                return Err(bucket.no_answer("read", "the next chunk does not arrive"));
+            }
         };
         let info = message
             .info()
@@ -177,29 +195,12 @@ impl<'p> ChunkReader<'p> {
         if info.consumer_sequence != self.delivered + 1 {
             return Err(bucket.no_answer("read", "a chunk was lost"));
         }
-        batch.due = batch.due.saturating_sub(1);
-        batch.is_empty = false;
         self.delivered = info.consumer_sequence;
         self.next_sequence = info.stream_sequence + 1;
         Ok(Some(message.payload.clone()))
     }
 
-    /// Requests further batches, unless enough are requested.
-    async fn request_batches(&mut self) -> Result<()> {
-        while self.batches.len() < MAX_BATCHES {
-            let due: u64 = self.batches.iter().map(|batch| batch.due).sum();
-            let unrequested = (self.meta.chunks - self.chunks).saturating_sub(due);
-            if unrequested == 0 {
-                break;
-            }
-            let batch = self.request_batch(unrequested).await?;
-            self.batches.push_back(batch);
-        }
-        Ok(())
-    }
-
-    /// Requests at most `max_chunks` chunks.
-    async fn request_batch(&mut self, max_chunks: u64) -> Result<RequestedBatch> {
+    async fn open_batch(&mut self) -> Result<()> {
         let consumer = match self.consumer.take() {
             Some(consumer) => consumer,
             None => self.create_consumer().await?,
@@ -210,29 +211,35 @@ impl<'p> ChunkReader<'p> {
             .options
             .as_ref()
             .and_then(|options| options.max_chunk_size);
-        let due = BATCH_BYTES
+        if self.batch.take().is_some() {
+            let took = self.batch_started.elapsed();
+            if took < FAST_BATCH {
+                self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
+            } else if took > SLOW_BATCH {
+                self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
+            }
+        }
+        self.batch_started = Instant::now();
+        let messages = self.batch_bytes
             / chunk
                 .unwrap_or(DEFAULT_CHUNK_BYTES)
-                .clamp(1024, BATCH_BYTES);
-        let due = due.min(max_chunks).max(1);
+                .clamp(1024, MAX_BATCH_BYTES);
+        let messages = messages.min(self.meta.chunks - self.chunks).max(1);
+        let messages = usize::try_from(messages).unwrap_or(1);
         // The stored chunks may be larger than declared. There is always room for one message.
         let max_payload = bucket.connection().client.max_payload();
-        let max_bytes = usize::try_from(BATCH_BYTES)
+        let max_bytes = usize::try_from(self.batch_bytes)
             .unwrap_or(usize::MAX)
             .saturating_add(max_payload);
         let fetch = consumer.consumer.fetch();
-        let fetch = fetch.max_messages(usize::try_from(due).unwrap_or(1));
-        let fetch = fetch.max_bytes(max_bytes).messages();
-        let messages = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
-            Ok(messages) => messages.map_err(|error| bucket.failed("read", error))?,
-            Err(_) => return Err(bucket.no_answer("read", "the server does not answer")),
+        let fetch = fetch.max_messages(messages).max_bytes(max_bytes).messages();
+        let batch = match tokio::time::timeout(CHUNK_TIMEOUT, fetch).await {
+            Ok(batch) => batch.map_err(|error| bucket.failed("read", error))?,
+            Err(_) => return Err(bucket.no_answer("read", "the connection has no room")),
         };
+        self.batch = Some(batch);
         self.consumer = Some(consumer);
-        Ok(RequestedBatch {
-            messages,
-            due,
-            is_empty: true,
-        })
+        Ok(())
     }
 
     async fn create_consumer(&mut self) -> Result<ChunkConsumer> {
@@ -254,7 +261,10 @@ impl<'p> ChunkReader<'p> {
             let consumer = stream.create_consumer(config).await?;
             Ok::<_, ConsumerError>((consumer, stream))
         };
-        let (consumer, stream) = self.bucket.try_with("read", create).await?;
+        let (consumer, stream) = self
+            .bucket
+            .try_with("read", Access::Consume, create)
+            .await?;
         let name = consumer.cached_info().name.clone();
         Ok(ChunkConsumer {
             consumer,
@@ -264,7 +274,7 @@ impl<'p> ChunkReader<'p> {
 
     /// Gives the consumer up. The next one starts after the last chunk that was read.
     fn close(&mut self) {
-        self.batches.clear();
+        self.batch = None;
         self.consumer = None;
         self.delivered = 0;
     }

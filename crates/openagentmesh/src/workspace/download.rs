@@ -1,12 +1,10 @@
 //! Downloads of files.
 
-use std::future::IntoFuture;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use openagentmesh_protocol::ErrorCode;
@@ -19,9 +17,10 @@ use super::metadata::{ObjectInfo, Version};
 use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
 use crate::store::{ObjectBucket, SharedBucket};
+use crate::util::deferred::Deferred;
 
-/// A download, started when it is awaited; returned by [`Workspace::get`](super::Workspace::get). Awaiting
-/// it returns the whole content in memory. Large files are written [to a file](Download::to_file) or [to a
+/// A download. A future: the download starts when it is first polled. Returned by
+/// [`Workspace::get`](super::Workspace::get). Awaiting it returns the whole content in memory. Large files are written [to a file](Download::to_file) or [to a
 /// writer](Download::to_writer), or read from a [reader](Download::reader).
 ///
 /// # Errors
@@ -39,7 +38,9 @@ use crate::store::{ObjectBucket, SharedBucket};
 ///
 /// Dropping the future leaves nothing running.
 #[must_use = "a download starts when it is awaited"]
-pub struct Download<'p> {
+pub struct Download<'p>(Deferred<'p, Parts<'p>, Result<Bytes>>);
+
+struct Parts<'p> {
     bucket: SharedBucket<ObjectBucket>,
     name: String,
     on_progress: Option<OnProgress<'p>>,
@@ -47,20 +48,22 @@ pub struct Download<'p> {
 
 impl<'p> Download<'p> {
     pub(super) fn new(bucket: &SharedBucket<ObjectBucket>, name: &str) -> Self {
-        Self {
+        let parts = Parts {
             bucket: bucket.clone(),
             name: name.to_owned(),
             on_progress: None,
-        }
+        };
+        Self(Deferred::new(parts, |parts| parts.all().boxed()))
     }
 
     /// Calls `function` after each received chunk.
     pub fn on_progress<'q>(self, function: impl FnMut(Progress) + Send + 'q) -> Download<'q> {
-        Download {
-            bucket: self.bucket,
-            name: self.name,
+        let parts = self.0.into_parts().map(|parts| Parts {
+            bucket: parts.bucket,
+            name: parts.name,
             on_progress: Some(Box::new(function)),
-        }
+        });
+        Download(Deferred::of(parts, |parts| parts.all().boxed()))
     }
 
     /// Writes the content to `writer`, and flushes it.
@@ -76,7 +79,7 @@ impl<'p> Download<'p> {
         self,
         writer: &mut (impl AsyncWrite + Send + Unpin + ?Sized),
     ) -> Result<ObjectInfo> {
-        let mut chunks = self.begin().await?;
+        let mut chunks = self.0.into_parts()?.begin().await?;
         while let Some(chunk) = chunks.next().await? {
             let written = writer.write_all(&chunk).await;
             written.map_err(|error| cannot_write("the writer", error))?;
@@ -110,7 +113,7 @@ impl<'p> Download<'p> {
             Some(_) => tokio::fs::canonicalize(path).await.map_err(cannot_write)?,
             None => path.to_owned(),
         };
-        let mut chunks = self.begin().await?;
+        let mut chunks = self.0.into_parts()?.begin().await?;
         let (mut file, partial) = PartialFile::create(&target).await.map_err(cannot_write)?;
         if let Some(older) = older {
             file.set_permissions(older.permissions())
@@ -126,7 +129,9 @@ impl<'p> Download<'p> {
             .map_err(cannot_write)?;
         Ok(chunks.info().clone())
     }
+}
 
+impl<'p> Parts<'p> {
     async fn all(self) -> Result<Bytes> {
         let mut chunks = self.begin().await?;
         let mut all = BytesMut::new();
@@ -189,7 +194,7 @@ impl Download<'static> {
     ///
     /// Dropping the future, or the reader, leaves nothing running.
     pub async fn reader(self) -> Result<ObjectReader> {
-        let chunks = self.begin().await?;
+        let chunks = self.0.into_parts()?.begin().await?;
         let info = chunks.info().clone();
         let chunks = stream::try_unfold(chunks, |mut chunks| async move {
             let chunk = chunks.next().await?;
@@ -203,12 +208,11 @@ impl Download<'static> {
     }
 }
 
-impl<'p> IntoFuture for Download<'p> {
+impl Future for Download<'_> {
     type Output = Result<Bytes>;
-    type IntoFuture = BoxFuture<'p, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.all().boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }
 

@@ -15,7 +15,7 @@ use openagentmesh_protocol::{ErrorCode, Subject};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use crate::store::ObjectBucket;
+use crate::store::{Access, ObjectBucket};
 
 /// The header of the content type in a file's metadata.
 pub(super) const CONTENT_TYPE: &str = "Content-Type";
@@ -107,7 +107,7 @@ pub(super) async fn last_message(
             Err(error) => Err(error),
         }
     };
-    bucket.try_with("read", last).await
+    bucket.try_with("read", Access::Read, last).await
 }
 
 /// The last metadata of a name, and its sequence for the next compare-and-swap; 0 if it was never written.
@@ -193,7 +193,11 @@ impl Version {
             let jetstream = bucket.jetstream();
             async move { jetstream.send_publish(subject, message).await?.await }
         };
-        match bucket.with(write).await? {
+        let access = Access::Write {
+            subject: self.subject.clone(),
+            bytes: json.len(),
+        };
+        match bucket.with(access, write).await? {
             Ok(_) => Ok(true),
             Err(error) if error.is_wrong_revision() => Ok(false),
             Err(error) => Err(error.into_error("write", bucket.name())),
@@ -275,6 +279,6 @@ pub(super) async fn purge_chunks(bucket: &ObjectBucket, nuid: &str) -> Result<()
     }
     let purge =
         |stream: Arc<Stream>| async move { stream.purge().filter(chunks_subject(nuid)).await };
-    bucket.try_with("write", purge).await?;
+    bucket.try_with("write", Access::Purge, purge).await?;
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Uploads of files.
 
 use std::collections::VecDeque;
-use std::future::IntoFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::Stream;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
@@ -17,6 +18,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::local_file::cannot_read;
 use super::metadata::{
@@ -24,17 +26,32 @@ use super::metadata::{
 };
 use super::progress::{OnProgress, Progress};
 use crate::error::Result;
-use crate::store::{ObjectBucket, SharedBucket};
-use crate::transport::too_large;
+use crate::store::{Access, ObjectBucket, SharedBucket};
+use crate::transport::{DenialWatch, too_large};
+use crate::util::deferred::Deferred;
 
 /// The size of a chunk, as in the published SDKs.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Upper bound of the space that a message takes in addition to its content, in bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 1024;
-/// The number of chunks that the server has not confirmed yet.
+/// The size of the first of several chunks, before the speed of the link is known.
+const FIRST_CHUNK_BYTES: usize = 32 * 1024;
+/// The least size of chunks on a slow link. A chunk occupies the connection: other requests wait for it.
+const MIN_CHUNK_BYTES: usize = 8 * 1024;
+/// The maximum number of chunks that the server has not confirmed yet. An upload begins with one; the number is
+/// doubled as long as the server confirms chunks in less than [`FAST_CHUNK`].
 const MAX_IN_FLIGHT: usize = 16;
+const FAST_CHUNK: Duration = Duration::from_millis(250);
+/// After a chunk that took longer, one chunk at a time is in flight, and chunks are halved.
+const SLOW_CHUNK: Duration = Duration::from_secs(1);
+/// The longest wait for the confirmation of one chunk on a connection that is not lost.
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest wait for the confirmation of a chunk that was sent before the connection was lost.
+const LOST_CHUNK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval at which the state of the connection is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// An upload, started when it is awaited; returned by [`Workspace::put`](super::Workspace::put),
+/// An upload. A future: the upload starts when it is first polled. Returned by [`Workspace::put`](super::Workspace::put),
 /// [`put_reader`](super::Workspace::put_reader) and [`put_file`](super::Workspace::put_file). Awaiting it
 /// returns the metadata of the file, with the time of this process's clock;
 /// [`Workspace::info`](super::Workspace::info) has the server's.
@@ -59,7 +76,9 @@ const MAX_IN_FLIGHT: usize = 16;
 /// Dropping the future ends the upload, and removes its chunks in the background. Once all chunks are
 /// stored, the new version is committed in any case.
 #[must_use = "an upload starts when it is awaited"]
-pub struct Upload<'s> {
+pub struct Upload<'s>(Deferred<'s, Parts<'s>, Result<ObjectInfo>>);
+
+struct Parts<'s> {
     bucket: SharedBucket<ObjectBucket>,
     source: Source<'s>,
     meta: ObjectMeta,
@@ -75,7 +94,7 @@ pub(super) enum Source<'s> {
 
 impl<'s> Upload<'s> {
     pub(super) fn new(bucket: &SharedBucket<ObjectBucket>, name: &str, source: Source<'s>) -> Self {
-        Self {
+        let parts = Parts {
             bucket: bucket.clone(),
             source,
             meta: ObjectMeta {
@@ -84,34 +103,50 @@ impl<'s> Upload<'s> {
                 ..ObjectMeta::default()
             },
             on_progress: None,
-        }
+        };
+        Self(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 
     /// Sets the content type, such as `application/pdf`.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
-        let headers = &mut self.meta.headers;
-        headers.insert(CONTENT_TYPE.to_owned(), vec![content_type.into()]);
+        self.0.change(|parts| {
+            let headers = &mut parts.meta.headers;
+            headers.insert(CONTENT_TYPE.to_owned(), vec![content_type.into()]);
+        });
         self
     }
 
     /// Sets the description.
     pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.meta.description = Some(description.into());
+        self.0
+            .change(|parts| parts.meta.description = Some(description.into()));
         self
     }
 
     /// Adds metadata under a name of your choice.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.meta.metadata.insert(name.into(), value.into());
+        self.0.change(|parts| {
+            parts.meta.metadata.insert(name.into(), value.into());
+        });
         self
     }
 
     /// Calls `function` after each chunk that the server has stored.
-    pub fn on_progress(mut self, function: impl FnMut(Progress) + Send + 's) -> Self {
-        self.on_progress = Some(Box::new(function));
-        self
+    pub fn on_progress<'q>(self, function: impl FnMut(Progress) + Send + 'q) -> Upload<'q>
+    where
+        's: 'q,
+    {
+        let parts = self.0.into_parts().map(|parts| Parts {
+            bucket: parts.bucket,
+            source: parts.source,
+            meta: parts.meta,
+            on_progress: Some(Box::new(function)),
+        });
+        Upload(Deferred::of(parts, |parts| parts.run().boxed()))
     }
+}
 
+impl<'s> Parts<'s> {
     /// Refuses metadata that exceeds the server's limit, before anything is sent.
     fn check_metadata(&self) -> Result<()> {
         let limit = self.bucket.connection().client.max_payload();
@@ -156,12 +191,14 @@ impl<'s> Upload<'s> {
     }
 }
 
-impl<'s> IntoFuture for Upload<'s> {
+impl Future for Upload<'_> {
     type Output = Result<ObjectInfo>;
-    type IntoFuture = BoxFuture<'s, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.run().boxed()
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }
 
@@ -169,8 +206,13 @@ impl<'s> IntoFuture for Upload<'s> {
 struct Transfer<'s> {
     bucket: SharedBucket<ObjectBucket>,
     nuid: String,
+    /// The size of the next chunk.
     chunk_size: usize,
-    in_flight: VecDeque<(u64, PublishAckFuture)>,
+    max_chunk_size: usize,
+    in_flight: VecDeque<InFlight>,
+    max_in_flight: usize,
+    /// The server's denial of a chunk.
+    denied: DenialWatch,
     digest: digest::Context,
     chunks: u64,
     progress: Progress,
@@ -182,6 +224,18 @@ struct Transfer<'s> {
     is_committing: bool,
     /// The creation time of the bucket at the start.
     created: OffsetDateTime,
+}
+
+/// A chunk that the server has not confirmed yet.
+struct InFlight {
+    bytes: usize,
+    confirmation: BoxFuture<'static, Result<PublishAck, PublishError>>,
+    sent: Instant,
+    /// The time that the upload has waited for this confirmation, and the part of it after a loss of the connection.
+    waited: Duration,
+    lost: Duration,
+    /// The connection's count of reconnections at that time.
+    reconnections: u64,
 }
 
 impl<'s> Transfer<'s> {
@@ -196,10 +250,24 @@ impl<'s> Transfer<'s> {
             .client
             .max_payload()
             .saturating_sub(MESSAGE_OVERHEAD_BYTES);
+        let max_chunk_size = CHUNK_BYTES.min(room.max(1));
+        let is_one_chunk = total.is_none_or(|total| total <= max_chunk_size as u64);
+        let nuid = RequestId::random().to_string();
+        let denied = bucket.watch_denials(Access::Write {
+            subject: chunks_subject(&nuid),
+            bytes: 0,
+        });
         Ok(Self {
             bucket,
-            nuid: RequestId::random().to_string(),
-            chunk_size: CHUNK_BYTES.min(room.max(1)),
+            nuid,
+            max_in_flight: 1,
+            denied,
+            chunk_size: if is_one_chunk {
+                max_chunk_size
+            } else {
+                FIRST_CHUNK_BYTES.min(max_chunk_size)
+            },
+            max_chunk_size,
             in_flight: VecDeque::with_capacity(MAX_IN_FLIGHT),
             digest: digest::Context::new(&digest::SHA256),
             chunks: 0,
@@ -216,35 +284,94 @@ impl<'s> Transfer<'s> {
         self.digest.update(&chunk);
         self.chunks += 1;
         self.size += chunk.len() as u64;
-        if self.in_flight.len() >= MAX_IN_FLIGHT {
-            self.confirm_one().await?;
+        while !self.has_room() {
+            self.await_confirmation().await?;
         }
-        let length = chunk.len() as u64;
+        let bytes = chunk.len();
         let jetstream = self.bucket.jetstream();
         let sent = jetstream.publish(chunks_subject(&self.nuid), chunk).await;
-        let sent = sent.map_err(|error| self.bucket.failed("write", error))?;
-        self.in_flight.push_back((length, sent));
+        let confirmation = sent.map_err(|error| self.bucket.failed("write", error))?;
+        self.in_flight.push_back(InFlight {
+            bytes,
+            confirmation: confirmation.into_future(),
+            sent: Instant::now(),
+            waited: Duration::ZERO,
+            lost: Duration::ZERO,
+            reconnections: self.bucket.connection().reconnections(),
+        });
         Ok(())
     }
 
-    /// Waits until the server has stored the oldest chunk in flight.
-    async fn confirm_one(&mut self) -> Result<()> {
-        let Some((length, sent)) = self.in_flight.pop_front() else {
+    /// Whether a further chunk may be sent. A lost connection says nothing about the speed of the link.
+    fn has_room(&self) -> bool {
+        let in_flight = self.in_flight.len();
+        in_flight < self.max_in_flight
+            || (in_flight < MAX_IN_FLIGHT && !self.bucket.connection().is_up())
+    }
+
+    /// Waits until the server has stored the oldest chunk in flight, for at most [`CHECK_INTERVAL`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the server, and `connection_failed` when there was no progress for too long.
+    async fn await_confirmation(&mut self) -> Result<()> {
+        let Some(oldest) = self.in_flight.front_mut() else {
             return Ok(());
         };
-        sent.await
-            .map_err(|error| self.bucket.failed("write", error))?;
-        self.progress.bytes += length;
+        let (confirmed, is_waiting) = match (&mut oldest.confirmation).now_or_never() {
+            Some(confirmed) => (confirmed, false),
+            None => tokio::select! {
+                biased;
+                confirmed = &mut oldest.confirmation => (confirmed, true),
+                error = self.denied.denied() => return Err(error),
+                () = tokio::time::sleep(CHECK_INTERVAL) => return self.check_progress(),
+            },
+        };
+        let (bytes, took) = (oldest.bytes, oldest.sent.elapsed());
+        self.in_flight.pop_front();
+        confirmed.map_err(|error| self.bucket.failed("write", error))?;
+        // Without a wait, the source of the content is slower than the link.
+        self.adapt(if is_waiting { took } else { Duration::ZERO });
+        self.progress.bytes += bytes as u64;
         if let Some(on_progress) = &mut self.on_progress {
             on_progress(self.progress);
         }
         Ok(())
     }
 
+    /// Counts a wait of [`CHECK_INTERVAL`] for the oldest chunk in flight.
+    fn check_progress(&mut self) -> Result<()> {
+        let Some(oldest) = self.in_flight.front_mut() else {
+            return Ok(());
+        };
+        let connection = self.bucket.connection();
+        oldest.waited += CHECK_INTERVAL;
+        if !connection.is_up() || connection.reconnections() != oldest.reconnections {
+            oldest.lost += CHECK_INTERVAL;
+        }
+        if oldest.waited < CHUNK_TIMEOUT && oldest.lost < LOST_CHUNK_TIMEOUT {
+            return Ok(());
+        }
+        let reason = "the server does not confirm a chunk";
+        Err(self.bucket.no_answer("write", reason))
+    }
+
+    /// Adapts to the speed of the link: a chunk took `took` from its publish to its confirmation.
+    fn adapt(&mut self, took: Duration) {
+        if took < FAST_CHUNK {
+            self.max_in_flight = (self.max_in_flight * 2).min(MAX_IN_FLIGHT);
+            self.chunk_size = (self.chunk_size * 2).min(self.max_chunk_size);
+        } else if took > SLOW_CHUNK {
+            self.max_in_flight = 1;
+            let least = MIN_CHUNK_BYTES.min(self.max_chunk_size);
+            self.chunk_size = (self.chunk_size / 2).max(least);
+        }
+    }
+
     /// Makes the uploaded chunks the current version of the file.
     async fn commit(mut self, meta: &mut ObjectMeta) -> Result<ObjectInfo> {
         while !self.in_flight.is_empty() {
-            self.confirm_one().await?;
+            self.await_confirmation().await?;
         }
         if self.chunks > 0 && created(&self.bucket).await? != self.created {
             let reason = "the bucket was deleted during the upload; upload the file again";
@@ -257,7 +384,7 @@ impl<'s> Transfer<'s> {
         meta.digest = digest_text(self.digest.clone().finish().as_ref());
         meta.mtime = now.format(&Rfc3339).unwrap_or_default();
         meta.options = Some(ObjectOptions {
-            max_chunk_size: Some(self.chunk_size as u64),
+            max_chunk_size: Some(self.max_chunk_size as u64),
             link: None,
         });
         // In a task, because a dropped future must not leave it unknown whether the chunks are in use.
@@ -289,8 +416,8 @@ impl Drop for Transfer<'_> {
         let in_flight = std::mem::take(&mut self.in_flight);
         self.runtime.spawn(async move {
             // A chunk that is stored after the removal would stay.
-            for (_, sent) in in_flight {
-                drop(sent.await);
+            for chunk in in_flight {
+                drop(tokio::time::timeout(LOST_CHUNK_TIMEOUT, chunk.confirmation).await);
             }
             remove(&bucket, &nuid).await;
         });
@@ -300,7 +427,7 @@ impl Drop for Transfer<'_> {
 /// The creation time of the bucket, which is created if it is missing.
 async fn created(bucket: &ObjectBucket) -> Result<OffsetDateTime> {
     let info = |stream: Arc<Stream>| async move { stream.get_info().await };
-    Ok(bucket.try_with("write", info).await?.created)
+    Ok(bucket.try_with("write", Access::Open, info).await?.created)
 }
 
 async fn remove(bucket: &ObjectBucket, nuid: &str) {

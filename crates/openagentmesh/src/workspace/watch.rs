@@ -1,11 +1,9 @@
 //! Watching files.
 
-use std::future::IntoFuture;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use async_nats::jetstream::Message;
-use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::object::ObjectMeta;
@@ -13,6 +11,7 @@ use openagentmesh_protocol::object::ObjectMeta;
 use super::metadata::{ObjectInfo, all_objects};
 use crate::error::Result;
 use crate::store::{ObjectBucket, SharedBucket, Start, latest};
+use crate::util::deferred::Deferred;
 
 /// A change of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +57,8 @@ impl latest::Change for ObjectChange {
     }
 }
 
-/// A watch, started when it is awaited; returned by [`Workspace::watch`](super::Workspace::watch).
+/// A watch. A future: the watch starts when it is first polled. Returned by
+/// [`Workspace::watch`](super::Workspace::watch).
 ///
 /// # Errors
 ///
@@ -69,7 +69,9 @@ impl latest::Change for ObjectChange {
 ///
 /// Dropping the future leaves nothing running.
 #[must_use = "a watch starts when it is awaited"]
-pub struct ObjectWatch {
+pub struct ObjectWatch(Deferred<'static, Parts, Result<ObjectChanges>>);
+
+struct Parts {
     bucket: SharedBucket<ObjectBucket>,
     prefix: String,
     start: Start,
@@ -77,19 +79,22 @@ pub struct ObjectWatch {
 
 impl ObjectWatch {
     pub(super) fn new(bucket: &SharedBucket<ObjectBucket>, prefix: &str) -> Self {
-        Self {
+        let parts = Parts {
             bucket: bucket.clone(),
             prefix: prefix.to_owned(),
             start: Start::Last,
-        }
+        };
+        Self(Deferred::new(parts, |parts| parts.begin().boxed()))
     }
 
     /// Omits the current files.
     pub fn updates_only(mut self) -> Self {
-        self.start = Start::New;
+        self.0.change(|parts| parts.start = Start::New);
         self
     }
+}
 
+impl Parts {
     async fn begin(self) -> Result<ObjectChanges> {
         let Self {
             bucket,
@@ -105,12 +110,11 @@ impl ObjectWatch {
     }
 }
 
-impl IntoFuture for ObjectWatch {
+impl Future for ObjectWatch {
     type Output = Result<ObjectChanges>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.begin().boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }
 

@@ -69,6 +69,57 @@ async fn all_fail(mesh: &AgentMesh, times: usize) {
 }
 
 #[tokio::test]
+async fn errors_while_the_connection_is_lost_name_the_loss() {
+    let server = LocalServer::start().await.unwrap();
+    let mesh = AgentMesh::connect(server.url()).await.unwrap();
+    let count = AgentSpec::new("count", "Counts.").handler(|to: u32| stream::iter(0..to));
+    mesh.register([echo(), count]).await.unwrap();
+    mesh.kv().put("key", "value").await.unwrap();
+    mesh.workspace().put("file", "content").await.unwrap();
+    let mut events = within(mesh.subscribe_subject::<u32>("news").timeout(SHORT * 2))
+        .await
+        .unwrap();
+    server.stop().await.unwrap();
+    eventually(|| async {
+        let error = mesh.call::<String>("echo", "x").timeout(SHORT / 3).await;
+        let error = error.unwrap_err();
+        error.message().contains("has been lost for").then_some(())
+    })
+    .await;
+
+    let other = |name, work: BoxFuture<'static, Result<()>>| (name, work);
+    let (kv, files, client) = (mesh.kv(), mesh.workspace(), mesh.clone());
+    let waiting = mesh.wait_for("absent").timeout(SHORT);
+    let subscribing = mesh.subscribe_subject::<u32>("other");
+    let all = requests(&mesh)
+        .into_iter()
+        .filter(|(verb, _)| *verb != "send")
+        .chain([
+            other("kv", async move { kv.get("key").await.map(drop) }.boxed()),
+            other(
+                "get",
+                async move { files.get("file").await.map(drop) }.boxed(),
+            ),
+            other(
+                "put",
+                async move { client.workspace().put("new", "x").await.map(drop) }.boxed(),
+            ),
+            other("wait_for", async { waiting.await.map(drop) }.boxed()),
+            other("subscribe", async { subscribing.await.map(drop) }.boxed()),
+            other(
+                "events",
+                async move { events.next().await.unwrap().map(drop) }.boxed(),
+            ),
+        ]);
+    let ended = join_all(all.map(|(name, work)| async move { (name, work.await) }));
+    for (name, result) in within(ended).await {
+        let error = result.expect_err(name);
+        let is_named = error.message().contains("has been lost for");
+        assert!(is_named, "{name}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn requests_without_a_server_end_with_a_timeout() {
     let server = LocalServer::start().await.unwrap();
     let mesh = AgentMesh::connect(server.url()).await.unwrap();

@@ -1,8 +1,12 @@
 //! The behaviour of the SDK over a real server, one module per topic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
+mod provider_rules;
 mod support;
 
+mod agent_arguments;
+mod agent_errors;
 mod background;
 mod blocking;
 mod buckets;
@@ -12,7 +16,10 @@ mod catalog;
 mod client_interceptors;
 mod connect;
 mod context;
+mod credentials;
+mod denied;
 mod discovery;
+mod endpoints;
 mod error_codes;
 mod events;
 mod failure;
@@ -23,13 +30,17 @@ mod load;
 mod lost_connection;
 mod options;
 mod raw;
+mod requests_are_futures;
 mod restored_bucket;
 mod robustness;
 mod send;
 mod shapes;
+mod slow_link;
 mod storage_error;
 mod streams;
+mod tools;
 mod trace;
+mod typed_calls;
 mod verbs;
 mod workspace;
 mod workspace_replacement;

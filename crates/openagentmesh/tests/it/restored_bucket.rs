@@ -125,6 +125,86 @@ async fn watch_of_restored_bucket_that_was_written_since_continues_with_its_valu
     assert_eq!(next(&mut changes).await, pair("after.that", "2"));
 }
 
+/// The restored bucket has more messages than the watch has seen, and those with the sequences of the lost ones are
+/// overwritten when the watch is back.
+#[tokio::test]
+async fn watch_of_restored_bucket_whose_lost_sequences_were_overwritten_continues_with_its_values()
+{
+    let mut restorable = Restorable::start().await;
+    let proxy = Proxy::to(&restorable.server.url()).await;
+    let mesh = restorable.server.connect().await;
+    let watcher = AgentMesh::connect(&proxy.url).await.unwrap();
+    let mut all = within(watcher.kv().watch(">")).await.unwrap();
+    let mut updates = within(watcher.kv().watch(">").updates_only())
+        .await
+        .unwrap();
+    assert_eq!(next(&mut all).await, pair("kept", "old"));
+    for (key, value) in [("kept", "new"), ("lost", "x")] {
+        mesh.kv().put(key, value).await.unwrap();
+        assert_eq!(next(&mut all).await, pair(key, value));
+        assert_eq!(next(&mut updates).await, pair(key, value));
+    }
+    mesh.shutdown().await.unwrap();
+
+    proxy.close();
+    restorable.restore().await;
+    let mesh = restorable.server.connect().await;
+    for value in ["1", "2"] {
+        put_until_accepted(&mesh.kv(), "after", value).await;
+        put_until_accepted(&mesh.kv(), "after.that", value).await;
+    }
+    proxy.open();
+    for changes in [&mut all, &mut updates] {
+        assert_eq!(next(changes).await, pair("kept", "old"));
+        assert_eq!(next(changes).await, pair("after", "2"));
+        assert_eq!(next(changes).await, pair("after.that", "2"));
+    }
+}
+
+/// A watch that has delivered nothing notices, too.
+#[tokio::test]
+async fn quiet_watch_of_restored_bucket_that_was_written_since_continues_with_its_values() {
+    let mut restorable = Restorable::start().await;
+    let mesh = restorable.server.connect().await;
+    mesh.kv().put("lost", "x").await.unwrap();
+    mesh.shutdown().await.unwrap();
+    let proxy = Proxy::to(&restorable.server.url()).await;
+    let watcher = AgentMesh::connect(&proxy.url).await.unwrap();
+    let mut updates = within(watcher.kv().watch(">").updates_only())
+        .await
+        .unwrap();
+
+    proxy.close();
+    restorable.restore().await;
+    let mesh = restorable.server.connect().await;
+    put_until_accepted(&mesh.kv(), "after", "1").await;
+    put_until_accepted(&mesh.kv(), "after.that", "2").await;
+    proxy.open();
+    assert_eq!(next(&mut updates).await, pair("kept", "old"));
+    assert_eq!(next(&mut updates).await, pair("after", "1"));
+    assert_eq!(next(&mut updates).await, pair("after.that", "2"));
+}
+
+/// Overwritten messages alone do not look like a restored bucket.
+#[tokio::test]
+async fn watch_across_a_reconnect_with_overwritten_keys_yields_only_the_changes() {
+    let restorable = Restorable::start().await;
+    let proxy = Proxy::to(&restorable.server.url()).await;
+    let mesh = restorable.server.connect().await;
+    let watcher = AgentMesh::connect(&proxy.url).await.unwrap();
+    let mut changes = within(watcher.kv().watch(">")).await.unwrap();
+    assert_eq!(next(&mut changes).await, pair("kept", "old"));
+    mesh.kv().put("key", "1").await.unwrap();
+    assert_eq!(next(&mut changes).await, pair("key", "1"));
+    proxy.close();
+    mesh.kv().put("key", "2").await.unwrap();
+    mesh.kv().put("key", "3").await.unwrap();
+    proxy.open();
+    assert_eq!(next(&mut changes).await, pair("key", "3"));
+    mesh.kv().put("end", "4").await.unwrap();
+    assert_eq!(next(&mut changes).await, pair("end", "4"));
+}
+
 async fn plain_client(url: &str) -> async_nats::Client {
     eventually(|| async { async_nats::connect(url).await.ok() }).await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{TestMesh, within};
+use crate::support::{TestMesh, echo, within};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use openagentmesh::{
     Agent, AgentMesh, AgentSpec, Client, Context, Error, ErrorCode, agent, agents,
@@ -287,4 +287,34 @@ async fn unknown_agent_is_not_found_by_any_verb() {
         let error = invoke(&test.mesh, verb, "no spaces").await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::InvalidInput, "{verb}");
     }
+}
+
+#[tokio::test]
+async fn similar_names_are_suggested_by_every_verb() {
+    let test = TestMesh::start().await;
+    let price = AgentSpec::new("shop.price", "Prices.").handler(|n: u32| async move { n });
+    test.mesh.register((price, echo())).await.unwrap();
+    let mesh = test.peer().await;
+    within(mesh.wait_for("shop.price")).await.unwrap();
+
+    for name in ["shop.prise", "Shop.Price", "price"] {
+        let call = within(mesh.call::<u32>(name, 1)).await.unwrap_err();
+        let stream = within(mesh.stream::<u32>(name, 1)).await.unwrap();
+        let stream = within(stream.try_collect::<Vec<_>>()).await.unwrap_err();
+        let subscribe = within(mesh.subscribe::<u32>(name)).await.err().unwrap();
+        let contract = within(mesh.contract(name)).await.unwrap_err();
+        for error in [call, stream, subscribe, contract] {
+            assert_eq!(error.code(), &ErrorCode::NotFound);
+            let expected =
+                format!("agent '{name}' not found on this mesh; similar names: 'shop.price'");
+            assert_eq!(error.message(), expected);
+            assert_eq!(
+                error.details()["similar"],
+                serde_json::json!(["shop.price"])
+            );
+        }
+    }
+    let error = within(mesh.call::<u32>("ghost", 1)).await.unwrap_err();
+    assert_eq!(error.message(), "agent 'ghost' not found on this mesh");
+    assert_eq!(error.details().get("similar"), None);
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use openagentmesh::AgentMesh;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -62,14 +63,20 @@ impl Example {
         line.expect("the example has ended")
     }
 
-    /// Waits until the example serves, and returns the commands that it prints.
-    pub(crate) async fn until_serving<const N: usize>(&mut self) -> [PrintedCommand; N] {
+    /// Waits until the agents of the example are on `mesh`, and returns the commands that it prints.
+    pub(crate) async fn until_serving<const N: usize>(
+        &mut self,
+        mesh: &AgentMesh,
+    ) -> [PrintedCommand; N] {
         let first = self.line().await;
         assert!(first.starts_with("serving "), "{first}");
         let mut commands = Vec::new();
         for _ in 0..N {
             commands.push(PrintedCommand::parse(&self.line().await));
         }
+        // The agents of one process are listed at once.
+        let listed = within_deadline(mesh.catalog().watch().next()).await;
+        assert!(listed.is_some());
         commands.try_into().ok().unwrap()
     }
 

@@ -2,12 +2,10 @@ use openagentmesh::protocol::Verb;
 use openagentmesh::protocol::tool::{OpenAiApi, ToolError};
 use openagentmesh::{Contract, ErrorCode};
 use serde_json::Value;
-use serde_json::value::to_raw_value;
 
 use crate::cli::{AgentContract, ContractFormat};
 use crate::connection::connect;
 use crate::failure::Failure;
-use crate::json;
 use crate::printer::Printer;
 use crate::text::{on_one_line, printable};
 
@@ -27,6 +25,9 @@ pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(
         ContractFormat::Anthropic => {
             printer.json(&contract.to_anthropic_tool().map_err(not_a_tool)?)
         }
+        ContractFormat::A2a if !contract.capabilities.invocable => Err(not_a_tool(
+            ToolError::NotInvocable(contract.name.to_string()),
+        )),
         ContractFormat::A2a => {
             let url = arguments.agent_url.unwrap_or_else(|| {
                 printer.note(
@@ -36,7 +37,7 @@ pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(
                 // No process on the mesh answers A2A, and names below .invalid never resolve.
                 format!("https://gateway.invalid/{}", contract.name)
             });
-            printer.json(&contract.to_a2a_card(&url))
+            printer.json(&contract.to_a2a_card(&url).map_err(not_a_tool)?)
         }
     }
 }
@@ -55,12 +56,14 @@ fn check_options(arguments: &AgentContract) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The error of an agent that cannot be a tool, with an alternative as the hint.
+/// The error of an agent that cannot be a tool or have a card, with an alternative as the hint.
 fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
     let name = &contract.name;
     match error {
         ToolError::NotInvocable(_) => {
-            let message = format!("agent '{name}' cannot be a tool: the agent answers no requests");
+            let message = format!(
+                "agent '{name}' cannot be a tool or have a card: the agent answers no requests"
+            );
             Failure::mesh(ErrorCode::InvocationMismatch, message).hint(
                 match contract.capabilities.verb() {
                     Some(Verb::Subscribe) => {
@@ -72,12 +75,11 @@ fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
                 },
             )
         }
-        ToolError::NotStrict { location, .. } => Failure::mesh(
+        ToolError::NotStrict {
+            location, reason, ..
+        } => Failure::mesh(
             ErrorCode::InvalidInput,
-            format!(
-                "the input of agent '{name}' cannot be strict: {location} allows properties that \
-                 the schema does not list"
-            ),
+            format!("the input of agent '{name}' cannot be strict: {location} {reason}"),
         )
         .hint("leave --strict out"),
         other => Failure::mesh(ErrorCode::InvalidInput, other.to_string())
@@ -86,14 +88,14 @@ fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
 }
 
 fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
-    printer.title(contract.name.as_str());
+    printer.title(contract.name.as_str())?;
     if !contract.description.is_empty() {
-        printer.line(printable(&contract.description));
+        printer.line(printable(&contract.description))?;
     }
-    printer.line("");
-    printer.field("Version", on_one_line(&contract.version));
+    printer.line("")?;
+    printer.field("Version", on_one_line(&contract.version))?;
     if !contract.tags.is_empty() {
-        printer.field("Tags", on_one_line(&contract.tags.join(", ")));
+        printer.field("Tags", on_one_line(&contract.tags.join(", ")))?;
     }
     let name = &contract.name;
     let input = match contract.input_schema {
@@ -108,14 +110,19 @@ fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
             Some(Verb::Subscribe) => format!("oam agent subscribe {name}"),
             _ => "none: it works in the background".to_owned(),
         },
-    );
+    )?;
     let (input, output) = (&contract.input_schema, &contract.output_schema);
     if contract.capabilities.invocable {
         schema("Takes", input.as_ref(), "nothing", printer)?;
     }
     if contract.capabilities.streaming {
         let each = contract.chunk_schema.as_ref();
-        return schema("Gives, one by one", each, "what is not described", printer);
+        return schema(
+            "Gives, one by one",
+            each,
+            "values without a schema",
+            printer,
+        );
     }
     if contract.capabilities.invocable {
         schema("Gives", output.as_ref(), "nothing", printer)?;
@@ -130,14 +137,10 @@ fn schema(
     without: &str,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    printer.line("");
-    printer.title(title);
+    printer.line("")?;
+    printer.title(title)?;
     match schema {
         None => printer.line(without),
-        Some(schema) => {
-            let schema = to_raw_value(schema).map_err(json::serialize_failure)?;
-            printer.line(json::text(&schema, true));
-        }
+        Some(schema) => printer.json(schema),
     }
-    Ok(())
 }

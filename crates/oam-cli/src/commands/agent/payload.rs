@@ -1,41 +1,144 @@
 //! The JSON input of a request, from the command line or stdin.
 
-use openagentmesh::{AgentName, Error};
+use std::time::Duration;
+
+use openagentmesh::{AgentMesh, AgentName, Error, ErrorCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::deadline::Deadline;
 use crate::failure::Failure;
+use crate::printer::Printer;
 use crate::{shell, stdin};
 
 /// A longer input is not repeated in a hint.
 const MAX_HINT_BYTES: usize = 60;
 
+/// No server accepts a message above this limit.
+const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Windows tools write this mark before a text in UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The input with its original digits; `None` for an agent without input.
 pub(crate) struct Payload(Option<Box<RawValue>>);
 
-impl Payload {
-    /// Parses the `argument`, or stdin if it is absent or `-`. `verb` is the command, for hints.
-    pub(crate) async fn read(
-        argument: Option<String>,
-        verb: &str,
-        agent: &AgentName,
-    ) -> Result<Self, Failure> {
-        let text = match argument.as_deref() {
-            Some("-") => stdin::text().await?,
-            Some(text) => text.to_owned(),
-            None if stdin::is_terminal() => String::new(),
-            None => stdin::text().await?,
+/// The place of the input on the command line.
+pub(crate) enum Source {
+    Argument(Payload),
+    /// Stdin, if the contract of the agent has an input. Otherwise stdin may be meant for another
+    /// command, as in `while read NAME; do oam agent call $NAME; done`.
+    StdinIfTaken,
+}
+
+/// The request that the input is for.
+pub(crate) struct Request<'r> {
+    /// The command, for hints.
+    pub(crate) verb: &'static str,
+    pub(crate) agent: &'r AgentName,
+    pub(crate) deadline: Deadline,
+    pub(crate) printer: &'r Printer,
+}
+
+impl Request<'_> {
+    /// Parses the `argument`, or stdin if it is `-`. No other input needs the mesh.
+    pub(crate) async fn source(&self, argument: Option<String>) -> Result<Source, Failure> {
+        let payload = match argument.as_deref() {
+            Some("-") => self.read_stdin().await?,
+            Some(text) => self.parse_argument(text)?,
+            None if stdin::is_terminal() => Payload(None),
+            None => return Ok(Source::StdinIfTaken),
         };
-        parse(text.trim(), verb, agent).map(Self)
+        Ok(Source::Argument(payload))
     }
 
+    /// Returns the argument, or reads stdin if the agent takes an input.
+    pub(crate) async fn payload(
+        &self,
+        source: Source,
+        mesh: &AgentMesh,
+    ) -> Result<Payload, Failure> {
+        let contract = match source {
+            Source::Argument(payload) => return Ok(payload),
+            Source::StdinIfTaken => async { Ok(mesh.contract(self.agent).await) },
+        };
+        let contract = self.deadline.bound("no contract received", contract);
+        match contract.await? {
+            Ok(contract) if contract.input_schema.is_none() => Ok(Payload(None)),
+            Err(error) if error.code() == &ErrorCode::NotFound => Err(error.into()),
+            // A contract that cannot be read says nothing about the agent.
+            Ok(_) | Err(_) => self.read_stdin().await,
+        }
+    }
+
+    async fn read_stdin(&self) -> Result<Payload, Failure> {
+        let reading = stdin::bytes(MAX_INPUT_BYTES + 1, self.printer);
+        let bytes = self.deadline.bound("stdin did not end", reading).await?;
+        if bytes.len() as u64 > MAX_INPUT_BYTES {
+            return Err(Failure::mesh(
+                ErrorCode::PayloadTooLarge,
+                format!(
+                    "the input is too large: no server accepts more than {MAX_INPUT_BYTES} bytes"
+                ),
+            )
+            .hint("oam workspace put NAME FILE shares content of any size"));
+        }
+        if is_utf16(&bytes) {
+            return Err(
+                Failure::usage("invalid JSON input: stdin is UTF-16, JSON is UTF-8").hint(
+                    "convert it with iconv -f UTF-16 -t UTF-8; in PowerShell, set \
+                 $OutputEncoding = [Text.Encoding]::UTF8",
+                ),
+            );
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let position = error.utf8_error().valid_up_to();
+            Failure::usage(format!(
+                "invalid JSON input: byte {} of stdin is not UTF-8",
+                position + 1
+            ))
+        })?;
+        parse(&text).map_err(|error| {
+            Failure::usage(format!("invalid JSON input: {error}")).hint(
+                "nothing was sent; stdin must be one JSON value, and text needs double quotes",
+            )
+        })
+    }
+
+    fn parse_argument(&self, text: &str) -> Result<Payload, Failure> {
+        parse(text).map_err(|error| {
+            let text = trimmed(text);
+            let is_unquoted_text = !text.starts_with(['{', '[', '"']) && !text.contains('\n');
+            let failure = Failure::usage(format!("invalid JSON input: {error}"));
+            if is_unquoted_text {
+                let quoted = Value::String(text.to_owned()).to_string();
+                failure.hint(format!(
+                    "JSON text needs double quotes: oam agent {} {} {}",
+                    self.verb,
+                    self.agent,
+                    shell::word(&quoted)
+                ))
+            } else {
+                failure.hint("nothing was sent; put the JSON between single quotes in the shell")
+            }
+        })
+    }
+}
+
+impl Payload {
     /// The payload of the request.
     pub(crate) fn json(&self) -> Option<&RawValue> {
         self.0.as_deref()
     }
 
-    /// The failure of the request. If another verb fits the agent, the hint is the command to use.
-    pub(crate) fn failure(&self, error: Error) -> Failure {
+    /// The failure of the `request`, which was given the time that was `left`. If another verb fits
+    /// the agent, the hint is the command to use.
+    pub(crate) fn failure(
+        &self,
+        error: Error,
+        request: &Request<'_>,
+        left: Option<Duration>,
+    ) -> Failure {
         let arguments = match self.json().map(RawValue::get) {
             None => String::new(),
             Some(json) if json.len() <= MAX_HINT_BYTES && !json.contains('\n') => {
@@ -43,27 +146,58 @@ impl Payload {
             }
             Some(_) => ", with the same input".to_owned(),
         };
-        Failure::wrong_verb(&error, &arguments).unwrap_or_else(|| error.into())
+        let failure = Failure::wrong_verb(&error, &arguments).unwrap_or_else(|| error.into());
+        request.deadline.with_whole_limit(failure, left)
     }
 }
 
-fn parse(text: &str, verb: &str, agent: &AgentName) -> Result<Option<Box<RawValue>>, Failure> {
+/// Parses a JSON text, which may be empty.
+fn parse(text: &str) -> serde_json::Result<Payload> {
+    let text = trimmed(text);
     if text.is_empty() {
-        return Ok(None);
+        return Ok(Payload(None));
     }
-    RawValue::from_string(text.to_owned())
-        .map(Some)
-        .map_err(|error| {
-            let is_unquoted_text = !text.starts_with(['{', '[', '"']) && !text.contains('\n');
-            let failure = Failure::usage(format!("invalid JSON input: {error}"));
-            if is_unquoted_text {
-                let quoted = Value::String(text.to_owned()).to_string();
-                failure.hint(format!(
-                    "JSON text needs double quotes: oam agent {verb} {agent} {}",
-                    shell::word(&quoted)
-                ))
-            } else {
-                failure.hint("nothing was sent; put the JSON between single quotes in the shell")
-            }
-        })
+    RawValue::from_string(text.to_owned()).map(|json| Payload(Some(json)))
+}
+
+fn trimmed(text: &str) -> &str {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim()
+}
+
+/// Whether the bytes begin as UTF-16: with a byte order mark, or with a JSON character of two bytes.
+fn is_utf16(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [first, second, ..] => (*first == 0) != (*second == 0),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_utf16, parse};
+
+    #[test]
+    fn byte_order_mark_is_skipped() {
+        for text in ["\u{feff}{\"a\": 1.50}\r\n", " {\"a\": 1.50}"] {
+            let payload = parse(text).unwrap();
+            assert_eq!(payload.json().unwrap().get(), "{\"a\": 1.50}");
+        }
+        assert!(parse("\u{feff}\r\n").unwrap().json().is_none());
+    }
+
+    #[test]
+    fn utf16_is_recognised() {
+        let little =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let big =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+        for text in ["\u{feff}{}", "{}", "1"] {
+            assert!(is_utf16(&little(text)), "{text}");
+            assert!(is_utf16(&big(text)), "{text}");
+            assert!(!is_utf16(text.as_bytes()), "{text}");
+        }
+        assert!(!is_utf16(b""));
+        assert!(!is_utf16("\"ä\"".as_bytes()));
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use crate::cli::AgentSubscribe;
 use crate::connection::connect;
 use crate::failure::Failure;
-use crate::json;
+use crate::line::Line;
 use crate::live;
 use crate::printer::Printer;
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: AgentSubscribe, printer: &Printer) -> Result<
         arguments.name
     ));
     let lines = live::report_recoverable_errors(printer, events)
-        .map(|event| event.map(|event| json::text(&event.data, arguments.json)));
+        .map(|event| event.map(|event| Line::json(event.data, arguments.json)));
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
     ended.map(|_| ())

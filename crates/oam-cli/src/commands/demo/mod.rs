@@ -25,25 +25,25 @@ pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
 /// Starts the mesh and demonstrates each verb on it.
 async fn show(printer: &Printer) -> Result<AgentMesh, Failure> {
     let mesh = AgentMesh::local().await?;
-    printer.line(format!("A mesh is up at {}", mesh.url()));
+    printer.line(format!("A mesh is up at {}", mesh.url()))?;
 
     mesh.register(agents::all()).await?;
     let catalog = mesh.catalog().await?;
     printer.line(format!(
         "Registered {} agents; each is one Rust function:",
         catalog.len()
-    ));
+    ))?;
     for entry in catalog {
-        printer.line(format!("  {:<17}{}", entry.name, entry.description));
+        printer.line(format!("  {:<17}{}", entry.name, entry.description))?;
     }
 
     // A separate connection, as another process would have.
     let caller = AgentMesh::connect(mesh.url()).await?;
-    printer.line("Called from a second connection:");
+    printer.line("Called from a second connection:")?;
     call(&caller, printer, "echo", json!("hello")).await?;
     let text = json!({"text": "agents are plain functions"});
     call(&caller, printer, "text.count", text).await?;
-    printer.line("Streamed, chunk by chunk:");
+    printer.line("Streamed, chunk by chunk:")?;
     stream(
         &caller,
         printer,
@@ -51,11 +51,12 @@ async fn show(printer: &Printer) -> Result<AgentMesh, Failure> {
         json!({"text": "one by one"}),
     )
     .await?;
-    printer.line("Subscribed to, event by event:");
+    printer.line("Subscribed to, event by event:")?;
     subscribe(&caller, printer, "shop.orders").await?;
-    printer.line("In the background, shop.bookkeeper has subscribed too and added up the orders:");
+    printer
+        .line("In the background, shop.bookkeeper has subscribed too and added up the orders:")?;
     call(&caller, printer, "shop.turnover", Value::Null).await?;
-    printer.line("Rejected, with an error code for programs:");
+    printer.line("Rejected, with an error code for programs:")?;
     rejected(&caller, printer, "text.count", json!({})).await?;
     rejected(
         &caller,
@@ -70,7 +71,7 @@ async fn show(printer: &Printer) -> Result<AgentMesh, Failure> {
 
 async fn call(caller: &Client, printer: &Printer, name: &str, input: Value) -> Result<(), Failure> {
     let reply: Value = caller.call(name, &input).await?;
-    printer.line(format!("  {} -> {reply}", request(name, &input)));
+    printer.line(format!("  {} -> {reply}", request(name, &input)))?;
     Ok(())
 }
 
@@ -80,19 +81,19 @@ async fn stream(
     name: &str,
     input: Value,
 ) -> Result<(), Failure> {
-    printer.line(format!("  {}", request(name, &input)));
+    printer.line(format!("  {}", request(name, &input)))?;
     let mut chunks = caller.stream::<Value>(name, &input).await?;
     while let Some(chunk) = chunks.next().await {
-        printer.line(format!("    -> {}", chunk?));
+        printer.line(format!("    -> {}", chunk?))?;
     }
     Ok(())
 }
 
 async fn subscribe(caller: &Client, printer: &Printer, name: &str) -> Result<(), Failure> {
-    printer.line(format!("  {name}"));
+    printer.line(format!("  {name}"))?;
     let mut events = caller.subscribe::<Value>(name).await?.take(MAX_EVENTS);
     while let Some(event) = events.next().await {
-        printer.line(format!("    -> {}", event?.data));
+        printer.line(format!("    -> {}", event?.data))?;
     }
     Ok(())
 }
@@ -107,7 +108,7 @@ async fn rejected(
     let request = request(name, &input);
     match caller.call::<Value>(name, &input).await {
         Err(error) => {
-            printer.line(format!("  {request} -> {}: {error}", error.code()));
+            printer.line(format!("  {request} -> {}: {error}", error.code()))?;
             Ok(())
         }
         Ok(reply) => Err(Failure::local(format!(
@@ -132,8 +133,8 @@ async fn serve(mesh: AgentMesh, printer: &Printer) -> Result<(), Failure> {
     let oam = std::env::args().next().unwrap_or_else(|| "oam".to_owned());
     let oam = shell::word(&oam);
     let url = mesh.url();
-    printer.line("");
-    printer.title("Try these in a second terminal:");
+    printer.line("")?;
+    printer.title("Try these in a second terminal:")?;
     for (command, effect) in [
         ("mesh catalog", "lists the agents"),
         ("agent contract text.count", "shows its schemas"),
@@ -145,10 +146,10 @@ async fn serve(mesh: AgentMesh, printer: &Printer) -> Result<(), Failure> {
         ("agent subscribe shop.orders", "prints each event"),
         ("mesh listen 'mesh.agent.>'", "prints each message"),
     ] {
-        printer.command(&format!("{oam} {command} --url {url}"), effect);
+        printer.command(&format!("{oam} {command} --url {url}"), effect)?;
     }
-    printer.line("");
-    printer.line("Ctrl-C stops the mesh.");
+    printer.line("")?;
+    printer.line("Ctrl-C stops the mesh.")?;
     mesh.run().await?;
     Ok(())
 }

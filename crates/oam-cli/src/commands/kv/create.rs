@@ -9,7 +9,7 @@ use crate::printer::Printer;
 
 pub(crate) async fn run(arguments: KvWrite, printer: &Printer) -> Result<(), Failure> {
     let KvWrite { key, .. } = arguments;
-    let value = value::read(arguments.value).await?;
+    let value = value::read(arguments.value, printer).await?;
     let mesh = connect(arguments.target).await?;
     let created = mesh.kv().create(&key, value).await;
     let revision = created.map_err(|error| match error.code() {

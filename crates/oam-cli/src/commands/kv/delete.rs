@@ -13,6 +13,5 @@ pub(crate) async fn run(arguments: KvDelete, printer: &Printer) -> Result<(), Fa
         return Err(not_found(&key));
     }
     kv.delete(&key).await.map_err(key_failure)?;
-    printer.line(format!("deleted {key}"));
-    Ok(())
+    printer.line(format!("deleted {key}"))
 }

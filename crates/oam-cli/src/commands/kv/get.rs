@@ -12,6 +12,5 @@ pub(crate) async fn run(arguments: KvGet, printer: &Printer) -> Result<(), Failu
     if arguments.json {
         return printer.json(&Entry::from(&entry));
     }
-    printer.bytes(&entry.value);
-    Ok(())
+    printer.bytes(&entry.value)
 }

@@ -29,6 +29,5 @@ pub(crate) async fn run(arguments: KvList, printer: &Printer) -> Result<(), Fail
             let value = truncated(value_on_one_line(&entry.value), MAX_VALUE_CHARS);
             [on_one_line(&entry.key), entry.revision.to_string(), value]
         }),
-    );
-    Ok(())
+    )
 }

@@ -9,9 +9,10 @@ use super::failure::pattern_failure;
 use crate::cli::KvWatch;
 use crate::connection::connect;
 use crate::failure::Failure;
+use crate::line::Line;
+use crate::live;
 use crate::printer::{FAINT, Printer, STRONG};
 use crate::text::on_one_line;
-use crate::{json, live};
 
 pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
@@ -67,18 +68,19 @@ impl KnownKeys {
     }
 }
 
-fn for_people(change: &KvChange) -> Result<String, Failure> {
+fn for_people(change: &KvChange) -> Result<Line, Failure> {
     let key = on_one_line(change.key());
-    Ok(match change {
+    let line = match change {
         KvChange::Put(entry) => {
             let value = value_on_one_line(&entry.value);
             format!("{STRONG}{key}{STRONG:#}  {value}")
         }
         _ => format!("{STRONG}{key}{STRONG:#}  {FAINT}(deleted){FAINT:#}"),
-    })
+    };
+    Ok(line.into())
 }
 
-fn as_json(change: &KvChange) -> Result<String, Failure> {
+fn as_json(change: &KvChange) -> Result<Line, Failure> {
     #[derive(Serialize)]
     #[serde(tag = "change", rename_all = "lowercase")]
     enum Change<'c> {
@@ -87,11 +89,11 @@ fn as_json(change: &KvChange) -> Result<String, Failure> {
     }
 
     match change {
-        KvChange::Put(entry) => json::line(&Change::Put(entry.into())),
-        KvChange::Deleted { key, revision } => json::line(&Change::Deleted {
-            key,
-            revision: *revision,
-        }),
+        KvChange::Put(entry) => Line::serialized(&Change::Put(entry.into()), false),
+        KvChange::Deleted { key, revision } => {
+            let revision = *revision;
+            Line::serialized(&Change::Deleted { key, revision }, false)
+        }
         // The enum is non-exhaustive.
         other => Err(Failure::local(format!(
             "unknown kind of change of key '{}': a newer version of oam is needed",

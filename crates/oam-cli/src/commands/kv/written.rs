@@ -21,6 +21,5 @@ pub(super) fn print(
     if as_json {
         return printer.json(&Written { key, revision });
     }
-    printer.line(format!("put {key}, revision {revision}"));
-    Ok(())
+    printer.line(format!("put {key}, revision {revision}"))
 }

@@ -5,14 +5,16 @@ use serde::Serialize;
 use crate::cli::MeshCatalog;
 use crate::connection::connect;
 use crate::failure::Failure;
+use crate::line::Line;
+use crate::live;
 use crate::printer::{Printer, STRONG};
 use crate::text::{on_one_line, printable};
-use crate::{json, live};
 
 pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(), Failure> {
     let show = Show::from_arguments(&arguments);
     let filter = filter(&arguments);
     let mesh = connect(arguments.target).await?;
+    note_invalid(&mesh, printer).await?;
     if arguments.watch {
         return watch(mesh, filter, show, printer).await;
     }
@@ -22,14 +24,14 @@ pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(),
         Show::Json => return printer.json(&entries),
         Show::Compact => {
             for entry in &entries {
-                printer.line(compact(entry));
+                printer.line(compact(entry))?;
             }
         }
         Show::Table if entries.is_empty() => {}
         Show::Table => printer.table(
             ["NAME", "USE", "TAGS", "DESCRIPTION"],
             entries.iter().map(row),
-        ),
+        )?,
     }
     if entries.is_empty() {
         let all = mesh.catalog().await?.len();
@@ -38,6 +40,18 @@ pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(),
             1 => "the one agent on this mesh does not match".to_owned(),
             _ => format!("none of the {all} agents on this mesh matches"),
         });
+    }
+    Ok(())
+}
+
+/// Reports the entries that are not listed.
+async fn note_invalid(mesh: &AgentMesh, printer: &Printer) -> Result<(), Failure> {
+    match mesh.catalog().count_invalid().await? {
+        0 => {}
+        1 => printer.note("left out 1 entry of the catalog whose name is not that of an agent"),
+        count => printer.note(format!(
+            "left out {count} entries of the catalog whose names are not those of agents"
+        )),
     }
     Ok(())
 }
@@ -91,7 +105,7 @@ async fn watch(
     ended.map(|_| ())
 }
 
-fn line(change: &CatalogChange, show: Show) -> Result<String, Failure> {
+fn line(change: &CatalogChange, show: Show) -> Result<Line, Failure> {
     #[derive(Serialize)]
     struct Change<'c> {
         change: &'static str,
@@ -106,11 +120,14 @@ fn line(change: &CatalogChange, show: Show) -> Result<String, Failure> {
     };
     let agent = change.entry();
     let name = on_one_line(&agent.name);
-    Ok(match (show, change) {
-        (Show::Json, _) => json::line(&Change {
-            change: word,
-            agent,
-        })?,
+    let line = match (show, change) {
+        (Show::Json, _) => {
+            let change = Change {
+                change: word,
+                agent,
+            };
+            return Line::serialized(&change, false);
+        }
         (_, CatalogChange::Removed(_)) => format!("{sign} {STRONG}{name}{STRONG:#}"),
         (Show::Compact, _) => format!("{sign} {}", compact(agent)),
         (Show::Table, _) => {
@@ -118,7 +135,8 @@ fn line(change: &CatalogChange, show: Show) -> Result<String, Failure> {
             let line = format!("{sign} {STRONG}{name}{STRONG:#}  {description}");
             line.trim_end().to_owned()
         }
-    })
+    };
+    Ok(line.into())
 }
 
 fn compact(entry: &CatalogEntry) -> String {

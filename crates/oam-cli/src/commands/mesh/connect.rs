@@ -1,34 +1,42 @@
+use std::path::PathBuf;
+
 use openagentmesh::{AgentMesh, CREDENTIALS_VARIABLE, Endpoint, URL_FILE};
 use openagentmesh_local::DetachedServer;
 
 use crate::cli::MeshConnect;
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::text::on_one_line;
 use crate::url_file;
 
 pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(), Failure> {
     let url = arguments.url.trim();
     let replaced = replaced(url).await?;
 
+    let creds = match arguments.creds {
+        None => kept_credentials(url)?,
+        given => given,
+    };
+
     let mut builder = AgentMesh::builder().url(url);
-    if let Some(creds) = &arguments.creds {
+    if let Some(creds) = &creds {
         builder = builder.credentials(creds);
     }
     let mesh = builder.connect().await?;
-    let path = url_file::write_endpoint(url, arguments.creds.as_deref())?;
+    let path = url_file::write_endpoint(url, creds.as_deref())?;
 
     printer.line(format!(
         "connected to the mesh at {}; {} names it",
         mesh.url(),
-        path.display()
-    ));
+        on_one_line(&path.to_string_lossy())
+    ))?;
     if let Some(before) = replaced {
         printer.note(format!("the file named the mesh at {before} before"));
     }
     if url_file::has_login(url) {
         printer.note("the file contains the login of the URL: keep it private");
     }
-    if arguments.creds.is_none() && std::env::var_os(CREDENTIALS_VARIABLE).is_some() {
+    if creds.is_none() && std::env::var_os(CREDENTIALS_VARIABLE).is_some() {
         printer.note(format!(
             "the credentials come from {CREDENTIALS_VARIABLE}; --creds FILE stores their path in {URL_FILE}"
         ));
@@ -36,6 +44,14 @@ pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(),
     url_file::note_overriding_variable(printer, url);
     mesh.shutdown().await?;
     Ok(())
+}
+
+/// The credentials file that an `.oam-url` names for the same mesh: the new file names it too.
+fn kept_credentials(url: &str) -> Result<Option<PathBuf>, Failure> {
+    if std::env::var_os(CREDENTIALS_VARIABLE).is_some() {
+        return Ok(None);
+    }
+    Ok(Endpoint::resolve(Some(url), None)?.credentials)
 }
 
 /// The redacted URL of another mesh that the `.oam-url` of this directory names.

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use crate::cli::MeshListen;
 use crate::connection::connect;
 use crate::failure::Failure;
-use crate::json::{self, on_one_line};
+use crate::json::on_one_line;
+use crate::line::Line;
 use crate::live;
 use crate::printer::{FAINT, Printer, STRONG};
 use crate::text::printable;
@@ -57,15 +58,15 @@ fn base64<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
 }
 
-fn for_people<T>(message: &Event<T>, body: Body<'_>) -> Result<String, Failure> {
+fn for_people<T>(message: &Event<T>, body: Body<'_>) -> Result<Line, Failure> {
     let subject = printable(message.subject());
     let body = match body {
-        Body::Json(json) => on_one_line(json.get()).into_owned(),
+        Body::Json(json) => on_one_line(json.get()),
         Body::Text("") => format!("{FAINT}(empty){FAINT:#}"),
         Body::Text(text) => printable(text),
         Body::Bytes(bytes) => format!("{FAINT}({} bytes){FAINT:#}", bytes.len()),
     };
-    Ok(format!("{STRONG}{subject}{STRONG:#}  {body}"))
+    Ok(format!("{STRONG}{subject}{STRONG:#}  {body}").into())
 }
 
 #[derive(Serialize)]
@@ -79,7 +80,7 @@ struct Message<'m> {
     encoding: Option<&'static str>,
 }
 
-fn as_json<T>(message: &Event<T>, body: Body<'_>) -> Result<String, Failure> {
+fn as_json<T>(message: &Event<T>, body: Body<'_>) -> Result<Line, Failure> {
     let message = Message {
         subject: message.subject(),
         reply: message.reply_to(),
@@ -87,7 +88,7 @@ fn as_json<T>(message: &Event<T>, body: Body<'_>) -> Result<String, Failure> {
         encoding: matches!(body, Body::Bytes(_)).then_some("base64"),
         body,
     };
-    json::line(&message)
+    Line::serialized(&message, false)
 }
 
 /// The headers; a repeated header has an array of values.

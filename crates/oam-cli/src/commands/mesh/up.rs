@@ -11,9 +11,9 @@ use crate::url_file;
 pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
     refuse_second_mesh().await?;
     if arguments.foreground {
-        in_foreground(arguments.port, printer).await
+        in_foreground(arguments, printer).await
     } else {
-        in_background(arguments.port, printer).await
+        in_background(arguments, printer).await
     }
 }
 
@@ -50,36 +50,46 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn in_background(port: u16, printer: &Printer) -> Result<(), Failure> {
-    let server = DetachedServer::builder()
-        .port(port)
-        .started_in(url_file::working_directory()?)
-        .start()
-        .await?;
+async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+    let mut settings = DetachedServer::builder()
+        .port(arguments.port)
+        .started_in(url_file::working_directory()?);
+    for origin in arguments.websocket {
+        settings = settings.websocket_origin(origin);
+    }
+    let server = settings.start().await?;
     if let Err(failure) = prepare(server.url()).await {
         server.stop().await?;
         return Err(failure);
     }
-    announce(printer, server.url());
+    let websocket = server.websocket_url();
+    announce(printer, server.url(), websocket, server.websocket_origins())?;
     printer.note("stop it with: oam mesh down");
     Ok(())
 }
 
-async fn in_foreground(port: u16, printer: &Printer) -> Result<(), Failure> {
+async fn in_foreground(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
     // One signal listener for both waits, so that no signal is lost between them.
     let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
+    let mut settings = LocalServer::builder().port(arguments.port);
+    for origin in arguments.websocket {
+        settings = settings.websocket_origin(origin);
+    }
     let server = tokio::select! {
-        server = LocalServer::builder().port(port).start() => server?,
+        server = settings.start() => server?,
         signal = &mut signal => return Ok(signal?),
     };
     let path = prepare(server.url()).await?;
-    announce(printer, server.url());
-    printer.note("stop it with Ctrl-C");
-    let signal = signal.await;
+    let websocket = server.websocket_url();
+    let mut served = announce(printer, server.url(), websocket, server.websocket_origins());
+    if served.is_ok() {
+        printer.note("stop it with Ctrl-C");
+        served = signal.await.map_err(Failure::from);
+    }
     // `oam mesh connect` may have replaced the URL since.
     url_file::remove_if_url(&path, server.url())?;
     server.stop().await?;
-    Ok(signal?)
+    served
 }
 
 /// Creates the buckets of a new mesh, and names the mesh in this directory's `.oam-url`.
@@ -90,7 +100,20 @@ async fn prepare(url: &str) -> Result<PathBuf, Failure> {
     url_file::write(url)
 }
 
-fn announce(printer: &Printer, url: &str) {
-    printer.line(format!("the mesh is up at {url}"));
+fn announce(
+    printer: &Printer,
+    url: &str,
+    websocket_url: Option<&str>,
+    origins: &[String],
+) -> Result<(), Failure> {
+    printer.line(format!("the mesh is up at {url}"))?;
+    if let Some(websocket_url) = websocket_url {
+        printer.line(format!(
+            "WebSocket is on at {websocket_url} for web pages of {}",
+            origins.join(", ")
+        ))?;
+        printer.note("programs other than browsers can use the WebSocket port too");
+    }
     url_file::note_overriding_variable(printer, url);
+    Ok(())
 }

@@ -20,17 +20,15 @@ pub(crate) async fn run(arguments: WorkspaceDelete, printer: &Printer) -> Result
         }
         let mesh = connect(target).await?;
         let deleted = mesh.workspace().delete_prefix(&prefix).await?;
-        printer.line(match deleted {
+        return printer.line(match deleted {
             1 => "deleted 1 file".to_owned(),
             _ => format!("deleted {deleted} files"),
         });
-        return Ok(());
     }
     let name = name.unwrap_or_default();
     let mesh = connect(target).await?;
     if !mesh.workspace().delete(&name).await? {
         return Err(not_found(&name));
     }
-    printer.line(format!("deleted {}", on_one_line(&name)));
-    Ok(())
+    printer.line(format!("deleted {}", on_one_line(&name)))
 }

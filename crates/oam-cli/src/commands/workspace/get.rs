@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 use openagentmesh::{Download, Error, ErrorCode, ObjectInfo};
 use tokio::fs;
+use tokio::sync::Notify;
 
 use super::failure::not_found;
 use crate::cli::WorkspaceGet;
@@ -32,10 +33,19 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
         _ => Transfer::new(format!("Getting {}", on_one_line(&name))),
     };
     let download = mesh.workspace().get(&name);
-    let download = download.on_progress(|progress| transfer.show(progress));
+    let has_begun = Notify::new();
+    let download = download.on_progress(|progress| {
+        has_begun.notify_one();
+        transfer.show(progress);
+    });
+    // An error of the file, such as a missing one, goes before a closed pipe.
+    let reader_closed = async {
+        has_begun.notified().await;
+        printer.reader_closed().await;
+    };
     let downloaded = tokio::select! {
         biased;
-        () = printer.reader_closed(), if path.is_none() => return Ok(ExitCode::SUCCESS),
+        () = reader_closed, if path.is_none() => return Ok(ExitCode::SUCCESS),
         downloaded = live::unless_interrupted(destination.write(download)) => downloaded?,
     };
     drop(transfer);
@@ -45,20 +55,18 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
             "got {}, {}, into {}",
             on_one_line(&name),
             HumanBytes(object.size),
-            path.display()
-        )),
+            on_one_line(&path.to_string_lossy())
+        ))?,
         (Some(Ok(_)), None) => {}
-        (Some(Err(error)), path) => match write_error(&error) {
-            // The reader closed the pipe, as `head` does.
-            Some(reason) if reason.kind() == ErrorKind::BrokenPipe => {}
-            Some(reason) => {
-                let path = path.unwrap_or_else(|| "stdout".into());
+        (Some(Err(error)), path) => match (write_error(&error), path) {
+            (Some(reason), None) => return Err(Failure::stdout(reason)),
+            (Some(reason), Some(path)) => {
                 return Err(cannot_be_written(&path, reason).hint(
                     "the workspace still has the file: free some space, or choose another FILE",
                 ));
             }
-            None if error.code() == &ErrorCode::NotFound => return Err(not_found(&name)),
-            None => return Err(error.into()),
+            _ if error.code() == &ErrorCode::NotFound => return Err(not_found(&name)),
+            _ => return Err(error.into()),
         },
     }
     Ok(ExitCode::SUCCESS)

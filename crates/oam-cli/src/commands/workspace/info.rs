@@ -16,29 +16,29 @@ pub(crate) async fn run(arguments: WorkspaceInfo, printer: &Printer) -> Result<(
     if arguments.json {
         return printer.json(&File::from(&object));
     }
-    for_people(&object, printer);
-    Ok(())
+    for_people(&object, printer)
 }
 
-fn for_people(object: &ObjectInfo, printer: &Printer) {
-    printer.title(&on_one_line(&object.name));
+fn for_people(object: &ObjectInfo, printer: &Printer) -> Result<(), Failure> {
+    printer.title(&on_one_line(&object.name))?;
     if let Some(description) = &object.description {
-        printer.line(printable(description));
+        printer.line(printable(description))?;
     }
-    printer.line("");
+    printer.line("")?;
     let size = match object.size {
         small @ 0..1024 => format!("{small} bytes"),
         large => format!("{} ({large} bytes)", HumanBytes(large)),
     };
-    printer.field("Size", size);
-    printer.field("Modified", time(object.modified));
+    printer.field("Size", size)?;
+    printer.field("Modified", time(object.modified))?;
     if let Some(content_type) = &object.content_type {
-        printer.field("Content type", on_one_line(content_type));
+        printer.field("Content type", on_one_line(content_type))?;
     }
     if let Some(digest) = sha256(object) {
-        printer.field("SHA-256", digest);
+        printer.field("SHA-256", digest)?;
     }
     for (key, value) in &object.metadata {
-        printer.field("Metadata", on_one_line(&format!("{key} = {value}")));
+        printer.field("Metadata", on_one_line(&format!("{key} = {value}")))?;
     }
+    Ok(())
 }

@@ -30,6 +30,5 @@ pub(crate) async fn run(arguments: WorkspaceList, printer: &Printer) -> Result<(
                 on_one_line(object.content_type.as_deref().unwrap_or("-")),
             ]
         }),
-    );
-    Ok(())
+    )
 }

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::HumanBytes;
 
@@ -17,11 +18,16 @@ pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<Ex
     let name = arguments.name;
     let mesh = connect(arguments.target).await?;
     let transfer = Transfer::new(format!("Putting {}", on_one_line(&name)));
+    let is_stdin = matches!(source, Source::Stdin);
+    let is_empty = AtomicBool::new(true);
     let mut upload = match source {
         Source::Stdin => mesh.workspace().put_reader(&name, tokio::io::stdin()),
         Source::File(path) => mesh.workspace().put_file(&name, path),
     }
-    .on_progress(|progress| transfer.show(progress));
+    .on_progress(|progress| {
+        is_empty.store(progress.bytes == 0, Ordering::Relaxed);
+        transfer.show(progress);
+    });
     if let Some(content_type) = arguments.content_type {
         upload = upload.content_type(content_type);
     }
@@ -31,7 +37,9 @@ pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<Ex
     for (key, value) in arguments.metadata {
         upload = upload.metadata(key, value);
     }
-    let uploaded = live::unless_interrupted(upload).await?;
+    let is_waiting = || is_stdin && is_empty.load(Ordering::Relaxed);
+    let uploading = live::unless_interrupted(upload);
+    let uploaded = stdin::with_note(printer, is_waiting, uploading).await?;
     drop(transfer);
     let Some(uploaded) = uploaded else {
         // The server handles requests in order: once this one is answered, the chunks that the
@@ -47,7 +55,7 @@ pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<Ex
         printer.json(&File::from(&object))?;
     } else {
         let name = on_one_line(&name);
-        printer.line(format!("put {name}, {}", HumanBytes(object.size)));
+        printer.line(format!("put {name}, {}", HumanBytes(object.size)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -41,6 +41,10 @@ impl Sandbox {
         }
     }
 
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     pub(crate) fn work(&self) -> &Path {
         self.work.path()
     }

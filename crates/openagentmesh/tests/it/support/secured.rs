@@ -110,6 +110,7 @@ impl Certificates {
 pub(crate) struct Operator {
     pub(crate) user_jwt: String,
     pub(crate) user_seed: String,
+    account: KeyPair,
     configuration: String,
 }
 
@@ -124,6 +125,7 @@ impl Operator {
         let operator_jwt = jwt(
             &operator,
             &operator,
+            None,
             json!({"type": "operator", "version": 2}),
         );
         let account_limits = json!({
@@ -131,17 +133,18 @@ impl Operator {
             "imports": -1, "exports": -1, "wildcards": true,
         });
         let account_claims = json!({"type": "account", "version": 2, "limits": account_limits});
-        let account_jwt = jwt(&operator, &account, account_claims);
+        let account_jwt = jwt(&operator, &account, None, account_claims);
         let mut user_claims = limits;
         user_claims["type"] = json!("user");
         user_claims["version"] = json!(2);
         Self {
-            user_jwt: jwt(&account, &user, user_claims),
+            user_jwt: jwt(&account, &user, None, user_claims),
             user_seed: user.seed().unwrap(),
             configuration: format!(
                 "operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {}: {account_jwt} }}",
                 account.public_key()
             ),
+            account,
         }
     }
 
@@ -151,21 +154,38 @@ impl Operator {
 
     /// A credentials file of the user.
     pub(crate) fn credentials_file(&self) -> String {
-        format!(
-            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
-             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-            self.user_jwt, self.user_seed
-        )
+        credentials_file(&self.user_jwt, &self.user_seed)
+    }
+
+    /// A credentials file of another user, who may not publish to `denied`, until `expires` in Unix time.
+    pub(crate) fn credentials_of(&self, denied: &str, expires: Option<i64>) -> String {
+        let user = KeyPair::new_user();
+        let claims = json!({
+            "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
+            "pub": {"deny": [denied]},
+        });
+        let jwt = jwt(&self.account, &user, expires, claims);
+        credentials_file(&jwt, &user.seed().unwrap())
     }
 }
 
+fn credentials_file(jwt: &str, seed: &str) -> String {
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
 /// A token about `subject`, signed by `issuer`.
-fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: Value) -> String {
+fn jwt(issuer: &KeyPair, subject: &KeyPair, expires: Option<i64>, nats: Value) -> String {
     let header = json!({"typ": "JWT", "alg": "ed25519-nkey"});
-    let claims = json!({
+    let mut claims = json!({
         "jti": "test", "iat": 1_700_000_000, "name": "test",
         "iss": issuer.public_key(), "sub": subject.public_key(), "nats": nats,
     });
+    if let Some(expires) = expires {
+        claims["exp"] = json!(expires);
+    }
     let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
     let signed = format!("{header}.{claims}");
     let signature = URL_SAFE_NO_PAD.encode(issuer.sign(signed.as_bytes()).unwrap());
