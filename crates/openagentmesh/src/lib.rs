@@ -202,6 +202,7 @@
 //! [`concurrency`](AgentSpec::concurrency) requests at once and queues up to
 //! [`queue`](AgentSpec::queue) more. It answers further requests with `overloaded`. A handler that
 //! fails or panics fails only its own request.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
