@@ -186,6 +186,7 @@ impl MeshBuilder {
                 host_interceptors: trace::host_interceptors(&self.host_interceptors),
                 client_interceptors: trace::client_interceptors(&self.client_interceptors),
             };
+            tracing::info!(url = settings.url, %instance_id, "connected to the mesh");
             Ok(AgentMesh::new(connection, instance_id, settings))
         }
         .boxed()

@@ -27,6 +27,7 @@ mod interceptors;
 mod kv;
 mod lifecycle;
 mod load;
+mod logs;
 mod lost_connection;
 mod options;
 mod raw;
