@@ -4,7 +4,9 @@ use async_nats::Subject;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{Either, ready};
-use openagentmesh_protocol::{ChunkHeaders, ErrorCode, ErrorObject, ReplyHeaders, RequestId, Status, subject};
+use openagentmesh_protocol::{
+    ChunkHeaders, ErrorCode, ErrorObject, ReplyHeaders, RequestId, Status, subject,
+};
 use serde_json::{Value, json};
 
 use super::request::Request;

@@ -130,8 +130,9 @@ impl<'m> Request<'m> {
     pub(super) fn span(&self, agent: &AgentState) -> Span {
         let intercepted = self.intercepted.as_ref();
         let span = intercepted.and_then(|intercepted| intercepted.exchange.span());
-        span.cloned()
-            .unwrap_or_else(|| tracing::info_span!("request", agent = %agent.name, request_id = %self.id))
+        span.cloned().unwrap_or_else(
+            || tracing::info_span!("request", agent = %agent.name, request_id = %self.id),
+        )
     }
 
     /// The context for the handler. The headers are those that interceptors left.

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use openagentmesh::{AgentSpec, ErrorCode};
 use futures::StreamExt;
+use openagentmesh::{AgentSpec, ErrorCode};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{TestMesh, within};
@@ -102,12 +102,23 @@ async fn failures_of_an_agent_are_logged_with_agent_request_and_cause() {
     assert_eq!(refused.unwrap_err().code(), &ErrorCode::InvalidInput);
 
     let failed = log.lines("request failed");
-    assert_eq!(failed.len(), 3, "bad input is not logged at INFO: {failed:?}");
-    let causes = ["the price list is empty", "none left", "the database is down"];
+    assert_eq!(
+        failed.len(),
+        3,
+        "bad input is not logged at INFO: {failed:?}"
+    );
+    let causes = [
+        "the price list is empty",
+        "none left",
+        "the database is down",
+    ];
     let levels = ["WARN", "INFO", "WARN"];
     for (line, ((cause, level), id)) in failed.iter().zip(causes.iter().zip(levels).zip(&ids)) {
         assert!(line.contains(level), "{line}");
-        assert!(line.contains("shop.price") && line.contains(id.as_str()), "{line}");
+        assert!(
+            line.contains("shop.price") && line.contains(id.as_str()),
+            "{line}"
+        );
         assert!(line.contains(cause), "{line}");
     }
 }
@@ -120,9 +131,8 @@ async fn log_lines_of_a_handler_carry_agent_and_request_id() {
         tracing::info!("slow begins");
         ctx.request_id().to_string()
     });
-    let count = AgentSpec::new("count", "Logs.").handler(|| {
-        futures::stream::iter(0..2).inspect(|n| tracing::info!("chunk {n}"))
-    });
+    let count = AgentSpec::new("count", "Logs.")
+        .handler(|| futures::stream::iter(0..2).inspect(|n| tracing::info!("chunk {n}")));
     test.mesh.register((slow, count)).await.unwrap();
     let id: String = within(test.mesh.call("slow", ())).await.unwrap();
     let chunks = within(test.mesh.stream::<u32>("count", ())).await.unwrap();

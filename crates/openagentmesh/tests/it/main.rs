@@ -15,6 +15,7 @@ mod cancellation;
 mod catalog;
 mod client_interceptors;
 mod connect;
+mod connection_state;
 mod context;
 mod credentials;
 mod denied;
