@@ -54,7 +54,7 @@ fn check_envelope(agent: &AgentState, request: &Request<'_>) -> Result<()> {
 }
 
 async fn call(agent: &AgentState, request: &Request<'_>, function: &UnaryFn) -> WorkResult {
-    let span = request.span();
+    let span = request.span(agent);
     let running = match start(agent, request, &span, function) {
         Ok(running) => running,
         Err(error) => return WorkResult::Failed(error),
@@ -84,7 +84,7 @@ async fn stream(agent: &AgentState, request: &Request<'_>, function: &StreamFn) 
         );
         return WorkResult::Failed(error.with_detail("header", header::REQUEST_ID));
     };
-    let span = request.span();
+    let span = request.span(agent);
     let chunks = match start(agent, request, &span, function) {
         Ok(chunks) => chunks,
         Err(error) => return WorkResult::Failed(error),

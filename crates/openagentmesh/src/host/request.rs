@@ -125,11 +125,14 @@ impl<'m> Request<'m> {
         )
     }
 
-    /// The span that the handler runs in: the one that an interceptor set, else none.
-    pub(super) fn span(&self) -> Span {
+    /// The span that the handler runs in: the one that an interceptor set, else one with the agent and the
+    /// request id.
+    pub(super) fn span(&self, agent: &AgentState) -> Span {
         let intercepted = self.intercepted.as_ref();
         let span = intercepted.and_then(|intercepted| intercepted.exchange.span());
-        span.cloned().unwrap_or_else(Span::none)
+        span.cloned().unwrap_or_else(
+            || tracing::info_span!("request", agent = %agent.name, request_id = %self.id),
+        )
     }
 
     /// The context for the handler. The headers are those that interceptors left.

@@ -266,7 +266,11 @@ impl AgentMesh {
     fn ending(&self) -> BoxFuture<'_, Result<()>> {
         async move {
             let left = run_to_completion(Arc::clone(&self.0.host).shutdown()).await;
+            let is_first = !self.session().connection.closed().is_cancelled();
             self.session().connection.close().await;
+            if is_first {
+                tracing::info!(url = self.url(), "left the mesh");
+            }
             self.0.host.abort();
             #[cfg(feature = "local")]
             self.stop_server().await;
