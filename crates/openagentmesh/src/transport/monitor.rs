@@ -123,8 +123,7 @@ impl ConnectionMonitor {
             Event::Connected => {
                 tracing::debug!("connected");
                 self.denials.connected();
-                self.is_lost
-                    .send_if_modified(|is_lost| std::mem::take(is_lost));
+                self.is_lost.send_if_modified(std::mem::take);
                 if self.lost_since.lock().take().is_some() {
                     tracing::info!("reconnected to the mesh");
                     self.reconnections.send_modify(|count| *count += 1);
