@@ -90,7 +90,7 @@ impl Endpoint {
     /// is neither this user nor root, or all users can replace the files of its directory.
     #[must_use]
     pub fn nearest_file(directory: &Path) -> Option<PathBuf> {
-        url_file::nearest(directory, URL_FILE)
+        url_file::nearest(directory, URL_FILE, url_file::warn)
     }
 
     /// The endpoint that the [`.oam-url`](URL_FILE) at `path` names. The environment is not read.
@@ -155,7 +155,8 @@ impl Environment<'_> {
 /// The credentials file of the nearest `.oam-url`, if the URL in it is `url`. A malformed file does not
 /// matter, because it does not name the mesh.
 fn credentials_of(url: &str, directory: Option<&Path>) -> Option<PathBuf> {
-    let path = Endpoint::nearest_file(directory?)?;
+    // A file that is passed over would not have named the mesh either.
+    let path = url_file::nearest(directory?, URL_FILE, |_, _| {})?;
     let file = read_url_file(&path).ok()?;
     file.creds.filter(|_| url_file::is_same_url(&file.url, url))
 }
