@@ -8,7 +8,7 @@ use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status};
+use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status, subject};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::credit_window::Window;
@@ -271,7 +271,8 @@ impl Receiving {
         self.next_seq += 1;
         self.request.interception.count_chunk();
         self.window.take(message.length);
-        if let Some(subject) = message.reply {
+        // A host that is not trusted names the subject.
+        if let Some(subject) = message.reply.filter(|reply| subject::may_reply_to(reply)) {
             if self.credit_subject.is_none() {
                 self.pending.set_cancel_subject(&subject);
             }

@@ -53,6 +53,9 @@ const IDLE_HEARTBEAT: Duration = Duration::from_secs(2);
 const MISSED_HEARTBEAT: Duration = Duration::from_secs(5);
 /// The server deletes a consumer whose subscription ended so long ago.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(5);
+/// The first part of the subjects on which the server expects flow control. Another process may send a message that
+/// looks like the server's.
+const FLOW_CONTROL: &str = "$JS.FC.";
 /// The bounds of the back-off between attempts to replace a lost consumer.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -417,12 +420,15 @@ impl ActiveConsumer {
     }
 
     fn handle_status(&self, message: &async_nats::Message) -> Status {
-        if let Some(subject) = &message.reply {
+        if let Some(subject) = &message.reply
+            && subject.starts_with(FLOW_CONTROL)
+        {
             return Status::FlowControl(subject.clone());
         }
         let header = |name: &str| message.headers.as_ref()?.get(name).map(HeaderValue::as_str);
         // A lost flow control message is repeated in the heartbeats.
-        if let Some(subject) = header("Nats-Consumer-Stalled") {
+        let stalled = header("Nats-Consumer-Stalled");
+        if let Some(subject) = stalled.filter(|subject| subject.starts_with(FLOW_CONTROL)) {
             return Status::FlowControl(subject.into());
         }
         let sent = header(NATS_LAST_CONSUMER.as_ref()).and_then(|number| number.parse().ok());

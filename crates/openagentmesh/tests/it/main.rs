@@ -19,6 +19,7 @@ mod connection_state;
 mod context;
 mod credentials;
 mod denied;
+mod deputy;
 mod discovery;
 mod endpoints;
 mod error_codes;
