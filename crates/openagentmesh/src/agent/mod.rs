@@ -2,11 +2,14 @@
 
 mod agent_fn;
 mod context;
+mod decode;
 mod definition;
 mod erased;
 mod handler;
+mod integers;
 mod into_agent;
 mod io;
+mod objects;
 mod produced;
 mod raw;
 mod spec;

@@ -31,5 +31,6 @@ mod storage_error;
 mod streams;
 mod trace;
 mod verbs;
+mod verdicts;
 mod workspace;
 mod workspace_replacement;
