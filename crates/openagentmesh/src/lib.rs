@@ -80,11 +80,14 @@
 //! An input is any type that serde deserialises and [`schemars`] describes, an output any type that
 //! serde serialises. Restrictions of the schema (lengths, ranges, patterns) are checked before the
 //! handler runs. The error for an invalid input lists the problems with their locations.
+//! The derives need `serde` (with its feature `derive`) and `schemars` 1 among the dependencies of the project.
 //!
 //! ```
-//! use openagentmesh::{agent, schemars, serde};
+//! use openagentmesh::agent;
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
 //!
-//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[derive(Deserialize, JsonSchema)]
 //! struct Summarize {
 //!     /// The text to summarise.
 //!     #[schemars(length(min = 1))]
