@@ -199,6 +199,20 @@
 //! # }
 //! ```
 //!
+//! # Logs
+//!
+//! The SDK logs with the crate [`tracing`](https://docs.rs/tracing); a subscriber such as
+//! `tracing_subscriber::fmt().init()` shows it. At INFO: connected, serving which agents, left; a lost
+//! connection (WARN) and its return. A request that fails has one line with agent, request id, code and message:
+//!
+//! | failure | level |
+//! |---|---|
+//! | a panic, or an error without a code (`handler_error`) | WARN |
+//! | an error with a code of the agent's own, `overloaded`, `payload_too_large` | INFO |
+//! | the others, which are mistakes of the caller or ends of its request | DEBUG |
+//!
+//! A handler runs in a span with `agent` and `request_id`, which the log lines of the handler carry.
+//!
 //! # Several hosts
 //!
 //! Processes that register the same name share its requests. Each process runs up to
@@ -235,7 +249,8 @@ pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
 pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
-    CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
+    CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL, Endpoint, EndpointSource,
+    URL_FILE, URL_VARIABLE,
 };
 pub use workspace::{
     Download, ObjectChange, ObjectChanges, ObjectInfo, ObjectReader, ObjectWatch, Progress, Upload,

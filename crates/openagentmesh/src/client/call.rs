@@ -79,6 +79,7 @@ impl Client {
 /// * `unexpected_reply` when the reply does not fit `Out` or cannot be read;
 /// * `handler_error`, and any other code with which the agent replies;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the call;
+/// * `connection_denied` when the server does not permit the request, or the subscription to replies;
 /// * `connection_failed` when the connection is closed.
 ///
 /// # Cancel safety

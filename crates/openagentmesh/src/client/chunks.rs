@@ -8,7 +8,7 @@ use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status};
+use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status, subject};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::credit_window::Window;
@@ -30,6 +30,7 @@ use crate::transport::{self, Outgoing, PendingReply, Received};
 /// * `timeout` when a chunk did not arrive in time, or the stream did not end in time;
 /// * `chunk_sequence_error` when a chunk was lost;
 /// * `unexpected_reply` when a chunk does not fit `Out`, or the agent's error cannot be read;
+/// * `connection_denied` when the server does not permit the request, or the subscription to the chunks;
 /// * `connection_failed` when the connection is closed.
 ///
 /// The stream ends after an error. The host produces at most one
@@ -270,7 +271,8 @@ impl Receiving {
         self.next_seq += 1;
         self.request.interception.count_chunk();
         self.window.take(message.length);
-        if let Some(subject) = message.reply {
+        // A host that is not trusted names the subject.
+        if let Some(subject) = message.reply.filter(|reply| subject::may_reply_to(reply)) {
             if self.credit_subject.is_none() {
                 self.pending.set_cancel_subject(&subject);
             }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::deadline::Deadline;
 use crate::kv::Kv;
 use crate::session::Session;
+use crate::transport::{ConnectionState, ConnectionStates};
 use crate::workspace::Workspace;
 
 /// The calling side of a mesh: finds agents, sends requests to them, subscribes to events and publishes them.
@@ -67,6 +68,29 @@ impl Client {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.session.url
+    }
+
+    /// The state of the connection: for a readiness probe, for example.
+    #[must_use]
+    pub fn connection_state(&self) -> ConnectionState {
+        self.session.connection.monitor().state()
+    }
+
+    /// The state of the connection, and its changes.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) {
+    /// use futures::StreamExt;
+    ///
+    /// let mut states = mesh.watch_connection();
+    /// while let Some(state) = states.next().await {
+    ///     println!("the connection is {state}");
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn watch_connection(&self) -> ConnectionStates {
+        self.session.connection.monitor().states()
     }
 
     /// The identity of this process on the mesh.

@@ -72,6 +72,7 @@ impl Client {
 /// * `invalid_input` when the agent name, a header or the reply subject is invalid, the input cannot be
 ///   written as JSON, or the reply is directed twice;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the request;
+/// * `connection_denied` when the server does not permit the request;
 /// * `connection_failed` when the connection is closed.
 ///
 /// Without a reply, an unserved request is not reported.
@@ -200,7 +201,9 @@ impl Parts {
                 let connection = &request.session().connection;
                 connection.confirm(&request.subject, publishing).await
             });
-            deadline.bound(&request, publishing).await
+            deadline
+                .bound(&request.name, &request.session().connection, publishing)
+                .await
         };
         request.interception.finish(published)
     }
@@ -298,7 +301,9 @@ impl PendingCallback {
         let (mut request, content) = request.check(Verb::Send)?;
         let published = {
             let publishing = pin!(Self::publish(&request, content, deadline));
-            deadline.bound(&request, publishing).await
+            deadline
+                .bound(&request.name, &request.session().connection, publishing)
+                .await
         };
         match published {
             Ok((replies, denied)) => Ok(Self {

@@ -145,6 +145,7 @@ impl Host {
             reconciler::start(session, services, self.stop_reconciler.clone());
         });
         started.values().for_each(Service::start_background);
+        log_serving(started.keys(), &self.shared.session.url);
         services.append(&mut started);
         Ok(())
     }
@@ -258,6 +259,15 @@ impl Host {
     pub(crate) fn abort(&self) {
         self.shared.abort.cancel();
     }
+}
+
+/// Logs the names of the first agents, and the number of all.
+fn log_serving<'n>(names: impl ExactSizeIterator<Item = &'n AgentName>, url: &str) {
+    const MAX_NAMES: usize = 10;
+    let count = names.len();
+    let first: Vec<_> = names.take(MAX_NAMES).map(AgentName::as_str).collect();
+    let more = if count > MAX_NAMES { ", …" } else { "" };
+    tracing::info!(count, url, "serving {}{more}", first.join(", "));
 }
 
 /// Refuses names that are the subject of another agent's events, and names that this process serves already.

@@ -4,7 +4,9 @@ use async_nats::Subject;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{Either, ready};
-use openagentmesh_protocol::{ChunkHeaders, ErrorObject, ReplyHeaders, RequestId, Status, subject};
+use openagentmesh_protocol::{
+    ChunkHeaders, ErrorCode, ErrorObject, ReplyHeaders, RequestId, Status, subject,
+};
 use serde_json::{Value, json};
 
 use super::request::Request;
@@ -39,8 +41,7 @@ pub(super) async fn output(agent: &AgentState, request: &Request<'_>, body: Byte
 /// Returns the error as it was sent.
 pub(super) async fn error(agent: &AgentState, request: &Request<'_>, error: Error) -> Error {
     let error = error.with_agent(&agent.name).with_request(&request.id);
-    tracing::debug!(agent = %agent.name, request_id = %request.id, code = %error.code(),
-        message = error.message(), "request failed");
+    log_failure(&error);
     let body = encode(agent, error.to_object());
     if let Some(stream) = request.stream_id() {
         let mut headers = Outgoing::default();
@@ -64,6 +65,26 @@ pub(super) async fn error(agent: &AgentState, request: &Request<'_>, error: Erro
     let headers = error_headers(agent, &request.id);
     send(agent, agent.errors_subject.clone(), headers, body).await;
     error
+}
+
+/// Logs the error of a request. Failures of the agent are for its operator, the others for its callers.
+fn log_failure(error: &Error) {
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                agent = error.agent(),
+                request_id = error.request_id(),
+                code = %error.code(),
+                message = error.message(),
+                "request failed"
+            )
+        };
+    }
+    match error.code() {
+        ErrorCode::HandlerError => log!(warn),
+        ErrorCode::Overloaded | ErrorCode::PayloadTooLarge | ErrorCode::Other(_) => log!(info),
+        _ => log!(debug),
+    }
 }
 
 /// Sends the failure of a publisher or watcher to the dead letters. `run` is the id of the failed run.

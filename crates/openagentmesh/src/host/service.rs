@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, Shape, subject};
@@ -92,6 +93,7 @@ impl Service {
                 budget: Arc::clone(&host.late_budget),
                 tasks: tasks.clone(),
                 abort: abort.clone(),
+                refused_replies: AtomicU64::new(0),
             },
             abort,
         });

@@ -10,6 +10,7 @@ use futures::{FutureExt, StreamExt, TryFutureExt};
 use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Headers, RequestId, Shape, subject};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::batcher::Batcher;
 use super::outcome::{handler_failed, handler_panicked};
@@ -96,12 +97,16 @@ async fn run_once(
     stop: &CancellationToken,
     events: &mut EventSender,
 ) -> Result<()> {
-    match start(agent, run, cancelled)? {
-        Started::Unary(running) => match stop.run_until_cancelled(running).await {
-            Some(Err(error)) => Err(handler_failed(error)),
-            Some(Ok(_)) | None => Ok(()),
-        },
-        Started::Stream(chunks) => events.send_all(chunks, stop).await,
+    let span = tracing::info_span!("run", agent = %agent.name, request_id = %run);
+    match span.in_scope(|| start(agent, run, cancelled))? {
+        Started::Unary(running) => {
+            let running = running.instrument(span);
+            match stop.run_until_cancelled(running).await {
+                Some(Err(error)) => Err(handler_failed(error)),
+                Some(Ok(_)) | None => Ok(()),
+            }
+        }
+        Started::Stream(chunks) => events.send_all(chunks, stop).instrument(span).await,
     }
 }
 

@@ -50,7 +50,7 @@ pub struct MeshBuilder {
 }
 
 impl MeshBuilder {
-    /// The server's URL, or those of several servers of one cluster with commas between them. Without it,
+    /// The server's URL (`nats://` or `tls://`), or those of several servers of one cluster with commas between them. Without it,
     /// the environment names the mesh; see [`Endpoint`].
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.options.url = Some(url.into());
@@ -158,12 +158,52 @@ impl MeshBuilder {
     /// * `configuration` when an option, the URL or `.oam-url` is invalid; the message names it;
     /// * `connection_failed` when nothing answers, which takes less than a second, when the peer is not a
     ///   NATS server, or when TLS fails;
-    /// * `connection_denied` when the server refuses the credentials;
+    /// * `connection_denied` when the server refuses the credentials: `details.credentials` is `missing`, `expired`
+    ///   or `refused`;
     /// * `io_error` when the runtime shuts down while the environment is read.
     ///
     /// Cancel-safe: dropping the future closes the connection.
     pub async fn connect(self) -> Result<AgentMesh> {
         self.boxed_connect().await
+    }
+
+    /// Starts a mesh of this process's own, as [`AgentMesh::local`] does, and connects to it with the options of
+    /// this builder. The server has no login and no TLS.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AgentMesh::local`]; `configuration` when a [`url`](Self::url) is set. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// use openagentmesh::AgentMesh;
+    ///
+    /// let mesh = AgentMesh::builder()
+    ///     .request_timeout(Duration::from_secs(2))
+    ///     .local()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "local")]
+    pub async fn local(self) -> Result<AgentMesh> {
+        if self.options.url.is_some() {
+            return Err(Error::raised(
+                ErrorCode::Configuration,
+                "conflicting options url and local: a local mesh has a URL of its own; remove one of them",
+            )
+            .with_detail("option", "url"));
+        }
+        let server = openagentmesh_local::LocalServer::start()
+            .await
+            .map_err(|error| {
+                Error::raised(ErrorCode::ConnectionFailed, error.to_string()).with_source(error)
+            })?;
+        let mesh = self.url(server.url()).connect().await?;
+        mesh.keep_server(server);
+        Ok(mesh)
     }
 
     /// Boxed, because the code of an `async fn` is compiled where it is awaited, in every program.
@@ -186,6 +226,7 @@ impl MeshBuilder {
                 host_interceptors: trace::host_interceptors(&self.host_interceptors),
                 client_interceptors: trace::client_interceptors(&self.client_interceptors),
             };
+            tracing::info!(url = settings.url, %instance_id, "connected to the mesh");
             Ok(AgentMesh::new(connection, instance_id, settings))
         }
         .boxed()
@@ -265,14 +306,7 @@ impl AgentMesh {
     /// ```
     #[cfg(feature = "local")]
     pub async fn local() -> Result<Self> {
-        let server = openagentmesh_local::LocalServer::start()
-            .await
-            .map_err(|error| {
-                Error::raised(ErrorCode::ConnectionFailed, error.to_string()).with_source(error)
-            })?;
-        let mesh = Self::connect(server.url()).await?;
-        mesh.keep_server(server);
-        Ok(mesh)
+        Self::builder().local().await
     }
 }
 

@@ -141,6 +141,7 @@ impl AgentMesh {
     ///   the subject of another agent's events, or is registered twice in this process, when an input
     ///   schema is invalid, or when a timeout is zero or does not fit the shape;
     /// * `payload_too_large` when the catalog or a contract would exceed the server's `max_payload`;
+    /// * `connection_denied` when the server does not permit a subscription or a write that serving needs;
     /// * `connection_failed` or `storage_error` when the mesh's buckets cannot be created or written;
     /// * `timeout` when other writers of the catalog win every compare-and-swap for a minute.
     ///
@@ -265,7 +266,11 @@ impl AgentMesh {
     fn ending(&self) -> BoxFuture<'_, Result<()>> {
         async move {
             let left = run_to_completion(Arc::clone(&self.0.host).shutdown()).await;
+            let is_first = !self.session().connection.closed().is_cancelled();
             self.session().connection.close().await;
+            if is_first {
+                tracing::info!(url = self.url(), "left the mesh");
+            }
             self.0.host.abort();
             #[cfg(feature = "local")]
             self.stop_server().await;

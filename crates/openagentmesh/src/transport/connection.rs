@@ -1,7 +1,7 @@
 //! The connection of a process, and its close.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Statistics, jetstream};
@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     /// The server's denials.
     pub(crate) denials: Arc<Denials>,
     monitor: ConnectionMonitor,
+    /// The size of the content that is sent and not confirmed, in bytes.
+    outgoing: Arc<AtomicUsize>,
     /// Counts reconnections; the monitor writes it. A reader that caches server state checks it again when
     /// the count changes, because the server may have lost that state.
     reconnections: watch::Receiver<u64>,
@@ -50,6 +52,7 @@ impl Connection {
             publisher,
             denials: monitor.denials(),
             monitor: monitor.clone(),
+            outgoing: Arc::default(),
             client,
             reconnections: monitor.reconnections(),
             closed: monitor.closed(),
@@ -189,6 +192,20 @@ impl Connection {
         ))
     }
 
+    /// The size of the content that is sent and not confirmed, in bytes. Later messages wait for it.
+    pub(crate) fn outgoing_bytes(&self) -> usize {
+        self.outgoing.load(Ordering::Relaxed)
+    }
+
+    /// Counts content of `bytes` bytes as sent and not confirmed, until the guard is dropped.
+    pub(crate) fn count_outgoing(&self, bytes: usize) -> OutgoingBytes {
+        self.outgoing.fetch_add(bytes, Ordering::Relaxed);
+        OutgoingBytes {
+            counter: Arc::clone(&self.outgoing),
+            bytes,
+        }
+    }
+
     /// Measures whether bytes arrive, from now on.
     pub(crate) fn receive_progress(&self) -> ReceiveProgress {
         let statistics = self.client.statistics();
@@ -229,6 +246,18 @@ impl Connection {
     /// then send messages whose callers have given up.
     fn stop_reconnecting(&self) {
         self.closed.cancel();
+    }
+}
+
+/// Content that is sent and not confirmed; made by [`Connection::count_outgoing`].
+pub(crate) struct OutgoingBytes {
+    counter: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for OutgoingBytes {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use futures::FutureExt;
-use openagentmesh_protocol::CallerSignal;
 use openagentmesh_protocol::envelope::is_probe;
+use openagentmesh_protocol::{CallerSignal, subject};
 use tokio::sync::oneshot;
 
 use super::denials::{Action, Denial, Denials, ListenerGuard};
@@ -136,7 +136,9 @@ async fn read(
 ) {
     while let Some((number, message)) = replies.next().await {
         if message.reply.is_some() && is_probe(&Received(message.headers.as_ref())) {
-            answer_probe(&table, &publisher, number, message.reply).await;
+            // The host names the subject, and is not trusted.
+            let cancel = message.reply.filter(|reply| subject::may_reply_to(reply));
+            answer_probe(&table, &publisher, number, cancel).await;
         } else if let Some(waiting) = table.remove(number) {
             // The caller may have dropped its request at this moment.
             drop(waiting.reply.send(Ok(message)));

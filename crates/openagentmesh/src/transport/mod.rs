@@ -13,13 +13,15 @@ mod multiplexer;
 mod options;
 mod publisher;
 mod servers;
+mod state;
 mod url_file;
 
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
+pub use state::{ConnectionState, ConnectionStates};
 
-pub(crate) use connection::{Connection, ConnectionGuard};
+pub(crate) use connection::{Connection, ConnectionGuard, OutgoingBytes};
 pub(crate) use credentials::expand_home;
 pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::denials::Denials;
+use super::state::{ConnectionState, ConnectionStates, state};
 use crate::util::backoff::Backoff;
 use crate::util::sync::Mutex;
 
@@ -27,6 +28,7 @@ pub(crate) struct ConnectionMonitor {
     lost_since: Arc<Mutex<Option<Instant>>>,
     denials: Arc<Denials>,
     reconnections: watch::Sender<u64>,
+    is_lost: watch::Sender<bool>,
     closed: CancellationToken,
 }
 
@@ -47,6 +49,7 @@ impl ConnectionMonitor {
             lost_since: Arc::default(),
             denials: Denials::new(inbox_prefix),
             reconnections: watch::channel(0).0,
+            is_lost: watch::channel(false).0,
             closed: CancellationToken::new(),
         }
     }
@@ -60,6 +63,19 @@ impl ConnectionMonitor {
     pub(crate) fn lost(&self) -> LostConnection {
         let since = *self.lost_since.lock();
         LostConnection(since.map(|since| since.elapsed()))
+    }
+
+    /// The state of the connection.
+    pub(crate) fn state(&self) -> ConnectionState {
+        if self.closed.is_cancelled() {
+            return ConnectionState::Closed;
+        }
+        state(*self.is_lost.borrow())
+    }
+
+    /// The state of the connection, and its changes.
+    pub(crate) fn states(&self) -> ConnectionStates {
+        ConnectionStates::new(self.is_lost.subscribe(), self.closed())
     }
 
     /// The server's denials.
@@ -107,6 +123,7 @@ impl ConnectionMonitor {
             Event::Connected => {
                 tracing::debug!("connected");
                 self.denials.connected();
+                self.is_lost.send_if_modified(std::mem::take);
                 if self.lost_since.lock().take().is_some() {
                     tracing::info!("reconnected to the mesh");
                     self.reconnections.send_modify(|count| *count += 1);
@@ -117,6 +134,8 @@ impl ConnectionMonitor {
             Event::Disconnected => {
                 tracing::warn!("connection to the mesh lost; reconnecting");
                 self.lost_since.lock().get_or_insert_with(Instant::now);
+                self.is_lost
+                    .send_if_modified(|is_lost| !std::mem::replace(is_lost, true));
             }
             Event::ServerError(ServerError::Other(text)) if self.denials.observe(text) => {}
             Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),

@@ -8,7 +8,6 @@ use openagentmesh_protocol::ErrorCode;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::credentials::CredentialsFile;
 use super::headers::check_subject;
 use crate::error::{Error, Result};
 
@@ -73,17 +72,6 @@ impl Credentials {
             Self::Nkey { .. } => "nkey",
             Self::Jwt { .. } => "jwt",
             Self::File(_) => Self::FILE_OPTION,
-        }
-    }
-
-    /// # Errors
-    ///
-    /// `configuration` when a seed is malformed, or the credentials file cannot be read.
-    pub(super) async fn check(&self) -> Result<()> {
-        match self {
-            Self::Nkey { seed } | Self::Jwt { seed, .. } => key_pair(self.option(), seed).map(drop),
-            Self::File(path) => CredentialsFile::read(path).await.map(drop),
-            Self::UserAndPassword { .. } | Self::Token(_) => Ok(()),
         }
     }
 }

@@ -1,0 +1,83 @@
+//! The state of a connection, and its changes.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// The state of a connection to a mesh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// The server answers, as far as the client knows. A server that went silent is noticed later.
+    Connected,
+    /// The connection is lost and dialed again. Requests wait for it until their deadline.
+    Lost,
+    /// The connection is closed, after [`shutdown`](crate::AgentMesh::shutdown). It is not dialed again.
+    Closed,
+}
+
+impl fmt::Display for ConnectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connected => "connected",
+            Self::Lost => "lost",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+/// The changes of a connection's state, as a stream; returned by
+/// [`Client::watch_connection`](crate::Client::watch_connection).
+///
+/// Yields the present state first. A slow reader misses states that were followed by others. Ends after
+/// [`ConnectionState::Closed`].
+pub struct ConnectionStates(BoxStream<'static, ConnectionState>);
+
+impl ConnectionStates {
+    /// `closed` is cancelled when the connection is closed.
+    pub(super) fn new(mut is_lost: watch::Receiver<bool>, closed: CancellationToken) -> Self {
+        is_lost.mark_changed();
+        let states = stream::unfold(Some(is_lost), move |receiver| {
+            let closed = closed.clone();
+            async move {
+                let mut is_lost = receiver?;
+                match closed.run_until_cancelled(is_lost.changed()).await {
+                    Some(Ok(())) => {
+                        let state = state(*is_lost.borrow_and_update());
+                        Some((state, Some(is_lost)))
+                    }
+                    // The monitor ends with the connection.
+                    Some(Err(_)) | None => Some((ConnectionState::Closed, None)),
+                }
+            }
+        });
+        Self(states.boxed())
+    }
+}
+
+pub(super) fn state(is_lost: bool) -> ConnectionState {
+    if is_lost {
+        ConnectionState::Lost
+    } else {
+        ConnectionState::Connected
+    }
+}
+
+impl Stream for ConnectionStates {
+    type Item = ConnectionState;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl fmt::Debug for ConnectionStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionStates").finish_non_exhaustive()
+    }
+}
