@@ -213,6 +213,13 @@
 //!
 //! A handler runs in a span with `agent` and `request_id`, which the log lines of the handler carry.
 //!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `local` | `AgentMesh::local()`: a private, real `nats-server` for tests and demos |
+//! | `otel` | requests carry the W3C trace context of the current `tracing` span, and handlers run in a child of it |
+//!
 //! # Several hosts
 //!
 //! Processes that register the same name share its requests. Each process runs up to

@@ -93,9 +93,9 @@ impl Service {
                 budget: Arc::clone(&host.late_budget),
                 tasks: tasks.clone(),
                 abort: abort.clone(),
-                refused_replies: AtomicU64::new(0),
             },
             abort,
+            refused_replies: AtomicU64::new(0),
         });
         let service = Self {
             registration,
