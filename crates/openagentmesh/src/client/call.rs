@@ -70,8 +70,8 @@ impl Client {
 ///
 /// * `invocation_mismatch` before anything is sent, when the agent streams, publishes or runs in the
 ///   background; the message names the verb that fits;
-/// * `not_found` at once when no process serves the name, `not_available` when the catalog lists it
-///   nevertheless;
+/// * `not_found` at once when no process serves the name, with similar names of the catalog in
+///   `details.similar`; `not_available` when the catalog lists the name nevertheless;
 /// * `timeout` when no reply arrived in time; the host then drops the handler;
 /// * `payload_too_large` before anything is sent, when the input exceeds the server's limit;
 /// * `invalid_input` when the agent name or a header is invalid, the input cannot be written as JSON, or the

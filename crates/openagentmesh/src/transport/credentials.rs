@@ -104,6 +104,8 @@ impl CredentialsFile {
     /// The JWT and the seed are the lines below the first two lines of dashes that open a block.
     fn parse(text: &str) -> Option<Self> {
         let is_dashes = |line: &str| line.starts_with("---") && line.ends_with("---");
+        // Editors on Windows write a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let mut blocks = lines.windows(3).filter_map(|window| match window {
             [begin, content, end] if is_dashes(begin) && is_dashes(end) => {
@@ -164,7 +166,7 @@ mod tests {
     fn credentials_file_is_parsed_with_any_line_end_and_remarks() {
         let key = KeyPair::new_user();
         let seed = key.seed().unwrap();
-        for line_end in ["\n", "\r\n"] {
+        for (start, line_end) in [("", "\n"), ("\u{feff}", "\r\n")] {
             let text = [
                 "-----BEGIN NATS USER JWT-----",
                 "a.b-c_d.e",
@@ -176,6 +178,7 @@ mod tests {
                 "------END USER NKEY SEED------",
             ]
             .join(line_end);
+            let text = format!("{start}{text}");
             let file = CredentialsFile::parse(&text).unwrap();
             assert_eq!(file.jwt, "a.b-c_d.e");
             assert_eq!(file.key.public_key(), key.public_key());

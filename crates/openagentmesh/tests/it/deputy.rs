@@ -75,7 +75,7 @@ async fn reply_to_a_subject_of_the_mesh_is_refused() {
     messages(&raw, "KV_mesh-context").await;
     assert_eq!(
         within(test.mesh.call::<String>("echo", "x")).await.unwrap(),
-        "x"
+        "Echo: x"
     );
 }
 
@@ -136,7 +136,7 @@ async fn hostile_host_cannot_direct_credit_or_cancellation() {
     // All that the caller has sent is delivered when a later call is answered.
     assert_eq!(
         within(caller.call::<String>("echo", "x")).await.unwrap(),
-        "x"
+        "Echo: x"
     );
     synchronize(&raw).await;
     assert!(futures::FutureExt::now_or_never(tap.next()).is_none());

@@ -132,10 +132,10 @@ async fn log_lines_of_a_handler_carry_agent_and_request_id() {
         ctx.request_id().to_string()
     });
     let count = AgentSpec::new("count", "Logs.")
-        .handler(|| futures::stream::iter(0..2).inspect(|n| tracing::info!("chunk {n}")));
+        .handler(|to: u32| futures::stream::iter(0..to).inspect(|n| tracing::info!("chunk {n}")));
     test.mesh.register((slow, count)).await.unwrap();
     let id: String = within(test.mesh.call("slow", ())).await.unwrap();
-    let chunks = within(test.mesh.stream::<u32>("count", ())).await.unwrap();
+    let chunks = within(test.mesh.stream::<u32>("count", 2)).await.unwrap();
     let chunks: Vec<_> = within(futures::StreamExt::collect(chunks)).await;
     assert_eq!(chunks.len(), 2);
 
