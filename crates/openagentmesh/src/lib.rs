@@ -80,11 +80,14 @@
 //! An input is any type that serde deserialises and [`schemars`] describes, an output any type that
 //! serde serialises. Restrictions of the schema (lengths, ranges, patterns) are checked before the
 //! handler runs. The error for an invalid input lists the problems with their locations.
+//! The derives need `serde` (with its feature `derive`) and `schemars` 1 among the dependencies of the project.
 //!
 //! ```
-//! use openagentmesh::{agent, schemars, serde};
+//! use openagentmesh::agent;
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
 //!
-//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[derive(Deserialize, JsonSchema)]
 //! struct Summarize {
 //!     /// The text to summarise.
 //!     #[schemars(length(min = 1))]
@@ -209,6 +212,13 @@
 //! | the others, which are mistakes of the caller or ends of its request | DEBUG |
 //!
 //! A handler runs in a span with `agent` and `request_id`, which the log lines of the handler carry.
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `local` | `AgentMesh::local()`: a private, real `nats-server` for tests and demos |
+//! | `otel` | requests carry the W3C trace context of the current `tracing` span, and handlers run in a child of it |
 //!
 //! # Several hosts
 //!
