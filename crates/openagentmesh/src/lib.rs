@@ -78,9 +78,13 @@
 //! # Inputs and outputs
 //!
 //! An input is any type that serde deserialises and [`schemars`] describes, an output any type that
-//! serde serialises. Restrictions of the schema (lengths, ranges, patterns) are checked before the
+//! serde serialises. Restrictions of the schema (lengths, ranges, patterns, formats) are checked before the
 //! handler runs. The error for an invalid input lists the problems with their locations.
 //! The derives need `serde` (with its feature `derive`) and `schemars` 1 among the dependencies of the project.
+//!
+//! [`Contract::validate`] comes to the same verdict and lists the formats that are checked, such as `email`,
+//! `uri`, `uuid` and `date-time`; other formats are ignored. A name from `#[serde(alias)]` is not part of the
+//! schema, so an input needs the name in the schema. Patterns are those of ECMA-262 with the flag `u`.
 //!
 //! ```
 //! use openagentmesh::agent;

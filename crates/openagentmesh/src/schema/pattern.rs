@@ -119,6 +119,9 @@ impl Translator<'_> {
             }
             _ => match self.item()? {
                 Item::Char(c) => self.push_literal(c),
+                Item::Set(set) if set.starts_with("\\p") || set.starts_with("\\P") => {
+                    self.translated.push_str(&set);
+                }
                 Item::Set(set) => {
                     // Writing to a `String` cannot fail.
                     let _ = write!(self.translated, "[{set}]");

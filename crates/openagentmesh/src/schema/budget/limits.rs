@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 /// JSON values of a schema, its data included.
-const MAX_VALUES: usize = 100_000;
+const MAX_VALUES: usize = 60_000;
 
 /// Bytes of texts and keys of a schema.
 const MAX_TEXT_BYTES: usize = 2 * 1024 * 1024;

@@ -72,6 +72,11 @@ impl<'s> Patterns<'s> {
         Ok(cost)
     }
 
+    /// `pattern` as it is in the schema.
+    pub(super) fn original<'p>(&'p self, pattern: &'p str) -> &'p str {
+        self.translated.get(pattern).map_or(pattern, String::as_str)
+    }
+
     fn take(&mut self, bytes: usize) -> Result<(), String> {
         let remaining = self.remaining_bytes.checked_sub(bytes);
         self.remaining_bytes = remaining.ok_or_else(too_large)?;
