@@ -75,13 +75,10 @@ impl Deadline {
     }
 
     fn not_sent(self, agent: &AgentName, connection: &Connection) -> Error {
-        let lost = connection.lost();
+        let cause = connection.lost().or(": the connection to the mesh is slow");
         Error::raised(
             ErrorCode::Timeout,
-            format!(
-                "the request to agent '{agent}' was not sent {self}: the connection to the mesh is \
-                 lost or slow{lost}"
-            ),
+            format!("the request to agent '{agent}' was not sent {self}{cause}"),
         )
         .with_agent(agent)
     }

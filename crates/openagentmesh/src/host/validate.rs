@@ -8,14 +8,14 @@ use crate::agent::DecodeError;
 use crate::error::Error;
 use crate::schema::{InputSchema, Problem, Problems};
 
-/// Checks the restrictions that deserialisation does not, such as lengths and ranges. Most schemas have none.
+/// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges.
 pub(super) fn check_restrictions(agent: &AgentState, body: &[u8]) -> Result<(), Error> {
-    match &agent.input {
-        Some(schema) if schema.exceeds_types() => {}
+    let schema = match &agent.input {
+        Some(schema) if schema.exceeds_types() => schema,
         _ => return Ok(()),
-    }
-    let problems = problems(agent.input.as_deref(), body)?;
-    if problems.is_empty() {
+    };
+    let problems = problems(Some(schema), body)?;
+    if problems.is_empty() || (schema.may_exceed_budget() && problems.is_budget_exceeded()) {
         Ok(())
     } else {
         Err(problems.error(&agent.name))

@@ -1,7 +1,10 @@
 //! JSON Schemas of Rust types, and validation of inputs against a schema.
 
 mod budget;
+mod fit;
 mod input;
+mod pattern;
+mod prepare;
 mod problem;
 mod report;
 mod rust_type;

@@ -126,7 +126,7 @@ impl<H: Handle> Bucket<H> {
         }
         Err(self.no_answer(
             "use",
-            format!("no answer from the server within {waited:?}: the connection is lost or slow"),
+            format!("no answer from the server within {waited:?}"),
         ))
     }
 

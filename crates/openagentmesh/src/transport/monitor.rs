@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Event, ServerError};
+use async_nats::{ClientError, ConnectErrorKind, Event, ServerError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +24,20 @@ const RESET_AFTER: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct ConnectionMonitor {
     attempts: Arc<Mutex<Attempts>>,
-    /// The time at which the connection was lost; `None` while the client is connected.
-    lost_since: Arc<Mutex<Option<Instant>>>,
+    /// The loss of the connection; `None` while the client is connected.
+    loss: Arc<Mutex<Option<Loss>>>,
     denials: Arc<Denials>,
     reconnections: watch::Sender<u64>,
     is_lost: watch::Sender<bool>,
     closed: CancellationToken,
+}
+
+/// A loss of the connection.
+#[derive(Clone, Copy)]
+struct Loss {
+    since: Instant,
+    /// Whether the server has refused the credentials since.
+    is_refused: bool,
 }
 
 /// Attempts to dial.
@@ -46,7 +54,7 @@ impl ConnectionMonitor {
                 backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
                 last: None,
             })),
-            lost_since: Arc::default(),
+            loss: Arc::default(),
             denials: Denials::new(inbox_prefix),
             reconnections: watch::channel(0).0,
             is_lost: watch::channel(false).0,
@@ -61,8 +69,8 @@ impl ConnectionMonitor {
 
     /// The end of an error text: "; the connection to the mesh has been lost for 2 s", or nothing.
     pub(crate) fn lost(&self) -> LostConnection {
-        let since = *self.lost_since.lock();
-        LostConnection(since.map(|since| since.elapsed()))
+        let loss = *self.loss.lock();
+        LostConnection(loss.map(|loss| (loss.since.elapsed(), loss.is_refused)))
     }
 
     /// The state of the connection.
@@ -124,7 +132,7 @@ impl ConnectionMonitor {
                 tracing::debug!("connected");
                 self.denials.connected();
                 self.is_lost.send_if_modified(std::mem::take);
-                if self.lost_since.lock().take().is_some() {
+                if self.loss.lock().take().is_some() {
                     tracing::info!("reconnected to the mesh");
                     self.reconnections.send_modify(|count| *count += 1);
                 }
@@ -133,13 +141,23 @@ impl ConnectionMonitor {
             Event::Disconnected if self.closed.is_cancelled() => tracing::debug!("disconnected"),
             Event::Disconnected => {
                 tracing::warn!("connection to the mesh lost; reconnecting");
-                self.lost_since.lock().get_or_insert_with(Instant::now);
+                self.loss.lock().get_or_insert_with(|| Loss {
+                    since: Instant::now(),
+                    is_refused: false,
+                });
                 self.is_lost
                     .send_if_modified(|is_lost| !std::mem::replace(is_lost, true));
             }
             Event::ServerError(ServerError::Other(text)) if self.denials.observe(text) => {}
             Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),
             Event::LameDuckMode => tracing::info!("the server is about to shut down"),
+            Event::ClientError(ClientError::Other(error)) if is_refusal(error) => {
+                let mut loss = self.loss.lock();
+                if let Some(loss) = loss.as_mut().filter(|loss| !loss.is_refused) {
+                    loss.is_refused = true;
+                    tracing::warn!("the mesh refuses the credentials; reconnecting");
+                }
+            }
             // Comes with every failed attempt, several times a second.
             Event::ClientError(error) => tracing::debug!(%error, "connection"),
             _ => tracing::warn!(%event, "connection"),
@@ -147,24 +165,39 @@ impl ConnectionMonitor {
     }
 }
 
+/// Whether `error`, with which the client reports a failed attempt, is the refusal of the credentials.
+fn is_refusal(error: &str) -> bool {
+    error == ConnectErrorKind::AuthorizationViolation.to_string()
+}
+
 /// The loss of the connection in the text of an error; empty while it is connected.
-pub(crate) struct LostConnection(Option<Duration>);
+pub(crate) struct LostConnection(Option<(Duration, bool)>);
+
+impl LostConnection {
+    /// The text, or `otherwise` while the client is connected.
+    pub(crate) fn or(self, otherwise: &'static str) -> String {
+        match self.0 {
+            Some(_) => self.to_string(),
+            None => otherwise.to_owned(),
+        }
+    }
+}
 
 impl fmt::Display for LostConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => Ok(()),
-            Some(lost) if lost < Duration::from_secs(1) => write!(
-                f,
-                "; the connection to the mesh has been lost for {} ms",
-                lost.as_millis()
-            ),
-            Some(lost) => write!(
-                f,
-                "; the connection to the mesh has been lost for {} s",
-                lost.as_secs()
-            ),
+        let Some((lost, is_refused)) = self.0 else {
+            return Ok(());
+        };
+        f.write_str("; the connection to the mesh has been lost for ")?;
+        if lost < Duration::from_secs(1) {
+            write!(f, "{} ms", lost.as_millis())?;
+        } else {
+            write!(f, "{} s", lost.as_secs())?;
         }
+        if is_refused {
+            f.write_str(", and the server refuses the credentials")?;
+        }
+        Ok(())
     }
 }
 

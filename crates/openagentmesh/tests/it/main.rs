@@ -46,5 +46,6 @@ mod tools;
 mod trace;
 mod typed_calls;
 mod verbs;
+mod verdicts;
 mod workspace;
 mod workspace_replacement;
