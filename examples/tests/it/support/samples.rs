@@ -133,3 +133,34 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+fn sample(code: &str) -> Sample {
+    Sample {
+        origin: "test".to_owned(),
+        language: String::new(),
+        code: code.to_owned(),
+    }
+}
+
+#[test]
+fn named_crate_is_a_dependency_of_the_sample() {
+    assert!(sample("use serde::Deserialize;").needs("serde"));
+    assert!(sample("#[derive(serde::Deserialize)]").needs("serde"));
+    assert!(sample("async_stream::stream! {}").needs("async-stream"));
+    assert!(!sample("serde_json::json!(1)").needs("serde"));
+}
+
+#[test]
+fn reexport_of_the_sdk_is_no_dependency_of_the_sample() {
+    let code = "use openagentmesh::{agent, serde};\n#[derive(serde::Deserialize)]";
+    assert!(!sample(code).needs("serde"));
+    assert!(!sample("use openagentmesh::serde;\nserde::de").needs("serde"));
+    assert!(!sample("openagentmesh::futures::stream::empty()").needs("futures"));
+}
+
+#[test]
+fn sample_without_a_main_function_becomes_an_item() {
+    assert_eq!(sample("let a = 1;").item(), "fn main() {\nlet a = 1;\n}\n");
+    assert_eq!(sample("fn main() {}").item(), "fn main() {}");
+    assert!(sample("Ok::<(), ()>(())\n").item().contains("-> Result<"));
+}
