@@ -277,6 +277,7 @@ pub mod handler {
     };
 }
 
+pub use async_nats;
 pub use openagentmesh_macros::{AgentError, agent};
 pub use openagentmesh_protocol as protocol;
 pub use openagentmesh_protocol::tool::OpenAiApi;

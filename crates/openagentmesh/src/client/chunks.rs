@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status, subject};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio_util::sync::CancellationToken;
 
 use super::credit_window::Window;
 use super::deadline::Deadline;
@@ -208,7 +209,8 @@ impl Receiving {
         if let Delivery::Chunk(message) = &delivery
             && self.next_seq == 0
         {
-            self.source.buffer_if_uncredited(message);
+            let ended = self.request.session().connection.ended();
+            self.source.buffer_if_uncredited(message, ended);
         }
         Ok(delivery)
     }
@@ -313,12 +315,12 @@ impl Source {
     }
 
     /// Buffers the chunks of a host that ignores credit: its first chunk has no subject for it.
-    fn buffer_if_uncredited(&mut self, message: &Message) {
+    fn buffer_if_uncredited(&mut self, message: &Message, ended: CancellationToken) {
         if message.reply.is_some() || !matches!(self, Self::Credited(_)) {
             return;
         }
         if let Self::Credited(subscriber) = std::mem::replace(self, Self::Closed) {
-            *self = Self::Buffered(ReceiveBuffer::start(subscriber));
+            *self = Self::Buffered(ReceiveBuffer::start(subscriber, ended));
         }
     }
 }

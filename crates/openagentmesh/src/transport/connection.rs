@@ -40,6 +40,10 @@ pub(crate) struct Connection {
     reconnections: watch::Receiver<u64>,
     /// Cancelled when the connection is closed: a lost one is not dialed again.
     closed: CancellationToken,
+    /// Cancelled after that, when the last messages are sent.
+    ended: CancellationToken,
+    /// Whether the client is the program's, which then drains it itself.
+    is_shared: bool,
 }
 
 impl Connection {
@@ -48,7 +52,12 @@ impl Connection {
         let publisher = Arc::new(Publisher::new(&client));
         Self {
             jetstream: jetstream::new(client.clone()),
-            inbox: Arc::new(Inbox::new(&client, &publisher, &monitor.denials())),
+            inbox: Arc::new(Inbox::new(
+                &client,
+                &publisher,
+                &monitor.denials(),
+                monitor.ended(),
+            )),
             publisher,
             denials: monitor.denials(),
             monitor: monitor.clone(),
@@ -56,6 +65,20 @@ impl Connection {
             client,
             reconnections: monitor.reconnections(),
             closed: monitor.closed(),
+            ended: monitor.ended(),
+            is_shared: false,
+        }
+    }
+
+    /// A connection of a client that the program has made, and uses for itself.
+    pub(crate) fn shared(client: Client) -> Self {
+        let inbox = client.new_inbox();
+        let prefix = inbox.rsplit_once('.').map_or("", |(prefix, _)| prefix);
+        let monitor = ConnectionMonitor::new(prefix);
+        tokio::spawn(monitor.clone().poll(client.clone()));
+        Self {
+            is_shared: true,
+            ..Self::new(client, &monitor)
         }
     }
 
@@ -223,12 +246,19 @@ impl Connection {
     /// Closes the connection after everything that is buffered was sent. A lost connection is not dialed
     /// again.
     pub(crate) async fn close(&self) {
-        self.stop_reconnecting();
-        if !self.is_up() {
-            return;
+        self.closed.cancel();
+        if self.is_up() {
+            self.drain().await;
         }
+        self.ended.cancel();
+    }
+
+    async fn drain(&self) {
         if let Err(error) = self.flush().await {
             tracing::debug!(%error, "connection closed before it was flushed");
+        }
+        if self.is_shared {
+            return;
         }
         match tokio::time::timeout(FLUSH_TIMEOUT, self.client.drain()).await {
             Ok(Ok(())) => {}
@@ -242,10 +272,17 @@ impl Connection {
         self.closed.clone()
     }
 
+    /// Cancelled when the connection has ended. The client's subscriptions may outlive it: a lost client that is not
+    /// dialed again keeps them, and so does a client that the program uses for itself.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
     /// Does not dial again after this connection is lost: otherwise the client would dial without end, and
     /// then send messages whose callers have given up.
-    fn stop_reconnecting(&self) {
+    fn end(&self) {
         self.closed.cancel();
+        self.ended.cancel();
     }
 }
 
@@ -298,6 +335,6 @@ impl std::ops::Deref for ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.0.stop_reconnecting();
+        self.0.end();
     }
 }

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use openagentmesh_protocol::envelope::is_probe;
 use openagentmesh_protocol::{CallerSignal, subject};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::denials::{Action, Denial, Denials, ListenerGuard};
 use super::headers::{Outgoing, Received, closed};
@@ -37,8 +38,14 @@ struct Waiting {
 }
 
 impl Inbox {
-    pub(crate) fn new(client: &Client, publisher: &Arc<Publisher>, denials: &Arc<Denials>) -> Self {
-        let replies = Multiplexer::new(client);
+    /// `ended` fails all pending replies.
+    pub(crate) fn new(
+        client: &Client,
+        publisher: &Arc<Publisher>,
+        denials: &Arc<Denials>,
+        ended: CancellationToken,
+    ) -> Self {
+        let replies = Multiplexer::new(client, ended);
         let table = Arc::clone(replies.table());
         Self {
             publisher: Arc::clone(publisher),

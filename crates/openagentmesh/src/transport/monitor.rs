@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::{ClientError, ConnectErrorKind, Event, ServerError};
+use async_nats::connection::State;
+use async_nats::{Client, ClientError, ConnectErrorKind, Event, ServerError};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::denials::Denials;
@@ -20,6 +22,9 @@ const MAX_DELAY: Duration = Duration::from_secs(4);
 /// An attempt that comes later than this after the previous one starts a new back-off.
 const RESET_AFTER: Duration = Duration::from_secs(30);
 
+/// The interval at which a client without events of its own is observed.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Observes the connection of a client and delays its attempts to reconnect.
 #[derive(Clone)]
 pub(crate) struct ConnectionMonitor {
@@ -30,6 +35,7 @@ pub(crate) struct ConnectionMonitor {
     reconnections: watch::Sender<u64>,
     is_lost: watch::Sender<bool>,
     closed: CancellationToken,
+    ended: CancellationToken,
 }
 
 /// A loss of the connection.
@@ -59,6 +65,7 @@ impl ConnectionMonitor {
             reconnections: watch::channel(0).0,
             is_lost: watch::channel(false).0,
             closed: CancellationToken::new(),
+            ended: CancellationToken::new(),
         }
     }
 
@@ -94,6 +101,33 @@ impl ConnectionMonitor {
     /// To be cancelled when the connection is closed.
     pub(crate) fn closed(&self) -> CancellationToken {
         self.closed.clone()
+    }
+
+    /// To be cancelled when the connection has ended: after [`closed`](Self::closed), when the last messages are sent.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
+    /// Observes a client whose events are reported elsewhere, until the connection is closed. A loss is noticed
+    /// after `POLL_INTERVAL` at the latest.
+    pub(crate) async fn poll(self, client: Client) {
+        let statistics = client.statistics();
+        let connects = || statistics.connects.load(Ordering::Relaxed);
+        let mut seen = connects();
+        let mut interval = tokio::time::interval(POLL_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.closed.run_until_cancelled(interval.tick()).await.is_some() {
+            let is_up = client.connection_state() == State::Connected;
+            let now = connects();
+            let was_lost = self.loss.lock().is_some();
+            if !was_lost && (!is_up || now != seen) {
+                self.observe(&Event::Disconnected);
+            }
+            if is_up && (was_lost || now != seen) {
+                seen = now;
+                self.observe(&Event::Connected);
+            }
+        }
     }
 
     /// Resolves when the client may dial; never after the connection was closed.

@@ -105,6 +105,20 @@ impl ConnectionOptions {
         }
     }
 
+    /// The first option that is set: an existing client has them all from elsewhere.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        let set = [
+            ("url", self.url.is_some()),
+            ("connection_name", self.name.is_some()),
+            ("inbox_prefix", self.inbox_prefix.is_some()),
+            ("ca_file", self.ca_file.is_some()),
+            ("client_certificate", self.client_certificate.is_some()),
+        ];
+        let option = set.into_iter().find(|(_, is_set)| *is_set);
+        let credentials = self.credentials.first().map(Credentials::option);
+        option.map(|(option, _)| option).or(credentials)
+    }
+
     /// Checks what can be checked without a connection.
     ///
     /// # Errors

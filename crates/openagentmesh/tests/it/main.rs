@@ -32,6 +32,7 @@ mod lifecycle;
 mod load;
 mod logs;
 mod lost_connection;
+mod nats_client;
 mod options;
 mod raw;
 mod requests_are_futures;
