@@ -13,8 +13,8 @@ use super::handle::{AgentMesh, Settings};
 use crate::error::{Error, Result};
 use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
-    ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, Secret, dial, expand_home,
-    redact_credentials,
+    ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, Secret, dial,
+    expand_home, redact_credentials,
 };
 
 /// The time that running requests have to finish at shutdown.
@@ -282,7 +282,10 @@ fn share(client: async_nats::Client, options: &ConnectionOptions) -> Result<(Con
         true => format!("[{}]", server.host),
         false => server.host,
     };
-    Ok((Connection::shared(client), format!("nats://{host}:{}", server.port)))
+    Ok((
+        Connection::shared(client),
+        format!("nats://{host}:{}", server.port),
+    ))
 }
 
 /// Reads the environment, which may read files, on a thread that may block.

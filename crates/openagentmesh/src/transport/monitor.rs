@@ -116,7 +116,12 @@ impl ConnectionMonitor {
         let mut seen = connects();
         let mut interval = tokio::time::interval(POLL_INTERVAL);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.closed.run_until_cancelled(interval.tick()).await.is_some() {
+        while self
+            .closed
+            .run_until_cancelled(interval.tick())
+            .await
+            .is_some()
+        {
             let is_up = client.connection_state() == State::Connected;
             let now = connects();
             let was_lost = self.loss.lock().is_some();

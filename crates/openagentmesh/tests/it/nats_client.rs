@@ -32,7 +32,10 @@ async fn mesh_on_an_existing_client_serves_calls_and_leaves_the_client_open() {
     assert!(mesh.call::<String>("echo", "x").await.is_err());
     assert!(peer.catalog().fresh().await.unwrap().is_empty());
 
-    client.publish("own.subject", "still open".into()).await.unwrap();
+    client
+        .publish("own.subject", "still open".into())
+        .await
+        .unwrap();
     assert_eq!(within(own.next()).await.unwrap().payload, "still open");
     // The subscription of the program is the only one that is left.
     eventually(|| async {
@@ -53,7 +56,9 @@ async fn existing_client_conflicts_with_options_of_a_connection() {
         ("connection_name", builder().connection_name("a")),
     ] {
         let client = test.raw().await;
-        let error = within(builder.nats_client(client).connect()).await.unwrap_err();
+        let error = within(builder.nats_client(client).connect())
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), &ErrorCode::Configuration);
         assert_eq!(error.details()["option"], option);
     }
@@ -68,11 +73,17 @@ async fn loss_of_an_existing_client_is_noticed() {
     let mesh = within(builder.connect()).await.unwrap();
     mesh.register(echo()).await.unwrap();
     let mut states = mesh.watch_connection();
-    assert_eq!(within(states.next()).await, Some(ConnectionState::Connected));
+    assert_eq!(
+        within(states.next()).await,
+        Some(ConnectionState::Connected)
+    );
     server.stop().await;
     assert_eq!(within(states.next()).await, Some(ConnectionState::Lost));
     server.start_again();
-    assert_eq!(within(states.next()).await, Some(ConnectionState::Connected));
+    assert_eq!(
+        within(states.next()).await,
+        Some(ConnectionState::Connected)
+    );
     eventually(|| async { mesh.call::<String>("echo", "x").await.ok() }).await;
 }
 
