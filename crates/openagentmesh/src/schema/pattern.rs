@@ -5,8 +5,9 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use jsonschema_regex::is_valid_ecma_regex;
+use regex_automata::nfa::thompson::{BuildError, Config, NFA};
 
-/// The first and the last character of a class, for `.`, `\s`, `\d` and `\w`.
+/// The class of `.`. The other constants are the insides of classes.
 const NO_LINE_END: &str = r"[^\n\r\u{2028}\u{2029}]";
 const SPACE: &str =
     r"\t-\r\u{20}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}";
@@ -54,13 +55,34 @@ fn invalid_reason(pattern: &str) -> String {
         Some('A') => r"unrecognized escape '\A'; write '^'".to_owned(),
         Some('Z' | 'z') => r"unrecognized escape '\Z' or '\z'; write '$'".to_owned(),
         Some(letter) => format!("unrecognized escape '\\{letter}'; write '{letter}'"),
-        None => match super::budget::syntax_error(pattern) {
+        None => match syntax_error(pattern) {
             Some(reason) => reason,
             None => "not a regular expression of ECMA-262 with the flag u; escape each of ( ) [ ] { } / \
                      that is a character itself"
                 .to_owned(),
         },
     }
+}
+
+/// Bytes of the automaton of an invalid pattern, which is compiled for the reason only.
+const MAX_INVALID_BYTES: usize = 1024 * 1024;
+
+fn syntax_error(pattern: &str) -> Option<String> {
+    let error = NFA::compiler()
+        .configure(Config::new().nfa_size_limit(Some(MAX_INVALID_BYTES)))
+        .build(pattern)
+        .err()?;
+    error.size_limit().is_none().then(|| build_error(&error))
+}
+
+/// The reason of `error`. A syntax error is shown over several lines, the reason in the last one.
+pub(super) fn build_error(error: &BuildError) -> String {
+    use std::error::Error;
+    let text = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
 }
 
 struct Translator<'p> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jsonschema_regex::{Search, search_form};
 use regex_automata::nfa::thompson::{BuildError, Config, NFA};
 
-use crate::schema::pattern::translate;
+use crate::schema::pattern::{build_error, translate};
 use crate::schema::prepare::TranslatedPatterns;
 
 /// Bytes of all compiled patterns of a schema.
@@ -92,25 +92,11 @@ fn compile(regex: &str, limit: usize) -> Result<NFA, Box<BuildError>> {
         .map_err(Box::new)
 }
 
-/// The reason why `pattern` is not a regular expression, if the compiler knows it.
-pub(in crate::schema) fn syntax_error(pattern: &str) -> Option<String> {
-    compile(pattern, MAX_PATTERN_BYTES)
-        .err()
-        .filter(|error| error.size_limit().is_none())
-        .map(|error| reason(&error))
-}
-
 fn reason(error: &BuildError) -> String {
-    use std::error::Error;
-    if error.size_limit().is_some() {
-        return too_large();
+    match error.size_limit() {
+        Some(_) => too_large(),
+        None => build_error(error),
     }
-    // A syntax error is shown over several lines, the reason in the last one.
-    let text = error
-        .source()
-        .map_or_else(|| error.to_string(), ToString::to_string);
-    let last = text.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").to_owned()
 }
 
 fn too_large() -> String {
