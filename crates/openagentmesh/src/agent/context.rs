@@ -39,7 +39,8 @@ pub(crate) struct Inner {
 }
 
 impl Context {
-    /// A context without a request: for tests that call a handler as a function.
+    /// A context without a request: for tests that call a handler as a function. [`Context::detached`] needs no
+    /// mesh.
     ///
     /// The request id is random. The context has no headers and no deadline, and its token never fires.
     ///

@@ -1,30 +1,37 @@
 //! Checks inputs against their schema, and explains invalid ones.
 
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{AgentName, ErrorCode};
 use serde_json::{Value, json};
 
-use super::state::AgentState;
 use crate::agent::DecodeError;
 use crate::error::Error;
 use crate::schema::{InputSchema, Problem, Problems};
 
 /// Checks the restrictions that deserialisation does not, such as lengths and ranges. Most schemas have none.
-pub(super) fn check_restrictions(agent: &AgentState, body: &[u8]) -> Result<(), Error> {
-    match &agent.input {
-        Some(schema) if schema.exceeds_types() => {}
-        _ => return Ok(()),
+pub(crate) fn check_restrictions(
+    agent: &AgentName,
+    schema: Option<&InputSchema>,
+    body: &[u8],
+) -> Result<(), Error> {
+    if !schema.is_some_and(InputSchema::exceeds_types) {
+        return Ok(());
     }
-    let problems = problems(agent.input.as_deref(), body)?;
+    let problems = problems(schema, body)?;
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(problems.error(&agent.name))
+        Err(problems.error(agent))
     }
 }
 
 /// Explains why the input could not be deserialised: every problem that the schema finds, else `error`.
-pub(super) fn explain(agent: &AgentState, body: &[u8], error: DecodeError) -> Error {
-    match problems(agent.input.as_deref(), body) {
+pub(crate) fn explain(
+    agent: &AgentName,
+    schema: Option<&InputSchema>,
+    body: &[u8],
+    error: DecodeError,
+) -> Error {
+    match problems(schema, body) {
         Err(invalid_json) => invalid_json,
         Ok(problems) if problems.is_empty() => {
             let problem = Problem {
@@ -32,9 +39,9 @@ pub(super) fn explain(agent: &AgentState, body: &[u8], error: DecodeError) -> Er
                 message: error.message,
                 rule: "type".to_owned(),
             };
-            Problems::from(problem).error(&agent.name)
+            Problems::from(problem).error(agent)
         }
-        Ok(problems) => problems.error(&agent.name),
+        Ok(problems) => problems.error(agent),
     }
 }
 

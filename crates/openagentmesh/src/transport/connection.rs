@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     reconnections: watch::Receiver<u64>,
     /// Cancelled when the connection is closed: a lost one is not dialed again.
     closed: CancellationToken,
+    /// Whether the connection was made without a mesh.
+    is_detached: bool,
 }
 
 impl Connection {
@@ -53,7 +55,31 @@ impl Connection {
             client,
             reconnections: monitor.reconnections(),
             closed: monitor.closed(),
+            is_detached: false,
         }
+    }
+
+    /// The same connection, marked as one without a mesh.
+    pub(super) fn without_mesh(self) -> Self {
+        Self {
+            is_detached: true,
+            ..self
+        }
+    }
+
+    /// Checks that there is a mesh. An operation without one fails at once, and the error has the reason.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is detached.
+    pub(crate) fn check_attached(&self) -> Result<()> {
+        if self.is_detached {
+            return Err(Error::raised(
+                ErrorCode::ConnectionFailed,
+                "no connection: a detached context has no mesh; test with AgentMesh::local() instead",
+            ));
+        }
+        Ok(())
     }
 
     /// The number of times that the connection was lost and dialed again.

@@ -19,6 +19,7 @@ mod connection_state;
 mod context;
 mod credentials;
 mod denied;
+mod detached;
 mod discovery;
 mod endpoints;
 mod error_codes;
