@@ -75,7 +75,7 @@ impl Context {
         Self(Arc::new(inner))
     }
 
-    /// The agent of the handler; `None` in a context made by [`new`](Context::new).
+    /// The agent of the handler; `None` in a context made by [`new`](Context::new), and in a detached one without.
     #[must_use]
     pub fn agent(&self) -> Option<&AgentName> {
         self.0.agent.as_ref()

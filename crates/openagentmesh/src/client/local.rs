@@ -165,3 +165,13 @@ fn message(subject: Subject, headers: HeaderMap, body: Bytes) -> Message {
         description: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pending_reply_of_two_origins_is_as_small_as_one_of_the_mesh() {
+        assert_eq!(size_of::<Pending>(), size_of::<PendingReply>());
+    }
+}

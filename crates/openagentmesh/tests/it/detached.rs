@@ -312,7 +312,7 @@ async fn detached_context_without_a_mesh_fails_at_once() {
     let mesh = ctx.mesh();
     let start = tokio::time::Instant::now();
     let errors = [
-        mesh.publish("some.subject", &1).await.unwrap_err(),
+        mesh.publish("some.subject", 1).await.unwrap_err(),
         mesh.subscribe::<u32>("ticks").await.unwrap_err(),
         mesh.subscribe_subject::<u32>("some.>").await.unwrap_err(),
         mesh.catalog().await.unwrap_err(),
