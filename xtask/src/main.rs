@@ -2,6 +2,7 @@
 //! Python, and `instructions` and `profile` name the tools that they need.
 
 mod layers;
+mod package;
 mod prose;
 mod workspace;
 
@@ -16,6 +17,7 @@ usage: cargo xtask <command>
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
   prose [--list] [CRATE]    ruled-out words and sentence forms per 1,000 words, see docs/STYLE.md
+  package                   the manifests and the files of the published crates
   layers [FOLDER]           imports against the order of the layers, and circles of files";
 
 /// One command of a run: its title, its command line, and additional environment variables.
@@ -71,6 +73,7 @@ const CI: &[Step] = &[
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
     step("prose", "cargo xtask prose"),
+    step("package", "cargo xtask package"),
     // Exactly the second command of the README.
     step("test", "cargo test"),
     INTEROP,
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         ["layers", ref folder @ ..] if folder.len() < 2 => {
             return layers::run(folder.first().copied());
         }
+        ["package"] => return package::run(),
         ["prose", ref arguments @ ..] => return prose::run(arguments),
         _ => {
             eprintln!("{USAGE}");

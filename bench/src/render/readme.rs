@@ -41,7 +41,8 @@ fn block(report: &Report) -> String {
         "{table}\n\n\
          ![Speed next to the bare client](docs/src/performance.svg)\n\n\
          `cargo xtask bench` on {}. The bare client sends the same headers and uses the same bucket. The factor is the speed, \
-         or the inverse of the size, of this SDK as a multiple. [All figures](docs/src/performance.md), \
+         or the inverse of the size, of this SDK as a multiple: the median of the rounds' ratios, which may differ \
+         from the ratio of the medians in the columns. [All figures](docs/src/performance.md), \
          [how they are measured](bench/README.md).\n",
         report.setting()
     )

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use openagentmesh::{Error, ErrorCode};
 use openagentmesh_local::LocalError;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::shell;
 
@@ -142,6 +142,11 @@ fn next_step(error: &Error) -> Option<String> {
         ErrorCode::InvalidInput if error.request_id().is_some() => Some(format!(
             "oam agent contract {agent} shows the input it takes"
         )),
+        ErrorCode::ConnectionDenied
+            if error.details().get("credentials") == Some(&json!("missing")) =>
+        {
+            Some("--creds FILE names a credentials file".to_owned())
+        }
         ErrorCode::Timeout => Some("--timeout SECONDS waits longer".to_owned()),
         ErrorCode::HandlerError => Some(format!(
             "the agent failed; look at the output of the process that serves {agent}"

@@ -148,9 +148,10 @@ impl Printer {
             let plain = text.to_string();
             let shown = printable(&plain);
             // An argument may be the text of others, as with xargs. Without one, styles are safe.
-            let shown = match shown == plain {
-                true => text.ansi().to_string(),
-                false => shown,
+            let shown = if shown == plain {
+                text.ansi().to_string()
+            } else {
+                shown
             };
             self.err(shown.trim_end_matches('\n'));
             return ExitCode::from(2);

@@ -51,9 +51,12 @@ pub(crate) fn write_endpoint(url: &str, creds: Option<&Path>) -> Result<PathBuf,
         // A URL without a scheme would be read as TOML.
         None if url.contains("://") => format!("{url}\n"),
         _ => {
-            let creds = creds
-                .map(|creds| relative_to(&directory, creds))
-                .transpose()?;
+            let creds = match creds {
+                // The home directory of the user who reads the file.
+                Some(creds) if creds.starts_with("~") => Some(creds.to_owned()),
+                Some(creds) => Some(relative_to(&directory, creds)?),
+                None => None,
+            };
             toml::to_string(&UrlFile { url, creds }).map_err(|error| {
                 Failure::usage(format!("cannot write {URL_FILE} as TOML: {error}"))
             })?

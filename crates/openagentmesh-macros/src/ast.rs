@@ -9,6 +9,7 @@ use syn::{
 
 use crate::arguments::Arguments;
 use crate::inputs::parse_inputs;
+use crate::syntax::{generic_types, last_ident, text};
 
 /// A valid agent function.
 pub(crate) struct AgentFunction {
@@ -130,13 +131,6 @@ fn background(input: &Option<Type>, output: &Output) -> Option<&'static str> {
 /// Whether the last segment of a type's path is `Result`.
 pub(crate) fn is_result(output: &Type) -> bool {
     last_ident(output).is_some_and(|ident| ident == "Result")
-}
-
-pub(crate) fn last_ident(ty: &Type) -> Option<&Ident> {
-    match ty {
-        Type::Path(path) => Some(&path.path.segments.last()?.ident),
-        _ => None,
-    }
 }
 
 fn is_unit(ty: &Type) -> bool {
@@ -283,20 +277,6 @@ fn item_of_bound(bound: &TypeParamBound) -> Option<Type> {
     })
 }
 
-pub(crate) fn generic_types(arguments: &PathArguments) -> impl Iterator<Item = &Type> {
-    let generics = match arguments {
-        PathArguments::AngleBracketed(generics) => Some(&generics.args),
-        _ => None,
-    };
-    generics
-        .into_iter()
-        .flatten()
-        .filter_map(|argument| match argument {
-            GenericArgument::Type(ty) => Some(ty),
-            _ => None,
-        })
-}
-
 /// The description of an agent, an expression that converts into a `String`.
 fn description(
     arguments: &Arguments,
@@ -337,19 +317,4 @@ fn description(
             const { ::openagentmesh::__private::not_blank(::core::concat!(#(#lines, "\n"),*)) }
         )
     })
-}
-
-/// Tokens as source text, roughly formatted.
-pub(crate) fn text(tokens: &impl ToTokens) -> String {
-    tokens
-        .to_token_stream()
-        .to_string()
-        .replace(" :", ":")
-        .replace(" ,", ",")
-        .replace(":: ", "::")
-        .replace(" <", "<")
-        .replace("< ", "<")
-        .replace(" >", ">")
-        .replace("& ", "&")
-        .replace(" ::", "::")
 }

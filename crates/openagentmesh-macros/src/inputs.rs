@@ -2,7 +2,7 @@
 
 use syn::{FnArg, Pat, PatType, PathArguments, Signature, Type, TypeReference};
 
-use crate::ast::{generic_types, last_ident, text};
+use crate::syntax::{generic_types, last_ident, text};
 
 /// Whether the first argument is a context, and the type of the input.
 pub(crate) fn parse_inputs(signature: &Signature) -> syn::Result<(bool, Option<Type>)> {

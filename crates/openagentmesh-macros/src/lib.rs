@@ -1,7 +1,7 @@
 //! The `#[agent]` attribute of OpenAgentMesh.
 //!
-//! `ast` parses a function into the parts of an agent, or fails with a message that says what to
-//! write instead. `expand` generates the code that constructs the agent, `typed` that of its typed calls.
+//! `ast` parses a function into the parts of an agent, its parameters with `inputs`, or fails with a message
+//! that says what to write instead. `expand` generates the code that constructs the agent, `typed` that of its typed calls.
 //! `block` finds the agents among the methods of an `impl` block. `agent_error` is the derive of error
 //! codes.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ mod ast;
 mod block;
 mod expand;
 mod inputs;
+mod syntax;
 mod typed;
 
 use proc_macro::TokenStream;

@@ -2,6 +2,7 @@
 //!
 //! The macros validate names at compile time. A separate crate keeps the rest of the protocol out
 //! of their build.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

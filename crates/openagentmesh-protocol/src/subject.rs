@@ -161,6 +161,41 @@ impl Subject {
     }
 }
 
+/// Whether a process may publish to a subject that another process named: the reply subject of a request, or the
+/// subject for credit and cancellation.
+///
+/// A process publishes with rights of its own, which the other one may not have. Excluded are therefore the
+/// subjects of the server and of stores, which begin with `$`; those on which only processes of the mesh speak
+/// for themselves (`mesh.errors.>`, `mesh.death.>`, `mesh.logs.>`, `mesh.health.>`, `mesh.instance.>`); and what
+/// is not a subject of one message, such as a wildcard.
+///
+/// ```
+/// use openagentmesh_protocol::subject::may_reply_to;
+///
+/// assert!(may_reply_to("_INBOX.abc.1"));
+/// assert!(may_reply_to("orders.replies"));
+/// assert!(!may_reply_to("$JS.API.STREAM.DELETE.KV_mesh-catalog"));
+/// assert!(!may_reply_to("mesh.errors.echo"));
+/// ```
+#[must_use]
+pub fn may_reply_to(subject: &str) -> bool {
+    const RESERVED: [&str; 5] = ["errors", "death", "logs", "health", "instance"];
+
+    let mut tokens = subject.split('.');
+    let is_reserved = match (tokens.next(), tokens.next()) {
+        (Some("mesh"), Some(kind)) => RESERVED.contains(&kind),
+        (Some(first), _) => first.starts_with('$'),
+        (None, _) => true,
+    };
+    let is_literal = subject.split('.').all(|token| {
+        !token.is_empty()
+            && token != "*"
+            && token != ">"
+            && !token.contains(|c: char| c.is_whitespace() || c.is_control())
+    });
+    is_literal && !is_reserved
+}
+
 impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

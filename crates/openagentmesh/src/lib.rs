@@ -78,13 +78,20 @@
 //! # Inputs and outputs
 //!
 //! An input is any type that serde deserialises and [`schemars`] describes, an output any type that
-//! serde serialises. Restrictions of the schema (lengths, ranges, patterns) are checked before the
+//! serde serialises. Restrictions of the schema (lengths, ranges, patterns, formats) are checked before the
 //! handler runs. The error for an invalid input lists the problems with their locations.
+//! The derives need `serde` (with its feature `derive`) and `schemars` 1 among the dependencies of the project.
+//!
+//! [`Contract::validate`] comes to the same verdict and lists the formats that are checked, such as `email`,
+//! `uri`, `uuid` and `date-time`; other formats are ignored. A name from `#[serde(alias)]` is not part of the
+//! schema, so an input needs the name in the schema. Patterns are those of ECMA-262 with the flag `u`.
 //!
 //! ```
-//! use openagentmesh::{agent, schemars, serde};
+//! use openagentmesh::agent;
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
 //!
-//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[derive(Deserialize, JsonSchema)]
 //! struct Summarize {
 //!     /// The text to summarise.
 //!     #[schemars(length(min = 1))]
@@ -248,12 +255,20 @@
 //! With the feature `local`, `AgentMesh::local()` starts a server of the test's own, for tests with the
 //! catalog, events, shared values or files.
 //!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `local` | `AgentMesh::local()`: a private, real `nats-server` for tests and demos |
+//! | `otel` | requests carry the W3C trace context of the current `tracing` span, and handlers run in a child of it |
+//!
 //! # Several hosts
 //!
 //! Processes that register the same name share its requests. Each process runs up to
 //! [`concurrency`](AgentSpec::concurrency) requests at once and queues up to
 //! [`queue`](AgentSpec::queue) more. It answers further requests with `overloaded`. A handler that
 //! fails or panics fails only its own request.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -302,6 +317,7 @@ pub mod handler {
     };
 }
 
+pub use async_nats;
 pub use openagentmesh_macros::{AgentError, agent};
 pub use openagentmesh_protocol as protocol;
 pub use openagentmesh_protocol::tool::OpenAiApi;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod examples;
+mod foreign_project;
 mod llm_tools;
 mod readme;
 mod support;

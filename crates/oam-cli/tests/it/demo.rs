@@ -29,6 +29,28 @@ fn demo_without_a_terminal_runs_to_its_end() {
     assert_eq!(sandbox.url(), None, "no file is left in the directory");
 }
 
+/// The blocks of commands in the README.
+fn readme_commands() -> Vec<&'static str> {
+    let blocks = README.split("```bash\n").skip(1);
+    blocks
+        .map(|rest| rest.split("\n```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn readme_commands_are_those_that_tests_run() {
+    let [demo, test, quickstart] = readme_commands()[..] else {
+        panic!("each block needs a test: {:?}", readme_commands());
+    };
+    // With its last word, by the tests of this file.
+    let package = env!("CARGO_PKG_NAME");
+    assert_eq!(demo, format!("cargo run --release -p {package} -- demo"));
+    // By the user who runs this test.
+    assert_eq!(test, "cargo test");
+    // By the next test.
+    assert!(quickstart.starts_with("oam mesh up\n"), "{quickstart}");
+}
+
 /// Runs a command of the quickstart with the `oam` of this build, on a free port.
 fn run_line(sandbox: &Sandbox, line: &str) -> CommandOutput {
     let words: Vec<&str> = line
@@ -46,14 +68,8 @@ fn run_line(sandbox: &Sandbox, line: &str) -> CommandOutput {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readme_quickstart_prints_what_it_says() {
-    let block = README
-        .split("```bash\n")
-        .find(|block| block.starts_with("oam mesh up"))
-        .unwrap();
-    let lines: Vec<(&str, Option<&str>)> = block
-        .split("```")
-        .next()
-        .unwrap()
+    let quickstart = readme_commands()[2];
+    let lines: Vec<(&str, Option<&str>)> = quickstart
         .lines()
         .map(|line| match line.split_once('#') {
             Some((command, comment)) => (command.trim(), Some(comment.trim())),

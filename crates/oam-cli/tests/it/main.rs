@@ -7,6 +7,7 @@ mod catalog;
 mod connect;
 mod contract;
 mod demo;
+mod denied;
 mod invisible_text;
 mod kv;
 mod kv_watch;

@@ -38,7 +38,7 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
-const COMMANDS: [&[&str]; 35] = [
+const COMMANDS: [&[&str]; 36] = [
     &["mesh", "catalog"],
     &["mesh", "catalog", "--json"],
     &["mesh", "catalog", "--compact"],
@@ -57,6 +57,7 @@ const COMMANDS: [&[&str]; 35] = [
     &["agent", "subscribe", "ticker"],
     &["kv", "put", "a", "1"],
     &["kv", "put", "a", "1", "--json"],
+    &["tools", "--format", "openai"],
     &["kv", "create", "b", "1"],
     &["kv", "create", "c", "1", "--json"],
     &["kv", "get", "a"],

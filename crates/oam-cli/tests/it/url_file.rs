@@ -72,7 +72,11 @@ async fn file_that_others_can_write_is_passed_over_with_a_note() {
     assert!(output.stderr.contains(&note), "{output:?}");
     assert!(output.stderr.contains("writable by all"), "{output:?}");
     let output = oam_below(sandbox, &put);
-    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
+    let output = sandbox.oam(&["mesh", "connect", &mesh.url]);
+    let notes = output.stderr.matches("passed over").count();
+    assert_eq!((output.code, notes), (0, 1), "{output:?}");
+    write(sandbox, "nats://127.0.0.9:9\n");
 
     set_mode(sandbox.work(), 0o1777);
     let output = oam_below(sandbox, &["mesh", "catalog"]);

@@ -1,5 +1,7 @@
 //! The way back: from the arguments of a model's tool call to the input of the agent.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::document::Document;
@@ -114,9 +116,12 @@ impl<'a> Pruning<'a> {
         let schemas = self.applicable(value, schemas);
         match value {
             Value::Object(fields) => {
+                let all = schemas.iter().flat_map(|schema| required(schema));
+                let needed: BTreeSet<&str> = all.collect();
                 fields.retain(|name, field| {
-                    let is_required = || schemas.iter().any(|s| required(s).any(|n| n == name));
-                    !field.is_null() || is_required() || self.allows_null(&schemas, name)
+                    !field.is_null()
+                        || needed.contains(name.as_str())
+                        || self.allows_null(&schemas, name)
                 });
                 for (name, field) in fields {
                     let below = schemas.iter().filter_map(|schema| property(schema, name));
@@ -197,7 +202,7 @@ impl<'a> Pruning<'a> {
         similar.next().is_none().then_some(found)
     }
 
-    /// Whether `value` has the type of `variant` and, of an object, the properties by which it is told apart.
+    /// Whether `value` has the type of `variant` and, of an object, the properties by which variants differ.
     fn resembles(&self, value: &Value, variant: &'a Map<String, Value>) -> bool {
         let node = self.fit.target(variant).unwrap_or(variant);
         if types(node).is_some_and(|types| !types.iter().any(|name| is_of_type(value, name))) {

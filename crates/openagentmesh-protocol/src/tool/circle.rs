@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::document::definition_name;
 use super::problem::{Problem, Result, below};
+use super::reference::definition_name;
 
 /// The keywords whose schemas apply to the same value.
 const IN_PLACE: &[&str] = &[

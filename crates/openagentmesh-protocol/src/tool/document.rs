@@ -8,10 +8,15 @@ use serde_json::{Map, Value, json};
 
 use super::circle;
 use super::keyword::{Children, TYPES, children};
-use super::problem::{Problem, Result, below, decoded, reference};
+use super::problem::{Problem, Result, below};
+use super::reference::{decoded, definition_name, reference};
 
-/// Limit of the nodes of a schema, copies of shared parts included.
-pub(super) const MAX_NODES: usize = 20_000;
+/// Limit of the nodes of a schema: schemas, enumerated values and names of required properties. Copies of shared
+/// parts count too.
+const MAX_NODES: usize = 20_000;
+
+/// Limit of the length of a location in a schema, in bytes.
+const MAX_LOCATION: usize = 4_096;
 
 /// Limit of the nesting of a schema.
 pub(super) const MAX_DEPTH: usize = 128;
@@ -108,20 +113,6 @@ impl Document {
     }
 }
 
-/// The name in a reference that [`Document::read`] wrote: `Some(None)` for the root.
-#[expect(
-    clippy::option_option,
-    reason = "a reference may be foreign, or lead to the root"
-)]
-pub(super) fn definition_name(reference: &str) -> Option<Option<String>> {
-    let fragment = reference.strip_prefix('#')?;
-    if fragment.is_empty() {
-        return Some(None);
-    }
-    let name = decoded(fragment.strip_prefix("/$defs/")?)?;
-    Some(Some(name.replace("~1", "/").replace("~0", "~")))
-}
-
 struct Reader<'a> {
     schema: &'a Value,
     wrapped: bool,
@@ -157,8 +148,8 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, at: &str, depth: usize) -> Result<()> {
         self.nodes += 1;
-        if self.nodes > MAX_NODES || depth > MAX_DEPTH {
-            return Err(Problem::new(at, "is too large"));
+        if self.nodes > MAX_NODES || depth > MAX_DEPTH || at.len() > MAX_LOCATION {
+            return Err(Problem::new(shortened(at), "is too large"));
         }
         Ok(())
     }
@@ -191,6 +182,7 @@ impl<'a> Reader<'a> {
         for (keyword, child) in node {
             let here = below(at, keyword);
             match (children(keyword), child) {
+                (None, Value::Array(data)) => self.nodes += data.len(),
                 (None, _) => {}
                 (Some(Children::List), Value::Array(list)) if !list.is_empty() => {
                     for (index, child) in list.iter().enumerate() {
@@ -387,6 +379,15 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// The start of a location.
+fn shortened(location: &str) -> &str {
+    let mut end = location.len().min(MAX_LOCATION / 16);
+    while !location.is_char_boundary(end) {
+        end -= 1;
+    }
+    &location[..end]
 }
 
 /// Whether the limit in `keyword` is exclusive by a boolean, as in draft 4.

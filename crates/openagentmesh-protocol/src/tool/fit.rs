@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::document::Document;
-use super::keyword::{is_of_type, properties, required, types};
+use super::keyword::{is_of_type, named_property, required, types};
 
 /// Limit of the steps of one check.
 const MAX_STEPS: usize = 100_000;
@@ -30,7 +30,11 @@ impl<'a> Fit<'a> {
 
     /// Takes one step; `false` when none is left.
     pub(super) fn step(&mut self) -> bool {
-        self.steps = self.steps.saturating_sub(1);
+        self.take(1)
+    }
+
+    fn take(&mut self, steps: usize) -> bool {
+        self.steps = self.steps.saturating_sub(steps);
         self.steps > 0
     }
 
@@ -60,7 +64,13 @@ impl<'a> Fit<'a> {
         node: &'a Map<String, Value>,
         depth: usize,
     ) -> bool {
-        if !self.step() || depth > MAX_DEPTH {
+        let length = |keyword: &str| {
+            node.get(keyword)
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len)
+        };
+        let steps = 1 + length("enum") / 16 + length("required") / 16;
+        if !self.take(steps) || depth > MAX_DEPTH {
             return true;
         }
         if types(node).is_some_and(|types| !types.iter().any(|name| is_of_type(value, name))) {
@@ -135,7 +145,7 @@ impl<'a> Fit<'a> {
 
 /// The schema of the property `name` of `node`; `None` if `node` says nothing of it.
 pub(super) fn property<'a>(node: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    if let Some((_, schema)) = properties(node).find(|(property, _)| *property == name) {
+    if let Some(schema) = named_property(node, name) {
         return Some(schema);
     }
     // A pattern may cover the name, and patterns are not evaluated.

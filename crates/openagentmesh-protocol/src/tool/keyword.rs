@@ -92,3 +92,8 @@ pub(super) fn properties(node: &Map<String, Value>) -> impl Iterator<Item = (&St
     let properties = node.get("properties").and_then(Value::as_object);
     properties.into_iter().flatten()
 }
+
+/// The schema of the property `name` in `properties`.
+pub(super) fn named_property<'a>(node: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    node.get("properties")?.as_object()?.get(name)
+}

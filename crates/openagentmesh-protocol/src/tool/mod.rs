@@ -14,6 +14,7 @@ mod keyword;
 mod names;
 mod openai;
 mod problem;
+mod reference;
 mod schema;
 mod strict;
 mod wrap;

@@ -7,5 +7,6 @@ mod properties;
 mod provider_rules;
 mod tool_arguments;
 mod tool_forms;
+mod tool_limits;
 mod tool_properties;
 mod tools;

@@ -101,7 +101,7 @@ fn schema() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Objects with a property by which they are told apart, as of a Rust enum.
+/// Objects that differ in a tag or in the name of their only property, as of a Rust enum.
 fn tagged(inner: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
     proptest::collection::vec((inner, any::<bool>()), 1..4).prop_map(|variants| {
         let variants = variants

@@ -149,6 +149,17 @@ impl AgentSpec {
     /// assert_eq!(agent.shape(), Shape::Streamer);
     /// ```
     ///
+    /// A closure that uses `?` names its error type in the last expression:
+    ///
+    /// ```
+    /// use openagentmesh::{AgentSpec, Error};
+    ///
+    /// let agent = AgentSpec::new("parse", "Parses a number.").handler(|text: String| async move {
+    ///     let number: i64 = text.parse().map_err(|_| Error::new("no_number", "not a number"))?;
+    ///     Ok::<_, Error>(number)
+    /// });
+    /// ```
+    ///
     /// A `Result` whose error is itself serialisable (`Result<T, String>` among them) could be
     /// meant as an output too, and the compiler asks for a type; say which with
     /// [`result_handler`](AgentSpec::result_handler).

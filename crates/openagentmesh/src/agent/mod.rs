@@ -2,12 +2,15 @@
 
 mod agent_fn;
 mod context;
+mod decode;
 mod definition;
 mod erased;
 mod generated;
 mod handler;
+mod integers;
 mod into_agents;
 mod io;
+mod objects;
 mod produced;
 mod raw;
 mod typed;

@@ -1,4 +1,4 @@
-//! Typed handlers: decoding the input, encoding the output.
+//! Typed handlers: encoding the output.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::Shape;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::erased::{Chunks, DecodeError, ErasedHandler, HandlerFn, MakeContext, Running};
+use super::decode::decode;
+use super::erased::{Chunks, ErasedHandler, HandlerFn, MakeContext, Running};
 use super::io::{Input, IntoEnd, IntoOutput};
 use crate::error::BoxError;
 use crate::schema::{InputSchema, is_unit, output_schema};
@@ -115,39 +115,6 @@ impl ErasedHandler {
             })),
         }
     }
-}
-
-/// Decodes an input. An empty body is `null`, so that a handler may take an optional input.
-fn decode<In: DeserializeOwned>(body: &[u8]) -> Result<In, DecodeError> {
-    let body = if body.is_empty() { b"null" } else { body };
-    if let Ok(input) = serde_json::from_slice(body) {
-        return Ok(input);
-    }
-    // Only an invalid input is decoded again, more slowly, to find the place.
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| DecodeError {
-            location: json_pointer(error.path()),
-            message: error.into_inner().to_string(),
-        })
-        .and_then(|input| {
-            deserializer.end().map_err(|error| DecodeError {
-                location: String::new(),
-                message: error.to_string(),
-            })?;
-            Ok(input)
-        })
-}
-
-fn json_pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(format!("/{index}")),
-            Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect()
 }
 
 fn encoded<Fut, K>(future: Fut) -> Running

@@ -218,6 +218,7 @@ async fn watch(
         let message = match delivery {
             Delivery::Message(message) => message,
             Delivery::Idle => continue,
+            Delivery::Denied(error) => return Err(error),
             Delivery::BucketRecreated => {
                 replace(state, CatalogDocument::default(), 0);
                 is_first = consumer.pending() > 0;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use openagentmesh_protocol::{Contract as Document, ErrorCode};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::schema::InputSchema;
@@ -39,8 +40,13 @@ impl Contract {
 
     /// Validates `input` against the input schema. Sends nothing.
     ///
-    /// Any input is valid for an agent without an input schema. A host may accept more than its schema
-    /// allows, for example an alias of a field.
+    /// Any input is valid for an agent without an input schema. The host of this SDK comes to the same verdict.
+    /// A whole number is an integer however it is written, such as `1.2e3`. Integers beyond 64 bits are compared
+    /// as `f64`; the host keeps all their digits. Patterns are those of ECMA-262 with the flag `u`.
+    ///
+    /// The formats `date`, `date-time`, `time`, `duration`, `email`, `hostname`, `ip`, `ipv4`, `ipv6`, `iri`,
+    /// `iri-reference`, `json-pointer`, `regex`, `relative-json-pointer`, `uri`, `uri-reference`,
+    /// `uri-template`, `uuid`, and `int8` to `uint128` of integers are checked. Other formats are ignored.
     ///
     /// A check is limited in time and memory, whatever the schema is: schemas whose cost cannot be
     /// bounded are refused, and so are values that would take too many steps.
@@ -51,7 +57,7 @@ impl Contract {
     /// locations, and `details.omitted` counts the others. Also if `input` cannot be written as JSON, if
     /// the schema is invalid or not supported, and if the check would exceed its limit.
     pub fn validate(&self, input: impl Serialize) -> Result<()> {
-        let input = serde_json::to_value(input).map_err(|error| {
+        let input = to_value(&input).map_err(|error| {
             self.invalid(format!(
                 "invalid input: it cannot be written as JSON: {error}"
             ))
@@ -81,6 +87,11 @@ impl Contract {
     pub fn into_document(self) -> Document {
         self.document
     }
+}
+
+/// `input` as JSON. Integers beyond 64 bits become `f64`.
+fn to_value(input: &impl Serialize) -> serde_json::Result<Value> {
+    serde_json::to_value(input).or_else(|_| serde_json::from_slice(&serde_json::to_vec(input)?))
 }
 
 impl std::ops::Deref for Contract {

@@ -70,8 +70,8 @@ impl Client {
 ///
 /// * `invocation_mismatch` before anything is sent, when the agent streams, publishes or runs in the
 ///   background; the message names the verb that fits;
-/// * `not_found` at once when no process serves the name, `not_available` when the catalog lists it
-///   nevertheless;
+/// * `not_found` at once when no process serves the name, with similar names of the catalog in
+///   `details.similar`; `not_available` when the catalog lists the name nevertheless;
 /// * `timeout` when no reply arrived in time; the host then drops the handler;
 /// * `payload_too_large` before anything is sent, when the input exceeds the server's limit;
 /// * `invalid_input` when the agent name or a header is invalid, the input cannot be written as JSON, or the
@@ -79,6 +79,7 @@ impl Client {
 /// * `unexpected_reply` when the reply does not fit `Out` or cannot be read;
 /// * `handler_error`, and any other code with which the agent replies;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the call;
+/// * `connection_denied` when the server does not permit the request, or the subscription to replies;
 /// * `connection_failed` when the connection is closed.
 ///
 /// # Cancel safety

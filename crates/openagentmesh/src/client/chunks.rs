@@ -8,8 +8,9 @@ use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status};
+use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status, subject};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio_util::sync::CancellationToken;
 
 use super::credit_window::Window;
 use super::deadline::Deadline;
@@ -31,6 +32,7 @@ use crate::transport::{self, Outgoing, Received};
 /// * `timeout` when a chunk did not arrive in time, or the stream did not end in time;
 /// * `chunk_sequence_error` when a chunk was lost;
 /// * `unexpected_reply` when a chunk does not fit `Out`, or the agent's error cannot be read;
+/// * `connection_denied` when the server does not permit the request, or the subscription to the chunks;
 /// * `connection_failed` when the connection is closed.
 ///
 /// The stream ends after an error. The host produces at most one
@@ -213,7 +215,8 @@ impl Receiving {
         if let Delivery::Chunk(message) = &delivery
             && self.next_seq == 0
         {
-            self.source.buffer_if_uncredited(message);
+            let ended = self.request.session().connection.ended();
+            self.source.buffer_if_uncredited(message, ended);
         }
         Ok(delivery)
     }
@@ -259,7 +262,8 @@ impl Receiving {
         self.next_seq += 1;
         self.request.interception.count_chunk();
         self.window.take(message.length);
-        if let Some(subject) = message.reply {
+        // A host that is not trusted names the subject.
+        if let Some(subject) = message.reply.filter(|reply| subject::may_reply_to(reply)) {
             if self.credit_subject.is_none() {
                 self.pending.set_cancel_subject(&subject);
             }
@@ -301,12 +305,12 @@ impl Source {
     }
 
     /// Buffers the chunks of a host that ignores credit: its first chunk has no subject for it.
-    fn buffer_if_uncredited(&mut self, message: &Message) {
+    fn buffer_if_uncredited(&mut self, message: &Message, ended: CancellationToken) {
         if message.reply.is_some() || !matches!(self, Self::Credited(_)) {
             return;
         }
         if let Self::Credited(subscriber) = std::mem::replace(self, Self::Closed) {
-            *self = Self::Buffered(ReceiveBuffer::start(subscriber));
+            *self = Self::Buffered(ReceiveBuffer::start(subscriber, ended));
         }
     }
 }

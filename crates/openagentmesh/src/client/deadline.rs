@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{AgentName, ErrorCode};
 use tokio::time::Instant;
 
-use super::request::Checked;
 use crate::error::{Error, Result};
+use crate::transport::Connection;
 
 /// A point in time and its origin. Its text completes "did not reply …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,8 @@ impl Deadline {
     /// Those of `publishing`, and `timeout`.
     pub(super) async fn bound<T>(
         self,
-        request: &Checked,
+        agent: &AgentName,
+        connection: &Connection,
         mut publishing: Pin<&mut impl Future<Output = Result<T>>>,
     ) -> Result<T> {
         // Nearly always ready at once, without a timer.
@@ -69,19 +70,15 @@ impl Deadline {
         }
         match tokio::time::timeout_at(self.at, publishing).await {
             Ok(published) => published,
-            Err(_) => Err(self.not_sent(request)),
+            Err(_) => Err(self.not_sent(agent, connection)),
         }
     }
 
-    fn not_sent(self, request: &Checked) -> Error {
-        let agent = &request.name;
-        let lost = request.session().connection.lost();
+    fn not_sent(self, agent: &AgentName, connection: &Connection) -> Error {
+        let cause = connection.lost().or(": the connection to the mesh is slow");
         Error::raised(
             ErrorCode::Timeout,
-            format!(
-                "the request to agent '{agent}' was not sent {self}: the connection to the mesh is \
-                 lost or slow{lost}"
-            ),
+            format!("the request to agent '{agent}' was not sent {self}{cause}"),
         )
         .with_agent(agent)
     }

@@ -171,7 +171,7 @@ impl<T> Receiving<T> {
         decode: Decode<T>,
     ) -> Self {
         Self {
-            buffer: Some(ReceiveBuffer::start(subscriber)),
+            buffer: Some(ReceiveBuffer::start(subscriber, connection.ended())),
             subject,
             connection,
             denied: None,

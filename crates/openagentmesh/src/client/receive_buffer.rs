@@ -9,6 +9,7 @@ use async_nats::{Message, Subscriber};
 use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::ChunkHeaders;
 use tokio::task::{AbortHandle, coop};
+use tokio_util::sync::CancellationToken;
 
 use crate::transport::Received;
 use crate::util::sync::Mutex;
@@ -50,11 +51,12 @@ impl ReceiveBuffer {
     /// The maximum number of waiting messages.
     pub(super) const MAX_MESSAGES: usize = 16 * 1024;
 
-    /// Buffers the messages of `subscriber` until the buffer is dropped.
-    pub(super) fn start(subscriber: Subscriber) -> Self {
+    /// Buffers the messages of `subscriber` until the buffer is dropped, or until `ended` fires.
+    pub(super) fn start(subscriber: Subscriber, ended: CancellationToken) -> Self {
         let queue = Arc::<Mutex<Queue>>::default();
+        let receiving = receive(subscriber, Arc::clone(&queue), ended);
         Self {
-            task: tokio::spawn(receive(subscriber, Arc::clone(&queue))).abort_handle(),
+            task: tokio::spawn(receiving).abort_handle(),
             queue,
         }
     }
@@ -93,8 +95,8 @@ impl Drop for ReceiveBuffer {
 }
 
 /// Moves messages from the subscription into the queue until the subscription ends.
-async fn receive(mut subscriber: Subscriber, queue: Arc<Mutex<Queue>>) {
-    while let Some(message) = subscriber.next().await {
+async fn receive(mut subscriber: Subscriber, queue: Arc<Mutex<Queue>>, ended: CancellationToken) {
+    while let Some(Some(message)) = ended.run_until_cancelled(subscriber.next()).await {
         let reader = {
             let mut queue = queue.lock();
             queue.push(message);

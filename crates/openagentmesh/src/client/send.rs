@@ -73,6 +73,7 @@ impl Client {
 /// * `invalid_input` when the agent name, a header or the reply subject is invalid, the input cannot be
 ///   written as JSON, or the reply is directed twice;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the request;
+/// * `connection_denied` when the server does not permit the request;
 /// * `connection_failed` when the connection is closed.
 ///
 /// Without a reply, an unserved request is not reported.
@@ -204,7 +205,9 @@ impl Parts {
                 let connection = &request.session().connection;
                 connection.confirm(&request.subject, publishing).await
             });
-            deadline.bound(&request, publishing).await
+            deadline
+                .bound(&request.name, &request.session().connection, publishing)
+                .await
         };
         request.interception.finish(published)
     }
@@ -308,7 +311,9 @@ impl PendingCallback {
         let (mut request, content) = request.check(Verb::Send)?;
         let published = {
             let publishing = pin!(Self::publish(&request, content, deadline));
-            deadline.bound(&request, publishing).await
+            deadline
+                .bound(&request.name, &request.session().connection, publishing)
+                .await
         };
         match published {
             Ok((replies, denied)) => Ok(Self {

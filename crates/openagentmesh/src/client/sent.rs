@@ -33,7 +33,9 @@ impl Sent {
             let (mut request, content) = checked?;
             let published = {
                 let publishing = pin!(Self::publish(&request, content, verb, deadline));
-                deadline.bound(&request, publishing).await
+                deadline
+                    .bound(&request.name, &request.session().connection, publishing)
+                    .await
             };
             match published {
                 Ok(pending) => Ok(Self {

@@ -127,7 +127,9 @@ impl Parts {
         let published = {
             let window = self.window.chunks();
             let publishing = pin!(publish(&request, content, window, deadline));
-            first_chunk.bound(&request, publishing).await
+            first_chunk
+                .bound(&request.name, &request.session().connection, publishing)
+                .await
         };
         match published {
             Ok((source, pending)) => Ok(Receiving::new(

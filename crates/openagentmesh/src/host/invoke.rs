@@ -1,6 +1,7 @@
 //! Runs the handler for one request.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 
 use futures::FutureExt;
 use openagentmesh_protocol::{ErrorCode, header};
@@ -43,16 +44,37 @@ pub(super) async fn invoke(agent: &AgentState, request: &Request<'_>) -> WorkRes
     }
 }
 
-/// Refuses a request with an invalid header, and one whose verb does not fit the agent.
+/// Refuses a request with an invalid header, one whose reply would be published in the host's name where the
+/// caller may not publish, and one whose verb does not fit the agent.
 fn check_envelope(agent: &AgentState, request: &Request<'_>) -> Result<()> {
     if let Some(error) = &request.invalid_header {
         return Err(Error::raised(ErrorCode::InvalidInput, error.to_string())
             .with_detail("header", error.name()));
     }
+    if let Some(reply) = request.refused_reply() {
+        return Err(refuse_reply(agent, reply));
+    }
     match mismatch(&agent.name, agent.shape.capabilities(), request.verb()) {
         Some(mismatch) => Err(mismatch),
         None => Ok(()),
     }
+}
+
+/// Counts and logs a refused reply subject. Later ones are logged less and less often: a caller may send any
+/// number of them.
+fn refuse_reply(agent: &AgentState, reply: &str) -> Error {
+    let count = agent.refused_replies.fetch_add(1, Ordering::Relaxed) + 1;
+    if count.is_power_of_two() {
+        tracing::warn!(agent = %agent.name, reply, count, "request with a refused reply subject");
+    }
+    Error::raised(
+        ErrorCode::InvalidInput,
+        format!(
+            "reply subject '{reply}' refused: a host replies to inboxes and ordinary subjects; choose one that \
+             does not begin with $ and is not one of the mesh's own"
+        ),
+    )
+    .with_detail("reply", reply)
 }
 
 async fn call(agent: &AgentState, request: &Request<'_>, function: &UnaryFn) -> WorkResult {

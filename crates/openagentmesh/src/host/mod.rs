@@ -101,7 +101,10 @@ impl Host {
         Arc::new(Self {
             stop_reconciler: abort.child_token(),
             shared: Shared {
-                signals: Arc::new(SignalRouter::new(&session.connection.client)),
+                signals: Arc::new(SignalRouter::new(
+                    &session.connection.client,
+                    session.connection.ended(),
+                )),
                 session,
                 interceptors,
                 late_budget: late_subscriber::memory_budget(),

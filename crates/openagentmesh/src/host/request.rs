@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_nats::{Message, Subject};
-use openagentmesh_protocol::{HeaderError, RequestHeaders, RequestId, Subject as Address, Verb};
+use openagentmesh_protocol::{
+    HeaderError, RequestHeaders, RequestId, Subject as Address, Verb, subject,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -86,8 +88,16 @@ impl<'m> Request<'m> {
         &self.message.payload
     }
 
+    /// The subject of the reply, unless it is [refused](Self::refused_reply).
     pub(super) fn reply(&self) -> Option<&'m Subject> {
-        self.message.reply.as_ref()
+        let reply = self.message.reply.as_ref();
+        reply.filter(|reply| subject::may_reply_to(reply))
+    }
+
+    /// The subject of the reply, if the host must not publish to it.
+    pub(super) fn refused_reply(&self) -> Option<&'m Subject> {
+        let reply = self.message.reply.as_ref();
+        reply.filter(|reply| !subject::may_reply_to(reply))
     }
 
     /// The verb of the request. A `send` looks the same as a `call`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, Shape, subject};
@@ -94,6 +95,7 @@ impl Service {
                 abort: abort.clone(),
             },
             abort,
+            refused_replies: AtomicU64::new(0),
         });
         let service = Self {
             registration,

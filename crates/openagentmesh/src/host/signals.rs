@@ -29,8 +29,9 @@ struct CallerState {
 }
 
 impl SignalRouter {
-    pub(super) fn new(client: &Client) -> Self {
-        Self(Multiplexer::new(client))
+    /// `ended` ends the subscription.
+    pub(super) fn new(client: &Client, ended: CancellationToken) -> Self {
+        Self(Multiplexer::new(client, ended))
     }
 
     /// Subscribes, unless that was done before.

@@ -1,6 +1,7 @@
 //! The state that all requests of one agent share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, Shape};
@@ -15,8 +16,8 @@ use crate::session::Session;
 use crate::telemetry::Interceptors;
 use crate::transport::Publisher;
 
-/// One agent that this process serves. The fields never change while the agent is served; every task of
-/// the agent reads them.
+/// One agent that this process serves. The fields never change while the agent is served, except for
+/// counters; every task of the agent reads them.
 pub(super) struct AgentState {
     pub(super) name: AgentName,
     pub(super) shape: Shape,
@@ -40,6 +41,8 @@ pub(super) struct AgentState {
     /// Cancels every request and ends every task of the agent. Fires when the grace time of a shutdown is
     /// over, when the service is dropped, and when the host is aborted.
     pub(super) abort: CancellationToken,
+    /// The number of requests whose reply subject was refused.
+    pub(super) refused_replies: AtomicU64,
 }
 
 impl AgentState {

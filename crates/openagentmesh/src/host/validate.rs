@@ -5,19 +5,19 @@ use serde_json::{Value, json};
 
 use crate::agent::DecodeError;
 use crate::error::Error;
-use crate::schema::{InputSchema, Problem, Problems};
+use crate::schema::{InputSchema, MAX_VALUES, Problem, Problems, too_many_values};
 
-/// Checks the restrictions that deserialisation does not, such as lengths and ranges. Most schemas have none.
+/// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges.
 pub(crate) fn check_restrictions(
     agent: &AgentName,
     schema: Option<&InputSchema>,
     body: &[u8],
 ) -> Result<(), Error> {
-    if !schema.is_some_and(InputSchema::exceeds_types) {
+    let Some(schema) = schema.filter(|schema| schema.exceeds_types()) else {
         return Ok(());
-    }
-    let problems = problems(schema, body)?;
-    if problems.is_empty() {
+    };
+    let problems = problems(Some(schema), body)?;
+    if problems.is_empty() || (schema.may_exceed_budget() && problems.is_budget_exceeded()) {
         Ok(())
     } else {
         Err(problems.error(agent))
@@ -47,6 +47,9 @@ pub(crate) fn explain(
 
 /// The problems that the schema finds. An error means that the body is not JSON.
 fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error> {
+    if body.len() > MAX_VALUES && count_values(body) > MAX_VALUES {
+        return Ok(too_many_values());
+    }
     let input: Value = if body.is_empty() {
         Value::Null
     } else {
@@ -66,6 +69,21 @@ fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error
     Ok(problems.unwrap_or_default())
 }
 
+/// The number of values in lists and objects, counted without parsing them.
+fn count_values(json: &[u8]) -> usize {
+    let (mut values, mut is_text, mut is_escaped) = (0, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b',' | b'[' | b'{' if !is_text => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -77,6 +95,18 @@ mod tests {
         assert_eq!(error.code(), &ErrorCode::InvalidInput);
         assert!(error.message().starts_with("invalid input: "), "{error}");
         assert_eq!(error.details()["errors"][0]["rule"], "json");
+    }
+
+    #[test]
+    fn body_with_too_many_values_is_not_parsed() {
+        let body = format!("[{}1]", "1,".repeat(MAX_VALUES));
+        assert!(
+            problems(None, body.as_bytes())
+                .unwrap()
+                .is_budget_exceeded()
+        );
+        let text = format!("\"{}\"", ",[{\\\"".repeat(MAX_VALUES));
+        assert!(problems(None, text.as_bytes()).unwrap().is_empty());
     }
 
     #[test]

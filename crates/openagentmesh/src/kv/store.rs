@@ -25,7 +25,8 @@ use crate::transport::too_large;
 /// Every method fails with
 ///
 /// * `invalid_input` when the key or the pattern is invalid;
-/// * `connection_failed` when the server does not answer within 10 s;
+/// * `connection_failed` when the server does not answer within 10 s; a large value gets more time;
+/// * `connection_denied` when the server does not permit the operation to this user;
 /// * `storage_error` when the server refuses the operation, or runs without JetStream.
 ///
 /// Writes fail with `payload_too_large` before anything is sent when the value exceeds the server's limit.

@@ -91,7 +91,8 @@ impl KvChanges {
     ///
     /// # Errors
     ///
-    /// `storage_error` for a message that cannot be parsed; the stream continues.
+    /// `storage_error` for a message that cannot be parsed, `connection_denied` while the server does not permit the
+    /// watch, for example after a reconnect; the stream continues.
     pub async fn next(&mut self) -> Option<Result<KvChange>> {
         StreamExt::next(&mut self.changes).await
     }

@@ -13,8 +13,8 @@ use super::handle::{AgentMesh, Settings};
 use crate::error::{Error, Result};
 use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
-    ClientCertificate, ConnectionOptions, Credentials, Endpoint, Secret, dial, expand_home,
-    redact_credentials,
+    ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, Secret, dial,
+    expand_home, redact_credentials,
 };
 
 /// The time that running requests have to finish at shutdown.
@@ -43,6 +43,7 @@ const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 #[must_use = "a builder does nothing until `connect` is awaited"]
 pub struct MeshBuilder {
     options: ConnectionOptions,
+    nats_client: Option<async_nats::Client>,
     shutdown_grace: Option<Duration>,
     request_timeout: Option<Duration>,
     host_interceptors: Vec<Arc<dyn Interceptor>>,
@@ -50,7 +51,7 @@ pub struct MeshBuilder {
 }
 
 impl MeshBuilder {
-    /// The server's URL, or those of several servers of one cluster with commas between them. Without it,
+    /// The server's URL (`nats://` or `tls://`), or those of several servers of one cluster with commas between them. Without it,
     /// the environment names the mesh; see [`Endpoint`].
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.options.url = Some(url.into());
@@ -124,6 +125,26 @@ impl MeshBuilder {
         self
     }
 
+    /// Uses the connection of an existing client, with its options and credentials, instead of one of the mesh's own.
+    /// The options of the connection cannot be set then. After [`shutdown`](AgentMesh::shutdown) the client goes on.
+    ///
+    /// The events of the client are its program's. Therefore a lost connection is noticed up to 250 ms later,
+    /// and an operation that the server denies ends with its timeout instead of `connection_denied`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use openagentmesh::{AgentMesh, async_nats};
+    ///
+    /// let client = async_nats::connect("nats://127.0.0.1:4222").await?;
+    /// let mesh = AgentMesh::builder().nats_client(client.clone()).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn nats_client(mut self, client: async_nats::Client) -> Self {
+        self.nats_client = Some(client);
+        self
+    }
+
     /// Sets the timeout of calls and sends that set none (30 s and 60 s by default). Streams and
     /// subscriptions have their own. Zero fails [`connect`](Self::connect) with `configuration`.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -158,7 +179,8 @@ impl MeshBuilder {
     /// * `configuration` when an option, the URL or `.oam-url` is invalid; the message names it;
     /// * `connection_failed` when nothing answers, which takes less than a second, when the peer is not a
     ///   NATS server, or when TLS fails;
-    /// * `connection_denied` when the server refuses the credentials;
+    /// * `connection_denied` when the server refuses the credentials: `details.credentials` is `missing`, `expired`
+    ///   or `refused`;
     /// * `io_error` when the runtime shuts down while the environment is read.
     ///
     /// Cancel-safe: dropping the future closes the connection.
@@ -215,11 +237,17 @@ impl MeshBuilder {
                 )
                 .with_detail("option", "request_timeout"));
             }
-            let endpoint = resolve(self.options.url.clone()).await?;
             let instance_id = InstanceId::random();
-            let connection = dial(&endpoint, &self.options, &instance_id).await?;
+            let (connection, url) = match self.nats_client {
+                Some(client) => share(client, &self.options)?,
+                None => {
+                    let endpoint = resolve(self.options.url.clone()).await?;
+                    let connection = dial(&endpoint, &self.options, &instance_id).await?;
+                    (connection, redact_credentials(&endpoint.url))
+                }
+            };
             let settings = Settings {
-                url: redact_credentials(&endpoint.url),
+                url,
                 shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_SHUTDOWN_GRACE),
                 request_timeout: self.request_timeout,
                 host_interceptors: trace::host_interceptors(&self.host_interceptors),
@@ -235,6 +263,29 @@ impl MeshBuilder {
         self.options.authenticate(credentials);
         self
     }
+}
+
+/// A connection of `client`, and the URL of its server.
+fn share(client: async_nats::Client, options: &ConnectionOptions) -> Result<(Connection, String)> {
+    if let Some(option) = options.first() {
+        return Err(Error::raised(
+            ErrorCode::Configuration,
+            format!(
+                "conflicting options nats_client and {option}: an existing client has its own connection; \
+                 remove one of them"
+            ),
+        )
+        .with_detail("option", option));
+    }
+    let server = client.server_info();
+    let host = match server.host.contains(':') {
+        true => format!("[{}]", server.host),
+        false => server.host,
+    };
+    Ok((
+        Connection::shared(client),
+        format!("nats://{host}:{}", server.port),
+    ))
 }
 
 /// Reads the environment, which may read files, on a thread that may block.

@@ -126,6 +126,7 @@ impl AgentMesh {
     ///   the subject of another agent's events, or is registered twice in this process, when an input
     ///   schema is invalid, or when a timeout is zero or does not fit the shape;
     /// * `payload_too_large` when the catalog or a contract would exceed the server's `max_payload`;
+    /// * `connection_denied` when the server does not permit a subscription or a write that serving needs;
     /// * `connection_failed` or `storage_error` when the mesh's buckets cannot be created or written;
     /// * `timeout` when other writers of the catalog win every compare-and-swap for a minute.
     ///

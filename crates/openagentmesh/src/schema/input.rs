@@ -3,30 +3,40 @@
 use std::sync::OnceLock;
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::fit::enforces;
 use super::problem::Problems;
 use super::rust_type::{SchemaText, input_schema};
 use super::validator::Validator;
 
 /// The schema of an input.
 ///
-/// Deserialisation finds most violations by itself. The validator checks restrictions that a type
-/// does not have and lists the violations, so it is compiled when it is first needed.
+/// Deserialisation finds the violations of a plain type by itself. The validator checks all other schemas and
+/// lists the violations, so it is compiled when it is first needed.
 pub(crate) struct InputSchema {
     schema: SchemaText,
     exceeds_types: bool,
+    /// Whether the schema has lengths, ranges, patterns and the like.
+    is_restricted: bool,
     validator: OnceLock<Result<Validator, String>>,
 }
 
 impl InputSchema {
-    pub(crate) fn of<T: JsonSchema>() -> Self {
-        Self::new(&input_schema::<T>())
+    pub(crate) fn of<T: DeserializeOwned + JsonSchema>() -> Self {
+        let schema = input_schema::<T>();
+        Self {
+            exceeds_types: !enforces::<T>(&schema),
+            is_restricted: is_restricted(&schema),
+            ..Self::new(&schema)
+        }
     }
 
     pub(crate) fn new(schema: &Value) -> Self {
         Self {
-            exceeds_types: exceeds_types(schema),
+            exceeds_types: false,
+            is_restricted: true,
             schema: SchemaText::new(schema),
             validator: OnceLock::new(),
         }
@@ -44,10 +54,16 @@ impl InputSchema {
         self.schema.to_value()
     }
 
-    /// Whether the schema has restrictions that deserialisation does not check, such as lengths,
-    /// ranges and patterns.
+    /// Whether deserialisation may take values that the schema forbids, for example because of a length, a
+    /// range or a pattern.
     pub(crate) fn exceeds_types(&self) -> bool {
         self.exceeds_types
+    }
+
+    /// Whether deserialisation decides about a value that exceeds the budget of the validator. Nested
+    /// alternatives of a recursive type may exceed it.
+    pub(crate) fn may_exceed_budget(&self) -> bool {
+        !self.is_restricted
     }
 
     /// Compiles the validator, if deserialisation alone does not check every restriction.
@@ -104,7 +120,7 @@ const RESTRICTIONS: &[&str] = &[
     "uniqueItems",
 ];
 
-fn exceeds_types(schema: &Value) -> bool {
+fn is_restricted(schema: &Value) -> bool {
     match schema {
         Value::Object(node) => {
             RESTRICTIONS
@@ -116,11 +132,11 @@ fn exceeds_types(schema: &Value) -> bool {
                     "const" | "default" | "enum" | "examples" | "required" => false,
                     "properties" | "$defs" => child
                         .as_object()
-                        .is_some_and(|named| named.values().any(exceeds_types)),
-                    _ => exceeds_types(child),
+                        .is_some_and(|named| named.values().any(is_restricted)),
+                    _ => is_restricted(child),
                 })
         }
-        Value::Array(nodes) => nodes.iter().any(exceeds_types),
+        Value::Array(nodes) => nodes.iter().any(is_restricted),
         _ => false,
     }
 }

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::error::Error;
 
+/// The start of the message for a value that was not checked.
+pub(super) const BUDGET_EXCEEDED: &str = "validation budget exceeded";
+
 /// One violation of a schema.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Problem {
@@ -27,6 +30,11 @@ pub(crate) struct Problems {
 impl Problems {
     pub(crate) fn is_empty(&self) -> bool {
         self.listed.is_empty()
+    }
+
+    /// Whether the value was not checked because that would exceed the budget.
+    pub(crate) fn is_budget_exceeded(&self) -> bool {
+        matches!(&self.listed[..], [problem] if problem.message.starts_with(BUDGET_EXCEEDED))
     }
 
     /// The error that lists these problems to a caller of agent `name`.

@@ -3,6 +3,7 @@
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 
+use super::prepare::TranslatedPatterns;
 use super::problem::{Problem, Problems};
 use super::shorten::shorten;
 
@@ -18,24 +19,27 @@ const MAX_LOCATION_CHARS: usize = 1_000;
 /// Characters of a value or a name in a message.
 const MAX_VALUE_CHARS: usize = 100;
 
-/// Lists `errors`, up to [`MAX_PROBLEMS`].
-pub(super) fn problems<'e>(errors: impl Iterator<Item = ValidationError<'e>>) -> Problems {
+/// Lists `errors`, up to [`MAX_PROBLEMS`]. Messages show the originals of `patterns`.
+pub(super) fn problems<'e>(
+    errors: impl Iterator<Item = ValidationError<'e>>,
+    patterns: &TranslatedPatterns,
+) -> Problems {
     let mut problems = Problems::default();
     for error in errors {
-        add(&error, &mut problems);
+        add(&error, patterns, &mut problems);
     }
     problems
 }
 
-fn add(error: &ValidationError<'_>, problems: &mut Problems) {
+fn add(error: &ValidationError<'_>, patterns: &TranslatedPatterns, problems: &mut Problems) {
     if let Kind::AnyOf { context } | Kind::OneOfNotValid { context } = error.kind()
         && let Some(meant) = meant(error, context)
     {
         for error in meant {
-            add(error, problems);
+            add(error, patterns, problems);
         }
     } else if problems.listed.len() < MAX_PROBLEMS {
-        problems.listed.push(problem(error));
+        problems.listed.push(problem(error, patterns));
     } else {
         problems.omitted += 1;
     }
@@ -68,7 +72,7 @@ fn is_for_other_type(error: &ValidationError<'_>) -> bool {
     }
 }
 
-fn problem(error: &ValidationError<'_>) -> Problem {
+fn problem(error: &ValidationError<'_>, patterns: &TranslatedPatterns) -> Problem {
     let mut location = shorten(error.instance_path().as_str(), MAX_LOCATION_CHARS);
     if let Kind::Required { property } = error.kind()
         && let Some(name) = property.as_str()
@@ -85,7 +89,7 @@ fn problem(error: &ValidationError<'_>) -> Problem {
             let value = shorten(error.instance(), MAX_VALUE_CHARS);
             format!("Additional properties are not allowed ({value} was unexpected)")
         }
-        _ => message(error),
+        _ => message(error, patterns),
     };
     Problem {
         location,
@@ -95,8 +99,14 @@ fn problem(error: &ValidationError<'_>) -> Problem {
 }
 
 /// The library's message with the value shortened.
-pub(super) fn message(error: &ValidationError<'_>) -> String {
+pub(super) fn message(error: &ValidationError<'_>, patterns: &TranslatedPatterns) -> String {
     let value = shorten(error.instance(), MAX_VALUE_CHARS);
+    if let Kind::Pattern { pattern } = error.kind()
+        && let Some(original) = patterns.get(pattern)
+    {
+        let original = shorten(original, MAX_VALUE_CHARS);
+        return format!("{value} does not match \"{original}\"");
+    }
     shorten(&error.masked_with(value), MAX_MESSAGE_CHARS)
 }
 

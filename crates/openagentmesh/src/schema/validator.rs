@@ -1,13 +1,15 @@
 //! Validation by the crate `jsonschema`, with a bound on what it may cost.
 //!
-//! Drafts 4, 6, 7, 2019-09 and 2020-12 are supported. Formats and encodings are not checked, a schema
-//! refers only to its own parts, and patterns do not look around.
+//! Drafts 4, 6, 7, 2019-09 and 2020-12 are supported. The formats of texts are checked, encodings are not. A
+//! schema refers only to its own parts, and patterns do not look around.
 
-use jsonschema::{Draft, PatternOptions};
+use jsonschema::{Draft, EmailOptions, PatternOptions};
 use serde_json::Value;
 
-use super::budget::{Budget, CHECK_STEPS, Exceeded, MAX_PATTERN_BYTES};
-use super::problem::{Problem, Problems};
+use super::budget::{Budget, CHECK_STEPS, Exceeded, MAX_PATTERN_BYTES, MAX_VALUES, Size};
+use super::pattern;
+use super::prepare::{Prepared, TranslatedPatterns, prepare};
+use super::problem::{BUDGET_EXCEEDED, Problem, Problems};
 use super::report;
 
 /// Levels of recursion that fit into the stack of every thread.
@@ -20,6 +22,7 @@ const LARGE_STACK_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) struct Validator {
     budget: Budget,
     library: jsonschema::Validator,
+    patterns: TranslatedPatterns,
 }
 
 impl Validator {
@@ -27,24 +30,38 @@ impl Validator {
     ///
     /// The reason why `schema` is not valid or not supported, with the place.
     pub(crate) fn new(schema: &Value) -> Result<Self, String> {
+        let size = Size::of(schema)?;
         let draft = draft(schema);
-        let budget = Budget::new(schema, draft)?;
-        let library = on_sufficient_stack(budget.compile_depth(), || compile(schema, draft))??;
-        Ok(Self { budget, library })
+        let Prepared { schema, patterns } = prepare(schema);
+        let budget = Budget::new(&schema, &size, draft, &patterns)?;
+        let depth = budget.compile_depth();
+        let library = on_sufficient_stack(depth, || compile(&schema, draft, &patterns))??;
+        Ok(Self {
+            budget,
+            library,
+            // Only messages need the originals.
+            patterns: patterns
+                .into_iter()
+                .filter(|(translated, original)| translated != original)
+                .collect(),
+        })
     }
 
     /// The violations of the schema by `value`.
     pub(crate) fn problems(&self, value: &Value) -> Problems {
+        if has_too_many_values(value) {
+            return too_many_values();
+        }
         match self.budget.check(value) {
             Ok(levels) => on_sufficient_stack(levels, || self.find(value))
                 .unwrap_or_else(|reason| limit(reason).into()),
             Err(Exceeded::Steps) => limit(format!(
-                "validation budget exceeded: the value takes more than {CHECK_STEPS} steps; send a \
+                "{BUDGET_EXCEEDED}: the value takes more than {CHECK_STEPS} steps; send a \
                  smaller value"
             ))
             .into(),
             Err(Exceeded::Depth) => {
-                limit("validation budget exceeded: the value is nested too deep".to_owned()).into()
+                limit(format!("{BUDGET_EXCEEDED}: the value is nested too deep")).into()
             }
         }
     }
@@ -54,11 +71,14 @@ impl Validator {
             return Problems::default();
         }
         if self.budget.allows_list(value) {
-            return report::problems(self.library.iter_errors(value));
+            return report::problems(self.library.iter_errors(value), &self.patterns);
         }
         let mut problems = Problems::default();
         if self.budget.allows_first(value) {
-            problems = report::problems(self.library.validate(value).err().into_iter());
+            problems = report::problems(
+                self.library.validate(value).err().into_iter(),
+                &self.patterns,
+            );
         }
         problems.listed.push(limit(match problems.is_empty() {
             false => "further problems are not listed: the value is too large".to_owned(),
@@ -76,6 +96,42 @@ impl Validator {
 /// The reason why `schema` is not valid or not supported, with the place.
 pub(crate) fn check_schema(schema: &Value) -> Result<(), String> {
     Validator::new(schema).map(|_| ())
+}
+
+/// The problem of a value with more than [`MAX_VALUES`] JSON values.
+pub(crate) fn too_many_values() -> Problems {
+    limit(format!(
+        "{BUDGET_EXCEEDED}: at most {MAX_VALUES} JSON values are allowed; send a smaller value"
+    ))
+    .into()
+}
+
+fn has_too_many_values(value: &Value) -> bool {
+    let mut remaining = MAX_VALUES;
+    let mut stack = vec![value];
+    while let Some(value) = stack.pop() {
+        let parts = match value {
+            Value::Array(items) => items.len(),
+            Value::Object(members) => members.len(),
+            _ => continue,
+        };
+        let Some(fewer) = remaining.checked_sub(parts) else {
+            return true;
+        };
+        remaining = fewer;
+        match value {
+            Value::Array(items) => stack.extend(items.iter().filter(|item| is_nested(item))),
+            Value::Object(members) => {
+                stack.extend(members.values().filter(|member| is_nested(member)));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+fn is_nested(value: &Value) -> bool {
+    value.is_array() || value.is_object()
 }
 
 /// A problem of the value as a whole.
@@ -132,18 +188,30 @@ fn is_legacy(schema: &Value) -> bool {
     false
 }
 
-fn compile(schema: &Value, draft: Draft) -> Result<jsonschema::Validator, String> {
+/// Bytes of a text that is checked for the format `regex`.
+const MAX_REGEX_BYTES: usize = 10_000;
+
+fn compile(
+    schema: &Value,
+    draft: Draft,
+    patterns: &TranslatedPatterns,
+) -> Result<jsonschema::Validator, String> {
     jsonschema::options()
         .with_draft(draft)
         .offline()
-        .should_validate_formats(false)
+        .should_validate_formats(true)
+        .with_email_options(EmailOptions::default().without_display_text())
+        .with_format("ip", |text| text.parse::<std::net::IpAddr>().is_ok())
+        .with_format("regex", |text| {
+            text.len() <= MAX_REGEX_BYTES && pattern::translate(text).is_ok()
+        })
         .without_content_media_type_support("application/json")
         .without_content_encoding_support("base64")
         .with_pattern_options(PatternOptions::regex().size_limit(2 * MAX_PATTERN_BYTES))
         .build(schema)
         .map_err(|error| match error.instance_path().as_str() {
-            "" => report::message(&error),
-            location => format!("{location}: {}", report::message(&error)),
+            "" => report::message(&error, patterns),
+            location => format!("{location}: {}", report::message(&error, patterns)),
         })
 }
 

@@ -11,7 +11,7 @@ pub(crate) enum Access {
     Open,
     /// Reads a message.
     Read,
-    /// Creates or reads a consumer.
+    /// Creates a consumer and receives its messages.
     Consume,
     /// Removes messages.
     Purge,
@@ -23,26 +23,37 @@ pub(crate) enum Access {
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The limit of a read whose answer arrives slowly.
 const MAX_READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// The limit of the time that content of other operations takes.
+const MAX_QUEUED_TIME: Duration = Duration::from_secs(60);
 /// The slowest transfer that a timeout allows for, in bytes per second.
 const MIN_BYTES_PER_SECOND: usize = 4 * 1024;
 
+fn sending_time(bytes: usize) -> Duration {
+    Duration::from_secs(u64::try_from(bytes / MIN_BYTES_PER_SECOND).unwrap_or(u64::MAX))
+}
+
 impl Access {
-    /// The time that the server has for its answer. The content of a write takes time on a slow link.
-    pub(super) fn timeout(&self) -> Duration {
+    /// The size of the content that this operation sends, in bytes.
+    pub(super) fn outgoing_bytes(&self) -> usize {
         match self {
-            Self::Write { bytes, .. } => {
-                let seconds = u64::try_from(bytes / MIN_BYTES_PER_SECOND).unwrap_or(u64::MAX);
-                OPERATION_TIMEOUT.saturating_add(Duration::from_secs(seconds))
-            }
-            _ => OPERATION_TIMEOUT,
+            Self::Write { bytes, .. } => *bytes,
+            _ => 0,
         }
     }
 
-    /// The time that the server has for its answer as long as bytes arrive.
-    pub(super) fn max_timeout(&self) -> Duration {
+    /// The time that the server has for its answer while `queued` bytes of other operations are sent before. Content
+    /// takes time on a slow link.
+    pub(super) fn timeout(&self, queued: usize) -> Duration {
+        OPERATION_TIMEOUT
+            .saturating_add(sending_time(self.outgoing_bytes()))
+            .saturating_add(sending_time(queued).min(MAX_QUEUED_TIME))
+    }
+
+    /// The time that the server has for its answer as long as bytes arrive; `timeout` is that without.
+    pub(super) fn max_timeout(&self, timeout: Duration) -> Duration {
         match self {
-            Self::Read => MAX_READ_TIMEOUT,
-            _ => self.timeout(),
+            Self::Read => timeout.max(MAX_READ_TIMEOUT),
+            _ => timeout,
         }
     }
 
@@ -60,26 +71,26 @@ impl Access {
         {
             return true;
         }
-        let Some(request) = subject.strip_prefix("$JS.API.") else {
-            return false;
-        };
         let is_one_of = |requests: &[&str]| {
-            requests.iter().any(|prefix| {
-                let rest = request.strip_prefix(prefix);
+            requests.iter().any(|request| {
+                let rest = subject.strip_prefix("$JS.");
+                let rest = rest.and_then(|rest| rest.strip_prefix(request));
                 let rest = rest.and_then(|rest| rest.strip_prefix(stream));
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             })
         };
-        is_one_of(&["STREAM.INFO.", "STREAM.CREATE."])
+        is_one_of(&["API.STREAM.INFO.", "API.STREAM.CREATE."])
             || match self {
                 Self::Open | Self::Write { .. } => false,
-                Self::Read => is_one_of(&["STREAM.MSG.GET.", "DIRECT.GET."]),
+                Self::Read => is_one_of(&["API.STREAM.MSG.GET.", "API.DIRECT.GET."]),
                 Self::Consume => is_one_of(&[
-                    "CONSUMER.CREATE.",
-                    "CONSUMER.DURABLE.CREATE.",
-                    "CONSUMER.MSG.NEXT.",
+                    "API.CONSUMER.CREATE.",
+                    "API.CONSUMER.DURABLE.CREATE.",
+                    "API.CONSUMER.MSG.NEXT.",
+                    // The answers to flow control.
+                    "FC.",
                 ]),
-                Self::Purge => is_one_of(&["STREAM.PURGE."]),
+                Self::Purge => is_one_of(&["API.STREAM.PURGE."]),
             }
     }
 }

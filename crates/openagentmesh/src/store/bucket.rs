@@ -12,7 +12,7 @@ use super::access::Access;
 use super::error::StoreError;
 use super::handle::Handle;
 use crate::error::{BoxError, Error, Result};
-use crate::transport::{Connection, DenialWatch};
+use crate::transport::{Connection, Denial, DenialWatch};
 use crate::util::sync::Mutex;
 
 /// Upper bound of the space that the headers of a stored message take in addition to its value, in bytes.
@@ -86,7 +86,9 @@ impl<H: Handle> Bucket<H> {
         E: Into<BoxError>,
         F: Future<Output = Result<T, E>>,
     {
-        let (timeout, max_timeout) = (access.timeout(), access.max_timeout());
+        let timeout = access.timeout(self.connection.outgoing_bytes());
+        let max_timeout = access.max_timeout(timeout);
+        let _outgoing = self.connection.count_outgoing(access.outgoing_bytes());
         let mut denied = self.watch_denials(access);
         let done = async {
             let result = operation(self.open().await?).await.map_err(StoreError::new);
@@ -124,7 +126,7 @@ impl<H: Handle> Bucket<H> {
         }
         Err(self.no_answer(
             "use",
-            format!("no answer from the server within {waited:?}: the connection is lost or slow"),
+            format!("no answer from the server within {waited:?}"),
         ))
     }
 
@@ -145,9 +147,17 @@ impl<H: Handle> Bucket<H> {
 
     /// Waits for the server's denial of a request that `access` needs.
     pub(crate) fn watch_denials(&self, access: Access) -> DenialWatch {
-        let stream = [H::STREAM_PREFIX, self.name].concat();
         let denials = &self.connection.denials;
-        denials.watch(move |denial| access.is_prevented_by(denial, &stream))
+        denials.watch(self.denial_filter(access))
+    }
+
+    /// Whether a denial concerns a request that `access` needs.
+    pub(crate) fn denial_filter(
+        &self,
+        access: Access,
+    ) -> impl Fn(&Denial) -> bool + Send + Sync + use<H> {
+        let stream = [H::STREAM_PREFIX, self.name].concat();
+        move |denial| access.is_prevented_by(denial, &stream)
     }
 
     /// The error of a failure to `verb` the bucket.

@@ -31,6 +31,7 @@ pub(crate) async fn list<H: Handle>(
                 pending = info.map_err(|error| bucket.failed("list", error))?.pending;
                 listed.push(*message);
             }
+            Some(Delivery::Denied(error)) => return Err(error),
             // The remaining messages were removed after the consumer had counted them.
             Some(Delivery::Idle | Delivery::BucketRecreated) => break,
             None => {
@@ -94,6 +95,7 @@ impl<H: Handle, P> Watch<H, P> {
                         return Some(change);
                     }
                 }
+                Delivery::Denied(error) => return Some(Err(error)),
                 Delivery::Idle | Delivery::BucketRecreated => self.reported = None,
             }
         }

@@ -35,6 +35,7 @@ use async_nats::{HeaderValue, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::try_join_all;
+use openagentmesh_protocol::ErrorCode;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -42,7 +43,7 @@ use super::access::Access;
 use super::bucket::Bucket;
 use super::consumer_guard::ConsumerGuard;
 use super::handle::Handle;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::transport::{self, Action, DenialWatch};
 use crate::util::backoff::Backoff;
 
@@ -52,6 +53,9 @@ const IDLE_HEARTBEAT: Duration = Duration::from_secs(2);
 const MISSED_HEARTBEAT: Duration = Duration::from_secs(5);
 /// The server deletes a consumer whose subscription ended so long ago.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(5);
+/// The first part of the subjects on which the server expects flow control. Another process may send a message that
+/// looks like the server's.
+const FLOW_CONTROL: &str = "$JS.FC.";
 /// The bounds of the back-off between attempts to replace a lost consumer.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -73,6 +77,8 @@ pub(crate) enum Delivery {
     Message(Box<Message>),
     /// All messages so far are delivered.
     Idle,
+    /// The server does not permit the consumer. It is tried again by the next call.
+    Denied(Error),
     /// The bucket was created again, or went back to an earlier state. Its current messages follow; the
     /// delivered ones may be missing in it.
     BucketRecreated,
@@ -100,6 +106,8 @@ pub(crate) struct OrderedConsumer<H: Handle> {
     /// Whether the bucket was recreated and that is not reported yet, because no consumer was created since.
     is_recreated: bool,
     active: Option<ActiveConsumer>,
+    /// The back-off between attempts to replace a lost consumer; reset by a message.
+    backoff: Backoff,
 }
 
 /// Identifies a message in its bucket.
@@ -128,6 +136,8 @@ enum Arrival {
     Idle,
     /// A message or a heartbeat is missing.
     Lost,
+    /// The server denies the subscription, or the answers to its flow control.
+    Denied(Error),
 }
 
 impl<H: Handle> OrderedConsumer<H> {
@@ -152,6 +162,7 @@ impl<H: Handle> OrderedConsumer<H> {
             created: None,
             is_recreated: false,
             active: None,
+            backoff: Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
         };
         consumer.activate().await?;
         Ok(consumer)
@@ -169,7 +180,6 @@ impl<H: Handle> OrderedConsumer<H> {
     }
 
     async fn delivery(&mut self) -> Delivery {
-        let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
         loop {
             if let Some(active) = &mut self.active {
                 let arrival = tokio::select! {
@@ -182,18 +192,23 @@ impl<H: Handle> OrderedConsumer<H> {
                     Arrival::Message(message, delivered) => {
                         self.next_sequence = Some(delivered.sequence + 1);
                         self.remember(&message, delivered);
+                        self.backoff.reset();
                         return Delivery::Message(message);
                     }
                     Arrival::Idle => return Delivery::Idle,
                     Arrival::Lost => self.active = None,
+                    Arrival::Denied(error) => return self.denied(error).await,
                 }
             }
             match self.activate().await {
                 Ok(true) => return Delivery::BucketRecreated,
                 Ok(false) => {}
+                Err(error) if error.code() == &ErrorCode::ConnectionDenied => {
+                    return self.denied(error).await;
+                }
                 Err(error) => {
                     tracing::debug!(%error, bucket = self.bucket.name(), "a watch is interrupted");
-                    tokio::time::sleep(backoff.next_delay()).await;
+                    tokio::time::sleep(self.backoff.next_delay()).await;
                 }
             }
         }
@@ -228,6 +243,13 @@ impl<H: Handle> OrderedConsumer<H> {
             self.last_known = Some(last);
         }
         Ok(std::mem::take(&mut self.is_recreated))
+    }
+
+    /// Gives the consumer up and waits for the back-off, because the next call replaces the consumer.
+    async fn denied(&mut self, error: Error) -> Delivery {
+        self.active = None;
+        tokio::time::sleep(self.backoff.next_delay()).await;
+        Delivery::Denied(error)
     }
 
     fn remember(&mut self, message: &Message, known: Known) {
@@ -302,7 +324,9 @@ impl<H: Handle> OrderedConsumer<H> {
         let inbox = client.new_inbox();
         let own = inbox.clone();
         let denials = &self.bucket.connection().denials;
-        let mut denied = denials.watch(move |denial| denial.denies(Action::Subscribe, &own));
+        let prevents = self.bucket.denial_filter(Access::Consume);
+        let mut denied =
+            denials.watch(move |denial| denial.denies(Action::Subscribe, &own) || prevents(denial));
         let messages = client.subscribe(inbox.clone()).await;
         let messages = messages.map_err(|error| transport::closed(error.to_string()))?;
         let config = Config {
@@ -362,7 +386,7 @@ impl ActiveConsumer {
             let next = tokio::select! {
                 biased;
                 next = next => next,
-                _ = self.denied.denied() => return Arrival::Lost,
+                error = self.denied.denied() => return Arrival::Denied(error),
             };
             let Ok(Some(message)) = next else {
                 return Arrival::Lost;
@@ -396,12 +420,15 @@ impl ActiveConsumer {
     }
 
     fn handle_status(&self, message: &async_nats::Message) -> Status {
-        if let Some(subject) = &message.reply {
+        if let Some(subject) = &message.reply
+            && subject.starts_with(FLOW_CONTROL)
+        {
             return Status::FlowControl(subject.clone());
         }
         let header = |name: &str| message.headers.as_ref()?.get(name).map(HeaderValue::as_str);
         // A lost flow control message is repeated in the heartbeats.
-        if let Some(subject) = header("Nats-Consumer-Stalled") {
+        let stalled = header("Nats-Consumer-Stalled");
+        if let Some(subject) = stalled.filter(|subject| subject.starts_with(FLOW_CONTROL)) {
             return Status::FlowControl(subject.into());
         }
         let sent = header(NATS_LAST_CONSUMER.as_ref()).and_then(|number| number.parse().ok());

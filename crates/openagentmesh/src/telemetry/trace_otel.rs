@@ -15,9 +15,10 @@ pub(super) struct TraceHost;
 impl Interceptor for TraceHost {
     fn before(&self, exchange: &mut Exchange) -> Result<()> {
         let span = tracing::info_span!(
-            "agent",
+            "request",
             otel.name = exchange.agent().as_str(),
             otel.kind = "server",
+            agent = %exchange.agent(),
             request_id = %exchange.request_id(),
         );
         let parent = TraceContextPropagator::new().extract(&Received(exchange.headers()));

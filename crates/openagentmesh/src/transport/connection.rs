@@ -1,7 +1,7 @@
 //! The connection of a process, and its close.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Statistics, jetstream};
@@ -33,11 +33,17 @@ pub(crate) struct Connection {
     /// The server's denials.
     pub(crate) denials: Arc<Denials>,
     monitor: ConnectionMonitor,
+    /// The size of the content that is sent and not confirmed, in bytes.
+    outgoing: Arc<AtomicUsize>,
     /// Counts reconnections; the monitor writes it. A reader that caches server state checks it again when
     /// the count changes, because the server may have lost that state.
     reconnections: watch::Receiver<u64>,
     /// Cancelled when the connection is closed: a lost one is not dialed again.
     closed: CancellationToken,
+    /// Cancelled after that, when the last messages are sent.
+    ended: CancellationToken,
+    /// Whether the client is the program's, which then drains it itself.
+    is_shared: bool,
     /// Whether the connection was made without a mesh.
     is_detached: bool,
 }
@@ -48,14 +54,34 @@ impl Connection {
         let publisher = Arc::new(Publisher::new(&client));
         Self {
             jetstream: jetstream::new(client.clone()),
-            inbox: Arc::new(Inbox::new(&client, &publisher, &monitor.denials())),
+            inbox: Arc::new(Inbox::new(
+                &client,
+                &publisher,
+                &monitor.denials(),
+                monitor.ended(),
+            )),
             publisher,
             denials: monitor.denials(),
             monitor: monitor.clone(),
+            outgoing: Arc::default(),
             client,
             reconnections: monitor.reconnections(),
             closed: monitor.closed(),
+            ended: monitor.ended(),
+            is_shared: false,
             is_detached: false,
+        }
+    }
+
+    /// A connection of a client that the program has made, and uses for itself.
+    pub(crate) fn shared(client: Client) -> Self {
+        let inbox = client.new_inbox();
+        let prefix = inbox.rsplit_once('.').map_or("", |(prefix, _)| prefix);
+        let monitor = ConnectionMonitor::new(prefix);
+        tokio::spawn(monitor.clone().poll(client.clone()));
+        Self {
+            is_shared: true,
+            ..Self::new(client, &monitor)
         }
     }
 
@@ -215,6 +241,20 @@ impl Connection {
         ))
     }
 
+    /// The size of the content that is sent and not confirmed, in bytes. Later messages wait for it.
+    pub(crate) fn outgoing_bytes(&self) -> usize {
+        self.outgoing.load(Ordering::Relaxed)
+    }
+
+    /// Counts content of `bytes` bytes as sent and not confirmed, until the guard is dropped.
+    pub(crate) fn count_outgoing(&self, bytes: usize) -> OutgoingBytes {
+        self.outgoing.fetch_add(bytes, Ordering::Relaxed);
+        OutgoingBytes {
+            counter: Arc::clone(&self.outgoing),
+            bytes,
+        }
+    }
+
     /// Measures whether bytes arrive, from now on.
     pub(crate) fn receive_progress(&self) -> ReceiveProgress {
         let statistics = self.client.statistics();
@@ -232,12 +272,19 @@ impl Connection {
     /// Closes the connection after everything that is buffered was sent. A lost connection is not dialed
     /// again.
     pub(crate) async fn close(&self) {
-        self.stop_reconnecting();
-        if !self.is_up() {
-            return;
+        self.closed.cancel();
+        if self.is_up() {
+            self.drain().await;
         }
+        self.ended.cancel();
+    }
+
+    async fn drain(&self) {
         if let Err(error) = self.flush().await {
             tracing::debug!(%error, "connection closed before it was flushed");
+        }
+        if self.is_shared {
+            return;
         }
         match tokio::time::timeout(FLUSH_TIMEOUT, self.client.drain()).await {
             Ok(Ok(())) => {}
@@ -251,10 +298,29 @@ impl Connection {
         self.closed.clone()
     }
 
+    /// Cancelled when the connection has ended. The client's subscriptions may outlive it: a lost client that is not
+    /// dialed again keeps them, and so does a client that the program uses for itself.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
     /// Does not dial again after this connection is lost: otherwise the client would dial without end, and
     /// then send messages whose callers have given up.
-    fn stop_reconnecting(&self) {
+    fn end(&self) {
         self.closed.cancel();
+        self.ended.cancel();
+    }
+}
+
+/// Content that is sent and not confirmed; made by [`Connection::count_outgoing`].
+pub(crate) struct OutgoingBytes {
+    counter: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for OutgoingBytes {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -295,6 +361,6 @@ impl std::ops::Deref for ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.0.stop_reconnecting();
+        self.0.end();
     }
 }

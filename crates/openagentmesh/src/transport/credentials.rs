@@ -11,8 +11,23 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::options::{Credentials, key_pair};
+use super::options::{self, Credentials, key_pair};
 use crate::error::Result;
+
+/// Checks what can be checked without a connection.
+///
+/// # Errors
+///
+/// `configuration` when a seed is malformed, or the credentials file cannot be read.
+pub(super) async fn check(credentials: &Credentials) -> Result<()> {
+    match credentials {
+        Credentials::Nkey { seed } | Credentials::Jwt { seed, .. } => {
+            key_pair(credentials.option(), seed).map(drop)
+        }
+        Credentials::File(path) => CredentialsFile::read(path).await.map(drop),
+        Credentials::UserAndPassword { .. } | Credentials::Token(_) => Ok(()),
+    }
+}
 
 /// Answers each attempt to connect with `credentials`. A credentials file is read again each time: the file may
 /// have been renewed.
@@ -68,7 +83,7 @@ fn sign(key: &KeyPair, nonce: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The content of a credentials file.
-pub(super) struct CredentialsFile {
+struct CredentialsFile {
     jwt: String,
     key: KeyPair,
 }
@@ -77,18 +92,20 @@ impl CredentialsFile {
     /// # Errors
     ///
     /// `configuration` when the file cannot be read or is malformed. The message has no part of its content.
-    pub(super) async fn read(path: &Path) -> Result<Self> {
+    async fn read(path: &Path) -> Result<Self> {
         let option = Credentials::FILE_OPTION;
-        let text = super::options::read(option, path).await?;
+        let text = options::read(option, path).await?;
         Self::parse(&String::from_utf8_lossy(&text)).ok_or_else(|| {
             let cause = format!("malformed credentials file {}", path.display());
-            super::options::invalid(option, cause, "give a file with a user's JWT and seed")
+            options::invalid(option, cause, "give a file with a user's JWT and seed")
         })
     }
 
     /// The JWT and the seed are the lines below the first two lines of dashes that open a block.
     fn parse(text: &str) -> Option<Self> {
         let is_dashes = |line: &str| line.starts_with("---") && line.ends_with("---");
+        // Editors on Windows write a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let mut blocks = lines.windows(3).filter_map(|window| match window {
             [begin, content, end] if is_dashes(begin) && is_dashes(end) => {
@@ -149,7 +166,7 @@ mod tests {
     fn credentials_file_is_parsed_with_any_line_end_and_remarks() {
         let key = KeyPair::new_user();
         let seed = key.seed().unwrap();
-        for line_end in ["\n", "\r\n"] {
+        for (start, line_end) in [("", "\n"), ("\u{feff}", "\r\n")] {
             let text = [
                 "-----BEGIN NATS USER JWT-----",
                 "a.b-c_d.e",
@@ -161,6 +178,7 @@ mod tests {
                 "------END USER NKEY SEED------",
             ]
             .join(line_end);
+            let text = format!("{start}{text}");
             let file = CredentialsFile::parse(&text).unwrap();
             assert_eq!(file.jwt, "a.b-c_d.e");
             assert_eq!(file.key.public_key(), key.public_key());

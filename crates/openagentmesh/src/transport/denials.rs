@@ -15,6 +15,8 @@ use crate::util::sync::Mutex;
 
 /// The maximum size of an error text that is parsed, in bytes. A subject is shorter.
 const MAX_TEXT_BYTES: usize = 8 * 1024;
+/// The maximum number of warnings about denials without a waiting operation, for each connection.
+const MAX_WARNINGS: u64 = 16;
 /// The maximum number of subjects that are remembered as permitted.
 const MAX_PERMITTED: usize = 256;
 
@@ -122,6 +124,8 @@ pub(crate) struct Denials {
     inbox: Mutex<Option<Arc<Denial>>>,
     /// Whether `inbox` is set. Every request reads it.
     has_inbox: AtomicBool,
+    /// The number of denials of this connection that no operation waited for.
+    warnings: AtomicU64,
 }
 
 impl Denials {
@@ -133,6 +137,7 @@ impl Denials {
             permitted: Mutex::default(),
             inbox: Mutex::default(),
             has_inbox: AtomicBool::new(false),
+            warnings: AtomicU64::new(0),
         })
     }
 
@@ -140,6 +145,7 @@ impl Denials {
     pub(crate) fn connected(&self) {
         self.permitted.lock().clear();
         self.has_inbox.store(false, Ordering::Relaxed);
+        self.warnings.store(0, Ordering::Relaxed);
         *self.inbox.lock() = None;
     }
 
@@ -160,7 +166,7 @@ impl Denials {
         for listener in self.listeners.lock().values() {
             is_reported |= listener(&denial);
         }
-        if is_reported {
+        if is_reported || self.warnings.fetch_add(1, Ordering::Relaxed) >= MAX_WARNINGS {
             tracing::debug!(subject = denial.subject, "{:?} denied", denial.action);
         } else {
             tracing::warn!("{}", denial.to_error().message());

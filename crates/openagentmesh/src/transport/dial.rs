@@ -40,7 +40,7 @@ pub(crate) async fn dial(
     let servers = Servers::parse(&endpoint.url)?;
     let credentials = credentials(endpoint, options, servers.login.clone())?;
     for credentials in &credentials {
-        credentials.check().await?;
+        credentials::check(credentials).await?;
     }
     let tls_required = options.requires_tls() || servers.require_tls();
     let monitor = ConnectionMonitor::new(

@@ -90,7 +90,7 @@ impl Endpoint {
     /// is neither this user nor root, or all users can replace the files of its directory.
     #[must_use]
     pub fn nearest_file(directory: &Path) -> Option<PathBuf> {
-        url_file::nearest(directory, URL_FILE)
+        url_file::nearest(directory, URL_FILE, url_file::warn)
     }
 
     /// The endpoint that the [`.oam-url`](URL_FILE) at `path` names. The environment is not read.
@@ -155,7 +155,8 @@ impl Environment<'_> {
 /// The credentials file of the nearest `.oam-url`, if the URL in it is `url`. A malformed file does not
 /// matter, because it does not name the mesh.
 fn credentials_of(url: &str, directory: Option<&Path>) -> Option<PathBuf> {
-    let path = Endpoint::nearest_file(directory?)?;
+    // A file that is passed over would not have named the mesh either.
+    let path = url_file::nearest(directory?, URL_FILE, |_, _| {})?;
     let file = read_url_file(&path).ok()?;
     file.creds.filter(|_| url_file::is_same_url(&file.url, url))
 }
@@ -361,22 +362,19 @@ mod tests {
         use std::os::unix::fs::{PermissionsExt, chown};
 
         let directory = Directory::new("shared", "nats://evil:1");
-        let above = directory.0.parent().unwrap();
-        // The temporary directory has no such file of its own.
-        assert_eq!(Endpoint::nearest_file(above), None);
         let mode = |mode| {
             let permissions = std::fs::Permissions::from_mode(mode);
             std::fs::set_permissions(&directory.0, permissions).unwrap();
         };
         mode(0o777);
-        assert_eq!(directory.resolve().unwrap().url, DEFAULT_URL);
+        assert_ne!(directory.resolve().unwrap().url, "nats://evil:1");
         mode(0o755);
         assert_eq!(directory.resolve().unwrap().url, "nats://evil:1");
         let file = directory.0.join(URL_FILE);
         // Only root can give files away.
         if chown(&file, Some(12_345), None).is_ok() {
-            assert_eq!(directory.resolve().unwrap().url, DEFAULT_URL);
-            assert_eq!(Endpoint::nearest_file(&directory.0), None);
+            assert_ne!(directory.resolve().unwrap().url, "nats://evil:1");
+            assert_ne!(Endpoint::nearest_file(&directory.0), Some(file));
         }
     }
 

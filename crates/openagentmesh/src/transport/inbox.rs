@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use futures::FutureExt;
-use openagentmesh_protocol::CallerSignal;
 use openagentmesh_protocol::envelope::is_probe;
+use openagentmesh_protocol::{CallerSignal, subject};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::denials::{Action, Denial, Denials, ListenerGuard};
 use super::headers::{Outgoing, Received, closed};
@@ -37,8 +38,14 @@ struct Waiting {
 }
 
 impl Inbox {
-    pub(crate) fn new(client: &Client, publisher: &Arc<Publisher>, denials: &Arc<Denials>) -> Self {
-        let replies = Multiplexer::new(client);
+    /// `ended` fails all pending replies.
+    pub(crate) fn new(
+        client: &Client,
+        publisher: &Arc<Publisher>,
+        denials: &Arc<Denials>,
+        ended: CancellationToken,
+    ) -> Self {
+        let replies = Multiplexer::new(client, ended);
         let table = Arc::clone(replies.table());
         Self {
             publisher: Arc::clone(publisher),
@@ -136,7 +143,9 @@ async fn read(
 ) {
     while let Some((number, message)) = replies.next().await {
         if message.reply.is_some() && is_probe(&Received(message.headers.as_ref())) {
-            answer_probe(&table, &publisher, number, message.reply).await;
+            // The host names the subject, and is not trusted.
+            let cancel = message.reply.filter(|reply| subject::may_reply_to(reply));
+            answer_probe(&table, &publisher, number, cancel).await;
         } else if let Some(waiting) = table.remove(number) {
             // The caller may have dropped its request at this moment.
             drop(waiting.reply.send(Ok(message)));

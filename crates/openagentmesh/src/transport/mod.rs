@@ -22,7 +22,7 @@ pub use endpoint::{
 };
 pub use state::{ConnectionState, ConnectionStates};
 
-pub(crate) use connection::{Connection, ConnectionGuard};
+pub(crate) use connection::{Connection, ConnectionGuard, OutgoingBytes};
 pub(crate) use credentials::expand_home;
 pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::{Event, ServerError};
+use async_nats::connection::State;
+use async_nats::{Client, ClientError, ConnectErrorKind, Event, ServerError};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::denials::Denials;
@@ -20,16 +22,28 @@ const MAX_DELAY: Duration = Duration::from_secs(4);
 /// An attempt that comes later than this after the previous one starts a new back-off.
 const RESET_AFTER: Duration = Duration::from_secs(30);
 
+/// The interval at which a client without events of its own is observed.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Observes the connection of a client and delays its attempts to reconnect.
 #[derive(Clone)]
 pub(crate) struct ConnectionMonitor {
     attempts: Arc<Mutex<Attempts>>,
-    /// The time at which the connection was lost; `None` while the client is connected.
-    lost_since: Arc<Mutex<Option<Instant>>>,
+    /// The loss of the connection; `None` while the client is connected.
+    loss: Arc<Mutex<Option<Loss>>>,
     denials: Arc<Denials>,
     reconnections: watch::Sender<u64>,
     is_lost: watch::Sender<bool>,
     closed: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// A loss of the connection.
+#[derive(Clone, Copy)]
+struct Loss {
+    since: Instant,
+    /// Whether the server has refused the credentials since.
+    is_refused: bool,
 }
 
 /// Attempts to dial.
@@ -46,11 +60,12 @@ impl ConnectionMonitor {
                 backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
                 last: None,
             })),
-            lost_since: Arc::default(),
+            loss: Arc::default(),
             denials: Denials::new(inbox_prefix),
             reconnections: watch::channel(0).0,
             is_lost: watch::channel(false).0,
             closed: CancellationToken::new(),
+            ended: CancellationToken::new(),
         }
     }
 
@@ -61,8 +76,8 @@ impl ConnectionMonitor {
 
     /// The end of an error text: "; the connection to the mesh has been lost for 2 s", or nothing.
     pub(crate) fn lost(&self) -> LostConnection {
-        let since = *self.lost_since.lock();
-        LostConnection(since.map(|since| since.elapsed()))
+        let loss = *self.loss.lock();
+        LostConnection(loss.map(|loss| (loss.since.elapsed(), loss.is_refused)))
     }
 
     /// The state of the connection.
@@ -86,6 +101,38 @@ impl ConnectionMonitor {
     /// To be cancelled when the connection is closed.
     pub(crate) fn closed(&self) -> CancellationToken {
         self.closed.clone()
+    }
+
+    /// To be cancelled when the connection has ended: after [`closed`](Self::closed), when the last messages are sent.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
+    /// Observes a client whose events are reported elsewhere, until the connection is closed. A loss is noticed
+    /// after `POLL_INTERVAL` at the latest.
+    pub(crate) async fn poll(self, client: Client) {
+        let statistics = client.statistics();
+        let connects = || statistics.connects.load(Ordering::Relaxed);
+        let mut seen = connects();
+        let mut interval = tokio::time::interval(POLL_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self
+            .closed
+            .run_until_cancelled(interval.tick())
+            .await
+            .is_some()
+        {
+            let is_up = client.connection_state() == State::Connected;
+            let now = connects();
+            let was_lost = self.loss.lock().is_some();
+            if !was_lost && (!is_up || now != seen) {
+                self.observe(&Event::Disconnected);
+            }
+            if is_up && (was_lost || now != seen) {
+                seen = now;
+                self.observe(&Event::Connected);
+            }
+        }
     }
 
     /// Resolves when the client may dial; never after the connection was closed.
@@ -123,9 +170,8 @@ impl ConnectionMonitor {
             Event::Connected => {
                 tracing::debug!("connected");
                 self.denials.connected();
-                self.is_lost
-                    .send_if_modified(|is_lost| std::mem::take(is_lost));
-                if self.lost_since.lock().take().is_some() {
+                self.is_lost.send_if_modified(std::mem::take);
+                if self.loss.lock().take().is_some() {
                     tracing::info!("reconnected to the mesh");
                     self.reconnections.send_modify(|count| *count += 1);
                 }
@@ -134,13 +180,23 @@ impl ConnectionMonitor {
             Event::Disconnected if self.closed.is_cancelled() => tracing::debug!("disconnected"),
             Event::Disconnected => {
                 tracing::warn!("connection to the mesh lost; reconnecting");
-                self.lost_since.lock().get_or_insert_with(Instant::now);
+                self.loss.lock().get_or_insert_with(|| Loss {
+                    since: Instant::now(),
+                    is_refused: false,
+                });
                 self.is_lost
                     .send_if_modified(|is_lost| !std::mem::replace(is_lost, true));
             }
             Event::ServerError(ServerError::Other(text)) if self.denials.observe(text) => {}
             Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),
             Event::LameDuckMode => tracing::info!("the server is about to shut down"),
+            Event::ClientError(ClientError::Other(error)) if is_refusal(error) => {
+                let mut loss = self.loss.lock();
+                if let Some(loss) = loss.as_mut().filter(|loss| !loss.is_refused) {
+                    loss.is_refused = true;
+                    tracing::warn!("the mesh refuses the credentials; reconnecting");
+                }
+            }
             // Comes with every failed attempt, several times a second.
             Event::ClientError(error) => tracing::debug!(%error, "connection"),
             _ => tracing::warn!(%event, "connection"),
@@ -148,24 +204,39 @@ impl ConnectionMonitor {
     }
 }
 
+/// Whether `error`, with which the client reports a failed attempt, is the refusal of the credentials.
+fn is_refusal(error: &str) -> bool {
+    error == ConnectErrorKind::AuthorizationViolation.to_string()
+}
+
 /// The loss of the connection in the text of an error; empty while it is connected.
-pub(crate) struct LostConnection(Option<Duration>);
+pub(crate) struct LostConnection(Option<(Duration, bool)>);
+
+impl LostConnection {
+    /// The text, or `otherwise` while the client is connected.
+    pub(crate) fn or(self, otherwise: &'static str) -> String {
+        match self.0 {
+            Some(_) => self.to_string(),
+            None => otherwise.to_owned(),
+        }
+    }
+}
 
 impl fmt::Display for LostConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => Ok(()),
-            Some(lost) if lost < Duration::from_secs(1) => write!(
-                f,
-                "; the connection to the mesh has been lost for {} ms",
-                lost.as_millis()
-            ),
-            Some(lost) => write!(
-                f,
-                "; the connection to the mesh has been lost for {} s",
-                lost.as_secs()
-            ),
+        let Some((lost, is_refused)) = self.0 else {
+            return Ok(());
+        };
+        f.write_str("; the connection to the mesh has been lost for ")?;
+        if lost < Duration::from_secs(1) {
+            write!(f, "{} ms", lost.as_millis())?;
+        } else {
+            write!(f, "{} s", lost.as_secs())?;
         }
+        if is_refused {
+            f.write_str(", and the server refuses the credentials")?;
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use async_nats::{Client, Message, Subscriber};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::headers::closed;
 use crate::error::Result;
@@ -20,6 +21,8 @@ pub(crate) struct Multiplexer<T> {
     table: Arc<Table<T>>,
     next_number: AtomicU64,
     reader: OnceCell<AbortHandle>,
+    /// Cancelled when the connection has ended: the subscription may outlive it.
+    ended: CancellationToken,
 }
 
 /// The values of all entries, by number. Shared by the multiplexer, its reader task and its entries.
@@ -35,7 +38,8 @@ struct Entries<T> {
 }
 
 impl<T: Send + 'static> Multiplexer<T> {
-    pub(crate) fn new(client: &Client) -> Self {
+    /// `ended` ends the reader.
+    pub(crate) fn new(client: &Client, ended: CancellationToken) -> Self {
         let entries = Entries {
             by_number: HashMap::new(),
             is_closed: false,
@@ -48,6 +52,7 @@ impl<T: Send + 'static> Multiplexer<T> {
             }),
             next_number: AtomicU64::new(0),
             reader: OnceCell::new(),
+            ended,
         }
     }
 
@@ -78,8 +83,9 @@ impl<T: Send + 'static> Multiplexer<T> {
                 .await
                 .map_err(|error| closed(error.to_string()))?;
             let (reading, table) = (read(NumberedMessages(messages)), Arc::clone(&self.table));
+            let ended = self.ended.clone();
             let reader = tokio::spawn(async move {
-                reading.await;
+                ended.run_until_cancelled(reading).await;
                 table.close();
             });
             Ok(reader.abort_handle())

@@ -8,7 +8,6 @@ use openagentmesh_protocol::ErrorCode;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::credentials::CredentialsFile;
 use super::headers::check_subject;
 use crate::error::{Error, Result};
 
@@ -75,17 +74,6 @@ impl Credentials {
             Self::File(_) => Self::FILE_OPTION,
         }
     }
-
-    /// # Errors
-    ///
-    /// `configuration` when a seed is malformed, or the credentials file cannot be read.
-    pub(super) async fn check(&self) -> Result<()> {
-        match self {
-            Self::Nkey { seed } | Self::Jwt { seed, .. } => key_pair(self.option(), seed).map(drop),
-            Self::File(path) => CredentialsFile::read(path).await.map(drop),
-            Self::UserAndPassword { .. } | Self::Token(_) => Ok(()),
-        }
-    }
 }
 
 impl ConnectionOptions {
@@ -115,6 +103,20 @@ impl ConnectionOptions {
                 ),
             )),
         }
+    }
+
+    /// The first option that is set: an existing client has them all from elsewhere.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        let set = [
+            ("url", self.url.is_some()),
+            ("connection_name", self.name.is_some()),
+            ("inbox_prefix", self.inbox_prefix.is_some()),
+            ("ca_file", self.ca_file.is_some()),
+            ("client_certificate", self.client_certificate.is_some()),
+        ];
+        let option = set.into_iter().find(|(_, is_set)| *is_set);
+        let credentials = self.credentials.first().map(Credentials::option);
+        option.map(|(option, _)| option).or(credentials)
     }
 
     /// Checks what can be checked without a connection.

@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-/// The nearest file called `name` in `directory` or above it that another user cannot have written. Those
-/// that are passed over are logged.
-pub(super) fn nearest(directory: &Path, name: &str) -> Option<PathBuf> {
+/// The nearest file called `name` in `directory` or above it that another user cannot have written.
+/// `passed_over` is called with each nearer one and the reason.
+pub(super) fn nearest(
+    directory: &Path,
+    name: &str,
+    passed_over: impl Fn(&Path, &str),
+) -> Option<PathBuf> {
     directory.ancestors().find_map(|directory| {
         let path = directory.join(name);
         if !path.is_file() {
@@ -13,14 +17,19 @@ pub(super) fn nearest(directory: &Path, name: &str) -> Option<PathBuf> {
         match distrusted(&path, directory) {
             None => Some(path),
             Some(reason) => {
-                tracing::warn!(
-                    "passed over {}: {reason}; to use it, change that, or name the mesh with OAM_URL",
-                    path.display()
-                );
+                passed_over(&path, &reason);
                 None
             }
         }
     })
+}
+
+/// Logs that the file at `path` is not used.
+pub(super) fn warn(path: &Path, reason: &str) {
+    tracing::warn!(
+        "passed over {}: {reason}; to use it, change that, or name the mesh with OAM_URL",
+        path.display()
+    );
 }
 
 /// The reason for which the file at `path` may be that of another user.

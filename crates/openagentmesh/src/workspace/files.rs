@@ -26,7 +26,8 @@ use crate::store::{ObjectBucket, SharedBucket, latest};
 /// Every method fails with
 ///
 /// * `invalid_input` when the name is empty or longer than 2048 bytes;
-/// * `connection_failed` when the server does not answer;
+/// * `connection_failed` when the server does not answer, or a transfer makes no progress;
+/// * `connection_denied` when the server does not permit the operation to this user;
 /// * `storage_error` when the server refuses the operation, or stored metadata is malformed.
 ///
 /// ```no_run

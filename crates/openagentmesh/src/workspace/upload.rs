@@ -27,23 +27,20 @@ use super::metadata::{
 use super::progress::{OnProgress, Progress};
 use crate::error::Result;
 use crate::store::{Access, ObjectBucket, SharedBucket};
-use crate::transport::{DenialWatch, too_large};
+use crate::transport::{DenialWatch, OutgoingBytes, too_large};
 use crate::util::deferred::Deferred;
 
 /// The size of a chunk, as in the published SDKs.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Upper bound of the space that a message takes in addition to its content, in bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 1024;
-/// The size of the first of several chunks, before the speed of the link is known.
-const FIRST_CHUNK_BYTES: usize = 32 * 1024;
-/// The least size of chunks on a slow link. A chunk occupies the connection: other requests wait for it.
-const MIN_CHUNK_BYTES: usize = 8 * 1024;
-/// The maximum number of chunks that the server has not confirmed yet. An upload begins with one; the number is
-/// doubled as long as the server confirms chunks in less than [`FAST_CHUNK`].
+/// The maximum number of chunks that the server has not confirmed yet. An upload begins with one.
 const MAX_IN_FLIGHT: usize = 16;
-const FAST_CHUNK: Duration = Duration::from_millis(250);
-/// After a chunk that took longer, one chunk at a time is in flight, and chunks are halved.
-const SLOW_CHUNK: Duration = Duration::from_secs(1);
+/// The number of chunks in flight is doubled after a chunk that took less than this. Chunks in flight occupy the
+/// connection: other requests wait for them.
+const FAST_CHUNK: Duration = Duration::from_secs(2);
+/// The number of chunks in flight is halved after a chunk that took longer.
+const SLOW_CHUNK: Duration = Duration::from_secs(4);
 /// The longest wait for the confirmation of one chunk on a connection that is not lost.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest wait for the confirmation of a chunk that was sent before the connection was lost.
@@ -206,9 +203,7 @@ impl Future for Upload<'_> {
 struct Transfer<'s> {
     bucket: SharedBucket<ObjectBucket>,
     nuid: String,
-    /// The size of the next chunk.
     chunk_size: usize,
-    max_chunk_size: usize,
     in_flight: VecDeque<InFlight>,
     max_in_flight: usize,
     /// The server's denial of a chunk.
@@ -236,6 +231,7 @@ struct InFlight {
     lost: Duration,
     /// The connection's count of reconnections at that time.
     reconnections: u64,
+    _outgoing: OutgoingBytes,
 }
 
 impl<'s> Transfer<'s> {
@@ -250,8 +246,6 @@ impl<'s> Transfer<'s> {
             .client
             .max_payload()
             .saturating_sub(MESSAGE_OVERHEAD_BYTES);
-        let max_chunk_size = CHUNK_BYTES.min(room.max(1));
-        let is_one_chunk = total.is_none_or(|total| total <= max_chunk_size as u64);
         let nuid = RequestId::random().to_string();
         let denied = bucket.watch_denials(Access::Write {
             subject: chunks_subject(&nuid),
@@ -262,12 +256,7 @@ impl<'s> Transfer<'s> {
             nuid,
             max_in_flight: 1,
             denied,
-            chunk_size: if is_one_chunk {
-                max_chunk_size
-            } else {
-                FIRST_CHUNK_BYTES.min(max_chunk_size)
-            },
-            max_chunk_size,
+            chunk_size: CHUNK_BYTES.min(room.max(1)),
             in_flight: VecDeque::with_capacity(MAX_IN_FLIGHT),
             digest: digest::Context::new(&digest::SHA256),
             chunks: 0,
@@ -289,6 +278,7 @@ impl<'s> Transfer<'s> {
         }
         let bytes = chunk.len();
         let jetstream = self.bucket.jetstream();
+        let outgoing = self.bucket.connection().count_outgoing(bytes);
         let sent = jetstream.publish(chunks_subject(&self.nuid), chunk).await;
         let confirmation = sent.map_err(|error| self.bucket.failed("write", error))?;
         self.in_flight.push_back(InFlight {
@@ -298,6 +288,7 @@ impl<'s> Transfer<'s> {
             waited: Duration::ZERO,
             lost: Duration::ZERO,
             reconnections: self.bucket.connection().reconnections(),
+            _outgoing: outgoing,
         });
         Ok(())
     }
@@ -360,11 +351,8 @@ impl<'s> Transfer<'s> {
     fn adapt(&mut self, took: Duration) {
         if took < FAST_CHUNK {
             self.max_in_flight = (self.max_in_flight * 2).min(MAX_IN_FLIGHT);
-            self.chunk_size = (self.chunk_size * 2).min(self.max_chunk_size);
         } else if took > SLOW_CHUNK {
-            self.max_in_flight = 1;
-            let least = MIN_CHUNK_BYTES.min(self.max_chunk_size);
-            self.chunk_size = (self.chunk_size / 2).max(least);
+            self.max_in_flight = (self.max_in_flight / 2).max(1);
         }
     }
 
@@ -384,7 +372,7 @@ impl<'s> Transfer<'s> {
         meta.digest = digest_text(self.digest.clone().finish().as_ref());
         meta.mtime = now.format(&Rfc3339).unwrap_or_default();
         meta.options = Some(ObjectOptions {
-            max_chunk_size: Some(self.max_chunk_size as u64),
+            max_chunk_size: Some(self.chunk_size as u64),
             link: None,
         });
         // In a task, because a dropped future must not leave it unknown whether the chunks are in use.

@@ -135,7 +135,8 @@ impl ObjectChanges {
     ///
     /// # Errors
     ///
-    /// None at present: messages that are not metadata are skipped.
+    /// `connection_denied` while the server does not permit the watch, for example after a reconnect; the stream
+    /// continues. Messages that are not metadata are skipped.
     pub async fn next(&mut self) -> Option<Result<ObjectChange>> {
         StreamExt::next(&mut self.0).await
     }

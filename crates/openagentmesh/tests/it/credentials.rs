@@ -1,5 +1,7 @@
 //! Credentials files: read at each attempt to connect; missing, expired and refused ones are three errors.
 
+use std::time::Duration;
+
 use openagentmesh::{AgentMesh, ErrorCode, MeshBuilder};
 use tempfile::TempDir;
 
@@ -44,6 +46,32 @@ async fn renewed_credentials_file_is_read_at_a_reconnect() {
     proxy.cut();
     std::fs::write(&file, operator.credentials_of("second.>", None)).unwrap();
     published(&mesh, "first.a").await;
+}
+
+#[tokio::test]
+async fn refused_credentials_at_a_reconnect_are_named_and_renewed() {
+    let operator = Operator::generate();
+    let server = SecuredServer::start(operator.configuration()).await;
+    let proxy = Proxy::to(&server.url()).await;
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("user.creds");
+    std::fs::write(&file, operator.credentials_file()).unwrap();
+    let builder = AgentMesh::builder().url(&proxy.url).credentials(&file);
+    let mesh = within(builder.connect()).await.unwrap();
+
+    std::fs::write(&file, Operator::generate().credentials_file()).unwrap();
+    proxy.cut();
+    eventually(|| async {
+        let call = mesh.call::<u32>("echo", 1);
+        let error = call.timeout(Duration::from_millis(50)).await.unwrap_err();
+        let is_named = error.message().contains("refuses the credentials");
+        is_named.then_some(())
+    })
+    .await;
+    std::fs::write(&file, operator.credentials_file()).unwrap();
+    let mut events = eventually(|| async { mesh.subscribe_subject::<u32>("a").await.ok() }).await;
+    published(&mesh, "a").await;
+    assert_eq!(within(events.next()).await.unwrap().unwrap().data, 1);
 }
 
 #[tokio::test]

@@ -284,6 +284,32 @@ async fn denied_files_fail() {
     denied("metadata", meta, mesh.workspace().put("file", "x")).await;
 }
 
+#[tokio::test]
+async fn denied_requests_for_chunks_fail() {
+    let next = "$JS.API.CONSUMER.MSG.NEXT.OBJ_mesh-artifacts.";
+    let server = Restricted::start(&format!("publish: {{ deny: \"{next}>\" }}")).await;
+    let upload = server.admin.workspace().put("file", vec![7; 300_000]);
+    within(upload).await.unwrap();
+    let mesh = server.user().await;
+    denied("get", next, mesh.workspace().get("file")).await;
+}
+
+/// More values than the server sends without an answer to its flow control.
+#[tokio::test]
+async fn denied_flow_control_fails_a_list() {
+    let subject = "$JS.FC.KV_mesh-context.";
+    let server = Restricted::start(&format!("publish: {{ deny: \"{subject}>\" }}")).await;
+    let kv = server.admin.kv();
+    let value = "x".repeat(800_000);
+    for number in 0..60 {
+        within(kv.put(format!("key{number}"), value.as_str()))
+            .await
+            .unwrap();
+    }
+    let mesh = server.user().await;
+    denied("list", subject, mesh.kv().list(">")).await;
+}
+
 /// The publisher is restarted after each denial; its dead letters say why.
 #[tokio::test]
 async fn publisher_whose_events_are_denied_fails() {

@@ -85,12 +85,12 @@ async fn failures_of_an_agent_are_logged_with_agent_request_and_cause() {
     let (log, _guard) = Log::record();
     let test = TestMesh::start().await;
     let price = AgentSpec::new("shop.price", "Fails.").handler(|article: u32| async move {
-        match article {
-            0 => panic!("the price list is empty"),
-            1 => Err(openagentmesh::Error::new("out_of_stock", "none left")),
-            _ => Err(std::io::Error::other("the database is down").into()),
-        }
-        .map(|()| 1)
+        assert!(article > 0, "the price list is empty");
+        let error: openagentmesh::BoxError = match article {
+            1 => openagentmesh::Error::new("out_of_stock", "none left").into(),
+            _ => std::io::Error::other("the database is down").into(),
+        };
+        Err::<u32, _>(error)
     });
     test.mesh.register(price).await.unwrap();
     let mut ids = Vec::new();
@@ -132,10 +132,10 @@ async fn log_lines_of_a_handler_carry_agent_and_request_id() {
         ctx.request_id().to_string()
     });
     let count = AgentSpec::new("count", "Logs.")
-        .handler(|| futures::stream::iter(0..2).inspect(|n| tracing::info!("chunk {n}")));
+        .handler(|to: u32| futures::stream::iter(0..to).inspect(|n| tracing::info!("chunk {n}")));
     test.mesh.register((slow, count)).await.unwrap();
     let id: String = within(test.mesh.call("slow", ())).await.unwrap();
-    let chunks = within(test.mesh.stream::<u32>("count", ())).await.unwrap();
+    let chunks = within(test.mesh.stream::<u32>("count", 2)).await.unwrap();
     let chunks: Vec<_> = within(futures::StreamExt::collect(chunks)).await;
     assert_eq!(chunks.len(), 2);
 

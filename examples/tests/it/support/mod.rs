@@ -7,3 +7,4 @@ mod scripted_model;
 pub(crate) use deadline::within_deadline;
 pub(crate) use example::{Example, PrintedCommand};
 pub(crate) use scripted_model::ScriptedModel;
+pub(crate) mod samples;

@@ -3,11 +3,13 @@
 //! Strict schemas have only `anyOf`, and no keyword next to it. So all that applies to a value at once becomes
 //! one schema, and so does each variant with the keywords that stand next to the variants.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
-use super::limits::NUMBER_KEYWORDS;
-use super::{Converter, is_never, one_field};
-use crate::tool::keyword::{properties, required, types};
+use super::converter::{Combined, Converter, is_never, one_field};
+use super::limits::{MAX_VALUES, NUMBER_KEYWORDS};
+use crate::tool::keyword::{named_property, properties, required, types};
 use crate::tool::problem::{Problem, Result, below};
 
 /// Limit of the references and combinations that are followed for one value.
@@ -52,19 +54,6 @@ const INEXPRESSIBLE: &[(&str, &str)] = &[
     ("propertyNames", "restricts the names of properties"),
 ];
 
-/// A schema by its way of combining others.
-pub(super) enum Combined {
-    /// Only a reference.
-    Reference(String),
-    /// Variants, of which a value must fit one, and with `exclusive` only one.
-    Union {
-        variants: Vec<Map<String, Value>>,
-        exclusive: bool,
-    },
-    /// Combines nothing.
-    Plain(Map<String, Value>),
-}
-
 impl Converter<'_> {
     /// Resolves all that `node` combines, `followed` references into the same value.
     pub(super) fn combine(
@@ -73,6 +62,7 @@ impl Converter<'_> {
         at: &str,
         followed: usize,
     ) -> Result<Combined> {
+        self.spend(node.values().map(size).sum(), at)?;
         let known = known(node, at)?;
         if let Some(Value::String(target)) = known.get("$ref")
             && known
@@ -99,6 +89,7 @@ impl Converter<'_> {
             if is_bare {
                 return Ok(variant);
             }
+            self.spend(base.values().map(size).sum(), at)?;
             let variant = self.flatten(known_owned(variant, at)?, at, followed + 1)?;
             // A description stands with the variants, and further variants with what applies to them.
             merge(base.clone(), variant, at)
@@ -176,6 +167,11 @@ fn known(node: &Map<String, Value>, at: &str) -> Result<Map<String, Value>> {
             "restricts a value because of itself",
         ));
     }
+    let values = node.get("enum").and_then(Value::as_array);
+    if values.is_some_and(|values| values.len() > MAX_VALUES) {
+        let reason = format!("lists more than {MAX_VALUES} values");
+        return Err(Problem::new(&below(at, "enum"), reason));
+    }
     let mut known = Map::new();
     for (keyword, value) in node {
         if KNOWN.contains(&keyword.as_str()) || NUMBER_KEYWORDS.contains(&keyword.as_str()) {
@@ -236,10 +232,8 @@ fn merge(
     if is_never(&one) || is_never(&other) {
         return Ok(never());
     }
-    let needed: Vec<String> = required(&one)
-        .chain(required(&other))
-        .map(str::to_owned)
-        .collect();
+    let needed: BTreeSet<&str> = required(&one).chain(required(&other)).collect();
+    let needed: Vec<String> = needed.into_iter().map(str::to_owned).collect();
     let has_prefix = |node: &Map<String, Value>| node.contains_key("prefixItems");
     let has_items = |node: &Map<String, Value>| has_prefix(node) || node.contains_key("items");
     if (has_prefix(&one) && has_items(&other)) || (has_items(&one) && has_prefix(&other)) {
@@ -306,7 +300,7 @@ fn remove_foreign(
     needed: &[String],
     at: &str,
 ) -> Result<bool> {
-    let is_foreign = |name: &String| !properties(closed).any(|(known, _)| known == name);
+    let is_foreign = |name: &String| named_property(closed, name).is_none();
     let has_foreign = properties(open).any(|(name, _)| is_foreign(name));
     if is_closed(closed) {
         if needed.iter().any(is_foreign) {

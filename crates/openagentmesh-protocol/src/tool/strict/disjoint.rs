@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::combine::{Combined, is_closed};
-use super::{Converter, implied_type, scalar};
-use crate::tool::keyword::{TYPES, is_of_type, properties, required, types};
+use super::combine::is_closed;
+use super::converter::{Combined, Converter, implied_type};
+use super::scalar;
+use crate::tool::keyword::{TYPES, is_of_type, named_property, required, types};
 use crate::tool::problem::{Problem, Result};
 
 /// Limit of the properties in properties that tell variants apart.
@@ -86,6 +87,8 @@ impl Converter<'_> {
     ) -> Result<bool> {
         let values =
             |node: &Map<String, Value>| node.get("enum").and_then(Value::as_array).cloned();
+        let length = |node: &Map<String, Value>| values(node).map_or(1, |values| values.len());
+        self.compare(length(one) * length(other), at)?;
         if let (Some(one), Some(other)) = (values(one), values(other)) {
             return Ok(one.iter().all(|value| !other.contains(value)));
         }
@@ -108,6 +111,15 @@ impl Converter<'_> {
         }
     }
 
+    /// Counts `comparisons` towards their limit.
+    fn compare(&mut self, comparisons: usize, at: &str) -> Result<()> {
+        self.comparisons = self
+            .comparisons
+            .checked_sub(comparisons)
+            .ok_or_else(|| Problem::new(at, "has too many variants of oneOf"))?;
+        Ok(())
+    }
+
     fn objects_exclude(
         &mut self,
         one: &Map<String, Value>,
@@ -116,8 +128,7 @@ impl Converter<'_> {
         nesting: usize,
     ) -> Result<bool> {
         // The strict form has only the properties that it names.
-        let lacks =
-            |node: &Map<String, Value>, name: &str| !properties(node).any(|(n, _)| n == name);
+        let lacks = |node: &Map<String, Value>, name: &str| named_property(node, name).is_none();
         if required(other).any(|name| lacks(one, name))
             || (is_closed(other) && required(one).any(|name| lacks(other, name)))
         {
@@ -127,11 +138,8 @@ impl Converter<'_> {
             return Ok(false);
         }
         for name in required(one).chain(required(other)) {
-            let field = |node: &Map<String, Value>| {
-                let mut all = properties(node);
-                let field = all.find(|(property, _)| *property == name);
-                field.and_then(|(_, schema)| schema.as_object().cloned())
-            };
+            let field =
+                |node: &Map<String, Value>| named_property(node, name)?.as_object().cloned();
             if let (Some(one), Some(other)) = (field(one), field(other)) {
                 let one = self.alternatives(&one, at, 0)?;
                 let other = self.alternatives(&other, at, 0)?;

@@ -42,7 +42,7 @@ const MAX_LEVELS: usize = 10;
 const MAX_CHARACTERS: usize = 120_000;
 
 /// Limit of all enumerated values.
-const MAX_VALUES: usize = 1_000;
+pub(super) const MAX_VALUES: usize = 1_000;
 
 /// The number of values of one enumeration above which their characters are limited.
 const LONG_ENUMERATION: usize = 250;

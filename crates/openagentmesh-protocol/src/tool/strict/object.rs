@@ -1,8 +1,10 @@
 //! The strict form of objects and arrays.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
-use super::{Converter, NO_VALUE, is_never, make_nullable};
+use super::converter::{Converter, NO_VALUE, is_never, make_nullable};
 use crate::tool::fit::Fit;
 use crate::tool::keyword::{properties, required};
 use crate::tool::problem::{Problem, Result, below};
@@ -32,13 +34,14 @@ impl Converter<'_> {
         if !is_closed && !node.contains_key("properties") {
             return Err(Problem::new(at, OPEN));
         }
+        let needed: BTreeSet<&str> = required(node).collect();
         let mut names = Vec::new();
         let mut forms = Map::new();
         for (name, schema) in properties(node) {
             let Value::Object(schema) = schema else {
                 continue;
             };
-            let is_required = required(node).any(|required| required == name);
+            let is_required = needed.contains(name.as_str());
             if is_never(schema) && !is_required {
                 continue;
             }
@@ -64,7 +67,7 @@ impl Converter<'_> {
             };
             return Err(Problem::new(&here, reason));
         }
-        check_count(node, "Properties", required(node).count(), forms.len(), at)?;
+        check_count(node, "Properties", needed.len(), forms.len(), at)?;
         names.sort_unstable();
         Ok(Map::from_iter([
             ("type".to_owned(), json!("object")),

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::NO_VALUE;
-use crate::tool::document::definition_name;
+use super::converter::NO_VALUE;
 use crate::tool::problem::{Problem, Result, below};
+use crate::tool::reference::definition_name;
 
 /// Limit of the schemas that are looked at, repetitions included.
 const MAX_STEPS: usize = 400_000;

@@ -4,9 +4,11 @@ use jsonschema::Draft;
 use serde_json::Value;
 
 use super::graph::Graph;
+use super::limits::Size;
 use super::steps::{CHECK_STEPS, LIST_STEPS};
 use super::walk::{Exceeded, Mode, Walk};
-use super::{compilation, in_place, limits};
+use super::{compilation, in_place};
+use crate::schema::prepare::TranslatedPatterns;
 
 /// The cost of validations against one schema.
 pub(in crate::schema) struct Budget {
@@ -18,9 +20,13 @@ impl Budget {
     /// # Errors
     ///
     /// The reason why the cost of `schema` cannot be bounded, with the place.
-    pub(in crate::schema) fn new(schema: &Value, draft: Draft) -> Result<Self, String> {
-        let size = limits::check(schema)?;
-        let graph = Graph::new(schema, draft)?;
+    pub(in crate::schema) fn new(
+        schema: &Value,
+        size: &Size,
+        draft: Draft,
+        patterns: &TranslatedPatterns,
+    ) -> Result<Self, String> {
+        let graph = Graph::new(schema, draft, patterns)?;
         in_place::check(&graph)?;
         let recompiled_depth = compilation::check(&graph, size.longest_path)?;
         Ok(Self {

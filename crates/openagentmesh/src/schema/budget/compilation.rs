@@ -9,7 +9,7 @@ const MAX_RECOMPILED_STEPS: u64 = 200_000;
 const COMPILATION_STEPS: u64 = 16;
 
 /// Places of a subschema that the library compares in one step, before it compiles the subschema for another.
-const PLACES_PER_STEP: u64 = 100;
+const PLACES_PER_STEP: u64 = 50;
 
 /// Levels of subschemas that are compiled again, each by the one before.
 const MAX_RECOMPILED_DEPTH: usize = 128;

@@ -7,6 +7,7 @@ use referencing::Resolver;
 use serde_json::{Map, Value};
 
 use super::pattern::{COST_PER_STEP, Patterns};
+use crate::schema::prepare::TranslatedPatterns;
 use crate::schema::shorten::shorten;
 
 /// The index of a subschema.
@@ -94,7 +95,11 @@ impl Graph {
     /// # Errors
     ///
     /// A reference or a pattern that is not supported, with its place.
-    pub(super) fn new(schema: &Value, draft: Draft) -> Result<Self, String> {
+    pub(super) fn new(
+        schema: &Value,
+        draft: Draft,
+        patterns: &TranslatedPatterns,
+    ) -> Result<Self, String> {
         let resource = draft.create_resource_ref(schema);
         let base = resource.id().unwrap_or_default().trim_end_matches('#');
         let base = jsonschema::uri::from_str(base).map_err(|error| format!("/$id: {error}"))?;
@@ -106,6 +111,7 @@ impl Graph {
             .map_err(|error| format!("invalid reference: {error}"))?;
         let mut builder = Builder {
             is_draft_4: draft == Draft::Draft4,
+            patterns: Some(Patterns::new(patterns)),
             ..Builder::default()
         };
         let root = builder.node(schema, registry.resolver(base), draft, String::new())?;
@@ -142,12 +148,14 @@ struct Builder<'s> {
     /// By the address of the subschema and its base.
     ids: HashMap<(*const Value, String), Id>,
     unread: Vec<Unread<'s>>,
-    patterns: Option<Patterns>,
+    patterns: Option<Patterns<'s>>,
     is_draft_4: bool,
     /// The bases of all subschemas: one, unless a part of the schema has an `$id`.
     bases: HashSet<String>,
     /// References from one base to another.
     crossings: u64,
+    /// Subschemas that were found by a reference.
+    referenced: usize,
 }
 
 impl<'s> Builder<'s> {
@@ -305,6 +313,7 @@ impl<'s> Builder<'s> {
                     node.own_steps += size_steps(value);
                 }
                 "minLength" | "maxLength" => node.text_cost += COST_PER_STEP / 32,
+                "format" => node.text_cost += COST_PER_STEP / 8,
                 "pattern" => {
                     if let Value::String(pattern) = value {
                         node.text_cost += self.pattern(pattern, &place())?;
@@ -385,17 +394,25 @@ impl<'s> Builder<'s> {
         if resolver.base_uri() != base || document.is_ok_and(|document| document != base) {
             self.crossings += 1;
         }
-        self.node(schema, resolver, draft, reference.to_owned())
+        let known = self.nodes.len();
+        let id = self.node(schema, resolver, draft, reference.to_owned())?;
+        self.referenced += self.nodes.len() - known;
+        if self.referenced > MAX_REFERENCED {
+            return Err(format!(
+                "schema too large: references to at most {MAX_REFERENCED} subschemas are allowed"
+            ));
+        }
+        Ok(id)
     }
 
     fn pattern(&mut self, pattern: &str, place: &str) -> Result<u64, String> {
-        self.patterns
-            .get_or_insert_with(Patterns::new)
-            .cost_per_byte(pattern)
-            .map_err(|reason| {
-                let pattern = shorten(pattern, MAX_REASON_CHARS);
-                format!("{place}: invalid pattern '{pattern}': {reason}")
-            })
+        let Some(patterns) = &mut self.patterns else {
+            return Ok(0);
+        };
+        patterns.cost_per_byte(pattern).map_err(|reason| {
+            let pattern = shorten(patterns.original(pattern), MAX_REASON_CHARS);
+            format!("{place}: invalid pattern '{pattern}': {reason}")
+        })
     }
 }
 
@@ -408,6 +425,9 @@ fn division_steps(divisor: &Value) -> (u64, u64) {
         _ => (WITH_LONG_INTEGERS, WITH_LONG_INTEGERS),
     }
 }
+
+/// Subschemas that are found by a reference. The library takes up to 25 µs to compile one.
+const MAX_REFERENCED: usize = 3_000;
 
 /// Characters of a part of the schema in a reason.
 const MAX_REASON_CHARS: usize = 100;

@@ -3,7 +3,7 @@
 use super::graph::{Applied, Graph, Id, Node};
 
 /// Steps of the subschemas that apply to one and the same value.
-const MAX_IN_PLACE_STEPS: u64 = 100_000;
+const MAX_IN_PLACE_STEPS: u64 = 50_000;
 
 /// Subschemas that apply to the same value, each by the one before.
 const MAX_IN_PLACE_DEPTH: usize = 256;

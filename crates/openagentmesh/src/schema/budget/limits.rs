@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 /// JSON values of a schema, its data included.
-const MAX_VALUES: usize = 100_000;
+const MAX_VALUES: usize = 60_000;
 
 /// Bytes of texts and keys of a schema.
 const MAX_TEXT_BYTES: usize = 2 * 1024 * 1024;
@@ -24,19 +24,25 @@ const INDEX_BYTES: usize = 6;
 
 /// The size of a schema document.
 #[derive(Default)]
-pub(super) struct Size {
+pub(in crate::schema) struct Size {
     /// Levels of JSON.
     pub(super) depth: usize,
     /// Bytes of the longest path to a value.
     pub(super) longest_path: usize,
 }
 
-/// Measures `schema`.
-///
-/// # Errors
-///
-/// The exceeded limit, or an anchor that makes a dynamic reference ambiguous.
-pub(super) fn check(schema: &Value) -> Result<Size, String> {
+impl Size {
+    /// Measures `schema`.
+    ///
+    /// # Errors
+    ///
+    /// The exceeded limit, or an anchor that makes a dynamic reference ambiguous.
+    pub(in crate::schema) fn of(schema: &Value) -> Result<Self, String> {
+        measure(schema)
+    }
+}
+
+fn measure(schema: &Value) -> Result<Size, String> {
     let mut size = Size::default();
     let (mut values, mut text, mut paths) = (0, 0, 0);
     let mut dynamic_anchors = HashSet::new();

@@ -23,6 +23,8 @@ mod unique;
 mod walk;
 
 pub(super) use check::Budget;
-pub(super) use pattern::MAX_PATTERN_BYTES;
+pub(super) use limits::Size;
+pub(super) use pattern::{MAX_PATTERN_BYTES, syntax_error};
 pub(super) use steps::CHECK_STEPS;
+pub(crate) use steps::MAX_VALUES;
 pub(super) use walk::Exceeded;
