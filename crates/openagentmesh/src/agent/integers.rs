@@ -53,7 +53,8 @@ fn integer(number: &[u8]) -> Option<Vec<u8>> {
         Some(unsigned) => (true, unsigned),
         None => (false, number),
     };
-    if !unsigned.contains(['.', 'e', 'E']) && !(is_negative && unsigned == "0") {
+    let is_negative_zero = is_negative && unsigned == "0";
+    if !is_negative_zero && !unsigned.contains(['.', 'e', 'E']) {
         return None;
     }
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

@@ -110,14 +110,14 @@ pub(super) fn integer_range(format: &str) -> Option<(Number, Number)> {
         "int32" => (i32::MIN.into(), i32::MAX.into()),
         "int64" | "int" => (i64::MIN.into(), i64::MAX.into()),
         "int128" => (
-            Number::from_f64(-1.701_411_834_604_692_3e38)?,
-            Number::from_f64(1.701_411_834_604_692_3e38)?,
+            Number::from_f64(-(2_f64.powi(127)))?,
+            Number::from_f64(2_f64.powi(127))?,
         ),
         "uint8" => (0.into(), u8::MAX.into()),
         "uint16" => (0.into(), u16::MAX.into()),
         "uint32" => (0.into(), u32::MAX.into()),
         "uint64" | "uint" => (0.into(), u64::MAX.into()),
-        "uint128" => (0.into(), Number::from_f64(3.402_823_669_209_384_6e38)?),
+        "uint128" => (0.into(), Number::from_f64(2_f64.powi(128))?),
         _ => return None,
     };
     Some((minimum, maximum))
