@@ -217,6 +217,44 @@
 //!
 //! A handler runs in a span with `agent` and `request_id`, which the log lines of the handler carry.
 //!
+//! # Testing
+//!
+//! A handler is a function that a test calls. [`Context::detached`] builds its context without a server, with
+//! headers, a deadline, and agents that answer the requests of the handler.
+//!
+//! ```
+//! use futures::{TryStreamExt, stream};
+//! use openagentmesh::{Context, Error, ErrorCode, Result, agent, agents};
+//!
+//! /// Adds the numbers that another agent counts.
+//! #[agent]
+//! async fn sum(ctx: Context, to: u32) -> Result<u32> {
+//!     let numbers = ctx.mesh().stream::<u32>("count", to).await?;
+//!     numbers.try_fold(0, |sum, n| async move { Ok(sum + n) }).await
+//! }
+//!
+//! /// Stands for the real agent.
+//! #[agent]
+//! fn count(to: u32) -> impl stream::Stream<Item = Result<u32>> {
+//!     let limit = Error::new("limit_exceeded", "counts to 3 at most");
+//!     stream::iter((1..=3).map(Ok).chain((to > 3).then_some(Err(limit))))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let ctx = Context::detached().answer(agents![count]).build();
+//! assert_eq!(sum(ctx.clone(), 3).await?, 6);
+//! assert!(sum(ctx, 4).await.is_err_and(|error| error.is("limit_exceeded")));
+//!
+//! let bare = Context::detached().build();
+//! assert!(sum(bare, 1).await.is_err_and(|error| *error.code() == ErrorCode::NotFound));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With the feature `local`, `AgentMesh::local()` starts a server of the test's own, for tests with the
+//! catalog, events, shared values or files.
+//!
 //! # Features
 //!
 //! | feature | |
@@ -237,6 +275,7 @@
 mod agent;
 mod catalog;
 mod client;
+mod detached;
 mod error;
 mod host;
 mod kv;
@@ -255,6 +294,7 @@ pub use client::{
     Call, CallInput, Chunks, Client, Event, Events, FromReply, Publish, Query, RawSubscribe, Reply,
     SendRequest, StreamRequest, Subscribe, ToolResult, ToolsQuery, Toolset, WaitFor,
 };
+pub use detached::ContextBuilder;
 pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
 pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};

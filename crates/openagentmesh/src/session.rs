@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openagentmesh_protocol::InstanceId;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use openagentmesh_protocol::bucket::{ARTIFACTS, CONTEXT};
+use openagentmesh_protocol::{AgentName, Headers, InstanceId, RequestId, Verb};
+use tokio::time::Instant;
 
 use crate::catalog::Directory;
-use crate::store::{KvBucket, ObjectBucket, SharedBucket};
+use crate::error::Result;
+use crate::store::{Bucket, KvBucket, ObjectBucket, SharedBucket};
 use crate::telemetry::Interceptors;
-use crate::transport::ConnectionGuard;
+use crate::transport::{Connection, ConnectionGuard};
 
 /// The state that the handles, the client and the host of one process share.
 pub(crate) struct Session {
@@ -28,4 +34,64 @@ pub(crate) struct Session {
     pub(crate) request_timeout: Option<Duration>,
     /// The interceptors of every request that this process sends.
     pub(crate) interceptors: Interceptors,
+    /// The agents that answer requests in this process, in place of a mesh.
+    pub(crate) answers: Option<Arc<dyn Answers>>,
+}
+
+impl Session {
+    /// The session of a connection to the server at `url`, with default options.
+    pub(crate) fn new(connection: Connection, instance_id: InstanceId, url: String) -> Self {
+        let connection = ConnectionGuard::new(connection);
+        Self {
+            directory: Arc::new(Directory::new(&connection)),
+            kv: SharedBucket::new(
+                Bucket::new(Connection::clone(&connection), CONTEXT),
+                &connection,
+            ),
+            objects: SharedBucket::new(
+                Bucket::new(Connection::clone(&connection), ARTIFACTS),
+                &connection,
+            ),
+            connection,
+            instance_id,
+            url,
+            request_timeout: None,
+            interceptors: Interceptors::new(&[]),
+            answers: None,
+        }
+    }
+}
+
+/// Agents that answer requests in this process, in place of a mesh.
+pub(crate) trait Answers: Send + Sync {
+    /// The reply to a `call` or a `send`. The handler runs when the future is polled, and is dropped with it.
+    ///
+    /// # Errors
+    ///
+    /// At once: `not_found`, `invocation_mismatch`, and `invalid_input` when the agent is invalid. By the future:
+    /// the error that a host would answer.
+    fn reply(
+        &self,
+        session: &Arc<Session>,
+        request: LocalRequest,
+    ) -> Result<BoxFuture<'static, Result<Bytes>>>;
+
+    /// The chunks of the reply to a `stream`, up to the first error. As [`reply`](Self::reply) otherwise.
+    fn stream(
+        &self,
+        session: &Arc<Session>,
+        request: LocalRequest,
+    ) -> Result<BoxStream<'static, Result<Bytes>>>;
+}
+
+/// A request to an agent in this process.
+pub(crate) struct LocalRequest {
+    pub(crate) agent: AgentName,
+    pub(crate) verb: Verb,
+    pub(crate) id: RequestId,
+    /// The headers of the request, including those of the protocol.
+    pub(crate) headers: Headers,
+    pub(crate) body: Bytes,
+    /// The time at which the caller stops waiting.
+    pub(crate) deadline: Option<Instant>,
 }

@@ -31,7 +31,7 @@ const LAYERS: &[&[&str]] = &[
     &["client"],
     &["agent"],
     &["host"],
-    &["mesh"],
+    &["detached", "mesh"],
 ];
 
 /// Runs the command, on another checkout of the workspace if its `folder` is given.

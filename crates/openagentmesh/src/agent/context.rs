@@ -39,7 +39,8 @@ pub(crate) struct Inner {
 }
 
 impl Context {
-    /// A context without a request: for tests that call a handler as a function.
+    /// A context without a request: for tests that call a handler as a function. [`Context::detached`] needs no
+    /// mesh.
     ///
     /// The request id is random. The context has no headers and no deadline, and its token never fires.
     ///
@@ -74,7 +75,7 @@ impl Context {
         Self(Arc::new(inner))
     }
 
-    /// The agent of the handler; `None` in a context made by [`new`](Context::new).
+    /// The agent of the handler; `None` in a context made by [`new`](Context::new), and in a detached one without.
     #[must_use]
     pub fn agent(&self) -> Option<&AgentName> {
         self.0.agent.as_ref()

@@ -55,9 +55,13 @@ pub(super) struct CatalogCache {
 
 impl CatalogCache {
     pub(super) fn new(catalog: Arc<KvBucket>) -> Self {
+        let initial = match catalog.connection().check_attached() {
+            Ok(()) => CacheState::Loading,
+            Err(_) => CacheState::Unavailable { is_denied: false },
+        };
         Self {
             catalog,
-            state: watch::Sender::new(CacheState::Loading),
+            state: watch::Sender::new(initial),
             watching: OnceLock::new(),
             created: Instant::now(),
         }

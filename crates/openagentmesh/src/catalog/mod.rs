@@ -16,4 +16,5 @@ pub use contract::Contract;
 pub(crate) use cache::CacheState;
 pub(crate) use directory::Directory;
 pub(crate) use registration::Registration;
+pub(crate) use similar::similar;
 pub(crate) use snapshot::CatalogSnapshot;

@@ -15,7 +15,7 @@ const MAX_DISTANCE: usize = 3;
 ///
 /// Similar are names that differ in case only, names with the same last segment, and names with a small
 /// edit distance. Texts that are not agent names are ignored.
-pub(super) fn similar<'a>(name: &AgentName, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn similar<'a>(name: &AgentName, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = Wanted::new(name.as_str());
     let mut similar: Vec<(usize, &str)> = names
         .take(MAX_COMPARED_NAMES)

@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::credit_window::Window;
 use super::deadline::Deadline;
+use super::local::Pending;
 use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::request::Checked;
 use crate::error::{Error, Result};
-use crate::transport::{self, Outgoing, PendingReply, Received};
+use crate::transport::{self, Outgoing, Received};
 
 /// The chunks of a streamed reply, in order and without loss; made by awaiting a
 /// [`StreamRequest`](crate::StreamRequest).
@@ -97,7 +98,7 @@ pub(super) struct Receiving {
     request: Checked,
     source: Source,
     /// Receives the server's "no responders" and the host's probes.
-    pending: PendingReply,
+    pending: Pending,
     /// Whether a reply instead of chunks is still possible.
     may_reply: bool,
     /// Whether `pending` has not returned yet.
@@ -117,27 +118,30 @@ enum Delivery {
     Reply(Message),
 }
 
-enum Source {
+/// The origin of a stream's chunks.
+pub(super) enum Source {
     /// The host sends no more chunks than it has credit for.
     Credited(Subscriber),
     /// The host ignores credit.
     Buffered(ReceiveBuffer),
-    /// Only between the other two.
+    /// The agent runs in this process.
+    Local(BoxStream<'static, Result<Message>>),
+    /// Only between the first two.
     Closed,
 }
 
 impl Receiving {
     pub(super) fn new(
         request: Checked,
-        subscriber: Subscriber,
-        pending: PendingReply,
+        source: Source,
+        pending: Pending,
         window: Window,
         deadline: Option<Deadline>,
         chunk_timeout: Duration,
     ) -> Self {
         Self {
             request,
-            source: Source::Credited(subscriber),
+            source,
             pending,
             may_reply: true,
             is_pending: true,
@@ -158,7 +162,9 @@ impl Receiving {
         // A chunk that has arrived needs no timer.
         match self.receive().now_or_never() {
             Some(Ok(Delivery::Chunk(message))) => self.read(message),
-            Some(Ok(Delivery::Reply(reply))) => Err(self.single_reply(&reply).boxed().await),
+            Some(Ok(Delivery::Reply(reply))) => {
+                Err(single_reply(&self.request, &reply).boxed().await)
+            }
             Some(Err(error)) => Err(error),
             None => self.wait().boxed().await,
         }
@@ -173,7 +179,7 @@ impl Receiving {
         let until = self.deadline.map_or(next_chunk, |end| end.min(next_chunk));
         match tokio::time::timeout_at(until.at, self.receive()).await {
             Ok(Ok(Delivery::Chunk(message))) => self.read(message),
-            Ok(Ok(Delivery::Reply(reply))) => Err(self.single_reply(&reply).await),
+            Ok(Ok(Delivery::Reply(reply))) => Err(single_reply(&self.request, &reply).await),
             Ok(Err(error)) => Err(error),
             Err(_) if until == next_chunk => {
                 let failed_to = format_args!("sent no chunk {until}");
@@ -213,23 +219,6 @@ impl Receiving {
             self.source.buffer_if_uncredited(message, ended);
         }
         Ok(delivery)
-    }
-
-    /// The error of a request for a stream that got a single reply.
-    async fn single_reply(&self, reply: &Message) -> Error {
-        if reply.status == Some(StatusCode::NO_RESPONDERS) {
-            return self.request.no_responders().await;
-        }
-        match reply::decode::<IgnoredAny>(reply) {
-            Err(error) => error,
-            Ok(_) => self.request.about(Error::raised(
-                ErrorCode::InvocationMismatch,
-                format!(
-                    "agent '{}' replied once instead of streaming: use call()",
-                    self.request.name
-                ),
-            )),
-        }
     }
 
     /// Sends credit if it is due.
@@ -309,6 +298,7 @@ impl Source {
                 Some(Buffered::Lost(lost)) => return Err(lost_chunks(lost)),
                 None => None,
             },
+            Self::Local(chunks) => chunks.next().await.transpose()?,
             Self::Closed => None,
         };
         next.ok_or_else(|| transport::closed("the stream had not ended"))
@@ -322,6 +312,23 @@ impl Source {
         if let Self::Credited(subscriber) = std::mem::replace(self, Self::Closed) {
             *self = Self::Buffered(ReceiveBuffer::start(subscriber, ended));
         }
+    }
+}
+
+/// The error of a request for a stream that got a single reply.
+async fn single_reply(request: &Checked, reply: &Message) -> Error {
+    if reply.status == Some(StatusCode::NO_RESPONDERS) {
+        return request.no_responders().await;
+    }
+    match reply::decode::<IgnoredAny>(reply) {
+        Err(error) => error,
+        Ok(_) => request.about(Error::raised(
+            ErrorCode::InvocationMismatch,
+            format!(
+                "agent '{}' replied once instead of streaming: use call()",
+                request.name
+            ),
+        )),
     }
 }
 

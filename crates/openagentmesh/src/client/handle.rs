@@ -64,7 +64,8 @@ impl Client {
         Workspace::new(&self.session.objects)
     }
 
-    /// The URL of the server, without a password: safe to log.
+    /// The URL of the server, without a password: safe to log. `detached` in a detached
+    /// [`Context`](crate::Context).
     #[must_use]
     pub fn url(&self) -> &str {
         &self.session.url

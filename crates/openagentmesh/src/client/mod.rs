@@ -2,7 +2,7 @@
 //!
 //! [`Client`] is defined in `handle`. Each verb has a file of its own, with its method of `Client` and the
 //! builder that the method returns. `request` has what all requests share, `sent` waits for a single reply,
-//! `intercept` runs the interceptors, `reply` decodes.
+//! `intercept` runs the interceptors, `reply` decodes, `local` runs agents of this process in place of a mesh.
 
 mod buckets;
 mod call;
@@ -16,6 +16,7 @@ mod extra_headers;
 mod from_reply;
 mod handle;
 mod intercept;
+mod local;
 mod publish;
 mod query;
 mod receive_buffer;

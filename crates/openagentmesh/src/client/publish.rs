@@ -113,6 +113,7 @@ impl Parts {
         let session = self.client.session();
         headers.put(header::INSTANCE_ID, session.instance_id.as_str());
         let connection = &session.connection;
+        connection.check_attached()?;
         let publishing = connection
             .publisher
             .publish(subject.clone(), None, headers.0, body);

@@ -17,7 +17,7 @@ use super::extra_headers::ExtraHeaders;
 use super::handle::Client;
 use super::intercept::Interception;
 use crate::error::{Error, Result};
-use crate::session::Session;
+use crate::session::{LocalRequest, Session};
 use crate::transport::{self, Outgoing, Publishing};
 
 /// The limit of the catalog lookup that distinguishes `not_found` from `not_available`.
@@ -147,6 +147,28 @@ impl Checked {
             Some(span) => span.in_scope(|| self.hand_over(content, reply, protocol)),
         };
         sent.map(|sent| sent.map_err(|error| self.about(error)))
+    }
+
+    pub(super) fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// The request for an agent of this process, with the headers that it would have on a mesh.
+    pub(super) fn local(
+        &self,
+        content: Content,
+        protocol: RequestHeaders,
+        deadline: Option<Instant>,
+    ) -> LocalRequest {
+        let headers = self.headers(protocol, &content.headers);
+        LocalRequest {
+            agent: self.name.clone(),
+            verb: self.verb,
+            id: self.id.clone(),
+            headers: transport::plain_headers(Some(&headers.0)),
+            body: content.body,
+            deadline,
+        }
     }
 
     fn hand_over(

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::deadline::Deadline;
 use super::from_reply::FromReply;
 use super::handle::Client;
+use super::local::{self, Pending};
 use super::reply;
 use super::request::{Checked, Content, Request};
 use super::sent::Sent;
@@ -192,11 +193,14 @@ impl Parts {
         let (mut request, content) = self.request.check(Verb::Send)?;
         let published = {
             let publishing = pin!(async {
-                request.check_verb(Verb::Send).await?;
                 let headers = RequestHeaders {
                     reply_to: reply_to.clone(),
                     ..RequestHeaders::default()
                 };
+                if let Some(answers) = &request.session().answers {
+                    return local::send(&**answers, &request, content, headers, deadline);
+                }
+                request.check_verb(Verb::Send).await?;
                 let publishing = request.publish(content, reply_to, headers);
                 let connection = &request.session().connection;
                 connection.confirm(&request.subject, publishing).await
@@ -289,10 +293,16 @@ impl<Out> std::fmt::Debug for Reply<Out> {
 /// exists, the probes show the host that the request is pending.
 struct PendingCallback {
     request: Checked,
-    replies: Subscriber,
+    replies: Replies,
     /// Denials of the request and of the subscription.
     denied: DenialWatch,
     deadline: Deadline,
+}
+
+/// The origin of a callback's reply.
+enum Replies {
+    Mesh(Subscriber),
+    Local(Pending),
 }
 
 impl PendingCallback {
@@ -320,7 +330,12 @@ impl PendingCallback {
         request: &Checked,
         content: Content,
         deadline: Deadline,
-    ) -> Result<(Subscriber, DenialWatch)> {
+    ) -> Result<(Replies, DenialWatch)> {
+        if let Some(answers) = &request.session().answers {
+            let reply = local::reply(&**answers, request, content, deadline)?;
+            let denied = request.session().connection.denials.watch(|_| false);
+            return Ok((Replies::Local(reply), denied));
+        }
         request.check_verb(Verb::Send).await?;
         let subject = subject::results(&request.id);
         let connection = &request.session().connection;
@@ -339,7 +354,7 @@ impl PendingCallback {
             ..RequestHeaders::default()
         };
         request.publish(content, Some(subject), headers).await?;
-        Ok((replies, denied))
+        Ok((Replies::Mesh(replies), denied))
     }
 
     /// Waits for the reply.
@@ -348,12 +363,12 @@ impl PendingCallback {
             let reply = async {
                 tokio::select! {
                     biased;
-                    reply = self.replies.next() => Ok(reply),
-                    denied = self.denied.denied() => Err(denied),
+                    reply = self.replies.next() => reply,
+                    denied = self.denied.denied() => Err(self.request.about(denied)),
                 }
             };
             let reply = match tokio::time::timeout_at(self.deadline.at, reply).await {
-                Ok(Err(denied)) => return Err(self.request.about(denied)),
+                Ok(Err(error)) => return Err(error),
                 Ok(Ok(reply)) => Ok(reply),
                 Err(elapsed) => Err(elapsed),
             };
@@ -372,6 +387,16 @@ impl PendingCallback {
                 }
                 Ok(Some(message)) => return Ok(message),
             }
+        }
+    }
+}
+
+impl Replies {
+    /// The next reply; `None` once the subscription has ended.
+    async fn next(&mut self) -> Result<Option<Message>> {
+        match self {
+            Self::Mesh(subscriber) => Ok(subscriber.next().await),
+            Self::Local(pending) => pending.reply().await.map(Some),
         }
     }
 }

@@ -8,16 +8,16 @@ use openagentmesh_protocol::{RequestHeaders, Verb};
 use serde::de::DeserializeOwned;
 
 use super::deadline::Deadline;
+use super::local::{self, Pending};
 use super::reply;
 use super::request::{Checked, Content, Request};
 use crate::error::{Error, Result};
-use crate::transport::PendingReply;
 
 /// A request whose reply is pending. If it is dropped before the reply has arrived, the host cancels the
 /// request.
 pub(super) struct Sent {
     request: Checked,
-    pending: PendingReply,
+    pending: Pending,
     deadline: Deadline,
 }
 
@@ -57,8 +57,11 @@ impl Sent {
         content: Content,
         verb: Verb,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<PendingReply>> {
+    ) -> impl Future<Output = Result<Pending>> {
         async move {
+            if let Some(answers) = &request.session().answers {
+                return local::reply(&**answers, request, content, deadline);
+            }
             request.check_verb(verb).await?;
             let inbox = &request.session().connection.inbox;
             let pending = inbox.expect(request.subject.clone(), None).await?;
@@ -69,7 +72,7 @@ impl Sent {
             };
             let published = request.publish(content, Some(pending.subject()), headers);
             published.await?;
-            Ok(pending)
+            Ok(Pending::Mesh(pending))
         }
     }
 

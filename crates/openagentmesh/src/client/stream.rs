@@ -4,19 +4,20 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::{Subject, Subscriber};
+use async_nats::Subject;
 use futures::FutureExt;
 use openagentmesh_protocol::{RequestHeaders, Verb, subject};
 use serde::Serialize;
 
-use super::chunks::{Chunks, Receiving};
+use super::chunks::{Chunks, Receiving, Source};
 use super::credit_window::Window;
 use super::deadline::Deadline;
 use super::from_reply::FromReply;
 use super::handle::Client;
+use super::local::{self, Pending};
 use super::request::{Checked, Content, Request};
 use crate::error::Result;
-use crate::transport::{self, PendingReply};
+use crate::transport;
 use crate::util::deferred::Deferred;
 
 /// The time to wait for the next chunk if no timeout is given.
@@ -131,9 +132,9 @@ impl Parts {
                 .await
         };
         match published {
-            Ok((subscriber, pending)) => Ok(Receiving::new(
+            Ok((source, pending)) => Ok(Receiving::new(
                 request,
-                subscriber,
+                source,
                 pending,
                 self.window,
                 deadline,
@@ -149,7 +150,11 @@ async fn publish(
     content: Content,
     window: u32,
     deadline: Option<Deadline>,
-) -> Result<(Subscriber, PendingReply)> {
+) -> Result<(Source, Pending)> {
+    if let Some(answers) = &request.session().answers {
+        let chunks = local::chunks(&**answers, request, content, deadline)?;
+        return Ok((Source::Local(chunks), Pending::never()));
+    }
     request.check_verb(Verb::Stream).await?;
     let connection = &request.session().connection;
     let chunks = Subject::from(subject::stream(&request.id));
@@ -171,7 +176,7 @@ async fn publish(
     };
     let published = request.publish(content, Some(pending.subject()), headers);
     published.await?;
-    Ok((subscriber, pending))
+    Ok((Source::Credited(subscriber), Pending::Mesh(pending)))
 }
 
 impl<Out> Future for StreamRequest<Out> {

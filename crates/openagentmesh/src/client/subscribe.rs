@@ -149,6 +149,7 @@ impl Parts {
 
     async fn start<T: 'static>(self, decode: Decode<T>) -> Result<Events<T>> {
         let target = self.target?;
+        self.client.session().connection.check_attached()?;
         let subject = match &target {
             Target::Agent(name) => {
                 check(&self.client, name).await?;

@@ -71,6 +71,7 @@ impl WaitFor {
 impl Parts {
     async fn run(self) -> Result<CatalogEntry> {
         let name = self.name?;
+        self.client.session().connection.check_attached()?;
         let entry = listed_entry(&self.client, &name);
         let deadline = self.client.deadline_after(self.timeout);
         let Some(deadline) = deadline else {

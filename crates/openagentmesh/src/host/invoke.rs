@@ -32,7 +32,9 @@ pub(super) async fn invoke(agent: &AgentState, request: &Request<'_>) -> WorkRes
             started: false,
         };
     }
-    if let Err(error) = validate::check_restrictions(agent, request.body()) {
+    if let Err(error) =
+        validate::check_restrictions(&agent.name, agent.input.as_deref(), request.body())
+    {
         return WorkResult::Failed(error);
     }
     match &agent.handler {
@@ -137,5 +139,7 @@ fn start<T>(
     };
     catch_unwind(AssertUnwindSafe(|| span.in_scope(|| function(invocation))))
         .map_err(|panic| handler_panicked(&*panic))?
-        .map_err(|error| validate::explain(agent, request.body(), error))
+        .map_err(|error| {
+            validate::explain(&agent.name, agent.input.as_deref(), request.body(), error)
+        })
 }

@@ -65,6 +65,10 @@ use compat::late_subscriber;
 use service::{Service, Services, Shared};
 use signals::SignalRouter;
 
+pub(crate) use outcome::{handler_failed, handler_panicked, run_timed_out};
+pub(crate) use reply::log_failure;
+pub(crate) use validate::{check_restrictions, explain};
+
 /// The limit of the removal of agents from the catalog.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The limit of the removal while the connection is lost.

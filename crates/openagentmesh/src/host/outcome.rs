@@ -37,7 +37,7 @@ pub(super) fn deadline_exceeded(agent: &AgentName, started: bool) -> Error {
 }
 
 /// The answer to a request whose handler ran longer than the timeout of its agent.
-pub(super) fn run_timed_out(agent: &AgentName, timeout: Duration) -> Error {
+pub(crate) fn run_timed_out(agent: &AgentName, timeout: Duration) -> Error {
     Error::raised(
         ErrorCode::Timeout,
         format!(
@@ -55,7 +55,7 @@ pub(super) fn shut_down() -> Error {
 }
 
 /// The answer to a request whose handler failed with `error`.
-pub(super) fn handler_failed(error: BoxError) -> Error {
+pub(crate) fn handler_failed(error: BoxError) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => own_error(*error),
         Err(error) => Error::raised(ErrorCode::HandlerError, with_causes(&*error)),
@@ -74,7 +74,7 @@ pub(super) fn own_error(error: Error) -> Error {
 }
 
 /// The answer to a request whose handler panicked.
-pub(super) fn handler_panicked(panic: &(dyn Any + Send)) -> Error {
+pub(crate) fn handler_panicked(panic: &(dyn Any + Send)) -> Error {
     Error::raised(
         ErrorCode::HandlerError,
         format!("the handler panicked: {}", panic_message(panic)),

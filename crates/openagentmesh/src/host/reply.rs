@@ -68,7 +68,7 @@ pub(super) async fn error(agent: &AgentState, request: &Request<'_>, error: Erro
 }
 
 /// Logs the error of a request. Failures of the agent are for its operator, the others for its callers.
-fn log_failure(error: &Error) {
+pub(crate) fn log_failure(error: &Error) {
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(

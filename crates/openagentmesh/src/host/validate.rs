@@ -1,30 +1,37 @@
 //! Checks inputs against their schema, and explains invalid ones.
 
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{AgentName, ErrorCode};
 use serde_json::{Value, json};
 
-use super::state::AgentState;
 use crate::agent::DecodeError;
 use crate::error::Error;
 use crate::schema::{InputSchema, MAX_VALUES, Problem, Problems, too_many_values};
 
 /// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges.
-pub(super) fn check_restrictions(agent: &AgentState, body: &[u8]) -> Result<(), Error> {
-    let schema = match &agent.input {
-        Some(schema) if schema.exceeds_types() => schema,
-        _ => return Ok(()),
+pub(crate) fn check_restrictions(
+    agent: &AgentName,
+    schema: Option<&InputSchema>,
+    body: &[u8],
+) -> Result<(), Error> {
+    let Some(schema) = schema.filter(|schema| schema.exceeds_types()) else {
+        return Ok(());
     };
     let problems = problems(Some(schema), body)?;
     if problems.is_empty() || (schema.may_exceed_budget() && problems.is_budget_exceeded()) {
         Ok(())
     } else {
-        Err(problems.error(&agent.name))
+        Err(problems.error(agent))
     }
 }
 
 /// Explains why the input could not be deserialised: every problem that the schema finds, else `error`.
-pub(super) fn explain(agent: &AgentState, body: &[u8], error: DecodeError) -> Error {
-    match problems(agent.input.as_deref(), body) {
+pub(crate) fn explain(
+    agent: &AgentName,
+    schema: Option<&InputSchema>,
+    body: &[u8],
+    error: DecodeError,
+) -> Error {
+    match problems(schema, body) {
         Err(invalid_json) => invalid_json,
         Ok(problems) if problems.is_empty() => {
             let problem = Problem {
@@ -32,9 +39,9 @@ pub(super) fn explain(agent: &AgentState, body: &[u8], error: DecodeError) -> Er
                 message: error.message,
                 rule: "type".to_owned(),
             };
-            Problems::from(problem).error(&agent.name)
+            Problems::from(problem).error(agent)
         }
-        Ok(problems) => problems.error(&agent.name),
+        Ok(problems) => problems.error(agent),
     }
 }
 

@@ -5,19 +5,16 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use openagentmesh_protocol::bucket::{ARTIFACTS, CONTEXT};
 use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 
 use super::signals::Signals;
 use crate::agent::{Agent, IntoAgents};
-use crate::catalog::Directory;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::session::Session;
-use crate::store::{Bucket, SharedBucket};
 use crate::telemetry::Interceptors;
-use crate::transport::{Connection, ConnectionGuard};
+use crate::transport::Connection;
 
 /// The limit of a shutdown after a second signal.
 const FORCED_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -68,22 +65,10 @@ struct Handle {
 
 impl AgentMesh {
     pub(super) fn new(connection: Connection, instance_id: InstanceId, settings: Settings) -> Self {
-        let connection = ConnectionGuard::new(connection);
         let session = Arc::new(Session {
-            directory: Arc::new(Directory::new(&connection)),
-            kv: SharedBucket::new(
-                Bucket::new(Connection::clone(&connection), CONTEXT),
-                &connection,
-            ),
-            objects: SharedBucket::new(
-                Bucket::new(Connection::clone(&connection), ARTIFACTS),
-                &connection,
-            ),
-            connection,
-            instance_id,
-            url: settings.url,
             request_timeout: settings.request_timeout,
             interceptors: settings.client_interceptors,
+            ..Session::new(connection, instance_id, settings.url)
         });
         // Loads the catalog in the background, before the first query.
         drop(session.directory.follow());

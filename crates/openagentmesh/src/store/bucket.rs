@@ -198,6 +198,7 @@ impl<H: Handle> Bucket<H> {
     }
 
     async fn find_or_create(&self) -> Result<Arc<H>> {
+        self.connection.check_attached()?;
         let _opening = self.opening.lock().await;
         if let Some(handle) = self.opened() {
             return Ok(handle);

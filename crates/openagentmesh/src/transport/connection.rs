@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     ended: CancellationToken,
     /// Whether the client is the program's, which then drains it itself.
     is_shared: bool,
+    /// Whether the connection was made without a mesh.
+    is_detached: bool,
 }
 
 impl Connection {
@@ -67,6 +69,7 @@ impl Connection {
             closed: monitor.closed(),
             ended: monitor.ended(),
             is_shared: false,
+            is_detached: false,
         }
     }
 
@@ -80,6 +83,29 @@ impl Connection {
             is_shared: true,
             ..Self::new(client, &monitor)
         }
+    }
+
+    /// The same connection, marked as one without a mesh.
+    pub(super) fn without_mesh(self) -> Self {
+        Self {
+            is_detached: true,
+            ..self
+        }
+    }
+
+    /// Checks that there is a mesh. An operation without one fails at once, and the error has the reason.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is detached.
+    pub(crate) fn check_attached(&self) -> Result<()> {
+        if self.is_detached {
+            return Err(Error::raised(
+                ErrorCode::ConnectionFailed,
+                "no connection: a detached context has no mesh; test with AgentMesh::local() instead",
+            ));
+        }
+        Ok(())
     }
 
     /// The number of times that the connection was lost and dialed again.

@@ -3,6 +3,7 @@
 mod connection;
 mod credentials;
 mod denials;
+mod detached;
 mod diagnosis;
 mod dial;
 mod endpoint;

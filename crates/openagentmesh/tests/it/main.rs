@@ -20,6 +20,7 @@ mod context;
 mod credentials;
 mod denied;
 mod deputy;
+mod detached;
 mod discovery;
 mod endpoints;
 mod error_codes;
