@@ -272,7 +272,7 @@ impl Connection {
     /// Closes the connection after everything that is buffered was sent. A lost connection is not dialed
     /// again.
     pub(crate) async fn close(&self) {
-        self.closed.cancel();
+        self.stop_reconnecting();
         if self.is_up() {
             self.drain().await;
         }
@@ -306,9 +306,8 @@ impl Connection {
 
     /// Does not dial again after this connection is lost: otherwise the client would dial without end, and
     /// then send messages whose callers have given up.
-    fn end(&self) {
+    fn stop_reconnecting(&self) {
         self.closed.cancel();
-        self.ended.cancel();
     }
 }
 
@@ -361,6 +360,7 @@ impl std::ops::Deref for ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.0.end();
+        // Events that the program still reads go on.
+        self.0.stop_reconnecting();
     }
 }
