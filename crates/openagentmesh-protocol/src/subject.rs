@@ -176,24 +176,40 @@ impl Subject {
 /// assert!(may_reply_to("orders.replies"));
 /// assert!(!may_reply_to("$JS.API.STREAM.DELETE.KV_mesh-catalog"));
 /// assert!(!may_reply_to("mesh.errors.echo"));
+/// assert!(!may_reply_to("mesh.errors"));
+/// assert!(may_reply_to("mesh.results.0123456789abcdef0123456789abcdef"));
+/// for malformed in ["", ".", "a.", ".a", "a..b", "*", "a.*", "*.a", "a.>", "a b", "a\tb"] {
+///     assert!(!may_reply_to(malformed), "{malformed:?}");
+/// }
+/// assert!(may_reply_to("a*.b>"), "no wildcard is a part of a token");
 /// ```
 #[must_use]
 pub fn may_reply_to(subject: &str) -> bool {
     const RESERVED: [&str; 5] = ["errors", "death", "logs", "health", "instance"];
 
-    let mut tokens = subject.split('.');
-    let is_reserved = match (tokens.next(), tokens.next()) {
-        (Some("mesh"), Some(kind)) => RESERVED.contains(&kind),
-        (Some(first), _) => first.starts_with('$'),
-        (None, _) => true,
+    let is_reserved = match subject.strip_prefix("mesh.") {
+        Some(rest) => RESERVED.contains(&rest.split_once('.').map_or(rest, |(kind, _)| kind)),
+        None => subject.starts_with('$'),
     };
-    let is_literal = subject.split('.').all(|token| {
-        !token.is_empty()
-            && token != "*"
-            && token != ">"
-            && !token.contains(|c: char| c.is_whitespace() || c.is_control())
-    });
-    is_literal && !is_reserved
+    !is_reserved && is_literal(subject.as_bytes())
+}
+
+/// Whether every token of a subject is one of a single message. One pass, because each request is checked.
+fn is_literal(subject: &[u8]) -> bool {
+    let mut token_bytes = 0_usize;
+    let mut is_wildcard = false;
+    for &byte in subject {
+        match byte {
+            b'.' if token_bytes == 0 || is_wildcard => return false,
+            b'.' => token_bytes = 0,
+            0..=b' ' | 0x7f => return false,
+            _ => {
+                is_wildcard = token_bytes == 0 && matches!(byte, b'*' | b'>');
+                token_bytes += 1;
+            }
+        }
+    }
+    token_bytes > 0 && !is_wildcard
 }
 
 impl std::fmt::Display for Subject {

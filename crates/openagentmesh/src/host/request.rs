@@ -21,6 +21,8 @@ use crate::transport::{self, Received};
 /// A request in the hands of the host.
 pub(super) struct Request<'m> {
     message: &'m Message,
+    /// Whether the host may publish to the reply subject.
+    may_reply: bool,
     /// The id from the headers, or a random one.
     pub(super) id: RequestId,
     pub(super) headers: RequestHeaders,
@@ -62,6 +64,10 @@ impl<'m> Request<'m> {
                 .timeout_ms
                 .and_then(|timeout| received.checked_add(Duration::from_millis(timeout))),
             timeout: None,
+            may_reply: message
+                .reply
+                .as_ref()
+                .is_none_or(|reply| subject::may_reply_to(reply)),
             message,
             headers,
             invalid_header,
@@ -90,14 +96,12 @@ impl<'m> Request<'m> {
 
     /// The subject of the reply, unless it is [refused](Self::refused_reply).
     pub(super) fn reply(&self) -> Option<&'m Subject> {
-        let reply = self.message.reply.as_ref();
-        reply.filter(|reply| subject::may_reply_to(reply))
+        self.message.reply.as_ref().filter(|_| self.may_reply)
     }
 
     /// The subject of the reply, if the host must not publish to it.
     pub(super) fn refused_reply(&self) -> Option<&'m Subject> {
-        let reply = self.message.reply.as_ref();
-        reply.filter(|reply| !subject::may_reply_to(reply))
+        self.message.reply.as_ref().filter(|_| !self.may_reply)
     }
 
     /// The verb of the request. A `send` looks the same as a `call`.
