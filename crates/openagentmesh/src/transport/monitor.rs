@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::denials::Denials;
-use super::state::{ConnectionState, ConnectionStates, state};
+use super::state::{ConnectionState, ConnectionStates, Loss, state};
 use crate::util::backoff::Backoff;
 use crate::util::sync::Mutex;
 
@@ -30,20 +30,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 pub(crate) struct ConnectionMonitor {
     attempts: Arc<Mutex<Attempts>>,
     /// The loss of the connection; `None` while the client is connected.
-    loss: Arc<Mutex<Option<Loss>>>,
+    loss: watch::Sender<Option<Loss>>,
     denials: Arc<Denials>,
     reconnections: watch::Sender<u64>,
-    is_lost: watch::Sender<bool>,
     closed: CancellationToken,
     ended: CancellationToken,
-}
-
-/// A loss of the connection.
-#[derive(Clone, Copy)]
-struct Loss {
-    since: Instant,
-    /// Whether the server has refused the credentials since.
-    is_refused: bool,
 }
 
 /// Attempts to dial.
@@ -60,10 +51,9 @@ impl ConnectionMonitor {
                 backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
                 last: None,
             })),
-            loss: Arc::default(),
+            loss: watch::channel(None).0,
             denials: Denials::new(inbox_prefix),
             reconnections: watch::channel(0).0,
-            is_lost: watch::channel(false).0,
             closed: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
@@ -76,7 +66,7 @@ impl ConnectionMonitor {
 
     /// The end of an error text: "; the connection to the mesh has been lost for 2 s", or nothing.
     pub(crate) fn lost(&self) -> LostConnection {
-        let loss = *self.loss.lock();
+        let loss = *self.loss.borrow();
         LostConnection(loss.map(|loss| (loss.since.elapsed(), loss.is_refused)))
     }
 
@@ -85,12 +75,12 @@ impl ConnectionMonitor {
         if self.closed.is_cancelled() {
             return ConnectionState::Closed;
         }
-        state(*self.is_lost.borrow())
+        state(self.loss.borrow().as_ref())
     }
 
     /// The state of the connection, and its changes.
     pub(crate) fn states(&self) -> ConnectionStates {
-        ConnectionStates::new(self.is_lost.subscribe(), self.closed())
+        ConnectionStates::new(self.loss.subscribe(), self.closed())
     }
 
     /// The server's denials.
@@ -124,7 +114,7 @@ impl ConnectionMonitor {
         {
             let is_up = client.connection_state() == State::Connected;
             let now = connects();
-            let was_lost = self.loss.lock().is_some();
+            let was_lost = self.loss.borrow().is_some();
             if !was_lost && (!is_up || now != seen) {
                 self.observe(&Event::Disconnected);
             }
@@ -170,8 +160,7 @@ impl ConnectionMonitor {
             Event::Connected => {
                 tracing::debug!("connected");
                 self.denials.connected();
-                self.is_lost.send_if_modified(std::mem::take);
-                if self.loss.lock().take().is_some() {
+                if self.loss.send_if_modified(|loss| loss.take().is_some()) {
                     tracing::info!("reconnected to the mesh");
                     self.reconnections.send_modify(|count| *count += 1);
                 }
@@ -180,22 +169,27 @@ impl ConnectionMonitor {
             Event::Disconnected if self.closed.is_cancelled() => tracing::debug!("disconnected"),
             Event::Disconnected => {
                 tracing::warn!("connection to the mesh lost; reconnecting");
-                self.loss.lock().get_or_insert_with(|| Loss {
-                    since: Instant::now(),
-                    is_refused: false,
+                self.loss.send_if_modified(|loss| {
+                    let is_new = loss.is_none();
+                    loss.get_or_insert_with(|| Loss {
+                        since: Instant::now(),
+                        is_refused: false,
+                    });
+                    is_new
                 });
-                self.is_lost
-                    .send_if_modified(|is_lost| !std::mem::replace(is_lost, true));
             }
             Event::ServerError(ServerError::Other(text)) if self.denials.observe(text) => {}
             Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),
             Event::LameDuckMode => tracing::info!("the server is about to shut down"),
             Event::ClientError(ClientError::Other(error)) if is_refusal(error) => {
-                let mut loss = self.loss.lock();
-                if let Some(loss) = loss.as_mut().filter(|loss| !loss.is_refused) {
-                    loss.is_refused = true;
-                    tracing::warn!("the mesh refuses the credentials; reconnecting");
-                }
+                // Not a change of the state: the connection was lost before.
+                self.loss.send_if_modified(|loss| {
+                    if let Some(loss) = loss.as_mut().filter(|loss| !loss.is_refused) {
+                        loss.is_refused = true;
+                        tracing::warn!("the mesh refuses the credentials; reconnecting");
+                    }
+                    false
+                });
             }
             // Comes with every failed attempt, several times a second.
             Event::ClientError(error) => tracing::debug!(%error, "connection"),

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The state of a connection to a mesh.
@@ -19,6 +20,14 @@ pub enum ConnectionState {
     Lost,
     /// The connection is closed, after [`shutdown`](crate::AgentMesh::shutdown). It is not dialed again.
     Closed,
+}
+
+/// A loss of the connection.
+#[derive(Clone, Copy)]
+pub(super) struct Loss {
+    pub(super) since: Instant,
+    /// Whether the server has refused the credentials since.
+    pub(super) is_refused: bool,
 }
 
 impl fmt::Display for ConnectionState {
@@ -40,16 +49,16 @@ pub struct ConnectionStates(BoxStream<'static, ConnectionState>);
 
 impl ConnectionStates {
     /// `closed` is cancelled when the connection is closed.
-    pub(super) fn new(mut is_lost: watch::Receiver<bool>, closed: CancellationToken) -> Self {
-        is_lost.mark_changed();
-        let states = stream::unfold(Some(is_lost), move |receiver| {
+    pub(super) fn new(mut loss: watch::Receiver<Option<Loss>>, closed: CancellationToken) -> Self {
+        loss.mark_changed();
+        let states = stream::unfold(Some(loss), move |receiver| {
             let closed = closed.clone();
             async move {
-                let mut is_lost = receiver?;
-                match closed.run_until_cancelled(is_lost.changed()).await {
+                let mut loss = receiver?;
+                match closed.run_until_cancelled(loss.changed()).await {
                     Some(Ok(())) => {
-                        let state = state(*is_lost.borrow_and_update());
-                        Some((state, Some(is_lost)))
+                        let state = state(loss.borrow_and_update().as_ref());
+                        Some((state, Some(loss)))
                     }
                     // The monitor ends with the connection.
                     Some(Err(_)) | None => Some((ConnectionState::Closed, None)),
@@ -60,11 +69,10 @@ impl ConnectionStates {
     }
 }
 
-pub(super) fn state(is_lost: bool) -> ConnectionState {
-    if is_lost {
-        ConnectionState::Lost
-    } else {
-        ConnectionState::Connected
+pub(super) fn state(loss: Option<&Loss>) -> ConnectionState {
+    match loss {
+        Some(_) => ConnectionState::Lost,
+        None => ConnectionState::Connected,
     }
 }
 
