@@ -1,6 +1,7 @@
 //! Buckets that cannot be used, and values that no SDK would have stored.
 
-use crate::support::{PlainServer, TestMesh, within};
+use crate::support::{PlainServer, TestMesh, eventually, within};
+use futures::StreamExt;
 use openagentmesh::{Error, ErrorCode, KvChange};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -64,7 +65,16 @@ async fn stored_message_with_odd_headers_is_a_value_or_storage_error() {
     kv.create("odd", "again").await.unwrap();
     let change = within(watch.next()).await.unwrap().unwrap();
     assert!(matches!(change, KvChange::Put(entry) if &entry.value[..] == b"again"));
+    // A client that receives the next message loses its connection. The bucket itself is read without it.
+    let raw = test.raw().await;
     drop(watch);
+    let jetstream = async_nats::jetstream::new(raw);
+    let stream = jetstream.get_stream("KV_mesh-context").await.unwrap();
+    eventually(|| async {
+        let mut consumers = stream.consumer_names();
+        consumers.next().await.is_none().then_some(())
+    })
+    .await;
 
     store_with_headers(&test, "odd", "no colon", "x").await;
     let error = within(kv.get("odd")).await.unwrap_err();
