@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 
 use super::pattern::translate;
 
@@ -15,7 +15,8 @@ pub(super) struct Prepared {
 /// The patterns of a schema that were translated, with their originals.
 pub(super) type TranslatedPatterns = HashMap<String, String>;
 
-/// Translates the patterns of `schema`, and adds the ranges that the formats of integers stand for.
+/// Translates the patterns of `schema`, adds the ranges that the formats of integers stand for, and adds an
+/// alternative that fits no value to two that differ in a text.
 ///
 /// A pattern that cannot be translated stays: the budget refuses it with its place.
 pub(super) fn prepare(schema: &Value) -> Prepared {
@@ -29,6 +30,7 @@ pub(super) fn prepare(schema: &Value) -> Prepared {
         match value {
             Value::Object(node) => {
                 add_range(node);
+                add_alternative(node);
                 if let Some(Value::String(pattern)) = node.get_mut("pattern") {
                     replace(pattern, &mut prepared.patterns);
                 }
@@ -98,6 +100,29 @@ fn add_range(node: &mut Map<String, Value>) {
             node.insert(keyword.to_owned(), Value::Number(limit));
         }
     }
+}
+
+/// Adds an alternative that fits no value, if there are two that differ in the text of a property: the library
+/// selects by that text only among three.
+fn add_alternative(node: &mut Map<String, Value>) {
+    for keyword in ["anyOf", "oneOf"] {
+        let Some(Value::Array(alternatives)) = node.get_mut(keyword) else {
+            continue;
+        };
+        if let [first, second] = &alternatives[..]
+            && fixed_texts(first).any(|name| fixed_texts(second).any(|other| other == name))
+        {
+            alternatives.push(json!({"type": "null", "not": {}}));
+        }
+    }
+}
+
+/// The properties that a schema fixes to a text.
+fn fixed_texts(schema: &Value) -> impl Iterator<Item = &String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let is_fixed = |schema: &Value| schema.get("const").is_some_and(Value::is_string);
+    let properties = properties.into_iter().flatten();
+    properties.filter_map(move |(name, schema)| is_fixed(schema).then_some(name))
 }
 
 /// The least and the greatest integer of `format`.
