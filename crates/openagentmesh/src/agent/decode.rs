@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 
 use super::erased::DecodeError;
-use super::integers::without_fractions;
 use super::objects::Objects;
+use crate::schema::without_fractions;
 
 /// Decodes an input. An empty body is `null`, so that a handler may take an optional input.
 ///

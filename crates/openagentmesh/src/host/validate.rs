@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::agent::DecodeError;
 use crate::error::Error;
-use crate::schema::{InputSchema, MAX_VALUES, Problem, Problems, too_many_values};
+use crate::schema::{InputSchema, MAX_VALUES, Problem, Problems, parse, too_many_values};
 
 /// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges. An input whose
 /// check would exceed the budget is refused, whatever its type is: callers that check it come to the same verdict.
@@ -59,7 +59,7 @@ fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error
     let input: Value = if body.is_empty() {
         Value::Null
     } else {
-        serde_json::from_slice(body).map_err(|error| {
+        parse(body).map_err(|error| {
             Error::raised(
                 ErrorCode::InvalidInput,
                 format!("invalid input: {error}; send one JSON value"),

@@ -3,6 +3,7 @@
 mod budget;
 mod fit;
 mod input;
+mod integers;
 mod pattern;
 mod prepare;
 mod problem;
@@ -15,6 +16,7 @@ mod validator;
 
 pub(crate) use budget::MAX_VALUES;
 pub(crate) use input::InputSchema;
+pub(crate) use integers::{has_limit, parse, without_fractions};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use rust_type::{SchemaText, any_schema, is_unit, output_schema};
 pub(crate) use validator::{check_schema, too_many_values};

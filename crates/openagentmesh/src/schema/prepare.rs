@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value, json};
 
+use super::integers::{MAX_INT128, MAX_UINT128};
 use super::pattern::translate;
 
 /// A schema for the library.
@@ -127,7 +128,7 @@ fn fixed_texts(schema: &Value) -> impl Iterator<Item = &String> {
 
 /// The least and the greatest integer of `format`.
 ///
-/// Integers beyond 64 bits are compared as `f64`, the type in which the parser keeps them.
+/// Integers beyond 64 bits are compared as the `f64` that [`parse`](super::parse) makes of them.
 pub(super) fn integer_range(format: &str) -> Option<(Number, Number)> {
     let (minimum, maximum): (Number, Number) = match format {
         "int8" => (i8::MIN.into(), i8::MAX.into()),
@@ -136,13 +137,13 @@ pub(super) fn integer_range(format: &str) -> Option<(Number, Number)> {
         "int64" | "int" => (i64::MIN.into(), i64::MAX.into()),
         "int128" => (
             Number::from_f64(-(2_f64.powi(127)))?,
-            Number::from_f64(2_f64.powi(127))?,
+            Number::from_f64(MAX_INT128)?,
         ),
         "uint8" => (0.into(), u8::MAX.into()),
         "uint16" => (0.into(), u16::MAX.into()),
         "uint32" => (0.into(), u32::MAX.into()),
         "uint64" | "uint" => (0.into(), u64::MAX.into()),
-        "uint128" => (0.into(), Number::from_f64(2_f64.powi(128))?),
+        "uint128" => (0.into(), Number::from_f64(MAX_UINT128)?),
         _ => return None,
     };
     Some((minimum, maximum))

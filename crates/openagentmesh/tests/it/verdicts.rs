@@ -471,3 +471,71 @@ async fn input_beyond_the_budget_has_one_verdict_from_contract_and_host() {
         assert!(verdict(&test, "any", &many).await);
     }
 }
+
+#[tokio::test]
+async fn integer_next_to_a_limit_of_128_bits_has_one_verdict() {
+    let test = TestMesh::start().await;
+    let agents = [
+        agent::<u128>("unsigned"),
+        agent::<i128>("signed"),
+        agent::<Wide>("wide"),
+    ];
+    test.mesh.register(agents).await.unwrap();
+    let verdict = async |name: &str, written: String| {
+        let input = RawValue::from_string(written).unwrap();
+        let contract = test.mesh.contract(name).await.unwrap();
+        let allowed = contract.validate(&input);
+        let taken = within(test.mesh.call::<Value>(name, &input)).await;
+        assert_eq!(
+            allowed.is_ok(),
+            taken.is_ok(),
+            "{name}: {input}: {allowed:?}, {taken:?}"
+        );
+        allowed.is_ok()
+    };
+    for (name, number, is_valid) in [
+        ("unsigned", "340282366920938463463374607431768211455", true),
+        ("unsigned", "340282366920938463463374607431768211456", false),
+        ("unsigned", "340282366920938463463374607431768211457", false),
+        (
+            "unsigned",
+            "3.40282366920938463463374607431768211456e38",
+            false,
+        ),
+        (
+            "unsigned",
+            "3.40282366920938463463374607431768211455e38",
+            true,
+        ),
+        ("unsigned", "-1", false),
+        ("unsigned", "1.00000000000000000000001", true),
+        ("unsigned", "1.5", false),
+        ("signed", "170141183460469231731687303715884105727", true),
+        ("signed", "170141183460469231731687303715884105728", false),
+        ("signed", "-170141183460469231731687303715884105728", true),
+        ("signed", "-170141183460469231731687303715884105729", false),
+    ] {
+        assert_eq!(
+            verdict(name, number.to_owned()).await,
+            is_valid,
+            "{name}: {number}"
+        );
+        let in_a_field = match name {
+            "unsigned" => format!("{{\"a\": {number}, \"b\": 1}}"),
+            _ => format!("{{\"a\": 1, \"b\": {number}}}"),
+        };
+        assert_eq!(
+            verdict("wide", in_a_field).await,
+            is_valid,
+            "{name}: {number}"
+        );
+    }
+    let contract = test.mesh.contract("unsigned").await.unwrap();
+    contract.validate(u128::MAX).unwrap();
+    test.mesh
+        .contract("signed")
+        .await
+        .unwrap()
+        .validate(u128::MAX)
+        .unwrap_err();
+}
