@@ -21,6 +21,15 @@ pub(super) fn decode<In: DeserializeOwned>(body: &[u8]) -> Result<In, DecodeErro
     }
 }
 
+/// Whether `body` is an input of the type `In`; else the reason with the place.
+pub(super) fn decodes<In: DeserializeOwned>(body: &[u8]) -> Result<(), String> {
+    match decode::<In>(body) {
+        Ok(_) => Ok(()),
+        Err(error) if error.location.is_empty() => Err(error.message),
+        Err(error) => Err(format!("{}: {}", error.location, error.message)),
+    }
+}
+
 fn from_slice<In: DeserializeOwned>(body: &[u8]) -> serde_json::Result<In> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let input = In::deserialize(Objects(&mut deserializer))?;

@@ -1,5 +1,6 @@
 //! The schema of an input, compiled when it is first needed.
 
+use std::panic::catch_unwind;
 use std::sync::OnceLock;
 
 use schemars::JsonSchema;
@@ -9,6 +10,7 @@ use serde_json::Value;
 use super::fit::{enforces, is_any};
 use super::problem::Problems;
 use super::rust_type::{SchemaText, input_schema};
+use super::sample::samples;
 use super::validator::Validator;
 
 /// Bytes of an input up to which the check of a plain type is within its budget: even with an item every two bytes,
@@ -25,12 +27,19 @@ pub(crate) struct InputSchema {
     /// Whether the schema allows every value, so that none is checked, however large it is.
     is_any: bool,
     validator: OnceLock<Result<Validator, String>>,
+    /// Decodes an input of the type; the error is the reason of a refusal.
+    decodes: Option<Decodes>,
 }
 
+/// Decodes an input.
+pub(crate) type Decodes = fn(&[u8]) -> Result<(), String>;
+
 impl InputSchema {
-    pub(crate) fn of<T: DeserializeOwned + JsonSchema>() -> Self {
+    /// The schema of a `T`, which `decodes` takes.
+    pub(crate) fn of<T: DeserializeOwned + JsonSchema>(decodes: Decodes) -> Self {
         let schema = input_schema::<T>();
         Self {
+            decodes: Some(decodes),
             exceeds_types: !enforces::<T>(&schema),
             ..Self::new(&schema)
         }
@@ -42,6 +51,7 @@ impl InputSchema {
             is_any: is_any(schema),
             schema: SchemaText::new(schema),
             validator: OnceLock::new(),
+            decodes: None,
         }
     }
 
@@ -88,6 +98,28 @@ impl InputSchema {
         } else {
             Ok(())
         }
+    }
+
+    /// An input that the schema allows and the type refuses, with the reason, if a sample of the schema is one.
+    /// Deserialisation may refuse any input, so that there can be others.
+    pub(crate) fn refused_sample(&self) -> Option<(Value, String)> {
+        let decodes = self.decodes?;
+        // The schema of a plain type has no keyword that a sample could violate.
+        let validator = match self.exceeds_types {
+            true => Some(self.validator().ok()?),
+            false => None,
+        };
+        let samples: Vec<Value> = samples(&self.to_value()).collect();
+        samples.into_iter().find_map(|sample| {
+            if validator.is_some_and(|validator| !validator.problems(&sample).is_empty()) {
+                return None;
+            }
+            let body = sample.to_string();
+            // A type's own deserialisation may panic; a request would report that.
+            let decoded = catch_unwind(|| decodes(body.as_bytes()));
+            let reason = decoded.ok()?.err()?;
+            Some((sample, reason))
+        })
     }
 
     /// The violations of the schema by `input`.
@@ -152,16 +184,16 @@ mod tests {
 
     #[test]
     fn schema_exceeds_types_only_with_restrictions() {
-        assert!(!InputSchema::of::<Plain>().exceeds_types());
-        assert!(!InputSchema::of::<String>().exceeds_types());
-        assert!(!InputSchema::of::<Value>().exceeds_types());
-        assert!(InputSchema::of::<Restricted>().exceeds_types());
-        assert!(InputSchema::of::<Vec<Option<Restricted>>>().exceeds_types());
+        assert!(!InputSchema::of::<Plain>(|_| Ok(())).exceeds_types());
+        assert!(!InputSchema::of::<String>(|_| Ok(())).exceeds_types());
+        assert!(!InputSchema::of::<Value>(|_| Ok(())).exceeds_types());
+        assert!(InputSchema::of::<Restricted>(|_| Ok(())).exceeds_types());
+        assert!(InputSchema::of::<Vec<Option<Restricted>>>(|_| Ok(())).exceeds_types());
     }
 
     #[test]
     fn problems_are_all_listed_with_their_locations() {
-        let problems = InputSchema::of::<Restricted>()
+        let problems = InputSchema::of::<Restricted>(|_| Ok(()))
             .problems(&json!({"text": "", "words": 11}))
             .unwrap();
         let found: Vec<_> = problems
@@ -171,7 +203,7 @@ mod tests {
             .collect();
         assert_eq!(found, [("/text", "minLength"), ("/words", "maximum")]);
 
-        let problems = InputSchema::of::<Plain>()
+        let problems = InputSchema::of::<Plain>(|_| Ok(()))
             .problems(&json!({"name": 1}))
             .unwrap();
         let mut found: Vec<_> = problems

@@ -9,6 +9,7 @@ mod prepare;
 mod problem;
 mod report;
 mod rust_type;
+mod sample;
 mod shorten;
 #[cfg(test)]
 mod tests;
