@@ -3,6 +3,7 @@
 use openagentmesh_protocol::AgentName;
 
 use super::handle::Client;
+use super::local_catalog;
 use crate::catalog::Contract;
 use crate::error::Result;
 
@@ -25,6 +26,9 @@ impl Client {
     /// ```
     pub async fn contract(&self, name: impl AsRef<str>) -> Result<Contract> {
         let name = AgentName::new(name.as_ref())?;
+        if let Some(contract) = local_catalog::contract(self, &name) {
+            return contract;
+        }
         self.session().directory.contract(&name).await
     }
 }

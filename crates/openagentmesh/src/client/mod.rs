@@ -17,6 +17,7 @@ mod from_reply;
 mod handle;
 mod intercept;
 mod local;
+mod local_catalog;
 mod publish;
 mod query;
 mod receive_buffer;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
 use super::handle::Client;
+use super::local_catalog;
 use crate::catalog::{CatalogChanges, CatalogSnapshot, Contract};
 use crate::error::Result;
 
@@ -191,6 +192,9 @@ impl Query<CatalogEntry> {
     /// # }
     /// ```
     pub async fn count_invalid(self) -> Result<usize> {
+        if self.selection.client.session().answers.is_some() {
+            return Ok(0);
+        }
         Ok(self.selection.snapshot().await?.invalid())
     }
 
@@ -198,6 +202,9 @@ impl Query<CatalogEntry> {
     /// never fails: while the catalog cannot be read, there are no changes.
     pub fn watch(self) -> CatalogChanges {
         let Selection { client, filter, .. } = self.selection;
+        if let Some(entries) = local_catalog::entries(&client, &filter) {
+            return CatalogChanges::present(entries);
+        }
         let session = client.session();
         let closed = session.connection.closed();
         CatalogChanges::new(session.directory.follow(), filter, closed)
@@ -210,6 +217,9 @@ impl Future for Query<CatalogEntry> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { selection, running } = &mut *self;
         let running = running.get_or_insert_with(|| {
+            if let Some(entries) = local_catalog::entries(&selection.client, &selection.filter) {
+                return ready(Ok(entries)).boxed();
+            }
             let entries = selection.entries();
             let copied = async move {
                 let entries = entries.await?;
@@ -230,6 +240,10 @@ impl Future for Query<Contract> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { selection, running } = &mut *self;
         let running = running.get_or_insert_with(|| {
+            if let Some(contracts) = local_catalog::contracts(&selection.client, &selection.filter)
+            {
+                return ready(Ok(contracts)).boxed();
+            }
             let directory = Arc::clone(&selection.client.session().directory);
             let entries = selection.entries();
             let contracts = async move {

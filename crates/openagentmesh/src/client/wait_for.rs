@@ -8,6 +8,7 @@ use futures::FutureExt;
 use openagentmesh_protocol::{AgentName, CatalogEntry, ErrorCode};
 
 use super::handle::Client;
+use super::local_catalog;
 use crate::catalog::CacheState;
 use crate::error::{Error, Result};
 use crate::transport;
@@ -71,7 +72,10 @@ impl WaitFor {
 impl Parts {
     async fn run(self) -> Result<CatalogEntry> {
         let name = self.name?;
-        self.client.session().connection.check_attached()?;
+        if let Some(contract) = local_catalog::contract(&self.client, &name) {
+            // No other agent appears in a detached context.
+            return Ok(contract?.to_catalog_entry());
+        }
         let entry = listed_entry(&self.client, &name);
         let deadline = self.client.deadline_after(self.timeout);
         let Some(deadline) = deadline else {
