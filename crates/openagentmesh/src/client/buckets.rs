@@ -1,8 +1,8 @@
 //! The buckets of the mesh.
 
 use super::Client;
-use crate::error::Result;
 use crate::store::ensure_buckets;
+use crate::util::operation::Operation;
 
 impl Client {
     /// Creates the buckets of the mesh that are missing: the catalog, the registry, the instances, the
@@ -28,7 +28,8 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn create_buckets(&self) -> Result<()> {
-        ensure_buckets(&self.session().connection).await
+    pub fn create_buckets(&self) -> Operation<'static, ()> {
+        let client = self.clone();
+        Operation::new(async move { ensure_buckets(&client.session().connection).await })
     }
 }
