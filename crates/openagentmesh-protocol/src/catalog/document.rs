@@ -184,6 +184,9 @@ impl CatalogDocument {
 
     /// Adds `entries`. An entry replaces an older one of the same name, and all repetitions of it.
     ///
+    /// New entries come last. In a catalog whose last entries are not listed, because of the limit of memory, the
+    /// entries that are written come first.
+    ///
     /// Fields of the older entry that this version does not know are preserved verbatim, if the older entry could
     /// be understood. Returns whether the document changed.
     ///
@@ -257,6 +260,12 @@ impl CatalogDocument {
         }
         let mut written: HashSet<&str> = HashSet::new();
         let mut texts: Vec<&str> = Vec::with_capacity(self.len() + added.len());
+        if self.index.is_full {
+            for (name, text) in &changes {
+                texts.extend(text.as_deref());
+                written.insert(name);
+            }
+        }
         for element in &self.index.elements {
             let name = self.name(element);
             match changes.get(name) {

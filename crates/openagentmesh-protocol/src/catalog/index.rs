@@ -25,6 +25,8 @@ pub(super) struct Index {
     by_name: Vec<u32>,
     /// The number of elements that cannot be listed, other than repeated names.
     pub(super) invalid: usize,
+    /// Whether entries are not listed because the listed ones reach the limit of memory.
+    pub(super) is_full: bool,
 }
 
 /// An element: positions in the text, and in the names.
@@ -116,6 +118,7 @@ impl<'de> Visitor<'de> for Indexing<'de> {
             if let Some(Measured { weight, .. }) = entry {
                 listed_weight = listed_weight.saturating_add(weight);
                 if listed_weight > MAX_LISTED_WEIGHT {
+                    index.is_full = true;
                     entry = None;
                 }
             }

@@ -110,6 +110,20 @@ fn entries_beyond_the_limit_of_memory_are_not_listed() {
     let listed: usize = catalog.entries().map(|entry| entry.tags.len() * 48).sum();
     assert!(listed <= 48 * 1024 * 1024, "{listed}");
     assert!(catalog.entries().count() > 50);
+    let mut repaired = catalog;
+    let (before, own) = (repaired.len(), echo());
+    assert!(repaired.upsert([own.clone()]).unwrap());
+    assert!(repaired.says(&own) && repaired.len() == before + 1);
+    assert!(!repaired.upsert([own.clone()]).unwrap());
+    // Another peer writes the entry at the end.
+    let text = String::from_utf8(repaired.to_json().unwrap()).unwrap();
+    let moved = serde_json::to_string(&own).unwrap();
+    let text = text.replacen(&format!("{moved},"), "", 1);
+    let text = format!("{},{moved}]", text.strip_suffix(']').unwrap());
+    let mut catalog = CatalogDocument::parse(text.as_bytes()).unwrap();
+    assert!(catalog.has("echo") && !catalog.says(&own));
+    assert!(catalog.upsert([own.clone()]).unwrap());
+    assert!(catalog.says(&own) && catalog.len() == before + 1);
 
     let plain = filled(|number| {
         format!(
