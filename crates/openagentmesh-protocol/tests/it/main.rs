@@ -3,6 +3,7 @@
 
 mod captures;
 mod error_codes;
+mod hostile_catalog;
 mod properties;
 mod provider_rules;
 mod tool_arguments;

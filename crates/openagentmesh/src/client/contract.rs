@@ -13,7 +13,8 @@ impl Client {
     /// # Errors
     ///
     /// `not_found` when no such agent is registered, `invalid_input` when `name` is an invalid agent name,
-    /// `connection_failed` when the registry cannot be read or understood.
+    /// `connection_failed` when the registry cannot be read, `storage_error` when the stored document is malformed or
+    /// that of another agent.
     /// Cancel-safe.
     ///
     /// ```no_run

@@ -101,7 +101,7 @@ async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry>
     let mut known = session.directory.follow();
     let listed = known.wait_for(|known| {
         let snapshot = known.snapshot();
-        snapshot.is_some_and(|snapshot| snapshot.get(name.as_str()).is_some())
+        snapshot.is_some_and(|snapshot| snapshot.capabilities(name).is_some())
             || matches!(known, CacheState::Unavailable { is_denied: true })
     });
     let closed = session.connection.closed();
@@ -110,12 +110,12 @@ async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry>
         _ => return Err(transport::closed("the wait was not over")),
     };
     let entry = match snapshot {
-        Some(snapshot) => snapshot.get(name.as_str()).cloned(),
+        Some(snapshot) => snapshot.get(name),
         // The server denies the catalog: reading it has the error.
         None => session.directory.entry(name).await?,
     };
     match entry {
-        Some(entry) => Ok(CatalogEntry::clone(&entry)),
+        Some(entry) => Ok(entry),
         None => Err(session.directory.not_found(name)),
     }
 }

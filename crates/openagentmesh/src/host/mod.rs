@@ -173,13 +173,10 @@ impl Host {
         let session = &self.shared.session;
         session.connection.settle().await?;
         self.check_subscriptions(started)?;
-        session.directory.add(registrations).await?;
+        let addition = session.directory.add(registrations).await?;
         // A denial that was reported late.
         if let Err(denied) = self.check_subscriptions(started) {
-            let names: Vec<_> = started.keys().cloned().collect();
-            if let Err(error) = session.directory.remove(&names).await {
-                tracing::warn!(%error, "agents that are not served may stay listed");
-            }
+            session.directory.take_back(addition).await;
             return Err(denied);
         }
         Ok(())
