@@ -39,7 +39,7 @@ pub(super) async fn edit(
     mut cached: Option<Arc<CatalogSnapshot>>,
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
 ) -> Result<Option<Written>> {
-    let max_payload = catalog.connection().client.max_payload();
+    let max_payload = catalog.connection().max_payload();
     let started = Instant::now();
     let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
     let cached_revision = cached.as_ref().map_or(0, |snapshot| snapshot.revision());
@@ -81,7 +81,7 @@ pub(super) fn check_size(
 ) -> Result<()> {
     let mut document = cached.document().clone();
     document.upsert(entries).map_err(not_json)?;
-    encode(&document, catalog.connection().client.max_payload()).map(drop)
+    encode(&document, catalog.connection().max_payload()).map(drop)
 }
 
 fn encode(document: &CatalogDocument, max_payload: usize) -> Result<Bytes> {

@@ -19,7 +19,7 @@ use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::request::Checked;
 use crate::error::{Error, Result};
-use crate::transport::{self, Outgoing, Received};
+use crate::transport::{Outgoing, Received};
 
 /// The chunks of a streamed reply, in order and without loss; made by awaiting a
 /// [`StreamRequest`](crate::StreamRequest).
@@ -200,7 +200,7 @@ impl Receiving {
         let delivery = loop {
             tokio::select! {
                 biased;
-                message = self.source.next() => break Delivery::Chunk(message?),
+                message = self.source.next(&self.request) => break Delivery::Chunk(message?),
                 // After the first chunk, only a denial of credit is of interest.
                 reply = self.pending.reply(), if self.is_pending => {
                     self.is_pending = false;
@@ -290,7 +290,7 @@ impl Receiving {
 }
 
 impl Source {
-    async fn next(&mut self) -> Result<Message> {
+    async fn next(&mut self, request: &Checked) -> Result<Message> {
         let next = match self {
             Self::Credited(subscriber) => subscriber.next().await,
             Self::Buffered(buffer) => match buffer.next().await {
@@ -301,7 +301,10 @@ impl Source {
             Self::Local(chunks) => chunks.next().await.transpose()?,
             Self::Closed => None,
         };
-        next.ok_or_else(|| transport::closed("the stream had not ended"))
+        next.ok_or_else(|| {
+            let connection = &request.session().connection;
+            request.about(connection.ended_error("the stream had not ended"))
+        })
     }
 
     /// Buffers the chunks of a host that ignores credit: its first chunk has no subject for it.

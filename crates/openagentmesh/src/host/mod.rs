@@ -102,7 +102,7 @@ impl Host {
             stop_reconciler: abort.child_token(),
             shared: Shared {
                 signals: Arc::new(SignalRouter::new(
-                    &session.connection.client,
+                    session.connection.slot(),
                     session.connection.ended(),
                 )),
                 session,

@@ -267,7 +267,7 @@ impl Kv {
     pub(super) fn checked(&self, key: &str, value: impl KvValue) -> Result<Bytes> {
         check_key(key)?;
         let value = value.into_bytes()?;
-        let limit = self.bucket.connection().client.max_payload();
+        let limit = self.bucket.connection().max_payload();
         let size = value.len() + HEADER_OVERHEAD;
         if size > limit {
             return Err(too_large(&format!("the value of key '{key}'"), size, limit));

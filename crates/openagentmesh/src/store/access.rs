@@ -57,6 +57,12 @@ impl Access {
         }
     }
 
+    /// Whether the operation may be repeated when its answer is lost.
+    pub(super) fn is_idempotent(&self) -> bool {
+        // A repeated request for a consumer would leave a second one until the server finds it inactive.
+        matches!(self, Self::Open | Self::Read)
+    }
+
     /// Whether `denial` prevents this operation on the bucket in stream `stream`, which every operation may have to
     /// open first.
     pub(super) fn is_prevented_by(&self, denial: &Denial, stream: &str) -> bool {

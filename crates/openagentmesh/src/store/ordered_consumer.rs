@@ -320,7 +320,7 @@ impl<H: Handle> OrderedConsumer<H> {
             None => DeliverPolicy::LastPerSubject,
             Some(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
         };
-        let client = &self.bucket.connection().client;
+        let client = self.bucket.connection().client();
         let inbox = client.new_inbox();
         let own = inbox.clone();
         let denials = &self.bucket.connection().denials;
@@ -359,7 +359,7 @@ impl<H: Handle> OrderedConsumer<H> {
         denied.check()?;
         Ok(ActiveConsumer {
             messages,
-            jetstream: self.bucket.jetstream().clone(),
+            jetstream: self.bucket.jetstream(),
             pending: info.num_pending,
             delivered: 0,
             denied,
