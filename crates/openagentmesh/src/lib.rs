@@ -355,7 +355,7 @@ pub use serde_json;
 #[macro_export]
 macro_rules! agents {
     ($($agent:ty),* $(,)?) => {
-        [$(<$agent as $crate::__private::AgentFn>::agent()),*]
+        $crate::__private::listed_agents!([$crate] $($agent),*)
     };
 }
 
@@ -363,6 +363,8 @@ macro_rules! agents {
 #[doc(hidden)]
 pub mod __private {
     pub use std::sync::Arc;
+
+    pub use openagentmesh_macros::listed_agents;
 
     pub use crate::agent::{
         AgentFn, HandlerError, IsResult, Items, KeepError, first_paragraph, not_blank, produced,
