@@ -331,16 +331,24 @@ impl Agent {
         }
     }
 
-    /// Logs a warning if the input type refuses a sample of what the contract allows.
-    pub(crate) fn warn_of_refused_sample(&self) {
-        let found = self
-            .handler
-            .input
-            .as_deref()
-            .and_then(InputSchema::refused_sample);
-        if let Some((input, reason)) = found {
+    /// Logs warnings of differences between the contract and the input type: a name that only the type knows, and a
+    /// sample of what the contract allows that the type refuses.
+    pub(crate) fn warn_of_differences(&self) {
+        let Some(input) = &self.handler.input else {
+            return;
+        };
+        let agent = self.spec.name.as_str();
+        if let Some(name) = input.unknown_name() {
             tracing::warn!(
-                agent = self.spec.name,
+                agent,
+                name,
+                "the input type takes a name that the contract does not have, such as a #[serde(alias)]; requests \
+                 are checked against the contract and need its names"
+            );
+        }
+        if let Some((input, reason)) = input.refused_sample() {
+            tracing::warn!(
+                agent,
                 %input,
                 reason,
                 "the contract allows an input that the input type refuses; let the schema say what the type \

@@ -152,7 +152,7 @@ impl Host {
             reconciler::start(session, services, self.stop_reconciler.clone());
         });
         started.values().for_each(Service::start_background);
-        agents.iter().for_each(Agent::warn_of_refused_sample);
+        agents.iter().for_each(Agent::warn_of_differences);
         log_serving(started.keys(), &self.shared.session.url);
         services.append(&mut started);
         Ok(())

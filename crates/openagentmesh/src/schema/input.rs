@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fit::{enforces, is_any};
+use super::fit::{Fit, compare, is_any};
 use super::problem::Problems;
 use super::rust_type::{SchemaText, input_schema};
 use super::sample::samples;
@@ -29,6 +29,8 @@ pub(crate) struct InputSchema {
     validator: OnceLock<Result<Validator, String>>,
     /// Decodes an input of the type; the error is the reason of a refusal.
     decodes: Option<Decodes>,
+    /// A name of a member that the type takes and the schema does not have.
+    unknown_name: Option<&'static str>,
 }
 
 /// Decodes an input.
@@ -38,9 +40,14 @@ impl InputSchema {
     /// The schema of a `T`, which `decodes` takes.
     pub(crate) fn of<T: DeserializeOwned + JsonSchema>(decodes: Decodes) -> Self {
         let schema = input_schema::<T>();
+        let Fit {
+            is_enforced,
+            unknown_name,
+        } = compare::<T>(&schema);
         Self {
             decodes: Some(decodes),
-            exceeds_types: !enforces::<T>(&schema),
+            exceeds_types: !is_enforced,
+            unknown_name,
             ..Self::new(&schema)
         }
     }
@@ -52,6 +59,7 @@ impl InputSchema {
             schema: SchemaText::new(schema),
             validator: OnceLock::new(),
             decodes: None,
+            unknown_name: None,
         }
     }
 
@@ -98,6 +106,11 @@ impl InputSchema {
         } else {
             Ok(())
         }
+    }
+
+    /// A name that the type takes and the schema does not have, for example from `#[serde(alias)]`.
+    pub(crate) fn unknown_name(&self) -> Option<&'static str> {
+        self.unknown_name
     }
 
     /// An input that the schema allows and the type refuses, with the reason, if a sample of the schema is one.

@@ -191,6 +191,13 @@ struct Restricted {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "only its decoding is tested")]
+struct Renamed {
+    #[serde(alias = "old")]
+    new: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(tag = "kind")]
 #[expect(dead_code, reason = "only its decoding is tested")]
 enum Choice {
@@ -207,6 +214,7 @@ async fn contract_that_allows_more_than_its_type_takes_is_logged_as_a_warning() 
         AgentSpec::new("schema", "Takes a count.").handler(|_: WrongSchema| async { 1 }),
         AgentSpec::new("default", "Takes a name.").handler(|_: WrongDefault| async { 1 }),
         AgentSpec::new("restricted", "Takes it all.").handler(|_: Restricted| async { 1 }),
+        AgentSpec::new("renamed", "Takes a name.").handler(|_: Renamed| async { 1 }),
         AgentSpec::new("address", "Takes it all.")
             .handler(|_: (std::net::IpAddr, char, std::num::NonZeroU8)| async { 1 }),
     ];
@@ -227,4 +235,10 @@ async fn contract_that_allows_more_than_its_type_takes_is_logged_as_a_warning() 
         );
     }
     assert_eq!(warnings.len(), 3, "{warnings:?}");
+    let names = log.lines("the input type takes a name that the contract does not have");
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(
+        names[0].contains("agent=\"renamed\" name=\"old\""),
+        "{names:?}"
+    );
 }

@@ -260,10 +260,12 @@ impl<'s> Builder<'s> {
                     self.list(unread, keyword, value, |id| {
                         node.in_place.push((Applied::Alternative, id));
                     })?;
-                    if let (Some(root), Value::Array(alternatives)) = (self.plain_root, value) {
+                    if let (Some(root), Value::Array(alternatives)) = (self.plain_root, value)
+                        && let Some(selected) = tagged::select(root, alternatives)
+                    {
                         let ids = node.in_place[first..].iter().map(|(_, id)| *id);
-                        node.selected
-                            .extend(tagged::selected(root, alternatives, ids));
+                        let selected = ids.zip(selected).filter_map(|(id, tag)| Some((id, tag?)));
+                        node.selected.extend(selected);
                     }
                 }
                 "then" | "else" => {

@@ -8,8 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::graph::Id;
-
 /// The least alternatives among which the library selects.
 const MIN_ALTERNATIVES: usize = 3;
 
@@ -37,18 +35,6 @@ impl Selected {
             None => self.is_required,
         }
     }
-}
-
-/// The `alternatives` that the library skips for some values. References start at `root`, which [`is_plain`]. `ids`
-/// are the indices of the alternatives.
-pub(super) fn selected(
-    root: &Value,
-    alternatives: &[Value],
-    ids: impl Iterator<Item = Id>,
-) -> impl Iterator<Item = (Id, Selected)> {
-    let selected = select(root, alternatives).unwrap_or_default();
-    ids.zip(selected)
-        .filter_map(|(id, selected)| Some((id, selected?)))
 }
 
 /// The texts to which a schema fixes a value.
@@ -90,8 +76,8 @@ pub(super) fn is_plain(schema: &Value) -> bool {
 }
 
 /// For each alternative, the texts with which the library checks it; `None` for one that it never skips. `None` if the
-/// property by which the library selects is not certain.
-fn select(root: &Value, alternatives: &[Value]) -> Option<Vec<Option<Selected>>> {
+/// property by which the library selects is not certain. References start at `root`, which [`is_plain`].
+pub(super) fn select(root: &Value, alternatives: &[Value]) -> Option<Vec<Option<Selected>>> {
     if alternatives.len() < MIN_ALTERNATIVES {
         return None;
     }
