@@ -13,12 +13,14 @@ mod ast;
 mod block;
 mod expand;
 mod inputs;
+mod listed;
 mod syntax;
 mod typed;
 
 use proc_macro::TokenStream;
 use quote::ToTokens;
 use syn::ItemImpl;
+use syn::spanned::Spanned;
 
 /// Makes a function an agent. The function itself is unchanged.
 ///
@@ -148,6 +150,18 @@ pub fn agent(arguments: TokenStream, item: TokenStream) -> TokenStream {
             let errors = error.into_compile_error();
             quote::quote!(#item #errors).into()
         }
+    }
+}
+
+/// The agent of a function that `agents!` lists. Not public API.
+#[doc(hidden)]
+#[proc_macro]
+pub fn listed(path: TokenStream) -> TokenStream {
+    match syn::parse(path).and_then(listed::check) {
+        Ok(agent) => {
+            quote::quote_spanned!(agent.span()=> <#agent as ::openagentmesh::__private::AgentFn>::agent()).into()
+        }
+        Err(error) => error.into_compile_error().into(),
     }
 }
 

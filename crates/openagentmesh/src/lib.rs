@@ -301,7 +301,7 @@ pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
     CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL, Endpoint, EndpointSource,
-    URL_FILE, URL_VARIABLE,
+    NatsEvents, URL_FILE, URL_VARIABLE,
 };
 pub use util::operation::Operation;
 pub use workspace::{
@@ -356,7 +356,7 @@ pub use serde_json;
 #[macro_export]
 macro_rules! agents {
     ($($agent:ty),* $(,)?) => {
-        [$(<$agent as $crate::__private::AgentFn>::agent()),*]
+        [$($crate::__private::listed!($agent)),*]
     };
 }
 
@@ -370,6 +370,7 @@ pub mod __private {
     };
     pub use crate::client::Decodable;
     pub use crate::error::{detail, handler_error};
+    pub use openagentmesh_macros::listed;
 
     /// Detects whether a type is a `Result`, also under an alias: the constant of the impl takes
     /// precedence over that of the trait.

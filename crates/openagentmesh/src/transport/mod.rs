@@ -11,6 +11,7 @@ mod headers;
 mod inbox;
 mod monitor;
 mod multiplexer;
+mod nats_events;
 mod options;
 mod publisher;
 mod servers;
@@ -20,6 +21,7 @@ mod url_file;
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
+pub use nats_events::NatsEvents;
 pub use state::{ConnectionState, ConnectionStates};
 
 pub(crate) use connection::{Connection, ConnectionGuard, OutgoingBytes};
