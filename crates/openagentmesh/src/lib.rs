@@ -303,7 +303,7 @@ pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
     CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL, Endpoint, EndpointSource,
-    URL_FILE, URL_VARIABLE,
+    NatsEvents, URL_FILE, URL_VARIABLE,
 };
 pub use util::operation::Operation;
 pub use workspace::{

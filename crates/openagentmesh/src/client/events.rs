@@ -237,14 +237,13 @@ impl<T> Receiving<T> {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(timer.as_mut().poll(context));
         self.buffer = None;
-        Poll::Ready(Error::raised(
-            ErrorCode::Timeout,
-            format!(
-                "no event was published to {} within {timeout:?}{}",
-                self.subject,
-                self.connection.lost()
-            ),
-        ))
+        let message = format!(
+            "no event was published to {} within {timeout:?}{}",
+            self.subject,
+            self.connection.lost()
+        );
+        let error = Error::raised(ErrorCode::Timeout, message);
+        Poll::Ready(self.connection.with_loss(error))
     }
 
     /// The event in a message; `None` for other messages.

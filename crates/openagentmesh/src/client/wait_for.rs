@@ -83,14 +83,15 @@ impl Parts {
         };
         match tokio::time::timeout_at(deadline.at, entry).await {
             Ok(entry) => entry,
-            Err(_) => Err(Error::raised(
-                ErrorCode::Timeout,
-                format!(
+            Err(_) => {
+                let connection = &self.client.session().connection;
+                let message = format!(
                     "agent '{name}' did not appear on this mesh {deadline}{}",
-                    self.client.session().connection.lost()
-                ),
-            )
-            .with_agent(&name)),
+                    connection.lost()
+                );
+                let error = Error::raised(ErrorCode::Timeout, message);
+                Err(connection.with_loss(error).with_agent(&name))
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use super::denials::{Action, DenialWatch, Denials};
 use super::headers::{closed, interrupted};
 use super::inbox::Inbox;
 use super::monitor::{ConnectionMonitor, LostConnection};
+use super::nats_events::NatsEvents;
 use super::publisher::Publisher;
 use super::subscription::Subscription;
 use crate::error::{Error, Result};
@@ -74,10 +75,13 @@ impl Connection {
     }
 
     /// A connection of a client that the program has made, and uses for itself.
-    pub(crate) fn shared(client: Client) -> Self {
+    pub(crate) fn shared(client: Client, events: Option<&NatsEvents>) -> Self {
         let inbox = client.new_inbox();
         let prefix = inbox.rsplit_once('.').map_or("", |(prefix, _)| prefix);
         let monitor = ConnectionMonitor::new(prefix);
+        if let Some(events) = events {
+            events.attach(&monitor);
+        }
         tokio::spawn(monitor.clone().poll(client.clone()));
         Self {
             is_shared: true,
@@ -322,6 +326,11 @@ impl Connection {
     /// The end of an error text: "; the connection to the mesh has been lost for 2 s", or nothing.
     pub(crate) fn lost(&self) -> LostConnection {
         self.monitor.lost()
+    }
+
+    /// See [`ConnectionMonitor::with_loss`].
+    pub(crate) fn with_loss(&self, error: Error) -> Error {
+        self.monitor.with_loss(error)
     }
 
     /// The state of the connection, without the client.

@@ -12,6 +12,7 @@ mod headers;
 mod inbox;
 mod monitor;
 mod multiplexer;
+mod nats_events;
 mod options;
 mod panic_hook;
 mod publisher;
@@ -24,6 +25,7 @@ mod url_file;
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
+pub use nats_events::NatsEvents;
 pub use state::{ConnectionState, ConnectionStates};
 
 pub(crate) use client_slot::ClientSlot;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::client_slot::is_dead;
 use super::denials::Denials;
 use super::state::{ConnectionState, ConnectionStates, Loss, state};
+use crate::error::Error;
 use crate::util::backoff::Backoff;
 use crate::util::sync::Mutex;
 
@@ -93,6 +94,14 @@ impl ConnectionMonitor {
     pub(crate) fn lost(&self) -> LostConnection {
         let loss = *self.loss.borrow();
         LostConnection(loss.map(|loss| (loss.since.elapsed(), loss.is_refused)))
+    }
+
+    /// `error`, with the detail that the connection is lost if it is.
+    pub(crate) fn with_loss(&self, error: Error) -> Error {
+        match self.state() {
+            ConnectionState::Lost => error.with_detail("connection", "lost"),
+            _ => error,
+        }
     }
 
     /// The state of the connection.

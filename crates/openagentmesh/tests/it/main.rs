@@ -51,4 +51,5 @@ mod typed_calls;
 mod verbs;
 mod verdicts;
 mod workspace;
+mod workspace_damage;
 mod workspace_replacement;
