@@ -292,3 +292,85 @@ async fn client_of_the_program_that_dies_closes_its_connection() {
     let error = within(mesh.kv().get("key")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
 }
+
+/// The time for which poison is sent.
+const ATTACK: Duration = Duration::from_secs(10);
+/// The interval of the poison.
+const ATTACK_INTERVAL: Duration = Duration::from_millis(500);
+/// The number of subjects that are poisoned.
+const TARGETS: usize = 2;
+
+/// Each message costs at most the requests in flight: the host serves on, the victims call on, the others lose nothing
+/// of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn sustained_poison_costs_only_requests_in_flight() {
+    let mut world = World::start().await;
+    let host = world.test.mesh.clone();
+    let caller = world.caller.clone();
+    let holder = world.test.peer().await;
+    let bystander = AgentSpec::new("bystander", "Echoes.").handler(|n: u32| async move { n });
+    holder.register(bystander).await.unwrap();
+    let other = world.test.peer().await;
+    let attack = async {
+        let started = tokio::time::Instant::now();
+        let mut interval = tokio::time::interval(ATTACK_INTERVAL);
+        let mut sent = 0_usize;
+        while started.elapsed() < ATTACK {
+            interval.tick().await;
+            for subject in ["mesh.agent.echo", "mesh.agent.ticker.events"] {
+                world.poison(subject, POISONS[sent / TARGETS % POISONS.len()]).await;
+                sent += 1;
+            }
+        }
+        sent
+    };
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    // One request at a time of each kind, as fast as they are answered.
+    let loops = [
+        ("victim calls the victim", caller.clone(), "echo"),
+        ("other calls the victim", other.clone(), "echo"),
+        ("victim calls a bystander", caller.clone(), "bystander"),
+        ("other calls a bystander", other.clone(), "bystander"),
+        ("host reads a value", host.clone(), ""),
+        ("victim reads a value", caller.clone(), ""),
+    ]
+    .map(|(name, mesh, agent)| {
+        let stopped = stopped.clone();
+        tokio::spawn(async move {
+            let (mut done, mut failed) = (0_usize, Vec::new());
+            while !*stopped.borrow() {
+                let result = match agent {
+                    "" => mesh.kv().get("key").await.map(drop),
+                    "echo" => mesh.call::<String>("echo", "x").timeout(SHORT).await.map(drop),
+                    agent => mesh.call::<u32>(agent, 1).timeout(SHORT).await.map(drop),
+                };
+                match result {
+                    Ok(()) => done += 1,
+                    Err(error) => failed.push(error),
+                }
+            }
+            (name, done, failed)
+        })
+    });
+    let sent = attack.await;
+    stop.send_replace(true);
+    for running in loops {
+        let (name, done, failed) = within(running).await.unwrap();
+        println!("{name}: {done} done, {} failed of {sent} poisons", failed.len());
+        assert!(done > 50, "{name}: {done} {failed:?}");
+        // A message to a victim may be lost with its connection.
+        let may_fail = match name {
+            "other calls a bystander" | "host reads a value" | "victim reads a value" => 0,
+            _ => sent,
+        };
+        assert!(failed.len() <= may_fail, "{name}: {failed:?}");
+        for error in failed {
+            let is_typed = matches!(
+                error.code(),
+                ErrorCode::ConnectionFailed | ErrorCode::Timeout | ErrorCode::NotAvailable
+            );
+            assert!(is_typed, "{name}: {error}");
+        }
+    }
+    world.works().await;
+}
