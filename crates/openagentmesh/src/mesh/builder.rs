@@ -129,7 +129,8 @@ impl MeshBuilder {
     /// The options of the connection cannot be set then. After [`shutdown`](AgentMesh::shutdown) the client goes on.
     ///
     /// The events of the client are its program's. Therefore a lost connection is noticed up to 250 ms later,
-    /// and an operation that the server denies ends with its timeout instead of `connection_denied`.
+    /// and an operation that the server denies ends with its timeout instead of `connection_denied`. When the client
+    /// ends, for example on a malformed message of a peer, the connection is closed.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -173,6 +174,11 @@ impl MeshBuilder {
     /// Connects.
     ///
     /// Only this first attempt has to succeed: a connection that is lost later is dialed again.
+    ///
+    /// Some malformed messages of peers make the NATS client panic in a task of its own. The connection then gets
+    /// another client within milliseconds: requests in flight fail with `connection_failed`, everything else goes on.
+    /// The first connect of a process installs a panic hook that logs such a panic as one warning. Every other panic is
+    /// passed on to the hook that was installed before.
     ///
     /// # Errors
     ///
@@ -301,7 +307,7 @@ async fn resolve(url: Option<String>) -> Result<Endpoint> {
 }
 
 impl AgentMesh {
-    /// Connects to the mesh at `url`.
+    /// Connects to the mesh at `url`. As [`MeshBuilder::connect`], it installs a panic hook for the NATS client.
     ///
     /// # Errors
     ///

@@ -63,8 +63,13 @@ impl Current {
     }
 
     fn is_alive(&self) -> bool {
-        self.epoch.is_multiple_of(2)
+        is_living(self.epoch)
     }
+}
+
+/// Whether the client of `epoch` is not known to be dead.
+pub(super) fn is_living(epoch: u64) -> bool {
+    epoch.is_multiple_of(2)
 }
 
 impl ClientSlot {
@@ -126,6 +131,18 @@ impl ClientSlot {
     pub(super) fn has_died_since(&self, epoch: u64) -> bool {
         let current = self.0.current.borrow();
         current.epoch > epoch || is_dead(&current.client)
+    }
+
+    /// Waits while the current client is known to be dead. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when it is not replaced: the connection is closed.
+    pub(super) async fn living(&self) -> Result<()> {
+        match self.is_alive() {
+            true => Ok(()),
+            false => self.next_client(self.epoch()).await,
+        }
     }
 
     /// Waits for a living client after the one of `epoch`. Cancel-safe.

@@ -164,6 +164,21 @@ impl Connection {
         *self.reconnections.borrow()
     }
 
+    /// The count of [`reconnections`](Self::reconnections) and the epoch of the client: a handle of the client is valid
+    /// while neither changes.
+    pub(crate) fn incarnation(&self) -> (u64, u64) {
+        (self.reconnections(), self.slot.epoch())
+    }
+
+    /// Waits while a dead client is replaced. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed instead.
+    pub(crate) async fn living_client(&self) -> Result<()> {
+        self.slot.living().await
+    }
+
     pub(crate) fn watch_reconnections(&self) -> watch::Receiver<u64> {
         self.reconnections.clone()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::hostile::{self, POISONS, Poison};
-use crate::support::{TestMesh, echo, eventually, subscribed, within};
+use crate::support::{Proxy, TestMesh, echo, eventually, subscribed, within};
 use async_nats::Message;
 use futures::{StreamExt, stream};
 use openagentmesh::{
@@ -274,6 +274,76 @@ async fn watches_of_a_dead_client_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_wait_for_the_next_client_until_their_deadline() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.test).await;
+    let mesh = AgentMesh::connect(&proxy.url).await.unwrap();
+    let mut news = mesh.subscribe_subject::<u32>("news").await.unwrap();
+    let held = world.held(&mesh).await;
+    assert_eq!(mesh.kv().get("missing").await.unwrap(), None);
+    let mut states = mesh.watch_connection();
+    assert_eq!(states.next().await, Some(ConnectionState::Connected));
+    proxy.refuse();
+    world.poison("news", POISONS[0]).await;
+    assert_lost(&within(held).await.unwrap().unwrap_err(), POISONS[0]);
+    assert_eq!(within(states.next()).await, Some(ConnectionState::Lost));
+    assert_eq!(mesh.connection_state(), ConnectionState::Lost);
+
+    let late = mesh.call::<String>("echo", "x").timeout(SHORT);
+    let error = within(late).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::Timeout, "{error}");
+    assert!(error.message().contains("has been lost for"), "{error}");
+    let chunks = mesh.stream::<u32>("count", 3).timeout(SHORT).await;
+    assert_eq!(chunks.map(drop).unwrap_err().code(), &ErrorCode::Timeout);
+
+    let (kv, workspace) = (mesh.kv().clone(), mesh.workspace().clone());
+    let call = tokio::spawn(mesh.call::<String>("echo", "x"));
+    let many = (0..20).map(|n| mesh.call::<String>("echo", n.to_string()));
+    let many = tokio::spawn(futures::future::join_all(many));
+    let put = tokio::spawn(async move { kv.put("late", "value").await });
+    let file = tokio::spawn(async move { workspace.put("file", vec![7; 300_000]).await });
+    proxy.open();
+    assert_eq!(
+        within(states.next()).await,
+        Some(ConnectionState::Connected)
+    );
+    assert_eq!(within(call).await.unwrap().unwrap(), "Echo: x");
+    for reply in within(many).await.unwrap() {
+        assert!(reply.unwrap().starts_with("Echo"));
+    }
+    within(put).await.unwrap().unwrap();
+    within(file).await.unwrap().unwrap();
+    world.test.mesh.publish("news", 5).await.unwrap();
+    assert_eq!(within(news.next()).await.unwrap().unwrap().data, 5);
+    within(mesh.shutdown()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_closed_without_a_client_stays_closed() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.test).await;
+    let mesh = AgentMesh::connect(&proxy.url).await.unwrap();
+    let mut news = mesh.subscribe_subject::<u32>("news").await.unwrap();
+    mesh.register(AgentSpec::new("own", "Is served.").handler(|()| async { 1_u32 }))
+        .await
+        .unwrap();
+    let held = world.held(&mesh).await;
+    proxy.refuse();
+    world.poison("news", POISONS[0]).await;
+    assert_lost(&within(held).await.unwrap().unwrap_err(), POISONS[0]);
+    let waiting = tokio::spawn(mesh.call::<String>("echo", "x"));
+    // Fails to leave the catalog, if it tries.
+    drop(within(mesh.shutdown()).await);
+    assert_eq!(mesh.connection_state(), ConnectionState::Closed);
+    assert!(within(news.next()).await.is_none());
+    let error = within(waiting).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
+    proxy.open();
+    let error = within(mesh.call::<String>("echo", "x")).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn client_of_the_program_that_dies_closes_its_connection() {
     let test = TestMesh::start().await;
     test.mesh.register(echo()).await.unwrap();
@@ -318,7 +388,9 @@ async fn sustained_poison_costs_only_requests_in_flight() {
         while started.elapsed() < ATTACK {
             interval.tick().await;
             for subject in ["mesh.agent.echo", "mesh.agent.ticker.events"] {
-                world.poison(subject, POISONS[sent / TARGETS % POISONS.len()]).await;
+                world
+                    .poison(subject, POISONS[sent / TARGETS % POISONS.len()])
+                    .await;
                 sent += 1;
             }
         }
@@ -341,7 +413,11 @@ async fn sustained_poison_costs_only_requests_in_flight() {
             while !*stopped.borrow() {
                 let result = match agent {
                     "" => mesh.kv().get("key").await.map(drop),
-                    "echo" => mesh.call::<String>("echo", "x").timeout(SHORT).await.map(drop),
+                    "echo" => mesh
+                        .call::<String>("echo", "x")
+                        .timeout(SHORT)
+                        .await
+                        .map(drop),
                     agent => mesh.call::<u32>(agent, 1).timeout(SHORT).await.map(drop),
                 };
                 match result {
@@ -356,7 +432,10 @@ async fn sustained_poison_costs_only_requests_in_flight() {
     stop.send_replace(true);
     for running in loops {
         let (name, done, failed) = within(running).await.unwrap();
-        println!("{name}: {done} done, {} failed of {sent} poisons", failed.len());
+        println!(
+            "{name}: {done} done, {} failed of {sent} poisons",
+            failed.len()
+        );
         assert!(done > 50, "{name}: {done} {failed:?}");
         // A message to a victim may be lost with its connection.
         let may_fail = match name {
