@@ -138,7 +138,7 @@ impl Connection {
         subject: impl Into<Subject>,
         queue_group: Option<String>,
     ) -> Result<Subscription> {
-        self.slot.subscribe(subject, queue_group).await
+        Subscription::start(&self.slot, subject, queue_group).await
     }
 
     /// Subscribes for one request, which ends with the client by which it was made.
@@ -228,7 +228,7 @@ impl Connection {
     }
 
     /// Runs a request to the server, which is not repeated by the client when its answer is lost. `None` when the
-    /// connection is lost meanwhile, or its client dies.
+    /// connection is lost before, or its client dies.
     pub(crate) async fn until_lost<T, E>(
         &self,
         request: impl Future<Output = Result<T, E>>,
