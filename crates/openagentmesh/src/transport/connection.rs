@@ -240,9 +240,9 @@ impl Connection {
             done = request => done,
             Ok(()) = losses.changed() => return None,
         };
-        if done.is_err() && self.slot.has_died_since(epoch) {
-            // Not an error of the request. The monitor is about to report the loss.
-            self.slot.death(epoch).await?;
+        let is_dead = done.is_err() && self.slot.has_died_since(epoch);
+        // Not an error of the request. The loss is about to be reported, unless the client is not replaced.
+        if is_dead && self.slot.death(epoch).await.is_some() {
             return None;
         }
         Some(done)
