@@ -6,6 +6,7 @@ mod call;
 mod catalog;
 mod connect;
 mod contract;
+mod dead_client;
 mod demo;
 mod denied;
 mod invisible_text;

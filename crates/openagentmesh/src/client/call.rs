@@ -80,7 +80,7 @@ impl Client {
 /// * `handler_error`, and any other code with which the agent replies;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the call;
 /// * `connection_denied` when the server does not permit the request, or the subscription to replies;
-/// * `connection_failed` when the connection is closed.
+/// * `connection_failed` when the connection is closed, or its NATS client died while the reply was pending.
 ///
 /// # Cancel safety
 ///

@@ -33,7 +33,7 @@ use crate::transport::{Outgoing, Received};
 /// * `chunk_sequence_error` when a chunk was lost;
 /// * `unexpected_reply` when a chunk does not fit `Out`, or the agent's error cannot be read;
 /// * `connection_denied` when the server does not permit the request, or the subscription to the chunks;
-/// * `connection_failed` when the connection is closed.
+/// * `connection_failed` when the connection is closed, or its NATS client died during the stream.
 ///
 /// The stream ends after an error. The host produces at most one
 /// [`window`](crate::StreamRequest::window) more chunks than are taken here.

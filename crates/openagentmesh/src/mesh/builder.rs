@@ -130,7 +130,8 @@ impl MeshBuilder {
     ///
     /// A client has one event callback, which is the program's. Without its events, a lost connection is noticed up
     /// to 250 ms later, and an operation that the server denies ends with its timeout instead of `connection_denied`;
-    /// [`nats_client_with_events`](Self::nats_client_with_events) passes them on.
+    /// [`nats_client_with_events`](Self::nats_client_with_events) passes them on. When the client ends, for example on
+    /// a malformed message of a peer, the connection is closed.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -187,6 +188,11 @@ impl MeshBuilder {
     /// Connects.
     ///
     /// Only this first attempt has to succeed: a connection that is lost later is dialed again.
+    ///
+    /// Some malformed messages of peers make the NATS client panic in a task of its own. The connection then gets
+    /// another client within milliseconds: requests in flight fail with `connection_failed`, everything else goes on.
+    /// The first connect of a process installs a panic hook that logs such a panic as one warning. Every other panic is
+    /// passed on to the hook that was installed before.
     ///
     /// # Errors
     ///
@@ -319,7 +325,7 @@ async fn resolve(url: Option<String>) -> Result<Endpoint> {
 }
 
 impl AgentMesh {
-    /// Connects to the mesh at `url`.
+    /// Connects to the mesh at `url`. As [`MeshBuilder::connect`], it installs a panic hook for the NATS client.
     ///
     /// # Errors
     ///

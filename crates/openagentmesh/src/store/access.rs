@@ -59,8 +59,8 @@ impl Access {
 
     /// Whether the operation may be repeated when its answer is lost.
     pub(super) fn is_idempotent(&self) -> bool {
-        // A repeated request for a consumer would leave a second one until the server finds it inactive.
-        matches!(self, Self::Open | Self::Read)
+        // A second consumer is noticed by its numbers, and replaced.
+        !matches!(self, Self::Write { .. })
     }
 
     /// Whether `denial` prevents this operation on the bucket in stream `stream`, which every operation may have to

@@ -40,8 +40,8 @@ enum Failure {
 
 struct Opened<H> {
     handle: Arc<H>,
-    /// The connection's count of reconnections at that time.
-    reconnections: u64,
+    /// The connection's count of reconnections at that time, and the epoch of its client.
+    at: (u64, u64),
 }
 
 /// A key-value bucket.
@@ -142,7 +142,9 @@ impl<H: Handle> Bucket<H> {
         F: Future<Output = Result<T, E>>,
     {
         loop {
-            // An operation that starts while the connection is lost is sent when it is restored. Boxed, because the
+            // An operation that starts while the connection is lost is sent when it is restored.
+            self.connection.living_client().await?;
+            // Boxed, because the
             // future of each caller contains this one several times.
             let attempt = Box::pin(async {
                 match self.attempt(operation).await {
@@ -246,7 +248,7 @@ impl<H: Handle> Bucket<H> {
     fn opened(&self) -> Option<Arc<H>> {
         let opened = self.opened.lock();
         let opened = opened.as_ref()?;
-        let is_current = opened.reconnections == self.connection.reconnections();
+        let is_current = opened.at == self.connection.incarnation();
         is_current.then(|| Arc::clone(&opened.handle))
     }
 
@@ -256,7 +258,7 @@ impl<H: Handle> Bucket<H> {
         if let Some(handle) = self.opened() {
             return Ok(handle);
         }
-        let reconnections = self.connection.reconnections();
+        let at = self.connection.incarnation();
         let handle = match self.find().await? {
             Some(found) => found,
             None => self.create().await?,
@@ -264,7 +266,7 @@ impl<H: Handle> Bucket<H> {
         let handle = Arc::new(handle);
         *self.opened.lock() = Some(Opened {
             handle: Arc::clone(&handle),
-            reconnections,
+            at,
         });
         Ok(handle)
     }

@@ -12,12 +12,12 @@ use std::task::{Context, Poll, Waker};
 use async_nats::client::SubscribeError;
 use async_nats::{Client, Subject, Subscriber, jetstream};
 use futures::Sink;
-use tokio::sync::{RwLock, watch};
+use tokio::sync::{RwLock, RwLockReadGuard, watch};
 use tokio::task::{coop, yield_now};
 use tokio_util::sync::CancellationToken;
 
 use super::headers::closed;
-use super::subscription::{Renewal, Subscription};
+use super::renewal::Renewal;
 use crate::error::Result;
 use crate::util::sync::Mutex;
 
@@ -63,8 +63,13 @@ impl Current {
     }
 
     fn is_alive(&self) -> bool {
-        self.epoch.is_multiple_of(2)
+        is_living(self.epoch)
     }
+}
+
+/// Whether the client of `epoch` is not known to be dead.
+pub(super) fn is_living(epoch: u64) -> bool {
+    epoch.is_multiple_of(2)
 }
 
 impl ClientSlot {
@@ -128,6 +133,18 @@ impl ClientSlot {
         current.epoch > epoch || is_dead(&current.client)
     }
 
+    /// Waits while the current client is known to be dead. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when it is not replaced: the connection is closed.
+    pub(super) async fn living(&self) -> Result<()> {
+        match self.is_alive() {
+            true => Ok(()),
+            false => self.next_client(self.epoch()).await,
+        }
+    }
+
     /// Waits for a living client after the one of `epoch`. Cancel-safe.
     ///
     /// # Errors
@@ -157,42 +174,25 @@ impl ClientSlot {
         self.0.closed.run_until_cancelled(waiting).await
     }
 
-    /// Subscribes to `subject`, in queue group `queue_group` if one is given. Each further client makes the
-    /// subscription again, before any message is published by it.
-    ///
-    /// # Errors
-    ///
-    /// `connection_failed` when the connection is closed.
-    pub(crate) async fn subscribe(
-        &self,
-        subject: impl Into<Subject>,
-        queue_group: Option<String>,
-    ) -> Result<Subscription> {
-        let _adding = self.0.replacing.read().await;
-        let renewal = Arc::new(Renewal::new(subject.into(), queue_group));
-        let (client, epoch) = self.client_of_epoch();
-        let subscriber = match renewal.subscribe(&client).await {
-            Ok(subscriber) => Some(subscriber),
-            // The next client subscribes.
-            Err(_)
-                if self.0.is_replaceable && !self.0.closed.is_cancelled() && is_dead(&client) =>
-            {
-                None
-            }
-            Err(error) => return Err(closed(error.to_string())),
-        };
+    /// Keeps the current client until the guard is dropped.
+    pub(super) async fn keep_client(&self) -> RwLockReadGuard<'_, ()> {
+        self.0.replacing.read().await
+    }
+
+    /// Whether a dead client is replaced from now on.
+    pub(super) fn may_be_replaced(&self) -> bool {
+        self.0.is_replaceable && !self.0.closed.is_cancelled()
+    }
+
+    /// Makes a subscription again by each further client, until its number is [forgotten](Self::forget). To be called
+    /// while the client is [kept](Self::keep_client) that has made it.
+    pub(super) fn add(&self, renewal: &Arc<Renewal>) -> u64 {
         let number = self.0.next_number.fetch_add(1, Ordering::Relaxed);
         if self.0.is_replaceable {
             let mut renewals = self.0.renewals.lock();
-            renewals.insert(number, Arc::clone(&renewal));
+            renewals.insert(number, Arc::clone(renewal));
         }
-        Ok(Subscription::new(
-            self.clone(),
-            number,
-            renewal,
-            subscriber,
-            epoch,
-        ))
+        number
     }
 
     /// Subscribes to `subject` until the current client dies.
@@ -242,7 +242,7 @@ impl ClientSlot {
     ///
     /// # Errors
     ///
-    /// When `client` has died meanwhile.
+    /// When `client` has died, too.
     pub(super) async fn replace(&self, client: Client) -> Result<(), SubscribeError> {
         let _replacing = self.0.replacing.write().await;
         let renewals: Vec<_> = self.0.renewals.lock().values().cloned().collect();

@@ -142,7 +142,7 @@ impl Connection {
         subject: impl Into<Subject>,
         queue_group: Option<String>,
     ) -> Result<Subscription> {
-        self.slot.subscribe(subject, queue_group).await
+        Subscription::start(&self.slot, subject, queue_group).await
     }
 
     /// Subscribes for one request, which ends with the client by which it was made.
@@ -166,6 +166,21 @@ impl Connection {
     /// The number of times that the connection was lost and dialed again.
     pub(crate) fn reconnections(&self) -> u64 {
         *self.reconnections.borrow()
+    }
+
+    /// The count of [`reconnections`](Self::reconnections) and the epoch of the client: a handle of the client is valid
+    /// while neither changes.
+    pub(crate) fn incarnation(&self) -> (u64, u64) {
+        (self.reconnections(), self.slot.epoch())
+    }
+
+    /// Waits while a dead client is replaced. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed instead.
+    pub(crate) async fn living_client(&self) -> Result<()> {
+        self.slot.living().await
     }
 
     pub(crate) fn watch_reconnections(&self) -> watch::Receiver<u64> {
@@ -217,7 +232,7 @@ impl Connection {
     }
 
     /// Runs a request to the server, which is not repeated by the client when its answer is lost. `None` when the
-    /// connection is lost meanwhile, or its client dies.
+    /// connection is lost before, or its client dies.
     pub(crate) async fn until_lost<T, E>(
         &self,
         request: impl Future<Output = Result<T, E>>,
@@ -229,9 +244,9 @@ impl Connection {
             done = request => done,
             Ok(()) = losses.changed() => return None,
         };
-        if done.is_err() && self.slot.has_died_since(epoch) {
-            // Not an error of the request. The monitor is about to report the loss.
-            self.slot.death(epoch).await?;
+        let is_dead = done.is_err() && self.slot.has_died_since(epoch);
+        // Not an error of the request. The loss is about to be reported, unless the client is not replaced.
+        if is_dead && self.slot.death(epoch).await.is_some() {
             return None;
         }
         Some(done)

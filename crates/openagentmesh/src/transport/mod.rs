@@ -1,5 +1,6 @@
 //! Everything that touches the NATS client: dialing, reconnecting, publishing, replies, headers.
 
+mod client_events;
 mod client_slot;
 mod connection;
 mod credentials;
@@ -7,6 +8,7 @@ mod denials;
 mod detached;
 mod diagnosis;
 mod dial;
+mod dialer;
 mod endpoint;
 mod headers;
 mod inbox;
@@ -17,6 +19,7 @@ mod options;
 mod panic_hook;
 mod publisher;
 mod redial;
+mod renewal;
 mod servers;
 mod state;
 mod subscription;

@@ -348,6 +348,28 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn attempt_after_a_connection_that_held_is_not_delayed() {
+        let monitor = ConnectionMonitor::new("_INBOX");
+        let delay_after = async |held| {
+            monitor.observe(&Event::Connected);
+            tokio::time::sleep(held).await;
+            monitor.observe(&Event::Disconnected);
+            let before = Instant::now();
+            monitor.clone().reconnect_gate().await;
+            before.elapsed()
+        };
+        monitor.clone().reconnect_gate().await;
+        for _ in 0..20 {
+            assert_eq!(delay_after(MIN_HELD).await, Duration::ZERO);
+        }
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            longest = longest.max(delay_after(Duration::from_millis(1)).await);
+        }
+        assert!(longest > MAX_DELAY / 2, "{longest:?}");
+    }
+
     #[test]
     fn loss_of_a_connection_is_logged_until_it_is_closed() {
         let monitor = ConnectionMonitor::new("_INBOX");

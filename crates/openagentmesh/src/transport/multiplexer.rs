@@ -81,7 +81,7 @@ impl<T: Send + 'static> Multiplexer<T> {
         // Boxed: only the first request subscribes.
         let subscribe = self.reader.get_or_try_init(|| async {
             let subject = format!("{}.*", self.table.prefix);
-            let messages = self.slot.subscribe(subject, None).await?;
+            let messages = Subscription::start(&self.slot, subject, None).await?;
             let (reading, table) = (read(NumberedMessages(messages)), Arc::clone(&self.table));
             let ended = self.ended.clone();
             let reader = tokio::spawn(async move {

@@ -16,7 +16,7 @@ use openagentmesh_protocol::ErrorCode;
 use tokio::sync::Notify;
 use tokio::task::{coop, unconstrained};
 
-use super::client_slot::ClientSlot;
+use super::client_slot::{ClientSlot, is_living};
 use super::headers::{check_limit, closed, message_size};
 use crate::error::{Error, Result};
 use crate::util::sync::Mutex;
@@ -185,12 +185,13 @@ impl Shared {
         }
     }
 
-    /// Takes the slot's current client as sink. Coalesced messages are dropped: they were published before the client
+    /// Takes the slot's current client as sink, if it is alive. Coalesced messages are dropped: they were published before the client
     /// before died, and their callers know of its death.
     fn renew(&self) {
         let (sink, epoch) = self.slot.client_of_epoch();
         let mut queue = self.queue.lock();
-        if queue.epoch < epoch {
+        // A queue of a dead client's epoch would coalesce messages.
+        if queue.epoch < epoch && is_living(epoch) {
             (queue.sink, queue.epoch) = (sink, epoch);
             if !queue.coalesced.is_empty() {
                 tracing::debug!(

@@ -4,14 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use async_nats::client::SubscribeError;
-use async_nats::{Client, Message, Subject, Subscriber, UnsubscribeError};
+use async_nats::{Message, Subject, Subscriber, UnsubscribeError};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
-use tokio::sync::Notify;
 
-use super::client_slot::ClientSlot;
-use crate::util::sync::Mutex;
+use super::client_slot::{ClientSlot, is_dead};
+use super::headers::closed;
+use super::renewal::Renewal;
+use crate::error::Result;
 
 /// A subscription that each further client of a connection makes again. Yields messages until the connection is
 /// closed. Messages that arrive while there is no client are lost, as on a lost connection.
@@ -44,26 +44,34 @@ pub(crate) enum Received {
 }
 
 impl Subscription {
-    /// `subscriber` was made by the client of `epoch`. Without one, the next client subscribes.
-    pub(super) fn new(
-        slot: ClientSlot,
-        number: u64,
-        renewal: Arc<Renewal>,
-        subscriber: Option<Subscriber>,
-        epoch: u64,
-    ) -> Self {
-        let state = match subscriber {
-            Some(subscriber) => State::Subscribed(subscriber),
-            None => renewing(&slot, &renewal),
+    /// Subscribes to `subject`, in queue group `queue_group` if one is given. Each further client makes the
+    /// subscription again, before any message is published by it.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(crate) async fn start(
+        slot: &ClientSlot,
+        subject: impl Into<Subject>,
+        queue_group: Option<String>,
+    ) -> Result<Self> {
+        let renewal = Arc::new(Renewal::new(subject.into(), queue_group));
+        let _adding = slot.keep_client().await;
+        let (client, epoch) = slot.client_of_epoch();
+        let state = match renewal.subscribe(&client).await {
+            Ok(subscriber) => State::Subscribed(subscriber),
+            // The next client subscribes.
+            Err(_) if slot.may_be_replaced() && is_dead(&client) => renewing(slot, &renewal),
+            Err(error) => return Err(closed(error.to_string())),
         };
-        Self {
-            slot,
-            number,
+        Ok(Self {
+            slot: slot.clone(),
+            number: slot.add(&renewal),
             renewal,
             state,
             epoch,
             is_unsubscribed: false,
-        }
+        })
     }
 
     /// The next message; `None` when the connection is closed, or the subscription has ended. Cancel-safe.
@@ -162,52 +170,5 @@ impl Stream for Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.slot.forget(self.number);
-    }
-}
-
-/// The part of a subscription that a further client needs, and where that client leaves its subscriber.
-pub(super) struct Renewal {
-    subject: Subject,
-    queue_group: Option<String>,
-    /// The subscriber of the newest client, with its epoch.
-    renewed: Mutex<Option<(Subscriber, u64)>>,
-    /// Notified when `renewed` is set.
-    is_renewed: Notify,
-}
-
-impl Renewal {
-    pub(super) fn new(subject: Subject, queue_group: Option<String>) -> Self {
-        Self {
-            subject,
-            queue_group,
-            renewed: Mutex::default(),
-            is_renewed: Notify::new(),
-        }
-    }
-
-    pub(super) async fn subscribe(&self, client: &Client) -> Result<Subscriber, SubscribeError> {
-        let subject = self.subject.clone();
-        match &self.queue_group {
-            Some(group) => client.queue_subscribe(subject, group.clone()).await,
-            None => client.subscribe(subject).await,
-        }
-    }
-
-    pub(super) fn renew(&self, subscriber: Subscriber, epoch: u64) {
-        let before = self.renewed.lock().replace((subscriber, epoch));
-        // Dropped without the lock.
-        drop(before);
-        self.is_renewed.notify_one();
-    }
-
-    /// Waits for the subscriber of the next client. Cancel-safe.
-    async fn renewed(&self) -> (Subscriber, u64) {
-        loop {
-            let renewed = self.renewed.lock().take();
-            match renewed {
-                Some(renewed) => return renewed,
-                None => self.is_renewed.notified().await,
-            }
-        }
     }
 }

@@ -18,6 +18,7 @@ mod connect;
 mod connection_state;
 mod context;
 mod credentials;
+mod dead_client;
 mod denied;
 mod deputy;
 mod detached;

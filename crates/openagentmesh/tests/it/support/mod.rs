@@ -1,5 +1,6 @@
 //! Helpers of the tests: each test has its own server, which ends with the test.
 
+pub(crate) mod hostile;
 mod plain_server;
 mod proxy;
 pub(crate) mod role;
