@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::snapshot::CatalogSnapshot;
 use super::writer::{self, Written};
 use crate::error::Result;
-use crate::store::{Delivery, KvBucket, OrderedConsumer, Start, is_value};
+use crate::store::{Delivery, KvBucket, Meaning, OrderedConsumer, Start};
 use crate::util::backoff::Backoff;
 
 /// The bounds of the back-off after the watch failed.
@@ -225,21 +225,19 @@ async fn watch(
                 continue;
             }
         };
-        let info = message
-            .info()
-            .map_err(|error| catalog.failed("watch", error))?;
-        let document = if is_value(&message) {
-            match writer::parse(&message.payload) {
-                Ok(document) => document,
-                Err(error) => {
-                    tracing::warn!(%error, "the previous catalog stays in use");
-                    continue;
-                }
-            }
-        } else {
-            CatalogDocument::default()
+        let document = match message.meaning {
+            Meaning::Value => writer::parse(&message.payload),
+            Meaning::Deletion => Ok(CatalogDocument::default()),
+            Meaning::Malformed(reason) => Err(writer::malformed(reason)),
         };
-        let revision = info.stream_sequence;
+        let document = match document {
+            Ok(document) => document,
+            Err(error) => {
+                tracing::warn!(%error, "the previous catalog stays in use");
+                continue;
+            }
+        };
+        let revision = message.sequence;
         if std::mem::take(&mut is_first) {
             replace(state, document, revision);
         } else {

@@ -5,29 +5,31 @@ use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
 
 use super::registration::Registration;
-use crate::error::{Error, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::store::KvBucket;
 
 /// The number of concurrent requests to the server.
 const MAX_CONCURRENT: usize = 64;
 
 pub(super) async fn get(registry: &KvBucket, name: &AgentName) -> Result<Option<Contract>> {
-    let stored = registry.read(name.as_str()).await?;
-    stored
-        .and_then(|stored| stored.value)
-        .map(|json| {
-            serde_json::from_slice(&json).map_err(|error| {
-                Error::raised(
-                    ErrorCode::StorageError,
-                    format!(
-                        "malformed contract of agent '{name}': {error}; register the agent again"
-                    ),
-                )
-                .with_agent(name)
-                .with_source(error)
-            })
-        })
-        .transpose()
+    let Some(stored) = registry.read(name.as_str()).await? else {
+        return Ok(None);
+    };
+    if let Some(reason) = stored.malformed {
+        return Err(malformed(name, reason));
+    }
+    let contract = stored.value.map(|json| serde_json::from_slice(&json));
+    contract.transpose().map_err(|error| malformed(name, error))
+}
+
+fn malformed(name: &AgentName, cause: impl Into<BoxError>) -> Error {
+    let cause = cause.into();
+    Error::raised(
+        ErrorCode::StorageError,
+        format!("malformed contract of agent '{name}': {cause}; register the agent again"),
+    )
+    .with_agent(name)
+    .with_source(cause)
 }
 
 /// The contracts of `names`, in their order. Missing ones are skipped, malformed ones logged and skipped.

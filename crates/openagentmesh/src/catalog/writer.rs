@@ -9,7 +9,7 @@ use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode};
 use tokio::time::Instant;
 
 use super::snapshot::CatalogSnapshot;
-use crate::error::{Error, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::store::{HEADER_OVERHEAD, KvBucket, StoreError};
 use crate::util::backoff::Backoff;
 
@@ -102,6 +102,9 @@ pub(super) async fn read(catalog: &KvBucket) -> Result<(CatalogDocument, u64)> {
     let Some(stored) = catalog.read(CATALOG_KEY).await? else {
         return Ok((CatalogDocument::default(), 0));
     };
+    if let Some(reason) = stored.malformed {
+        return Err(malformed(reason));
+    }
     let document = match stored.value {
         Some(value) => parse(&value)?,
         None => CatalogDocument::default(),
@@ -113,15 +116,19 @@ pub(super) async fn read(catalog: &KvBucket) -> Result<(CatalogDocument, u64)> {
 ///
 /// `storage_error` when `value` is not a catalog.
 pub(super) fn parse(value: &[u8]) -> Result<CatalogDocument> {
-    CatalogDocument::parse(value).map_err(|error| {
-        Error::raised(
-            ErrorCode::StorageError,
-            format!(
-                "malformed catalog: {error}; another peer overwrote key '{CATALOG_KEY}' of bucket '{CATALOG}'"
-            ),
-        )
-        .with_source(error)
-    })
+    CatalogDocument::parse(value).map_err(malformed)
+}
+
+/// The error of a stored value that is not a catalog, because of `cause`.
+pub(super) fn malformed(cause: impl Into<BoxError>) -> Error {
+    let cause = cause.into();
+    Error::raised(
+        ErrorCode::StorageError,
+        format!(
+            "malformed catalog: {cause}; another peer overwrote key '{CATALOG_KEY}' of bucket '{CATALOG}'"
+        ),
+    )
+    .with_source(cause)
 }
 
 fn too_large(size: usize, agents: usize, limit: usize) -> Error {
