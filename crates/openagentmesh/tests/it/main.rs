@@ -9,6 +9,7 @@ mod agent_arguments;
 mod agent_errors;
 mod background;
 mod blocking;
+mod bounded_memory;
 mod buckets;
 mod call;
 mod cancellation;
