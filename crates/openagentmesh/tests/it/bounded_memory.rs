@@ -1,5 +1,6 @@
 //! Readers that take nothing, and peers that ignore limits: memory is bounded by bytes.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,25 +71,23 @@ async fn host_of_large_chunks() {
         return;
     }
     let mesh = AgentMesh::from_env().await.unwrap();
-    let text = Arc::<str>::from("x".repeat(MIB));
-    let maker = AgentSpec::new("maker", "Makes large chunks.").handler(move || {
-        let text = text.clone();
-        stream::repeat_with(move || text.to_string())
+    let maker = AgentSpec::new("maker", "Makes large chunks.").handler(|size: usize| {
+        let text = "x".repeat(size);
+        stream::repeat_with(move || text.clone())
     });
     mesh.register(maker).await.unwrap();
     println!("ready");
     std::future::pending::<()>().await;
 }
 
-/// The consumers grant 4,294,967,295 chunks of a MiB each, and read none.
+/// The consumers grant 4,294,967,295 chunks of a MiB each, which the host cannot pass on while the server is stopped.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn consumer_that_reads_nothing_costs_its_host_a_window() {
-    /// In KiB; without a bound the client of the host takes 2,048 chunks.
-    const FLAT: u64 = 96 * 1024;
+async fn consumer_that_grants_more_credit_than_it_reads_costs_its_host_a_window() {
+    /// In KiB: 4 windows of 4 MiB, and a few chunks. Without a bound the client of the host takes 2,048 chunks.
+    const FLAT: u64 = 48 * 1024;
     let test = TestMesh::start().await;
-    let host = Peer::start("bounded_memory::host_of_large_chunks", test.server.url());
-    let mut host = host;
+    let mut host = Peer::start("bounded_memory::host_of_large_chunks", test.server.url());
     host.reads("ready").await;
     let before = host.memory();
     let mut consumers = Vec::new();
@@ -99,15 +98,35 @@ async fn consumer_that_reads_nothing_costs_its_host_a_window() {
             "NATS/1.0\r\nX-Mesh-Request-Id: greedy{number}\r\nX-Mesh-Stream: true\r\n\
              X-Mesh-Stream-Credit: 4294967295\r\n\r\n"
         );
-        let length = headers.len();
+        let body = MIB.to_string();
+        let (head, all) = (headers.len(), headers.len() + body.len());
         let request = format!(
             "CONNECT {{\"headers\":true,\"verbose\":false}}\r\nSUB mesh.stream.greedy{number} 1\r\n\
-             HPUB mesh.agent.maker answers.{number} {length} {length}\r\n{headers}\r\n"
+             HPUB mesh.agent.maker answers.{number} {head} {all}\r\n{headers}{body}\r\n"
         );
         consumer.write_all(request.as_bytes()).await.unwrap();
-        consumers.push(consumer);
+        let mut lines = BufReader::new(&mut consumer).lines();
+        while !within(lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .starts_with("HMSG mesh.stream.")
+        {}
+        consumers.push(tokio::spawn(async move {
+            tokio::io::copy(&mut consumer, &mut tokio::io::sink()).await
+        }));
     }
-    for _ in 0..300 {
+    let signal = |name: &str| {
+        let pid = test.server.pid().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(sent.success());
+    };
+    for round in 0..350 {
+        match round {
+            20 => signal("-STOP"),
+            320 => signal("-CONT"),
+            _ => {}
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
         let now = host.memory();
         assert!(
