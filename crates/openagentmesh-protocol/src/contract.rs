@@ -4,8 +4,9 @@ use openagentmesh_name::{AgentName, InvalidName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::catalog::{default_version, full_name};
-use crate::{Capabilities, CatalogEntry, shape, subject};
+use crate::catalog::{default_version, full_name, null_is_default_version};
+use crate::lenient::null_is_default;
+use crate::{Capabilities, CatalogEntry, subject};
 
 /// An agent's contract, as stored in the registry.
 ///
@@ -70,27 +71,30 @@ impl Contract {
 #[derive(Serialize, Deserialize)]
 struct Document {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     description: String,
-    #[serde(default = "default_version")]
+    #[serde(
+        default = "default_version",
+        deserialize_with = "null_is_default_version"
+    )]
     version: String,
-    #[serde(default = "default_capabilities")]
+    #[serde(default, deserialize_with = "null_is_default")]
     capabilities: Capabilities,
-    #[serde(default)]
-    skills: Vec<Skill>,
-    #[serde(default, rename = "x-agentmesh")]
+    #[serde(default, deserialize_with = "null_is_default")]
+    skills: Vec<Option<Skill>>,
+    #[serde(default, rename = "x-agentmesh", deserialize_with = "null_is_default")]
     extension: Extension,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Skill {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     description: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     tags: Vec<String>,
     #[serde(
         default,
@@ -111,9 +115,9 @@ struct Extension {
     /// Written by SDK 0.1.5 only, where `name` lacks the channel.
     #[serde(default, skip_serializing)]
     channel: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     subject: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     registered_at: Option<String>,
@@ -121,13 +125,6 @@ struct Extension {
     chunk_schema: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mcp: Option<bool>,
-}
-
-fn default_capabilities() -> Capabilities {
-    Capabilities {
-        streaming: false,
-        invocable: shape::yes(),
-    }
 }
 
 impl TryFrom<Document> for Contract {
@@ -142,8 +139,11 @@ impl TryFrom<Document> for Contract {
             skills,
             extension,
         } = document;
-        let (input_schema, output_schema) =
-            skills.into_iter().next().map_or((None, None), |skill| {
+        let (input_schema, output_schema) = skills
+            .into_iter()
+            .next()
+            .flatten()
+            .map_or((None, None), |skill| {
                 (skill.input_schema, skill.output_schema)
             });
         Ok(Self {
@@ -165,14 +165,14 @@ impl From<Contract> for Document {
     fn from(contract: Contract) -> Self {
         let name = contract.name.to_string();
         Self {
-            skills: vec![Skill {
+            skills: vec![Some(Skill {
                 id: name.clone(),
                 name: name.clone(),
                 description: contract.description.clone(),
                 tags: contract.tags.clone(),
                 input_schema: contract.input_schema,
                 output_schema: contract.output_schema,
-            }],
+            })],
             extension: Extension {
                 channel: None,
                 subject: subject::agent(&contract.name),

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lenient::{null_is_default, null_is_yes};
+
 /// The inputs and outputs of a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
@@ -60,11 +62,18 @@ impl fmt::Display for Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Whether the agent produces many values: chunks or events.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub streaming: bool,
     /// Whether the agent answers requests.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "null_is_yes")]
     pub invocable: bool,
+}
+
+/// Those of an agent whose contract or entry names none: a responder's.
+impl Default for Capabilities {
+    fn default() -> Self {
+        Shape::Responder.capabilities()
+    }
 }
 
 impl Capabilities {

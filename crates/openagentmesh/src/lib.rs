@@ -303,6 +303,7 @@ pub use transport::{
     CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL, Endpoint, EndpointSource,
     URL_FILE, URL_VARIABLE,
 };
+pub use util::operation::Operation;
 pub use workspace::{
     Download, ObjectChange, ObjectChanges, ObjectInfo, ObjectReader, ObjectWatch, Progress, Upload,
     Workspace,

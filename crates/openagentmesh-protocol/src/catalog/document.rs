@@ -1,18 +1,27 @@
 //! The catalog document, which all hosts write.
 
-use std::fmt;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Map;
-use serde_json::value::{RawValue, to_raw_value};
+use serde::de::Error as _;
+use serde_json::value::to_raw_value;
 
-use super::entry::{CatalogEntry, full_name};
+use super::element::EntryName;
+use super::entry::CatalogEntry;
+use super::filter::CatalogFilter;
+use super::index::{Element, Index};
+use super::merge::{is_same, join, merge};
+use crate::Capabilities;
 
 /// The catalog document, which all hosts write.
 ///
-/// Each entry is kept as the JSON text that was read. A write therefore preserves fields and
-/// entries of other writers that this version does not understand.
+/// The document keeps the JSON text that was read, with an index of its elements. A write therefore preserves fields
+/// and entries of other writers that this version does not understand. Entries are parsed when they are asked for, so
+/// that a large catalog takes little more memory than its text.
+///
+/// An element is *listed* when it has the name of an agent and can be understood. Of several elements with one name,
+/// the first is listed. An entry of more than 1 MiB is not listed, nor are the last ones of a catalog whose entries
+/// would take more than 48 MiB.
 ///
 /// ```
 /// use openagentmesh_protocol::CatalogDocument;
@@ -23,17 +32,19 @@ use super::entry::{CatalogEntry, full_name};
 /// assert_eq!(catalog.to_json()?, br#"[{"name": "echo", "description": "Echoes.", "since": 1.50}]"#);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CatalogDocument {
-    entries: Vec<Box<RawValue>>,
+    text: Arc<str>,
+    index: Arc<Index>,
 }
 
-/// The fields of an entry that make up its full name.
-#[derive(Deserialize)]
-struct EntryName {
-    name: String,
-    #[serde(default)]
-    channel: Option<String>,
+impl Default for CatalogDocument {
+    fn default() -> Self {
+        Self {
+            text: Arc::from("[]"),
+            index: Arc::default(),
+        }
+    }
 }
 
 impl CatalogDocument {
@@ -46,8 +57,16 @@ impl CatalogDocument {
         if json.is_empty() {
             return Ok(Self::default());
         }
-        let entries = serde_json::from_slice(json)?;
-        Ok(Self { entries })
+        let text = str::from_utf8(json).map_err(serde_json::Error::custom)?;
+        Self::from_text(Arc::from(text))
+    }
+
+    fn from_text(text: Arc<str>) -> serde_json::Result<Self> {
+        u32::try_from(text.len()).map_err(|_| serde_json::Error::custom("longer than 4 GiB"))?;
+        Ok(Self {
+            index: Arc::new(Index::read(&text)?),
+            text,
+        })
     }
 
     /// The value to write to the catalog's key.
@@ -56,31 +75,67 @@ impl CatalogDocument {
     ///
     /// No known input causes an error: the entries are valid JSON.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&self.entries)
+        Ok(join(self.texts(), self.text.len()).into_bytes())
     }
 
     /// The number of entries, understood or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.index.elements.len()
     }
 
     /// Whether the catalog has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.index.elements.is_empty()
     }
 
-    /// The entries that this version understands, in document order.
+    /// The number of elements that cannot be listed: those without the name of an agent, those that this version
+    /// does not understand, and those that are too large. A repeated name does not count.
+    #[must_use]
+    pub fn count_invalid(&self) -> usize {
+        self.index.invalid
+    }
+
+    /// The listed entries, in document order. Each one is parsed when the iterator reaches it.
     pub fn entries(&self) -> impl Iterator<Item = CatalogEntry> {
-        self.entries
-            .iter()
-            .filter_map(|raw| serde_json::from_str(raw.get()).ok())
+        self.listed().filter_map(|element| self.read(element))
     }
 
-    /// The JSON text of each entry, understood or not, in document order.
+    /// The listed entries that match `filter`, in document order. Most others are not parsed.
+    pub fn matching<'d>(
+        &'d self,
+        filter: &'d CatalogFilter,
+    ) -> impl Iterator<Item = CatalogEntry> + 'd {
+        self.listed()
+            .filter(move |element| filter.may_match(self.name(element), element.capabilities))
+            .filter_map(|element| self.read(element))
+            .filter(|entry| filter.matches(entry))
+    }
+
+    /// The JSON text of each element, understood or not, in document order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|raw| raw.get())
+        self.index
+            .elements
+            .iter()
+            .map(|element| self.text_of(element))
+    }
+
+    /// The name and the JSON text of each listed entry, in document order.
+    pub fn listed_texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.listed()
+            .map(|element| (self.name(element), self.text_of(element)))
+    }
+
+    /// The name and the JSON text of the first listed entry at or after `position` in the document, and the position
+    /// to continue with.
+    #[must_use]
+    pub fn next_listed(&self, position: usize) -> Option<(usize, &str, &str)> {
+        let elements = self.index.elements.get(position..)?;
+        let offset = elements.iter().position(|element| element.is_listed)?;
+        let element = &elements[offset];
+        let next = position + offset + 1;
+        Some((next, self.name(element), self.text_of(element)))
     }
 
     /// The full name in the JSON `text` of an entry. Other fields are ignored.
@@ -88,25 +143,52 @@ impl CatalogDocument {
     /// `None` if `text` is not an object with a name.
     #[must_use]
     pub fn name_in(text: &str) -> Option<String> {
-        let entry: EntryName = serde_json::from_str(text).ok()?;
-        Some(full_name(entry.channel.as_deref(), entry.name))
+        EntryName::read(text)
     }
 
-    /// The entry of agent `name`; `None` if the catalog has none that this version understands.
+    /// The listed entry of agent `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<CatalogEntry> {
-        self.entries().find(|entry| entry.name == name)
+        self.read(self.find_listed(name)?)
     }
 
-    /// The full names of all entries that have one, understood or not.
-    pub fn names(&self) -> impl Iterator<Item = String> {
-        self.entries.iter().filter_map(|raw| entry_name(raw))
+    /// The JSON text of the listed entry of agent `name`.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.find_listed(name).map(|element| self.text_of(element))
     }
 
-    /// Adds `entries`. An entry replaces an older one of the same name.
+    /// The capabilities in the listed entry of agent `name`.
+    #[must_use]
+    pub fn capabilities(&self, name: &str) -> Option<Capabilities> {
+        self.find_listed(name).map(|element| element.capabilities)
+    }
+
+    /// Whether the document has an element with the name of agent `name`, understood or not.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// The names of agents in the document, understood or not, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.index.named().map(|element| self.name(element))
+    }
+
+    /// Whether the listed entry of `entry`'s agent equals `entry` in all fields that this version knows.
+    #[must_use]
+    pub fn says(&self, entry: &CatalogEntry) -> bool {
+        self.text(&entry.name)
+            .is_some_and(|text| is_same(text, entry))
+    }
+
+    /// Adds `entries`. An entry replaces an older one of the same name, and all repetitions of it.
     ///
-    /// Fields of the older entry that this version does not know are preserved verbatim.
-    /// Returns whether the document changed.
+    /// New entries come last. In a catalog whose last entries are not listed, because of the limit of memory, the
+    /// entries that are written come first.
+    ///
+    /// Fields of the older entry that this version does not know are preserved verbatim, if the older entry could
+    /// be understood. Returns whether the document changed.
     ///
     /// # Errors
     ///
@@ -115,118 +197,144 @@ impl CatalogDocument {
         &mut self,
         entries: impl IntoIterator<Item = CatalogEntry>,
     ) -> serde_json::Result<bool> {
-        let mut positions = self.positions();
-        let mut changed = false;
+        let mut changes = BTreeMap::new();
+        let mut added = Vec::new();
         for entry in entries {
-            match positions.get(&entry.name).copied() {
-                Some(position) => {
-                    let older = &self.entries[position];
-                    if is_same(older, &entry) {
+            let text = match self.find(&entry.name) {
+                Some(older) if older.is_listed => {
+                    let older = self.text_of(older);
+                    if is_same(older, &entry) && !self.repeats(&entry.name) {
                         continue;
                     }
-                    self.entries[position] = merge(older, &entry)?;
+                    merge(older, &entry)?
                 }
-                None => {
-                    self.entries.push(to_raw_value(&entry)?);
-                    positions.insert(entry.name, self.entries.len() - 1);
-                }
+                _ => to_raw_value(&entry)?,
+            };
+            if !self.has(&entry.name) {
+                added.push(entry.name.clone());
             }
-            changed = true;
+            changes.insert(entry.name, Some(String::from(Box::<str>::from(text))));
         }
-        Ok(changed)
+        self.change(changes, &added)
+    }
+
+    /// Sets the entry of each name to the given JSON text; `None` removes the name. Returns whether the document
+    /// changed.
+    ///
+    /// # Errors
+    ///
+    /// If a text is not JSON.
+    pub fn set(
+        &mut self,
+        texts: impl IntoIterator<Item = (String, Option<String>)>,
+    ) -> serde_json::Result<bool> {
+        let changes: BTreeMap<String, Option<String>> = texts.into_iter().collect();
+        let added = changes.keys().filter(|name| !self.has(name));
+        let added: Vec<String> = added.cloned().collect();
+        self.change(changes, &added)
     }
 
     /// Removes the entries of `names`. Returns whether the document changed.
     pub fn remove<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) -> bool {
-        let names: std::collections::HashSet<&str> = names.into_iter().collect();
-        let before = self.entries.len();
-        self.entries
-            .retain(|raw| entry_name(raw).is_none_or(|name| !names.contains(name.as_str())));
-        self.entries.len() != before
+        let names = names.into_iter().map(|name| (name.to_owned(), None));
+        // Texts that were read before are JSON.
+        self.set(names).unwrap_or(false)
     }
 
-    /// The index of each name; the first one if a name occurs twice.
-    fn positions(&self) -> std::collections::HashMap<String, usize> {
-        let mut positions = std::collections::HashMap::with_capacity(self.entries.len());
-        for (position, raw) in self.entries.iter().enumerate() {
-            if let Some(name) = entry_name(raw) {
-                positions.entry(name).or_insert(position);
+    /// Removes all elements that are not listed, to make room. Returns whether there were any.
+    pub fn remove_unlisted(&mut self) -> bool {
+        let listed = self.listed().map(|element| self.text_of(element));
+        let text = join(listed, self.text.len());
+        let has_unlisted = self.listed().count() < self.len();
+        has_unlisted && self.replace(text).is_ok()
+    }
+
+    /// Applies `changes` by name. Names in `added` are new and come last, in their order.
+    fn change(
+        &mut self,
+        changes: BTreeMap<String, Option<String>>,
+        added: &[String],
+    ) -> serde_json::Result<bool> {
+        if !changes.keys().any(|name| self.has(name)) && added.is_empty() {
+            return Ok(false);
+        }
+        let mut written: HashSet<&str> = HashSet::new();
+        let mut texts: Vec<&str> = Vec::with_capacity(self.len() + added.len());
+        if self.index.is_full {
+            for (name, text) in &changes {
+                texts.extend(text.as_deref());
+                written.insert(name);
             }
         }
-        positions
-    }
-}
-
-fn entry_name(raw: &RawValue) -> Option<String> {
-    CatalogDocument::name_in(raw.get())
-}
-
-/// Whether `older` equals `entry` in all known fields and has no separate channel field.
-fn is_same(older: &RawValue, entry: &CatalogEntry) -> bool {
-    let has_channel_field =
-        serde_json::from_str::<EntryName>(older.get()).is_ok_and(|entry| entry.channel.is_some());
-    !has_channel_field
-        && serde_json::from_str::<CatalogEntry>(older.get()).is_ok_and(|older| {
-            let known = CatalogEntry {
-                extra: Map::new(),
-                ..older
-            };
-            known
-                == CatalogEntry {
-                    extra: Map::new(),
-                    ..entry.clone()
+        for element in &self.index.elements {
+            let name = self.name(element);
+            match changes.get(name) {
+                // The first element of the name is replaced, repetitions are removed.
+                Some(text) if element.name_len > 0 => {
+                    if let Some(text) = text
+                        && written.insert(name)
+                    {
+                        texts.push(text);
+                    }
                 }
-        })
-}
-
-/// `entry`, followed by the fields that only `older` has. The channel field of 0.1.5 is dropped,
-/// because the name of `entry` contains it.
-fn merge(older: &RawValue, entry: &CatalogEntry) -> serde_json::Result<Box<RawValue>> {
-    let mut fields: Fields = serde_json::from_str(to_raw_value(entry)?.get())?;
-    let older: Fields = serde_json::from_str(older.get())?;
-    for (name, value) in older.0 {
-        if name != "channel" && fields.0.iter().all(|(known, _)| *known != name) {
-            fields.0.push((name, value));
-        }
-    }
-    to_raw_value(&fields)
-}
-
-/// The fields of an object in document order, each value as the JSON text that was read.
-struct Fields(Vec<(String, Box<RawValue>)>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
+                _ => texts.push(self.text_of(element)),
             }
         }
-
-        deserializer.deserialize_map(FieldsVisitor)
+        let added = added
+            .iter()
+            .filter_map(|name| changes.get(name)?.as_deref());
+        texts.extend(added);
+        let text = join(texts.into_iter(), self.text.len());
+        if text == *self.text {
+            return Ok(false);
+        }
+        self.replace(text)?;
+        Ok(true)
     }
-}
 
-impl Serialize for Fields {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    fn replace(&mut self, text: String) -> serde_json::Result<()> {
+        *self = Self::from_text(Arc::from(text))?;
+        Ok(())
+    }
+
+    fn listed(&self) -> impl Iterator<Item = &Element> {
+        let elements = self.index.elements.iter();
+        elements.filter(|element| element.is_listed)
+    }
+
+    /// The first element of agent `name`.
+    fn find(&self, name: &str) -> Option<&Element> {
+        self.index.find(name)
+    }
+
+    fn find_listed(&self, name: &str) -> Option<&Element> {
+        self.find(name).filter(|element| element.is_listed)
+    }
+
+    /// Whether several elements have `name`.
+    fn repeats(&self, name: &str) -> bool {
+        let elements = self.index.elements.iter();
+        let named = elements.filter(|element| element.name_len > 0 && self.name(element) == name);
+        named.take(2).count() > 1
+    }
+
+    fn name(&self, element: &Element) -> &str {
+        self.index.name(element)
+    }
+
+    fn text_of(&self, element: &Element) -> &str {
+        &self.text[element.start as usize..element.end as usize]
+    }
+
+    fn read(&self, element: &Element) -> Option<CatalogEntry> {
+        serde_json::from_str(self.text_of(element)).ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     fn entry(name: &str) -> CatalogEntry {

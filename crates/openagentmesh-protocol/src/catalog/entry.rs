@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::null_is_default;
+use crate::lenient::{null_is_default, null_is_yes};
 use crate::{Capabilities, Verb, shape};
 
 /// The summary of one agent in the catalog.
@@ -106,12 +106,10 @@ struct WireEntry {
     extra: Map<String, Value>,
 }
 
-fn null_is_default_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(crate) fn null_is_default_version<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_else(default_version))
-}
-
-fn null_is_yes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(true))
 }
 
 impl From<WireEntry> for CatalogEntry {

@@ -3,6 +3,7 @@
 use openagentmesh_name::is_in_channel;
 
 use super::entry::CatalogEntry;
+use crate::Capabilities;
 
 /// Criteria for catalog entries. The default matches every entry.
 ///
@@ -53,18 +54,23 @@ impl CatalogFilter {
         self
     }
 
+    /// Whether an entry with this name and these capabilities may match, depending on its tags.
+    pub(super) fn may_match(&self, name: &str, capabilities: Capabilities) -> bool {
+        self.channel
+            .as_deref()
+            .is_none_or(|channel| is_in_channel(name, channel))
+            && self
+                .invocable
+                .is_none_or(|invocable| capabilities.invocable == invocable)
+            && self
+                .streaming
+                .is_none_or(|streaming| capabilities.streaming == streaming)
+    }
+
     /// Whether `entry` meets all criteria.
     #[must_use]
     pub fn matches(&self, entry: &CatalogEntry) -> bool {
-        self.channel
-            .as_deref()
-            .is_none_or(|channel| is_in_channel(&entry.name, channel))
+        self.may_match(&entry.name, entry.capabilities())
             && self.tags.iter().all(|tag| entry.tags.contains(tag))
-            && self
-                .invocable
-                .is_none_or(|invocable| entry.invocable == invocable)
-            && self
-                .streaming
-                .is_none_or(|streaming| entry.streaming == streaming)
     }
 }

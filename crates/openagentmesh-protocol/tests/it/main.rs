@@ -3,10 +3,12 @@
 
 mod captures;
 mod error_codes;
+mod hostile_catalog;
 mod properties;
 mod provider_rules;
 mod tool_arguments;
 mod tool_forms;
+mod tool_hostile;
 mod tool_limits;
 mod tool_properties;
 mod tools;

@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 
 use super::erased::DecodeError;
-use super::integers::without_fractions;
 use super::objects::Objects;
+use crate::schema::without_fractions;
 
 /// Decodes an input. An empty body is `null`, so that a handler may take an optional input.
 ///
@@ -18,6 +18,15 @@ pub(super) fn decode<In: DeserializeOwned>(body: &[u8]) -> Result<In, DecodeErro
     match without_fractions(body) {
         Some(body) => from_slice(&body).or_else(|_| locate(&body)),
         None => locate(body),
+    }
+}
+
+/// Whether `body` is an input of the type `In`; else the reason with the place.
+pub(super) fn decodes<In: DeserializeOwned>(body: &[u8]) -> Result<(), String> {
+    match decode::<In>(body) {
+        Ok(_) => Ok(()),
+        Err(error) if error.location.is_empty() => Err(error.message),
+        Err(error) => Err(format!("{}: {}", error.location, error.message)),
     }
 }
 

@@ -331,6 +331,24 @@ impl Agent {
         }
     }
 
+    /// Logs a warning if the input type refuses a sample of what the contract allows.
+    pub(crate) fn warn_of_refused_sample(&self) {
+        let found = self
+            .handler
+            .input
+            .as_deref()
+            .and_then(InputSchema::refused_sample);
+        if let Some((input, reason)) = found {
+            tracing::warn!(
+                agent = self.spec.name,
+                %input,
+                reason,
+                "the contract allows an input that the input type refuses; let the schema say what the type \
+                 takes, for example with #[schemars(...)]"
+            );
+        }
+    }
+
     pub(crate) fn contract_registered_now(&self) -> Result<Document> {
         let mut contract = self.document()?;
         contract.registered_at = Some(timestamp(OffsetDateTime::now_utc()));

@@ -7,7 +7,6 @@ mod definition;
 mod erased;
 mod generated;
 mod handler;
-mod integers;
 mod into_agents;
 mod io;
 mod objects;

@@ -11,7 +11,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::snapshot::CatalogSnapshot;
-use super::writer::{self, Written};
+use super::state::{CacheState, apply, replace, set_malformed};
+use super::writer::{self, Read, Written};
 use crate::error::Result;
 use crate::store::{Delivery, KvBucket, Meaning, OrderedConsumer, Start};
 use crate::util::backoff::Backoff;
@@ -21,29 +22,6 @@ const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The limit for loading the first snapshot, from the connection on.
 const LOADING_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The state of a [`CatalogCache`].
-#[derive(Clone)]
-pub(crate) enum CacheState {
-    /// The catalog has not been read yet.
-    Loading,
-    /// The catalog could not be read since the process connected.
-    Unavailable {
-        /// Whether the server does not permit it.
-        is_denied: bool,
-    },
-    /// The catalog at the last revision that was read.
-    Ready(Arc<CatalogSnapshot>),
-}
-
-impl CacheState {
-    pub(crate) fn snapshot(&self) -> Option<&Arc<CatalogSnapshot>> {
-        match self {
-            Self::Ready(snapshot) => Some(snapshot),
-            Self::Loading | Self::Unavailable { .. } => None,
-        }
-    }
-}
 
 /// A cache of the catalog. The first use starts its watch, dropping it ends the watch.
 pub(super) struct CatalogCache {
@@ -78,6 +56,14 @@ impl CatalogCache {
         self.state.subscribe()
     }
 
+    /// The state. Waits for the first one for at most [`LOADING_TIMEOUT`].
+    pub(super) async fn state(&self) -> CacheState {
+        if matches!(*self.state.borrow(), CacheState::Loading) {
+            self.wait_until_loaded().boxed().await;
+        }
+        self.state.borrow().clone()
+    }
+
     /// The last snapshot. Waits for the first one for at most [`LOADING_TIMEOUT`]; `None` if there is none
     /// by then.
     pub(super) async fn snapshot(&self) -> Option<Arc<CatalogSnapshot>> {
@@ -102,9 +88,10 @@ impl CatalogCache {
             revision,
             is_recreated,
         } = written;
+        let has_state = self.state.borrow().revision().is_some();
         if is_recreated {
             replace(&self.state, document, revision);
-        } else if self.state.borrow().snapshot().is_some() {
+        } else if has_state {
             apply(&self.state, document, revision);
         }
     }
@@ -116,44 +103,6 @@ impl Drop for CatalogCache {
             watching.abort();
         }
     }
-}
-
-/// Stores a catalog if it is newer than the current snapshot.
-fn apply(state: &watch::Sender<CacheState>, document: CatalogDocument, revision: u64) {
-    let is_newer = |state: &CacheState| {
-        let current = state.snapshot();
-        current.is_none_or(|current| revision > current.revision())
-    };
-    if !is_newer(&state.borrow()) {
-        return;
-    }
-    let newer = parse(state, document, revision);
-    state.send_if_modified(|state| {
-        let is_newer = is_newer(state);
-        if is_newer {
-            *state = newer;
-        }
-        is_newer
-    });
-}
-
-/// Stores a catalog of another bucket, whose revisions cannot be compared with that of the snapshot.
-fn replace(state: &watch::Sender<CacheState>, document: CatalogDocument, revision: u64) {
-    let newer = parse(state, document, revision);
-    state.send_replace(newer);
-}
-
-/// Parses a catalog outside of the lock, because thousands of entries take a while.
-fn parse(
-    state: &watch::Sender<CacheState>,
-    document: CatalogDocument,
-    revision: u64,
-) -> CacheState {
-    let current = state.borrow().snapshot().cloned();
-    CacheState::Ready(Arc::new(match current {
-        Some(current) => current.updated(document, revision),
-        None => CatalogSnapshot::new(document, revision),
-    }))
 }
 
 async fn keep_up_to_date(catalog: Arc<KvBucket>, state: watch::Sender<CacheState>) {
@@ -172,14 +121,22 @@ async fn keep_up_to_date(catalog: Arc<KvBucket>, state: watch::Sender<CacheState
 
 /// Reads the catalog once, without a watch.
 async fn poll(catalog: &KvBucket, state: &watch::Sender<CacheState>) {
-    let current_revision = || state.borrow().snapshot().map(|current| current.revision());
+    let current_revision = || state.borrow().revision();
     let before = current_revision();
     match writer::read(catalog).await {
+        Ok(Read {
+            document: Err(problem),
+            revision,
+        }) => set_malformed(state, revision, &problem),
         // This process has written the catalog during the read.
-        Ok((document, revision)) if current_revision() != before => {
-            apply(state, document, revision);
-        }
-        Ok((document, revision)) => {
+        Ok(Read {
+            document: Ok(document),
+            revision,
+        }) if current_revision() != before => apply(state, document, revision),
+        Ok(Read {
+            document: Ok(document),
+            revision,
+        }) => {
             if before != Some(revision) {
                 replace(state, document, revision);
             }
@@ -225,23 +182,19 @@ async fn watch(
                 continue;
             }
         };
-        let document = match message.meaning {
-            Meaning::Value => writer::parse(&message.payload),
-            Meaning::Deletion => Ok(CatalogDocument::default()),
-            Meaning::Malformed(reason) => Err(writer::malformed(reason)),
-        };
-        let document = match document {
-            Ok(document) => document,
-            Err(error) => {
-                tracing::warn!(%error, "the previous catalog stays in use");
-                continue;
-            }
-        };
         let revision = message.sequence;
-        if std::mem::take(&mut is_first) {
-            replace(state, document, revision);
-        } else {
-            apply(state, document, revision);
+        let document = match message.meaning {
+            Meaning::Value => writer::parse(message.payload).await,
+            Meaning::Malformed(reason) => Err(writer::malformed(reason)),
+            Meaning::Deletion => Ok(CatalogDocument::default()),
+        };
+        match document {
+            Err(problem) => {
+                is_first = false;
+                set_malformed(state, revision, &problem);
+            }
+            Ok(document) if std::mem::take(&mut is_first) => replace(state, document, revision),
+            Ok(document) => apply(state, document, revision),
         }
     }
     Ok(())

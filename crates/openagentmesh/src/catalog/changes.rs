@@ -1,18 +1,17 @@
 //! Watching the catalog.
 
-use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use openagentmesh_protocol::{CatalogEntry, CatalogFilter};
+use openagentmesh_protocol::{CatalogDocument, CatalogEntry, CatalogFilter};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::cache::CacheState;
 use super::snapshot::CatalogSnapshot;
+use super::state::CacheState;
 
 /// A change of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,19 +53,25 @@ impl CatalogChanges {
         filter: CatalogFilter,
         closed: CancellationToken,
     ) -> Self {
-        let mut watch = Watch {
+        let watch = Watch {
             state,
             closed,
             filter,
-            reported: HashMap::new(),
-            pending: VecDeque::new(),
+            before: None,
+            after: None,
+            position: Position::Start,
         };
-        watch.update();
         let changes = futures::stream::unfold(watch, |mut watch| async move {
             let change = watch.next().await?;
             Some((change, watch))
         });
         Self(changes.fuse().boxed())
+    }
+
+    /// The changes of a catalog with `entries` that stays as it is.
+    pub(crate) fn present(entries: Vec<CatalogEntry>) -> Self {
+        let added = entries.into_iter().map(CatalogChange::Added);
+        Self(futures::stream::iter(added).fuse().boxed())
     }
 
     /// The next change; `None` after the last one. Cancel-safe.
@@ -89,53 +94,95 @@ impl std::fmt::Debug for CatalogChanges {
     }
 }
 
+/// Compares one snapshot with the next. Changes are made one by one, so that those of a large catalog take no memory.
 struct Watch {
     state: watch::Receiver<CacheState>,
     closed: CancellationToken,
     filter: CatalogFilter,
-    /// The catalog that the changes so far lead to, pending ones included.
-    reported: HashMap<String, Arc<CatalogEntry>>,
-    /// The changes that are not yet returned.
-    pending: VecDeque<CatalogChange>,
+    /// The catalog that the changes before this comparison lead to.
+    before: Option<Arc<CatalogSnapshot>>,
+    /// The catalog that the changes of this comparison lead to.
+    after: Option<Arc<CatalogSnapshot>>,
+    position: Position,
+}
+
+/// The part of a comparison that is done.
+enum Position {
+    /// No catalog was compared yet.
+    Start,
+    /// The elements of the newer catalog up to this position.
+    Newer(usize),
+    /// All elements of the newer catalog, and those of the older one up to this position.
+    Older(usize),
+    /// All elements of both.
+    Done,
 }
 
 impl Watch {
     async fn next(&mut self) -> Option<CatalogChange> {
-        while self.pending.is_empty() {
-            let changed = self.closed.run_until_cancelled(self.state.changed());
-            changed.await?.ok()?;
-            self.update();
-        }
-        self.pending.pop_front()
-    }
-
-    fn update(&mut self) {
-        let state = self.state.borrow_and_update().clone();
-        if let Some(snapshot) = state.snapshot() {
-            self.compare(snapshot);
-        }
-    }
-
-    fn compare(&mut self, snapshot: &CatalogSnapshot) {
-        let mut removed = std::mem::take(&mut self.reported);
-        for entry in snapshot.entries() {
-            if !self.filter.matches(entry) {
-                continue;
+        loop {
+            if let Some(change) = self.compare() {
+                return Some(change);
             }
-            match removed.remove(&entry.name) {
-                None => self
-                    .pending
-                    .push_back(CatalogChange::Added(CatalogEntry::clone(entry))),
-                Some(older) if *older != **entry => {
-                    self.pending
-                        .push_back(CatalogChange::Changed(CatalogEntry::clone(entry)));
+            if !matches!(self.position, Position::Start) {
+                let changed = self.closed.run_until_cancelled(self.state.changed());
+                changed.await?.ok()?;
+            }
+            let state = self.state.borrow_and_update().clone();
+            self.position = Position::Done;
+            if let Some(snapshot) = state.snapshot() {
+                self.before = self.after.replace(Arc::clone(snapshot));
+                self.position = Position::Newer(0);
+            }
+        }
+    }
+
+    /// The next change from the older to the newer catalog.
+    fn compare(&mut self) -> Option<CatalogChange> {
+        let after = self.after.as_ref()?.document();
+        let before = self.before.as_ref().map(|before| before.document());
+        loop {
+            match self.position {
+                Position::Start | Position::Done => return None,
+                Position::Newer(position) => {
+                    let Some((next, name, text)) = after.next_listed(position) else {
+                        self.position = Position::Older(0);
+                        continue;
+                    };
+                    self.position = Position::Newer(next);
+                    if before.is_some_and(|before| before.text(name) == Some(text)) {
+                        continue;
+                    }
+                    let older = before.and_then(|before| self.matching(before, name));
+                    let change = match (older, self.matching(after, name)) {
+                        (None, Some(newer)) => CatalogChange::Added(newer),
+                        (Some(older), Some(newer)) if older != newer => {
+                            CatalogChange::Changed(newer)
+                        }
+                        (Some(older), None) => CatalogChange::Removed(older),
+                        _ => continue,
+                    };
+                    return Some(change);
                 }
-                Some(_) => {}
+                Position::Older(position) => {
+                    let next = before.and_then(|before| before.next_listed(position));
+                    let Some((next, name, _)) = next else {
+                        self.position = Position::Done;
+                        continue;
+                    };
+                    self.position = Position::Older(next);
+                    if after.text(name).is_none()
+                        && let Some(older) = before.and_then(|before| self.matching(before, name))
+                    {
+                        return Some(CatalogChange::Removed(older));
+                    }
+                }
             }
-            self.reported.insert(entry.name.clone(), Arc::clone(entry));
         }
-        let removed = removed.into_values();
-        self.pending
-            .extend(removed.map(|entry| CatalogChange::Removed(CatalogEntry::clone(&entry))));
+    }
+
+    fn matching(&self, catalog: &CatalogDocument, name: &str) -> Option<CatalogEntry> {
+        let entry = catalog.get(name)?;
+        self.filter.matches(&entry).then_some(entry)
     }
 }

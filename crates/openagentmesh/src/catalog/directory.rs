@@ -3,23 +3,29 @@
 use std::sync::Arc;
 
 use openagentmesh_protocol::bucket::{CATALOG, REGISTRY};
-use openagentmesh_protocol::{AgentName, Capabilities, CatalogDocument, CatalogEntry, ErrorCode};
+use openagentmesh_protocol::{
+    AgentName, Capabilities, CatalogDocument, CatalogEntry, ErrorCode, subject,
+};
 use tokio::sync::watch;
 
-use super::cache::{CacheState, CatalogCache};
+use super::addition::Addition;
+use super::cache::CatalogCache;
 use super::contract::Contract;
 use super::registration::Registration;
 use super::similar::similar;
 use super::snapshot::CatalogSnapshot;
+use super::state::CacheState;
+use super::stored::BucketState;
+use super::writer::Read;
 use super::{registry, writer};
 use crate::error::{Error, Result};
-use crate::store::KvBucket;
+use crate::store::{KvBucket, OrderedConsumer, Start};
 use crate::transport::Connection;
 
 /// The catalog and the registry of the mesh, with a cache of the catalog.
 pub(crate) struct Directory {
     catalog: Arc<KvBucket>,
-    registry: KvBucket,
+    registry: Arc<KvBucket>,
     cache: CatalogCache,
 }
 
@@ -29,7 +35,7 @@ impl Directory {
         Self {
             cache: CatalogCache::new(Arc::clone(&catalog)),
             catalog,
-            registry: KvBucket::new(connection.clone(), REGISTRY),
+            registry: Arc::new(KvBucket::new(connection.clone(), REGISTRY)),
         }
     }
 
@@ -43,24 +49,39 @@ impl Directory {
 
     /// The catalog, read from the server.
     pub(crate) async fn read_snapshot(&self) -> Result<Arc<CatalogSnapshot>> {
-        let (document, revision) = writer::read(&self.catalog).await?;
-        Ok(Arc::new(CatalogSnapshot::new(document, revision)))
+        let Read { document, revision } = writer::read(&self.catalog).await?;
+        Ok(Arc::new(CatalogSnapshot::new(document?, revision)))
     }
 
-    /// The catalog entry of `name`, from the cache if it is ready.
-    pub(crate) async fn known_entry(&self, name: &AgentName) -> Result<Option<Arc<CatalogEntry>>> {
-        Ok(self.snapshot().await?.get(name.as_str()).cloned())
+    /// The error of the stored catalog, if it is malformed; from the cache if it is ready.
+    pub(crate) async fn problem(&self) -> Result<Option<Error>> {
+        let state = self.cache.state().await;
+        if state.snapshot().is_some() || state.problem().is_some() {
+            return Ok(state.problem());
+        }
+        let Read { document, .. } = writer::read(&self.catalog).await?;
+        Ok(document.err())
+    }
+
+    /// Whether agent `name` is in the catalog, from the cache if it is ready.
+    pub(crate) async fn is_known(&self, name: &AgentName) -> Result<bool> {
+        Ok(self.snapshot().await?.has(name))
     }
 
     /// The catalog entry of `name`, read from the server.
-    pub(crate) async fn entry(&self, name: &AgentName) -> Result<Option<Arc<CatalogEntry>>> {
-        Ok(self.read_snapshot().await?.get(name.as_str()).cloned())
+    pub(crate) async fn entry(&self, name: &AgentName) -> Result<Option<CatalogEntry>> {
+        Ok(self.read_snapshot().await?.get(name))
     }
 
     /// The capabilities of `name` according to the cache.
     pub(crate) async fn capabilities(&self, name: &AgentName) -> Option<Capabilities> {
-        let snapshot = self.cache.snapshot().await?;
-        Some(snapshot.get(name.as_str())?.capabilities())
+        self.cache.snapshot().await?.capabilities(name)
+    }
+
+    /// The capabilities of `name` that its contract states; `None` without a valid contract.
+    pub(crate) async fn contracted(&self, name: &AgentName) -> Option<Capabilities> {
+        let contract = registry::get(&self.registry, name).await.ok()??;
+        Some(contract.capabilities)
     }
 
     /// The cache, now and after each change.
@@ -80,8 +101,10 @@ impl Directory {
     /// similar.
     pub(crate) fn not_found(&self, name: &AgentName) -> Error {
         let cached = self.cache.follow().borrow().snapshot().cloned();
-        let entries = cached.iter().flat_map(|cached| cached.entries());
-        let similar = similar(name, entries.map(|entry| entry.name.as_str()));
+        let listed = cached
+            .iter()
+            .flat_map(|cached| cached.document().listed_texts());
+        let similar = similar(name, listed.map(|(name, _)| name));
         let problem = format!("agent '{name}' not found on this mesh");
         if similar.is_empty() {
             return Error::raised(ErrorCode::NotFound, problem).with_agent(name);
@@ -101,28 +124,78 @@ impl Directory {
         Ok(documents.into_iter().map(Contract::new).collect())
     }
 
-    /// Lists `agents` that this process did not serve before. On error, they are removed again.
-    pub(crate) async fn add(&self, agents: &[Registration]) -> Result<()> {
-        // Agents that other hosts serve stay listed.
-        let cached = self.cache.snapshot().await;
-        let is_new = |name: &AgentName| cached.as_ref().is_none_or(|cached| !cached.lists(name));
-        let names = agents.iter().map(|agent| agent.name.clone());
-        let new: Vec<AgentName> = names.filter(is_new).collect();
-        if let Some(cached) = &cached {
-            writer::check_size(&self.catalog, cached, entries(agents))?;
+    /// Lists `agents` that this process did not serve before. On error, what was written is taken back.
+    pub(crate) async fn add(self: &Arc<Self>, agents: &[Registration]) -> Result<Addition> {
+        // Nothing is written if the catalog cannot be read, or has no room.
+        let current = match self.cache.snapshot().await {
+            Some(cached) => cached.document().clone(),
+            None => {
+                let Read { document, .. } = writer::read(&self.catalog).await?;
+                document.unwrap_or_default()
+            }
+        };
+        writer::check_size(&self.catalog, &current, entries(agents))?;
+        let (replaced, written) = registry::replace_all(&self.registry, agents).await;
+        let mut addition = Addition::new(replaced);
+        let listed = match written {
+            Ok(()) => {
+                self.edit(|catalog| {
+                    addition.remember(catalog);
+                    catalog.upsert(entries(agents))
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
+        match listed {
+            Ok(()) => Ok(addition),
+            Err(error) => {
+                self.take_back(addition).await;
+                Err(error)
+            }
         }
-        let added = self.list(agents).await;
-        if added.is_err()
-            && let Err(error) = self.remove(&new).await
-        {
-            tracing::warn!(%error, "agents that failed to register may stay listed");
-        }
-        added
     }
 
-    /// Lists `agents`: each in the registry, then all in the catalog at once.
-    pub(crate) async fn list(&self, agents: &[Registration]) -> Result<()> {
-        registry::put_all(&self.registry, agents).await?;
+    /// Takes back the entries and contracts of `addition` that no other host has written since. If the connection is
+    /// lost, that follows as soon as it is restored.
+    pub(crate) async fn take_back(self: &Arc<Self>, mut addition: Addition) {
+        let Err(error) = self.try_take_back(&mut addition).await else {
+            return;
+        };
+        let connection = self.catalog.connection();
+        if error.code() != &ErrorCode::ConnectionFailed || connection.closed().is_cancelled() {
+            tracing::warn!(%error, "agents that failed to register may stay listed");
+            return;
+        }
+        tracing::warn!(
+            %error,
+            "agents that failed to register stay listed until the connection is restored"
+        );
+        let (directory, closed) = (Arc::clone(self), connection.closed());
+        let retrying = async move {
+            let mut reconnections = directory.catalog.connection().watch_reconnections();
+            while reconnections.changed().await.is_ok() {
+                match directory.try_take_back(&mut addition).await {
+                    Ok(()) => return,
+                    Err(error) => tracing::debug!(%error, "agents stay listed"),
+                }
+            }
+        };
+        tokio::spawn(async move { closed.run_until_cancelled(retrying).await });
+    }
+
+    async fn try_take_back(&self, addition: &mut Addition) -> Result<()> {
+        let names = registry::take_back_all(&self.registry, addition.replaced()).await?;
+        addition.taken_back(names);
+        if !addition.is_listed() {
+            return Ok(());
+        }
+        self.edit(|catalog| catalog.set(addition.previous_entries(catalog)))
+            .await
+    }
+
+    /// Writes the entries of `agents` into the catalog, whose contracts are in the registry.
+    pub(crate) async fn relist(&self, agents: &[Registration]) -> Result<()> {
         self.edit(|catalog| catalog.upsert(entries(agents))).await
     }
 
@@ -141,7 +214,7 @@ impl Directory {
         &self,
         change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
     ) -> Result<()> {
-        let cached = self.cache.snapshot().await;
+        let cached = self.cache.state().await;
         let written = writer::edit(&self.catalog, cached, change).await?;
         if let Some(written) = written {
             self.cache.apply(written);
@@ -151,15 +224,55 @@ impl Directory {
 
     /// Refuses contracts that exceed the server's limit, before anything is written.
     pub(crate) fn check_sizes(&self, agents: &[Registration]) -> Result<()> {
-        let max_payload = self.catalog.connection().client.max_payload();
+        let max_payload = self.catalog.connection().max_payload();
         agents
             .iter()
             .try_for_each(|agent| agent.check_size(max_payload))
     }
 
-    /// Those of `names` without a contract in the registry.
-    pub(crate) async fn without_contract(&self, names: &[AgentName]) -> Result<Vec<AgentName>> {
-        registry::missing(&self.registry, names).await
+    /// Writes the contracts of `agents` that are missing, malformed, or not theirs. Returns how many there were. The
+    /// contract of another host that has registered the same agent later stays.
+    pub(crate) async fn restore_contracts(&self, agents: &[Registration]) -> Result<usize> {
+        registry::restore_all(&self.registry, agents).await
+    }
+
+    /// Whether another host has registered `agent` later, with the `entry` that the catalog has.
+    pub(crate) async fn is_replaced(
+        &self,
+        agent: &Registration,
+        snapshot: &CatalogSnapshot,
+    ) -> Result<bool> {
+        let contract = registry::replacement(&self.registry, agent).await?;
+        Ok(contract.is_some_and(|contract| snapshot.says(&contract.to_catalog_entry())))
+    }
+
+    /// The writes to the registry from now on, without the contracts.
+    pub(crate) async fn watch_registry(
+        &self,
+    ) -> Result<OrderedConsumer<async_nats::jetstream::kv::Store>> {
+        let filter = subject::kv(REGISTRY, ">");
+        OrderedConsumer::open(Arc::clone(&self.registry), filter, Start::New, true).await
+    }
+
+    /// The state of the catalog's bucket at the server.
+    pub(crate) async fn catalog_state(&self) -> Result<BucketState> {
+        BucketState::read(&self.catalog).await
+    }
+
+    /// The state of the registry's bucket at the server.
+    pub(crate) async fn registry_state(&self) -> Result<BucketState> {
+        BucketState::read(&self.registry).await
+    }
+
+    /// Replaces a stored value that is not a catalog by the last valid one that this process knows, or by an empty
+    /// one. Returns whether that was necessary.
+    pub(crate) async fn repair(&self) -> Result<bool> {
+        let Read { document, .. } = writer::read(&self.catalog).await?;
+        if document.is_ok() {
+            return Ok(false);
+        }
+        self.edit(|_| Ok(false)).await?;
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The agents of the mesh: the catalog, the registry of contracts, and this process's copy of the catalog.
 
+mod addition;
 mod cache;
 mod changes;
 mod contract;
@@ -8,13 +9,16 @@ mod registration;
 mod registry;
 mod similar;
 mod snapshot;
+mod state;
+mod stored;
 mod writer;
 
 pub use changes::{CatalogChange, CatalogChanges};
 pub use contract::Contract;
 
-pub(crate) use cache::CacheState;
 pub(crate) use directory::Directory;
 pub(crate) use registration::Registration;
 pub(crate) use similar::similar;
 pub(crate) use snapshot::CatalogSnapshot;
+pub(crate) use state::CacheState;
+pub(crate) use stored::BucketState;

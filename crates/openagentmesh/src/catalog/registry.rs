@@ -1,15 +1,39 @@
 //! The contracts in the registry: one key per agent.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
+use openagentmesh_protocol::{AgentName, Contract, ErrorCode, subject};
 
 use super::registration::Registration;
 use crate::error::{BoxError, Error, Result};
-use crate::store::KvBucket;
+use crate::store::{Access, KvBucket};
 
 /// The number of concurrent requests to the server.
 const MAX_CONCURRENT: usize = 64;
+/// The number of attempts to replace a contract that others keep writing.
+const MAX_ATTEMPTS: usize = 5;
+
+/// A contract that this process may have written in place of another value.
+#[derive(Clone)]
+pub(super) struct Replaced {
+    pub(super) registration: Registration,
+    /// The value before; `None` if there was none.
+    previous: Option<Bytes>,
+}
+
+impl Replaced {
+    /// Whether another host had a contract of the agent.
+    pub(super) fn has_previous(&self) -> bool {
+        let name = &self.registration.name;
+        let previous = self.previous.as_ref();
+        previous.is_some_and(|previous| parse(previous, name).is_ok())
+    }
+}
 
 pub(super) async fn get(registry: &KvBucket, name: &AgentName) -> Result<Option<Contract>> {
     let Some(stored) = registry.read(name.as_str()).await? else {
@@ -18,8 +42,7 @@ pub(super) async fn get(registry: &KvBucket, name: &AgentName) -> Result<Option<
     if let Some(reason) = stored.malformed {
         return Err(malformed(name, reason));
     }
-    let contract = stored.value.map(|json| serde_json::from_slice(&json));
-    contract.transpose().map_err(|error| malformed(name, error))
+    stored.value.map(|json| parse(&json, name)).transpose()
 }
 
 fn malformed(name: &AgentName, cause: impl Into<BoxError>) -> Error {
@@ -30,6 +53,19 @@ fn malformed(name: &AgentName, cause: impl Into<BoxError>) -> Error {
     )
     .with_agent(name)
     .with_source(cause)
+}
+
+/// # Errors
+///
+/// `storage_error` when `json` is not the contract of agent `name`.
+fn parse(json: &[u8], name: &AgentName) -> Result<Contract> {
+    let contract: Contract =
+        serde_json::from_slice(json).map_err(|error| malformed(name, error))?;
+    if contract.name != *name {
+        let reason = format!("the document names agent '{}'", contract.name);
+        return Err(malformed(name, reason));
+    }
+    Ok(contract)
 }
 
 /// The contracts of `names`, in their order. Missing ones are skipped, malformed ones logged and skipped.
@@ -53,21 +89,128 @@ async fn get_well_formed(registry: &KvBucket, name: AgentName) -> Result<Option<
     }
 }
 
-pub(super) async fn put_all(registry: &KvBucket, agents: &[Registration]) -> Result<()> {
-    let documents = agents
-        .iter()
-        .map(|agent| (agent.name.clone(), agent.document.clone()));
-    stream::iter(documents.collect::<Vec<_>>())
-        .map(|(name, document)| put(registry, name, document))
+/// Writes the contracts of `agents`, and returns what they replaced. On error, those that may have been written are
+/// returned, too. The others are not written later.
+pub(super) async fn replace_all(
+    registry: &KvBucket,
+    agents: &[Registration],
+) -> (Vec<Replaced>, Result<()>) {
+    let has_failed = AtomicBool::new(false);
+    let replacing = agents.iter().cloned().map(|registration| {
+        let has_failed = &has_failed;
+        async move {
+            if has_failed.load(Ordering::Relaxed) {
+                return None;
+            }
+            let replaced = replace(registry, registration).await;
+            if replaced.1.is_err() {
+                has_failed.store(true, Ordering::Relaxed);
+            }
+            Some(replaced)
+        }
+    });
+    let done: Vec<_> = stream::iter(replacing.collect::<Vec<_>>())
         .buffer_unordered(MAX_CONCURRENT)
-        .try_collect()
-        .await
+        .collect()
+        .await;
+    let (replaced, results): (Vec<_>, Vec<_>) = done.into_iter().flatten().unzip();
+    (replaced, results.into_iter().collect())
 }
 
-async fn put(registry: &KvBucket, name: AgentName, document: Bytes) -> Result<()> {
-    let written = registry.put(name.as_str(), document).await?;
-    written.map_err(|error| error.into_error("write", registry.name()))?;
-    Ok(())
+async fn replace(registry: &KvBucket, registration: Registration) -> (Replaced, Result<()>) {
+    let (name, document) = (registration.name.clone(), registration.document.clone());
+    let mut replaced = Replaced {
+        registration,
+        previous: None,
+    };
+    // Most agents are new: their first write needs no read.
+    let mut revision = 0;
+    for _ in 0..MAX_ATTEMPTS {
+        match registry
+            .update(name.as_str(), document.clone(), revision)
+            .await
+        {
+            Ok(Ok(_)) => return (replaced, Ok(())),
+            Ok(Err(error)) if error.is_wrong_revision() => {}
+            Ok(Err(error)) => {
+                return (replaced, Err(error.into_error("write", registry.name())));
+            }
+            Err(error) => return (replaced, Err(error)),
+        }
+        match registry.read(name.as_str()).await {
+            Ok(stored) => {
+                revision = stored.as_ref().map_or(0, |stored| stored.revision);
+                replaced.previous = stored.and_then(|stored| stored.value);
+            }
+            Err(error) => return (replaced, Err(error)),
+        }
+    }
+    let error = Error::raised(
+        ErrorCode::Timeout,
+        format!(
+            "cannot write the contract of agent '{name}': other processes keep changing it; try again"
+        ),
+    );
+    (replaced, Err(error.with_agent(&name)))
+}
+
+/// Takes back those of `replaced` that are still stored as this process wrote them: the contract before is written
+/// again, or the key is deleted. Returns the names of these agents.
+pub(super) async fn take_back_all(
+    registry: &KvBucket,
+    replaced: &[Replaced],
+) -> Result<BTreeSet<AgentName>> {
+    let names: Vec<Option<AgentName>> = stream::iter(replaced.to_vec())
+        .map(|replaced| take_back(registry, replaced))
+        .buffer_unordered(MAX_CONCURRENT)
+        .try_collect()
+        .await?;
+    Ok(names.into_iter().flatten().collect())
+}
+
+async fn take_back(registry: &KvBucket, replaced: Replaced) -> Result<Option<AgentName>> {
+    let Registration { name, document, .. } = replaced.registration;
+    let Some(stored) = registry.read(name.as_str()).await? else {
+        return Ok(None);
+    };
+    if stored.value.is_none_or(|value| value != document) {
+        return Ok(None);
+    }
+    let previous = replaced.previous;
+    let taken_back = match previous.filter(|previous| parse(previous, &name).is_ok()) {
+        Some(previous) => registry
+            .update(name.as_str(), previous, stored.revision)
+            .await?
+            .map(drop),
+        None => delete_revision(registry, &name, stored.revision).await?,
+    };
+    match taken_back {
+        Ok(()) => Ok(Some(name)),
+        // Another host has written the contract in between.
+        Err(error) if error.is_wrong_revision() => Ok(None),
+        Err(error) => Err(error.into_error("write", registry.name())),
+    }
+}
+
+/// Deletes the contract of `name` if it still has `revision`.
+async fn delete_revision(
+    registry: &KvBucket,
+    name: &AgentName,
+    revision: u64,
+) -> Result<Result<(), crate::store::StoreError>> {
+    let access = Access::Write {
+        subject: subject::kv(registry.name(), name.as_str()),
+        bytes: 0,
+    };
+    let delete = |store: Arc<Store>| {
+        let name = name.clone();
+        async move {
+            store
+                .delete_expect_revision(name.as_str(), Some(revision))
+                .await
+        }
+    };
+    registry.with(access, delete).await
 }
 
 pub(super) async fn delete_all(registry: &KvBucket, names: &[AgentName]) -> Result<()> {
@@ -83,18 +226,52 @@ async fn delete(registry: &KvBucket, name: AgentName) -> Result<()> {
     deleted.map_err(|error| error.into_error("write", registry.name()))
 }
 
-/// Those of `names` without a contract.
-pub(super) async fn missing(registry: &KvBucket, names: &[AgentName]) -> Result<Vec<AgentName>> {
-    let missing: Vec<Option<AgentName>> = stream::iter(names.to_vec())
-        .map(|name| missing_one(registry, name))
+/// Writes the contracts of those of `agents` for which the registry has neither their own contract nor that of another
+/// host that has registered the agent later. Returns how many were written.
+pub(super) async fn restore_all(registry: &KvBucket, agents: &[Registration]) -> Result<usize> {
+    let restored: Vec<bool> = stream::iter(agents.to_vec())
+        .map(|agent| restore(registry, agent))
         .buffer_unordered(MAX_CONCURRENT)
         .try_collect()
         .await?;
-    Ok(missing.into_iter().flatten().collect())
+    Ok(restored.into_iter().filter(|restored| *restored).count())
 }
 
-async fn missing_one(registry: &KvBucket, name: AgentName) -> Result<Option<AgentName>> {
-    let stored = registry.read(name.as_str()).await?;
-    let found = stored.is_some_and(|stored| stored.value.is_some());
-    Ok((!found).then_some(name))
+async fn restore(registry: &KvBucket, agent: Registration) -> Result<bool> {
+    for _ in 0..MAX_ATTEMPTS {
+        let stored = registry.read(agent.name.as_str()).await?;
+        let revision = stored.as_ref().map_or(0, |stored| stored.revision);
+        let value = stored.and_then(|stored| stored.value);
+        if value.is_some_and(|value| is_current(&value, &agent)) {
+            return Ok(false);
+        }
+        let document = agent.document.clone();
+        match registry
+            .update(agent.name.as_str(), document, revision)
+            .await?
+        {
+            Ok(_) => return Ok(true),
+            Err(error) if error.is_wrong_revision() => {}
+            Err(error) => return Err(error.into_error("write", registry.name())),
+        }
+    }
+    // Others keep writing the contract. The next check follows their last write.
+    Ok(false)
+}
+
+fn is_current(value: &[u8], agent: &Registration) -> bool {
+    value == agent.document
+        || parse(value, &agent.name).is_ok_and(|contract| agent.is_replaced_by(&contract))
+}
+
+/// The contract of another host that has registered `agent` later, if the registry has one.
+pub(super) async fn replacement(
+    registry: &KvBucket,
+    agent: &Registration,
+) -> Result<Option<Contract>> {
+    let stored = registry.read(agent.name.as_str()).await?;
+    let contract = stored
+        .and_then(|stored| stored.value)
+        .and_then(|value| parse(&value, &agent.name).ok());
+    Ok(contract.filter(|contract| agent.is_replaced_by(contract)))
 }

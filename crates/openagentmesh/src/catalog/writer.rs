@@ -1,6 +1,5 @@
 //! Reading the catalog, and changing it by compare-and-swap.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
 use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode};
 use tokio::time::Instant;
 
-use super::snapshot::CatalogSnapshot;
+use super::state::CacheState;
 use crate::error::{BoxError, Error, Result};
 use crate::store::{HEADER_OVERHEAD, KvBucket, StoreError};
 use crate::util::backoff::Backoff;
@@ -20,6 +19,8 @@ const FAILURE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bounds of the back-off after a failed write.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(4);
 const MAX_RETRY_DELAY: Duration = Duration::from_millis(250);
+/// The size of a value, in bytes, from which on it is parsed on a thread for blocking work.
+const MIN_BLOCKING_BYTES: usize = 256 * 1024;
 
 /// The catalog that was just written.
 pub(super) struct Written {
@@ -29,33 +30,49 @@ pub(super) struct Written {
     pub(super) is_recreated: bool,
 }
 
+/// The stored value of the catalog's key.
+pub(super) struct Read {
+    /// The catalog, or the problem of a value that is not one.
+    pub(super) document: Result<CatalogDocument>,
+    /// The revision for the next compare-and-swap; 0 if the key was never written.
+    pub(super) revision: u64,
+}
+
 /// Applies `change` to the catalog by compare-and-swap. Returns the new catalog, or `None` if `change`
 /// changed nothing.
 ///
 /// The first attempt starts from the `cached` catalog, every other one from the server's. `change` returns
-/// whether it changed anything, and runs again on a newer catalog after another process wrote it.
+/// whether it changed anything, and runs again on a newer catalog after another process wrote it. A stored value that
+/// is not a catalog is replaced by the last valid one with the changes.
 pub(super) async fn edit(
     catalog: &KvBucket,
-    mut cached: Option<Arc<CatalogSnapshot>>,
+    cached: CacheState,
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
 ) -> Result<Option<Written>> {
-    let max_payload = catalog.connection().client.max_payload();
+    let max_payload = catalog.connection().max_payload();
     let started = Instant::now();
     let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
-    let cached_revision = cached.as_ref().map_or(0, |snapshot| snapshot.revision());
+    let cached_revision = cached.revision().unwrap_or(0);
+    let mut first = match &cached {
+        CacheState::Ready(snapshot) => Some((snapshot.document().clone(), snapshot.revision())),
+        _ => None,
+    };
     loop {
-        let snapshot = cached.take();
-        let is_current = snapshot.is_none();
-        let (mut document, revision) = match snapshot {
-            Some(snapshot) => (snapshot.document().clone(), snapshot.revision()),
-            None => read(catalog).await?,
+        let (mut document, revision, is_malformed, is_current) = match first.take() {
+            Some((document, revision)) => (document, revision, false, false),
+            None => {
+                let Read { document, revision } = read(catalog).await?;
+                let is_malformed = document.is_err();
+                let document = document.unwrap_or_else(|_| cached.replacement(revision));
+                (document, revision, is_malformed, true)
+            }
         };
-        match change(&mut document).map_err(not_json)? {
+        match change(&mut document).map_err(not_json)? || is_malformed {
             true => {}
             false if is_current => return Ok(None),
             false => continue,
         }
-        let value = encode(&document, max_payload)?;
+        let value = encode(&mut document, max_payload)?;
         match catalog.update(CATALOG_KEY, value, revision).await? {
             Ok(written) => {
                 return Ok(Some(Written {
@@ -73,50 +90,68 @@ pub(super) async fn edit(
     }
 }
 
-/// Refuses `entries` that would let the `cached` catalog exceed the server's limit.
+/// Refuses `entries` that would let the `current` catalog exceed the server's limit.
 pub(super) fn check_size(
     catalog: &KvBucket,
-    cached: &CatalogSnapshot,
+    current: &CatalogDocument,
     entries: impl Iterator<Item = CatalogEntry>,
 ) -> Result<()> {
-    let mut document = cached.document().clone();
+    let mut document = current.clone();
     document.upsert(entries).map_err(not_json)?;
-    encode(&document, catalog.connection().client.max_payload()).map(drop)
+    encode(&mut document, catalog.connection().max_payload()).map(drop)
 }
 
-fn encode(document: &CatalogDocument, max_payload: usize) -> Result<Bytes> {
-    let value = Bytes::from(document.to_json().map_err(not_json)?);
-    let size = value.len() + HEADER_OVERHEAD;
-    if size > max_payload {
-        return Err(too_large(size, document.len(), max_payload));
+/// The value of `document`. Elements that are not listed are removed if the catalog has no room for them.
+fn encode(document: &mut CatalogDocument, max_payload: usize) -> Result<Bytes> {
+    loop {
+        let value = Bytes::from(document.to_json().map_err(not_json)?);
+        let size = value.len() + HEADER_OVERHEAD;
+        if size <= max_payload {
+            return Ok(value);
+        }
+        if !document.remove_unlisted() {
+            return Err(too_large(size, document.len(), max_payload));
+        }
     }
-    Ok(value)
 }
 
-/// The catalog and its revision for the next compare-and-swap; 0 if it was never written.
+/// Reads the catalog.
 ///
 /// # Errors
 ///
-/// `storage_error` when the stored value is not a catalog, and those of [`KvBucket::read`].
-pub(super) async fn read(catalog: &KvBucket) -> Result<(CatalogDocument, u64)> {
+/// Those of [`KvBucket::read`].
+pub(super) async fn read(catalog: &KvBucket) -> Result<Read> {
     let Some(stored) = catalog.read(CATALOG_KEY).await? else {
-        return Ok((CatalogDocument::default(), 0));
+        return Ok(Read {
+            document: Ok(CatalogDocument::default()),
+            revision: 0,
+        });
     };
-    if let Some(reason) = stored.malformed {
-        return Err(malformed(reason));
-    }
-    let document = match stored.value {
-        Some(value) => parse(&value)?,
-        None => CatalogDocument::default(),
+    let document = match (stored.malformed, stored.value) {
+        (Some(reason), _) => Err(malformed(reason)),
+        (None, Some(value)) => parse(value).await,
+        (None, None) => Ok(CatalogDocument::default()),
     };
-    Ok((document, stored.revision))
+    Ok(Read {
+        document,
+        revision: stored.revision,
+    })
 }
 
 /// # Errors
 ///
 /// `storage_error` when `value` is not a catalog.
-pub(super) fn parse(value: &[u8]) -> Result<CatalogDocument> {
-    CatalogDocument::parse(value).map_err(malformed)
+pub(super) async fn parse(value: Bytes) -> Result<CatalogDocument> {
+    let parsed = if value.len() < MIN_BLOCKING_BYTES {
+        CatalogDocument::parse(&value)
+    } else {
+        let parsing = tokio::task::spawn_blocking(move || CatalogDocument::parse(&value));
+        // The runtime ends, or parsing has panicked.
+        parsing
+            .await
+            .map_err(|error| Error::raised(ErrorCode::StorageError, error.to_string()))?
+    };
+    parsed.map_err(malformed)
 }
 
 /// The error of a stored value that is not a catalog, because of `cause`.

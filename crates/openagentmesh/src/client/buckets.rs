@@ -1,8 +1,8 @@
-//! The buckets of the mesh.
+//! The buckets of the mesh: created, and the catalog repaired.
 
 use super::Client;
-use crate::error::Result;
 use crate::store::ensure_buckets;
+use crate::util::operation::Operation;
 
 impl Client {
     /// Creates the buckets of the mesh that are missing: the catalog, the registry, the instances, the
@@ -28,7 +28,36 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn create_buckets(&self) -> Result<()> {
-        ensure_buckets(&self.session().connection).await
+    pub fn create_buckets(&self) -> Operation<'static, ()> {
+        let client = self.clone();
+        Operation::new(async move { ensure_buckets(&client.session().connection).await })
+    }
+
+    /// Repairs the stored catalog if it is malformed: the last valid catalog that this process has read takes its
+    /// place, or an empty one, to which each host of this SDK adds its agents within seconds. A valid catalog is left
+    /// as it is. Returns whether the catalog was malformed.
+    ///
+    /// Hosts repair the catalog on their own; the method is for meshes without one.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the server does not answer, `connection_denied` when the server does not permit this
+    /// user to read or write the catalog.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the catalog may be repaired or not.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// if mesh.repair_catalog().await? {
+    ///     println!("the catalog was malformed");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn repair_catalog(&self) -> Operation<'static, bool> {
+        let client = self.clone();
+        Operation::new(async move { client.session().directory.repair().await })
     }
 }

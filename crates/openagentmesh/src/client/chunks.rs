@@ -20,7 +20,7 @@ use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::request::Checked;
 use crate::error::{Error, Result};
-use crate::transport::{self, Outgoing, Received};
+use crate::transport::{Outgoing, Received};
 
 /// The chunks of a streamed reply, in order and without loss; made by awaiting a
 /// [`StreamRequest`](crate::StreamRequest).
@@ -290,7 +290,10 @@ impl Receiving {
     /// The error of a subscription that has ended before the stream.
     fn ended(&self) -> Error {
         if !self.limit.was_reached() {
-            return transport::closed("the stream had not ended");
+            let connection = &self.request.session().connection;
+            return self
+                .request
+                .about(connection.ended_error("the stream had not ended"));
         }
         self.request.about(Error::raised(
             ErrorCode::ChunkSequenceError,

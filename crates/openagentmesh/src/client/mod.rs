@@ -18,6 +18,7 @@ mod from_reply;
 mod handle;
 mod intercept;
 mod local;
+mod local_catalog;
 mod publish;
 mod query;
 mod receive_buffer;

@@ -5,23 +5,29 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
 use super::handle::Client;
+use super::local_catalog;
 use crate::catalog::{CatalogChanges, CatalogSnapshot, Contract};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::transport;
+
+/// The number of entries from which on a query reads them on a thread for blocking work.
+const MIN_BLOCKING_ENTRIES: usize = 2_000;
 
 impl Client {
     /// Queries the catalog, which has one entry for every agent on the mesh. Entries whose name is not a
-    /// valid agent name are left out.
+    /// valid agent name, malformed ones, and those of more than 1 MiB are left out.
     ///
     /// Answered from the catalog cache of this process. A watch keeps the cache current from the time the
     /// process connects; agents that this process registers are in it at once. See [`Query`].
     ///
     /// # Errors
     ///
-    /// `connection_failed` when the catalog cannot be read or understood. Cancel-safe.
+    /// `connection_failed` when the catalog cannot be read; `storage_error` when it is malformed and this process has
+    /// read no valid one before. Cancel-safe.
     ///
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
@@ -64,7 +70,8 @@ impl Client {
 ///
 /// # Errors
 ///
-/// Awaiting it fails with `connection_failed` when the catalog cannot be read or understood.
+/// Awaiting it fails with `connection_failed` when the catalog cannot be read, and with `storage_error` when it is
+/// malformed and this process has read no valid one before; see [`problem`](Query::problem).
 ///
 /// # Cancel safety
 ///
@@ -164,13 +171,16 @@ impl Selection {
     }
 
     /// The entries that match.
-    fn entries(&mut self) -> impl Future<Output = Result<Vec<Arc<CatalogEntry>>>> + Send + use<> {
+    fn entries(&mut self) -> impl Future<Output = Result<Vec<CatalogEntry>>> + Send + use<> {
         let (snapshot, filter) = (self.snapshot(), std::mem::take(&mut self.filter));
         async move {
             let snapshot = snapshot.await?;
-            let entries = snapshot.entries().iter();
-            let matching = entries.filter(|entry| filter.matches(entry));
-            Ok(matching.cloned().collect())
+            if snapshot.document().len() < MIN_BLOCKING_ENTRIES {
+                return Ok(snapshot.document().matching(&filter).collect());
+            }
+            let reading = move || snapshot.document().matching(&filter).collect();
+            let entries = tokio::task::spawn_blocking(reading).await;
+            entries.map_err(|error| transport::closed(error.to_string()))
         }
     }
 }
@@ -191,13 +201,43 @@ impl Query<CatalogEntry> {
     /// # }
     /// ```
     pub async fn count_invalid(self) -> Result<usize> {
-        Ok(self.selection.snapshot().await?.invalid())
+        if self.selection.client.session().answers.is_some() {
+            return Ok(0);
+        }
+        let snapshot = self.selection.snapshot().await?;
+        Ok(snapshot.document().count_invalid())
+    }
+
+    /// The error of the stored catalog, if it is malformed: another peer has overwritten it. Queries return the last
+    /// valid catalog that this process has read until a host has repaired the stored one, which takes a few seconds.
+    /// Filters do not apply.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the catalog cannot be read. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// if let Some(problem) = mesh.catalog().problem().await? {
+    ///     println!("the agents below may be outdated: {problem}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn problem(self) -> Result<Option<Error>> {
+        if self.selection.client.session().answers.is_some() {
+            return Ok(None);
+        }
+        self.selection.client.session().directory.problem().await
     }
 
     /// Watches the agents that match: first the present ones, as added, then every change. Starts at once and
     /// never fails: while the catalog cannot be read, there are no changes.
     pub fn watch(self) -> CatalogChanges {
         let Selection { client, filter, .. } = self.selection;
+        if let Some(entries) = local_catalog::entries(&client, &filter) {
+            return CatalogChanges::present(entries);
+        }
         let session = client.session();
         let closed = session.connection.closed();
         CatalogChanges::new(session.directory.follow(), filter, closed)
@@ -210,15 +250,10 @@ impl Future for Query<CatalogEntry> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { selection, running } = &mut *self;
         let running = running.get_or_insert_with(|| {
-            let entries = selection.entries();
-            let copied = async move {
-                let entries = entries.await?;
-                Ok(entries
-                    .iter()
-                    .map(|entry| CatalogEntry::clone(entry))
-                    .collect())
-            };
-            copied.boxed()
+            match local_catalog::entries(&selection.client, &selection.filter) {
+                Some(entries) => ready(Ok(entries)).boxed(),
+                None => selection.entries().boxed(),
+            }
         });
         running.poll_unpin(cx)
     }
@@ -230,6 +265,10 @@ impl Future for Query<Contract> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { selection, running } = &mut *self;
         let running = running.get_or_insert_with(|| {
+            if let Some(contracts) = local_catalog::contracts(&selection.client, &selection.filter)
+            {
+                return ready(Ok(contracts)).boxed();
+            }
             let directory = Arc::clone(&selection.client.session().directory);
             let entries = selection.entries();
             let contracts = async move {

@@ -5,9 +5,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use async_nats::{Message, Subscriber};
+use async_nats::Message;
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::ChunkHeaders;
 use tokio::task::{AbortHandle, coop};
 use tokio_util::sync::CancellationToken;
@@ -55,10 +55,13 @@ impl ReceiveBuffer {
     /// The maximum number of waiting messages.
     pub(super) const MAX_MESSAGES: usize = 16 * 1024;
 
-    /// Buffers the messages of `subscriber` until the buffer is dropped, or until `ended` fires.
-    pub(super) fn start(subscriber: Subscriber, ended: CancellationToken) -> Self {
+    /// Buffers `messages`, those of a subscription, until the buffer is dropped, or until `ended` fires.
+    pub(super) fn start(
+        messages: impl Stream<Item = Message> + Send + Unpin + 'static,
+        ended: CancellationToken,
+    ) -> Self {
         let queue = Arc::<Mutex<Queue>>::default();
-        let receiving = receive(subscriber, Arc::clone(&queue), ended);
+        let receiving = receive(messages, Arc::clone(&queue), ended);
         Self {
             task: tokio::spawn(receiving).abort_handle(),
             queue,
@@ -99,13 +102,17 @@ impl Drop for ReceiveBuffer {
 }
 
 /// Moves messages from the subscription into the queue until the subscription ends.
-async fn receive(mut subscriber: Subscriber, queue: Arc<Mutex<Queue>>, ended: CancellationToken) {
-    while let Some(Some(message)) = ended.run_until_cancelled(subscriber.next()).await {
+async fn receive(
+    mut messages: impl Stream<Item = Message> + Unpin,
+    queue: Arc<Mutex<Queue>>,
+    ended: CancellationToken,
+) {
+    while let Some(Some(message)) = ended.run_until_cancelled(messages.next()).await {
         let reader = {
             let mut queue = queue.lock();
             queue.push(message);
             // Those that have arrived together wake the reader once.
-            while let Some(Some(message)) = subscriber.next().now_or_never() {
+            while let Some(Some(message)) = messages.next().now_or_never() {
                 queue.push(message);
             }
             queue.reader.take()

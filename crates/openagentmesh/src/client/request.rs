@@ -113,20 +113,17 @@ impl Checked {
         self.client.session()
     }
 
-    /// Checks that the agent supports `verb`, as far as the catalog knows. The catalog of this process may be
-    /// outdated, so that a mismatch is confirmed by a read from the server.
+    /// Checks that the agent supports `verb`, as far as the catalog and its contract agree. Each of both can be
+    /// outdated or forged: if they disagree, the agent decides.
     pub(super) async fn check_verb(&self, verb: Verb) -> Result<()> {
-        let (name, directory) = (&self.name, &self.session().directory);
-        let known = directory.capabilities(name).await;
-        let Some(known) = known.and_then(|known| mismatch(name, known, verb)) else {
+        let known = self.session().directory.capabilities(&self.name).await;
+        let Some(known) = known.and_then(|known| mismatch(&self.name, known, verb)) else {
             return Ok(());
         };
         // Boxed: rare, and it would enlarge the future of every request.
-        match directory.entry(name).boxed().await {
-            Ok(Some(entry)) => mismatch(name, entry.capabilities(), verb).map_or(Ok(()), Err),
-            Ok(None) => Ok(()),
-            Err(_) => Err(known),
-        }
+        confirm_mismatch(self.session(), &self.name, known, verb)
+            .boxed()
+            .await
     }
 
     /// Publishes the request with the protocol's headers and its extra headers, in the span that an
@@ -231,12 +228,12 @@ impl Checked {
 
     async fn look_up_host(&self) -> Error {
         let name = &self.name;
-        let known = self.session().directory.known_entry(name);
+        let known = self.session().directory.is_known(name);
         let known = tokio::time::timeout(CATALOG_TIMEOUT, known).await;
         let known = known.unwrap_or_else(|_| Err(transport::closed("the server does not respond")));
         let error = match known {
-            Ok(None) => self.session().directory.not_found(name),
-            Ok(Some(_)) => Error::raised(
+            Ok(false) => self.session().directory.not_found(name),
+            Ok(true) => Error::raised(
                 ErrorCode::NotAvailable,
                 format!(
                     "agent '{name}' is not available: the catalog lists it, but no process serves it; \
@@ -251,6 +248,30 @@ impl Checked {
             ),
         };
         self.about(error)
+    }
+}
+
+/// The error of a `verb` that does not fit agent `name` according to the catalog, if the agent's contract and the
+/// catalog at the server say so, too. `known` is the error by the cached catalog.
+pub(super) async fn confirm_mismatch(
+    session: &Session,
+    name: &AgentName,
+    known: Error,
+    verb: Verb,
+) -> Result<()> {
+    let directory = &session.directory;
+    let (contracted, entry) = futures::join!(directory.contracted(name), directory.entry(name));
+    let Some(contracted) = contracted else {
+        return Ok(());
+    };
+    let listed = match entry {
+        Ok(Some(entry)) => mismatch(name, entry.capabilities(), verb),
+        Ok(None) => None,
+        Err(_) => Some(known),
+    };
+    match (listed, mismatch(name, contracted, verb)) {
+        (Some(_), Some(error)) => Err(error),
+        _ => Ok(()),
     }
 }
 

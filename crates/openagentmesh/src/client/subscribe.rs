@@ -11,7 +11,7 @@ use openagentmesh_protocol::{AgentName, Verb, subject};
 use super::events::{Decode, Events, Receiving, Scope, json, raw};
 use super::from_reply::FromReply;
 use super::handle::Client;
-use super::request::mismatch;
+use super::request::{confirm_mismatch, mismatch};
 use crate::error::{Error, Result};
 use crate::transport::{self, Action};
 use crate::util::deferred::Deferred;
@@ -164,11 +164,7 @@ impl Parts {
         let mut denied = connection
             .denials
             .watch(move |denial| denial.denies(Action::Subscribe, &own));
-        let subscriber = connection
-            .client
-            .subscribe(subject.clone())
-            .await
-            .map_err(|error| transport::closed(error.to_string()))?;
+        let subscriber = connection.subscribe(subject.clone(), None).await?;
         let mut receiving = Receiving::new(
             subscriber,
             subject,
@@ -192,18 +188,28 @@ impl Parts {
 #[must_use = "a subscription starts when it is awaited"]
 pub struct RawSubscribe(Deferred<'static, Parts, Result<Events<Bytes>>>);
 
+/// Checks that agent `name` exists and publishes events, by the catalog or its contract.
 async fn check(client: &Client, name: &AgentName) -> Result<()> {
-    let directory = &client.session().directory;
-    let capabilities = match directory.capabilities(name).await {
-        Some(capabilities) => capabilities,
-        // The agent may be newer than the cache.
-        None => match directory.entry(name).await? {
-            Some(entry) => entry.capabilities(),
-            None => return Err(directory.not_found(name)),
+    let session = client.session();
+    let directory = &session.directory;
+    let listed = match directory.capabilities(name).await {
+        Some(capabilities) => Some(capabilities),
+        // The agent may be newer than the cache, and the catalog may lack it or be malformed.
+        None => match (
+            directory.contracted(name).await,
+            directory.entry(name).await,
+        ) {
+            (Some(contracted), _) => {
+                return mismatch(name, contracted, Verb::Subscribe).map_or(Ok(()), Err);
+            }
+            (None, entry) => entry?.map(|entry| entry.capabilities()),
         },
     };
-    match mismatch(name, capabilities, Verb::Subscribe) {
-        Some(mismatch) => Err(mismatch),
+    let Some(listed) = listed else {
+        return Err(directory.not_found(name));
+    };
+    match mismatch(name, listed, Verb::Subscribe) {
+        Some(known) => confirm_mismatch(session, name, known, Verb::Subscribe).await,
         None => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use openagentmesh_protocol::{AgentName, CatalogEntry, ErrorCode};
 
 use super::handle::Client;
+use super::local_catalog;
 use crate::catalog::CacheState;
 use crate::error::{Error, Result};
 use crate::transport;
@@ -71,7 +72,10 @@ impl WaitFor {
 impl Parts {
     async fn run(self) -> Result<CatalogEntry> {
         let name = self.name?;
-        self.client.session().connection.check_attached()?;
+        if let Some(contract) = local_catalog::contract(&self.client, &name) {
+            // No other agent appears in a detached context.
+            return Ok(contract?.to_catalog_entry());
+        }
         let entry = listed_entry(&self.client, &name);
         let deadline = self.client.deadline_after(self.timeout);
         let Some(deadline) = deadline else {
@@ -97,7 +101,7 @@ async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry>
     let mut known = session.directory.follow();
     let listed = known.wait_for(|known| {
         let snapshot = known.snapshot();
-        snapshot.is_some_and(|snapshot| snapshot.get(name.as_str()).is_some())
+        snapshot.is_some_and(|snapshot| snapshot.capabilities(name).is_some())
             || matches!(known, CacheState::Unavailable { is_denied: true })
     });
     let closed = session.connection.closed();
@@ -106,12 +110,12 @@ async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry>
         _ => return Err(transport::closed("the wait was not over")),
     };
     let entry = match snapshot {
-        Some(snapshot) => snapshot.get(name.as_str()).cloned(),
+        Some(snapshot) => snapshot.get(name),
         // The server denies the catalog: reading it has the error.
         None => session.directory.entry(name).await?,
     };
     match entry {
-        Some(entry) => Ok(CatalogEntry::clone(&entry)),
+        Some(entry) => Ok(entry),
         None => Err(session.directory.not_found(name)),
     }
 }

@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Message, Subscriber};
-use futures::{FutureExt, StreamExt};
+use async_nats::Message;
+use futures::FutureExt;
 use openagentmesh_protocol::ErrorCode;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -22,7 +22,7 @@ use super::outcome::{WorkResult, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
 use crate::error::Error;
-use crate::transport::{Connection, memory};
+use crate::transport::{Connection, Subscription, memory};
 
 /// The limit of draining a subscription, which is one round trip to the server.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// until the agent is aborted. Each accepted request runs in a task in `tasks`.
 pub(super) async fn accept(
     agent: Arc<AgentState>,
-    mut requests: Subscriber,
+    mut requests: Subscription,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -77,7 +77,7 @@ pub(super) async fn accept(
 /// The client drops messages that arrive after it has sent `UNSUB`. The host therefore ends the subscription at
 /// the server first: the limit has more digits than the server reads and counts as reached. The reply to a
 /// round trip follows the last message.
-async fn drain_subscription(connection: &Connection, requests: &mut Subscriber) {
+async fn drain_subscription(connection: &Connection, requests: &mut Subscription) {
     const LIMIT_BEYOND_THE_SERVER: u64 = 10_000_000_000;
 
     if requests

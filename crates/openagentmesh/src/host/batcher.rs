@@ -76,7 +76,7 @@ impl Unwritten {
             return;
         }
         connection.publisher.flush().await;
-        if let Err(error) = connection.client.flush().await {
+        if let Err(error) = connection.client().flush().await {
             tracing::debug!(%error, "the connection is closed");
         }
         self.0 = 0;

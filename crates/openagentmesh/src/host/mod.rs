@@ -102,7 +102,7 @@ impl Host {
             stop_reconciler: abort.child_token(),
             shared: Shared {
                 signals: Arc::new(SignalRouter::new(
-                    &session.connection.client,
+                    session.connection.slot(),
                     session.connection.ended(),
                 )),
                 session,
@@ -153,6 +153,7 @@ impl Host {
             reconciler::start(session, services, self.stop_reconciler.clone());
         });
         started.values().for_each(Service::start_background);
+        agents.iter().for_each(Agent::warn_of_refused_sample);
         log_serving(started.keys(), &self.shared.session.url);
         services.append(&mut started);
         Ok(())
@@ -173,13 +174,10 @@ impl Host {
         let session = &self.shared.session;
         session.connection.settle().await?;
         self.check_subscriptions(started)?;
-        session.directory.add(registrations).await?;
+        let addition = session.directory.add(registrations).await?;
         // A denial that was reported late.
         if let Err(denied) = self.check_subscriptions(started) {
-            let names: Vec<_> = started.keys().cloned().collect();
-            if let Err(error) = session.directory.remove(&names).await {
-                tracing::warn!(%error, "agents that are not served may stay listed");
-            }
+            session.directory.take_back(addition).await;
             return Err(denied);
         }
         Ok(())

@@ -20,7 +20,7 @@ use crate::catalog::Registration;
 use crate::error::Result;
 use crate::session::Session;
 use crate::telemetry::Interceptors;
-use crate::transport::{self, Action, DenialWatch};
+use crate::transport::{Action, DenialWatch};
 
 /// The limit of the answers of aborted requests. A lost connection must not delay the shutdown.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -74,10 +74,8 @@ impl Service {
         let requests = host
             .session
             .connection
-            .client
-            .queue_subscribe(subject::agent(name), subject::queue_group(name))
-            .await
-            .map_err(|error| transport::closed(error.to_string()))?;
+            .subscribe(subject::agent(name), Some(subject::queue_group(name)))
+            .await?;
         let agent = Arc::new(AgentState {
             name: name.clone(),
             shape: agent.shape(),

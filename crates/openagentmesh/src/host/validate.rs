@@ -5,19 +5,24 @@ use serde_json::{Value, json};
 
 use crate::agent::DecodeError;
 use crate::error::Error;
-use crate::schema::{InputSchema, MAX_VALUES, Problem, Problems, too_many_values};
+use crate::schema::{InputSchema, MAX_VALUES, Problem, Problems, parse, too_many_values};
 
-/// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges.
+/// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges. An input whose
+/// check would exceed the budget is refused, whatever its type is: callers that check it come to the same verdict.
 pub(crate) fn check_restrictions(
     agent: &AgentName,
     schema: Option<&InputSchema>,
     body: &[u8],
 ) -> Result<(), Error> {
-    let Some(schema) = schema.filter(|schema| schema.exceeds_types()) else {
+    let is_checked = |schema: &&InputSchema| {
+        schema.exceeds_types()
+            || (!schema.is_any() && (is_large(body) || schema.may_exceed_budget(body)))
+    };
+    let Some(schema) = schema.filter(is_checked) else {
         return Ok(());
     };
     let problems = problems(Some(schema), body)?;
-    if problems.is_empty() || (schema.may_exceed_budget() && problems.is_budget_exceeded()) {
+    if problems.is_empty() {
         Ok(())
     } else {
         Err(problems.error(agent))
@@ -33,7 +38,8 @@ pub(crate) fn explain(
 ) -> Error {
     match problems(schema, body) {
         Err(invalid_json) => invalid_json,
-        Ok(problems) if problems.is_empty() => {
+        // The place that deserialisation found says more than that there is a limit.
+        Ok(problems) if problems.is_empty() || problems.is_budget_exceeded() => {
             let problem = Problem {
                 location: error.location,
                 message: error.message,
@@ -47,13 +53,13 @@ pub(crate) fn explain(
 
 /// The problems that the schema finds. An error means that the body is not JSON.
 fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error> {
-    if body.len() > MAX_VALUES && count_values(body) > MAX_VALUES {
+    if is_large(body) {
         return Ok(too_many_values());
     }
     let input: Value = if body.is_empty() {
         Value::Null
     } else {
-        serde_json::from_slice(body).map_err(|error| {
+        parse(body).map_err(|error| {
             Error::raised(
                 ErrorCode::InvalidInput,
                 format!("invalid input: {error}; send one JSON value"),
@@ -67,6 +73,11 @@ fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error
     // A schema without a validator only repeats the types, which deserialisation has checked.
     let problems = schema.and_then(|schema| schema.problems(&input).ok());
     Ok(problems.unwrap_or_default())
+}
+
+/// Whether the body has too many values to be parsed.
+fn is_large(body: &[u8]) -> bool {
+    body.len() > MAX_VALUES && count_values(body) > MAX_VALUES
 }
 
 /// The number of values in lists and objects, counted without parsing them.

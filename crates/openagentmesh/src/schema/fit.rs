@@ -206,7 +206,8 @@ fn is_annotation(keyword: &str) -> bool {
     ANNOTATIONS.contains(&keyword)
 }
 
-fn is_any(schema: &Value) -> bool {
+/// Whether `schema` allows every value.
+pub(super) fn is_any(schema: &Value) -> bool {
     match schema {
         Value::Bool(any) => *any,
         Value::Object(node) => node.keys().all(|keyword| is_annotation(keyword)),

@@ -47,6 +47,11 @@ impl Validator {
         })
     }
 
+    /// Whether the check of a value of a plain type is within the budget, however its `values` are nested.
+    pub(super) fn allows_plain(&self, values: usize, bytes: usize) -> bool {
+        self.budget.allows_plain(values, bytes)
+    }
+
     /// The violations of the schema by `value`.
     pub(crate) fn problems(&self, value: &Value) -> Problems {
         if has_too_many_values(value) {

@@ -33,11 +33,6 @@ fn sending_time(bytes: usize) -> Duration {
 }
 
 impl Access {
-    /// Whether a second attempt has the same effect as one.
-    pub(super) fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Open | Self::Read)
-    }
-
     /// The size of the content that this operation sends, in bytes.
     pub(super) fn outgoing_bytes(&self) -> usize {
         match self {
@@ -60,6 +55,12 @@ impl Access {
             Self::Read => timeout.max(MAX_READ_TIMEOUT),
             _ => timeout,
         }
+    }
+
+    /// Whether the operation may be repeated when its answer is lost.
+    pub(super) fn is_idempotent(&self) -> bool {
+        // A repeated request for a consumer would leave a second one until the server finds it inactive.
+        matches!(self, Self::Open | Self::Read)
     }
 
     /// Whether `denial` prevents this operation on the bucket in stream `stream`, which every operation may have to

@@ -1,12 +1,15 @@
 //! The messages of a bucket: delivered by a consumer, or read one by one.
 
+use std::fmt;
+
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use async_nats::jetstream::ErrorCode as ApiErrorCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -84,10 +87,10 @@ struct Answer {
 struct Encoded {
     subject: String,
     seq: u64,
-    #[serde(default)]
-    hdrs: String,
-    #[serde(default)]
-    data: String,
+    #[serde(default, deserialize_with = "decoded")]
+    hdrs: Vec<u8>,
+    #[serde(default, deserialize_with = "decoded")]
+    data: Vec<u8>,
     time: String,
 }
 
@@ -126,14 +129,32 @@ pub(super) async fn find(
 
 impl Encoded {
     fn decode(self) -> Result<StoredMessage, BoxError> {
-        let headers = STANDARD.decode(self.hdrs)?;
         Ok(StoredMessage {
-            meaning: header_block::read(&headers),
-            is_suspect: header_block::is_suspect(&self.subject, &headers),
+            meaning: header_block::read(&self.hdrs),
+            is_suspect: header_block::is_suspect(&self.subject, &self.hdrs),
             subject: self.subject,
-            payload: STANDARD.decode(self.data)?.into(),
+            payload: self.data.into(),
             sequence: self.seq,
             published: OffsetDateTime::parse(&self.time, &Rfc3339)?,
         })
     }
+}
+
+/// The bytes of a base64 text, without a copy of the text: a value can have several megabytes.
+fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    struct Decode;
+
+    impl Visitor<'_> for Decode {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a base64 text")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
+            STANDARD.decode(text).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Decode)
 }

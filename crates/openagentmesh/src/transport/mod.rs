@@ -1,5 +1,6 @@
 //! Everything that touches the NATS client: dialing, reconnecting, publishing, replies, headers.
 
+mod client_slot;
 mod connection;
 mod credentials;
 mod denials;
@@ -12,9 +13,12 @@ mod inbox;
 mod monitor;
 mod multiplexer;
 mod options;
+mod panic_hook;
 mod publisher;
+mod redial;
 mod servers;
 mod state;
+mod subscription;
 mod url_file;
 
 pub use endpoint::{
@@ -22,16 +26,18 @@ pub use endpoint::{
 };
 pub use state::{ConnectionState, ConnectionStates};
 
+pub(crate) use client_slot::ClientSlot;
 pub(crate) use connection::{Connection, ConnectionGuard, OutgoingBytes};
 pub(crate) use credentials::expand_home;
 pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;
 pub(crate) use endpoint::redact_credentials;
 pub(crate) use headers::{
-    Outgoing, Received, check_size, check_subject, closed, header, memory, plain_headers, too_large,
+    Outgoing, Received, check_subject, closed, header, memory, plain_headers, too_large,
 };
 pub(crate) use inbox::PendingReply;
 pub(crate) use monitor::ConnectionMonitor;
-pub(crate) use multiplexer::{Entry, Multiplexer, NumberedMessages, Table};
+pub(crate) use multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};
 pub(crate) use publisher::{Publisher, Publishing};
+pub(crate) use subscription::Subscription;

@@ -3,5 +3,6 @@
 pub(crate) mod abort;
 pub(crate) mod backoff;
 pub(crate) mod deferred;
+pub(crate) mod operation;
 pub(crate) mod panic;
 pub(crate) mod sync;

@@ -1,6 +1,6 @@
 //! Registering, finding and deregistering agents.
 
-use crate::support::{TestMesh, echo};
+use crate::support::{TestMesh, echo, eventually};
 use openagentmesh::{AgentSpec, ErrorCode, agent, agents};
 use serde_json::{Value, json};
 
@@ -186,25 +186,50 @@ async fn registration_keeps_foreign_catalog_entries() {
 }
 
 #[tokio::test]
-async fn malformed_catalog_is_an_error_and_is_not_overwritten() {
+async fn malformed_catalog_without_a_host_is_an_error_until_a_registration() {
     let test = TestMesh::start().await;
-    test.mesh.register(echo()).await.unwrap();
+    test.mesh.create_buckets().await.unwrap();
     let jetstream = async_nats::jetstream::new(test.raw().await);
     let store = jetstream.get_key_value("mesh-catalog").await.unwrap();
-    store
-        .put("catalog", "{\"not\": \"an array\"}".into())
-        .await
-        .unwrap();
-    let error = test.mesh.catalog().fresh().await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::StorageError, "{error}");
-    assert!(error.message().contains("malformed catalog: "), "{error}");
-    assert!(test.mesh.register(named("other")).await.is_err());
+    let malformed = "{\"not\": \"an array\"}";
+    store.put("catalog", malformed.into()).await.unwrap();
+    let newcomer = test.peer().await;
+    for query in [newcomer.catalog(), newcomer.catalog().fresh()] {
+        let error = query.await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::StorageError, "{error}");
+        assert!(error.message().contains("malformed catalog: "), "{error}");
+    }
+    let problem = newcomer.catalog().problem().await.unwrap().unwrap();
+    assert_eq!(problem.code(), &ErrorCode::StorageError);
+    // Readers do not write.
     let value = store.get("catalog").await.unwrap().unwrap();
-    assert_eq!(
-        &value[..],
-        b"{\"not\": \"an array\"}",
-        "the value was overwritten"
-    );
+    assert_eq!(&value[..], malformed.as_bytes());
+    newcomer.register(named("other")).await.unwrap();
+    assert_eq!(newcomer.catalog().fresh().await.unwrap().len(), 1);
+    assert!(newcomer.catalog().problem().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn malformed_catalog_is_repaired_on_request() {
+    let test = TestMesh::start().await;
+    test.mesh.create_buckets().await.unwrap();
+    assert!(!test.mesh.repair_catalog().await.unwrap());
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    let store = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    let valid = r#"[{"name":"python"}]"#;
+    store.put("catalog", valid.into()).await.unwrap();
+    assert!(!test.mesh.repair_catalog().await.unwrap());
+    eventually(|| async { (test.mesh.catalog().await.unwrap().len() == 1).then_some(()) }).await;
+    for malformed in ["null", "7"] {
+        store.put("catalog", malformed.into()).await.unwrap();
+        assert!(test.mesh.repair_catalog().await.unwrap());
+        // Hosts of the published SDKs do not list their agents again.
+        let value = store.get("catalog").await.unwrap().unwrap();
+        assert_eq!(&value[..], valid.as_bytes());
+    }
+    let newcomer = test.peer().await;
+    store.put("catalog", "null".into()).await.unwrap();
+    assert!(newcomer.repair_catalog().await.unwrap());
 }
 
 #[tokio::test]

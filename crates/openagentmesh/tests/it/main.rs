@@ -27,6 +27,7 @@ mod endpoints;
 mod error_codes;
 mod events;
 mod failure;
+mod hostile_catalogs;
 mod interceptors;
 mod invalid_entries;
 mod kv;

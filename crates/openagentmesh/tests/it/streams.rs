@@ -380,7 +380,8 @@ async fn unserved_stream_polled_late_is_not_found() {
     let test = TestMesh::start().await;
     let raw = test.raw().await;
     let jetstream = async_nats::jetstream::new(raw);
-    test.mesh.register(counter()).await.unwrap();
+    // A host would repair the catalog.
+    test.mesh.create_buckets().await.unwrap();
     let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
     catalog.put("catalog", "not JSON".into()).await.unwrap();
 

@@ -1,0 +1,36 @@
+//! The state of a bucket at the server, by which lost messages are noticed.
+
+use std::sync::Arc;
+
+use async_nats::jetstream::kv::Store;
+use time::OffsetDateTime;
+
+use crate::error::Result;
+use crate::store::{Access, KvBucket};
+
+/// The state of a bucket at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BucketState {
+    created: OffsetDateTime,
+    last_sequence: u64,
+    messages: u64,
+}
+
+impl BucketState {
+    pub(super) async fn read(bucket: &KvBucket) -> Result<Self> {
+        let info = |store: Arc<Store>| async move { store.stream.get_info().await };
+        let info = bucket.try_with("read", Access::Open, info).await?;
+        Ok(Self {
+            created: info.created,
+            last_sequence: info.state.last_sequence,
+            messages: info.state.messages,
+        })
+    }
+
+    /// Whether messages may be missing that were there `before`: the bucket was purged, deleted, or restored.
+    pub(crate) fn has_lost(&self, before: &Self) -> bool {
+        self.created != before.created
+            || self.last_sequence < before.last_sequence
+            || self.messages < before.messages
+    }
+}
