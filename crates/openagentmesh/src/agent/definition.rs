@@ -96,7 +96,7 @@ impl AgentSpec {
     }
 
     /// The number of requests that wait while [`concurrency`](AgentSpec::concurrency) requests run: 1024
-    /// by default.
+    /// by default. The waiting requests of a process take at most 64 MiB of memory.
     ///
     /// A further request is answered `overloaded` at once.
     pub fn queue(mut self, limit: usize) -> Self {

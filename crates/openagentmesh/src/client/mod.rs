@@ -7,6 +7,7 @@
 mod buckets;
 mod call;
 mod call_input;
+mod chunk_limit;
 mod chunks;
 mod contract;
 mod credit_window;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::admission::AdmissionPermit;
+use super::admission::{self, AdmissionPermit};
 use super::answer::answer;
 use super::cancellation::cancelled;
 use super::interceptor;
@@ -22,7 +22,7 @@ use super::outcome::{WorkResult, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
 use crate::error::Error;
-use crate::transport::{Connection, Subscription};
+use crate::transport::{Connection, Subscription, memory};
 
 /// The limit of draining a subscription, which is one round trip to the server.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -108,7 +108,7 @@ fn serve(
     async move {
         let mut request = Request::read(&message, received);
         let running = match interceptor::before(&agent, &mut request) {
-            Ok(()) => wait_in_queue(&agent, &request).await,
+            Ok(()) => wait_in_queue(&agent, &message, &request).await,
             Err(error) => Err(WorkResult::Failed(error)),
         };
         let queued = received.elapsed();
@@ -131,15 +131,19 @@ fn serve(
     }
 }
 
-/// Waits until the request may run. `Err` means that it was cancelled before.
+/// Waits until the request may run. `Err` means that it was cancelled before, or takes too much memory to wait.
 async fn wait_in_queue<'a>(
     agent: &'a AgentState,
+    message: &Message,
     request: &Request<'_>,
 ) -> Result<SemaphorePermit<'a>, WorkResult> {
     if let Some(permit) = agent.admission.try_run() {
         return Ok(permit);
     }
     let waiting = async {
+        let Some(_reserved) = admission::reserve(&agent.queue_budget, memory(message)) else {
+            return Err(WorkResult::Failed(queue_is_full(agent)));
+        };
         tokio::select! {
             biased;
             permit = agent.admission.run() => Ok(permit),
@@ -162,6 +166,21 @@ async fn refuse(agent: &AgentState, message: &Message, received: Instant, in_fli
     };
     let outcome = answer(agent, &request, WorkResult::Failed(error)).await;
     interceptor::after(agent, &request, &outcome, Duration::ZERO);
+}
+
+fn queue_is_full(agent: &AgentState) -> Error {
+    let concurrency = agent.admission.concurrency();
+    Error::raised(
+        ErrorCode::Overloaded,
+        format!(
+            "agent '{}' is overloaded: it runs {concurrency} requests at once, and the requests that wait on this host \
+             take {} MiB; try again later, or start another process that serves it",
+            agent.name,
+            admission::MAX_QUEUED_BYTES / (1024 * 1024),
+        ),
+    )
+    .with_detail("in_flight", agent.admission.in_flight())
+    .with_detail("concurrency", concurrency)
 }
 
 fn overloaded(agent: &AgentState, in_flight: usize) -> Error {

@@ -107,6 +107,7 @@ impl Host {
                 )),
                 session,
                 interceptors,
+                queue_budget: admission::queue_budget(),
                 late_budget: late_subscriber::memory_budget(),
                 abort,
             },

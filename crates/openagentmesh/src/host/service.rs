@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) session: Arc<Session>,
     pub(super) signals: Arc<SignalRouter>,
     pub(super) interceptors: Interceptors,
+    /// The memory for waiting requests.
+    pub(super) queue_budget: Arc<Semaphore>,
     /// The memory for replies to late subscribers.
     pub(super) late_budget: Arc<Semaphore>,
     /// Ends every task of the host.
@@ -81,6 +83,7 @@ impl Service {
             input: agent.input(),
             timeout: agent.timeout(),
             admission: Admission::new(agent.concurrency(), agent.queue()),
+            queue_budget: Arc::clone(&host.queue_budget),
             session: Arc::clone(&host.session),
             signals: Arc::clone(&host.signals),
             interceptors: host.interceptors.clone(),

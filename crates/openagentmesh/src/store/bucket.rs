@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_nats::jetstream::kv::Store;
@@ -11,6 +12,7 @@ use openagentmesh_protocol::ErrorCode;
 use super::access::Access;
 use super::error::StoreError;
 use super::handle::Handle;
+use super::stored_message::{self, Find, StoredMessage};
 use crate::error::{BoxError, Error, Result};
 use crate::transport::{Connection, Denial, DenialWatch};
 use crate::util::sync::Mutex;
@@ -28,6 +30,8 @@ pub(crate) struct Bucket<H = Store> {
     name: &'static str,
     /// Written by the first operation on each connection, read by every operation.
     opened: Mutex<Option<Opened<H>>>,
+    /// Whether a direct get may deliver a message on which the client loses its connection: it happened before.
+    pub(super) avoids_direct: AtomicBool,
     /// Held while the bucket is opened, so that concurrent operations open it once.
     opening: tokio::sync::Mutex<()>,
 }
@@ -56,6 +60,7 @@ impl<H: Handle> Bucket<H> {
             connection,
             name,
             opened: Mutex::new(None),
+            avoids_direct: AtomicBool::new(false),
             opening: tokio::sync::Mutex::default(),
         }
     }
@@ -76,7 +81,7 @@ impl<H: Handle> Bucket<H> {
     }
 
     /// Runs `operation` on the open bucket. If the bucket turns out to be deleted, it is created again and
-    /// `operation` is repeated once.
+    /// `operation` is repeated once. A read is repeated after each reconnection, because its answer may be lost.
     ///
     /// # Errors
     ///
@@ -237,6 +242,26 @@ impl<H: Handle> Bucket<H> {
             .map_err(|error| error.into_error("open", self.name))
     }
 
+    /// Reads one message, whatever its headers are.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the server does not answer, `storage_error` when the message cannot be read.
+    pub(crate) async fn message(
+        &self,
+        verb: &str,
+        find: Find<'_>,
+    ) -> Result<Option<StoredMessage>> {
+        let read = |_| self.find(find);
+        self.try_with(verb, Access::Read, read).await
+    }
+
+    /// As [`message`](Self::message), within an operation.
+    pub(super) async fn find(&self, find: Find<'_>) -> Result<Option<StoredMessage>, BoxError> {
+        let stream = [H::STREAM_PREFIX, self.name].concat();
+        stored_message::find(&self.jetstream(), &stream, find).await
+    }
+
     async fn open(&self) -> Result<Arc<H>> {
         match self.opened() {
             Some(handle) => Ok(handle),
@@ -259,7 +284,7 @@ impl<H: Handle> Bucket<H> {
             return Ok(handle);
         }
         let at = self.connection.incarnation();
-        let handle = match self.find().await? {
+        let handle = match self.look_up().await? {
             Some(found) => found,
             None => self.create().await?,
         };
@@ -275,7 +300,7 @@ impl<H: Handle> Bucket<H> {
         *self.opened.lock() = None;
     }
 
-    async fn find(&self) -> Result<Option<H>> {
+    async fn look_up(&self) -> Result<Option<H>> {
         match H::open(&self.jetstream(), self.name).await {
             Ok(handle) => Ok(Some(handle)),
             Err(error) => {
@@ -300,7 +325,7 @@ impl<H: Handle> Bucket<H> {
     async fn create(&self) -> Result<H> {
         let config = H::config(self.name, &self.connection);
         let created = self.jetstream().create_stream(config).await;
-        match (self.find().await?, created) {
+        match (self.look_up().await?, created) {
             (Some(found), _) => Ok(found),
             (None, Err(error)) => Err(self.failed("create", error)),
             (None, Ok(_)) => {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use async_nats::{HeaderMap, HeaderName};
+use async_nats::{HeaderMap, HeaderName, Message};
 use openagentmesh_protocol::{ErrorCode, HeaderSink, HeaderSource, Headers};
 
 use crate::error::{Error, Result};
@@ -152,4 +152,17 @@ fn headers_size(headers: &HeaderMap) -> usize {
     } else {
         VERSION_LINE + lines + EMPTY_LINE
     }
+}
+
+/// The estimated memory of a message, in bytes. A header takes much more than on the wire.
+pub(crate) fn memory(message: &Message) -> usize {
+    const MESSAGE_OVERHEAD_BYTES: usize = 256;
+    const NAME_OVERHEAD_BYTES: usize = 160;
+    const VALUE_OVERHEAD_BYTES: usize = 64;
+
+    let headers = message.headers.iter().flat_map(HeaderMap::iter);
+    let overhead: usize = headers
+        .map(|(_, values)| NAME_OVERHEAD_BYTES + values.len() * VALUE_OVERHEAD_BYTES)
+        .sum();
+    message.length + MESSAGE_OVERHEAD_BYTES + overhead
 }

@@ -38,7 +38,7 @@ pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;
 pub(crate) use endpoint::redact_credentials;
 pub(crate) use headers::{
-    Outgoing, Received, check_subject, closed, header, plain_headers, too_large,
+    Outgoing, Received, check_subject, closed, header, memory, plain_headers, too_large,
 };
 pub(crate) use inbox::PendingReply;
 pub(crate) use monitor::ConnectionMonitor;

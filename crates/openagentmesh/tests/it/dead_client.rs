@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::hostile::{self, POISONS, Poison};
+use crate::support::poison::{self, BARE_CR, POISONS, Poison};
 use crate::support::{Proxy, TestMesh, echo, eventually, subscribed, within};
 use async_nats::Message;
 use futures::{StreamExt, stream};
@@ -83,7 +83,7 @@ impl World {
     }
 
     async fn poison(&self, subject: &str, poison: Poison) {
-        hostile::publish(&self.test.server, subject, poison.1, b"").await;
+        poison::publish(self.test.server.url(), subject, poison.headers, b"").await;
     }
 
     /// Waits until every process serves, calls, streams and receives events.
@@ -122,7 +122,7 @@ impl World {
     async fn survives(&mut self, victim: &AgentMesh, subject: &str, poison: Poison) {
         let held = self.held(victim).await;
         self.poison(subject, poison).await;
-        if poison == POISONS[0] {
+        if poison == BARE_CR {
             let error = within(held).await.unwrap().unwrap_err();
             assert_lost(&error, poison);
             self.works().await;
@@ -134,7 +134,7 @@ impl World {
                 std::future::ready(held.is_finished().then_some(()))
             });
             answered.await;
-            assert_eq!(held.await.unwrap().unwrap(), 1, "{}", poison.0);
+            assert_eq!(held.await.unwrap().unwrap(), 1, "{}", poison.name);
         }
         assert_eq!(victim.connection_state(), ConnectionState::Connected);
     }
@@ -142,7 +142,12 @@ impl World {
 
 fn assert_lost(error: &Error, poison: Poison) {
     let code = error.code();
-    assert_eq!(code, &ErrorCode::ConnectionFailed, "{}: {error}", poison.0);
+    assert_eq!(
+        code,
+        &ErrorCode::ConnectionFailed,
+        "{}: {error}",
+        poison.name
+    );
     let text = error.message();
     assert!(text.contains("connection to the mesh was lost"), "{text}");
 }
@@ -206,7 +211,7 @@ async fn poisoned_chunk_ends_its_stream_with_an_error() {
         });
         // After a mere reconnect the stream goes on, with a gap unless it was idle at that moment.
         match tokio::time::timeout(SHORT, error).await {
-            Ok(error) if poison == POISONS[0] => assert_lost(&error, poison),
+            Ok(error) if poison == BARE_CR => assert_lost(&error, poison),
             Ok(error) => assert_eq!(error.code(), &ErrorCode::ChunkSequenceError, "{error}"),
             Err(_) => assert_ne!(poison, POISONS[0]),
         }
@@ -351,7 +356,7 @@ async fn client_of_the_program_that_dies_closes_its_connection() {
     let mesh = AgentMesh::builder().nats_client(client).connect().await;
     let mesh = mesh.unwrap();
     let mut events = mesh.subscribe_subject::<u32>("news").raw().await.unwrap();
-    hostile::publish(&test.server, "news", POISONS[0].1, b"").await;
+    poison::publish(test.server.url(), "news", BARE_CR.headers, b"").await;
     assert!(within(events.next()).await.is_none());
     let mut states = mesh.watch_connection();
     while within(states.next()).await.is_some() {}

@@ -1,6 +1,6 @@
 //! Buckets that cannot be used, and values that no SDK would have stored.
 
-use crate::support::{PlainServer, TestMesh, eventually, hostile, within};
+use crate::support::{PlainServer, TestMesh, eventually, poison, within};
 use futures::StreamExt;
 use openagentmesh::{Error, ErrorCode, KvChange};
 
@@ -29,7 +29,13 @@ async fn store_with_headers(test: &TestMesh, key: &str, lines: &str, body: &str)
         format!("$KV.mesh-context.{key}"),
         format!("NATS/1.0\r\n{lines}\r\n\r\n"),
     );
-    hostile::publish(&test.server, &subject, headers.as_bytes(), body.as_bytes()).await;
+    poison::publish(
+        test.server.url(),
+        &subject,
+        headers.as_bytes(),
+        body.as_bytes(),
+    )
+    .await;
 }
 
 #[tokio::test]
