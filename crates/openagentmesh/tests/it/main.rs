@@ -26,6 +26,7 @@ mod endpoints;
 mod error_codes;
 mod events;
 mod failure;
+mod hostile;
 mod interceptors;
 mod invalid_entries;
 mod kv;

@@ -17,6 +17,7 @@ mod compilation;
 mod graph;
 mod in_place;
 mod limits;
+mod memory;
 mod pattern;
 mod steps;
 mod unique;
@@ -24,7 +25,8 @@ mod walk;
 
 pub(super) use check::Budget;
 pub(super) use limits::Size;
+pub(crate) use memory::{MAX_PARSED_BYTES, may_exceed_memory};
+pub(super) use memory::exceeds_memory;
 pub(super) use pattern::MAX_PATTERN_BYTES;
 pub(super) use steps::CHECK_STEPS;
-pub(crate) use steps::MAX_VALUES;
 pub(super) use walk::Exceeded;
