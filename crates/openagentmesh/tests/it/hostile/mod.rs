@@ -41,7 +41,7 @@ async fn host() {
         spec("list").handler(|texts: Vec<String>| async move { texts.len() }),
         spec("restricted").handler(|input: Restricted| async move { input.text.len() }),
         spec("any").handler(|value: Value| async move { value.is_null() }),
-        spec("slow").handler(|(): ()| async move {
+        spec("slow").concurrency(1024).handler(|(): ()| async move {
             tokio::time::sleep(Duration::from_secs(10)).await;
         }),
         spec("count").handler(|to: u64| stream::iter(0..to)),
