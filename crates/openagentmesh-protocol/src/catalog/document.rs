@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Map;
+use serde_json::{Map, Value};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::entry::{CatalogEntry, full_name};
@@ -180,16 +180,23 @@ fn is_same(older: &RawValue, entry: &CatalogEntry) -> bool {
 }
 
 /// `entry`, followed by the fields that only `older` has. The channel field of 0.1.5 is dropped,
-/// because the name of `entry` contains it.
+/// because the name of `entry` contains it. A field is dropped whose value makes the entry unreadable, for
+/// example a number beyond the range of `f64`.
 fn merge(older: &RawValue, entry: &CatalogEntry) -> serde_json::Result<Box<RawValue>> {
     let mut fields: Fields = serde_json::from_str(to_raw_value(entry)?.get())?;
     let older: Fields = serde_json::from_str(older.get())?;
     for (name, value) in older.0 {
-        if name != "channel" && fields.0.iter().all(|(known, _)| *known != name) {
+        if name != "channel" && is_readable(&value) && fields.0.iter().all(|(known, _)| *known != name) {
             fields.0.push((name, value));
         }
     }
     to_raw_value(&fields)
+}
+
+/// Whether an entry with a field of this value can be read.
+fn is_readable(value: &RawValue) -> bool {
+    // As deep as in the entry.
+    serde_json::from_str::<Value>(&format!("[{}]", value.get())).is_ok()
 }
 
 /// The fields of an object in document order, each value as the JSON text that was read.
@@ -272,6 +279,15 @@ mod tests {
             !catalog.upsert([entry("a")]).unwrap(),
             "the second write changes nothing"
         );
+    }
+
+    #[test]
+    fn upserted_entry_is_readable_although_the_older_one_is_not() {
+        let older = br#"[{"name": "a", "description": "d", "later": 1e400, "kept": 1}]"#;
+        let mut catalog = CatalogDocument::parse(older).unwrap();
+        assert!(catalog.get("a").is_none());
+        assert!(catalog.upsert([entry("a")]).unwrap());
+        assert_eq!(catalog.get("a").unwrap().extra["kept"], 1);
     }
 
     #[test]

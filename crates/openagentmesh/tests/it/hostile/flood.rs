@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 /// host that lags by 64 MiB.
 const MAX_BYTES_AHEAD: usize = 4 * 1024 * 1024;
 
-/// Messages after which the flood waits for the host.
-const MAX_MESSAGES_AHEAD: u64 = 2_000;
+/// Messages after which the flood waits for the host, so that the agents are not overloaded.
+const MAX_MESSAGES_AHEAD: u64 = 400;
 
 /// The p99 that is assumed at least for a mesh without a flood: a shared machine delays single calls.
 const MIN_P99: Duration = Duration::from_millis(250);
