@@ -28,7 +28,10 @@ impl Corpus {
         }
         inputs.sort();
         if inputs.is_empty() {
-            return Err(io::Error::other(format!("empty corpus {}", folder.display())));
+            return Err(io::Error::other(format!(
+                "empty corpus {}",
+                folder.display()
+            )));
         }
         Ok(Self { folder, inputs })
     }
@@ -41,7 +44,9 @@ impl Corpus {
     pub fn keep(&self, input: &[u8]) -> io::Result<PathBuf> {
         let mut hasher = DefaultHasher::new();
         input.hash(&mut hasher);
-        let file = self.folder.join(format!("failure-{:016x}", hasher.finish()));
+        let file = self
+            .folder
+            .join(format!("failure-{:016x}", hasher.finish()));
         fs::write(&file, input)?;
         Ok(file)
     }

@@ -44,8 +44,7 @@ fn run() -> Result<(), String> {
         let corpus = Corpus::read(target.name).map_err(|error| error.to_string())?;
         let started = Instant::now();
         let is_over = |_| started.elapsed() >= Duration::from_secs(seconds);
-        let inputs =
-            fuzz(target, &corpus, seed, is_over).map_err(|failure| failure.to_string())?;
+        let inputs = fuzz(target, &corpus, seed, is_over).map_err(|failure| failure.to_string())?;
         println!("{}: {inputs} inputs", target.name);
     }
     Ok(())

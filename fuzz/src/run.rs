@@ -32,7 +32,11 @@ impl fmt::Display for Failure {
             file,
             reason,
         } = self;
-        write!(f, "target {target} failed: {reason}; input kept in {}", file.display())
+        write!(
+            f,
+            "target {target} failed: {reason}; input kept in {}",
+            file.display()
+        )
     }
 }
 
@@ -113,7 +117,11 @@ fn watch(target: &Target, corpus: &Corpus, current: &Current) {
         };
         if started.elapsed() > 2 * INPUT_TIMEOUT {
             let file = corpus.keep(input).expect("the input cannot be kept");
-            eprintln!("target {} does not end; input kept in {}", target.name, file.display());
+            eprintln!(
+                "target {} does not end; input kept in {}",
+                target.name,
+                file.display()
+            );
             std::process::exit(1);
         }
     }

@@ -2,8 +2,9 @@
 
 use openagentmesh_protocol::tool::OpenAiApi;
 use openagentmesh_protocol::{
-    CallerSignal, CatalogDocument, ChunkHeaders, ContentType, Contract, DeathNotice, ErrorObject, Headers,
-    InstanceRecord, LogEvent, ReplyHeaders, RequestHeaders, Subject, Usage, envelope, subject,
+    CallerSignal, CatalogDocument, ChunkHeaders, ContentType, Contract, DeathNotice, ErrorObject,
+    Headers, InstanceRecord, LogEvent, ReplyHeaders, RequestHeaders, Subject, Usage, envelope,
+    subject,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -113,7 +114,10 @@ fn catalog(input: &[u8]) {
         .unwrap();
     document.upsert([entry.clone()]).unwrap();
     assert!(document.get("fuzz.new").is_some());
-    assert!(!document.upsert([entry]).unwrap(), "a second upsert changed the catalog");
+    assert!(
+        !document.upsert([entry]).unwrap(),
+        "a second upsert changed the catalog"
+    );
     document.remove(["fuzz.new"]);
     assert!(document.get("fuzz.new").is_none());
 }
@@ -136,7 +140,10 @@ fn contract(input: &[u8]) {
         return;
     };
     let written = serde_json::to_vec(&contract).unwrap();
-    assert_eq!(serde_json::from_slice::<Contract>(&written).unwrap(), contract);
+    assert_eq!(
+        serde_json::from_slice::<Contract>(&written).unwrap(),
+        contract
+    );
     let _ = contract.to_catalog_entry();
     if let Ok(value) = serde_json::from_slice::<Value>(value)
         && let Err(error) = openagentmesh::Contract::from(contract).validate(value)

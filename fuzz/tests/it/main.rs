@@ -10,7 +10,8 @@ const MUTATIONS: u64 = 2_000;
 fn corpus_is_parsed_without_a_fault() {
     for target in TARGETS {
         for (name, input) in Corpus::read(target.name).unwrap().inputs {
-            check(target, &input).unwrap_or_else(|reason| panic!("{}/{name}: {reason}", target.name));
+            check(target, &input)
+                .unwrap_or_else(|reason| panic!("{}/{name}: {reason}", target.name));
         }
     }
 }

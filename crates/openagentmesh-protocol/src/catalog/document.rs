@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
 use super::entry::{CatalogEntry, full_name};
 
@@ -186,7 +186,10 @@ fn merge(older: &RawValue, entry: &CatalogEntry) -> serde_json::Result<Box<RawVa
     let mut fields: Fields = serde_json::from_str(to_raw_value(entry)?.get())?;
     let older: Fields = serde_json::from_str(older.get())?;
     for (name, value) in older.0 {
-        if name != "channel" && is_readable(&value) && fields.0.iter().all(|(known, _)| *known != name) {
+        if name != "channel"
+            && is_readable(&value)
+            && fields.0.iter().all(|(known, _)| *known != name)
+        {
             fields.0.push((name, value));
         }
     }

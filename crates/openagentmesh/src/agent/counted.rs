@@ -190,7 +190,9 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        let element = self.inner.next_element_seed(Counted::new(seed, self.memory))?;
+        let element = self
+            .inner
+            .next_element_seed(Counted::new(seed, self.memory))?;
         if element.is_some() {
             self.take_next(size_of::<S::Value>())?;
         }

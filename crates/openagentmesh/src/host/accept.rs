@@ -16,11 +16,11 @@ use tokio_util::task::TaskTracker;
 use super::admission::AdmissionPermit;
 use super::answer::answer;
 use super::cancellation::cancelled;
-use super::{budget, interceptor};
 use super::invoke::invoke;
 use super::outcome::{WorkResult, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
+use super::{budget, interceptor};
 use crate::error::Error;
 use crate::transport::Connection;
 

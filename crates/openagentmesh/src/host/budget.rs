@@ -53,14 +53,19 @@ pub(super) fn admit(input: &[u8]) -> Result<Option<InputShare>, usize> {
         return Ok(None);
     }
     let share = ADMITTED.try_acquire_many(permits(input.len(), MAX_ADMITTED_BYTES));
-    share.map(|share| Some(InputShare(share))).map_err(|_| MAX_ADMITTED_BYTES)
+    share
+        .map(|share| Some(InputShare(share)))
+        .map_err(|_| MAX_ADMITTED_BYTES)
 }
 
 /// Waits until an input of so many bytes may be decoded and checked; waiting inputs are served in their order.
 /// Cancel-safe.
 pub(super) async fn decode(bytes: usize) -> DecodingShare {
     let bytes = bytes.max(MIN_DECODING_BYTES);
-    match DECODING.acquire_many(permits(bytes, MAX_DECODING_BYTES)).await {
+    match DECODING
+        .acquire_many(permits(bytes, MAX_DECODING_BYTES))
+        .await
+    {
         Ok(share) => share,
         // The semaphore is never closed.
         Err(_) => std::future::pending().await,

@@ -31,7 +31,10 @@ pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
             drop(sender.send(result));
         }
     };
-    Builder::new().name("oam-decode".to_owned()).spawn(work).ok()?;
+    Builder::new()
+        .name("oam-decode".to_owned())
+        .spawn(work)
+        .ok()?;
     done.await.ok()
 }
 
@@ -45,7 +48,11 @@ pub(super) fn release_memory() {
         join_freed_pieces();
     };
     // Without a thread, the memory is given back after a later input.
-    if Builder::new().name("oam-release".to_owned()).spawn(release).is_err() {
+    if Builder::new()
+        .name("oam-release".to_owned())
+        .spawn(release)
+        .is_err()
+    {
         IS_RELEASING.store(false, Ordering::Relaxed);
     }
 }

@@ -78,7 +78,11 @@ where
     T: Send + 'static,
     F: Fn(Invocation<'_>) -> Result<T, DecodeError> + Send + Sync + ?Sized + 'static,
 {
-    let (name, schema, body) = (agent.name.clone(), agent.input.clone(), request.shared_body());
+    let (name, schema, body) = (
+        agent.name.clone(),
+        agent.input.clone(),
+        request.shared_body(),
+    );
     let (span, function) = (span.clone(), Arc::clone(function));
     let context = request.context(agent);
     let started = off_thread(agent, request, move || {
@@ -95,7 +99,11 @@ async fn explain_large(
     request: &Request<'_>,
     error: DecodeError,
 ) -> WorkResult {
-    let (name, schema, body) = (agent.name.clone(), agent.input.clone(), request.shared_body());
+    let (name, schema, body) = (
+        agent.name.clone(),
+        agent.input.clone(),
+        request.shared_body(),
+    );
     let explained = off_thread(agent, request, move || {
         validate::explain(&name, schema.as_deref(), &body, error)
     });

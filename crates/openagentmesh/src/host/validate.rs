@@ -5,9 +5,7 @@ use serde_json::{Value, json};
 
 use crate::agent::DecodeError;
 use crate::error::Error;
-use crate::schema::{
-    InputSchema, Problem, Problems, may_exceed_memory, too_much_memory,
-};
+use crate::schema::{InputSchema, Problem, Problems, may_exceed_memory, too_much_memory};
 
 /// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges.
 pub(crate) fn check_restrictions(
@@ -26,7 +24,7 @@ pub(crate) fn check_restrictions(
     }
 }
 
-/// Explains why the input could not be deserialised: every problem that the schema finds, else `error`.
+/// Explains why the input could not be deserialised: the problems that the schema finds, else `error`.
 pub(crate) fn explain(
     agent: &AgentName,
     schema: Option<&InputSchema>,

@@ -6,7 +6,9 @@
 use jsonschema::{Draft, EmailOptions, PatternOptions};
 use serde_json::Value;
 
-use super::budget::{Budget, CHECK_STEPS, Exceeded, MAX_PARSED_BYTES, MAX_PATTERN_BYTES, Size, exceeds_memory};
+use super::budget::{
+    Budget, CHECK_STEPS, Exceeded, MAX_PARSED_BYTES, MAX_PATTERN_BYTES, Size, exceeds_memory,
+};
 use super::pattern;
 use super::prepare::{Prepared, TranslatedPatterns, prepare};
 use super::problem::{BUDGET_EXCEEDED, Problem, Problems};

@@ -44,10 +44,7 @@ pub(in crate::schema) fn exceeds_memory(value: &Value) -> bool {
 }
 
 fn has_parts(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::String(_) | Value::Array(_) | Value::Object(_)
-    )
+    matches!(value, Value::String(_) | Value::Array(_) | Value::Object(_))
 }
 
 /// Whether the value of `json` may take more memory than [`MAX_PARSED_BYTES`], computed without parsing it.

@@ -94,13 +94,21 @@ async fn flood_of_malformed_messages_leaves_other_callers_served() {
     for kind in KINDS {
         let started = Instant::now();
         send(&mut socket, kind, &mesh).await;
-        println!("{}: {:?}, {} MiB", kind.name, started.elapsed(), host.memory_mib());
+        println!(
+            "{}: {:?}, {} MiB",
+            kind.name,
+            started.elapsed(),
+            host.memory_mib()
+        );
     }
     flooded.cancel();
     let during = calling.await.unwrap();
     println!(
         "p50 {:?} before, {:?} during; p99 {:?} before, {:?} during",
-        percentile(&before, 50), percentile(&during, 50), percentile(&before, 99), percentile(&during, 99)
+        percentile(&before, 50),
+        percentile(&during, 50),
+        percentile(&before, 99),
+        percentile(&during, 99)
     );
     assert!(
         percentile(&during, 99) <= 3 * percentile(&before, 99).max(MIN_P99),
@@ -109,10 +117,8 @@ async fn flood_of_malformed_messages_leaves_other_callers_served() {
         percentile(&during, 99)
     );
     host.memory_returns(memory_before, "flood").await;
-    eventually(|| async {
-        (server.subscriptions().await == subscriptions_before).then_some(())
-    })
-    .await;
+    eventually(|| async { (server.subscriptions().await == subscriptions_before).then_some(()) })
+        .await;
     let slow = async {
         // Refused until the slow requests of the flood have ended.
         while mesh.call::<()>("slow", ()).await.is_err() {}

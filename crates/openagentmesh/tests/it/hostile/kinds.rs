@@ -66,9 +66,15 @@ fn one_of<'t>(texts: &[&'t str], number: u64) -> &'t str {
 
 /// 34 kinds, 133,500 messages.
 pub(super) const KINDS: &[Kind] = &[
-    kind("broken JSON, with reply", 10_000, |_| to("echo", "{\"text\": [1, 2,, \u{7}")),
-    kind("broken JSON, no reply", 10_000, |_| to("list", "[\"a\",").reply("")),
-    kind("body is no UTF-8", 2_000, |_| to("echo", *b"\"\xff\xfe\x80\"")),
+    kind("broken JSON, with reply", 10_000, |_| {
+        to("echo", "{\"text\": [1, 2,, \u{7}")
+    }),
+    kind("broken JSON, no reply", 10_000, |_| {
+        to("list", "[\"a\",").reply("")
+    }),
+    kind("body is no UTF-8", 2_000, |_| {
+        to("echo", *b"\"\xff\xfe\x80\"")
+    }),
     kind("JSON 100,000 levels deep: any", 500, |_| {
         to("any", "[".repeat(100_000) + &"]".repeat(100_000))
     }),
@@ -83,18 +89,28 @@ pub(super) const KINDS: &[Kind] = &[
         to("restricted", "{\"text\": \"\", \"words\": 11}")
     }),
     kind("10,000 headers", 100, |_| {
-        (0..10_000).fold(to("echo", "\"a\""), |message, n| message.header(&format!("X-{n}"), "1"))
+        (0..10_000).fold(to("echo", "\"a\""), |message, n| {
+            message.header(&format!("X-{n}"), "1")
+        })
     }),
-    kind("one header of 1 MB", 100, |_| to("echo", "\"a\"").header("X-Large", &"x".repeat(1_000_000))),
+    kind("one header of 1 MB", 100, |_| {
+        to("echo", "\"a\"").header("X-Large", &"x".repeat(1_000_000))
+    }),
     kind("X-Mesh-Request-Id 1,000 times", 500, |_| {
         (0..1_000).fold(to("echo", "\"a\""), |message, _| message.id("a"))
     }),
-    kind("reply is its own subject", 5_000, |_| to("echo", "\"a\"").reply("mesh.agent.echo")),
-    kind("reply is another agent", 5_000, |_| to("echo", "\"a\"").reply("mesh.agent.list")),
+    kind("reply is its own subject", 5_000, |_| {
+        to("echo", "\"a\"").reply("mesh.agent.echo")
+    }),
+    kind("reply is another agent", 5_000, |_| {
+        to("echo", "\"a\"").reply("mesh.agent.list")
+    }),
     kind("reply with wildcards", 2_000, |n| {
         to("echo", "\"a\"").reply(one_of(&["_INBOX.>", "_INBOX.*", "*", ">"], n))
     }),
-    kind("reply is mesh.errors.echo", 2_000, |_| to("echo", "\"a\"").reply("mesh.errors.echo")),
+    kind("reply is mesh.errors.echo", 2_000, |_| {
+        to("echo", "\"a\"").reply("mesh.errors.echo")
+    }),
     kind("reply has odd dots", 2_000, |n| {
         to("echo", "\"a\"").reply(one_of(&["a..b", ".a", "a.", "_INBOX..x"], n))
     }),
@@ -103,7 +119,9 @@ pub(super) const KINDS: &[Kind] = &[
         to("echo", "\"a\"").id(one_of(&["*", ">", "a.b", "..", "", &long], n))
     }),
     kind("stream ids: wildcards, dots", 5_000, |n| {
-        to("count", "3").header("X-Mesh-Stream", "true").id(one_of(&["*", ">", "a.b", "a b"], n))
+        to("count", "3")
+            .header("X-Mesh-Stream", "true")
+            .id(one_of(&["*", ">", "a.b", "a b"], n))
     }),
     kind("timeouts: -1, 0, 1e30, 2^64-1, words", 5_000, |n| {
         let timeout = one_of(&["-1", "0", "1e30", "18446744073709551615", "soon", ""], n);
@@ -111,17 +129,27 @@ pub(super) const KINDS: &[Kind] = &[
     }),
     kind("credit: -1, 0, 2^32, 2^32-1", 3_000, |n| {
         let credit = one_of(&["-1", "0", "4294967296", "4294967295"], n);
-        to("count", "10").stream(n).header("X-Mesh-Stream-Credit", credit)
+        to("count", "10")
+            .stream(n)
+            .header("X-Mesh-Stream-Credit", credit)
     }),
-    kind("streams of 1,000,000 without credit", 300, |n| to("count", "1000000").stream(1 << 32 | n)),
+    kind("streams of 1,000,000 without credit", 300, |n| {
+        to("count", "1000000").stream(1 << 32 | n)
+    }),
     kind("endless streams that are not taken", 3_000, |n| {
-        to("endless", "null").stream(2 << 32 | n).header("X-Mesh-Stream-Credit", "1")
+        to("endless", "null")
+            .stream(2 << 32 | n)
+            .header("X-Mesh-Stream-Credit", "1")
     }),
     kind("endless streams, same id", 3_000, |_| {
-        to("endless", "null").stream(3 << 32).header("X-Mesh-Stream-Credit", "1")
+        to("endless", "null")
+            .stream(3 << 32)
+            .header("X-Mesh-Stream-Credit", "1")
     }),
     kind("calls without a caller, with probes", 3_000, |n| {
-        to("slow", "null").id(&format!("{:032x}", 4_u64 << 32 | n)).header("X-Mesh-Probe", "true")
+        to("slow", "null")
+            .id(&format!("{:032x}", 4_u64 << 32 | n))
+            .header("X-Mesh-Probe", "true")
     }),
     kind("forged Status/Cancel/Probe/Seq/End/Source", 5_000, |_| {
         to("echo", "\"a\"")
@@ -138,9 +166,13 @@ pub(super) const KINDS: &[Kind] = &[
     kind("late replies with 1 kB bodies", 2_000, |n| {
         to("echo", format!("\"{}\"", "x".repeat(1_000))).reply(format!("mesh.results.{:032x}", n))
     }),
-    kind("wrong verb: stream a responder", 5_000, |n| to("echo", "\"a\"").stream(5 << 32 | n)),
+    kind("wrong verb: stream a responder", 5_000, |n| {
+        to("echo", "\"a\"").stream(5 << 32 | n)
+    }),
     kind("requests to a publisher", 5_000, |_| to("tick", "null")),
-    kind("requests to a trigger with a body of 100 kB", 500, |_| to("poke", "x".repeat(100_000))),
+    kind("requests to a trigger with a body of 100 kB", 500, |_| {
+        to("poke", "x".repeat(100_000))
+    }),
     kind("death notices, errors, health, logs", 5_000, |n| {
         let kind = one_of(&["death", "errors", "health", "logs"], n);
         event(format!("mesh.{kind}.echo"), "{\"code\": [], \"agent\": 7}")
@@ -151,5 +183,7 @@ pub(super) const KINDS: &[Kind] = &[
     kind("invalid traceparent", 2_000, |_| {
         to("echo", "\"a\"").header("traceparent", &"00-xyz-".repeat(700))
     }),
-    kind("20,000 slow calls", 20_000, |n| to("slow", "null").id(&format!("{:032x}", 6_u64 << 32 | n))),
+    kind("20,000 slow calls", 20_000, |n| {
+        to("slow", "null").id(&format!("{:032x}", 6_u64 << 32 | n))
+    }),
 ];

@@ -61,7 +61,9 @@ impl HostProcess {
         let path = format!("/proc/{}/status", self.child.id().expect("the host ended"));
         let status = std::fs::read_to_string(path).unwrap();
         let line = status.lines().find(|line| line.starts_with(field));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)).unwrap();
+        let kib = line
+            .and_then(|line| line.split_whitespace().nth(1))
+            .unwrap();
         kib.parse::<u64>().unwrap() / 1024
     }
 
@@ -76,7 +78,10 @@ impl HostProcess {
     }
 
     pub(super) fn reset_peak(&self) {
-        let path = format!("/proc/{}/clear_refs", self.child.id().expect("the host ended"));
+        let path = format!(
+            "/proc/{}/clear_refs",
+            self.child.id().expect("the host ended")
+        );
         std::fs::write(path, "5").unwrap();
     }
 

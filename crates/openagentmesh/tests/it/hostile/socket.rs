@@ -86,10 +86,8 @@ impl Socket {
     pub(super) async fn synchronize(&mut self) {
         self.pings += 1;
         within(self.writer.write_all(b"PING\r\n")).await.unwrap();
-        eventually(|| async {
-            (self.pongs.load(Ordering::SeqCst) >= self.pings).then_some(())
-        })
-        .await;
+        eventually(|| async { (self.pongs.load(Ordering::SeqCst) >= self.pings).then_some(()) })
+            .await;
     }
 }
 

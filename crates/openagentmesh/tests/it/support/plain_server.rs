@@ -49,7 +49,9 @@ impl PlainServer {
 
     /// The number of subscriptions of all clients.
     pub(crate) async fn subscriptions(&self) -> u64 {
-        let mut monitor = TcpStream::connect(("127.0.0.1", self.monitor_port)).await.unwrap();
+        let mut monitor = TcpStream::connect(("127.0.0.1", self.monitor_port))
+            .await
+            .unwrap();
         let request = "GET /varz HTTP/1.0\r\n\r\n";
         monitor.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
