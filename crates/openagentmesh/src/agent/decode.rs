@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[derive(serde::Deserialize)]
-    #[expect(dead_code, reason = "is only decoded")]
+    #[expect(dead_code, clippy::large_enum_variant, reason = "is only decoded")]
     enum Nested {
         One([u64; 32]),
         Many(Vec<Nested>),

@@ -47,7 +47,7 @@ async fn host() {
         spec("count").handler(|to: u64| stream::iter(0..to)),
         spec("endless").handler(|(): ()| stream::repeat(1)),
         spec("poke").handler(|| async { true }),
-        spec("tick").handler(|| stream::pending::<u32>()),
+        spec("tick").handler(stream::pending::<u32>),
     ])
     .await
     .unwrap();
