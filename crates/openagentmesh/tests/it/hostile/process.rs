@@ -9,9 +9,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
 
-/// MiB by which the memory of a host may differ from before, once it has answered.
-const MAX_GROWTH_MIB: u64 = 32;
-
 /// The time in which a host gives its memory back.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -85,17 +82,17 @@ impl HostProcess {
         std::fs::write(path, "5").unwrap();
     }
 
-    /// Waits until the memory has returned to that of `before`; returns it in MiB.
-    pub(super) async fn memory_returns(&self, before: u64, after: &str) -> u64 {
+    /// Waits until the memory is at most `limit`; returns it in MiB.
+    pub(super) async fn memory_returns(&self, limit: u64, after: &str) -> u64 {
         let deadline = tokio::time::Instant::now() + RETURN_TIMEOUT;
         loop {
             let now = self.memory_mib();
-            if now <= before + MAX_GROWTH_MIB {
+            if now <= limit {
                 return now;
             }
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "{after}: {before} MiB before, {now} MiB after"
+                "{after}: {now} MiB after, at most {limit} MiB expected"
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
