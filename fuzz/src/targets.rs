@@ -80,7 +80,7 @@ fn header_block(input: &[u8]) {
     let _ = (Subject::parse(&text), subject::may_reply_to(&text));
 }
 
-/// Reads a body as `T`; what was read is written so that it reads the same.
+/// Reads a body as `T`. A value that was read is written so that it reads the same.
 fn body<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(input: &[u8]) {
     if let Ok(value) = serde_json::from_slice::<T>(input) {
         let written = serde_json::to_vec(&value).unwrap();
