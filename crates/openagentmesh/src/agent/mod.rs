@@ -2,6 +2,7 @@
 
 mod agent_fn;
 mod context;
+mod counted;
 mod decode;
 mod definition;
 mod erased;

@@ -53,9 +53,9 @@ impl Contract {
     ///
     /// # Errors
     ///
-    /// `invalid_input`, as from the host: `details.errors` lists up to 100 problems with their
-    /// locations, and `details.omitted` counts the others. Also if `input` cannot be written as JSON, if
-    /// the schema is invalid or not supported, and if the check would exceed its limit.
+    /// `invalid_input`, as from the host: `details.errors` lists up to 20 problems with their
+    /// locations, and `details.omitted` counts the others. Also if `input` cannot be written as JSON, or if
+    /// the schema is invalid or not supported. `payload_too_large` if the check would exceed its limit.
     pub fn validate(&self, input: impl Serialize) -> Result<()> {
         let input = to_value(&input).map_err(|error| {
             self.invalid(format!(

@@ -16,11 +16,11 @@ use tokio_util::task::TaskTracker;
 use super::admission::{self, AdmissionPermit};
 use super::answer::answer;
 use super::cancellation::cancelled;
-use super::interceptor;
 use super::invoke::invoke;
 use super::outcome::{WorkResult, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
+use super::{budget, interceptor};
 use crate::error::Error;
 use crate::transport::{Connection, Subscription, memory};
 
@@ -56,13 +56,13 @@ pub(super) async fn accept(
         };
         let Some(message) = request else { break };
         let received = Instant::now();
-        match agent.admission.admit() {
-            Ok(permit) => {
-                tasks.spawn(serve(Arc::clone(&agent), permit, message, received));
+        match admit(&agent, &message) {
+            Ok(admitted) => {
+                tasks.spawn(serve(Arc::clone(&agent), admitted, message, received));
             }
-            Err(in_flight) => {
+            Err(overloaded) => {
                 // A value that an interceptor leaves may panic when it is dropped.
-                let refused = AssertUnwindSafe(refuse(&agent, &message, received, in_flight));
+                let refused = AssertUnwindSafe(refuse(&agent, &message, received, overloaded));
                 if let Err(panic) = refused.catch_unwind().boxed().await {
                     let error = handler_panicked(&*panic);
                     tracing::warn!(agent = %agent.name, %error, "panic at the end of an overloaded request");
@@ -70,6 +70,20 @@ pub(super) async fn accept(
             }
         }
     }
+}
+
+/// The share of a request in the limits of its agent and in the memory of the process, until it is answered.
+struct Admitted {
+    _request: AdmissionPermit,
+    _input: Option<budget::InputShare>,
+}
+
+/// Admits a request, or returns the error `overloaded` for its answer.
+fn admit(agent: &AgentState, message: &Message) -> Result<Admitted, Error> {
+    Ok(Admitted {
+        _request: (agent.admission.admit()).map_err(|in_flight| overloaded(agent, in_flight))?,
+        _input: budget::admit(&message.payload).map_err(|limit| inputs_exceed(agent, limit))?,
+    })
 }
 
 /// Ends the subscription without losing a request that the server has sent already.
@@ -101,7 +115,7 @@ async fn drain_subscription(connection: &Connection, requests: &mut Subscription
 )]
 fn serve(
     agent: Arc<AgentState>,
-    admitted: AdmissionPermit,
+    admitted: Admitted,
     message: Message,
     received: Instant,
 ) -> impl Future<Output = ()> {
@@ -155,13 +169,12 @@ async fn wait_in_queue<'a>(
     waiting.boxed().await
 }
 
-/// Answers a request that is not admitted because of `in_flight` others. Interceptors run around it, too. If
-/// an interceptor refuses the request, its error is answered instead of `overloaded`, which would reveal the
-/// load.
-async fn refuse(agent: &AgentState, message: &Message, received: Instant, in_flight: usize) {
+/// Answers a request that is not admitted. Interceptors run around it, too. If an interceptor refuses the
+/// request, its error is answered instead of `overloaded`, which would reveal the load.
+async fn refuse(agent: &AgentState, message: &Message, received: Instant, overloaded: Error) {
     let mut request = Request::read(message, received);
     let error = match interceptor::before(agent, &mut request) {
-        Ok(()) => overloaded(agent, in_flight),
+        Ok(()) => overloaded,
         Err(refused) => refused,
     };
     let outcome = answer(agent, &request, WorkResult::Failed(error)).await;
@@ -181,6 +194,18 @@ fn queue_is_full(agent: &AgentState) -> Error {
     )
     .with_detail("in_flight", agent.admission.in_flight())
     .with_detail("concurrency", concurrency)
+}
+
+fn inputs_exceed(agent: &AgentState, limit: usize) -> Error {
+    Error::raised(
+        ErrorCode::Overloaded,
+        format!(
+            "the host of agent '{}' is overloaded: the inputs of its requests in flight exceed {limit} bytes; try \
+             again later, or start another process that serves it",
+            agent.name,
+        ),
+    )
+    .with_detail("limit", limit)
 }
 
 fn overloaded(agent: &AgentState, in_flight: usize) -> Error {

@@ -28,6 +28,7 @@ mod endpoints;
 mod error_codes;
 mod events;
 mod failure;
+mod hostile;
 mod hostile_catalogs;
 mod interceptors;
 mod invalid_entries;

@@ -18,6 +18,7 @@ mod compilation;
 mod graph;
 mod in_place;
 mod limits;
+mod memory;
 mod pattern;
 mod steps;
 mod tagged;
@@ -26,7 +27,8 @@ mod walk;
 
 pub(super) use check::Budget;
 pub(super) use limits::Size;
+pub(super) use memory::exceeds_memory;
+pub(crate) use memory::{MAX_PARSED_BYTES, may_exceed_memory};
 pub(super) use pattern::MAX_PATTERN_BYTES;
 pub(super) use steps::CHECK_STEPS;
-pub(crate) use steps::MAX_VALUES;
 pub(super) use walk::Exceeded;
