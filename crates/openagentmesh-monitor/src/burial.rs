@@ -8,7 +8,8 @@ use openagentmesh_protocol::{
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::mesh::{Instance, Listed, Mesh, Notice};
+use crate::instance::Instance;
+use crate::mesh::{Listed, Mesh, Notice};
 
 /// The number of attempts to change a catalog that other processes change at the same time.
 const MAX_ATTEMPTS: u32 = 20;

@@ -6,7 +6,7 @@ use std::fmt;
 use openagentmesh_protocol::ConnectionId;
 use serde::Deserialize;
 
-use crate::mesh::Instance;
+use crate::instance::Instance;
 
 /// Whether something is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,7 @@
 mod burial;
 mod connections;
 mod disconnect;
+mod instance;
 mod lease;
 mod mesh;
 mod monitor;
@@ -30,6 +31,7 @@ mod waker;
 
 pub use connections::{Connections, InvalidReport, Presence};
 pub use disconnect::Disconnect;
-pub use mesh::{Held, Instance, Listed, Listing, Mesh, Notice};
+pub use instance::Instance;
+pub use mesh::{Held, Listed, Listing, Mesh, Notice};
 pub use monitor::{Monitor, Settings};
 pub use waker::Waker;

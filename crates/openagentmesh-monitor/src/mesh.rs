@@ -5,17 +5,7 @@ use std::fmt;
 use openagentmesh_protocol::{AgentName, DeathNotice, InstanceId, InstanceNotice, InstanceRecord};
 
 use crate::connections::Connections;
-
-/// An instance and its record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
-    /// The key of the record.
-    pub id: InstanceId,
-    /// The record.
-    pub record: InstanceRecord,
-    /// The revision of the record.
-    pub revision: u64,
-}
+use crate::instance::Instance;
 
 /// The catalog at one revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

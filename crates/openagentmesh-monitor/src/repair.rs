@@ -5,7 +5,8 @@ use std::time::Duration;
 use openagentmesh_protocol::{AgentName, InstanceId};
 
 use crate::burial::{death, served};
-use crate::mesh::{Instance, Listed, Mesh};
+use crate::instance::Instance;
+use crate::mesh::{Listed, Mesh};
 use crate::observations::Observations;
 
 /// The number of entries that one look examines. The server searches all connections for each.
