@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::{StreamExt, stream};
 use openagentmesh_protocol::{
     AgentName, DeathNotice, DeathReason, InstanceId, InstanceNotice, InstanceRecord, InstanceState,
 };
@@ -9,10 +10,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::instance::Instance;
-use crate::mesh::{Listed, Mesh, Notice};
+use crate::mesh::{Mesh, Notice};
 
 /// The number of attempts to change a catalog that other processes change at the same time.
 const MAX_ATTEMPTS: u32 = 20;
+/// The number of concurrent questions to the server.
+const MAX_CONCURRENT: usize = 32;
 
 /// Removes `instance`, which is dead, and the agents that only it served. Does nothing if it has written its record
 /// since.
@@ -39,8 +42,9 @@ pub(crate) async fn bury<M: Mesh>(mesh: &M, instance: &Instance) -> Result<(), M
         agents: instance.record.agents.clone(),
     });
     mesh.announce(&notice).await?;
-    for agent in remove_agents(mesh, instance).await? {
-        mesh.announce(&death(agent, &instance.id)).await?;
+    for agent in remove_agents(mesh, instance, &instance.record.agents).await? {
+        mesh.announce(&death(agent, &instance.id, DeathReason::Disconnect))
+            .await?;
     }
     mesh.remove_instance(&instance.id, fence).await?;
     Ok(())
@@ -61,56 +65,74 @@ pub(crate) fn served(instances: &[Instance]) -> BTreeSet<&AgentName> {
         .collect()
 }
 
-/// The notice that `agent` has no instance left.
-pub(crate) fn death(agent: AgentName, instance_id: &InstanceId) -> Notice {
+/// The notice that `agent` has no instance left since `instance_id` ended.
+#[must_use]
+pub fn death(agent: AgentName, instance_id: &InstanceId, reason: DeathReason) -> Notice {
     Notice::Death(DeathNotice {
         agent,
-        reason: DeathReason::Disconnect,
+        reason,
         detected_at: now(),
         instance_id: instance_id.clone(),
     })
 }
 
-/// Removes the agents of `instance` that no other process serves from the catalog, and returns them.
-async fn remove_agents<M: Mesh>(mesh: &M, instance: &Instance) -> Result<Vec<AgentName>, M::Error> {
+/// Removes those of `agents`, which `instance` has served, that no other process serves from the catalog. Returns their
+/// names, for which the caller announces the death.
+///
+/// # Errors
+///
+/// If the catalog or the records cannot be read, or the catalog cannot be written.
+pub async fn remove_agents<M: Mesh>(
+    mesh: &M,
+    instance: &Instance,
+    agents: &[AgentName],
+) -> Result<Vec<AgentName>, M::Error> {
     for _ in 0..MAX_ATTEMPTS {
         // The catalog first: a process that registers after it was read changes its revision. If `instance` has written
         // its record since, its agents are served.
         let listing = mesh.listing().await?;
         let instances = mesh.instances().await?;
         let served = served(&instances);
-        let mut gone = Vec::new();
-        for agent in &instance.record.agents {
-            if !served.contains(agent) && !has_other_subscriber(mesh, agent, instance).await {
-                gone.push(agent.clone());
-            }
-        }
-        let is_listed = |name: &&AgentName| {
-            listing
-                .agents
-                .iter()
-                .any(|Listed { name: listed, .. }| listed == *name)
-        };
-        let listed: Vec<AgentName> = gone.iter().filter(is_listed).cloned().collect();
-        if listed.is_empty() || mesh.remove_agents(&listed, listing.revision).await? {
+        let questions: Vec<_> = agents
+            .iter()
+            .filter(|agent| !served.contains(agent))
+            .map(|agent| without_other_subscriber(mesh, agent, instance))
+            .collect();
+        let gone: Vec<Option<AgentName>> = stream::iter(questions)
+            .buffered(MAX_CONCURRENT)
+            .collect()
+            .await;
+        let gone: Vec<AgentName> = gone.into_iter().flatten().collect();
+        let listed: BTreeSet<&AgentName> = listing.agents.iter().map(|agent| &agent.name).collect();
+        let removed: Vec<AgentName> = gone
+            .iter()
+            .filter(|agent| listed.contains(agent))
+            .cloned()
+            .collect();
+        if removed.is_empty() || mesh.remove_agents(&removed, listing.revision).await? {
             return Ok(gone);
         }
     }
-    // The record is still there, and the next look tries again.
-    tracing::debug!(instance = %instance.id, "the catalog changes too often to remove the agents of a dead instance");
+    // The record of a dead instance is still there, and the next look tries again.
+    tracing::debug!(instance = %instance.id, "the catalog changes too often to remove agents");
     Ok(vec![])
 }
 
-/// Whether a process other than `instance` subscribes to the requests of `agent`. Processes of other SDKs may serve
-/// agents without a record.
-async fn has_other_subscriber<M: Mesh>(mesh: &M, agent: &AgentName, instance: &Instance) -> bool {
-    match mesh.subscribers(agent).await {
+/// `agent`, unless a process other than `instance` subscribes to its requests. Processes of other SDKs may serve agents
+/// without a record.
+async fn without_other_subscriber<M: Mesh>(
+    mesh: &M,
+    agent: &AgentName,
+    instance: &Instance,
+) -> Option<AgentName> {
+    let is_served = match mesh.subscribers(agent).await {
         Ok(subscribers) => subscribers.has_other_than(instance),
         Err(error) => {
             tracing::debug!(%agent, %error, "the subscriptions of an agent are unknown");
             false
         }
-    }
+    };
+    (!is_served).then(|| agent.clone())
 }
 
 fn now() -> String {

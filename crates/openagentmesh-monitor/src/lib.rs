@@ -29,6 +29,7 @@ mod observations;
 mod repair;
 mod waker;
 
+pub use burial::{death, remove_agents};
 pub use connections::{Connections, InvalidReport, Presence};
 pub use disconnect::Disconnect;
 pub use instance::Instance;

@@ -18,6 +18,9 @@ use crate::waker::{self, Waker, Wakeup, Wakeups};
 /// The largest number of connections that are asked for one by one. For more, all connections are listed.
 const MAX_SINGLE_QUERIES: usize = 8;
 
+/// The number of failures from which on the time between steps is not lengthened any further.
+const MAX_FAILURES: u32 = 5;
+
 /// The times of a monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -58,6 +61,8 @@ pub struct Monitor<M> {
     holder: Option<Instance>,
     records: Observations<InstanceId>,
     unserved: Unserved,
+    /// The number of steps that have failed one after the other; each lengthens the time to the next one.
+    failures: u32,
     /// The time of the next look at all connections.
     next_full: Instant,
 }
@@ -66,7 +71,7 @@ impl<M: Mesh> Monitor<M> {
     /// A monitor of the process with instance id `own`, and what wakes it.
     pub fn new(mesh: M, own: InstanceId, settings: Settings) -> (Self, Waker) {
         let (waker, wakeups) = waker::channel();
-        // Three looks may fail before the observation of a lease starts again.
+        // One look may fail before the observation of the leases starts again.
         let max_gap = settings.interval * 4 + settings.reconnect;
         let monitor = Self {
             mesh,
@@ -77,6 +82,7 @@ impl<M: Mesh> Monitor<M> {
             unserved: Unserved::new(settings.unserved, settings.full_interval * 2),
             settings,
             wakeups,
+            failures: 0,
             next_full: Instant::now(),
         };
         (monitor, waker)
@@ -86,8 +92,12 @@ impl<M: Mesh> Monitor<M> {
     pub async fn run(&mut self) {
         let mut wakeup = Wakeup::default();
         loop {
-            if let Err(error) = self.step(&wakeup).await {
-                tracing::debug!(%error, "the monitor could not look at the mesh");
+            match self.step(&wakeup).await {
+                Ok(()) => self.failures = 0,
+                Err(error) => {
+                    tracing::debug!(%error, "the monitor could not look at the mesh");
+                    self.failures = (self.failures + 1).min(MAX_FAILURES);
+                }
             }
             wakeup = self.wait().await;
         }
@@ -115,7 +125,7 @@ impl<M: Mesh> Monitor<M> {
         } else {
             self.settings.lease / 3
         };
-        let end = Instant::now() + interval;
+        let end = Instant::now() + interval * (1 + self.failures);
         loop {
             let wakeup = tokio::select! {
                 biased;
@@ -139,7 +149,9 @@ impl<M: Mesh> Monitor<M> {
         let is_full = !was_active || wakeup.look_at_all || Instant::now() >= self.next_full;
         self.look(&wakeup.disconnects, is_full).await?;
         if is_full {
-            self.unserved.remove(&self.mesh, &self.own).await?;
+            if let Err(error) = self.unserved.remove(&self.mesh, &self.own).await {
+                tracing::debug!(%error, "entries without a process are not known");
+            }
             self.next_full = Instant::now() + self.settings.full_interval;
         }
         Ok(())
@@ -151,7 +163,7 @@ impl<M: Mesh> Monitor<M> {
         let mut dead = None;
         if let Some(holder) = &self.holder
             && self.concerns_holder(wakeup)
-            && self.is_gone(holder).await?
+            && self.is_gone(holder).await
         {
             dead = Some(holder.id.clone());
         }
@@ -169,7 +181,7 @@ impl<M: Mesh> Monitor<M> {
         self.holder = self.mesh.instance(&id).await?;
         if is_new
             && let Some(holder) = &self.holder
-            && self.is_gone(holder).await?
+            && self.is_gone(holder).await
         {
             let role = self.lease.keep(&self.mesh, Some(&id)).await?;
             return Ok(matches!(role, Role::Active));
@@ -186,9 +198,15 @@ impl<M: Mesh> Monitor<M> {
         wakeup.look_at_all || wakeup.disconnects.iter().any(names_holder)
     }
 
-    async fn is_gone(&self, instance: &Instance) -> Result<bool, M::Error> {
-        let connections = self.mesh.connections(instance.record.client_id).await?;
-        Ok(connections.presence(instance) == Presence::Absent)
+    /// Whether the connection of `instance` is known to be gone.
+    async fn is_gone(&self, instance: &Instance) -> bool {
+        match self.mesh.connections(instance.record.client_id).await {
+            Ok(connections) => connections.presence(instance) == Presence::Absent,
+            Err(error) => {
+                tracing::debug!(%error, "the connections are not known");
+                false
+            }
+        }
     }
 
     /// Looks at all instances, and buries the dead ones.
@@ -217,7 +235,14 @@ impl<M: Mesh> Monitor<M> {
                 suspects.push(instance);
             }
         }
-        let gone = self.disconnected(suspects).await?;
+        let gone = match self.disconnected(suspects).await {
+            Ok(gone) => gone,
+            // Without permission to ask, the leases decide.
+            Err(error) => {
+                tracing::debug!(%error, "the connections are not known");
+                return Ok(());
+            }
+        };
         if gone.is_empty() {
             return Ok(());
         }

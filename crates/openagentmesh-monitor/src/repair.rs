@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, InstanceId};
+use openagentmesh_protocol::{AgentName, DeathReason, InstanceId};
 
 use crate::burial::{death, served};
 use crate::instance::Instance;
@@ -54,7 +54,8 @@ impl Unserved {
             "removed catalog entries without a process"
         );
         for agent in over {
-            mesh.announce(&death(agent, own)).await?;
+            mesh.announce(&death(agent, own, DeathReason::Disconnect))
+                .await?;
         }
         Ok(())
     }

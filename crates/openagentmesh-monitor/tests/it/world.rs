@@ -1,8 +1,7 @@
 //! A simulated mesh: its store, its connections, and the processes on it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use openagentmesh_monitor::{
@@ -19,6 +18,8 @@ use tokio::time::{Instant, sleep};
 pub(crate) const LEASE: Duration = Duration::from_secs(4);
 /// The time that a process has to renew its record after it was frozen, or without a connection.
 const SLACK: Duration = Duration::from_secs(1);
+/// The longest time from the removal of an agent to the notice of its death.
+const ANNOUNCEMENT: Duration = Duration::from_millis(200);
 const SERVER: &str = "SERVER";
 
 type Hook = Box<dyn FnOnce(&World) + Send>;
@@ -63,7 +64,7 @@ struct Living {
     agents: Vec<AgentName>,
     /// The process was frozen, or without a connection, until this time.
     healthy_since: Arc<Mutex<Instant>>,
-    is_registered: Arc<AtomicBool>,
+    registered: Arc<OnceLock<Instant>>,
 }
 
 impl World {
@@ -163,6 +164,9 @@ impl World {
 
     pub(crate) fn subscribe(&self, agent: &AgentName, id: &ConnectionId) {
         let mut state = self.state();
+        if !state.connections.contains_key(id) {
+            return;
+        }
         let subscribers = state.subscriptions.entry(agent.clone()).or_default();
         subscribers.insert(id.clone());
     }
@@ -209,8 +213,15 @@ impl Living {
     fn serves(&self, agent: &AgentName) -> bool {
         let healthy_since = *self.healthy_since.lock().unwrap();
         self.agents.contains(agent)
-            && self.is_registered.load(Ordering::Relaxed)
+            && self.registered.get().is_some()
             && healthy_since + SLACK <= Instant::now()
+    }
+
+    /// Whether the process has served `agent` since before a removal that is announced now.
+    fn has_served(&self, agent: &AgentName) -> bool {
+        let registered = self.registered.get();
+        let is_old = registered.is_some_and(|registered| registered.elapsed() >= ANNOUNCEMENT);
+        self.serves(agent) && is_old
     }
 }
 
@@ -361,7 +372,7 @@ impl Mesh for World {
             && state
                 .living
                 .values()
-                .any(|living| living.serves(&death.agent))
+                .any(|living| living.has_served(&death.agent))
         {
             state.false_deaths.push(death.agent.clone());
         }
@@ -426,9 +437,9 @@ impl Host {
         let living = Living {
             agents: host.agents.clone(),
             healthy_since: Arc::clone(&host.healthy_since),
-            is_registered: Arc::default(),
+            registered: Arc::default(),
         };
-        let is_registered = Arc::clone(&living.is_registered);
+        let registered = Arc::clone(&living.registered);
         world.state().living.insert(host.id.clone(), living);
         host.tasks.push(tokio::spawn(keep_listed(
             world.clone(),
@@ -436,7 +447,7 @@ impl Host {
             host.agents.clone(),
             Arc::clone(&host.connection),
             Arc::clone(&host.healthy_since),
-            is_registered,
+            registered,
         )));
         host.tasks.push(monitor(
             world,
@@ -522,11 +533,11 @@ async fn keep_listed(
     agents: Vec<AgentName>,
     connection: Arc<Mutex<ConnectionId>>,
     healthy_since: Arc<Mutex<Instant>>,
-    is_registered: Arc<AtomicBool>,
+    registered: Arc<OnceLock<Instant>>,
 ) {
     let first = connection.lock().unwrap().clone();
     register(&world, &id, &agents, &first).await;
-    is_registered.store(true, Ordering::Relaxed);
+    registered.get_or_init(Instant::now);
     let mut renewed = Instant::now();
     loop {
         sleep(Duration::from_millis(200)).await;
