@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 const RETURN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The allocator of glibc otherwise keeps up to 64 MiB of freed memory for each of its heaps, once large pieces
-/// have been freed. See ADR 22.
+/// have been freed. See ADR 25.
 const FIXED_TRIM_THRESHOLD: (&str, &str) = ("MALLOC_TRIM_THRESHOLD_", "131072");
 
 /// A host process, which ends with the value.
