@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 use crate::instance::Instance;
 
-/// Whether something is there.
+/// Whether a client is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// It is there.
+    /// Connected.
     Present,
-    /// It is not there.
+    /// Not connected.
     Absent,
-    /// The servers that know have not answered.
+    /// Not known: the server of the connection has not answered.
     Unknown,
 }
 

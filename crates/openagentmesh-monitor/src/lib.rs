@@ -13,7 +13,7 @@
 //! Every removal is guarded by a revision: a process that registers in the meantime keeps its entries. Several
 //! monitors may run at once without harm; one of them is active, by a lease.
 //!
-//! The crate does no I/O. The mesh is behind the trait [`Mesh`], and time is that of tokio, so that tests run
+//! The crate does no I/O. The trait [`Mesh`] stands for the mesh, and time is that of tokio, so that tests run
 //! thousands of schedules on paused time.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
