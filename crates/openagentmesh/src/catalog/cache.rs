@@ -14,7 +14,7 @@ use super::snapshot::CatalogSnapshot;
 use super::state::{CacheState, apply, replace, set_malformed};
 use super::writer::{self, Read, Written};
 use crate::error::Result;
-use crate::store::{Delivery, KvBucket, OrderedConsumer, Start, is_value};
+use crate::store::{Delivery, KvBucket, Meaning, OrderedConsumer, Start};
 use crate::util::backoff::Backoff;
 
 /// The bounds of the back-off after the watch failed.
@@ -182,15 +182,11 @@ async fn watch(
                 continue;
             }
         };
-        let info = message
-            .info()
-            .map_err(|error| catalog.failed("watch", error))?;
-        let revision = info.stream_sequence;
-        let document = if is_value(&message) {
-            let payload = std::mem::take(&mut { message }.message.payload);
-            writer::parse(payload).await
-        } else {
-            Ok(CatalogDocument::default())
+        let revision = message.sequence;
+        let document = match message.meaning {
+            Meaning::Value => writer::parse(message.payload).await,
+            Meaning::Deletion => Ok(CatalogDocument::default()),
+            Meaning::Malformed(reason) => Err(writer::malformed(reason)),
         };
         match document {
             Err(problem) => {

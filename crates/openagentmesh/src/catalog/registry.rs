@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode, subject};
 
 use super::registration::Registration;
-use crate::error::{Error, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::store::{Access, KvBucket};
 
 /// The number of concurrent requests to the server.
@@ -36,27 +36,34 @@ impl Replaced {
 }
 
 pub(super) async fn get(registry: &KvBucket, name: &AgentName) -> Result<Option<Contract>> {
-    let stored = registry.read(name.as_str()).await?;
-    stored
-        .and_then(|stored| stored.value)
-        .map(|json| parse(&json, name))
-        .transpose()
+    let Some(stored) = registry.read(name.as_str()).await? else {
+        return Ok(None);
+    };
+    if let Some(reason) = stored.malformed {
+        return Err(malformed(name, reason));
+    }
+    stored.value.map(|json| parse(&json, name)).transpose()
+}
+
+fn malformed(name: &AgentName, cause: impl Into<BoxError>) -> Error {
+    let cause = cause.into();
+    Error::raised(
+        ErrorCode::StorageError,
+        format!("malformed contract of agent '{name}': {cause}; register the agent again"),
+    )
+    .with_agent(name)
+    .with_source(cause)
 }
 
 /// # Errors
 ///
 /// `storage_error` when `json` is not the contract of agent `name`.
 fn parse(json: &[u8], name: &AgentName) -> Result<Contract> {
-    let malformed = |reason: &dyn std::fmt::Display| {
-        let message =
-            format!("malformed contract of agent '{name}': {reason}; register the agent again");
-        Error::raised(ErrorCode::StorageError, message).with_agent(name)
-    };
     let contract: Contract =
-        serde_json::from_slice(json).map_err(|error| malformed(&error).with_source(error))?;
+        serde_json::from_slice(json).map_err(|error| malformed(name, error))?;
     if contract.name != *name {
-        let reason = format!("the document names agent '{}'", contract.name);
-        return Err(malformed(&reason));
+        let reason = format!("the document is that of agent '{}'", contract.name);
+        return Err(malformed(name, reason));
     }
     Ok(contract)
 }

@@ -8,7 +8,7 @@ use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode};
 use tokio::time::Instant;
 
 use super::state::CacheState;
-use crate::error::{Error, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::store::{HEADER_OVERHEAD, KvBucket, StoreError};
 use crate::util::backoff::Backoff;
 
@@ -127,9 +127,10 @@ pub(super) async fn read(catalog: &KvBucket) -> Result<Read> {
             revision: 0,
         });
     };
-    let document = match stored.value {
-        Some(value) => parse(value).await,
-        None => Ok(CatalogDocument::default()),
+    let document = match (stored.malformed, stored.value) {
+        (Some(reason), _) => Err(malformed(reason)),
+        (None, Some(value)) => parse(value).await,
+        (None, None) => Ok(CatalogDocument::default()),
     };
     Ok(Read {
         document,
@@ -150,15 +151,19 @@ pub(super) async fn parse(value: Bytes) -> Result<CatalogDocument> {
             .await
             .map_err(|error| Error::raised(ErrorCode::StorageError, error.to_string()))?
     };
-    parsed.map_err(|error| {
-        Error::raised(
-            ErrorCode::StorageError,
-            format!(
-                "malformed catalog: {error}; another peer overwrote key '{CATALOG_KEY}' of bucket '{CATALOG}'"
-            ),
-        )
-        .with_source(error)
-    })
+    parsed.map_err(malformed)
+}
+
+/// The error of a stored value that is not a catalog, because of `cause`.
+pub(super) fn malformed(cause: impl Into<BoxError>) -> Error {
+    let cause = cause.into();
+    Error::raised(
+        ErrorCode::StorageError,
+        format!(
+            "malformed catalog: {cause}; another peer overwrote key '{CATALOG_KEY}' of bucket '{CATALOG}'"
+        ),
+    )
+    .with_source(cause)
 }
 
 fn too_large(size: usize, agents: usize, limit: usize) -> Error {

@@ -1,6 +1,5 @@
 //! An entry of the store, and its changes.
 
-use async_nats::jetstream::Message;
 use bytes::Bytes;
 use openagentmesh_protocol::bucket::CONTEXT;
 use openagentmesh_protocol::{ErrorCode, subject};
@@ -8,7 +7,7 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::error::{BoxError, Error, Result};
-use crate::store::{is_value, latest};
+use crate::store::{Meaning, StoredMessage, latest};
 
 /// The value of a key at one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,25 +75,21 @@ impl KvChange {
         }
     }
 
-    /// Parses a message of the bucket.
-    pub(super) fn parse(message: &Message) -> Result<Self> {
-        let info = message.info().map_err(|error| {
-            let text = format!("malformed message of bucket '{CONTEXT}': {error}");
-            Error::raised(ErrorCode::StorageError, text).with_source(error)
-        })?;
+    /// The change in a message of the bucket.
+    pub(super) fn new(message: &StoredMessage) -> Self {
         let subject = message.subject.as_str();
         let prefix = subjects("");
         let key = subject.strip_prefix(&prefix).unwrap_or(subject).to_owned();
-        let revision = info.stream_sequence;
-        if !is_value(message) {
-            return Ok(Self::Deleted { key, revision });
+        let revision = message.sequence;
+        if message.meaning == Meaning::Deletion {
+            return Self::Deleted { key, revision };
         }
-        Ok(Self::Put(KvEntry {
+        Self::Put(KvEntry {
             key,
             value: message.payload.clone(),
             revision,
-            created: info.published,
-        }))
+            created: message.published,
+        })
     }
 }
 

@@ -82,6 +82,15 @@ impl Kv {
         let Some(stored) = self.bucket().read(key).await? else {
             return Ok((None, 0));
         };
+        if let Some(reason) = stored.malformed {
+            return Err(Error::raised(
+                ErrorCode::StorageError,
+                format!(
+                    "malformed message of key '{key}': {reason}; put() or delete() replaces it"
+                ),
+            )
+            .with_detail("key", key));
+        }
         let entry = stored.value.map(|value| KvEntry {
             key: key.to_owned(),
             value,
@@ -255,7 +264,7 @@ impl Kv {
         let messages = latest::list(self.bucket(), subjects(pattern), headers_only).await?;
         let mut entries = BTreeMap::new();
         for message in messages {
-            match KvChange::parse(&message)? {
+            match KvChange::new(&message) {
                 KvChange::Put(entry) => drop(entries.insert(entry.key.clone(), entry)),
                 KvChange::Deleted { key, .. } => drop(entries.remove(&key)),
             }

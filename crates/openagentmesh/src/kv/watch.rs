@@ -3,14 +3,13 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use async_nats::jetstream::Message;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 
 use super::entry::{KvChange, subjects};
 use super::key::check_pattern;
 use crate::error::Result;
-use crate::store::{KvBucket, SharedBucket, Start, latest};
+use crate::store::{KvBucket, SharedBucket, Start, StoredMessage, latest};
 use crate::util::deferred::Deferred;
 
 /// A watch. A future: the watch starts when it is first polled. Returned by [`Kv::watch`](super::Kv::watch).
@@ -53,7 +52,7 @@ impl Parts {
     async fn begin(self) -> Result<KvChanges> {
         check_pattern(&self.pattern)?;
         let filter = subjects(&self.pattern);
-        let parse = |message: &Message| Some(KvChange::parse(message));
+        let parse = |message: &StoredMessage| Some(Ok(KvChange::new(message)));
         let changes = latest::watch(&self.bucket, filter, self.start, parse).await?;
         Ok(KvChanges {
             changes,
@@ -91,8 +90,8 @@ impl KvChanges {
     ///
     /// # Errors
     ///
-    /// `storage_error` for a message that cannot be parsed, `connection_denied` while the server does not permit the
-    /// watch, for example after a reconnect; the stream continues.
+    /// `connection_denied` while the server does not permit the watch, for example after a reconnect; the stream
+    /// continues. Malformed messages are skipped with a warning in the log.
     pub async fn next(&mut self) -> Option<Result<KvChange>> {
         StreamExt::next(&mut self.changes).await
     }

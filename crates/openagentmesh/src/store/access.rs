@@ -33,6 +33,11 @@ fn sending_time(bytes: usize) -> Duration {
 }
 
 impl Access {
+    /// Whether a second attempt has the same effect as one.
+    pub(super) fn is_repeatable(&self) -> bool {
+        matches!(self, Self::Open | Self::Read)
+    }
+
     /// The size of the content that this operation sends, in bytes.
     pub(super) fn outgoing_bytes(&self) -> usize {
         match self {

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_nats::jetstream::kv::Store;
@@ -11,6 +12,7 @@ use openagentmesh_protocol::ErrorCode;
 use super::access::Access;
 use super::error::StoreError;
 use super::handle::Handle;
+use super::stored_message::{self, Find, StoredMessage};
 use crate::error::{BoxError, Error, Result};
 use crate::transport::{Connection, Denial, DenialWatch};
 use crate::util::sync::Mutex;
@@ -29,6 +31,8 @@ pub(crate) struct Bucket<H = Store> {
     name: &'static str,
     /// Written by the first operation on each connection, read by every operation.
     opened: Mutex<Option<Opened<H>>>,
+    /// Whether a direct get may deliver a message on which the client loses its connection: it happened before.
+    pub(super) avoids_direct: AtomicBool,
     /// Held while the bucket is opened, so that concurrent operations open it once.
     opening: tokio::sync::Mutex<()>,
 }
@@ -54,6 +58,7 @@ impl<H: Handle> Bucket<H> {
             jetstream,
             name,
             opened: Mutex::new(None),
+            avoids_direct: AtomicBool::new(false),
             opening: tokio::sync::Mutex::default(),
         }
     }
@@ -71,7 +76,7 @@ impl<H: Handle> Bucket<H> {
     }
 
     /// Runs `operation` on the open bucket. If the bucket turns out to be deleted, it is created again and
-    /// `operation` is repeated once.
+    /// `operation` is repeated once. A read is repeated after each reconnection, because its answer may be lost.
     ///
     /// # Errors
     ///
@@ -89,8 +94,10 @@ impl<H: Handle> Bucket<H> {
         let timeout = access.timeout(self.connection.outgoing_bytes());
         let max_timeout = access.max_timeout(timeout);
         let _outgoing = self.connection.count_outgoing(access.outgoing_bytes());
+        let is_repeatable = access.is_repeatable();
         let mut denied = self.watch_denials(access);
-        let done = async {
+        let operation = &operation;
+        let attempt = || async move {
             let result = operation(self.open().await?).await.map_err(StoreError::new);
             match result {
                 Err(error) if error.is_bucket_missing() => {
@@ -102,6 +109,7 @@ impl<H: Handle> Bucket<H> {
                 done => Ok(done),
             }
         };
+        let done = self.repeated(is_repeatable, attempt);
         // Checked after the watch was made, which sees later denials.
         if let Some(denial) = self.connection.denials.inbox() {
             return Err(denial.to_error());
@@ -182,10 +190,43 @@ impl<H: Handle> Bucket<H> {
             .map_err(|error| error.into_error("open", self.name))
     }
 
+    /// Reads one message, whatever its headers are.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the server does not answer, `storage_error` when the message cannot be read.
+    pub(crate) async fn message(
+        &self,
+        verb: &str,
+        find: Find<'_>,
+    ) -> Result<Option<StoredMessage>> {
+        let read = |_| self.find(find);
+        self.try_with(verb, Access::Read, read).await
+    }
+
+    /// As [`message`](Self::message), within an operation.
+    pub(super) async fn find(&self, find: Find<'_>) -> Result<Option<StoredMessage>, BoxError> {
+        let stream = [H::STREAM_PREFIX, self.name].concat();
+        stored_message::find(&self.jetstream, &stream, find).await
+    }
+
+    /// Runs `attempt`; if it is repeatable, again after each reconnection: the answer may be lost with the connection.
+    async fn repeated<F: Future>(&self, is_repeatable: bool, attempt: impl Fn() -> F) -> F::Output {
+        let mut reconnections = self.connection.watch_reconnections();
+        loop {
+            reconnections.mark_unchanged();
+            tokio::select! {
+                biased;
+                done = attempt() => return done,
+                Ok(()) = reconnections.changed(), if is_repeatable => {}
+            }
+        }
+    }
+
     async fn open(&self) -> Result<Arc<H>> {
         match self.opened() {
             Some(handle) => Ok(handle),
-            None => Box::pin(self.find_or_create()).await,
+            None => Box::pin(self.repeated(true, || self.find_or_create())).await,
         }
     }
 
@@ -204,7 +245,7 @@ impl<H: Handle> Bucket<H> {
             return Ok(handle);
         }
         let reconnections = self.connection.reconnections();
-        let handle = match self.find().await? {
+        let handle = match self.look_up().await? {
             Some(found) => found,
             None => self.create().await?,
         };
@@ -220,7 +261,7 @@ impl<H: Handle> Bucket<H> {
         *self.opened.lock() = None;
     }
 
-    async fn find(&self) -> Result<Option<H>> {
+    async fn look_up(&self) -> Result<Option<H>> {
         match H::open(&self.jetstream, self.name).await {
             Ok(handle) => Ok(Some(handle)),
             Err(error) => {
@@ -245,7 +286,7 @@ impl<H: Handle> Bucket<H> {
     async fn create(&self) -> Result<H> {
         let config = H::config(self.name, &self.connection);
         let created = self.jetstream.create_stream(config).await;
-        match (self.find().await?, created) {
+        match (self.look_up().await?, created) {
             (Some(found), _) => Ok(found),
             (None, Err(error)) => Err(self.failed("create", error)),
             (None, Ok(_)) => {

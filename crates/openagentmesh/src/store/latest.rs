@@ -3,33 +3,33 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use async_nats::jetstream::Message;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
 use super::bucket::Bucket;
 use super::handle::Handle;
+use super::header_block::Meaning;
 use super::ordered_consumer::{Delivery, OrderedConsumer, Start};
+use super::stored_message::StoredMessage;
 use crate::error::Result;
 use crate::transport;
 
 /// The last message of each subject that `filter` matches, in the order of their writes. A subject that is
-/// written at the same time may appear several times.
+/// written at the same time may appear several times. Malformed messages are skipped.
 pub(crate) async fn list<H: Handle>(
     bucket: &Arc<Bucket<H>>,
     filter: String,
     headers_only: bool,
-) -> Result<Vec<Message>> {
+) -> Result<Vec<StoredMessage>> {
     let mut consumer =
         OrderedConsumer::open(Arc::clone(bucket), filter, Start::Last, headers_only).await?;
-    let mut pending = consumer.pending();
     let mut listed = Vec::new();
-    while pending > 0 {
+    while consumer.pending() > 0 {
         match consumer.next().await {
             Some(Delivery::Message(message)) => {
-                let info = message.info();
-                pending = info.map_err(|error| bucket.failed("list", error))?.pending;
-                listed.push(*message);
+                if !matches!(message.meaning, Meaning::Malformed(_)) {
+                    listed.push(*message);
+                }
             }
             Some(Delivery::Denied(error)) => return Err(error),
             // The remaining messages were removed after the consumer had counted them.
@@ -53,13 +53,14 @@ pub(crate) trait Change {
     fn is_deletion(&self) -> bool;
 }
 
-/// The changes of the subjects that `filter` matches, each parsed with `parse`, which may skip messages.
+/// The changes of the subjects that `filter` matches, each parsed with `parse`, which may skip messages. Malformed
+/// messages are skipped.
 /// With [`Start::Last`] the current values come first, without earlier deletions. Ends with the connection.
 pub(crate) async fn watch<H: Handle, C: Change + Send + 'static>(
     bucket: &Arc<Bucket<H>>,
     filter: String,
     start: Start,
-    parse: impl Fn(&Message) -> Option<Result<C>> + Send + 'static,
+    parse: impl Fn(&StoredMessage) -> Option<Result<C>> + Send + 'static,
 ) -> Result<BoxStream<'static, Result<C>>> {
     let consumer = OrderedConsumer::open(Arc::clone(bucket), filter, start, false).await?;
     let has_values = consumer.pending() > 0 && start == Start::Last;
@@ -86,10 +87,11 @@ struct Watch<H: Handle, P> {
 impl<H: Handle, P> Watch<H, P> {
     async fn next<C: Change>(&mut self) -> Option<Result<C>>
     where
-        P: Fn(&Message) -> Option<Result<C>>,
+        P: Fn(&StoredMessage) -> Option<Result<C>>,
     {
         loop {
             match self.consumer.next().await? {
+                Delivery::Message(message) if matches!(message.meaning, Meaning::Malformed(_)) => {}
                 Delivery::Message(message) => {
                     if let Some(change) = self.handle_message(&message) {
                         return Some(change);
@@ -101,9 +103,9 @@ impl<H: Handle, P> Watch<H, P> {
         }
     }
 
-    fn handle_message<C: Change>(&mut self, message: &Message) -> Option<Result<C>>
+    fn handle_message<C: Change>(&mut self, message: &StoredMessage) -> Option<Result<C>>
     where
-        P: Fn(&Message) -> Option<Result<C>>,
+        P: Fn(&StoredMessage) -> Option<Result<C>>,
     {
         let change = (self.parse)(message);
         let Some(reported) = &mut self.reported else {
@@ -117,7 +119,7 @@ impl<H: Handle, P> Watch<H, P> {
             }
             _ => true,
         };
-        if message.info().is_ok_and(|info| info.pending == 0) {
+        if self.consumer.pending() == 0 {
             self.reported = None;
         }
         change.filter(|_| is_new)

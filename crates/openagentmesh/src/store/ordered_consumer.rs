@@ -16,6 +16,10 @@
 //! * The pull variant does not arm its timer again after a missed heartbeat, and then misses that its
 //!   consumer is gone.
 //!
+//! After a reconnection, the next messages are read one by one with requests, whose answers the client can always read:
+//! the client may have lost its connection because it cannot read a message, and would receive that message again. One
+//! such message therefore costs one reconnection. See `header_block.rs`.
+//!
 //! The client's plain `push::Messages` hides idle heartbeats, too, does not compare the sequence that they
 //! carry, and panics in a task of its own when it answers a flow control message on a closed connection.
 
@@ -23,42 +27,30 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::header::NATS_LAST_CONSUMER;
-use async_nats::jetstream::consumer::push::Config;
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
-use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{
-    ConsumerError, Info, LastRawMessageError, LastRawMessageErrorKind,
-};
-use async_nats::jetstream::{self, Message};
-use async_nats::{HeaderValue, StatusCode, Subject, Subscriber};
+use async_nats::jetstream::stream::Info;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::future::try_join_all;
 use openagentmesh_protocol::ErrorCode;
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::access::Access;
+use super::active_consumer::{ActiveConsumer, Arrival};
 use super::bucket::Bucket;
-use super::consumer_guard::ConsumerGuard;
 use super::handle::Handle;
+use super::header_block::Meaning;
+use super::stored_message::{Find, StoredMessage};
 use crate::error::{Error, Result};
-use crate::transport::{self, Action, DenialWatch};
 use crate::util::backoff::Backoff;
 
-/// The interval of the server's heartbeats while there are no messages.
-const IDLE_HEARTBEAT: Duration = Duration::from_secs(2);
-/// A consumer counts as lost when neither message nor heartbeat arrived for so long.
-const MISSED_HEARTBEAT: Duration = Duration::from_secs(5);
-/// The server deletes a consumer whose subscription ended so long ago.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(5);
-/// The first part of the subjects on which the server expects flow control. Another process may send a message that
-/// looks like the server's.
-const FLOW_CONTROL: &str = "$JS.FC.";
 /// The bounds of the back-off between attempts to replace a lost consumer.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// After a reconnection, messages are read with requests for so long, unless the message is found before that explains
+/// it. The server may have delivered that message after others which were lost.
+const MAX_SEARCH: Duration = Duration::from_millis(500);
 
 /// The number of delivered messages that are compared with those of a bucket after a loss.
 const MAX_REMEMBERED: usize = 32;
@@ -74,7 +66,7 @@ pub(crate) enum Start {
 
 /// An event of an [`OrderedConsumer`].
 pub(crate) enum Delivery {
-    Message(Box<Message>),
+    Message(Box<StoredMessage>),
     /// All messages so far are delivered.
     Idle,
     /// The server does not permit the consumer. It is tried again by the next call.
@@ -94,6 +86,8 @@ pub(crate) struct OrderedConsumer<H: Handle> {
     start: Start,
     headers_only: bool,
     reconnections: watch::Receiver<u64>,
+    /// The count of reconnections at the last attempt to activate the consumer.
+    seen_reconnections: u64,
     /// The sequence of the first message that is due; `None` while that depends on `start`.
     next_sequence: Option<u64>,
     /// The last message that is known: the last delivered one, or the last of the bucket when the consumer was
@@ -106,6 +100,16 @@ pub(crate) struct OrderedConsumer<H: Handle> {
     /// Whether the bucket was recreated and that is not reported yet, because no consumer was created since.
     is_recreated: bool,
     active: Option<ActiveConsumer>,
+    /// Whether the next message may be one on which the client loses its connection: it is read with a request.
+    reads_next: bool,
+    /// The number of reconnections since the last consumer that no message explains.
+    unexplained: u64,
+    /// The end of the search for messages that explain reconnections.
+    search_until: Instant,
+    /// A message that was read with a request, and is due.
+    read: Option<Box<StoredMessage>>,
+    /// The number of matching messages that are due, as far as it is known.
+    pending: u64,
     /// The back-off between attempts to replace a lost consumer; reset by a message.
     backoff: Backoff,
 }
@@ -115,29 +119,6 @@ pub(crate) struct OrderedConsumer<H: Handle> {
 struct Known {
     sequence: u64,
     published: OffsetDateTime,
-}
-
-/// A consumer on the server, with the subscription that it delivers to.
-struct ActiveConsumer {
-    messages: Subscriber,
-    jetstream: jetstream::Context,
-    /// The number of matching messages when it was created.
-    pending: u64,
-    /// The number of its messages that have arrived.
-    delivered: u64,
-    /// The server's denial of the subscription.
-    denied: DenialWatch,
-    _guard: ConsumerGuard,
-}
-
-/// An event of an [`ActiveConsumer`].
-enum Arrival {
-    Message(Box<Message>, Known),
-    Idle,
-    /// A message or a heartbeat is missing.
-    Lost,
-    /// The server denies the subscription, or the answers to its flow control.
-    Denied(Error),
 }
 
 impl<H: Handle> OrderedConsumer<H> {
@@ -152,6 +133,7 @@ impl<H: Handle> OrderedConsumer<H> {
     ) -> Result<Self> {
         let mut consumer = Self {
             reconnections: bucket.connection().watch_reconnections(),
+            seen_reconnections: bucket.connection().reconnections(),
             bucket,
             filter,
             start,
@@ -162,15 +144,20 @@ impl<H: Handle> OrderedConsumer<H> {
             created: None,
             is_recreated: false,
             active: None,
+            reads_next: false,
+            unexplained: 0,
+            search_until: Instant::now(),
+            read: None,
+            pending: 0,
             backoff: Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
         };
         consumer.activate().await?;
         Ok(consumer)
     }
 
-    /// The number of matching messages when the consumer was created.
+    /// The number of matching messages that follow: more than 0 until the last one that is known was returned.
     pub(crate) fn pending(&self) -> u64 {
-        self.active.as_ref().map_or(0, |active| active.pending)
+        self.pending
     }
 
     /// The next event; `None` once the connection is closed, then and on every later call. Cancel-safe.
@@ -181,27 +168,39 @@ impl<H: Handle> OrderedConsumer<H> {
 
     async fn delivery(&mut self) -> Delivery {
         loop {
+            // A message of a recreated bucket follows the report of it.
+            if !self.is_recreated
+                && let Some(message) = self.read.take()
+            {
+                self.pending = self.pending.saturating_sub(1);
+                return self.deliver(message);
+            }
             if let Some(active) = &mut self.active {
                 let arrival = tokio::select! {
                     biased;
                     arrival = active.next() => arrival,
                     // Messages in flight at that time are lost.
                     Ok(()) = self.reconnections.changed() => Arrival::Lost,
+                    // Ends the subscription before the client renews it: the server would go on with the next message.
+                    () = self.bucket.connection().wait_lost() => Arrival::Lost,
                 };
                 match arrival {
-                    Arrival::Message(message, delivered) => {
-                        self.next_sequence = Some(delivered.sequence + 1);
-                        self.remember(&message, delivered);
-                        self.backoff.reset();
-                        return Delivery::Message(message);
+                    Arrival::Message(message, pending) => {
+                        self.next_sequence = Some(message.sequence + 1);
+                        self.pending = pending;
+                        return self.deliver(message);
                     }
-                    Arrival::Idle => return Delivery::Idle,
+                    Arrival::Idle => {
+                        self.pending = 0;
+                        return Delivery::Idle;
+                    }
                     Arrival::Lost => self.active = None,
                     Arrival::Denied(error) => return self.denied(error).await,
                 }
             }
             match self.activate().await {
                 Ok(true) => return Delivery::BucketRecreated,
+                Ok(false) if self.pending == 0 => return Delivery::Idle,
                 Ok(false) => {}
                 Err(error) if error.code() == &ErrorCode::ConnectionDenied => {
                     return self.denied(error).await;
@@ -214,10 +213,35 @@ impl<H: Handle> OrderedConsumer<H> {
         }
     }
 
-    /// Creates a consumer that starts after the last delivered message. Returns whether the bucket was
-    /// recreated.
+    fn deliver(&mut self, message: Box<StoredMessage>) -> Delivery {
+        self.remember(&message);
+        self.backoff.reset();
+        Delivery::Message(message)
+    }
+
+    /// Reads the next message if the client may be unable to, or creates a consumer that starts after the last
+    /// delivered message. Returns whether the bucket was recreated.
     async fn activate(&mut self) -> Result<bool> {
-        self.reconnections.mark_unchanged();
+        loop {
+            let count = *self.reconnections.borrow_and_update();
+            if count != self.seen_reconnections {
+                self.unexplained += count - self.seen_reconnections;
+                self.seen_reconnections = count;
+                self.reads_next = true;
+                self.search_until = Instant::now() + MAX_SEARCH;
+            }
+            let mut reconnections = self.reconnections.clone();
+            tokio::select! {
+                biased;
+                // Boxed: it is large, and rare.
+                activated = Box::pin(self.try_activate()) => return activated,
+                // The consumer may deliver a message before its creation is confirmed.
+                Ok(()) = reconnections.changed() => {}
+            }
+        }
+    }
+
+    async fn try_activate(&mut self) -> Result<bool> {
         let info = |handle: Arc<H>| async move { handle.stream().get_info().await };
         let info = self.bucket.try_with("watch", Access::Open, info).await?;
         let is_recreated = self.created.is_some_and(|created| created != info.created)
@@ -226,6 +250,7 @@ impl<H: Handle> OrderedConsumer<H> {
             self.is_recreated = true;
             self.next_sequence = None;
             self.last_known = None;
+            self.read = None;
             self.delivered.clear();
             // All that is in it is new.
             self.start = Start::Last;
@@ -233,7 +258,16 @@ impl<H: Handle> OrderedConsumer<H> {
         if self.next_sequence.is_none() && self.start == Start::New {
             self.next_sequence = Some(info.state.last_sequence + 1);
         }
-        self.active = Some(self.create_consumer().await?);
+        if self.reads_next && self.read.is_none() {
+            self.read_next(&info).await?;
+        }
+        if !self.reads_next {
+            let (filter, next) = (self.filter.as_str(), self.next_sequence);
+            let created = ActiveConsumer::create(&self.bucket, filter, self.headers_only, next);
+            let (active, pending) = created.await?;
+            self.active = Some(active);
+            self.pending = pending + u64::from(self.read.is_some());
+        }
         self.created = Some(info.created);
         let last = Known {
             sequence: info.state.last_sequence,
@@ -245,6 +279,69 @@ impl<H: Handle> OrderedConsumer<H> {
         Ok(std::mem::take(&mut self.is_recreated))
     }
 
+    /// Reads the next message with a request. Clears `reads_next` unless the message after it is to be read alike.
+    async fn read_next(&mut self, info: &Info) -> Result<()> {
+        let found = match self.find_next(info).await {
+            Ok(found) => found,
+            Err(error) if error.code() == &ErrorCode::ConnectionDenied => {
+                tracing::debug!(%error, "the next message of a watch is not read before its delivery");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(mut message) = found else {
+            self.reads_next = false;
+            self.unexplained = 0;
+            return Ok(());
+        };
+        if let Meaning::Malformed(reason) = message.meaning {
+            let (bucket, sequence) = (self.bucket.name(), message.sequence);
+            let subject = message.subject.escape_debug();
+            tracing::warn!(bucket, %subject, sequence, reason, "a malformed message is skipped");
+        }
+        if self.headers_only {
+            message.payload = Bytes::new();
+        }
+        self.next_sequence = Some(message.sequence + 1);
+        self.unexplained = self
+            .unexplained
+            .saturating_sub(u64::from(message.is_suspect));
+        self.reads_next =
+            message.is_suspect || (self.unexplained > 0 && Instant::now() < self.search_until);
+        if !self.reads_next {
+            self.unexplained = 0;
+        }
+        self.read = Some(Box::new(message));
+        // A further one may follow.
+        self.pending = 2;
+        Ok(())
+    }
+
+    /// The message that a consumer would deliver next.
+    async fn find_next(&self, info: &Info) -> Result<Option<StoredMessage>> {
+        let filter = self.filter.as_str();
+        let mut from = self.next_sequence.unwrap_or(1);
+        let is_any = self.next_sequence.is_some() || info.config.max_messages_per_subject == 1;
+        while from <= info.state.last_sequence {
+            let find = Find::Next { filter, from };
+            let Some(next) = self.bucket.message("watch", find).await? else {
+                return Ok(None);
+            };
+            if is_any || self.is_last(&next).await? {
+                return Ok(Some(next));
+            }
+            from = next.sequence + 1;
+        }
+        Ok(None)
+    }
+
+    /// Whether no later message has the subject of `message`.
+    async fn is_last(&self, message: &StoredMessage) -> Result<bool> {
+        let last = Find::Last(&message.subject);
+        let last = self.bucket.message("watch", last).await?;
+        Ok(last.is_none_or(|last| last.sequence <= message.sequence))
+    }
+
     /// Gives the consumer up and waits for the back-off, because the next call replaces the consumer.
     async fn denied(&mut self, error: Error) -> Delivery {
         self.active = None;
@@ -252,7 +349,8 @@ impl<H: Handle> OrderedConsumer<H> {
         Delivery::Denied(error)
     }
 
-    fn remember(&mut self, message: &Message, known: Known) {
+    fn remember(&mut self, message: &StoredMessage) {
+        let known = message.known();
         if self
             .last_known
             .is_none_or(|last| last.sequence <= known.sequence)
@@ -262,8 +360,7 @@ impl<H: Handle> OrderedConsumer<H> {
         if self.delivered.len() >= MAX_REMEMBERED {
             self.delivered.pop_front();
         }
-        self.delivered
-            .push_back((message.subject.to_string(), known));
+        self.delivered.push_back((message.subject.clone(), known));
     }
 
     /// Whether the bucket was restored to an earlier state than the last known message: its sequence is not reached
@@ -282,12 +379,9 @@ impl<H: Handle> OrderedConsumer<H> {
         if state.last_sequence == last.sequence && state.last_timestamp == last.published {
             return Ok(false);
         }
-        let find = |handle: Arc<H>| async move {
-            optional(handle.stream().get_raw_message(last.sequence).await)
-        };
-        let found = self.bucket.try_with("watch", Access::Read, find).await?;
-        if let Some(found) = found {
-            return Ok(found.time != last.published);
+        let find = Find::Sequence(last.sequence);
+        if let Some(found) = self.bucket.message("watch", find).await? {
+            return Ok(found.published != last.published);
         }
         let newest: HashMap<&str, Known> = self
             .delivered
@@ -304,155 +398,19 @@ impl<H: Handle> OrderedConsumer<H> {
     /// Whether the last message of `subject` was published before the delivered one, or in place of it. A subject
     /// without a message says nothing: the message may have expired.
     async fn is_before(&self, subject: &str, delivered: Known) -> Result<bool> {
-        let find = |handle: Arc<H>| async move {
-            let stream = handle.stream();
-            optional(stream.get_last_raw_message_by_subject(subject).await)
-        };
-        let last = self.bucket.try_with("watch", Access::Read, find).await?;
+        let last = self.bucket.message("watch", Find::Last(subject)).await?;
         Ok(last.is_some_and(|last| {
             last.sequence < delivered.sequence
-                || (last.sequence == delivered.sequence && last.time != delivered.published)
+                || (last.sequence == delivered.sequence && last.published != delivered.published)
         }))
     }
-
-    async fn create_consumer(&self) -> Result<ActiveConsumer> {
-        let deliver_policy = match self.next_sequence {
-            None => DeliverPolicy::LastPerSubject,
-            Some(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
-        };
-        let client = &self.bucket.connection().client;
-        let inbox = client.new_inbox();
-        let own = inbox.clone();
-        let denials = &self.bucket.connection().denials;
-        let prevents = self.bucket.denial_filter(Access::Consume);
-        let mut denied =
-            denials.watch(move |denial| denial.denies(Action::Subscribe, &own) || prevents(denial));
-        let messages = client.subscribe(inbox.clone()).await;
-        let messages = messages.map_err(|error| transport::closed(error.to_string()))?;
-        let config = Config {
-            deliver_subject: inbox,
-            deliver_policy,
-            filter_subject: self.filter.clone(),
-            headers_only: self.headers_only,
-            ack_policy: AckPolicy::None,
-            flow_control: true,
-            idle_heartbeat: IDLE_HEARTBEAT,
-            inactive_threshold: INACTIVE_THRESHOLD,
-            memory_storage: true,
-            num_replicas: 1,
-            ..Config::default()
-        };
-        let create = |handle: Arc<H>| {
-            let config = config.clone();
-            async move {
-                let stream = handle.stream().clone();
-                let consumer: Consumer<Config> = stream.create_consumer(config).await?;
-                Ok::<_, ConsumerError>((consumer, stream))
-            }
-        };
-        let (consumer, stream) = self
-            .bucket
-            .try_with("watch", Access::Consume, create)
-            .await?;
-        let info = consumer.cached_info();
-        let guard = ConsumerGuard::new(stream, info.name.clone());
-        denied.check()?;
-        Ok(ActiveConsumer {
-            messages,
-            jetstream: self.bucket.jetstream().clone(),
-            pending: info.num_pending,
-            delivered: 0,
-            denied,
-            _guard: guard,
-        })
-    }
 }
 
-fn optional(
-    found: Result<StreamMessage, LastRawMessageError>,
-) -> Result<Option<StreamMessage>, LastRawMessageError> {
-    match found {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-impl ActiveConsumer {
-    /// Cancel-safe.
-    async fn next(&mut self) -> Arrival {
-        loop {
-            let next = tokio::time::timeout(MISSED_HEARTBEAT, self.messages.next());
-            let next = tokio::select! {
-                biased;
-                next = next => next,
-                error = self.denied.denied() => return Arrival::Denied(error),
-            };
-            let Ok(Some(message)) = next else {
-                return Arrival::Lost;
-            };
-            if message.status == Some(StatusCode::IDLE_HEARTBEAT) {
-                match self.handle_status(&message) {
-                    Status::FlowControl(subject) => self.answer_flow_control(subject).await,
-                    Status::Idle => return Arrival::Idle,
-                    Status::MessageLost => return Arrival::Lost,
-                }
-                continue;
-            }
-            let message = Message {
-                message,
-                context: self.jetstream.clone(),
-            };
-            // Other clients may publish to the subject, too.
-            let Ok(info) = message.info() else {
-                continue;
-            };
-            if info.consumer_sequence != self.delivered + 1 {
-                return Arrival::Lost;
-            }
-            self.delivered = info.consumer_sequence;
-            let delivered = Known {
-                sequence: info.stream_sequence,
-                published: info.published,
-            };
-            return Arrival::Message(Box::new(message), delivered);
+impl StoredMessage {
+    fn known(&self) -> Known {
+        Known {
+            sequence: self.sequence,
+            published: self.published,
         }
     }
-
-    fn handle_status(&self, message: &async_nats::Message) -> Status {
-        if let Some(subject) = &message.reply
-            && subject.starts_with(FLOW_CONTROL)
-        {
-            return Status::FlowControl(subject.clone());
-        }
-        let header = |name: &str| message.headers.as_ref()?.get(name).map(HeaderValue::as_str);
-        // A lost flow control message is repeated in the heartbeats.
-        let stalled = header("Nats-Consumer-Stalled");
-        if let Some(subject) = stalled.filter(|subject| subject.starts_with(FLOW_CONTROL)) {
-            return Status::FlowControl(subject.into());
-        }
-        let sent = header(NATS_LAST_CONSUMER.as_ref()).and_then(|number| number.parse().ok());
-        if sent.is_some_and(|sent: u64| sent > self.delivered) {
-            return Status::MessageLost;
-        }
-        Status::Idle
-    }
-
-    /// Lets the server send more: all messages before are taken.
-    async fn answer_flow_control(&self, subject: Subject) {
-        let client = self.jetstream.client();
-        if let Err(error) = client.publish(subject, Bytes::new()).await {
-            tracing::debug!(%error, "the connection is closed");
-        }
-    }
-}
-
-/// The content of a message without payload.
-enum Status {
-    /// The server continues once this subject is answered.
-    FlowControl(Subject),
-    /// All messages so far are sent and have arrived.
-    Idle,
-    /// A message was sent and has not arrived.
-    MessageLost,
 }

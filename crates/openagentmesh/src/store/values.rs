@@ -1,14 +1,13 @@
 //! The values of a key-value bucket, read and written with the client's [`Store`].
 //!
-//! The `Store` suffices for single keys: it reads without direct gets where the bucket forbids them, none
-//! of these functions panics on a stored message, and the cause of an error is preserved. It is not used
-//! for lists and watches: `Store::keys`, `history` and `watch` panic on a subject outside of the bucket's
-//! prefix and are built on the client's ordered consumer (see `ordered_consumer.rs`).
+//! The `Store` suffices for writes, and for direct gets where the bucket allows them: none of these functions panics on
+//! a stored message, and the cause of an error is preserved. Other reads use `stored_message.rs`, which reads every
+//! stored message. The `Store` is not used for lists and watches: `Store::keys`, `history` and `watch` panic on a subject
+//! outside of the bucket's prefix and are built on the client's ordered consumer (see `ordered_consumer.rs`).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use async_nats::Message;
-use async_nats::header::NATS_MARKER_REASON;
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use bytes::Bytes;
 use openagentmesh_protocol::subject;
@@ -17,17 +16,18 @@ use time::OffsetDateTime;
 use super::access::Access;
 use super::bucket::KvBucket;
 use super::error::StoreError;
+use super::header_block::Meaning;
+use super::stored_message::{Find, StoredMessage};
 use crate::error::{BoxError, Result};
-
-/// The header by which a client marks a key as deleted.
-const KV_OPERATION: &str = "KV-Operation";
 
 /// The last write of a key.
 pub(crate) struct Stored {
-    /// The value; `None` if the last write is a deletion marker.
+    /// The value; `None` if the last write is a deletion marker, or malformed.
     pub(crate) value: Option<Bytes>,
     pub(crate) revision: u64,
     pub(crate) created: OffsetDateTime,
+    /// The reason why the last write is malformed.
+    pub(crate) malformed: Option<&'static str>,
 }
 
 impl From<Entry> for Stored {
@@ -37,20 +37,24 @@ impl From<Entry> for Stored {
             value: is_value.then_some(entry.value),
             revision: entry.revision,
             created: entry.created,
+            malformed: None,
         }
     }
 }
 
-/// Whether `message` of a key-value bucket carries a value, and not a deletion marker: of a client, or of
-/// the server for a value that expired. The same rule as in [`Store::entry`].
-pub(crate) fn is_value(message: &Message) -> bool {
-    let header = |name| Some(message.headers.as_ref()?.get(name)?.as_str());
-    match header(KV_OPERATION) {
-        Some(operation) => !matches!(operation, "DEL" | "PURGE"),
-        None => !matches!(
-            header(NATS_MARKER_REASON.as_ref()),
-            Some("MaxAge" | "Purge" | "Remove")
-        ),
+impl From<StoredMessage> for Stored {
+    fn from(message: StoredMessage) -> Self {
+        let (value, malformed) = match message.meaning {
+            Meaning::Value => (Some(message.payload), None),
+            Meaning::Deletion => (None, None),
+            Meaning::Malformed(reason) => (None, Some(reason)),
+        };
+        Self {
+            value,
+            revision: message.sequence,
+            created: message.published,
+            malformed,
+        }
     }
 }
 
@@ -61,11 +65,26 @@ impl KvBucket {
     ///
     /// `connection_failed` when the server does not answer, `storage_error` when the key cannot be read.
     pub(crate) async fn read(&self, key: &str) -> Result<Option<Stored>> {
-        let read = |store: Arc<Store>| async move { store.entry(key).await };
-        Ok(self
-            .try_with("read", Access::Read, read)
-            .await?
-            .map(Stored::from))
+        let subject = subject::kv(self.name(), key);
+        let started = self.connection().reconnections();
+        let read = |store: Arc<Store>| {
+            // A direct get delivers the message itself, on which the client may lose its connection.
+            let allows_direct = store.stream.cached_info().config.allow_direct;
+            if allows_direct && self.connection().reconnections() != started {
+                self.avoids_direct.store(true, Ordering::Relaxed);
+            }
+            let is_direct = allows_direct && !self.avoids_direct.load(Ordering::Relaxed);
+            let subject = &subject;
+            async move {
+                if is_direct {
+                    let entry = store.entry(key).await?;
+                    return Ok::<_, BoxError>(entry.map(Stored::from));
+                }
+                let message = self.find(Find::Last(subject)).await?;
+                Ok(message.map(Stored::from))
+            }
+        };
+        self.try_with("read", Access::Read, read).await
     }
 
     /// Writes `value`, whatever the key has, and returns its revision.

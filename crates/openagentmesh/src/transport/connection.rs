@@ -229,6 +229,11 @@ impl Connection {
         self.monitor.lost()
     }
 
+    /// Resolves while the connection is lost. Cancel-safe.
+    pub(crate) async fn wait_lost(&self) {
+        self.monitor.wait_lost().await;
+    }
+
     /// The state of the connection, without the client.
     pub(crate) fn monitor(&self) -> ConnectionMonitor {
         self.monitor.clone()

@@ -70,6 +70,13 @@ impl ConnectionMonitor {
         LostConnection(loss.map(|loss| (loss.since.elapsed(), loss.is_refused)))
     }
 
+    /// Resolves while the connection is lost. Cancel-safe.
+    pub(crate) async fn wait_lost(&self) {
+        let mut loss = self.loss.subscribe();
+        // The sender lives as long as this monitor.
+        drop(loss.wait_for(Option::is_some).await);
+    }
+
     /// The state of the connection.
     pub(crate) fn state(&self) -> ConnectionState {
         if self.closed.is_cancelled() {

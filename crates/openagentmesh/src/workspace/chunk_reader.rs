@@ -11,12 +11,13 @@ use futures::StreamExt;
 use openagentmesh_protocol::ErrorCode;
 use openagentmesh_protocol::object::ObjectMeta;
 use ring::digest;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::metadata::{self, ObjectInfo, chunks_subject, digest_text, is_nuid};
+use super::metadata::{ObjectInfo, chunks_subject, digest_text, is_nuid};
 use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
-use crate::store::{Access, ConsumerGuard, ObjectBucket, SharedBucket};
+use crate::store::{Access, ConsumerGuard, Find, ObjectBucket, SharedBucket};
 use crate::transport::DenialWatch;
 
 /// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
@@ -42,7 +43,8 @@ const MAX_RETRIES: u32 = 3;
 /// one.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
-/// Reads the chunks of a file in order, in batches, each requested when the one before is used up.
+/// Reads the chunks of a file in order, in batches, each requested when the one before is used up. After a failure, the
+/// next chunk is read with a request of its own: the client may be unable to receive its message.
 pub(super) struct ChunkReader<'p> {
     bucket: SharedBucket<ObjectBucket>,
     meta: ObjectMeta,
@@ -56,6 +58,10 @@ pub(super) struct ChunkReader<'p> {
     delivered: u64,
     /// The sequence in the bucket at which the next chunk may be; 0 before the first one.
     next_sequence: u64,
+    /// Whether the next chunk is read with a request of its own.
+    reads_next: bool,
+    /// Counts reconnections: messages in flight at that time are lost.
+    reconnections: watch::Receiver<u64>,
     /// The number of chunks read.
     chunks: u64,
     progress: Progress,
@@ -79,6 +85,8 @@ impl<'p> ChunkReader<'p> {
     ) -> Self {
         Self {
             denied: bucket.watch_denials(Access::Consume),
+            reads_next: false,
+            reconnections: bucket.connection().watch_reconnections(),
             bucket,
             progress: Progress {
                 bytes: 0,
@@ -137,6 +145,7 @@ impl<'p> ChunkReader<'p> {
                 Err(error) => return Err(error),
             }
             self.close();
+            self.reads_next = true;
             attempts += 1;
         }
     }
@@ -148,21 +157,39 @@ impl<'p> ChunkReader<'p> {
 
     /// The next chunk; `None` if the server has none.
     async fn receive(&mut self) -> Result<Option<Bytes>> {
-        if self.meta.chunks == 1 {
-            return self.receive_only_chunk().await;
+        // A single chunk can be read without a consumer.
+        if self.meta.chunks == 1 || self.reads_next {
+            return self.read_next().await;
         }
+        let mut reconnections = self.reconnections.clone();
+        tokio::select! {
+            biased;
+            received = self.receive_with_consumer() => return received,
+            Ok(()) = reconnections.changed() => {}
+        }
+        let reason = "the connection was lost during the download";
+        Err(self.bucket.no_answer("read", reason))
+    }
+
+    async fn read_next(&mut self) -> Result<Option<Bytes>> {
+        let next = Find::Next {
+            filter: &chunks_subject(&self.meta.nuid),
+            from: self.next_sequence.max(1),
+        };
+        let Some(message) = self.bucket.message("read", next).await? else {
+            return Ok(None);
+        };
+        self.reads_next = message.is_suspect;
+        self.next_sequence = message.sequence + 1;
+        Ok(Some(message.payload))
+    }
+
+    async fn receive_with_consumer(&mut self) -> Result<Option<Bytes>> {
         if let Some(chunk) = self.receive_from_batch().await? {
             return Ok(Some(chunk));
         }
         self.open_batch().await?;
         self.receive_from_batch().await
-    }
-
-    /// A single chunk can be read without a consumer.
-    async fn receive_only_chunk(&mut self) -> Result<Option<Bytes>> {
-        let subject = chunks_subject(&self.meta.nuid);
-        let last = metadata::last_message(&self.bucket, &subject).await?;
-        Ok(last.map(|message| message.payload))
     }
 
     async fn receive_from_batch(&mut self) -> Result<Option<Bytes>> {
@@ -277,6 +304,7 @@ impl<'p> ChunkReader<'p> {
         self.batch = None;
         self.consumer = None;
         self.delivered = 0;
+        self.reconnections.mark_unchanged();
     }
 
     fn check(&self) -> Result<()> {

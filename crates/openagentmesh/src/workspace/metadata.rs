@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_nats::header::NATS_ROLLUP;
-use async_nats::jetstream::message::{PublishMessage, StreamMessage};
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::Stream;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use openagentmesh_protocol::{ErrorCode, Subject};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use crate::store::{Access, ObjectBucket};
+use crate::store::{Access, Find, Meaning, ObjectBucket};
 
 /// The header of the content type in a file's metadata.
 pub(super) const CONTENT_TYPE: &str = "Content-Type";
@@ -95,21 +95,6 @@ pub(super) fn chunks_subject(nuid: &str) -> String {
     Subject::ObjectChunk(nuid.to_owned()).to_string()
 }
 
-/// The last message of `subject`; `None` if there is none.
-pub(super) async fn last_message(
-    bucket: &ObjectBucket,
-    subject: &str,
-) -> Result<Option<StreamMessage>> {
-    let last = |stream: Arc<Stream>| async move {
-        match stream.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => Ok(Some(message)),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    };
-    bucket.try_with("read", Access::Read, last).await
-}
-
 /// The last metadata of a name, and its sequence for the next compare-and-swap; 0 if it was never written.
 pub(super) struct Version {
     name: String,
@@ -129,13 +114,14 @@ impl Version {
     pub(super) async fn read(bucket: &ObjectBucket, name: &str) -> Result<Self> {
         check_name(name)?;
         let subject = Subject::ObjectMeta(URL_SAFE.encode(name)).to_string();
-        let last = last_message(bucket, &subject).await?;
+        let last = bucket.message("read", Find::Last(&subject)).await?;
         let sequence = last.as_ref().map_or(0, |message| message.sequence);
         let written = match last {
             None => Written::Never,
-            Some(message) => match serde_json::from_slice(&message.payload) {
-                Ok(meta) => Written::Meta(Box::new(meta), message.time),
-                Err(error) => Written::Malformed(error.to_string()),
+            Some(message) => match (message.meaning, serde_json::from_slice(&message.payload)) {
+                (Meaning::Malformed(reason), _) => Written::Malformed(reason.to_owned()),
+                (_, Ok(meta)) => Written::Meta(Box::new(meta), message.published),
+                (_, Err(error)) => Written::Malformed(error.to_string()),
             },
         };
         Ok(Self {

@@ -3,14 +3,13 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use async_nats::jetstream::Message;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::object::ObjectMeta;
 
 use super::metadata::{ObjectInfo, all_objects};
 use crate::error::Result;
-use crate::store::{ObjectBucket, SharedBucket, Start, latest};
+use crate::store::{ObjectBucket, SharedBucket, Start, StoredMessage, latest};
 use crate::util::deferred::Deferred;
 
 /// A change of a file.
@@ -37,13 +36,12 @@ impl ObjectChange {
     }
 
     /// Parses a message of the bucket; `None` if it is not metadata.
-    pub(super) fn parse(message: &Message) -> Option<Self> {
+    pub(super) fn parse(message: &StoredMessage) -> Option<Self> {
         let meta: ObjectMeta = serde_json::from_slice(&message.payload).ok()?;
         if meta.deleted {
             return Some(Self::Deleted { name: meta.name });
         }
-        let modified = message.info().ok()?.published;
-        Some(Self::Put(ObjectInfo::new(meta, modified)))
+        Some(Self::Put(ObjectInfo::new(meta, message.published)))
     }
 }
 
@@ -101,7 +99,7 @@ impl Parts {
             prefix,
             start,
         } = self;
-        let parse = move |message: &Message| {
+        let parse = move |message: &StoredMessage| {
             let change = ObjectChange::parse(message)?;
             change.name().starts_with(&prefix).then_some(Ok(change))
         };

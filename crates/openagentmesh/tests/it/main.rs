@@ -44,6 +44,7 @@ mod send;
 mod shapes;
 mod slow_link;
 mod storage_error;
+mod stored_poison;
 mod streams;
 mod tools;
 mod trace;

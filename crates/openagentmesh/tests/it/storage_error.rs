@@ -1,10 +1,8 @@
 //! Buckets that cannot be used, and values that no SDK would have stored.
 
-use crate::support::{PlainServer, TestMesh, eventually, within};
+use crate::support::{PlainServer, TestMesh, eventually, poison, within};
 use futures::StreamExt;
 use openagentmesh::{Error, ErrorCode, KvChange};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn server_without_jetstream_is_storage_error() {
@@ -27,18 +25,10 @@ async fn server_without_jetstream_is_storage_error() {
 
 /// Publishes a message whose headers are `lines`, past every check of a client.
 async fn store_with_headers(test: &TestMesh, key: &str, lines: &str, body: &str) {
-    let address = test.server.url().trim_start_matches("nats://").to_owned();
-    let stream = TcpStream::connect(address).await.unwrap();
-    let (reader, mut writer) = stream.into_split();
     let headers = format!("NATS/1.0\r\n{lines}\r\n\r\n");
-    let (head, all) = (headers.len(), headers.len() + body.len());
-    let message = format!(
-        "CONNECT {{\"headers\":true,\"verbose\":false}}\r\n\
-         HPUB $KV.mesh-context.{key} {head} {all}\r\n{headers}{body}\r\nPING\r\n"
-    );
-    writer.write_all(message.as_bytes()).await.unwrap();
-    let mut lines = BufReader::new(reader).lines();
-    while within(lines.next_line()).await.unwrap().unwrap() != "PONG" {}
+    let subject = format!("$KV.mesh-context.{key}");
+    let url = test.server.url();
+    poison::publish(url, &subject, headers.as_bytes(), body.as_bytes()).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Helpers of the tests: each test has its own server, which ends with the test.
 
 mod plain_server;
+pub(crate) mod poison;
 mod proxy;
 pub(crate) mod role;
 pub(crate) mod secured;

@@ -1,7 +1,7 @@
 //! A TCP proxy that loses connections while the server runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ pub(crate) struct Proxy {
     pub(crate) url: String,
     cut: Arc<Notify>,
     is_open: Arc<AtomicBool>,
+    accepted: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -30,12 +31,15 @@ impl Proxy {
         let cut = Arc::new(Notify::new());
         let is_open = Arc::new(AtomicBool::new(true));
         let (cuts, open) = (cut.clone(), is_open.clone());
+        let accepted = Arc::<AtomicUsize>::default();
+        let count = accepted.clone();
         let accepting = tokio::spawn(async move {
             loop {
                 let (mut client, _) = listener.accept().await.unwrap();
                 if !open.load(Ordering::SeqCst) {
                     continue;
                 }
+                count.fetch_add(1, Ordering::SeqCst);
                 let mut server = TcpStream::connect(&server).await.unwrap();
                 let cuts = cuts.clone();
                 tokio::spawn(async move {
@@ -50,8 +54,14 @@ impl Proxy {
             url,
             cut,
             is_open,
+            accepted,
             accepting,
         }
+    }
+
+    /// The number of connections so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     /// Closes all connections. New ones are accepted.
