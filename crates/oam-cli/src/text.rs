@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use openagentmesh::protocol::name::{Visible, is_visible};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
@@ -20,25 +21,7 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// Escapes all invisible characters, so that the text stays on one line.
 pub(crate) fn on_one_line(text: &str) -> String {
-    escape(text, |character| !is_visible(character))
-}
-
-/// Whether the character neither controls the terminal, nor changes the direction of the text, nor
-/// has no width. Text with such characters can look like another text.
-pub(crate) fn is_visible(character: char) -> bool {
-    !character.is_control()
-        && !matches!(
-            character,
-            '\u{ad}' // soft hyphen
-                | '\u{61c}' // Arabic letter mark
-                | '\u{180e}' // Mongolian vowel separator
-                | '\u{200b}'..='\u{200f}' // zero width, left-to-right and right-to-left marks
-                | '\u{2028}'..='\u{202e}' // line breaks, embeddings and overrides of direction
-                | '\u{2060}'..='\u{206f}' // word joiner, invisible operators, isolates of direction
-                | '\u{feff}' // byte order mark
-                | '\u{fff9}'..='\u{fffb}' // interlinear annotation
-                | '\u{e0000}'..='\u{e007f}' // tags
-        )
+    Visible(text).to_string()
 }
 
 /// Truncates the text after `max_chars` characters.

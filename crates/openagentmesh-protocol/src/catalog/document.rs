@@ -21,7 +21,7 @@ use crate::Capabilities;
 ///
 /// An element is *listed* when it has the name of an agent and can be understood. Of several elements with one name,
 /// the first is listed. An entry of more than 1 MiB is not listed, nor are the last ones of a catalog whose entries
-/// would take more than 48 MiB.
+/// would take more than 32 MiB.
 ///
 /// ```
 /// use openagentmesh_protocol::CatalogDocument;
@@ -82,6 +82,12 @@ impl CatalogDocument {
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.elements.len()
+    }
+
+    /// The size of the text that was read, in bytes.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.text.len()
     }
 
     /// Whether the catalog has no entries.
@@ -280,10 +286,13 @@ impl CatalogDocument {
                 _ => texts.push(self.text_of(element)),
             }
         }
-        let added = added
-            .iter()
-            .filter_map(|name| changes.get(name)?.as_deref());
-        texts.extend(added);
+        if !self.index.is_full {
+            texts.extend(
+                added
+                    .iter()
+                    .filter_map(|name| changes.get(name)?.as_deref()),
+            );
+        }
         let text = join(texts.into_iter(), self.text.len());
         if text == *self.text {
             return Ok(false);

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use openagentmesh_protocol::Visible;
+
 use super::denials::Denials;
 use super::state::{ConnectionState, ConnectionStates, Loss, state};
 use crate::util::backoff::Backoff;
@@ -199,8 +201,8 @@ impl ConnectionMonitor {
                 });
             }
             // Comes with every failed attempt, several times a second.
-            Event::ClientError(error) => tracing::debug!(%error, "connection"),
-            _ => tracing::warn!(%event, "connection"),
+            Event::ClientError(error) => tracing::debug!(error = %Visible(error), "connection"),
+            _ => tracing::warn!(event = %Visible(event), "connection"),
         }
     }
 }

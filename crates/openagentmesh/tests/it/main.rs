@@ -25,6 +25,7 @@ mod discovery;
 mod endpoints;
 mod error_codes;
 mod events;
+mod failed_registration;
 mod failure;
 mod hostile_catalogs;
 mod interceptors;
