@@ -58,14 +58,15 @@ impl CatalogDocument {
             return Ok(Self::default());
         }
         let text = str::from_utf8(json).map_err(serde_json::Error::custom)?;
-        Self::from_text(Arc::from(text))
-    }
-
-    fn from_text(text: Arc<str>) -> serde_json::Result<Self> {
+        if !text.trim_ascii_start().starts_with('[') {
+            // The error of the parser would quote the value, whatever its length.
+            return Err(serde_json::Error::custom("not an array"));
+        }
         u32::try_from(text.len()).map_err(|_| serde_json::Error::custom("longer than 4 GiB"))?;
+        // The text is copied once it is known to be a catalog.
         Ok(Self {
-            index: Arc::new(Index::read(&text)?),
-            text,
+            index: Arc::new(Index::read(text)?),
+            text: Arc::from(text),
         })
     }
 
@@ -302,7 +303,7 @@ impl CatalogDocument {
     }
 
     fn replace(&mut self, text: String) -> serde_json::Result<()> {
-        *self = Self::from_text(Arc::from(text))?;
+        *self = Self::parse(text.as_bytes())?;
         Ok(())
     }
 
