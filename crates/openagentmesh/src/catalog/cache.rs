@@ -56,6 +56,11 @@ impl CatalogCache {
         self.state.subscribe()
     }
 
+    /// The state by now. Does not start the watch.
+    pub(super) fn current(&self) -> CacheState {
+        self.state.borrow().clone()
+    }
+
     /// The state. Waits for the first one for at most [`LOADING_TIMEOUT`].
     pub(super) async fn state(&self) -> CacheState {
         if matches!(*self.state.borrow(), CacheState::Loading) {

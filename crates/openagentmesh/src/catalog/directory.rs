@@ -53,7 +53,7 @@ impl Directory {
     /// The catalog, read from the server. The answer of a read is several times as large as a large catalog: the cached
     /// one is returned if the server has no newer one.
     pub(crate) async fn read_snapshot(&self) -> Result<Arc<CatalogSnapshot>> {
-        let cached = self.cache.follow().borrow().clone();
+        let cached = self.cache.current();
         if let CacheState::Ready(cached) = cached
             && cached.document().text_len() >= MIN_LARGE_BYTES
             && let Some(published) = cached.published()
