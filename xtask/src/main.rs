@@ -17,6 +17,7 @@ usage: cargo xtask <command>
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
   prose [--list] [CRATE]    ruled-out words and sentence forms per 1,000 words, see docs/STYLE.md
+  fuzz [OPTIONS] [TARGET]   mutations of the corpus of each parser, 20 s each, see fuzz/README.md
   package                   the manifests and the files of the published crates
   layers [FOLDER]           imports against the order of the layers, and circles of files";
 
@@ -56,6 +57,9 @@ const PROFILE: Step = Step {
     environment: &[("RUSTFLAGS", "-C force-frame-pointers=yes")],
 };
 
+// Optimised, so that 20 s are many inputs.
+const FUZZ: Step = step("fuzz", "cargo run --release -p fuzz --");
+
 const CI: &[Step] = &[
     step("format", "cargo fmt --all --check"),
     step("layers", "cargo xtask layers"),
@@ -76,6 +80,7 @@ const CI: &[Step] = &[
     step("package", "cargo xtask package"),
     // Exactly the second command of the README.
     step("test", "cargo test"),
+    FUZZ,
     INTEROP,
 ];
 
@@ -88,6 +93,7 @@ fn main() -> ExitCode {
         ["bench", ref more @ ..] => (BENCH, more),
         ["instructions", ref more @ ..] => (&[INSTRUCTIONS][..], more),
         ["profile", ref more @ ..] => (&[PROFILE][..], more),
+        ["fuzz", ref more @ ..] => (&[FUZZ][..], more),
         ["layers", ref folder @ ..] if folder.len() < 2 => {
             return layers::run(folder.first().copied());
         }

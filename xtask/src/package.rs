@@ -1,12 +1,12 @@
 //! `cargo xtask package`: checks the manifest and the files of every published crate, and packages them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::Path;
+use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::workspace;
+use crate::workspace::{self, Member};
 
 /// The fields that the registry shows.
 const FIELDS: &[&str] = &[
@@ -48,16 +48,14 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn check(root: &Path) -> Result<Vec<String>, String> {
-    let metadata = cargo(root, &["metadata", "--no-deps", "--format-version", "1"])?;
-    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
-    let packages = metadata["packages"].as_array().ok_or("no packages found")?;
     let license = workspace::read(&root.join("LICENSE"))?;
     let mut problems = Vec::new();
-    let mut published = Vec::new();
-    for package in packages {
-        let name = package["name"].as_str().unwrap_or_default();
-        let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap_or_default());
-        let folder = manifest.parent().unwrap_or(root);
+    for Member {
+        name,
+        folder,
+        package,
+    } in workspace::members(root)?
+    {
         let is_published = package["publish"] != Value::Array(Vec::new());
         if is_published != (folder.parent() == Some(&root.join(PUBLISHED))) {
             problems.push(format!(
@@ -67,25 +65,45 @@ fn check(root: &Path) -> Result<Vec<String>, String> {
         if !is_published {
             continue;
         }
-        problems.extend(missing(package).map(|problem| format!("{name}: {problem}")));
+        problems.extend(missing(&package).map(|problem| format!("{name}: {problem}")));
         if fs::read_to_string(folder.join("LICENSE")).is_ok_and(|own| own != license) {
             problems.push(format!(
                 "{name}: LICENSE differs from that of the workspace"
             ));
         }
-        let listed = cargo(root, &["package", "--list", "--allow-dirty", "-p", name])?;
+        let listed = ["package", "--list", "--allow-dirty", "-p", &name];
+        let listed = workspace::cargo(root, &listed)?;
         for file in FILES {
             if !listed.lines().any(|line| line == *file) {
                 problems.push(format!("{name}: file not found in the package: {file}"));
             }
         }
-        published.extend(["-p", name]);
+        for file in listed.lines().filter(|file| file.ends_with(".rs")) {
+            let text = workspace::read(&folder.join(file))?;
+            if let Some(path) = outside(Path::new(file), &text) {
+                problems.push(format!(
+                    "{name}: {file} does not compile from the package: it reads {path}"
+                ));
+            }
+        }
     }
     if problems.is_empty() {
+        // The default members. `bench` cannot be packaged: its dependency `interop` is not published.
         let command = ["package", "--quiet", "--no-verify", "--allow-dirty"];
-        cargo(root, &[&command[..], &published].concat())?;
+        workspace::cargo(root, &command)?;
     }
     Ok(problems)
+}
+
+/// The first path in the source `file` of a package that leads out of the package.
+fn outside<'t>(file: &Path, text: &'t str) -> Option<&'t str> {
+    let depth = file.components().count() - 1;
+    let mut literals = text.split('"').skip(1);
+    literals.find(|literal| {
+        let relative = literal.trim_start_matches("../");
+        let of_manifest = literal.starts_with("/..") && text.contains("CARGO_MANIFEST_DIR");
+        of_manifest || (literal.len() - relative.len()) / "../".len() > depth
+    })
 }
 
 /// The fields that the manifest of a published crate lacks.
@@ -119,21 +137,6 @@ fn missing(package: &Value) -> impl Iterator<Item = String> {
         problems.push("field not found: 'rustdoc-args' for docs.rs".to_owned());
     }
     problems.into_iter()
-}
-
-/// Runs Cargo without network access. Returns stdout.
-fn cargo(root: &Path, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new("cargo")
-        .args(arguments)
-        .arg("--offline")
-        .current_dir(root)
-        .output()
-        .map_err(|error| format!("cargo cannot be run: {error}"))?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("cargo {} failed: {stderr}", arguments.join(" ")));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]
@@ -174,6 +177,16 @@ mod tests {
         let mut package = package();
         package["metadata"] = Value::Null;
         assert_eq!(missing(&package).count(), 2);
+    }
+
+    #[test]
+    fn path_out_of_the_package_is_found() {
+        let file = Path::new("tests/it/demo.rs");
+        let found = outside(file, r#"include_str!("../../../../README.md")"#);
+        assert_eq!(found, Some("../../../../README.md"));
+        let manifest = r#"concat!(env!("CARGO_MANIFEST_DIR"), "/../..")"#;
+        assert_eq!(outside(file, manifest), Some("/../.."));
+        assert_eq!(outside(file, r#"include_str!("../../wire/a.jsonl")"#), None);
     }
 
     #[test]

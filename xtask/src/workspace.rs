@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// A package of the workspace, or another folder whose files count together.
+use serde_json::Value;
+
+/// A package of the workspace.
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
+    /// The package as `cargo metadata` describes it.
+    pub(crate) package: Value,
 }
 
 /// The root of the workspace.
@@ -15,39 +20,39 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_owned()
 }
 
-/// The members that the root manifest lists, in alphabetical order of their folders.
+/// The members, in alphabetical order of their folders.
 pub(crate) fn members(root: &Path) -> Result<Vec<Member>, String> {
-    let manifest = read(&root.join("Cargo.toml"))?;
-    let list = manifest
-        .split_once("\nmembers = [")
-        .and_then(|(_, rest)| rest.split_once(']'))
-        .map(|(list, _)| list)
-        .ok_or("invalid Cargo.toml: 'members' not found")?;
-    let mut folders = Vec::new();
-    for pattern in list.split('"').skip(1).step_by(2) {
-        match pattern.strip_suffix("/*") {
-            Some(parent) => folders.extend(
-                entries(&root.join(parent))?
-                    .into_iter()
-                    .filter(|folder| folder.join("Cargo.toml").is_file()),
-            ),
-            None => folders.push(root.join(pattern)),
-        }
-    }
-    folders.sort();
-    folders
-        .into_iter()
-        .map(|folder| {
-            let name = package_name(&read(&folder.join("Cargo.toml"))?)
-                .ok_or_else(|| format!("invalid manifest in {}: no name", folder.display()))?;
-            Ok(Member { name, folder })
+    let metadata = cargo(root, &["metadata", "--no-deps", "--format-version", "1"])?;
+    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
+    let packages = metadata["packages"].as_array().ok_or("no packages found")?;
+    let mut members: Vec<Member> = packages
+        .iter()
+        .map(|package| {
+            let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+            Member {
+                name: package["name"].as_str().unwrap_or_default().to_owned(),
+                folder: manifest.parent().unwrap_or(root).to_owned(),
+                package: package.clone(),
+            }
         })
-        .collect()
+        .collect();
+    members.sort_by(|one, other| one.folder.cmp(&other.folder));
+    Ok(members)
 }
 
-fn package_name(manifest: &str) -> Option<String> {
-    let line = manifest.lines().find(|line| line.starts_with("name = "))?;
-    line.split('"').nth(1).map(str::to_owned)
+/// Runs Cargo without network access. Returns stdout.
+pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new("cargo")
+        .args(arguments)
+        .arg("--offline")
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("cargo {} failed: {stderr}", arguments.join(" ")));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The files below `folder`, sorted, without hidden and generated folders. A `folder` that is a

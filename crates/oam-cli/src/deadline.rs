@@ -60,6 +60,12 @@ impl Deadline {
         {
             let whole = format!("{:?}", limit.timeout);
             failure.message = failure.message.replace(&format!("{left:?}"), &whole);
+            // The host's own message may arrive first.
+            if failure.message.starts_with("deadline exceeded") {
+                failure
+                    .message
+                    .push_str(&format!(": no reply within {whole}"));
+            }
         }
         failure
     }
@@ -68,5 +74,31 @@ impl Deadline {
 impl Limit {
     fn left(self) -> Duration {
         self.timeout.saturating_sub(self.started.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeout_of_caller_or_host_names_the_whole_limit() {
+        let deadline = Deadline::after(Some(Duration::from_secs(3)));
+        let left = Duration::from_millis(2_990);
+        for (message, expected) in [
+            (
+                "agent 'a' did not reply within 2.99s",
+                "agent 'a' did not reply within 3s",
+            ),
+            (
+                "deadline exceeded before a",
+                "deadline exceeded before a: no reply within 3s",
+            ),
+            ("agent 'a' took more than 1s", "agent 'a' took more than 1s"),
+        ] {
+            let failure = Failure::mesh(ErrorCode::Timeout, message);
+            let failure = deadline.with_whole_limit(failure, Some(left));
+            assert_eq!(failure.message, expected);
+        }
     }
 }

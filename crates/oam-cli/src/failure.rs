@@ -147,6 +147,9 @@ fn next_step(error: &Error) -> Option<String> {
         {
             Some("--creds FILE names a credentials file".to_owned())
         }
+        ErrorCode::Timeout if error.details().get("connection") == Some(&json!("lost")) => Some(
+            "check the server and the network; the agent may be running the request".to_owned(),
+        ),
         ErrorCode::Timeout => Some("--timeout SECONDS waits longer".to_owned()),
         ErrorCode::HandlerError => Some(format!(
             "the agent failed; look at the output of the process that serves {agent}"

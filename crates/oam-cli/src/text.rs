@@ -76,13 +76,20 @@ mod tests {
             '\u{61c}'..='\u{61c}',
             '\u{2060}'..='\u{2060}',
             '\u{feff}'..='\u{feff}',
+            '\u{34f}'..='\u{34f}',
+            '\u{115f}'..='\u{1160}',
+            '\u{180b}'..='\u{180f}',
+            '\u{3164}'..='\u{3164}',
+            '\u{fe00}'..='\u{fe0d}',
+            '\u{ffa0}'..='\u{ffa0}',
+            '\u{e0100}'..='\u{e01ef}',
         ];
         for character in ranges.into_iter().flatten() {
             let expected = format!("a\\u{{{:x}}}b", u32::from(character));
             assert_eq!(printable(&format!("a{character}b")), expected);
             assert_eq!(on_one_line(&format!("a{character}b")), expected);
         }
-        let visible = "Zoë שלום 你好 🦀 a\u{301}";
+        let visible = "Zoë שלום 你好 🦀 ❤\u{fe0f} a\u{301}";
         assert_eq!(printable(visible), visible);
     }
 

@@ -13,10 +13,11 @@ mod ast;
 mod block;
 mod expand;
 mod inputs;
+mod listed;
 mod syntax;
 mod typed;
 
-use proc_macro::TokenStream;
+use proc_macro::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ItemImpl;
 
@@ -208,6 +209,20 @@ pub fn agent(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn agent_error(input: TokenStream) -> TokenStream {
     let derived = syn::parse(input).and_then(|input| agent_error::derive(&input));
     derived
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// The output of `agents!`, which passes the path of the SDK in brackets before the list.
+#[doc(hidden)]
+#[proc_macro]
+pub fn listed_agents(input: TokenStream) -> TokenStream {
+    let mut input = input.into_iter();
+    let krate = match input.next() {
+        Some(TokenTree::Group(krate)) => krate.stream().into(),
+        _ => return TokenStream::new(),
+    };
+    listed::expand(&krate, input.collect::<TokenStream>().into())
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

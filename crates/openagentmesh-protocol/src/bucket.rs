@@ -1,4 +1,4 @@
-//! The six JetStream buckets of a mesh.
+//! The JetStream buckets of a mesh: six that every SDK knows, and the leases.
 
 /// Key-value bucket of the catalog: the key [`CATALOG_KEY`] holds the whole document.
 pub const CATALOG: &str = "mesh-catalog";
@@ -20,3 +20,9 @@ pub const INSTANCES: &str = "mesh-instances";
 
 /// Key-value bucket of the log levels, keyed by the agent's full name or `global`.
 pub const OBSERVABILITY: &str = "mesh-observability";
+
+/// Key-value bucket of the leases of exclusive roles. Only Rust processes use this bucket.
+pub const LEASES: &str = "mesh-leases";
+
+/// The key of [`LEASES`] that the active monitor holds.
+pub const MONITOR_KEY: &str = "monitor";

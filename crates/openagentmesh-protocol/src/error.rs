@@ -99,10 +99,11 @@ codes! {
         /// The content of a workspace file does not match its digest. Not retryable: the stored
         /// content must be written again.
         DigestMismatch = "digest_mismatch",
-        /// The host's concurrency limit is reached and its queue is full. Retryable after a
-        /// back-off.
+        /// The host's concurrency limit is reached and its queue is full, or the inputs of its requests
+        /// take too much memory. Retryable after a back-off.
         Overloaded = "overloaded",
-        /// The message exceeds the server's limit. Not retryable: the message must shrink.
+        /// The message exceeds the server's limit, or takes its host too much time or memory. Not
+        /// retryable: the message must shrink.
         PayloadTooLarge = "payload_too_large",
     }
     local {

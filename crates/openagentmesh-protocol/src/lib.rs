@@ -2,7 +2,7 @@
 //!
 //! The crate defines exactly what peers on a mesh must agree on: agent [`name`]s and the
 //! [`subject`]s made of them, [`header`]s and [`envelope`]s, the [`ErrorObject`], [`Contract`] and
-//! [`CatalogEntry`], death notices, log events, and the tool definitions of a contract for language
+//! [`CatalogEntry`], instance records and death notices, log events, and the tool definitions of a contract for language
 //! models ([`tool`]).
 //!
 //! The crate does no I/O, reads no clock and needs no async runtime. Its input comes from other
@@ -42,7 +42,9 @@ pub use envelope::{ChunkHeaders, ContentType, ReplyHeaders, RequestHeaders, Stat
 pub use error::{ErrorCode, ErrorObject};
 pub use header::{HeaderError, HeaderSink, HeaderSource, Headers};
 pub use id::{InstanceId, RequestId};
-pub use liveness::{DeathNotice, DeathReason, InstanceRecord};
+pub use liveness::{
+    ConnectionId, DeathNotice, DeathReason, InstanceNotice, InstanceRecord, InstanceState,
+};
 pub use log::{LogEvent, LogLevel};
 pub use openagentmesh_name as name;
 pub use openagentmesh_name::{AgentName, InvalidName, Visible};

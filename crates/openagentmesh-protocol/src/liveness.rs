@@ -1,38 +1,181 @@
-//! The agents of each host, and the notice that an agent's last host is gone.
+//! Which processes serve which agents, and the notices that one of them is gone.
 
 use openagentmesh_name::AgentName;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::InstanceId;
+use crate::lenient::null_is_default;
 
-/// The value of the instances bucket at a host's instance id, written by that host.
+/// The value of the instances bucket at an instance id, written by that instance.
+///
+/// Peers read `agents` alone, and some write no other field. A reader therefore treats every other field as
+/// optional.
+///
+/// ```
+/// use openagentmesh_protocol::InstanceRecord;
+///
+/// let record: InstanceRecord = serde_json::from_str(r#"{"agents": ["echo", "not a name", 7]}"#)?;
+/// assert_eq!(record.agents.len(), 1);
+/// assert_eq!(record.lease_ms, None);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRecord {
-    /// The agents that the host serves.
+    /// The agents that the instance serves. Names that are not agent names are left out by a reader.
+    #[serde(default, deserialize_with = "valid_names")]
     pub agents: Vec<AgentName>,
+    /// The time after which an unchanged record is expired, in milliseconds. `None`: the record does not expire.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lease_ms: Option<u64>,
+    /// The time of this write, as an RFC 3339 timestamp of the instance's clock. For people: readers measure the
+    /// lease by clocks of their own.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub renewed_at: Option<String>,
+    /// The time at which the instance started to serve, as an RFC 3339 timestamp.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub started_at: Option<String>,
+    /// The state of the instance.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub state: Option<InstanceState>,
+    /// The client id of the instance's NATS connection, unique at its server.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub client_id: Option<u64>,
+    /// The id of the server that has the connection.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub server_id: Option<String>,
+    /// Name and version of the SDK, as in `rust/0.1.0`.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sdk: Option<String>,
 }
 
-/// Notice that an agent's last host is gone.
+impl InstanceRecord {
+    /// The NATS connection of the instance, where the record names it.
+    #[must_use]
+    pub fn connection(&self) -> Option<ConnectionId> {
+        Some(ConnectionId {
+            server_id: self.server_id.clone()?,
+            client_id: self.client_id?,
+        })
+    }
+}
+
+/// Reads the valid names of a list. One invalid element does not hide the others.
+fn valid_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AgentName>, D::Error> {
+    let elements: Option<Vec<Value>> = Option::deserialize(deserializer)?;
+    let name = |element: &Value| AgentName::new(element.as_str()?).ok();
+    Ok(elements.iter().flatten().filter_map(name).collect())
+}
+
+/// One connection of a NATS client.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// The id of the server, which changes when the server restarts.
+    pub server_id: String,
+    /// The client id, unique at that server.
+    pub client_id: u64,
+}
+
+/// The state of an instance, as its record says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+#[non_exhaustive]
+pub enum InstanceState {
+    /// The instance accepts requests.
+    Serving,
+    /// The instance finishes accepted requests and accepts no others.
+    Draining,
+    /// The monitor has found the instance dead and is removing its entries.
+    Dead,
+    /// A state unknown to this version.
+    Other(String),
+}
+
+impl From<String> for InstanceState {
+    fn from(state: String) -> Self {
+        match state.as_str() {
+            "serving" => Self::Serving,
+            "draining" => Self::Draining,
+            "dead" => Self::Dead,
+            _ => Self::Other(state),
+        }
+    }
+}
+
+impl From<InstanceState> for String {
+    fn from(state: InstanceState) -> Self {
+        match state {
+            InstanceState::Serving => "serving".to_owned(),
+            InstanceState::Draining => "draining".to_owned(),
+            InstanceState::Dead => "dead".to_owned(),
+            InstanceState::Other(state) => state,
+        }
+    }
+}
+
+/// Notice that an agent's last instance is gone. Peers fail every pending request to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeathNotice {
-    /// The agent without a host.
+    /// The agent without an instance.
     pub agent: AgentName,
-    /// The reason of the host's end.
+    /// The reason of the instance's end.
     pub reason: DeathReason,
     /// Time of detection, as an RFC 3339 timestamp.
     pub detected_at: String,
-    /// The host that is gone.
+    /// The instance that is gone.
     pub instance_id: InstanceId,
 }
 
-/// The reason of a host's end.
+/// Notice that an instance is gone, whether or not others serve its agents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceNotice {
+    /// The instance that is gone.
+    pub instance_id: InstanceId,
+    /// The reason of its end.
+    pub reason: DeathReason,
+    /// Time of detection, as an RFC 3339 timestamp.
+    pub detected_at: String,
+    /// The agents that the instance served.
+    #[serde(default, deserialize_with = "valid_names")]
+    pub agents: Vec<AgentName>,
+}
+
+/// The reason of an instance's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 #[non_exhaustive]
 pub enum DeathReason {
-    /// The host's connection was lost.
+    /// The instance's connection was lost, or its lease expired.
     Disconnect,
-    /// The host shut down gracefully.
+    /// The instance shut down gracefully.
     GracefulShutdown,
     /// A reason unknown to this version.
     Other(String),

@@ -2,7 +2,17 @@
 
 use openagentmesh_name::AgentName;
 
-use crate::{RequestId, bucket};
+use crate::{InstanceId, RequestId, bucket};
+
+/// Subject on which the mesh's own account receives the server's disconnect advisories, where the server's
+/// configuration imports them from the system account. The configurations of `openagentmesh-local` do.
+pub const DISCONNECTS: &str = "mesh.sys.disconnect";
+
+/// Subject of the notices of all instances that are down.
+pub const ALL_INSTANCES_DOWN: &str = "mesh.instance.*.down";
+
+/// Subject of the death notices of all agents.
+pub const ALL_DEATHS: &str = "mesh.death.>";
 
 /// Subject of an agent's invocations.
 #[must_use]
@@ -45,6 +55,12 @@ pub fn errors(name: &AgentName) -> String {
 #[must_use]
 pub fn death(name: &AgentName) -> String {
     format!("mesh.death.{name}")
+}
+
+/// Subject of the notice that instance `id` is down.
+#[must_use]
+pub fn instance_down(id: &InstanceId) -> String {
+    format!("mesh.instance.{id}.down")
 }
 
 /// Subject of an agent's log events.
@@ -94,6 +110,8 @@ pub enum Subject {
     Errors(AgentName),
     /// `mesh.death.{name}`: death notices.
     Death(AgentName),
+    /// `mesh.instance.{instance_id}.down`: the notice that an instance is down.
+    InstanceDown(InstanceId),
     /// `mesh.logs.{name}`: log events.
     Logs(AgentName),
     /// `mesh.health.{name}`: reserved.
@@ -133,6 +151,10 @@ impl Subject {
             "results" => RequestId::parse(rest).ok().map(Self::Results),
             "errors" => name().map(Self::Errors),
             "death" => name().map(Self::Death),
+            "instance" => {
+                let id = rest.strip_suffix(".down")?;
+                InstanceId::parse(id).ok().map(Self::InstanceDown)
+            }
             "logs" => name().map(Self::Logs),
             "health" => name().map(Self::Health),
             _ => None,
@@ -221,6 +243,7 @@ impl std::fmt::Display for Subject {
             Self::Results(id) => f.write_str(&results(id)),
             Self::Errors(name) => f.write_str(&errors(name)),
             Self::Death(name) => f.write_str(&death(name)),
+            Self::InstanceDown(id) => f.write_str(&instance_down(id)),
             Self::Logs(name) => f.write_str(&logs(name)),
             Self::Health(name) => f.write_str(&health(name)),
             Self::Catalog => f.write_str(&kv(bucket::CATALOG, bucket::CATALOG_KEY)),

@@ -84,7 +84,9 @@
 //!
 //! [`Contract::validate`] comes to the same verdict and lists the formats that are checked, such as `email`,
 //! `uri`, `uuid` and `date-time`; other formats are ignored. A name from `#[serde(alias)]` is not part of the
-//! schema, so an input needs the name in the schema. Patterns are those of ECMA-262 with the flag `u`.
+//! schema, so an input needs the name in the schema. Patterns are those of ECMA-262 with the flag `u`. A type may
+//! refuse more than its schema says, for example by `#[serde(try_from)]`: registration tries samples of the schema and
+//! logs a warning when the type refuses one, or takes a name that the schema does not have.
 //!
 //! ```
 //! use openagentmesh::agent;
@@ -301,8 +303,9 @@ pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
     CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL, Endpoint, EndpointSource,
-    URL_FILE, URL_VARIABLE,
+    NatsEvents, URL_FILE, URL_VARIABLE,
 };
+pub use util::operation::Operation;
 pub use workspace::{
     Download, ObjectChange, ObjectChanges, ObjectInfo, ObjectReader, ObjectWatch, Progress, Upload,
     Workspace,
@@ -355,7 +358,7 @@ pub use serde_json;
 #[macro_export]
 macro_rules! agents {
     ($($agent:ty),* $(,)?) => {
-        [$(<$agent as $crate::__private::AgentFn>::agent()),*]
+        $crate::__private::listed_agents!([$crate] $($agent),*)
     };
 }
 
@@ -363,6 +366,8 @@ macro_rules! agents {
 #[doc(hidden)]
 pub mod __private {
     pub use std::sync::Arc;
+
+    pub use openagentmesh_macros::listed_agents;
 
     pub use crate::agent::{
         AgentFn, HandlerError, IsResult, Items, KeepError, first_paragraph, not_blank, produced,

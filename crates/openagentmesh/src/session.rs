@@ -10,8 +10,8 @@ use openagentmesh_protocol::bucket::{ARTIFACTS, CONTEXT};
 use openagentmesh_protocol::{AgentName, Headers, InstanceId, RequestId, Verb};
 use tokio::time::Instant;
 
-use crate::catalog::Directory;
-use crate::error::Result;
+use crate::catalog::{Contract, Directory};
+use crate::error::{Error, Result};
 use crate::store::{Bucket, KvBucket, ObjectBucket, SharedBucket};
 use crate::telemetry::Interceptors;
 use crate::transport::{Connection, ConnectionGuard};
@@ -64,6 +64,12 @@ impl Session {
 
 /// Agents that answer requests in this process, in place of a mesh.
 pub(crate) trait Answers: Send + Sync {
+    /// The contracts of the agents that could be registered, in the order of their names.
+    fn contracts(&self) -> Vec<Contract>;
+
+    /// The error for an agent that is not among them.
+    fn not_found(&self, name: &AgentName) -> Error;
+
     /// The reply to a `call` or a `send`. The handler runs when the future is polled, and is dropped with it.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::provider_rules::{Form, checked};
 use crate::support::{Example, ScriptedModel};
 
 pub(crate) const EXAMPLE: &str = "llm_tools";
@@ -65,6 +66,7 @@ async fn model_selects_tools_and_corrects_an_invalid_call() {
     assert_eq!(requests[1]["model"], "scripted");
     let tools = requests[1]["tools"].as_array().unwrap();
     assert_eq!(tools.len(), 1, "only the selected agent");
+    checked(Form::OpenAiChat, tools[0].clone());
     assert_eq!(tools[0]["function"]["name"], "text_count");
     let error = requests[2]["messages"][2]["content"].as_str().unwrap();
     assert!(error.contains("/text"), "{error}");

@@ -55,7 +55,7 @@ pub(crate) fn run(folder: Option<&str>) -> ExitCode {
 fn check(root: &Path) -> Result<Vec<String>, String> {
     let mut problems = Vec::new();
     let read = |path: &Path| fs::read_to_string(path).ok();
-    for Member { name, folder } in workspace::members(root)? {
+    for Member { name, folder, .. } in workspace::members(root)? {
         let source = folder.join("src");
         for target in targets(&source)? {
             let tree = Tree::read(&target, &read)?;

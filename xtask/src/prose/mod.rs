@@ -93,7 +93,7 @@ fn count_all(arguments: &[&str]) -> Result<bool, String> {
 /// The files that are counted together: members and `docs`, or only those of `names`.
 fn selected(root: &Path, names: &[&str]) -> Result<Vec<(String, Vec<PathBuf>)>, String> {
     let mut all = Vec::new();
-    for Member { name, folder } in workspace::members(root)? {
+    for Member { name, folder, .. } in workspace::members(root)? {
         all.push((name, workspace::files(&folder)?));
     }
     all.push(("docs".to_owned(), documents(root)?));

@@ -60,8 +60,9 @@ pub(crate) enum ContractFormat {
     A2a,
 }
 
+/// The arguments of a request to an agent.
 #[derive(Debug, Args)]
-pub(crate) struct AgentCall {
+pub(crate) struct AgentRequest {
     /// Name of the agent, as listed in the catalog
     pub(crate) name: String,
     /// Input as JSON; read from stdin if `-`, or if absent and the agent takes an input
@@ -69,6 +70,12 @@ pub(crate) struct AgentCall {
     pub(crate) payload: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentCall {
+    #[command(flatten)]
+    pub(crate) request: AgentRequest,
     /// Seconds that the command may take, reading stdin included
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
@@ -79,13 +86,8 @@ pub(crate) struct AgentCall {
 
 #[derive(Debug, Args)]
 pub(crate) struct AgentStream {
-    /// Name of the agent, as listed in the catalog
-    pub(crate) name: String,
-    /// Input as JSON; read from stdin if `-`, or if absent and the agent takes an input
-    #[arg(value_name = "JSON", allow_negative_numbers = true)]
-    pub(crate) payload: Option<String>,
     #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) request: AgentRequest,
     /// Seconds that the whole stream may take, reading stdin included [default: no limit, but 60 for each chunk]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,

@@ -14,7 +14,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::agent::{
-    AgentCall, AgentCommand, AgentContract, AgentStream, AgentSubscribe, ContractFormat,
+    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentStream, AgentSubscribe,
+    ContractFormat,
 };
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
 pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshListen, MeshUp};

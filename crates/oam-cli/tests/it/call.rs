@@ -4,7 +4,7 @@ use openagentmesh::schemars::JsonSchema;
 use openagentmesh::serde::{Deserialize, Serialize};
 use openagentmesh::{AgentSpec, agent, agents};
 
-use crate::support::{CommandOutput, Sandbox, TestMesh};
+use crate::support::{CommandOutput, HandlerCount, Sandbox, TestMesh};
 
 #[derive(Deserialize, Serialize, JsonSchema)]
 struct Sum {
@@ -198,4 +198,27 @@ async fn slow_agent_is_timeout() {
     // The message is that of the caller or that of the host, whichever notices the deadline first.
     let expected = ["error[timeout]", "'slow'", "--timeout SECONDS"];
     mesh.oam(&command).assert_failure(&command, 1, &expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timeout_of_a_lost_connection_does_not_advise_to_wait_longer() {
+    let mesh = start_mesh().await;
+    let running = HandlerCount::default();
+    let guards = running.clone();
+    let spec = AgentSpec::new("slow", "Never answers.").handler(move || {
+        let guard = guards.guard();
+        async move {
+            let _guard = guard;
+            std::future::pending::<u32>().await
+        }
+    });
+    mesh.client.register(spec).await.unwrap();
+    let mut command = mesh.start_oam(&["agent", "call", "slow", "--timeout", "4"]);
+    running.reaches(1).await;
+    mesh.server.stop().await.unwrap();
+    let (status, stderr) = command.end().await;
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("has been lost for"), "{stderr}");
+    assert!(stderr.contains("check the server"), "{stderr}");
+    assert!(!stderr.contains("--timeout"), "{stderr}");
 }

@@ -6,6 +6,7 @@ mod call;
 mod catalog;
 mod connect;
 mod contract;
+mod dead_client;
 mod demo;
 mod denied;
 mod invisible_text;
@@ -16,6 +17,7 @@ mod mesh_up;
 #[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
 mod provider_rules;
 mod stdin;
+mod stored_poison;
 mod stream;
 mod subscribe;
 mod support;

@@ -393,6 +393,15 @@ mod tests {
     }
 
     #[test]
+    fn upserted_entry_is_readable_although_the_older_one_is_not() {
+        let older = br#"[{"name": "a", "description": "d", "later": 1e400, "kept": 1}]"#;
+        let mut catalog = CatalogDocument::parse(older).unwrap();
+        assert!(catalog.get("a").is_none());
+        assert!(catalog.upsert([entry("a")]).unwrap());
+        assert_eq!(catalog.get("a").unwrap().extra["kept"], 1);
+    }
+
+    #[test]
     fn channel_field_of_0_1_5_becomes_part_of_the_name() {
         let json = br#"[{"name":"summarizer","channel":"nlp","description":"old"}]"#;
         let mut catalog = CatalogDocument::parse(json).unwrap();

@@ -8,6 +8,7 @@ mod properties;
 mod provider_rules;
 mod tool_arguments;
 mod tool_forms;
+mod tool_hostile;
 mod tool_limits;
 mod tool_properties;
 mod tools;

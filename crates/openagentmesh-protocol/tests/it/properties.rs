@@ -1,7 +1,10 @@
 //! Property tests: names, subjects and envelopes round-trip, and no input makes a parser panic.
 
+use openagentmesh_protocol::tool::OpenAiApi;
 use openagentmesh_protocol::*;
 use proptest::prelude::*;
+
+use crate::provider_rules::{Form, checked};
 
 fn name() -> impl Strategy<Value = AgentName> {
     "[A-Za-z0-9_-]{1,12}(\\.[A-Za-z0-9_-]{1,12}){0,4}".prop_map(|n| AgentName::new(n).unwrap())
@@ -175,8 +178,19 @@ proptest! {
         let contract: Contract = serde_json::from_value(serde_json::json!({
             "name": "x", "skills": [{"inputSchema": schema}],
         })).unwrap();
-        let _ = contract.to_openai_tool(tool::OpenAiApi::Chat, true);
-        let _ = contract.to_anthropic_tool();
+        let Ok(tool) = contract.tool() else {
+            return Ok(());
+        };
+        checked(Form::OpenAiChat, tool.openai(OpenAiApi::Chat));
+        checked(Form::OpenAiResponses, tool.openai(OpenAiApi::Responses));
+        checked(Form::Anthropic, tool.anthropic());
+        checked(Form::Neutral, serde_json::to_value(tool.neutral()).unwrap());
+        if let Ok(strict) = tool.openai_strict(OpenAiApi::Chat) {
+            checked(Form::OpenAiChatStrict, strict);
+        }
+        if let Ok(strict) = tool.openai_strict(OpenAiApi::Responses) {
+            checked(Form::OpenAiResponsesStrict, strict);
+        }
     }
 }
 

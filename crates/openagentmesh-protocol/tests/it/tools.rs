@@ -45,6 +45,7 @@ fn neutral_tool_keeps_the_schema() {
         "Summarizes text.\nReturns: summary, words."
     );
     assert_eq!(tool.input_schema["properties"]["text"]["minLength"], 1);
+    checked(Form::Neutral, serde_json::to_value(tool).unwrap());
 }
 
 #[test]

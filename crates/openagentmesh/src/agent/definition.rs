@@ -96,7 +96,7 @@ impl AgentSpec {
     }
 
     /// The number of requests that wait while [`concurrency`](AgentSpec::concurrency) requests run: 1024
-    /// by default.
+    /// by default. The waiting requests of a process take at most 64 MiB of memory.
     ///
     /// A further request is answered `overloaded` at once.
     pub fn queue(mut self, limit: usize) -> Self {
@@ -328,6 +328,32 @@ impl Agent {
                 invalid(format!("invalid input schema of agent '{name}': {reason}"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Logs warnings of differences between the contract and the input type: a name that only the type knows, and a
+    /// sample of what the contract allows that the type refuses.
+    pub(crate) fn warn_of_differences(&self) {
+        let Some(input) = &self.handler.input else {
+            return;
+        };
+        let agent = self.spec.name.as_str();
+        if let Some(name) = input.unknown_name() {
+            tracing::warn!(
+                agent,
+                name,
+                "the input type takes a name that the contract does not have, such as a #[serde(alias)]; requests \
+                 are checked against the contract and need its names"
+            );
+        }
+        if let Some((input, reason)) = input.refused_sample() {
+            tracing::warn!(
+                agent,
+                %input,
+                reason,
+                "the contract allows an input that the input type refuses; let the schema say what the type \
+                 takes, for example with #[schemars(...)]"
+            );
         }
     }
 

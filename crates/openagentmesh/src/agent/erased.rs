@@ -61,4 +61,6 @@ pub(crate) struct DecodeError {
     /// The undecodable part of the input, as a JSON pointer.
     pub(crate) location: String,
     pub(crate) message: String,
+    /// Whether the input takes too much memory when it is decoded.
+    pub(crate) is_too_large: bool,
 }

@@ -2,12 +2,12 @@
 
 mod agent_fn;
 mod context;
+mod counted;
 mod decode;
 mod definition;
 mod erased;
 mod generated;
 mod handler;
-mod integers;
 mod into_agents;
 mod io;
 mod objects;

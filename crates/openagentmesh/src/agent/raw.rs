@@ -300,6 +300,7 @@ fn request(shape: Shape, invocation: Invocation<'_>) -> Result<RawRequest, Decod
             check_json(body).map_err(|message| DecodeError {
                 location: String::new(),
                 message,
+                is_too_large: false,
             })?;
             Bytes::copy_from_slice(body)
         }

@@ -8,7 +8,7 @@ use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::Shape;
 use serde::Serialize;
 
-use super::decode::decode;
+use super::decode::{decode, decodes};
 use super::erased::{Chunks, ErasedHandler, HandlerFn, MakeContext, Running};
 use super::io::{Input, IntoEnd, IntoOutput};
 use crate::error::BoxError;
@@ -25,7 +25,7 @@ impl ErasedHandler {
     {
         Self {
             shape: Shape::Responder,
-            input: Some(Arc::new(InputSchema::of::<In>())),
+            input: Some(Arc::new(InputSchema::of::<In>(decodes::<In>))),
             output: output_schema::<<Fut::Output as IntoOutput<K>>::Output>(),
             chunk: None,
             defect: None,
@@ -65,7 +65,7 @@ impl ErasedHandler {
     {
         Self {
             shape: Shape::Streamer,
-            input: Some(Arc::new(InputSchema::of::<In>())),
+            input: Some(Arc::new(InputSchema::of::<In>(decodes::<In>))),
             output: None,
             chunk: output_schema::<<S::Item as IntoOutput<K>>::Output>(),
             defect: None,

@@ -68,6 +68,12 @@ impl CatalogChanges {
         Self(changes.fuse().boxed())
     }
 
+    /// The changes of a catalog with `entries` that stays as it is.
+    pub(crate) fn present(entries: Vec<CatalogEntry>) -> Self {
+        let added = entries.into_iter().map(CatalogChange::Added);
+        Self(futures::stream::iter(added).fuse().boxed())
+    }
+
     /// The next change; `None` after the last one. Cancel-safe.
     pub async fn next(&mut self) -> Option<CatalogChange> {
         StreamExt::next(&mut self.0).await

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::schema::InputSchema;
+use crate::schema::{InputSchema, has_limit, parse};
 
 /// The contract of an agent, as stored in the registry.
 ///
@@ -42,7 +42,7 @@ impl Contract {
     ///
     /// Any input is valid for an agent without an input schema. The host of this SDK comes to the same verdict.
     /// A whole number is an integer however it is written, such as `1.2e3`. Integers beyond 64 bits are compared
-    /// as `f64`; the host keeps all their digits. Patterns are those of ECMA-262 with the flag `u`.
+    /// exactly with the ranges of `i128` and `u128`, and as `f64` with other limits. Patterns are those of ECMA-262 with the flag `u`.
     ///
     /// The formats `date`, `date-time`, `time`, `duration`, `email`, `hostname`, `ip`, `ipv4`, `ipv6`, `iri`,
     /// `iri-reference`, `json-pointer`, `regex`, `relative-json-pointer`, `uri`, `uri-reference`,
@@ -53,9 +53,9 @@ impl Contract {
     ///
     /// # Errors
     ///
-    /// `invalid_input`, as from the host: `details.errors` lists up to 100 problems with their
-    /// locations, and `details.omitted` counts the others. Also if `input` cannot be written as JSON, if
-    /// the schema is invalid or not supported, and if the check would exceed its limit.
+    /// `invalid_input`, as from the host: `details.errors` lists up to 20 problems with their
+    /// locations, and `details.omitted` counts the others. Also if `input` cannot be written as JSON, or if
+    /// the schema is invalid or not supported. `payload_too_large` if the check would exceed its limit.
     pub fn validate(&self, input: impl Serialize) -> Result<()> {
         let input = to_value(&input).map_err(|error| {
             self.invalid(format!(
@@ -89,9 +89,12 @@ impl Contract {
     }
 }
 
-/// `input` as JSON. Integers beyond 64 bits become `f64`.
+/// `input` as JSON. Integers beyond 64 bits become `f64`, which [`parse`] chooses.
 fn to_value(input: &impl Serialize) -> serde_json::Result<Value> {
-    serde_json::to_value(input).or_else(|_| serde_json::from_slice(&serde_json::to_vec(input)?))
+    match serde_json::to_value(input) {
+        Ok(value) if !has_limit(&value) => Ok(value),
+        _ => parse(&serde_json::to_vec(input)?),
+    }
 }
 
 impl std::ops::Deref for Contract {

@@ -238,7 +238,7 @@ impl Directory {
 
     /// Refuses contracts that exceed the server's limit, before anything is written.
     pub(crate) fn check_sizes(&self, agents: &[Registration]) -> Result<()> {
-        let max_payload = self.catalog.connection().client.max_payload();
+        let max_payload = self.catalog.connection().max_payload();
         agents
             .iter()
             .try_for_each(|agent| agent.check_size(max_payload))

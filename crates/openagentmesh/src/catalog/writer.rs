@@ -50,7 +50,7 @@ pub(super) async fn edit(
     cached: CacheState,
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
 ) -> Result<Option<Written>> {
-    let max_payload = catalog.connection().client.max_payload();
+    let max_payload = catalog.connection().max_payload();
     let started = Instant::now();
     let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
     let cached_revision = cached.revision().unwrap_or(0);
@@ -102,7 +102,7 @@ pub(super) fn check_size(
 ) -> Result<()> {
     let mut document = current.clone();
     document.upsert(entries).map_err(not_json)?;
-    encode(&mut document, catalog.connection().client.max_payload()).map(drop)
+    encode(&mut document, catalog.connection().max_payload()).map(drop)
 }
 
 /// The value of `document`. Elements that are not listed are removed if the catalog has no room for them.

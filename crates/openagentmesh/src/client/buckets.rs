@@ -1,8 +1,8 @@
 //! The buckets of the mesh: created, and the catalog repaired.
 
 use super::Client;
-use crate::error::Result;
 use crate::store::ensure_buckets;
+use crate::util::operation::Operation;
 
 impl Client {
     /// Creates the buckets of the mesh that are missing: the catalog, the registry, the instances, the
@@ -28,8 +28,9 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn create_buckets(&self) -> Result<()> {
-        ensure_buckets(&self.session().connection).await
+    pub fn create_buckets(&self) -> Operation<'static, ()> {
+        let client = self.clone();
+        Operation::new(async move { ensure_buckets(&client.session().connection).await })
     }
 
     /// Repairs the stored catalog if it is malformed: the last valid catalog that this process has read takes its
@@ -55,7 +56,8 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn repair_catalog(&self) -> Result<bool> {
-        self.session().directory.repair().await
+    pub fn repair_catalog(&self) -> Operation<'static, bool> {
+        let client = self.clone();
+        Operation::new(async move { client.session().directory.repair().await })
     }
 }

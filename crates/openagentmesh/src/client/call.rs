@@ -73,14 +73,15 @@ impl Client {
 /// * `not_found` at once when no process serves the name, with similar names of the catalog in
 ///   `details.similar`; `not_available` when the catalog lists the name nevertheless;
 /// * `timeout` when no reply arrived in time; the host then drops the handler;
-/// * `payload_too_large` before anything is sent, when the input exceeds the server's limit;
+/// * `payload_too_large` before anything is sent, when the input exceeds the server's limit; from the host,
+///   when the input takes too much time or memory to be decoded and checked;
 /// * `invalid_input` when the agent name or a header is invalid, the input cannot be written as JSON, or the
-///   agent refused the input: `details.errors` then lists every problem;
+///   agent refused the input: `details.errors` then lists up to 20 problems, and `details.omitted` counts the others;
 /// * `unexpected_reply` when the reply does not fit `Out` or cannot be read;
 /// * `handler_error`, and any other code with which the agent replies;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the call;
 /// * `connection_denied` when the server does not permit the request, or the subscription to replies;
-/// * `connection_failed` when the connection is closed.
+/// * `connection_failed` when the connection is closed, or its NATS client died while the reply was pending.
 ///
 /// # Cancel safety
 ///

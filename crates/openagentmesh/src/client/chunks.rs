@@ -12,6 +12,7 @@ use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status, subj
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio_util::sync::CancellationToken;
 
+use super::chunk_limit::ChunkLimit;
 use super::credit_window::Window;
 use super::deadline::Deadline;
 use super::local::Pending;
@@ -19,7 +20,7 @@ use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::request::Checked;
 use crate::error::{Error, Result};
-use crate::transport::{self, Outgoing, Received};
+use crate::transport::{Outgoing, Received};
 
 /// The chunks of a streamed reply, in order and without loss; made by awaiting a
 /// [`StreamRequest`](crate::StreamRequest).
@@ -33,7 +34,7 @@ use crate::transport::{self, Outgoing, Received};
 /// * `chunk_sequence_error` when a chunk was lost;
 /// * `unexpected_reply` when a chunk does not fit `Out`, or the agent's error cannot be read;
 /// * `connection_denied` when the server does not permit the request, or the subscription to the chunks;
-/// * `connection_failed` when the connection is closed.
+/// * `connection_failed` when the connection is closed, or its NATS client died during the stream.
 ///
 /// The stream ends after an error. The host produces at most one
 /// [`window`](crate::StreamRequest::window) more chunks than are taken here.
@@ -105,6 +106,8 @@ pub(super) struct Receiving {
     is_pending: bool,
     next_seq: u64,
     window: Window,
+    /// The limit of the subscription to the chunks.
+    limit: ChunkLimit,
     /// The subject for credit, given by the last chunk.
     credit_subject: Option<Subject>,
     deadline: Option<Deadline>,
@@ -146,6 +149,7 @@ impl Receiving {
             may_reply: true,
             is_pending: true,
             next_seq: 0,
+            limit: ChunkLimit::new(window.chunks()),
             window,
             credit_subject: None,
             deadline,
@@ -200,7 +204,10 @@ impl Receiving {
         let delivery = loop {
             tokio::select! {
                 biased;
-                message = self.source.next() => break Delivery::Chunk(message?),
+                message = self.source.next() => match message? {
+                    Some(message) => break Delivery::Chunk(message),
+                    None => return Err(self.ended()),
+                },
                 // After the first chunk, only a denial of credit is of interest.
                 reply = self.pending.reply(), if self.is_pending => {
                     self.is_pending = false;
@@ -212,11 +219,15 @@ impl Receiving {
             }
         };
         self.may_reply = false;
-        if let Delivery::Chunk(message) = &delivery
-            && self.next_seq == 0
-        {
-            let ended = self.request.session().connection.ended();
-            self.source.buffer_if_uncredited(message, ended);
+        if let Delivery::Chunk(message) = &delivery {
+            self.limit.count();
+            if self.next_seq == 0 {
+                let ended = self.request.session().connection.ended();
+                self.source.buffer_if_uncredited(message, ended);
+            }
+            if let Source::Credited(subscriber) = &mut self.source {
+                self.limit.apply(subscriber, 0);
+            }
         }
         Ok(delivery)
     }
@@ -229,12 +240,16 @@ impl Receiving {
         let Some(credit) = self.window.credit() else {
             return Ok(());
         };
+        if let Source::Credited(subscriber) = &mut self.source {
+            self.limit.apply(subscriber, credit);
+        }
         let mut headers = Outgoing::default();
         CallerSignal::Credit(credit).write(&mut headers);
         let publisher = &self.request.session().connection.publisher;
         let sent = publisher.publish(subject.clone(), None, headers.0, Bytes::new());
         sent.await?;
         self.window.give(credit);
+        self.limit.grant(credit);
         Ok(())
     }
 
@@ -272,6 +287,23 @@ impl Receiving {
         Ok(Some(message.payload))
     }
 
+    /// The error of a subscription that has ended before the stream.
+    fn ended(&self) -> Error {
+        if !self.limit.was_reached() {
+            let connection = &self.request.session().connection;
+            return self
+                .request
+                .about(connection.ended_error("the stream had not ended"));
+        }
+        self.request.about(Error::raised(
+            ErrorCode::ChunkSequenceError,
+            format!(
+                "too many chunks: agent '{}' sent chunk {} without credit for it; its host ignores the window",
+                self.request.name, self.next_seq
+            ),
+        ))
+    }
+
     fn out_of_sequence(&self, got: Option<u64>) -> Error {
         let expected = self.next_seq;
         let got_text = got.map_or("a chunk without a number".to_owned(), |got| got.to_string());
@@ -290,18 +322,18 @@ impl Receiving {
 }
 
 impl Source {
-    async fn next(&mut self) -> Result<Message> {
-        let next = match self {
-            Self::Credited(subscriber) => subscriber.next().await,
+    /// The next message; `None` once the subscription has ended. Cancel-safe.
+    async fn next(&mut self) -> Result<Option<Message>> {
+        match self {
+            Self::Credited(subscriber) => Ok(subscriber.next().await),
             Self::Buffered(buffer) => match buffer.next().await {
-                Some(Buffered::Message(message)) => Some(message),
-                Some(Buffered::Lost(lost)) => return Err(lost_chunks(lost)),
-                None => None,
+                Some(Buffered::Message(message)) => Ok(Some(message)),
+                Some(Buffered::Lost(lost)) => Err(lost_chunks(lost)),
+                None => Ok(None),
             },
-            Self::Local(chunks) => chunks.next().await.transpose()?,
-            Self::Closed => None,
-        };
-        next.ok_or_else(|| transport::closed("the stream had not ended"))
+            Self::Local(chunks) => chunks.next().await.transpose(),
+            Self::Closed => Ok(None),
+        }
     }
 
     /// Buffers the chunks of a host that ignores credit: its first chunk has no subject for it.

@@ -3,8 +3,9 @@
 use openagentmesh_protocol::AgentName;
 
 use super::handle::Client;
+use super::local_catalog;
 use crate::catalog::Contract;
-use crate::error::Result;
+use crate::util::operation::Operation;
 
 impl Client {
     /// The contract of agent `name`, from the registry: its schemas and everything else that a caller needs.
@@ -24,8 +25,14 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn contract(&self, name: impl AsRef<str>) -> Result<Contract> {
-        let name = AgentName::new(name.as_ref())?;
-        self.session().directory.contract(&name).await
+    pub fn contract(&self, name: impl AsRef<str>) -> Operation<'static, Contract> {
+        let (client, name) = (self.clone(), AgentName::new(name.as_ref()));
+        Operation::new(async move {
+            let name = name?;
+            match local_catalog::contract(&client, &name) {
+                Some(contract) => contract,
+                None => client.session().directory.contract(&name).await,
+            }
+        })
     }
 }

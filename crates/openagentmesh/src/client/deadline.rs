@@ -76,11 +76,10 @@ impl Deadline {
 
     fn not_sent(self, agent: &AgentName, connection: &Connection) -> Error {
         let cause = connection.lost().or(": the connection to the mesh is slow");
-        Error::raised(
-            ErrorCode::Timeout,
-            format!("the request to agent '{agent}' was not sent {self}{cause}"),
-        )
-        .with_agent(agent)
+        let message = format!("the request to agent '{agent}' was not sent {self}{cause}");
+        connection
+            .with_loss(Error::raised(ErrorCode::Timeout, message))
+            .with_agent(agent)
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_nats::{Message, Subscriber};
+use async_nats::Message;
 use bytes::Bytes;
 use futures::Stream;
 use openagentmesh_protocol::{
@@ -18,7 +18,7 @@ use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::sequence_tracker::SequenceTracker;
 use crate::error::{Error, Result};
-use crate::transport::{ConnectionMonitor, DenialWatch, Received};
+use crate::transport::{ConnectionMonitor, DenialWatch, Received, Subscription};
 
 /// A published event.
 #[derive(Debug)]
@@ -163,7 +163,7 @@ pub(super) enum Scope {
 
 impl<T> Receiving<T> {
     pub(super) fn new(
-        subscriber: Subscriber,
+        subscription: Subscription,
         subject: String,
         connection: ConnectionMonitor,
         timeout: Option<Duration>,
@@ -171,7 +171,7 @@ impl<T> Receiving<T> {
         decode: Decode<T>,
     ) -> Self {
         Self {
-            buffer: Some(ReceiveBuffer::start(subscriber, connection.ended())),
+            buffer: Some(ReceiveBuffer::start(subscription, connection.ended())),
             subject,
             connection,
             denied: None,
@@ -237,14 +237,13 @@ impl<T> Receiving<T> {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(timer.as_mut().poll(context));
         self.buffer = None;
-        Poll::Ready(Error::raised(
-            ErrorCode::Timeout,
-            format!(
-                "no event was published to {} within {timeout:?}{}",
-                self.subject,
-                self.connection.lost()
-            ),
-        ))
+        let message = format!(
+            "no event was published to {} within {timeout:?}{}",
+            self.subject,
+            self.connection.lost()
+        );
+        let error = Error::raised(ErrorCode::Timeout, message);
+        Poll::Ready(self.connection.with_loss(error))
     }
 
     /// The event in a message; `None` for other messages.

@@ -7,6 +7,7 @@
 mod buckets;
 mod call;
 mod call_input;
+mod chunk_limit;
 mod chunks;
 mod contract;
 mod credit_window;
@@ -17,6 +18,7 @@ mod from_reply;
 mod handle;
 mod intercept;
 mod local;
+mod local_catalog;
 mod publish;
 mod query;
 mod receive_buffer;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
 use super::handle::Client;
+use super::local_catalog;
 use crate::catalog::{CatalogChanges, CatalogSnapshot, Contract};
 use crate::error::{Error, Result};
 use crate::transport;
@@ -200,6 +201,9 @@ impl Query<CatalogEntry> {
     /// # }
     /// ```
     pub async fn count_invalid(self) -> Result<usize> {
+        if self.selection.client.session().answers.is_some() {
+            return Ok(0);
+        }
         let snapshot = self.selection.snapshot().await?;
         Ok(snapshot.document().count_invalid())
     }
@@ -221,6 +225,9 @@ impl Query<CatalogEntry> {
     /// # }
     /// ```
     pub async fn problem(self) -> Result<Option<Error>> {
+        if self.selection.client.session().answers.is_some() {
+            return Ok(None);
+        }
         self.selection.client.session().directory.problem().await
     }
 
@@ -228,6 +235,9 @@ impl Query<CatalogEntry> {
     /// never fails: while the catalog cannot be read, there are no changes.
     pub fn watch(self) -> CatalogChanges {
         let Selection { client, filter, .. } = self.selection;
+        if let Some(entries) = local_catalog::entries(&client, &filter) {
+            return CatalogChanges::present(entries);
+        }
         let session = client.session();
         let closed = session.connection.closed();
         CatalogChanges::new(session.directory.follow(), filter, closed)
@@ -239,7 +249,12 @@ impl Future for Query<CatalogEntry> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { selection, running } = &mut *self;
-        let running = running.get_or_insert_with(|| selection.entries().boxed());
+        let running = running.get_or_insert_with(|| {
+            match local_catalog::entries(&selection.client, &selection.filter) {
+                Some(entries) => ready(Ok(entries)).boxed(),
+                None => selection.entries().boxed(),
+            }
+        });
         running.poll_unpin(cx)
     }
 }
@@ -250,6 +265,10 @@ impl Future for Query<Contract> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { selection, running } = &mut *self;
         let running = running.get_or_insert_with(|| {
+            if let Some(contracts) = local_catalog::contracts(&selection.client, &selection.filter)
+            {
+                return ready(Ok(contracts)).boxed();
+            }
             let directory = Arc::clone(&selection.client.session().directory);
             let entries = selection.entries();
             let contracts = async move {

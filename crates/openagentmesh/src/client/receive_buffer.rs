@@ -5,19 +5,23 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use async_nats::{Message, Subscriber};
-use futures::{FutureExt, StreamExt};
+use async_nats::Message;
+use bytes::Bytes;
+use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::ChunkHeaders;
 use tokio::task::{AbortHandle, coop};
 use tokio_util::sync::CancellationToken;
 
-use crate::transport::Received;
+use crate::transport::{Received, memory};
 use crate::util::sync::Mutex;
 
 /// The messages of a subscription that its reader has not taken yet.
 ///
 /// A task moves every message from the subscription into the buffer at once. Otherwise the NATS client would
 /// buffer 65,536 messages of any size and drop the rest without a count.
+///
+/// A payload shares its memory with other messages that arrived at the same time, which may be large. The buffer
+/// therefore copies payloads once several messages wait.
 ///
 /// Messages that do not fit are counted, and the count is kept in their place. After such a loss, half of the
 /// buffer must be free before further messages are kept. A full buffer keeps end markers, up to a limit:
@@ -37,7 +41,7 @@ pub(super) enum Buffered {
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Buffered>,
-    /// The size of all messages in `items`.
+    /// The memory of all messages in `items`.
     bytes: usize,
     /// Set by a loss, until half of the buffer is free.
     is_overflowing: bool,
@@ -51,10 +55,13 @@ impl ReceiveBuffer {
     /// The maximum number of waiting messages.
     pub(super) const MAX_MESSAGES: usize = 16 * 1024;
 
-    /// Buffers the messages of `subscriber` until the buffer is dropped, or until `ended` fires.
-    pub(super) fn start(subscriber: Subscriber, ended: CancellationToken) -> Self {
+    /// Buffers `messages`, those of a subscription, until the buffer is dropped, or until `ended` fires.
+    pub(super) fn start(
+        messages: impl Stream<Item = Message> + Send + Unpin + 'static,
+        ended: CancellationToken,
+    ) -> Self {
         let queue = Arc::<Mutex<Queue>>::default();
-        let receiving = receive(subscriber, Arc::clone(&queue), ended);
+        let receiving = receive(messages, Arc::clone(&queue), ended);
         Self {
             task: tokio::spawn(receiving).abort_handle(),
             queue,
@@ -83,7 +90,7 @@ impl ReceiveBuffer {
     /// Puts back the message that was taken last.
     pub(super) fn put_back(&mut self, message: Message) {
         let mut queue = self.queue.lock();
-        queue.bytes += message.length;
+        queue.bytes += memory(&message);
         queue.items.push_front(Buffered::Message(message));
     }
 }
@@ -95,13 +102,17 @@ impl Drop for ReceiveBuffer {
 }
 
 /// Moves messages from the subscription into the queue until the subscription ends.
-async fn receive(mut subscriber: Subscriber, queue: Arc<Mutex<Queue>>, ended: CancellationToken) {
-    while let Some(Some(message)) = ended.run_until_cancelled(subscriber.next()).await {
+async fn receive(
+    mut messages: impl Stream<Item = Message> + Unpin,
+    queue: Arc<Mutex<Queue>>,
+    ended: CancellationToken,
+) {
+    while let Some(Some(message)) = ended.run_until_cancelled(messages.next()).await {
         let reader = {
             let mut queue = queue.lock();
             queue.push(message);
             // Those that have arrived together wake the reader once.
-            while let Some(Some(message)) = subscriber.next().now_or_never() {
+            while let Some(Some(message)) = messages.next().now_or_never() {
                 queue.push(message);
             }
             queue.reader.take()
@@ -118,7 +129,7 @@ async fn receive(mut subscriber: Subscriber, queue: Arc<Mutex<Queue>>, ended: Ca
 }
 
 impl Queue {
-    /// The maximum size of waiting messages in bytes, plus one message.
+    /// The maximum memory of waiting messages in bytes, plus one message.
     const MAX_BYTES: usize = 64 * 1024 * 1024;
     /// The maximum number of end markers that a full buffer keeps.
     const MAX_EXTRA_END_MARKERS: usize = 1024;
@@ -128,17 +139,23 @@ impl Queue {
     fn pop(&mut self) -> Option<Buffered> {
         let item = self.items.pop_front()?;
         if let Buffered::Message(message) = &item {
-            self.bytes -= message.length;
+            self.bytes -= memory(message);
         }
         Some(item)
     }
 
-    fn push(&mut self, message: Message) {
+    /// The number of waiting messages from which on payloads are copied.
+    const COPY_FROM: usize = 8;
+
+    fn push(&mut self, mut message: Message) {
         let divisor = if self.is_overflowing { 2 } else { 1 };
         self.is_overflowing = self.items.len() >= ReceiveBuffer::MAX_MESSAGES / divisor
             || self.bytes >= Self::MAX_BYTES / divisor;
         if !self.is_overflowing || self.keeps_end_marker(&message) {
-            self.bytes += message.length;
+            self.bytes += memory(&message);
+            if self.items.len() >= Self::COPY_FROM {
+                message.payload = Bytes::copy_from_slice(&message.payload);
+            }
             self.items.push_back(Buffered::Message(message));
         } else if let Some(Buffered::Lost(lost)) = self.items.back_mut() {
             *lost += 1;
@@ -160,7 +177,6 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use async_nats::HeaderMap;
-    use bytes::Bytes;
 
     use super::*;
 
@@ -175,6 +191,34 @@ mod tests {
             description: None,
             length,
         }
+    }
+
+    #[test]
+    fn message_of_many_headers_counts_with_their_memory() {
+        let mut queue = Queue::default();
+        let mut headers = HeaderMap::new();
+        for number in 0..10_000 {
+            headers.insert(format!("h{number}"), "");
+        }
+        for _ in 0..100 {
+            queue.push(message(headers.clone(), 100_000));
+        }
+        assert!(queue.items.len() < 40, "{}", queue.items.len());
+    }
+
+    #[test]
+    fn waiting_payloads_do_not_keep_the_memory_of_other_messages() {
+        let received = Bytes::from(vec![0; 1024 * 1024]);
+        let shared = received.as_ptr_range();
+        let mut queue = Queue::default();
+        for start in 0..1000 {
+            let mut small = message(HeaderMap::new(), 10);
+            small.payload = received.slice(start..start + 10);
+            queue.push(small);
+        }
+        let is_shared = |item: &&Buffered| matches!(item, Buffered::Message(small) if shared.contains(&small.payload.as_ptr()));
+        let count = queue.items.iter().filter(is_shared).count();
+        assert_eq!(count, Queue::COPY_FROM);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! Decoding replies, chunks and events.
 
 use openagentmesh_protocol::{ErrorCode, ErrorObject, ReplyHeaders, Status};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Map;
 
 use crate::error::{Error, Result};
-use crate::schema::is_unit;
+use crate::schema::{MAX_MESSAGE_CHARS, is_unit, shorten};
 use crate::transport::Received;
+
+/// Bytes of an error up to which its details are read.
+const MAX_DETAILED_ERROR_BYTES: usize = 256 * 1024;
 
 /// The output in a reply.
 ///
@@ -24,11 +29,37 @@ pub(super) fn decode<Out: DeserializeOwned + 'static>(reply: &async_nats::Messag
 
 /// The error with which the agent ended a request.
 pub(super) fn error(body: &[u8]) -> Error {
-    match serde_json::from_slice::<ErrorObject>(body) {
+    let object = if body.len() <= MAX_DETAILED_ERROR_BYTES {
+        serde_json::from_slice::<ErrorObject>(body)
+    } else {
+        serde_json::from_slice::<ErrorWithoutDetails>(body).map(Into::into)
+    };
+    match object {
         Ok(object) => object.into(),
         Err(error) => unexpected(format!(
             "unexpected reply: the agent failed, and its error cannot be read: {error}"
         )),
+    }
+}
+
+/// An error whose details would take many times the memory of their text.
+#[derive(Deserialize)]
+struct ErrorWithoutDetails {
+    code: ErrorCode,
+    message: Option<String>,
+    agent: Option<String>,
+    request_id: Option<String>,
+}
+
+impl From<ErrorWithoutDetails> for ErrorObject {
+    fn from(error: ErrorWithoutDetails) -> Self {
+        Self {
+            code: error.code,
+            message: error.message.unwrap_or_default(),
+            agent: error.agent.unwrap_or_default(),
+            request_id: error.request_id.unwrap_or_default(),
+            details: Map::new(),
+        }
     }
 }
 
@@ -45,11 +76,17 @@ pub(super) fn output<Out: DeserializeOwned + 'static>(what: &str, body: &[u8]) -
         body
     };
     serde_json::from_slice(body).map_err(|error| {
-        unexpected(format!(
-            "unexpected {what}: it cannot be read as {}: {error}; see the agent's contract for its schema",
+        // The error of a wrong type repeats the text that the peer sent.
+        let reason = shorten(&error, MAX_MESSAGE_CHARS);
+        let is_whole = reason == error.to_string();
+        let unexpected = unexpected(format!(
+            "unexpected {what}: it cannot be read as {}: {reason}; see the agent's contract for its schema",
             short_type_name(std::any::type_name::<Out>())
-        ))
-        .with_source(error)
+        ));
+        match is_whole {
+            true => unexpected.with_source(error),
+            false => unexpected.with_source(reason),
+        }
     })
 }
 
@@ -83,6 +120,29 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn large_error_has_no_details() {
+        for (count, has_details) in [(10, true), (1_000_000, false)] {
+            let list = "1,".repeat(count) + "1";
+            let body = format!(
+                r#"{{"code":"full","message":"no","agent":null,"details":{{"all":[{list}]}}}}"#
+            );
+            let error = error(body.as_bytes());
+            assert_eq!(error.code().as_str(), "full");
+            assert_eq!(error.message(), "no");
+            assert_eq!(!error.details().is_empty(), has_details);
+        }
+    }
+
+    #[test]
+    fn text_of_a_wrong_type_is_shortened_in_the_error() {
+        let body = format!("\"{}\"", "x".repeat(8_000_000));
+        let error = output::<u32>("reply", body.as_bytes())
+            .err()
+            .map(|error| error.message().len());
+        assert!(error.is_some_and(|length| length < 1_000), "{error:?}");
+    }
 
     #[test]
     fn short_type_name_has_no_paths() {

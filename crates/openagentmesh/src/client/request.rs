@@ -210,14 +210,9 @@ impl Checked {
 
     /// A `timeout` error: agent '…' `failed_to`, with the loss of the connection if it is lost.
     pub(super) fn timed_out(&self, failed_to: impl std::fmt::Display) -> Error {
-        self.about(Error::raised(
-            ErrorCode::Timeout,
-            format!(
-                "agent '{}' {failed_to}{}",
-                self.name,
-                self.session().connection.lost()
-            ),
-        ))
+        let connection = &self.session().connection;
+        let message = format!("agent '{}' {failed_to}{}", self.name, connection.lost());
+        self.about(connection.with_loss(Error::raised(ErrorCode::Timeout, message)))
     }
 
     /// The error of a request whose subject has no subscriber: `not_found` or `not_available`, by the catalog.

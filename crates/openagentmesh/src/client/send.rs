@@ -344,10 +344,9 @@ impl PendingCallback {
             denial.denies(Action::Publish, &sent) || denial.denies(Action::Subscribe, &results)
         });
         let replies = connection
-            .client
-            .subscribe(subject.clone())
+            .subscribe_once(subject.clone())
             .await
-            .map_err(|error| request.about(transport::closed(error.to_string())))?;
+            .map_err(|error| request.about(error))?;
         let headers = RequestHeaders {
             timeout_ms: Some(deadline.milliseconds_left()),
             probe: true,
@@ -378,8 +377,9 @@ impl PendingCallback {
                     return Err(self.request.timed_out(failed_to));
                 }
                 Ok(None) => {
-                    let closed = transport::closed("no reply had arrived");
-                    return Err(self.request.about(closed));
+                    let connection = &self.request.session().connection;
+                    let ended = connection.ended_error("no reply had arrived");
+                    return Err(self.request.about(ended));
                 }
                 Ok(Some(message)) if is_probe(&Received(message.headers.as_ref())) => {}
                 Ok(Some(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => {

@@ -17,7 +17,6 @@ use super::handle::Client;
 use super::local::{self, Pending};
 use super::request::{Checked, Content, Request};
 use crate::error::Result;
-use crate::transport;
 use crate::util::deferred::Deferred;
 
 /// The time to wait for the next chunk if no timeout is given.
@@ -163,10 +162,9 @@ async fn publish(
         .expect(request.subject.clone(), Some(chunks.clone()));
     let pending = expected.await?;
     let subscriber = connection
-        .client
-        .subscribe(chunks)
+        .subscribe_once(chunks)
         .await
-        .map_err(|error| request.about(transport::closed(error.to_string())))?;
+        .map_err(|error| request.about(error))?;
     let headers = RequestHeaders {
         stream: true,
         timeout_ms: deadline.map(Deadline::milliseconds_left),

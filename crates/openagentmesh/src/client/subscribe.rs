@@ -164,11 +164,7 @@ impl Parts {
         let mut denied = connection
             .denials
             .watch(move |denial| denial.denies(Action::Subscribe, &own));
-        let subscriber = connection
-            .client
-            .subscribe(subject.clone())
-            .await
-            .map_err(|error| transport::closed(error.to_string()))?;
+        let subscriber = connection.subscribe(subject.clone(), None).await?;
         let mut receiving = Receiving::new(
             subscriber,
             subject,

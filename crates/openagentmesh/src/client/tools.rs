@@ -1,11 +1,11 @@
 //! `tools`: agents as tools for a language model, selected from the catalog.
 
 use std::collections::BTreeSet;
-use std::future::IntoFuture;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use openagentmesh_protocol::{CatalogFilter, ErrorCode};
 
 use super::handle::Client;
@@ -13,6 +13,7 @@ use super::query::Query;
 use super::toolset::{Limits, Toolset};
 use crate::catalog::Contract;
 use crate::error::{Error, Result};
+use crate::util::deferred::Deferred;
 
 impl Client {
     /// Selects agents as tools for a language model. Awaiting the [`ToolsQuery`] reads their contracts and
@@ -33,16 +34,17 @@ impl Client {
     /// # }
     /// ```
     pub fn tools(&self) -> ToolsQuery {
-        ToolsQuery {
+        let parts = Parts {
             client: self.clone(),
             query: self.discover(),
             agents: None,
             limits: Limits::default(),
-        }
+        };
+        ToolsQuery(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 }
 
-/// A selection of agents as tools, run when it is awaited; made by [`Client::tools`].
+/// A selection of agents as tools. A future: the catalog is read when it is first polled. Made by [`Client::tools`].
 ///
 /// Without a filter it selects all agents that answer requests. Several filters must all match.
 ///
@@ -55,7 +57,9 @@ impl Client {
 ///
 /// Dropping the future has no effect on the mesh.
 #[must_use = "a query runs when it is awaited"]
-pub struct ToolsQuery {
+pub struct ToolsQuery(Deferred<'static, Parts, Result<Toolset>>);
+
+struct Parts {
     client: Client,
     query: Query<Contract>,
     agents: Option<BTreeSet<String>>,
@@ -64,15 +68,13 @@ pub struct ToolsQuery {
 
 impl ToolsQuery {
     /// Only agents whose name is `channel` or lies below it.
-    pub fn channel(mut self, channel: impl Into<String>) -> Self {
-        self.query = self.query.channel(channel);
-        self
+    pub fn channel(self, channel: impl Into<String>) -> Self {
+        self.select(|query| query.channel(channel))
     }
 
     /// Only agents that have `tag`, in addition to the tags given before.
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.query = self.query.tag(tag);
-        self
+    pub fn tag(self, tag: impl Into<String>) -> Self {
+        self.select(|query| query.tag(tag))
     }
 
     /// Only agents that have all of `tags`.
@@ -81,30 +83,41 @@ impl ToolsQuery {
     }
 
     /// Only agents that match `filter`. Replaces the filters given before.
-    pub fn filter(mut self, filter: CatalogFilter) -> Self {
-        self.query = self.query.filter(filter);
-        self
+    pub fn filter(self, filter: CatalogFilter) -> Self {
+        self.select(|query| query.filter(filter))
     }
 
     /// Only the agents with these full names, such as those that a model selected from the catalog.
     pub fn agents(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.agents = Some(names.into_iter().map(Into::into).collect());
+        let names = names.into_iter().map(Into::into).collect();
+        self.0.change(|parts| parts.agents = Some(names));
         self
     }
 
     /// Sets the time that one call of a tool may take: by default 30 s, and 60 s for an agent that streams.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.limits.timeout = Some(timeout);
+        self.0.change(|parts| parts.limits.timeout = Some(timeout));
         self
     }
 
     /// Sets the limit of the chunks that are collected of a stream, in bytes: 1 MiB by default. Beyond it
     /// the agent is cancelled, and the result says that it is incomplete.
     pub fn max_stream_bytes(mut self, bytes: usize) -> Self {
-        self.limits.stream_bytes = bytes;
+        self.0.change(|parts| parts.limits.stream_bytes = bytes);
         self
     }
 
+    /// The same selection with another query for the catalog.
+    fn select(mut self, select: impl FnOnce(Query<Contract>) -> Query<Contract>) -> Self {
+        self.0.change(|parts| {
+            let query = std::mem::replace(&mut parts.query, parts.client.discover());
+            parts.query = select(query);
+        });
+        self
+    }
+}
+
+impl Parts {
     async fn run(self) -> Result<Toolset> {
         let mut contracts = self.query.invocable(true).await?;
         if let Some(agents) = &self.agents {
@@ -121,11 +134,10 @@ impl ToolsQuery {
     }
 }
 
-impl IntoFuture for ToolsQuery {
+impl Future for ToolsQuery {
     type Output = Result<Toolset>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        self.run().boxed()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx)
     }
 }

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use openagentmesh_protocol::{AgentName, CatalogEntry, ErrorCode};
 
 use super::handle::Client;
+use super::local_catalog;
 use crate::catalog::CacheState;
 use crate::error::{Error, Result};
 use crate::transport;
@@ -71,7 +72,10 @@ impl WaitFor {
 impl Parts {
     async fn run(self) -> Result<CatalogEntry> {
         let name = self.name?;
-        self.client.session().connection.check_attached()?;
+        if let Some(contract) = local_catalog::contract(&self.client, &name) {
+            // No other agent appears in a detached context.
+            return Ok(contract?.to_catalog_entry());
+        }
         let entry = listed_entry(&self.client, &name);
         let deadline = self.client.deadline_after(self.timeout);
         let Some(deadline) = deadline else {
@@ -79,14 +83,15 @@ impl Parts {
         };
         match tokio::time::timeout_at(deadline.at, entry).await {
             Ok(entry) => entry,
-            Err(_) => Err(Error::raised(
-                ErrorCode::Timeout,
-                format!(
+            Err(_) => {
+                let connection = &self.client.session().connection;
+                let message = format!(
                     "agent '{name}' did not appear on this mesh {deadline}{}",
-                    self.client.session().connection.lost()
-                ),
-            )
-            .with_agent(&name)),
+                    connection.lost()
+                );
+                let error = Error::raised(ErrorCode::Timeout, message);
+                Err(connection.with_loss(error).with_agent(&name))
+            }
         }
     }
 }

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{AgentName, ErrorCode};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{Instrument, Span};
 
 use crate::agent::{Agent, Chunks, Context, ContextInner, DecodeError, HandlerFn, Invocation};
-use crate::catalog::similar;
+use crate::catalog::{Contract, similar};
 use crate::client::{Client, mismatch};
 use crate::error::{Error, Result};
 use crate::host::{
@@ -37,7 +37,7 @@ impl LocalAgents {
     fn find(&self, request: &LocalRequest) -> Result<&Agent> {
         let about = |error: Error| error.with_agent(&request.agent).with_request(&request.id);
         let Some(agent) = self.0.get(request.agent.as_str()) else {
-            return Err(about(self.not_found(request)));
+            return Err(about(self.not_found(&request.agent)));
         };
         agent.check().map_err(about)?;
         match mismatch(&request.agent, agent.shape().capabilities(), request.verb) {
@@ -45,9 +45,15 @@ impl LocalAgents {
             None => Ok(agent),
         }
     }
+}
 
-    fn not_found(&self, request: &LocalRequest) -> Error {
-        let name = &request.agent;
+impl Answers for LocalAgents {
+    fn contracts(&self) -> Vec<Contract> {
+        let valid = self.0.values().filter(|agent| agent.check().is_ok());
+        valid.filter_map(|agent| agent.contract().ok()).collect()
+    }
+
+    fn not_found(&self, name: &AgentName) -> Error {
         let problem = format!(
             "agent '{name}' not found: this context is detached and has no such agent; add it with \
              `.answer(agent)`"
@@ -63,9 +69,7 @@ impl LocalAgents {
         )
         .with_detail("similar", similar)
     }
-}
 
-impl Answers for LocalAgents {
     fn reply(
         &self,
         session: &Arc<Session>,

@@ -58,8 +58,11 @@ impl Context {
 /// A `send` without a reply runs the agent up to its first wait before it returns, and the rest in the background
 /// until the timeout of the request. A reply to a subject is dropped.
 ///
-/// Everything else that needs a mesh fails at once with `connection_failed`: the catalog, contracts, events,
-/// shared values and files. [`AgentMesh::local`](crate::AgentMesh::local) is for tests of these.
+/// The same agents are the catalog: `catalog`, `discover`, `contract`, `wait_for` and `tools` find them, except
+/// those that could not be registered. A wait for another agent ends at once with `not_found`.
+///
+/// Everything else that needs a mesh fails at once with `connection_failed`: events, shared values and files.
+/// [`AgentMesh::local`](crate::AgentMesh::local) is for tests of these.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ContextBuilder {

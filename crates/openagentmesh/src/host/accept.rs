@@ -5,24 +5,24 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Message, Subscriber};
-use futures::{FutureExt, StreamExt};
+use async_nats::Message;
+use futures::FutureExt;
 use openagentmesh_protocol::ErrorCode;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::admission::AdmissionPermit;
+use super::admission::{self, AdmissionPermit};
 use super::answer::answer;
 use super::cancellation::cancelled;
-use super::interceptor;
 use super::invoke::invoke;
 use super::outcome::{WorkResult, handler_panicked};
 use super::request::Request;
 use super::state::AgentState;
+use super::{budget, interceptor};
 use crate::error::Error;
-use crate::transport::Connection;
+use crate::transport::{Connection, Subscription, memory};
 
 /// The limit of draining a subscription, which is one round trip to the server.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// until the agent is aborted. Each accepted request runs in a task in `tasks`.
 pub(super) async fn accept(
     agent: Arc<AgentState>,
-    mut requests: Subscriber,
+    mut requests: Subscription,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -56,13 +56,13 @@ pub(super) async fn accept(
         };
         let Some(message) = request else { break };
         let received = Instant::now();
-        match agent.admission.admit() {
-            Ok(permit) => {
-                tasks.spawn(serve(Arc::clone(&agent), permit, message, received));
+        match admit(&agent, &message) {
+            Ok(admitted) => {
+                tasks.spawn(serve(Arc::clone(&agent), admitted, message, received));
             }
-            Err(in_flight) => {
+            Err(overloaded) => {
                 // A value that an interceptor leaves may panic when it is dropped.
-                let refused = AssertUnwindSafe(refuse(&agent, &message, received, in_flight));
+                let refused = AssertUnwindSafe(refuse(&agent, &message, received, overloaded));
                 if let Err(panic) = refused.catch_unwind().boxed().await {
                     let error = handler_panicked(&*panic);
                     tracing::warn!(agent = %agent.name, %error, "panic at the end of an overloaded request");
@@ -72,12 +72,26 @@ pub(super) async fn accept(
     }
 }
 
+/// The share of a request in the limits of its agent and in the memory of the process, until it is answered.
+struct Admitted {
+    _request: AdmissionPermit,
+    _input: Option<budget::InputShare>,
+}
+
+/// Admits a request, or returns the error `overloaded` for its answer.
+fn admit(agent: &AgentState, message: &Message) -> Result<Admitted, Error> {
+    Ok(Admitted {
+        _request: (agent.admission.admit()).map_err(|in_flight| overloaded(agent, in_flight))?,
+        _input: budget::admit(&message.payload).map_err(|limit| inputs_exceed(agent, limit))?,
+    })
+}
+
 /// Ends the subscription without losing a request that the server has sent already.
 ///
 /// The client drops messages that arrive after it has sent `UNSUB`. The host therefore ends the subscription at
 /// the server first: the limit has more digits than the server reads and counts as reached. The reply to a
 /// round trip follows the last message.
-async fn drain_subscription(connection: &Connection, requests: &mut Subscriber) {
+async fn drain_subscription(connection: &Connection, requests: &mut Subscription) {
     const LIMIT_BEYOND_THE_SERVER: u64 = 10_000_000_000;
 
     if requests
@@ -101,14 +115,14 @@ async fn drain_subscription(connection: &Connection, requests: &mut Subscriber) 
 )]
 fn serve(
     agent: Arc<AgentState>,
-    admitted: AdmissionPermit,
+    admitted: Admitted,
     message: Message,
     received: Instant,
 ) -> impl Future<Output = ()> {
     async move {
         let mut request = Request::read(&message, received);
         let running = match interceptor::before(&agent, &mut request) {
-            Ok(()) => wait_in_queue(&agent, &request).await,
+            Ok(()) => wait_in_queue(&agent, &message, &request).await,
             Err(error) => Err(WorkResult::Failed(error)),
         };
         let queued = received.elapsed();
@@ -131,15 +145,19 @@ fn serve(
     }
 }
 
-/// Waits until the request may run. `Err` means that it was cancelled before.
+/// Waits until the request may run. `Err` means that it was cancelled before, or takes too much memory to wait.
 async fn wait_in_queue<'a>(
     agent: &'a AgentState,
+    message: &Message,
     request: &Request<'_>,
 ) -> Result<SemaphorePermit<'a>, WorkResult> {
     if let Some(permit) = agent.admission.try_run() {
         return Ok(permit);
     }
     let waiting = async {
+        let Some(_reserved) = admission::reserve(&agent.queue_budget, memory(message)) else {
+            return Err(WorkResult::Failed(queue_is_full(agent)));
+        };
         tokio::select! {
             biased;
             permit = agent.admission.run() => Ok(permit),
@@ -151,17 +169,43 @@ async fn wait_in_queue<'a>(
     waiting.boxed().await
 }
 
-/// Answers a request that is not admitted because of `in_flight` others. Interceptors run around it, too. If
-/// an interceptor refuses the request, its error is answered instead of `overloaded`, which would reveal the
-/// load.
-async fn refuse(agent: &AgentState, message: &Message, received: Instant, in_flight: usize) {
+/// Answers a request that is not admitted. Interceptors run around it, too. If an interceptor refuses the
+/// request, its error is answered instead of `overloaded`, which would reveal the load.
+async fn refuse(agent: &AgentState, message: &Message, received: Instant, overloaded: Error) {
     let mut request = Request::read(message, received);
     let error = match interceptor::before(agent, &mut request) {
-        Ok(()) => overloaded(agent, in_flight),
+        Ok(()) => overloaded,
         Err(refused) => refused,
     };
     let outcome = answer(agent, &request, WorkResult::Failed(error)).await;
     interceptor::after(agent, &request, &outcome, Duration::ZERO);
+}
+
+fn queue_is_full(agent: &AgentState) -> Error {
+    let concurrency = agent.admission.concurrency();
+    Error::raised(
+        ErrorCode::Overloaded,
+        format!(
+            "agent '{}' is overloaded: it runs {concurrency} requests at once, and the requests that wait on this host \
+             take {} MiB; try again later, or start another process that serves it",
+            agent.name,
+            admission::MAX_QUEUED_BYTES / (1024 * 1024),
+        ),
+    )
+    .with_detail("in_flight", agent.admission.in_flight())
+    .with_detail("concurrency", concurrency)
+}
+
+fn inputs_exceed(agent: &AgentState, limit: usize) -> Error {
+    Error::raised(
+        ErrorCode::Overloaded,
+        format!(
+            "the host of agent '{}' is overloaded: the inputs of its requests in flight exceed {limit} bytes; try \
+             again later, or start another process that serves it",
+            agent.name,
+        ),
+    )
+    .with_detail("limit", limit)
 }
 
 fn overloaded(agent: &AgentState, in_flight: usize) -> Error {

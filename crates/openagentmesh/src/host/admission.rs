@@ -64,6 +64,20 @@ impl Admission {
     }
 }
 
+/// The maximum size of the requests that wait in the queues of all agents of a process, in bytes.
+pub(super) const MAX_QUEUED_BYTES: u32 = 64 * 1024 * 1024;
+
+/// The memory for waiting requests, one permit per byte; shared by all agents of a process.
+pub(super) fn queue_budget() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_QUEUED_BYTES as usize))
+}
+
+/// Reserves memory for a waiting request of `bytes` bytes; `None` when the budget is used up.
+pub(super) fn reserve(budget: &Semaphore, bytes: usize) -> Option<SemaphorePermit<'_>> {
+    let bytes = u32::try_from(bytes).unwrap_or(MAX_QUEUED_BYTES);
+    budget.try_acquire_many(bytes.min(MAX_QUEUED_BYTES)).ok()
+}
+
 /// Counts one request as in flight until it is dropped.
 pub(super) type AdmissionPermit = OwnedSemaphorePermit;
 

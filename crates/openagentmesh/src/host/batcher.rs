@@ -9,6 +9,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::error::BoxError;
+use crate::transport::Connection;
 
 /// The limits of one batch: time and bytes.
 const MAX_HOLD: Duration = Duration::from_micros(200);
@@ -54,6 +55,31 @@ impl Batcher {
 
     fn is_full(&self) -> bool {
         self.bytes >= MAX_BYTES || self.since.is_some_and(|since| since.elapsed() >= MAX_HOLD)
+    }
+}
+
+/// Bounds the bytes that a stream has published and the connection has not written.
+///
+/// The client takes a number of messages, of any size, before a publish waits. A consumer that grants more credit than
+/// it reads, or a publisher faster than the connection, would fill it.
+#[derive(Default)]
+pub(super) struct Unwritten(usize);
+
+impl Unwritten {
+    /// As many as a consumer's window has at most.
+    const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+    /// Counts a published message of `bytes` bytes, and waits until all are written if these are too many. Cancel-safe.
+    pub(super) async fn add(&mut self, bytes: usize, connection: &Connection) {
+        self.0 = self.0.saturating_add(bytes);
+        if self.0 < Self::MAX_BYTES {
+            return;
+        }
+        connection.publisher.flush().await;
+        if let Err(error) = connection.client().flush().await {
+            tracing::debug!(%error, "the connection is closed");
+        }
+        self.0 = 0;
     }
 }
 

@@ -1,19 +1,21 @@
 //! Runs the handler for one request.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::FutureExt;
 use openagentmesh_protocol::{ErrorCode, header};
 use tokio::time::Instant;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use super::cancellation::cancelled;
 use super::outcome::{WorkResult, handler_failed, handler_panicked};
 use super::request::Request;
+use super::start::start;
 use super::state::AgentState;
-use super::{stream, validate};
-use crate::agent::{DecodeError, HandlerFn, Invocation, StreamFn, UnaryFn};
+use super::stream;
+use crate::agent::{HandlerFn, StreamFn, UnaryFn};
 use crate::client::mismatch;
 use crate::error::{Error, Result};
 use crate::telemetry::CancelReason;
@@ -32,15 +34,10 @@ pub(super) async fn invoke(agent: &AgentState, request: &Request<'_>) -> WorkRes
             started: false,
         };
     }
-    if let Err(error) =
-        validate::check_restrictions(&agent.name, agent.input.as_deref(), request.body())
-    {
-        return WorkResult::Failed(error);
-    }
     match &agent.handler {
-        HandlerFn::Unary(function) => call(agent, request, &**function).await,
+        HandlerFn::Unary(function) => call(agent, request, function).await,
         // Boxed, so that calls do not carry the state of streams.
-        HandlerFn::Stream(function) => stream(agent, request, &**function).boxed().await,
+        HandlerFn::Stream(function) => stream(agent, request, function).boxed().await,
     }
 }
 
@@ -77,11 +74,11 @@ fn refuse_reply(agent: &AgentState, reply: &str) -> Error {
     .with_detail("reply", reply)
 }
 
-async fn call(agent: &AgentState, request: &Request<'_>, function: &UnaryFn) -> WorkResult {
+async fn call(agent: &AgentState, request: &Request<'_>, function: &Arc<UnaryFn>) -> WorkResult {
     let span = request.span(agent);
-    let running = match start(agent, request, &span, function) {
+    let running = match start(agent, request, &span, function).await {
         Ok(running) => running,
-        Err(error) => return WorkResult::Failed(error),
+        Err(ended) => return ended,
     };
     let output = tokio::select! {
         biased;
@@ -97,7 +94,7 @@ async fn call(agent: &AgentState, request: &Request<'_>, function: &UnaryFn) -> 
     }
 }
 
-async fn stream(agent: &AgentState, request: &Request<'_>, function: &StreamFn) -> WorkResult {
+async fn stream(agent: &AgentState, request: &Request<'_>, function: &Arc<StreamFn>) -> WorkResult {
     let Some(id) = request.stream_id() else {
         let error = Error::raised(
             ErrorCode::InvalidInput,
@@ -109,9 +106,9 @@ async fn stream(agent: &AgentState, request: &Request<'_>, function: &StreamFn) 
         return WorkResult::Failed(error.with_detail("header", header::REQUEST_ID));
     };
     let span = request.span(agent);
-    let chunks = match start(agent, request, &span, function) {
+    let chunks = match start(agent, request, &span, function).await {
         Ok(chunks) => chunks,
-        Err(error) => return WorkResult::Failed(error),
+        Err(ended) => return ended,
     };
     let signals = match agent.signals.stream_handle(request.headers.stream_credit) {
         Ok(signals) => signals,
@@ -124,22 +121,4 @@ async fn stream(agent: &AgentState, request: &Request<'_>, function: &StreamFn) 
             WorkResult::Cancelled { reason, started: true }
         }
     }
-}
-
-/// Decodes the input and starts the handler. The handler's function may panic, too.
-fn start<T>(
-    agent: &AgentState,
-    request: &Request<'_>,
-    span: &Span,
-    function: impl FnOnce(Invocation<'_>) -> Result<T, DecodeError>,
-) -> Result<T> {
-    let invocation = Invocation {
-        body: request.body(),
-        context: &|| request.context(agent),
-    };
-    catch_unwind(AssertUnwindSafe(|| span.in_scope(|| function(invocation))))
-        .map_err(|panic| handler_panicked(&*panic))?
-        .map_err(|error| {
-            validate::explain(&agent.name, agent.input.as_deref(), request.body(), error)
-        })
 }

@@ -29,8 +29,10 @@ mod accept;
 mod admission;
 mod answer;
 mod batcher;
+mod budget;
 mod cancellation;
 mod compat;
+mod decoder;
 mod interceptor;
 mod invoke;
 mod outcome;
@@ -39,6 +41,7 @@ mod reply;
 mod request;
 mod service;
 mod signals;
+mod start;
 mod state;
 mod stream;
 mod supervisor;
@@ -102,11 +105,12 @@ impl Host {
             stop_reconciler: abort.child_token(),
             shared: Shared {
                 signals: Arc::new(SignalRouter::new(
-                    &session.connection.client,
+                    session.connection.slot(),
                     session.connection.ended(),
                 )),
                 session,
                 interceptors,
+                queue_budget: admission::queue_budget(),
                 late_budget: late_subscriber::memory_budget(),
                 abort,
             },
@@ -152,6 +156,7 @@ impl Host {
             reconciler::start(session, services, self.stop_reconciler.clone());
         });
         started.values().for_each(Service::start_background);
+        agents.iter().for_each(Agent::warn_of_differences);
         log_serving(started.keys(), &self.shared.session.url);
         services.append(&mut started);
         Ok(())

@@ -118,7 +118,7 @@ fn error_headers(agent: &AgentState, request_id: &RequestId) -> Outgoing {
 fn encode(agent: &AgentState, object: ErrorObject) -> Bytes {
     /// The size of an error's headers, in bytes, at most.
     const MAX_HEADER_BYTES: usize = 1024;
-    let limit = agent.session.connection.client.max_payload();
+    let limit = agent.session.connection.max_payload();
     encode_within(limit.saturating_sub(MAX_HEADER_BYTES), object).into()
 }
 
@@ -171,8 +171,7 @@ fn publish<'s>(
     if request.may_subscribe_late()
         && let Some(reserved) = agent.late_replies.reserve(body.len())
     {
-        let client = &agent.session.connection.client;
-        let fits = transport::check_size(client, &headers.0, body.len());
+        let fits = agent.publisher().check_size(&headers.0, body.len());
         if fits.is_ok() {
             let subject = reply.clone();
             agent.late_replies.send(reserved, subject, headers.0, body);

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_nats::{Message, Subject};
+use bytes::Bytes;
 use openagentmesh_protocol::{
     HeaderError, RequestHeaders, RequestId, Subject as Address, Verb, Visible, subject,
 };
@@ -92,6 +93,11 @@ impl<'m> Request<'m> {
 
     pub(super) fn body(&self) -> &'m [u8] {
         &self.message.payload
+    }
+
+    /// The body, for a thread of its own.
+    pub(super) fn shared_body(&self) -> Bytes {
+        self.message.payload.clone()
     }
 
     /// The subject of the reply, unless it is [refused](Self::refused_reply).

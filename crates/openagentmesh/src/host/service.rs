@@ -20,7 +20,7 @@ use crate::catalog::Registration;
 use crate::error::Result;
 use crate::session::Session;
 use crate::telemetry::Interceptors;
-use crate::transport::{self, Action, DenialWatch};
+use crate::transport::{Action, DenialWatch};
 
 /// The limit of the answers of aborted requests. A lost connection must not delay the shutdown.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) session: Arc<Session>,
     pub(super) signals: Arc<SignalRouter>,
     pub(super) interceptors: Interceptors,
+    /// The memory for waiting requests.
+    pub(super) queue_budget: Arc<Semaphore>,
     /// The memory for replies to late subscribers.
     pub(super) late_budget: Arc<Semaphore>,
     /// Ends every task of the host.
@@ -72,10 +74,8 @@ impl Service {
         let requests = host
             .session
             .connection
-            .client
-            .queue_subscribe(subject::agent(name), subject::queue_group(name))
-            .await
-            .map_err(|error| transport::closed(error.to_string()))?;
+            .subscribe(subject::agent(name), Some(subject::queue_group(name)))
+            .await?;
         let agent = Arc::new(AgentState {
             name: name.clone(),
             shape: agent.shape(),
@@ -83,6 +83,7 @@ impl Service {
             input: agent.input(),
             timeout: agent.timeout(),
             admission: Admission::new(agent.concurrency(), agent.queue()),
+            queue_budget: Arc::clone(&host.queue_budget),
             session: Arc::clone(&host.session),
             signals: Arc::clone(&host.signals),
             interceptors: host.interceptors.clone(),

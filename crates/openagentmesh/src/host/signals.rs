@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_nats::{Client, Message, StatusCode, Subject};
+use async_nats::{Message, StatusCode, Subject};
 use openagentmesh_protocol::CallerSignal;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
-use crate::transport::{Entry, Multiplexer, NumberedMessages, Received, Table};
+use crate::transport::{
+    ClientSlot, Entry, Multiplexer, Numbered, NumberedMessages, Received, Table,
+};
 
 /// The signal subjects of a host: one subscription for all its requests.
 ///
@@ -30,8 +32,8 @@ struct CallerState {
 
 impl SignalRouter {
     /// `ended` ends the subscription.
-    pub(super) fn new(client: &Client, ended: CancellationToken) -> Self {
-        Self(Multiplexer::new(client, ended))
+    pub(super) fn new(slot: &ClientSlot, ended: CancellationToken) -> Self {
+        Self(Multiplexer::new(slot, ended))
     }
 
     /// Subscribes, unless that was done before.
@@ -87,8 +89,11 @@ impl SignalRouter {
 
 /// Passes each signal to the request that it is for. A signal for a request that has ended is ignored.
 async fn read(mut signals: NumberedMessages, table: Arc<Table<Arc<CallerState>>>) {
-    while let Some((number, signal)) = signals.next().await {
-        if let Some(state) = table.with(number, |state| Arc::clone(state)) {
+    while let Some(event) = signals.next().await {
+        // Requests outlive the client by which they arrived.
+        if let Numbered::Message(number, signal) = event
+            && let Some(state) = table.with(number, |state| Arc::clone(state))
+        {
             state.apply(&signal);
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use openagentmesh_protocol::{AgentName, Shape};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
@@ -29,6 +30,8 @@ pub(super) struct AgentState {
     pub(super) timeout: Option<Duration>,
     /// The number of requests in flight, and its limit.
     pub(super) admission: Arc<Admission>,
+    /// The memory for waiting requests of all agents of the host, one permit per byte.
+    pub(super) queue_budget: Arc<Semaphore>,
     pub(super) session: Arc<Session>,
     /// The host's router of caller signals.
     pub(super) signals: Arc<SignalRouter>,

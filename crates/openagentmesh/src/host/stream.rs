@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::{ChunkHeaders, RequestId, subject};
 
-use super::batcher::Batcher;
+use super::batcher::{Batcher, Unwritten};
 use super::outcome::{WorkResult, handler_failed, handler_panicked};
 use super::reply::within_abort;
 use super::request::Request;
@@ -69,7 +69,7 @@ struct ChunkSender<'s> {
 
 impl ChunkSender<'_> {
     async fn send_each(&self, chunks: &mut Chunks) -> WorkResult {
-        let mut batcher = Batcher::default();
+        let (mut batcher, mut unwritten) = (Batcher::default(), Unwritten::default());
         loop {
             // One chunk is produced ahead of the credit, so that the end of the stream needs none.
             let next = AssertUnwindSafe(batcher.next(chunks)).catch_unwind();
@@ -90,9 +90,11 @@ impl ChunkSender<'_> {
                     started: true,
                 };
             }
+            let bytes = body.len();
             if let Err(error) = self.send(body).await {
                 return WorkResult::Failed(error);
             }
+            unwritten.add(bytes, &self.agent.session.connection).await;
         }
     }
 

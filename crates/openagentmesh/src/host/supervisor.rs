@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::batcher::Batcher;
+use super::batcher::{Batcher, Unwritten};
 use super::outcome::{handler_failed, handler_panicked};
 use super::reply;
 use super::state::AgentState;
@@ -165,12 +165,17 @@ impl EventSender {
     async fn send_all(&mut self, chunks: Chunks, stop: &CancellationToken) -> Result<()> {
         let stopped = pin!(stop.cancelled());
         let mut chunks = chunks.take_until(stopped);
-        let mut batcher = Batcher::default();
+        let (mut batcher, mut unwritten) = (Batcher::default(), Unwritten::default());
         while let Some(event) = batcher.next(&mut chunks).await {
             let body = event.map_err(handler_failed)?;
             let mut headers = Outgoing::default();
             event_headers(&self.agent, self.next_seq, false).write(&mut headers);
+            let bytes = body.len();
             self.publish(headers, body).await?;
+            let written = unwritten.add(bytes, &self.agent.session.connection);
+            if stop.run_until_cancelled(written).await.is_none() {
+                break;
+            }
         }
         Ok(())
     }

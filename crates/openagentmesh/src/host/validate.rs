@@ -5,35 +5,44 @@ use serde_json::{Value, json};
 
 use crate::agent::DecodeError;
 use crate::error::Error;
-use crate::schema::{InputSchema, MAX_VALUES, Problem, Problems, too_many_values};
+use crate::schema::{InputSchema, Problem, Problems, may_exceed_memory, parse, too_much_memory};
 
-/// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges.
+/// Checks a schema that deserialisation alone does not enforce, for example with lengths or ranges. An input whose
+/// check would exceed the budget is refused, whatever its type is: callers that check it come to the same verdict.
 pub(crate) fn check_restrictions(
     agent: &AgentName,
     schema: Option<&InputSchema>,
     body: &[u8],
 ) -> Result<(), Error> {
-    let Some(schema) = schema.filter(|schema| schema.exceeds_types()) else {
+    let is_checked = |schema: &&InputSchema| {
+        schema.exceeds_types()
+            || (!schema.is_any() && (may_exceed_memory(body) || schema.may_exceed_budget(body)))
+    };
+    let Some(schema) = schema.filter(is_checked) else {
         return Ok(());
     };
     let problems = problems(Some(schema), body)?;
-    if problems.is_empty() || (schema.may_exceed_budget() && problems.is_budget_exceeded()) {
+    if problems.is_empty() {
         Ok(())
     } else {
         Err(problems.error(agent))
     }
 }
 
-/// Explains why the input could not be deserialised: every problem that the schema finds, else `error`.
+/// Explains why the input could not be deserialised: the problems that the schema finds, else `error`.
 pub(crate) fn explain(
     agent: &AgentName,
     schema: Option<&InputSchema>,
     body: &[u8],
     error: DecodeError,
 ) -> Error {
+    if error.is_too_large {
+        return too_much_memory().error(agent);
+    }
     match problems(schema, body) {
         Err(invalid_json) => invalid_json,
-        Ok(problems) if problems.is_empty() => {
+        // The place that deserialisation found says more than that there is a limit.
+        Ok(problems) if problems.is_empty() || problems.is_budget_exceeded() => {
             let problem = Problem {
                 location: error.location,
                 message: error.message,
@@ -47,13 +56,13 @@ pub(crate) fn explain(
 
 /// The problems that the schema finds. An error means that the body is not JSON.
 fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error> {
-    if body.len() > MAX_VALUES && count_values(body) > MAX_VALUES {
-        return Ok(too_many_values());
+    if may_exceed_memory(body) {
+        return Ok(too_much_memory());
     }
     let input: Value = if body.is_empty() {
         Value::Null
     } else {
-        serde_json::from_slice(body).map_err(|error| {
+        parse(body).map_err(|error| {
             Error::raised(
                 ErrorCode::InvalidInput,
                 format!("invalid input: {error}; send one JSON value"),
@@ -67,21 +76,6 @@ fn problems(schema: Option<&InputSchema>, body: &[u8]) -> Result<Problems, Error
     // A schema without a validator only repeats the types, which deserialisation has checked.
     let problems = schema.and_then(|schema| schema.problems(&input).ok());
     Ok(problems.unwrap_or_default())
-}
-
-/// The number of values in lists and objects, counted without parsing them.
-fn count_values(json: &[u8]) -> usize {
-    let (mut values, mut is_text, mut is_escaped) = (0, false, false);
-    for byte in json {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_text => is_escaped = true,
-            b'"' => is_text = !is_text,
-            b',' | b'[' | b'{' if !is_text => values += 1,
-            _ => {}
-        }
-    }
-    values
 }
 
 #[cfg(test)]
@@ -98,15 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn body_with_too_many_values_is_not_parsed() {
-        let body = format!("[{}1]", "1,".repeat(MAX_VALUES));
-        assert!(
-            problems(None, body.as_bytes())
-                .unwrap()
-                .is_budget_exceeded()
-        );
-        let text = format!("\"{}\"", ",[{\\\"".repeat(MAX_VALUES));
-        assert!(problems(None, text.as_bytes()).unwrap().is_empty());
+    fn body_that_takes_too_much_memory_is_not_parsed() {
+        let body = format!("[{}1]", "1,".repeat(4_000_000));
+        let problems = problems(None, body.as_bytes()).unwrap();
+        assert!(problems.is_budget_exceeded());
+        let error = problems.error(&AgentName::new("list").unwrap());
+        assert_eq!(error.code(), &ErrorCode::PayloadTooLarge);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::store::Kv;
 use super::value::KvValue;
 use crate::error::{Error, Result};
 use crate::util::backoff::Backoff;
+use crate::util::operation::Operation;
 
 /// The limit of retries after lost compare-and-swaps.
 const CONTENTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,16 +40,25 @@ impl Kv {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn modify<V: KvValue>(
+    pub fn modify<'c, V: KvValue + 'c>(
         &self,
         key: impl AsRef<str>,
+        change: impl FnMut(Option<&KvEntry>) -> Result<V> + Send + 'c,
+    ) -> Operation<'c, u64> {
+        self.operation(key, |kv, key| async move {
+            kv.modify_until_written(&key, change).await
+        })
+    }
+
+    async fn modify_until_written<V: KvValue>(
+        &self,
+        key: &str,
         mut change: impl FnMut(Option<&KvEntry>) -> Result<V>,
     ) -> Result<u64> {
-        let key = key.as_ref();
         let started = Instant::now();
         let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
         loop {
-            if let Some(revision) = self.try_modify(key, &mut change).await? {
+            if let Some(revision) = self.modify_once(key, &mut change).await? {
                 return Ok(revision);
             }
             if started.elapsed() >= CONTENTION_TIMEOUT {
@@ -80,12 +90,22 @@ impl Kv {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn try_modify<V: KvValue>(
+    pub fn try_modify<'c, V: KvValue + 'c>(
         &self,
         key: impl AsRef<str>,
+        change: impl FnOnce(Option<&KvEntry>) -> Result<V> + Send + 'c,
+    ) -> Operation<'c, Option<u64>> {
+        self.operation(
+            key,
+            |kv, key| async move { kv.modify_once(&key, change).await },
+        )
+    }
+
+    async fn modify_once<V: KvValue>(
+        &self,
+        key: &str,
         change: impl FnOnce(Option<&KvEntry>) -> Result<V>,
     ) -> Result<Option<u64>> {
-        let key = key.as_ref();
         let (entry, revision) = self.read(key).await?;
         let value = self.checked(key, change(entry.as_ref())?)?;
         if entry.is_some_and(|entry| entry.value == value) {

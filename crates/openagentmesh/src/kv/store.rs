@@ -13,6 +13,7 @@ use super::watch::KvWatch;
 use crate::error::{Error, Result};
 use crate::store::{HEADER_OVERHEAD, KvBucket, SharedBucket, StoreError, latest};
 use crate::transport::too_large;
+use crate::util::operation::Operation;
 
 /// The key-value store of the mesh; returned by [`Client::kv`](crate::Client::kv). Cheap to clone.
 ///
@@ -70,9 +71,11 @@ impl Kv {
     /// # Errors
     ///
     /// Those of [`Kv`]. Cancel-safe.
-    pub async fn get(&self, key: impl AsRef<str>) -> Result<Option<KvEntry>> {
-        let (entry, _) = self.read(key.as_ref()).await?;
-        Ok(entry)
+    pub fn get(&self, key: impl AsRef<str>) -> Operation<'static, Option<KvEntry>> {
+        self.operation(key, |kv, key| async move {
+            let (entry, _) = kv.read(&key).await?;
+            Ok(entry)
+        })
     }
 
     /// The entry of `key`, and the revision that a compare-and-swap expects: that of the deletion marker
@@ -105,11 +108,12 @@ impl Kv {
     /// # Errors
     ///
     /// Those of [`Kv`]. Cancel-safe.
-    pub async fn put(&self, key: impl AsRef<str>, value: impl KvValue) -> Result<u64> {
-        let key = key.as_ref();
-        let value = self.checked(key, value)?;
-        let written = self.bucket().put(key, value).await?;
-        written.map_err(|error| self.write_failed(key, error))
+    pub fn put(&self, key: impl AsRef<str>, value: impl KvValue) -> Operation<'static, u64> {
+        let value = self.checked(key.as_ref(), value);
+        self.operation(key, |kv, key| async move {
+            let written = kv.bucket().put(&key, value?).await?;
+            written.map_err(|error| kv.write_failed(&key, error))
+        })
     }
 
     /// Writes `value` under `key` if the key has no value, and returns the revision.
@@ -131,9 +135,15 @@ impl Kv {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn create(&self, key: impl AsRef<str>, value: impl KvValue) -> Result<u64> {
-        let key = key.as_ref();
-        let value = self.checked(key, value)?;
+    pub fn create(&self, key: impl AsRef<str>, value: impl KvValue) -> Operation<'static, u64> {
+        let value = self.checked(key.as_ref(), value);
+        self.operation(
+            key,
+            |kv, key| async move { kv.create_bytes(&key, value?).await },
+        )
+    }
+
+    async fn create_bytes(&self, key: &str, value: Bytes) -> Result<u64> {
         let mut expected = 0;
         // Not the client's `Store::create`: it reports that a deleted key exists when another process
         // deleted it once more in between.
@@ -166,14 +176,19 @@ impl Kv {
     /// # Errors
     ///
     /// `kv_wrong_revision` when another process wrote the key in between, and those of [`Kv`]. Cancel-safe.
-    pub async fn update(
+    pub fn update(
         &self,
         key: impl AsRef<str>,
         value: impl KvValue,
         revision: u64,
-    ) -> Result<u64> {
-        let key = key.as_ref();
-        let value = self.checked(key, value)?;
+    ) -> Operation<'static, u64> {
+        let value = self.checked(key.as_ref(), value);
+        self.operation(key, move |kv, key| async move {
+            kv.update_bytes(&key, value?, revision).await
+        })
+    }
+
+    async fn update_bytes(&self, key: &str, value: Bytes, revision: u64) -> Result<u64> {
         let written = self.bucket().update(key, value, revision).await?;
         written.map_err(|error| {
             if !error.is_wrong_revision() {
@@ -197,11 +212,12 @@ impl Kv {
     /// # Errors
     ///
     /// Those of [`Kv`]. Cancel-safe.
-    pub async fn delete(&self, key: impl AsRef<str>) -> Result<()> {
-        let key = key.as_ref();
-        check_key(key)?;
-        let deleted = self.bucket().delete(key).await?;
-        deleted.map_err(|error| self.write_failed(key, error))
+    pub fn delete(&self, key: impl AsRef<str>) -> Operation<'static, ()> {
+        self.operation(key, |kv, key| async move {
+            check_key(&key)?;
+            let deleted = kv.bucket().delete(&key).await?;
+            deleted.map_err(|error| kv.write_failed(&key, error))
+        })
     }
 
     /// Deletes the value of `key`, and its earlier values from a bucket with a history.
@@ -209,11 +225,12 @@ impl Kv {
     /// # Errors
     ///
     /// Those of [`Kv`]. Cancel-safe.
-    pub async fn purge(&self, key: impl AsRef<str>) -> Result<()> {
-        let key = key.as_ref();
-        check_key(key)?;
-        let purged = self.bucket().purge(key).await?;
-        purged.map_err(|error| self.write_failed(key, error))
+    pub fn purge(&self, key: impl AsRef<str>) -> Operation<'static, ()> {
+        self.operation(key, |kv, key| async move {
+            check_key(&key)?;
+            let purged = kv.bucket().purge(&key).await?;
+            purged.map_err(|error| kv.write_failed(&key, error))
+        })
     }
 
     /// The keys that match `pattern` and have a value, sorted.
@@ -221,9 +238,11 @@ impl Kv {
     /// # Errors
     ///
     /// Those of [`Kv`]. Cancel-safe.
-    pub async fn keys(&self, pattern: impl AsRef<str>) -> Result<Vec<String>> {
-        let entries = self.current(pattern.as_ref(), true).await?;
-        Ok(entries.into_iter().map(|entry| entry.key).collect())
+    pub fn keys(&self, pattern: impl AsRef<str>) -> Operation<'static, Vec<String>> {
+        self.operation(pattern, |kv, pattern| async move {
+            let entries = kv.current(&pattern, true).await?;
+            Ok(entries.into_iter().map(|entry| entry.key).collect())
+        })
     }
 
     /// The entries whose keys match `pattern`, sorted by key.
@@ -231,8 +250,10 @@ impl Kv {
     /// # Errors
     ///
     /// Those of [`Kv`]. Cancel-safe.
-    pub async fn list(&self, pattern: impl AsRef<str>) -> Result<Vec<KvEntry>> {
-        self.current(pattern.as_ref(), false).await
+    pub fn list(&self, pattern: impl AsRef<str>) -> Operation<'static, Vec<KvEntry>> {
+        self.operation(pattern, |kv, pattern| async move {
+            kv.current(&pattern, false).await
+        })
     }
 
     /// Watches the keys that match `pattern`: the current values, then every change. See [`KvWatch`].
@@ -259,6 +280,18 @@ impl Kv {
         KvWatch::new(&self.bucket, pattern.as_ref())
     }
 
+    /// An operation on a key or pattern, with a handle of its own.
+    pub(super) fn operation<'a, T, F>(
+        &self,
+        key: impl AsRef<str>,
+        start: impl FnOnce(Self, String) -> F,
+    ) -> Operation<'a, T>
+    where
+        F: Future<Output = Result<T>> + Send + 'a,
+    {
+        Operation::new(start(self.clone(), key.as_ref().to_owned()))
+    }
+
     async fn current(&self, pattern: &str, headers_only: bool) -> Result<Vec<KvEntry>> {
         check_pattern(pattern)?;
         let messages = latest::list(self.bucket(), subjects(pattern), headers_only).await?;
@@ -276,7 +309,7 @@ impl Kv {
     pub(super) fn checked(&self, key: &str, value: impl KvValue) -> Result<Bytes> {
         check_key(key)?;
         let value = value.into_bytes()?;
-        let limit = self.bucket.connection().client.max_payload();
+        let limit = self.bucket.connection().max_payload();
         let size = value.len() + HEADER_OVERHEAD;
         if size > limit {
             return Err(too_large(&format!("the value of key '{key}'"), size, limit));

@@ -13,8 +13,8 @@ use super::handle::{AgentMesh, Settings};
 use crate::error::{Error, Result};
 use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
-    ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, Secret, dial,
-    expand_home, redact_credentials,
+    ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, NatsEvents, Secret,
+    dial, expand_home, redact_credentials,
 };
 
 /// The time that running requests have to finish at shutdown.
@@ -43,7 +43,7 @@ const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 #[must_use = "a builder does nothing until `connect` is awaited"]
 pub struct MeshBuilder {
     options: ConnectionOptions,
-    nats_client: Option<async_nats::Client>,
+    nats_client: Option<(async_nats::Client, Option<NatsEvents>)>,
     shutdown_grace: Option<Duration>,
     request_timeout: Option<Duration>,
     host_interceptors: Vec<Arc<dyn Interceptor>>,
@@ -128,8 +128,10 @@ impl MeshBuilder {
     /// Uses the connection of an existing client, with its options and credentials, instead of one of the mesh's own.
     /// The options of the connection cannot be set then. After [`shutdown`](AgentMesh::shutdown) the client goes on.
     ///
-    /// The events of the client are its program's. Therefore a lost connection is noticed up to 250 ms later,
-    /// and an operation that the server denies ends with its timeout instead of `connection_denied`.
+    /// A client has one event callback, which is the program's. Without its events, a lost connection is noticed up
+    /// to 250 ms later, and an operation that the server denies ends with its timeout instead of `connection_denied`;
+    /// [`nats_client_with_events`](Self::nats_client_with_events) passes them on. When the client ends, for example on
+    /// a malformed message of a peer, the connection is closed.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -141,7 +143,20 @@ impl MeshBuilder {
     /// # }
     /// ```
     pub fn nats_client(mut self, client: async_nats::Client) -> Self {
-        self.nats_client = Some(client);
+        self.nats_client = Some((client, None));
+        self
+    }
+
+    /// As [`nats_client`](Self::nats_client), with the client's events: an operation that the server denies fails at
+    /// once with `connection_denied`, and an error names credentials that the server refuses at a reconnect.
+    ///
+    /// The event callback of `client` calls [`NatsEvents::observe`] of `events`, or of a clone.
+    pub fn nats_client_with_events(
+        mut self,
+        client: async_nats::Client,
+        events: &NatsEvents,
+    ) -> Self {
+        self.nats_client = Some((client, Some(events.clone())));
         self
     }
 
@@ -173,6 +188,11 @@ impl MeshBuilder {
     /// Connects.
     ///
     /// Only this first attempt has to succeed: a connection that is lost later is dialed again.
+    ///
+    /// Some malformed messages of peers make the NATS client panic in a task of its own. The connection then gets
+    /// another client within milliseconds: requests in flight fail with `connection_failed`, everything else goes on.
+    /// The first connect of a process installs a panic hook that logs such a panic as one warning. Every other panic is
+    /// passed on to the hook that was installed before.
     ///
     /// # Errors
     ///
@@ -239,7 +259,7 @@ impl MeshBuilder {
             }
             let instance_id = InstanceId::random();
             let (connection, url) = match self.nats_client {
-                Some(client) => share(client, &self.options)?,
+                Some((client, events)) => share(client, events.as_ref(), &self.options)?,
                 None => {
                     let endpoint = resolve(self.options.url.clone()).await?;
                     let connection = dial(&endpoint, &self.options, &instance_id).await?;
@@ -266,7 +286,11 @@ impl MeshBuilder {
 }
 
 /// A connection of `client`, and the URL of its server.
-fn share(client: async_nats::Client, options: &ConnectionOptions) -> Result<(Connection, String)> {
+fn share(
+    client: async_nats::Client,
+    events: Option<&NatsEvents>,
+    options: &ConnectionOptions,
+) -> Result<(Connection, String)> {
     if let Some(option) = options.first() {
         return Err(Error::raised(
             ErrorCode::Configuration,
@@ -283,7 +307,7 @@ fn share(client: async_nats::Client, options: &ConnectionOptions) -> Result<(Con
         false => server.host,
     };
     Ok((
-        Connection::shared(client),
+        Connection::shared(client, events),
         format!("nats://{host}:{}", server.port),
     ))
 }
@@ -301,7 +325,7 @@ async fn resolve(url: Option<String>) -> Result<Endpoint> {
 }
 
 impl AgentMesh {
-    /// Connects to the mesh at `url`.
+    /// Connects to the mesh at `url`. As [`MeshBuilder::connect`], it installs a panic hook for the NATS client.
     ///
     /// # Errors
     ///

@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::session::Session;
 use crate::telemetry::Interceptors;
 use crate::transport::Connection;
+use crate::util::operation::Operation;
 
 /// The limit of a shutdown after a second signal.
 const FORCED_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -109,9 +110,12 @@ impl AgentMesh {
     /// mesh.serve(agents![add]).await
     /// # }
     /// ```
-    pub async fn serve<M>(&self, agents: impl IntoAgents<M>) -> Result<()> {
-        self.registering(agents.into_agents()).await?;
-        self.running().await
+    pub fn serve<M>(&self, agents: impl IntoAgents<M>) -> Operation<'static, ()> {
+        let (mesh, agents) = (self.clone(), agents.into_agents());
+        Operation::new(async move {
+            mesh.register_all(agents).await?;
+            mesh.run_until_signal().await
+        })
     }
 
     /// Serves `agents` in the background and lists them in the catalog: all of them, or none on error.
@@ -144,12 +148,13 @@ impl AgentMesh {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn register<M>(&self, agents: impl IntoAgents<M>) -> Result<()> {
-        self.registering(agents.into_agents()).await
+    pub fn register<M>(&self, agents: impl IntoAgents<M>) -> Operation<'static, ()> {
+        let (mesh, agents) = (self.clone(), agents.into_agents());
+        Operation::new(async move { mesh.register_all(agents).await })
     }
 
-    fn registering(&self, agents: Vec<Agent>) -> BoxFuture<'static, Result<()>> {
-        run_to_completion(Arc::clone(&self.0.host).register(agents))
+    async fn register_all(&self, agents: Vec<Agent>) -> Result<()> {
+        run_to_completion(Arc::clone(&self.0.host).register(agents)).await
     }
 
     /// Stops serving the agents `names`: accepts no more requests, finishes those that were accepted, and
@@ -171,19 +176,18 @@ impl AgentMesh {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn deregister<N: AsRef<str>>(
+    pub fn deregister<N: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = N>,
-    ) -> Result<()> {
-        let names = names
+    ) -> Operation<'static, ()> {
+        let mesh = self.clone();
+        let names: Result<Vec<_>> = names
             .into_iter()
             .map(|name| Ok(AgentName::new(name.as_ref())?))
-            .collect::<Result<Vec<_>>>()?;
-        self.deregistering(names).await
-    }
-
-    fn deregistering(&self, names: Vec<AgentName>) -> BoxFuture<'static, Result<()>> {
-        run_to_completion(Arc::clone(&self.0.host).deregister(names))
+            .collect();
+        Operation::new(async move {
+            run_to_completion(Arc::clone(&mesh.0.host).deregister(names?)).await
+        })
     }
 
     /// Serves the registered agents until Ctrl-C or SIGTERM, then shuts down in order.
@@ -207,27 +211,25 @@ impl AgentMesh {
     /// mesh.run().await
     /// # }
     /// ```
-    pub async fn run(&self) -> Result<()> {
-        self.running().await
+    pub fn run(&self) -> Operation<'static, ()> {
+        let mesh = self.clone();
+        Operation::new(async move { mesh.run_until_signal().await })
     }
 
-    fn running(&self) -> BoxFuture<'_, Result<()>> {
-        async move {
-            let mut signals = Signals::listen()?;
-            signals.next().await;
-            tracing::info!("shutting down");
-            let mut shutdown = self.ending();
-            tokio::select! {
-                ended = &mut shutdown => return ended,
-                () = signals.next() => self.0.host.abort(),
-            }
-            // Running requests are cancelled; the agents are still removed from the catalog.
-            tokio::select! {
-                ended = tokio::time::timeout(FORCED_SHUTDOWN_TIMEOUT, shutdown) => ended.unwrap_or_else(|_| Err(shutdown_interrupted())),
-                () = signals.next() => Err(shutdown_interrupted()),
-            }
+    async fn run_until_signal(&self) -> Result<()> {
+        let mut signals = Signals::listen()?;
+        signals.next().await;
+        tracing::info!("shutting down");
+        let mut shutdown = self.shutdown();
+        tokio::select! {
+            ended = &mut shutdown => return ended,
+            () = signals.next() => self.0.host.abort(),
         }
-        .boxed()
+        // Running requests are cancelled; the agents are still removed from the catalog.
+        tokio::select! {
+            ended = tokio::time::timeout(FORCED_SHUTDOWN_TIMEOUT, shutdown) => ended.unwrap_or_else(|_| Err(shutdown_interrupted())),
+            () = signals.next() => Err(shutdown_interrupted()),
+        }
     }
 
     /// Leaves the mesh in order: accepts no more requests, finishes those that were accepted within the
@@ -244,24 +246,22 @@ impl AgentMesh {
     ///
     /// Cancel-safe: once polled, the agents leave in the background. The connection then closes with the
     /// last handle.
-    pub async fn shutdown(&self) -> Result<()> {
-        self.ending().await
+    pub fn shutdown(&self) -> Operation<'static, ()> {
+        let mesh = self.clone();
+        Operation::new(async move { mesh.leave().await })
     }
 
-    fn ending(&self) -> BoxFuture<'_, Result<()>> {
-        async move {
-            let left = run_to_completion(Arc::clone(&self.0.host).shutdown()).await;
-            let is_first = !self.session().connection.closed().is_cancelled();
-            self.session().connection.close().await;
-            if is_first {
-                tracing::info!(url = self.url(), "left the mesh");
-            }
-            self.0.host.abort();
-            #[cfg(feature = "local")]
-            self.stop_server().await;
-            left
+    async fn leave(&self) -> Result<()> {
+        let left = run_to_completion(Arc::clone(&self.0.host).shutdown()).await;
+        let is_first = !self.session().connection.closed().is_cancelled();
+        self.session().connection.close().await;
+        if is_first {
+            tracing::info!(url = self.url(), "left the mesh");
         }
-        .boxed()
+        self.0.host.abort();
+        #[cfg(feature = "local")]
+        self.stop_server().await;
+        left
     }
 
     /// Stops `server` when the last handle is dropped or the mesh is shut down.

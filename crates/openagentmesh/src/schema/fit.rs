@@ -35,18 +35,32 @@ const ANNOTATIONS: &[&str] = &[
 
 static ANY: Value = Value::Bool(true);
 
+/// A type compared with its schema.
+pub(super) struct Fit {
+    /// Whether deserialisation refuses every value that the schema refuses.
+    pub(super) is_enforced: bool,
+    /// A name that the type takes and the schema does not have, for example from `#[serde(alias)]`.
+    pub(super) unknown_name: Option<&'static str>,
+}
+
 /// Whether deserialising a `T` refuses every value that `schema` refuses.
 ///
 /// The type is deserialised from a value that the schema describes, and from the same value without each
 /// required property. Every step is compared with the schema. Only plain types pass: numbers, texts,
 /// options, lists, maps and structs without restrictions. For all others the schema has to be checked.
-pub(super) fn enforces<T: DeserializeOwned>(schema: &Value) -> bool {
-    is_any(schema) || catch_unwind(AssertUnwindSafe(|| probe::<T>(schema))).unwrap_or(false)
+pub(super) fn compare<T: DeserializeOwned>(schema: &Value) -> Fit {
+    let unknown_name = Cell::new(None);
+    let probing = AssertUnwindSafe(|| probe::<T>(schema, &unknown_name));
+    Fit {
+        is_enforced: is_any(schema) || catch_unwind(probing).unwrap_or(false),
+        unknown_name: unknown_name.get(),
+    }
 }
 
-fn probe<T: DeserializeOwned>(schema: &Value) -> bool {
+fn probe<T: DeserializeOwned>(schema: &Value, unknown_name: &Cell<Option<&'static str>>) -> bool {
     let state = State {
         root: schema,
+        unknown_name,
         values: Cell::new(0),
         differs: Cell::new(false),
         choices: Cell::new(0),
@@ -64,6 +78,7 @@ fn probe<T: DeserializeOwned>(schema: &Value) -> bool {
 
 struct State<'s> {
     root: &'s Value,
+    unknown_name: &'s Cell<Option<&'static str>>,
     /// Probed values so far.
     values: Cell<usize>,
     /// Whether the type differs from the schema.
@@ -206,7 +221,8 @@ fn is_annotation(keyword: &str) -> bool {
     ANNOTATIONS.contains(&keyword)
 }
 
-fn is_any(schema: &Value) -> bool {
+/// Whether `schema` allows every value.
+pub(super) fn is_any(schema: &Value) -> bool {
     match schema {
         Value::Bool(any) => *any,
         Value::Object(node) => node.keys().all(|keyword| is_annotation(keyword)),
@@ -343,6 +359,12 @@ impl<'de> Deserializer<'de> for Probe<'_> {
             Some(_) => return self.differs(),
         };
         // A field without a property is an alias, for example.
+        let unknown = fields
+            .iter()
+            .find(|field| !properties.contains_key(**field));
+        if let Some(unknown) = unknown {
+            self.state.unknown_name.set(Some(*unknown));
+        }
         if fields.len() != properties.len()
             || fields.iter().any(|field| !properties.contains_key(*field))
         {

@@ -1,15 +1,21 @@
 //! The schema of an input, compiled when it is first needed.
 
+use std::panic::catch_unwind;
 use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::fit::enforces;
+use super::fit::{Fit, compare, is_any};
 use super::problem::Problems;
 use super::rust_type::{SchemaText, input_schema};
+use super::sample::samples;
 use super::validator::Validator;
+
+/// Bytes of an input up to which the check of a plain type is within its budget: even with an item every two bytes,
+/// a type that exceeds it has more than a hundred properties and options for one value.
+const MAX_UNCHECKED_BYTES: usize = 64 * 1024;
 
 /// The schema of an input.
 ///
@@ -18,17 +24,30 @@ use super::validator::Validator;
 pub(crate) struct InputSchema {
     schema: SchemaText,
     exceeds_types: bool,
-    /// Whether the schema has lengths, ranges, patterns and the like.
-    is_restricted: bool,
+    /// Whether the schema allows every value, so that none is checked, however large it is.
+    is_any: bool,
     validator: OnceLock<Result<Validator, String>>,
+    /// Decodes an input of the type; the error is the reason of a refusal.
+    decodes: Option<Decodes>,
+    /// A name of a member that the type takes and the schema does not have.
+    unknown_name: Option<&'static str>,
 }
 
+/// Decodes an input.
+pub(crate) type Decodes = fn(&[u8]) -> Result<(), String>;
+
 impl InputSchema {
-    pub(crate) fn of<T: DeserializeOwned + JsonSchema>() -> Self {
+    /// The schema of a `T`, which `decodes` takes.
+    pub(crate) fn of<T: DeserializeOwned + JsonSchema>(decodes: Decodes) -> Self {
         let schema = input_schema::<T>();
+        let Fit {
+            is_enforced,
+            unknown_name,
+        } = compare::<T>(&schema);
         Self {
-            exceeds_types: !enforces::<T>(&schema),
-            is_restricted: is_restricted(&schema),
+            decodes: Some(decodes),
+            exceeds_types: !is_enforced,
+            unknown_name,
             ..Self::new(&schema)
         }
     }
@@ -36,9 +55,11 @@ impl InputSchema {
     pub(crate) fn new(schema: &Value) -> Self {
         Self {
             exceeds_types: false,
-            is_restricted: true,
+            is_any: is_any(schema),
             schema: SchemaText::new(schema),
             validator: OnceLock::new(),
+            decodes: None,
+            unknown_name: None,
         }
     }
 
@@ -54,16 +75,24 @@ impl InputSchema {
         self.schema.to_value()
     }
 
+    /// Whether the schema allows every value.
+    pub(crate) fn is_any(&self) -> bool {
+        self.is_any
+    }
+
     /// Whether deserialisation may take values that the schema forbids, for example because of a length, a
     /// range or a pattern.
     pub(crate) fn exceeds_types(&self) -> bool {
         self.exceeds_types
     }
 
-    /// Whether deserialisation decides about a value that exceeds the budget of the validator. Nested
-    /// alternatives of a recursive type may exceed it.
-    pub(crate) fn may_exceed_budget(&self) -> bool {
-        !self.is_restricted
+    /// Whether the check of `body` may exceed the budget. Only for a plain type: every other schema is checked.
+    pub(crate) fn may_exceed_budget(&self, body: &[u8]) -> bool {
+        body.len() > MAX_UNCHECKED_BYTES
+            && !self.is_any
+            && self
+                .validator()
+                .is_ok_and(|validator| !validator.allows_plain(count_values(body), body.len()))
     }
 
     /// Compiles the validator, if deserialisation alone does not check every restriction.
@@ -79,6 +108,33 @@ impl InputSchema {
         }
     }
 
+    /// A name that the type takes and the schema does not have, for example from `#[serde(alias)]`.
+    pub(crate) fn unknown_name(&self) -> Option<&'static str> {
+        self.unknown_name
+    }
+
+    /// An input that the schema allows and the type refuses, with the reason, if a sample of the schema is one.
+    /// Deserialisation may refuse any input, so that there can be others.
+    pub(crate) fn refused_sample(&self) -> Option<(Value, String)> {
+        let decodes = self.decodes?;
+        // The schema of a plain type has no keyword that a sample could violate.
+        let validator = match self.exceeds_types {
+            true => Some(self.validator().ok()?),
+            false => None,
+        };
+        let samples: Vec<Value> = samples(&self.to_value()).collect();
+        samples.into_iter().find_map(|sample| {
+            if validator.is_some_and(|validator| !validator.problems(&sample).is_empty()) {
+                return None;
+            }
+            let body = sample.to_string();
+            // A type's own deserialisation may panic; a request would report that.
+            let decoded = catch_unwind(|| decodes(body.as_bytes()));
+            let reason = decoded.ok()?.err()?;
+            Some((sample, reason))
+        })
+    }
+
     /// The violations of the schema by `input`.
     ///
     /// # Errors
@@ -86,6 +142,9 @@ impl InputSchema {
     /// The reason why values cannot be checked against the schema. For the schema of a Rust type that
     /// passed [`InputSchema::check`], deserialisation alone checks every restriction.
     pub(crate) fn problems(&self, input: &Value) -> Result<Problems, &str> {
+        if self.is_any {
+            return Ok(Problems::default());
+        }
         Ok(self.validator()?.problems(input))
     }
 
@@ -97,70 +156,19 @@ impl InputSchema {
     }
 }
 
-/// Keywords that restrict values in a way that a Rust type does not.
-const RESTRICTIONS: &[&str] = &[
-    "contains",
-    "dependentRequired",
-    "dependentSchemas",
-    "exclusiveMaximum",
-    "exclusiveMinimum",
-    "if",
-    "maxContains",
-    "maxItems",
-    "maxLength",
-    "maxProperties",
-    "minContains",
-    "minItems",
-    "minLength",
-    "minProperties",
-    "multipleOf",
-    "not",
-    "pattern",
-    "propertyNames",
-    "uniqueItems",
-];
-
-fn is_restricted(schema: &Value) -> bool {
-    match schema {
-        Value::Object(node) => {
-            RESTRICTIONS
-                .iter()
-                .any(|keyword| node.contains_key(*keyword))
-                || exceeds_integer_type(node)
-                || node.iter().any(|(keyword, child)| match keyword.as_str() {
-                    // The values of these keywords are data, not schemas.
-                    "const" | "default" | "enum" | "examples" | "required" => false,
-                    "properties" | "$defs" => child
-                        .as_object()
-                        .is_some_and(|named| named.values().any(is_restricted)),
-                    _ => is_restricted(child),
-                })
+/// The number of values and of names in `json`, counted without parsing it.
+fn count_values(json: &[u8]) -> usize {
+    let (mut values, mut is_text, mut is_escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b',' | b'[' | b'{' if !is_text => values += 1,
+            _ => {}
         }
-        Value::Array(nodes) => nodes.iter().any(is_restricted),
-        _ => false,
     }
-}
-
-/// Whether `node` has a range that is narrower than that of its integer type.
-fn exceeds_integer_type(node: &Map<String, Value>) -> bool {
-    let own_minimum = match node.get("format").and_then(Value::as_str) {
-        Some(format) if format.starts_with("uint") => Some(0),
-        Some("int8") => Some(i64::from(i8::MIN)),
-        Some("int16") => Some(i64::from(i16::MIN)),
-        _ => None,
-    };
-    let own_maximum = match node.get("format").and_then(Value::as_str) {
-        Some("int8") => Some(i64::from(i8::MAX)),
-        Some("int16") => Some(i64::from(i16::MAX)),
-        Some("uint8") => Some(i64::from(u8::MAX)),
-        Some("uint16") => Some(i64::from(u16::MAX)),
-        _ => None,
-    };
-    let exceeds = |keyword: &str, own: Option<i64>| {
-        node.get(keyword)
-            .is_some_and(|limit| own.is_none() || limit.as_i64() != own)
-    };
-    exceeds("minimum", own_minimum) || exceeds("maximum", own_maximum)
+    values
 }
 
 #[cfg(test)]
@@ -189,16 +197,16 @@ mod tests {
 
     #[test]
     fn schema_exceeds_types_only_with_restrictions() {
-        assert!(!InputSchema::of::<Plain>().exceeds_types());
-        assert!(!InputSchema::of::<String>().exceeds_types());
-        assert!(!InputSchema::of::<Value>().exceeds_types());
-        assert!(InputSchema::of::<Restricted>().exceeds_types());
-        assert!(InputSchema::of::<Vec<Option<Restricted>>>().exceeds_types());
+        assert!(!InputSchema::of::<Plain>(|_| Ok(())).exceeds_types());
+        assert!(!InputSchema::of::<String>(|_| Ok(())).exceeds_types());
+        assert!(!InputSchema::of::<Value>(|_| Ok(())).exceeds_types());
+        assert!(InputSchema::of::<Restricted>(|_| Ok(())).exceeds_types());
+        assert!(InputSchema::of::<Vec<Option<Restricted>>>(|_| Ok(())).exceeds_types());
     }
 
     #[test]
     fn problems_are_all_listed_with_their_locations() {
-        let problems = InputSchema::of::<Restricted>()
+        let problems = InputSchema::of::<Restricted>(|_| Ok(()))
             .problems(&json!({"text": "", "words": 11}))
             .unwrap();
         let found: Vec<_> = problems
@@ -208,7 +216,7 @@ mod tests {
             .collect();
         assert_eq!(found, [("/text", "minLength"), ("/words", "maximum")]);
 
-        let problems = InputSchema::of::<Plain>()
+        let problems = InputSchema::of::<Plain>(|_| Ok(()))
             .problems(&json!({"name": 1}))
             .unwrap();
         let mut found: Vec<_> = problems

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 
+use super::integers::{MAX_INT128, MAX_UINT128};
 use super::pattern::translate;
 
 /// A schema for the library.
@@ -15,7 +16,8 @@ pub(super) struct Prepared {
 /// The patterns of a schema that were translated, with their originals.
 pub(super) type TranslatedPatterns = HashMap<String, String>;
 
-/// Translates the patterns of `schema`, and adds the ranges that the formats of integers stand for.
+/// Translates the patterns of `schema`, adds the ranges that the formats of integers stand for, and adds an
+/// alternative that fits no value to two that differ in a text.
 ///
 /// A pattern that cannot be translated stays: the budget refuses it with its place.
 pub(super) fn prepare(schema: &Value) -> Prepared {
@@ -29,6 +31,7 @@ pub(super) fn prepare(schema: &Value) -> Prepared {
         match value {
             Value::Object(node) => {
                 add_range(node);
+                add_alternative(node);
                 if let Some(Value::String(pattern)) = node.get_mut("pattern") {
                     replace(pattern, &mut prepared.patterns);
                 }
@@ -100,9 +103,32 @@ fn add_range(node: &mut Map<String, Value>) {
     }
 }
 
+/// Adds an alternative that fits no value, if there are two that differ in the text of a property: the library
+/// selects by that text only among three.
+fn add_alternative(node: &mut Map<String, Value>) {
+    for keyword in ["anyOf", "oneOf"] {
+        let Some(Value::Array(alternatives)) = node.get_mut(keyword) else {
+            continue;
+        };
+        if let [first, second] = &alternatives[..]
+            && fixed_texts(first).any(|name| fixed_texts(second).any(|other| other == name))
+        {
+            alternatives.push(json!({"type": "null", "not": {}}));
+        }
+    }
+}
+
+/// The properties that a schema fixes to a text.
+fn fixed_texts(schema: &Value) -> impl Iterator<Item = &String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let is_fixed = |schema: &Value| schema.get("const").is_some_and(Value::is_string);
+    let properties = properties.into_iter().flatten();
+    properties.filter_map(move |(name, schema)| is_fixed(schema).then_some(name))
+}
+
 /// The least and the greatest integer of `format`.
 ///
-/// Integers beyond 64 bits are compared as `f64`, the type in which the parser keeps them.
+/// Integers beyond 64 bits are compared as the `f64` that [`parse`](super::parse) makes of them.
 pub(super) fn integer_range(format: &str) -> Option<(Number, Number)> {
     let (minimum, maximum): (Number, Number) = match format {
         "int8" => (i8::MIN.into(), i8::MAX.into()),
@@ -111,13 +137,13 @@ pub(super) fn integer_range(format: &str) -> Option<(Number, Number)> {
         "int64" | "int" => (i64::MIN.into(), i64::MAX.into()),
         "int128" => (
             Number::from_f64(-(2_f64.powi(127)))?,
-            Number::from_f64(2_f64.powi(127))?,
+            Number::from_f64(MAX_INT128)?,
         ),
         "uint8" => (0.into(), u8::MAX.into()),
         "uint16" => (0.into(), u16::MAX.into()),
         "uint32" => (0.into(), u32::MAX.into()),
         "uint64" | "uint" => (0.into(), u64::MAX.into()),
-        "uint128" => (0.into(), Number::from_f64(2_f64.powi(128))?),
+        "uint128" => (0.into(), Number::from_f64(MAX_UINT128)?),
         _ => return None,
     };
     Some((minimum, maximum))

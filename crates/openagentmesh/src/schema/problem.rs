@@ -25,9 +25,19 @@ pub(crate) struct Problems {
     pub(crate) listed: Vec<Problem>,
     /// The number of further problems, if `listed` is not complete.
     pub(crate) omitted: usize,
+    /// Whether the value was not checked because it is too large.
+    is_too_large: bool,
 }
 
 impl Problems {
+    /// The only problem of a value that is too large to be checked.
+    pub(super) fn too_large(problem: Problem) -> Self {
+        Self {
+            is_too_large: true,
+            ..problem.into()
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
@@ -53,8 +63,12 @@ impl Problems {
             0 => String::new(),
             more => format!("; and {} more in details.errors", more + self.omitted),
         };
+        let code = match self.is_too_large {
+            true => ErrorCode::PayloadTooLarge,
+            false => ErrorCode::InvalidInput,
+        };
         let error = Error::raised(
-            ErrorCode::InvalidInput,
+            code,
             format!(
                 "invalid input for agent '{name}': {}{more}",
                 described.join("; ")
@@ -73,6 +87,7 @@ impl From<Problem> for Problems {
         Self {
             listed: vec![problem],
             omitted: 0,
+            is_too_large: false,
         }
     }
 }

@@ -8,13 +8,13 @@ use super::problem::{Problem, Problems};
 use super::shorten::shorten;
 
 /// Problems that are listed of one value.
-pub(super) const MAX_PROBLEMS: usize = 100;
+pub(super) const MAX_PROBLEMS: usize = 20;
 
 /// Characters of a message.
-const MAX_MESSAGE_CHARS: usize = 300;
+pub(crate) const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Characters of the location of a problem.
-const MAX_LOCATION_CHARS: usize = 1_000;
+pub(crate) const MAX_LOCATION_CHARS: usize = 1_000;
 
 /// Characters of a value or a name in a message.
 const MAX_VALUE_CHARS: usize = 100;

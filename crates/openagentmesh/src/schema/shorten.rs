@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 /// `text` as it is displayed, cut off after `max_chars` characters.
 ///
 /// Only the kept part is written, however long the whole is.
-pub(super) fn shorten(text: &(impl Display + ?Sized), max_chars: usize) -> String {
+pub(crate) fn shorten(text: &(impl Display + ?Sized), max_chars: usize) -> String {
     let mut bounded = Bounded {
         kept: String::new(),
         remaining_chars: max_chars,

@@ -6,7 +6,9 @@
 use jsonschema::{Draft, EmailOptions, PatternOptions};
 use serde_json::Value;
 
-use super::budget::{Budget, CHECK_STEPS, Exceeded, MAX_PATTERN_BYTES, MAX_VALUES, Size};
+use super::budget::{
+    Budget, CHECK_STEPS, Exceeded, MAX_PARSED_BYTES, MAX_PATTERN_BYTES, Size, exceeds_memory,
+};
 use super::pattern;
 use super::prepare::{Prepared, TranslatedPatterns, prepare};
 use super::problem::{BUDGET_EXCEEDED, Problem, Problems};
@@ -47,19 +49,23 @@ impl Validator {
         })
     }
 
+    /// Whether the check of a value of a plain type is within the budget, however its `values` are nested.
+    pub(super) fn allows_plain(&self, values: usize, bytes: usize) -> bool {
+        self.budget.allows_plain(values, bytes)
+    }
+
     /// The violations of the schema by `value`.
     pub(crate) fn problems(&self, value: &Value) -> Problems {
-        if has_too_many_values(value) {
-            return too_many_values();
+        if exceeds_memory(value) {
+            return too_much_memory();
         }
         match self.budget.check(value) {
             Ok(levels) => on_sufficient_stack(levels, || self.find(value))
                 .unwrap_or_else(|reason| limit(reason).into()),
-            Err(Exceeded::Steps) => limit(format!(
+            Err(Exceeded::Steps) => Problems::too_large(limit(format!(
                 "{BUDGET_EXCEEDED}: the value takes more than {CHECK_STEPS} steps; send a \
                  smaller value"
-            ))
-            .into(),
+            ))),
             Err(Exceeded::Depth) => {
                 limit(format!("{BUDGET_EXCEEDED}: the value is nested too deep")).into()
             }
@@ -98,40 +104,12 @@ pub(crate) fn check_schema(schema: &Value) -> Result<(), String> {
     Validator::new(schema).map(|_| ())
 }
 
-/// The problem of a value with more than [`MAX_VALUES`] JSON values.
-pub(crate) fn too_many_values() -> Problems {
-    limit(format!(
-        "{BUDGET_EXCEEDED}: at most {MAX_VALUES} JSON values are allowed; send a smaller value"
-    ))
-    .into()
-}
-
-fn has_too_many_values(value: &Value) -> bool {
-    let mut remaining = MAX_VALUES;
-    let mut stack = vec![value];
-    while let Some(value) = stack.pop() {
-        let parts = match value {
-            Value::Array(items) => items.len(),
-            Value::Object(members) => members.len(),
-            _ => continue,
-        };
-        let Some(fewer) = remaining.checked_sub(parts) else {
-            return true;
-        };
-        remaining = fewer;
-        match value {
-            Value::Array(items) => stack.extend(items.iter().filter(|item| is_nested(item))),
-            Value::Object(members) => {
-                stack.extend(members.values().filter(|member| is_nested(member)));
-            }
-            _ => {}
-        }
-    }
-    false
-}
-
-fn is_nested(value: &Value) -> bool {
-    value.is_array() || value.is_object()
+/// The problem of a value that takes more memory than [`MAX_PARSED_BYTES`].
+pub(crate) fn too_much_memory() -> Problems {
+    Problems::too_large(limit(format!(
+        "{BUDGET_EXCEEDED}: a value may take {} MiB of memory when it is parsed; send a smaller value",
+        MAX_PARSED_BYTES / (1024 * 1024)
+    )))
 }
 
 /// A problem of the value as a whole.

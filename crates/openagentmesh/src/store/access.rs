@@ -33,11 +33,6 @@ fn sending_time(bytes: usize) -> Duration {
 }
 
 impl Access {
-    /// Whether a second attempt has the same effect as one.
-    pub(super) fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Open | Self::Read)
-    }
-
     /// The size of the content that this operation sends, in bytes.
     pub(super) fn outgoing_bytes(&self) -> usize {
         match self {
@@ -60,6 +55,12 @@ impl Access {
             Self::Read => timeout.max(MAX_READ_TIMEOUT),
             _ => timeout,
         }
+    }
+
+    /// Whether the operation may be repeated when its answer is lost.
+    pub(super) fn is_idempotent(&self) -> bool {
+        // A second consumer is noticed by its numbers, and replaced.
+        !matches!(self, Self::Write { .. })
     }
 
     /// Whether `denial` prevents this operation on the bucket in stream `stream`, which every operation may have to

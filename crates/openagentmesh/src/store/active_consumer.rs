@@ -71,7 +71,7 @@ impl ActiveConsumer {
             None => DeliverPolicy::LastPerSubject,
             Some(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
         };
-        let client = &bucket.connection().client;
+        let client = bucket.connection().client();
         let inbox = client.new_inbox();
         let own = inbox.clone();
         let denials = &bucket.connection().denials;
@@ -107,7 +107,7 @@ impl ActiveConsumer {
         denied.check()?;
         let active = Self {
             messages,
-            jetstream: bucket.jetstream().clone(),
+            jetstream: bucket.jetstream(),
             delivered: 0,
             denied,
             _guard: guard,

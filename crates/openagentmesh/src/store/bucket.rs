@@ -27,7 +27,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// be another one, or may have lost its storage) and after it was deleted.
 pub(crate) struct Bucket<H = Store> {
     connection: Connection,
-    jetstream: jetstream::Context,
     name: &'static str,
     /// Written by the first operation on each connection, read by every operation.
     opened: Mutex<Option<Opened<H>>>,
@@ -37,10 +36,16 @@ pub(crate) struct Bucket<H = Store> {
     opening: tokio::sync::Mutex<()>,
 }
 
+/// The failure of an attempt at an operation.
+enum Failure {
+    NotOpened(Error),
+    Failed(StoreError),
+}
+
 struct Opened<H> {
     handle: Arc<H>,
-    /// The connection's count of reconnections at that time.
-    reconnections: u64,
+    /// The connection's count of reconnections at that time, and the epoch of its client.
+    at: (u64, u64),
 }
 
 /// A key-value bucket.
@@ -51,11 +56,8 @@ pub(crate) type ObjectBucket = Bucket<Stream>;
 
 impl<H: Handle> Bucket<H> {
     pub(crate) fn new(connection: Connection, name: &'static str) -> Self {
-        let mut jetstream = connection.jetstream.clone();
-        jetstream.set_timeout(ANSWER_TIMEOUT);
         Self {
             connection,
-            jetstream,
             name,
             opened: Mutex::new(None),
             avoids_direct: AtomicBool::new(false),
@@ -67,8 +69,11 @@ impl<H: Handle> Bucket<H> {
         &self.connection
     }
 
-    pub(crate) fn jetstream(&self) -> &jetstream::Context {
-        &self.jetstream
+    /// JetStream by the current client of the connection.
+    pub(crate) fn jetstream(&self) -> jetstream::Context {
+        let mut jetstream = self.connection.jetstream();
+        jetstream.set_timeout(ANSWER_TIMEOUT);
+        jetstream
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -94,22 +99,9 @@ impl<H: Handle> Bucket<H> {
         let timeout = access.timeout(self.connection.outgoing_bytes());
         let max_timeout = access.max_timeout(timeout);
         let _outgoing = self.connection.count_outgoing(access.outgoing_bytes());
-        let is_repeatable = access.is_repeatable();
+        let is_idempotent = access.is_idempotent();
         let mut denied = self.watch_denials(access);
-        let operation = &operation;
-        let attempt = || async move {
-            let result = operation(self.open().await?).await.map_err(StoreError::new);
-            match result {
-                Err(error) if error.is_bucket_missing() => {
-                    self.close();
-                    // Boxed, as every rare branch here: it would enlarge the future of each operation.
-                    let handle = self.open().await?;
-                    Ok(Box::pin(operation(handle)).await.map_err(StoreError::new))
-                }
-                done => Ok(done),
-            }
-        };
-        let done = self.repeated(is_repeatable, attempt);
+        let done = self.answered(is_idempotent, &operation);
         // Checked after the watch was made, which sees later denials.
         if let Some(denial) = self.connection.denials.inbox() {
             return Err(denial.to_error());
@@ -136,6 +128,66 @@ impl<H: Handle> Bucket<H> {
             "use",
             format!("no answer from the server within {waited:?}"),
         ))
+    }
+
+    /// Runs `operation` until an answer arrives. The client does not repeat a request whose answer was lost with the
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`with`](Self::with). If `operation` is not idempotent, also `connection_failed` when the connection is
+    /// lost before the answer: the server may have done it.
+    async fn answered<T, E, F>(
+        &self,
+        is_idempotent: bool,
+        operation: &impl Fn(Arc<H>) -> F,
+    ) -> Result<Result<T, StoreError>>
+    where
+        E: Into<BoxError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        loop {
+            // An operation that starts while the connection is lost is sent when it is restored.
+            self.connection.living_client().await?;
+            // Boxed, because the
+            // future of each caller contains this one several times.
+            let attempt = Box::pin(async {
+                match self.attempt(operation).await {
+                    Ok(done) => done.map_err(Failure::Failed),
+                    Err(error) => Err(Failure::NotOpened(error)),
+                }
+            });
+            match self.connection.until_lost(attempt).await {
+                Some(Ok(done)) => return Ok(Ok(done)),
+                Some(Err(Failure::Failed(error))) => return Ok(Err(error)),
+                Some(Err(Failure::NotOpened(error))) => return Err(error),
+                None if is_idempotent => self.connection.recovered().await?,
+                None => {
+                    let reason = "the connection was lost before the server had answered; it may have been done";
+                    return Err(self.no_answer("use", reason));
+                }
+            }
+        }
+    }
+
+    async fn attempt<T, E, F>(
+        &self,
+        operation: &impl Fn(Arc<H>) -> F,
+    ) -> Result<Result<T, StoreError>>
+    where
+        E: Into<BoxError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let result = operation(self.open().await?).await.map_err(StoreError::new);
+        match result {
+            Err(error) if error.is_bucket_missing() => {
+                self.close();
+                // Boxed, as every rare branch here: it would enlarge the future of each operation.
+                let handle = self.open().await?;
+                Ok(Box::pin(operation(handle)).await.map_err(StoreError::new))
+            }
+            done => Ok(done),
+        }
     }
 
     /// As [`Bucket::with`], where every error of `operation` is a failure to `verb` the bucket.
@@ -207,26 +259,13 @@ impl<H: Handle> Bucket<H> {
     /// As [`message`](Self::message), within an operation.
     pub(super) async fn find(&self, find: Find<'_>) -> Result<Option<StoredMessage>, BoxError> {
         let stream = [H::STREAM_PREFIX, self.name].concat();
-        stored_message::find(&self.jetstream, &stream, find).await
-    }
-
-    /// Runs `attempt`; if it is repeatable, again after each reconnection: the answer may be lost with the connection.
-    async fn repeated<F: Future>(&self, is_repeatable: bool, attempt: impl Fn() -> F) -> F::Output {
-        let mut reconnections = self.connection.watch_reconnections();
-        loop {
-            reconnections.mark_unchanged();
-            tokio::select! {
-                biased;
-                done = attempt() => return done,
-                Ok(()) = reconnections.changed(), if is_repeatable => {}
-            }
-        }
+        stored_message::find(&self.jetstream(), &stream, find).await
     }
 
     async fn open(&self) -> Result<Arc<H>> {
         match self.opened() {
             Some(handle) => Ok(handle),
-            None => Box::pin(self.repeated(true, || self.find_or_create())).await,
+            None => Box::pin(self.find_or_create()).await,
         }
     }
 
@@ -234,7 +273,7 @@ impl<H: Handle> Bucket<H> {
     fn opened(&self) -> Option<Arc<H>> {
         let opened = self.opened.lock();
         let opened = opened.as_ref()?;
-        let is_current = opened.reconnections == self.connection.reconnections();
+        let is_current = opened.at == self.connection.incarnation();
         is_current.then(|| Arc::clone(&opened.handle))
     }
 
@@ -244,7 +283,7 @@ impl<H: Handle> Bucket<H> {
         if let Some(handle) = self.opened() {
             return Ok(handle);
         }
-        let reconnections = self.connection.reconnections();
+        let at = self.connection.incarnation();
         let handle = match self.look_up().await? {
             Some(found) => found,
             None => self.create().await?,
@@ -252,7 +291,7 @@ impl<H: Handle> Bucket<H> {
         let handle = Arc::new(handle);
         *self.opened.lock() = Some(Opened {
             handle: Arc::clone(&handle),
-            reconnections,
+            at,
         });
         Ok(handle)
     }
@@ -262,7 +301,7 @@ impl<H: Handle> Bucket<H> {
     }
 
     async fn look_up(&self) -> Result<Option<H>> {
-        match H::open(&self.jetstream, self.name).await {
+        match H::open(&self.jetstream(), self.name).await {
             Ok(handle) => Ok(Some(handle)),
             Err(error) => {
                 let error = StoreError::new(error);
@@ -285,7 +324,7 @@ impl<H: Handle> Bucket<H> {
     /// Creates the bucket. Peers may create it at the same moment: then theirs is opened.
     async fn create(&self) -> Result<H> {
         let config = H::config(self.name, &self.connection);
-        let created = self.jetstream.create_stream(config).await;
+        let created = self.jetstream().create_stream(config).await;
         match (self.look_up().await?, created) {
             (Some(found), _) => Ok(found),
             (None, Err(error)) => Err(self.failed("create", error)),

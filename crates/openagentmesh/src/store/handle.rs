@@ -58,7 +58,7 @@ impl Handle for Store {
             deny_delete: true,
             allow_rollup: true,
             allow_direct: false,
-            allow_message_ttl: connection.client.is_server_compatible(2, 11, 0),
+            allow_message_ttl: connection.client().is_server_compatible(2, 11, 0),
             ..Config::default()
         }
     }

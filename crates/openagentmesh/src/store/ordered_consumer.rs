@@ -231,12 +231,14 @@ impl<H: Handle> OrderedConsumer<H> {
                 self.search_until = Instant::now() + MAX_SEARCH;
             }
             let mut reconnections = self.reconnections.clone();
+            let mut losses = self.bucket.connection().monitor().losses();
             tokio::select! {
                 biased;
+                // The consumer may deliver a message before its creation is confirmed.
+                Ok(()) = losses.changed() => {}
+                Ok(()) = reconnections.changed() => {}
                 // Boxed: it is large, and rare.
                 activated = Box::pin(self.try_activate()) => return activated,
-                // The consumer may deliver a message before its creation is confirmed.
-                Ok(()) = reconnections.changed() => {}
             }
         }
     }

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Statistics, jetstream};
+use async_nats::{Client, HeaderMap, Statistics, Subject, Subscriber, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
 use openagentmesh_protocol::ErrorCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::client_slot::ClientSlot;
 use super::denials::{Action, DenialWatch, Denials};
-use super::headers::closed;
+use super::headers::{closed, interrupted};
 use super::inbox::Inbox;
 use super::monitor::{ConnectionMonitor, LostConnection};
+use super::nats_events::NatsEvents;
 use super::publisher::Publisher;
+use super::subscription::Subscription;
 use crate::error::{Error, Result};
 
 /// The limit of a flush.
@@ -24,8 +27,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The NATS client of a process, and the parts of the SDK that belong to its connection.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    pub(crate) client: Client,
-    pub(crate) jetstream: jetstream::Context,
+    slot: ClientSlot,
     /// Sends every message of the SDK.
     pub(crate) publisher: Arc<Publisher>,
     /// Receives every reply.
@@ -49,13 +51,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// `monitor` observes `client`.
-    pub(crate) fn new(client: Client, monitor: &ConnectionMonitor) -> Self {
-        let publisher = Arc::new(Publisher::new(&client));
+    /// `monitor` observes the client of `slot`.
+    pub(super) fn new(slot: ClientSlot, monitor: &ConnectionMonitor) -> Self {
+        let publisher = Arc::new(Publisher::new(&slot));
         Self {
-            jetstream: jetstream::new(client.clone()),
             inbox: Arc::new(Inbox::new(
-                &client,
+                &slot,
                 &publisher,
                 &monitor.denials(),
                 monitor.ended(),
@@ -64,7 +65,7 @@ impl Connection {
             denials: monitor.denials(),
             monitor: monitor.clone(),
             outgoing: Arc::default(),
-            client,
+            slot,
             reconnections: monitor.reconnections(),
             closed: monitor.closed(),
             ended: monitor.ended(),
@@ -74,14 +75,17 @@ impl Connection {
     }
 
     /// A connection of a client that the program has made, and uses for itself.
-    pub(crate) fn shared(client: Client) -> Self {
+    pub(crate) fn shared(client: Client, events: Option<&NatsEvents>) -> Self {
         let inbox = client.new_inbox();
         let prefix = inbox.rsplit_once('.').map_or("", |(prefix, _)| prefix);
         let monitor = ConnectionMonitor::new(prefix);
+        if let Some(events) = events {
+            events.attach(&monitor);
+        }
         tokio::spawn(monitor.clone().poll(client.clone()));
         Self {
             is_shared: true,
-            ..Self::new(client, &monitor)
+            ..Self::new(ClientSlot::fixed(client), &monitor)
         }
     }
 
@@ -108,9 +112,75 @@ impl Connection {
         Ok(())
     }
 
+    /// The place of the NATS client, for subscriptions that are made later.
+    pub(crate) fn slot(&self) -> &ClientSlot {
+        &self.slot
+    }
+
+    /// The current NATS client. It must not be kept: another one takes its place when it dies.
+    pub(crate) fn client(&self) -> Client {
+        self.slot.client()
+    }
+
+    /// JetStream by the current NATS client, as of [`client`](Self::client).
+    pub(crate) fn jetstream(&self) -> jetstream::Context {
+        self.slot.jetstream()
+    }
+
+    /// The maximum size of a message, in bytes.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.slot.max_payload()
+    }
+
+    /// Subscribes until the subscription is dropped, in queue group `queue_group` if one is given.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(crate) async fn subscribe(
+        &self,
+        subject: impl Into<Subject>,
+        queue_group: Option<String>,
+    ) -> Result<Subscription> {
+        Subscription::start(&self.slot, subject, queue_group).await
+    }
+
+    /// Subscribes for one request, which ends with the client by which it was made.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(crate) async fn subscribe_once(&self, subject: impl Into<Subject>) -> Result<Subscriber> {
+        self.slot.subscribe_once(subject).await
+    }
+
+    /// The error of a request whose subscription has ended: the connection is closed, or its client has died.
+    pub(crate) fn ended_error(&self, reason: &str) -> Error {
+        if self.closed.is_cancelled() {
+            closed(reason)
+        } else {
+            interrupted(reason)
+        }
+    }
+
     /// The number of times that the connection was lost and dialed again.
     pub(crate) fn reconnections(&self) -> u64 {
         *self.reconnections.borrow()
+    }
+
+    /// The count of [`reconnections`](Self::reconnections) and the epoch of the client: a handle of the client is valid
+    /// while neither changes.
+    pub(crate) fn incarnation(&self) -> (u64, u64) {
+        (self.reconnections(), self.slot.epoch())
+    }
+
+    /// Waits while a dead client is replaced. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed instead.
+    pub(crate) async fn living_client(&self) -> Result<()> {
+        self.slot.living().await
     }
 
     pub(crate) fn watch_reconnections(&self) -> watch::Receiver<u64> {
@@ -123,13 +193,13 @@ impl Connection {
     ///
     /// `connection_failed` without a connection for 2 s.
     pub(crate) async fn flush(&self) -> Result<()> {
-        let flushed = async {
+        let flush = || async {
             self.publisher.flush().await;
-            self.client.flush().await
+            let flushed = self.client().flush().await;
+            flushed.map_err(|error| closed(error.to_string()))
         };
-        match tokio::time::timeout(FLUSH_TIMEOUT, flushed).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(closed(error.to_string())),
+        match tokio::time::timeout(FLUSH_TIMEOUT, self.repeat_after_loss(flush)).await {
+            Ok(flushed) => flushed,
             Err(_) => Err(self.server_silent()),
         }
     }
@@ -141,20 +211,64 @@ impl Connection {
     ///
     /// `connection_failed` without a connection for 2 s.
     pub(crate) async fn synchronize(&self) -> Result<()> {
-        match tokio::time::timeout(FLUSH_TIMEOUT, self.round_trip()).await {
+        let round_trip = self.repeat_after_loss(|| self.round_trip());
+        match tokio::time::timeout(FLUSH_TIMEOUT, round_trip).await {
             Ok(returned) => returned,
             Err(_) => Err(self.server_silent()),
         }
     }
 
+    /// Runs `attempt` until the connection is not lost while it runs.
+    async fn repeat_after_loss<F>(&self, attempt: impl Fn() -> F) -> Result<()>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        loop {
+            match self.until_lost(attempt()).await {
+                Some(done) => return done,
+                None => self.recovered().await?,
+            }
+        }
+    }
+
+    /// Runs a request to the server, which is not repeated by the client when its answer is lost. `None` when the
+    /// connection is lost before, or its client dies.
+    pub(crate) async fn until_lost<T, E>(
+        &self,
+        request: impl Future<Output = Result<T, E>>,
+    ) -> Option<Result<T, E>> {
+        let epoch = self.slot.epoch();
+        let mut losses = self.monitor.losses();
+        let done = tokio::select! {
+            biased;
+            done = request => done,
+            Ok(()) = losses.changed() => return None,
+        };
+        let is_dead = done.is_err() && self.slot.has_died_since(epoch);
+        // Not an error of the request. The loss is about to be reported, unless the client is not replaced.
+        if is_dead && self.slot.death(epoch).await.is_some() {
+            return None;
+        }
+        Some(done)
+    }
+
+    /// Waits until the connection is not lost.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(crate) async fn recovered(&self) -> Result<()> {
+        let recovered = self.monitor.recovered().await;
+        recovered.ok_or_else(|| closed("it was lost before"))
+    }
+
     async fn round_trip(&self) -> Result<()> {
-        let subject = self.client.new_inbox();
+        let subject = self.client().new_inbox();
         let own = subject.clone();
         let mut denied = self.denials.watch(move |denial| {
             denial.denies(Action::Publish, &own) || denial.denies(Action::Subscribe, &own)
         });
-        let subscribed = self.client.subscribe(subject.clone()).await;
-        let mut messages = subscribed.map_err(|error| closed(error.to_string()))?;
+        let mut messages = self.subscribe_once(subject.clone()).await?;
         let sent = self
             .publisher
             .publish(subject, None, HeaderMap::new(), Bytes::new());
@@ -229,6 +343,11 @@ impl Connection {
         self.monitor.lost()
     }
 
+    /// See [`ConnectionMonitor::with_loss`].
+    pub(crate) fn with_loss(&self, error: Error) -> Error {
+        self.monitor.with_loss(error)
+    }
+
     /// Resolves while the connection is lost. Cancel-safe.
     pub(crate) async fn wait_lost(&self) {
         self.monitor.wait_lost().await;
@@ -262,7 +381,7 @@ impl Connection {
 
     /// Measures whether bytes arrive, from now on.
     pub(crate) fn receive_progress(&self) -> ReceiveProgress {
-        let statistics = self.client.statistics();
+        let statistics = self.client().statistics();
         ReceiveProgress {
             seen: statistics.in_bytes.load(Ordering::Relaxed),
             statistics,
@@ -271,7 +390,8 @@ impl Connection {
 
     /// Whether the client has a connection now.
     pub(crate) fn is_up(&self) -> bool {
-        self.client.connection_state() == async_nats::connection::State::Connected
+        self.slot.is_alive()
+            && self.client().connection_state() == async_nats::connection::State::Connected
     }
 
     /// Closes the connection after everything that is buffered was sent. A lost connection is not dialed
@@ -291,7 +411,8 @@ impl Connection {
         if self.is_shared {
             return;
         }
-        match tokio::time::timeout(FLUSH_TIMEOUT, self.client.drain()).await {
+        let client = self.client();
+        match tokio::time::timeout(FLUSH_TIMEOUT, client.drain()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "connection was closed already"),
             Err(_) => tracing::debug!("connection lost before it was closed"),

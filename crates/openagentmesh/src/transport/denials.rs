@@ -71,6 +71,18 @@ impl Denial {
         (self.action == Action::Publish).then_some(&*self.subject)
     }
 
+    /// The consequence of a denial that no operation waits for. The server reports a denied reply to the host only.
+    fn consequence(&self) -> &'static str {
+        let is_reply = self.action == Action::Publish && self.subject.starts_with("_INBOX.");
+        match is_reply {
+            true => {
+                "; a reply of an agent is lost and its caller waits for its timeout: allow_responses in the \
+                 permissions of the user lets the agent reply"
+            }
+            false => "",
+        }
+    }
+
     pub(crate) fn to_error(&self) -> Error {
         let subject = &self.subject;
         let (operation, permission) = match self.action {
@@ -169,7 +181,7 @@ impl Denials {
         if is_reported || self.warnings.fetch_add(1, Ordering::Relaxed) >= MAX_WARNINGS {
             tracing::debug!(subject = denial.subject, "{:?} denied", denial.action);
         } else {
-            tracing::warn!("{}", denial.to_error());
+            tracing::warn!("{}{}", denial.to_error(), denial.consequence());
         }
         true
     }
@@ -314,6 +326,17 @@ mod tests {
         assert!(!is_inbox("Subscription", "_INBOX.team.abc"));
         assert!(!is_inbox("Subscription", "_INBOX.teams.abc.*"));
         assert!(!is_inbox("Publish", "_INBOX.team.abc.*"));
+    }
+
+    #[test]
+    fn denied_reply_is_explained() {
+        let consequence = |action: &str, subject: &str| {
+            let text = format!("Permissions Violation for {action} to \"{subject}\"");
+            parsed(&text).unwrap().consequence()
+        };
+        assert!(consequence("Publish", "_INBOX.a.b").contains("allow_responses"));
+        assert_eq!(consequence("Publish", "news"), "");
+        assert_eq!(consequence("Subscription", "_INBOX.a.*"), "");
     }
 
     #[test]

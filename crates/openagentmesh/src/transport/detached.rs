@@ -4,6 +4,7 @@ use async_nats::{Client, ConnectOptions};
 use futures::FutureExt;
 use tokio::runtime::Builder;
 
+use super::client_slot::ClientSlot;
 use super::connection::Connection;
 use super::monitor::ConnectionMonitor;
 
@@ -26,7 +27,7 @@ impl Connection {
         monitor.closed().cancel();
         let connection = {
             let _entered = runtime.enter();
-            Self::new(undialed_client(), &monitor)
+            Self::new(ClientSlot::fixed(undialed_client()), &monitor)
         };
         runtime.shutdown_background();
         connection.without_mesh()

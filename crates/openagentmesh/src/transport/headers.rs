@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use async_nats::{Client, HeaderMap, HeaderName};
+use async_nats::{HeaderMap, HeaderName, Message};
 use openagentmesh_protocol::{ErrorCode, HeaderSink, HeaderSource, Headers};
 
 use crate::error::{Error, Result};
@@ -85,14 +85,17 @@ pub(crate) fn check_subject(subject: &str, wildcards: bool) -> Result<()> {
     ))
 }
 
-/// Checks a message against the server's size limit. The server closes the connection on a larger one.
+/// The size of a message with `headers` and a body of `body` bytes, in bytes.
+pub(super) fn message_size(headers: &HeaderMap, body: usize) -> usize {
+    headers_size(headers) + body
+}
+
+/// Checks a message of `size` bytes against the server's `limit`. The server closes the connection on a larger one.
 ///
 /// # Errors
 ///
 /// `payload_too_large`, with `details.size` and `details.limit` in bytes.
-pub(crate) fn check_size(client: &Client, headers: &HeaderMap, body: usize) -> Result<()> {
-    let limit = client.max_payload();
-    let size = headers_size(headers) + body;
+pub(super) fn check_limit(size: usize, limit: usize) -> Result<()> {
     if size > limit {
         return Err(too_large("the message", size, limit));
     }
@@ -118,6 +121,17 @@ pub(crate) fn closed(reason: impl Into<String>) -> Error {
     )
 }
 
+/// The error of a request that ended with the client by which it was made.
+pub(crate) fn interrupted(reason: &str) -> Error {
+    Error::raised(
+        ErrorCode::ConnectionFailed,
+        format!(
+            "the connection to the mesh was lost: {reason} when the NATS client ended on a message that it cannot \
+             read; the request may have been executed"
+        ),
+    )
+}
+
 /// The size of the headers on the wire, in bytes: a version line, a line each, an empty line.
 fn headers_size(headers: &HeaderMap) -> usize {
     const VERSION_LINE: usize = "NATS/1.0\r\n".len();
@@ -138,4 +152,17 @@ fn headers_size(headers: &HeaderMap) -> usize {
     } else {
         VERSION_LINE + lines + EMPTY_LINE
     }
+}
+
+/// The estimated memory of a message, in bytes. A header takes much more than on the wire.
+pub(crate) fn memory(message: &Message) -> usize {
+    const MESSAGE_OVERHEAD_BYTES: usize = 256;
+    const NAME_OVERHEAD_BYTES: usize = 160;
+    const VALUE_OVERHEAD_BYTES: usize = 64;
+
+    let headers = message.headers.iter().flat_map(HeaderMap::iter);
+    let overhead: usize = headers
+        .map(|(_, values)| NAME_OVERHEAD_BYTES + values.len() * VALUE_OVERHEAD_BYTES)
+        .sum();
+    message.length + MESSAGE_OVERHEAD_BYTES + overhead
 }

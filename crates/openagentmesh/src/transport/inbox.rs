@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
+use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::envelope::is_probe;
@@ -11,14 +11,16 @@ use openagentmesh_protocol::{CallerSignal, subject};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::client_slot::ClientSlot;
 use super::denials::{Action, Denial, Denials, ListenerGuard};
-use super::headers::{Outgoing, Received, closed};
-use super::multiplexer::{Entry, Multiplexer, NumberedMessages, Table};
+use super::headers::{Outgoing, Received, closed, interrupted};
+use super::multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 use super::publisher::{Publisher, Publishing};
 use crate::error::Result;
 
 /// The reply subjects of a process, all on one subscription.
 pub(crate) struct Inbox {
+    slot: ClientSlot,
     publisher: Arc<Publisher>,
     replies: Multiplexer<Waiting>,
     denials: Arc<Denials>,
@@ -28,7 +30,9 @@ pub(crate) struct Inbox {
 
 /// A request that waits for its reply.
 struct Waiting {
-    reply: oneshot::Sender<Result<Message, Arc<Denial>>>,
+    reply: oneshot::Sender<Result<Message, Failure>>,
+    /// The epoch of the client at the start of the request.
+    epoch: u64,
     /// The subject of the request.
     request: Subject,
     /// The subject of a stream's chunks.
@@ -37,17 +41,25 @@ struct Waiting {
     cancel: Option<Subject>,
 }
 
+/// The reason why no reply can arrive.
+enum Failure {
+    Denied(Arc<Denial>),
+    /// The client has died.
+    Interrupted,
+}
+
 impl Inbox {
     /// `ended` fails all pending replies.
     pub(crate) fn new(
-        client: &Client,
+        slot: &ClientSlot,
         publisher: &Arc<Publisher>,
         denials: &Arc<Denials>,
         ended: CancellationToken,
     ) -> Self {
-        let replies = Multiplexer::new(client, ended);
+        let replies = Multiplexer::new(slot, ended);
         let table = Arc::clone(replies.table());
         Self {
+            slot: slot.clone(),
             publisher: Arc::clone(publisher),
             replies,
             denials: Arc::clone(denials),
@@ -75,6 +87,7 @@ impl Inbox {
         let (reply, receiver) = oneshot::channel();
         let entry = self.replies.add(Waiting {
             reply,
+            epoch: self.slot.epoch(),
             request,
             chunks,
             cancel: None,
@@ -141,7 +154,14 @@ async fn read(
     table: Arc<Table<Waiting>>,
     publisher: Arc<Publisher>,
 ) {
-    while let Some((number, message)) = replies.next().await {
+    while let Some(event) = replies.next().await {
+        let (number, message) = match event {
+            Numbered::Message(number, message) => (number, message),
+            Numbered::Interrupted(epoch) => {
+                fail_interrupted(&table, epoch);
+                continue;
+            }
+        };
         if message.reply.is_some() && is_probe(&Received(message.headers.as_ref())) {
             // The host names the subject, and is not trusted.
             let cancel = message.reply.filter(|reply| subject::may_reply_to(reply));
@@ -150,6 +170,15 @@ async fn read(
             // The caller may have dropped its request at this moment.
             drop(waiting.reply.send(Ok(message)));
         }
+    }
+}
+
+/// Fails the requests that were made by the client of `epoch`, which has died: their replies may be lost. Later ones
+/// wait for the next client.
+fn fail_interrupted(table: &Table<Waiting>, epoch: u64) {
+    for waiting in table.remove_all(|waiting| waiting.epoch <= epoch) {
+        // The caller may have dropped its request at this moment.
+        drop(waiting.reply.send(Err(Failure::Interrupted)));
     }
 }
 
@@ -169,7 +198,7 @@ fn fail_denied(table: &Table<Waiting>, denial: &Arc<Denial>) -> bool {
     let failed = table.remove_all(is_concerned);
     let is_any = !failed.is_empty();
     for waiting in failed {
-        drop(waiting.reply.send(Err(Arc::clone(denial))));
+        drop(waiting.reply.send(Err(Failure::Denied(Arc::clone(denial)))));
     }
     is_any
 }
@@ -201,7 +230,7 @@ async fn send_cancel(publisher: Arc<Publisher>, subject: Subject) {
 pub(crate) struct PendingReply {
     publisher: Arc<Publisher>,
     entry: Entry<Waiting>,
-    receiver: oneshot::Receiver<Result<Message, Arc<Denial>>>,
+    receiver: oneshot::Receiver<Result<Message, Failure>>,
 }
 
 impl PendingReply {
@@ -214,14 +243,16 @@ impl PendingReply {
     ///
     /// # Errors
     ///
-    /// `connection_failed` when the connection is closed, `connection_denied` when the server denies the request,
-    /// or the subscription to its replies.
+    /// `connection_failed` when the connection is closed or its client has died, `connection_denied` when the server
+    /// denies the request, or the subscription to its replies.
     pub(crate) async fn reply(&mut self) -> Result<Message> {
         let reply = (&mut self.receiver).await;
         // The sender is gone, and with it the entry.
         self.entry.set_removed();
         match reply {
-            Ok(reply) => reply.map_err(|denial| denial.to_error()),
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(Failure::Denied(denial))) => Err(denial.to_error()),
+            Ok(Err(Failure::Interrupted)) => Err(interrupted("no reply had arrived")),
             Err(_) => Err(closed("no reply had arrived")),
         }
     }

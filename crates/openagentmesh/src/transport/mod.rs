@@ -1,37 +1,48 @@
 //! Everything that touches the NATS client: dialing, reconnecting, publishing, replies, headers.
 
+mod client_events;
+mod client_slot;
 mod connection;
 mod credentials;
 mod denials;
 mod detached;
 mod diagnosis;
 mod dial;
+mod dialer;
 mod endpoint;
 mod headers;
 mod inbox;
 mod monitor;
 mod multiplexer;
+mod nats_events;
 mod options;
+mod panic_hook;
 mod publisher;
+mod redial;
+mod renewal;
 mod servers;
 mod state;
+mod subscription;
 mod url_file;
 
 pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
+pub use nats_events::NatsEvents;
 pub use state::{ConnectionState, ConnectionStates};
 
+pub(crate) use client_slot::ClientSlot;
 pub(crate) use connection::{Connection, ConnectionGuard, OutgoingBytes};
 pub(crate) use credentials::expand_home;
 pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;
 pub(crate) use endpoint::redact_credentials;
 pub(crate) use headers::{
-    Outgoing, Received, check_size, check_subject, closed, header, plain_headers, too_large,
+    Outgoing, Received, check_subject, closed, header, memory, plain_headers, too_large,
 };
 pub(crate) use inbox::PendingReply;
 pub(crate) use monitor::ConnectionMonitor;
-pub(crate) use multiplexer::{Entry, Multiplexer, NumberedMessages, Table};
+pub(crate) use multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};
 pub(crate) use publisher::{Publisher, Publishing};
+pub(crate) use subscription::Subscription;

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ClientError, ConnectErrorKind, Event, ServerError};
+use openagentmesh_protocol::Visible;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use openagentmesh_protocol::Visible;
-
+use super::client_slot::is_dead;
 use super::denials::Denials;
 use super::state::{ConnectionState, ConnectionStates, Loss, state};
+use crate::error::Error;
 use crate::util::backoff::Backoff;
 use crate::util::sync::Mutex;
 
@@ -23,6 +24,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(2);
 const MAX_DELAY: Duration = Duration::from_secs(4);
 /// An attempt that comes later than this after the previous one starts a new back-off.
 const RESET_AFTER: Duration = Duration::from_secs(30);
+/// A connection that held for so long starts a new back-off, too. A server that accepts connections only to drop them
+/// is dialed less and less often.
+const MIN_HELD: Duration = Duration::from_millis(200);
 
 /// The interval at which a client without events of its own is observed.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -33,6 +37,8 @@ pub(crate) struct ConnectionMonitor {
     attempts: Arc<Mutex<Attempts>>,
     /// The loss of the connection; `None` while the client is connected.
     loss: watch::Sender<Option<Loss>>,
+    /// Counts the losses.
+    losses: watch::Sender<u64>,
     denials: Arc<Denials>,
     reconnections: watch::Sender<u64>,
     closed: CancellationToken,
@@ -43,6 +49,8 @@ pub(crate) struct ConnectionMonitor {
 struct Attempts {
     backoff: Backoff,
     last: Option<Instant>,
+    /// The time of the last connect, until the next attempt.
+    connected: Option<Instant>,
 }
 
 impl ConnectionMonitor {
@@ -52,8 +60,10 @@ impl ConnectionMonitor {
             attempts: Arc::new(Mutex::new(Attempts {
                 backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
                 last: None,
+                connected: None,
             })),
             loss: watch::channel(None).0,
+            losses: watch::channel(0).0,
             denials: Denials::new(inbox_prefix),
             reconnections: watch::channel(0).0,
             closed: CancellationToken::new(),
@@ -66,10 +76,33 @@ impl ConnectionMonitor {
         self.reconnections.subscribe()
     }
 
+    /// Counts the losses of the connection.
+    pub(crate) fn losses(&self) -> watch::Receiver<u64> {
+        self.losses.subscribe()
+    }
+
+    /// Waits until the connection is not lost; `None` when it is closed. Cancel-safe.
+    pub(crate) async fn recovered(&self) -> Option<()> {
+        let mut loss = self.loss.subscribe();
+        let recovered = async {
+            // The sender is in `self`.
+            drop(loss.wait_for(Option::is_none).await);
+        };
+        self.closed.run_until_cancelled(recovered).await
+    }
+
     /// The end of an error text: "; the connection to the mesh has been lost for 2 s", or nothing.
     pub(crate) fn lost(&self) -> LostConnection {
         let loss = *self.loss.borrow();
         LostConnection(loss.map(|loss| (loss.since.elapsed(), loss.is_refused)))
+    }
+
+    /// `error`, with the detail that the connection is lost if it is.
+    pub(crate) fn with_loss(&self, error: Error) -> Error {
+        match self.state() {
+            ConnectionState::Lost => error.with_detail("connection", "lost"),
+            _ => error,
+        }
     }
 
     /// Resolves while the connection is lost. Cancel-safe.
@@ -107,8 +140,8 @@ impl ConnectionMonitor {
         self.ended.clone()
     }
 
-    /// Observes a client whose events are reported elsewhere, until the connection is closed. A loss is noticed
-    /// after `POLL_INTERVAL` at the latest.
+    /// Observes a client whose events are reported elsewhere, until the connection is closed, or the client has ended.
+    /// Either is noticed after `POLL_INTERVAL` at the latest.
     pub(crate) async fn poll(self, client: Client) {
         let statistics = client.statistics();
         let connects = || statistics.connects.load(Ordering::Relaxed);
@@ -121,6 +154,9 @@ impl ConnectionMonitor {
             .await
             .is_some()
         {
+            if is_dead(&client) {
+                return self.end();
+            }
             let is_up = client.connection_state() == State::Connected;
             let now = connects();
             let was_lost = self.loss.borrow().is_some();
@@ -152,11 +188,11 @@ impl ConnectionMonitor {
     fn next_delay(&self) -> Duration {
         let mut attempts = self.attempts.lock();
         let now = Instant::now();
-        let follows_another = attempts
-            .last
-            .replace(now)
-            .is_some_and(|last| now - last < RESET_AFTER);
-        if follows_another {
+        let is_recent = |then: Instant, limit| now.saturating_duration_since(then) < limit;
+        let connected = attempts.connected.take();
+        let has_held = connected.is_some_and(|connected| !is_recent(connected, MIN_HELD));
+        let last = attempts.last.replace(now);
+        if !has_held && last.is_some_and(|last| is_recent(last, RESET_AFTER)) {
             attempts.backoff.next_delay()
         } else {
             attempts.backoff.reset();
@@ -164,20 +200,44 @@ impl ConnectionMonitor {
         }
     }
 
+    /// A client has connected. The connection stays lost until it is [`restored`](Self::restored).
+    pub(super) fn connected(&self) {
+        tracing::debug!("connected");
+        self.attempts.lock().connected = Some(Instant::now());
+        self.denials.connected();
+    }
+
+    /// The connection is not lost any longer.
+    pub(super) fn restored(&self) {
+        if self.loss.send_if_modified(|loss| loss.take().is_some()) {
+            tracing::info!("reconnected to the mesh");
+            self.reconnections.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// The connection has ended without the program's doing: its own NATS client has.
+    fn end(&self) {
+        tracing::error!(
+            "the connection to the mesh is closed: the NATS client of this program has ended; connect again with \
+             another client"
+        );
+        self.closed.cancel();
+        self.ended.cancel();
+    }
+
     pub(crate) fn observe(&self, event: &Event) {
         match event {
             Event::Connected => {
-                tracing::debug!("connected");
-                self.denials.connected();
-                if self.loss.send_if_modified(|loss| loss.take().is_some()) {
-                    tracing::info!("reconnected to the mesh");
-                    self.reconnections.send_modify(|count| *count += 1);
-                }
+                self.connected();
+                self.restored();
             }
             // Expected when the connection is closed, or its local server stops.
             Event::Disconnected if self.closed.is_cancelled() => tracing::debug!("disconnected"),
             Event::Disconnected => {
-                tracing::warn!("connection to the mesh lost; reconnecting");
+                if self.loss.borrow().is_none() {
+                    tracing::warn!("connection to the mesh lost; reconnecting");
+                }
+                self.losses.send_modify(|count| *count += 1);
                 self.loss.send_if_modified(|loss| {
                     let is_new = loss.is_none();
                     loss.get_or_insert_with(|| Loss {
@@ -294,6 +354,28 @@ mod tests {
             Duration::ZERO,
             "a first one again"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempt_after_a_connection_that_held_is_not_delayed() {
+        let monitor = ConnectionMonitor::new("_INBOX");
+        let delay_after = async |held| {
+            monitor.observe(&Event::Connected);
+            tokio::time::sleep(held).await;
+            monitor.observe(&Event::Disconnected);
+            let before = Instant::now();
+            monitor.clone().reconnect_gate().await;
+            before.elapsed()
+        };
+        monitor.clone().reconnect_gate().await;
+        for _ in 0..20 {
+            assert_eq!(delay_after(MIN_HELD).await, Duration::ZERO);
+        }
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            longest = longest.max(delay_after(Duration::from_millis(1)).await);
+        }
+        assert!(longest > MAX_DELAY / 2, "{longest:?}");
     }
 
     #[test]

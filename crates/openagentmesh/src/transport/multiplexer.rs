@@ -4,20 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_nats::{Client, Message, Subscriber};
-use futures::{FutureExt, StreamExt};
+use async_nats::Message;
+use futures::FutureExt;
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::client_slot::ClientSlot;
 use super::headers::closed;
+use super::subscription::{Received, Subscription};
 use crate::error::Result;
 use crate::util::sync::Mutex;
 
 /// One subscription to `<prefix>.*`, shared by many requests. Each request has an [`Entry`], whose number is
 /// the last segment of its subject. A reader task takes the messages of all of them.
 pub(crate) struct Multiplexer<T> {
-    client: Client,
+    slot: ClientSlot,
     table: Arc<Table<T>>,
     next_number: AtomicU64,
     reader: OnceCell<AbortHandle>,
@@ -39,15 +41,15 @@ struct Entries<T> {
 
 impl<T: Send + 'static> Multiplexer<T> {
     /// `ended` ends the reader.
-    pub(crate) fn new(client: &Client, ended: CancellationToken) -> Self {
+    pub(crate) fn new(slot: &ClientSlot, ended: CancellationToken) -> Self {
         let entries = Entries {
             by_number: HashMap::new(),
             is_closed: false,
         };
         Self {
-            client: client.clone(),
+            slot: slot.clone(),
             table: Arc::new(Table {
-                prefix: client.new_inbox(),
+                prefix: slot.client().new_inbox(),
                 entries: Mutex::new(entries),
             }),
             next_number: AtomicU64::new(0),
@@ -78,10 +80,8 @@ impl<T: Send + 'static> Multiplexer<T> {
         }
         // Boxed: only the first request subscribes.
         let subscribe = self.reader.get_or_try_init(|| async {
-            let subscribed = self.client.subscribe(format!("{}.*", self.table.prefix));
-            let messages = subscribed
-                .await
-                .map_err(|error| closed(error.to_string()))?;
+            let subject = format!("{}.*", self.table.prefix);
+            let messages = Subscription::start(&self.slot, subject, None).await?;
             let (reading, table) = (read(NumberedMessages(messages)), Arc::clone(&self.table));
             let ended = self.ended.clone();
             let reader = tokio::spawn(async move {
@@ -154,16 +154,27 @@ impl<T> Table<T> {
 }
 
 /// The messages to all subjects of a multiplexer.
-pub(crate) struct NumberedMessages(Subscriber);
+pub(crate) struct NumberedMessages(Subscription);
+
+/// An event of [`NumberedMessages`].
+pub(crate) enum Numbered {
+    /// A message, after the number of its entry.
+    Message(u64, Message),
+    /// The client of this epoch has died.
+    Interrupted(u64),
+}
 
 impl NumberedMessages {
-    /// The next message and the number of its entry; `None` when the connection is closed. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Option<(u64, Message)> {
+    /// The next event; `None` when the connection is closed. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Numbered> {
         loop {
-            let message = self.0.next().await?;
+            let message = match self.0.receive().await? {
+                Received::Message(message) => message,
+                Received::Interrupted(epoch) => return Some(Numbered::Interrupted(epoch)),
+            };
             let number = message.subject.rsplit('.').next();
             if let Some(number) = number.and_then(|number| number.parse().ok()) {
-                return Some((number, message));
+                return Some(Numbered::Message(number, message));
             }
         }
     }

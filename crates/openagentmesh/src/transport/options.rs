@@ -145,7 +145,7 @@ impl ConnectionOptions {
             })?;
         }
         if let Some(path) = &self.ca_file {
-            let pem = read("ca_file", path).await?;
+            let pem = read_pem("ca_file", path).await?;
             if !has_certificate(&pem) {
                 let cause = format!("{} has no certificate", path.display());
                 return Err(invalid("ca_file", cause, PEM_REMEDY));
@@ -153,11 +153,11 @@ impl ConnectionOptions {
         }
         if let Some(ClientCertificate { certificate, key }) = &self.client_certificate {
             let option = "client_certificate";
-            if !has_certificate(&read(option, certificate).await?) {
+            if !has_certificate(&read_pem(option, certificate).await?) {
                 let cause = format!("{} has no certificate", certificate.display());
                 return Err(invalid(option, cause, PEM_REMEDY));
             }
-            if PrivateKeyDer::from_pem_slice(&read(option, key).await?).is_err() {
+            if PrivateKeyDer::from_pem_slice(&read_pem(option, key).await?).is_err() {
                 let cause = format!("{} has no private key", key.display());
                 return Err(invalid(option, cause, PEM_REMEDY));
             }
@@ -189,11 +189,46 @@ pub(super) fn key_pair(option: &str, seed: &Secret) -> Result<KeyPair> {
     })
 }
 
-pub(super) async fn read(option: &str, path: &Path) -> Result<Vec<u8>> {
+/// The UTF-8 byte order mark, which editors on Windows write.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// The content of a text file, without a byte order mark.
+pub(super) async fn read_text(option: &str, path: &Path) -> Result<Vec<u8>> {
+    let content = read(option, path).await?;
+    check_encoding(option, path, &content)?;
+    Ok(match content.strip_prefix(BYTE_ORDER_MARK) {
+        Some(text) => text.to_vec(),
+        None => content,
+    })
+}
+
+/// The content of a PEM file. The client reads the file itself, and skips a block after a byte order mark.
+async fn read_pem(option: &str, path: &Path) -> Result<Vec<u8>> {
+    let content = read(option, path).await?;
+    check_encoding(option, path, &content)?;
+    if content.starts_with(BYTE_ORDER_MARK) {
+        let cause = format!("{} begins with a byte order mark", path.display());
+        return Err(invalid(option, cause, "save it as UTF-8 without one"));
+    }
+    Ok(content)
+}
+
+async fn read(option: &str, path: &Path) -> Result<Vec<u8>> {
     tokio::fs::read(path).await.map_err(|error| {
         let cause = format!("cannot read {}: {error}", path.display());
         invalid(option, cause, "give the path of a readable file").with_source(error)
     })
+}
+
+/// Refuses other encodings than UTF-8, which the error names.
+fn check_encoding(option: &str, path: &Path, content: &[u8]) -> Result<()> {
+    let problem = match content {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "is UTF-16 text",
+        _ if content.contains(&0) => "is binary or UTF-16",
+        _ => return Ok(()),
+    };
+    let cause = format!("{} {problem}", path.display());
+    Err(invalid(option, cause, "save it as UTF-8 text"))
 }
 
 pub(super) fn invalid(option: &str, cause: impl fmt::Display, remedy: &str) -> Error {

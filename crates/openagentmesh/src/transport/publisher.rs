@@ -6,7 +6,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use async_nats::client::traits::Publisher as _;
 use async_nats::client::{PublishError, PublishErrorKind};
 use async_nats::message::OutboundMessage;
 use async_nats::{Client, HeaderMap, Subject};
@@ -17,7 +16,8 @@ use openagentmesh_protocol::ErrorCode;
 use tokio::sync::Notify;
 use tokio::task::{coop, unconstrained};
 
-use super::headers::{check_size, closed};
+use super::client_slot::{ClientSlot, is_living};
+use super::headers::{check_limit, closed, message_size};
 use crate::error::{Error, Result};
 use crate::util::sync::Mutex;
 
@@ -41,7 +41,7 @@ pub(crate) struct Publisher {
 }
 
 struct Shared {
-    client: Client,
+    slot: ClientSlot,
     queue: Mutex<Queue>,
     /// Wakes the flush task.
     flush: Notify,
@@ -50,6 +50,8 @@ struct Shared {
 struct Queue {
     /// A clone of the client, used as a sink: without a future, it takes a message at once if it has room.
     sink: Client,
+    /// The epoch of `sink` in the slot.
+    epoch: u64,
     coalesced: VecDeque<OutboundMessage>,
     /// Set when the publisher is dropped. It ends the flush task.
     is_dropped: bool,
@@ -60,11 +62,13 @@ pub(crate) type Publishing<'p> = Either<Ready<Result<()>>, BoxFuture<'p, Result<
 
 impl Publisher {
     /// Must be called in a tokio runtime: it spawns the flush task.
-    pub(crate) fn new(client: &Client) -> Self {
+    pub(crate) fn new(slot: &ClientSlot) -> Self {
+        let (sink, epoch) = slot.client_of_epoch();
         let shared = Arc::new(Shared {
-            client: client.clone(),
+            slot: slot.clone(),
             queue: Mutex::new(Queue {
-                sink: client.clone(),
+                sink,
+                epoch,
                 coalesced: VecDeque::new(),
                 is_dropped: false,
             }),
@@ -74,7 +78,8 @@ impl Publisher {
         Self { shared }
     }
 
-    /// Publishes a message, with a reply subject if one is given. Waits while the client has no room.
+    /// Publishes a message, with a reply subject if one is given. Waits while the client has no room, and while a
+    /// dead client is replaced.
     ///
     /// # Errors
     ///
@@ -106,9 +111,7 @@ impl Publisher {
         body: Bytes,
     ) -> Publishing<'_> {
         let shared = &*self.shared;
-        if let Err(too_large) = check_size(&shared.client, &headers, body.len()) {
-            return Either::Left(ready(Err(too_large)));
-        }
+        let size = message_size(&headers, body.len());
         let message = OutboundMessage {
             subject: subject.into(),
             reply,
@@ -117,20 +120,38 @@ impl Publisher {
         };
         // A task that publishes in a loop must yield now and then.
         if !coop::has_budget_remaining() {
-            return Either::Right(shared.wait_and_publish(message).boxed());
+            return Either::Right(shared.wait_and_publish(message, size).boxed());
         }
         let mut queue = shared.queue.lock();
-        if others >= MIN_CONCURRENT && queue.coalesced.len() < MAX_QUEUED {
+        if let Err(too_large) = check_limit(size, queue.sink.max_payload()) {
+            return Either::Left(ready(Err(too_large)));
+        }
+        // A coalesced message of a dead client is dropped.
+        let is_current = queue.epoch == shared.slot.epoch();
+        if is_current && others >= MIN_CONCURRENT && queue.coalesced.len() < MAX_QUEUED {
             queue.coalesced.push_back(message);
             if queue.coalesced.len() == 1 {
                 shared.flush.notify_one();
             }
             return Either::Left(ready(Ok(())));
         }
-        match queue.try_publish(message) {
+        let unpublished = match is_current {
+            true => queue.try_publish(message),
+            false => Err(Box::new(message)),
+        };
+        match unpublished {
             Ok(published) => Either::Left(ready(published)),
-            Err(message) => Either::Right(shared.wait_and_publish(*message).boxed()),
+            Err(message) => Either::Right(shared.wait_and_publish(*message, size).boxed()),
         }
+    }
+
+    /// Checks a message against the server's size limit.
+    ///
+    /// # Errors
+    ///
+    /// `payload_too_large`.
+    pub(crate) fn check_size(&self, headers: &HeaderMap, body: usize) -> Result<()> {
+        check_limit(message_size(headers, body), self.shared.slot.max_payload())
     }
 
     /// Waits until the client has taken every coalesced message.
@@ -147,11 +168,39 @@ impl Drop for Publisher {
 }
 
 impl Shared {
-    async fn wait_and_publish(&self, message: OutboundMessage) -> Result<()> {
+    async fn wait_and_publish(&self, message: OutboundMessage, size: usize) -> Result<()> {
         coop::consume_budget().await;
-        self.flush_queue().await;
-        let published = self.client.publish_message(message).await;
-        published.map_err(to_error)
+        loop {
+            self.renew();
+            self.flush_queue().await;
+            let (mut sink, epoch) = {
+                let queue = self.queue.lock();
+                (queue.sink.clone(), queue.epoch)
+            };
+            check_limit(size, sink.max_payload())?;
+            match poll_fn(|context| Pin::new(&mut sink).poll_ready(context)).await {
+                Ok(()) => return Pin::new(&mut sink).start_send(message).map_err(to_error),
+                Err(_) => self.slot.next_client(epoch).await?,
+            }
+        }
+    }
+
+    /// Takes the slot's current client as sink, if it is alive. Coalesced messages are dropped: they were published before the client
+    /// before died, and their callers know of its death.
+    fn renew(&self) {
+        let (sink, epoch) = self.slot.client_of_epoch();
+        let mut queue = self.queue.lock();
+        // A queue of a dead client's epoch would coalesce messages.
+        if queue.epoch < epoch && is_living(epoch) {
+            (queue.sink, queue.epoch) = (sink, epoch);
+            if !queue.coalesced.is_empty() {
+                tracing::debug!(
+                    "{} messages dropped with their client",
+                    queue.coalesced.len()
+                );
+                queue.coalesced.clear();
+            }
+        }
     }
 
     /// Hands over all coalesced messages. Waits for room with a sink of its own, because a sink wakes only
@@ -160,7 +209,7 @@ impl Shared {
         if self.queue.lock().try_flush() {
             return;
         }
-        let mut sink = self.client.clone();
+        let mut sink = self.queue.lock().sink.clone();
         loop {
             let room = poll_fn(|context| Pin::new(&mut sink).poll_ready(context)).await;
             let mut queue = self.queue.lock();
@@ -175,15 +224,16 @@ impl Shared {
 }
 
 impl Queue {
-    /// Hands over the coalesced messages and then `message`. `Err` gives it back if there is no room.
+    /// Hands over the coalesced messages and then `message`. `Err` gives it back if there is no room, or the client is
+    /// dead.
     fn try_publish(
         &mut self,
         message: OutboundMessage,
     ) -> Result<Result<()>, Box<OutboundMessage>> {
         if self.try_flush()
-            && let Poll::Ready(room) = self.poll_room()
+            && let Poll::Ready(Ok(())) = self.poll_room()
         {
-            let published = room.and_then(|()| Pin::new(&mut self.sink).start_send(message));
+            let published = Pin::new(&mut self.sink).start_send(message);
             return Ok(published.map_err(to_error));
         }
         Err(Box::new(message))
@@ -249,7 +299,7 @@ fn log_failure(published: Result<(), PublishError>) {
 
 fn to_error(error: PublishError) -> Error {
     match error.kind() {
-        PublishErrorKind::Send => closed(error.to_string()),
+        PublishErrorKind::Send => closed("its NATS client has ended"),
         // After a reconnect, the limit of the new server may be lower than that of the old one.
         _ => Error::raised(ErrorCode::PayloadTooLarge, error.to_string()),
     }
@@ -272,7 +322,7 @@ mod tests {
         let server = LocalServer::start().await.unwrap();
         let client = async_nats::connect(server.url()).await.unwrap();
         let subscriber = client.subscribe("to").await.unwrap();
-        let publisher = Publisher::new(&client);
+        let publisher = Publisher::new(&ClientSlot::fixed(client.clone()));
         (server, client, publisher, subscriber)
     }
 

@@ -16,9 +16,11 @@ use tokio_util::sync::CancellationToken;
 pub enum ConnectionState {
     /// The server answers, as far as the client knows. A server that went silent is noticed later.
     Connected,
-    /// The connection is lost and dialed again. Requests wait for it until their deadline.
+    /// The connection is lost, or its NATS client has died, and it is dialed again. Requests wait for it until their
+    /// deadline.
     Lost,
-    /// The connection is closed, after [`shutdown`](crate::AgentMesh::shutdown). It is not dialed again.
+    /// The connection is closed, after [`shutdown`](crate::AgentMesh::shutdown) or the end of a client that the program
+    /// has made. It is not dialed again.
     Closed,
 }
 

@@ -254,7 +254,7 @@ impl<'p> ChunkReader<'p> {
         let messages = messages.min(self.meta.chunks - self.chunks).max(1);
         let messages = usize::try_from(messages).unwrap_or(1);
         // The stored chunks may be larger than declared. There is always room for one message.
-        let max_payload = bucket.connection().client.max_payload();
+        let max_payload = bucket.connection().max_payload();
         let max_bytes = usize::try_from(self.batch_bytes)
             .unwrap_or(usize::MAX)
             .saturating_add(max_payload);

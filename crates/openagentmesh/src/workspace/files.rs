@@ -14,6 +14,7 @@ use super::upload::{Source, Upload};
 use super::watch::{ObjectChange, ObjectWatch};
 use crate::error::{Error, Result};
 use crate::store::{ObjectBucket, SharedBucket, latest};
+use crate::util::operation::Operation;
 
 /// The shared files of the mesh; returned by [`Client::workspace`](crate::Client::workspace). Cheap to clone.
 ///
@@ -110,10 +111,12 @@ impl Workspace {
     /// # Errors
     ///
     /// Those of [`Workspace`]. Cancel-safe.
-    pub async fn info(&self, name: impl AsRef<str>) -> Result<Option<ObjectInfo>> {
-        let version = Version::read(self.bucket(), name.as_ref()).await?;
-        let meta = version.meta()?;
-        Ok(meta.map(|(meta, modified)| ObjectInfo::new(meta.clone(), modified)))
+    pub fn info(&self, name: impl AsRef<str>) -> Operation<'static, Option<ObjectInfo>> {
+        self.operation(name, |files, name| async move {
+            let version = Version::read(files.bucket(), &name).await?;
+            let meta = version.meta()?;
+            Ok(meta.map(|(meta, modified)| ObjectInfo::new(meta.clone(), modified)))
+        })
     }
 
     /// The metadata of the files whose names start with `prefix`, sorted by name; `""` lists all files.
@@ -121,7 +124,13 @@ impl Workspace {
     /// # Errors
     ///
     /// Those of [`Workspace`]. Cancel-safe.
-    pub async fn list(&self, prefix: impl AsRef<str>) -> Result<Vec<ObjectInfo>> {
+    pub fn list(&self, prefix: impl AsRef<str>) -> Operation<'static, Vec<ObjectInfo>> {
+        self.operation(prefix, |files, prefix| async move {
+            files.current(&prefix).await
+        })
+    }
+
+    async fn current(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
         let messages = latest::list(self.bucket(), all_objects(), false).await?;
         let mut objects = BTreeMap::new();
         for message in messages {
@@ -133,7 +142,6 @@ impl Workspace {
                 None => {}
             }
         }
-        let prefix = prefix.as_ref();
         objects.retain(|name, _| name.starts_with(prefix));
         Ok(objects.into_values().collect())
     }
@@ -147,8 +155,15 @@ impl Workspace {
     /// # Cancel safety
     ///
     /// Once polled, the deletion continues in the background when the future is dropped.
-    pub async fn delete(&self, name: impl AsRef<str>) -> Result<bool> {
-        let (bucket, name) = (self.bucket.clone(), name.as_ref().to_owned());
+    pub fn delete(&self, name: impl AsRef<str>) -> Operation<'static, bool> {
+        self.operation(
+            name,
+            |files, name| async move { files.delete_one(name).await },
+        )
+    }
+
+    async fn delete_one(&self, name: String) -> Result<bool> {
+        let bucket = self.bucket.clone();
         let deleting = async move { metadata::delete(&bucket, &name).await };
         match tokio::spawn(deleting).await {
             Ok(deleted) => deleted,
@@ -166,8 +181,13 @@ impl Workspace {
     /// # Cancel safety
     ///
     /// A future that is dropped may have deleted some of the files.
-    pub async fn delete_prefix(&self, prefix: impl AsRef<str>) -> Result<u64> {
-        let prefix = prefix.as_ref();
+    pub fn delete_prefix(&self, prefix: impl AsRef<str>) -> Operation<'static, u64> {
+        self.operation(prefix, |files, prefix| async move {
+            files.delete_all(&prefix).await
+        })
+    }
+
+    async fn delete_all(&self, prefix: &str) -> Result<u64> {
         if prefix.is_empty() {
             return Err(Error::raised(
                 ErrorCode::InvalidInput,
@@ -175,10 +195,22 @@ impl Workspace {
             ));
         }
         let mut deleted = 0;
-        for object in self.list(prefix).await? {
-            deleted += u64::from(self.delete(&object.name).await?);
+        for object in self.current(prefix).await? {
+            deleted += u64::from(self.delete_one(object.name).await?);
         }
         Ok(deleted)
+    }
+
+    /// An operation on a name or prefix, with a handle of its own.
+    fn operation<T, F>(
+        &self,
+        name: impl AsRef<str>,
+        start: impl FnOnce(Self, String) -> F,
+    ) -> Operation<'static, T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        Operation::new(start(self.clone(), name.as_ref().to_owned()))
     }
 
     /// Watches the files whose names start with `prefix`: the current files, then every change. See

@@ -146,7 +146,7 @@ impl<'s> Upload<'s> {
 impl<'s> Parts<'s> {
     /// Refuses metadata that exceeds the server's limit, before anything is sent.
     fn check_metadata(&self) -> Result<()> {
-        let limit = self.bucket.connection().client.max_payload();
+        let limit = self.bucket.connection().max_payload();
         let json = serde_json::to_vec(&self.meta);
         let json = json.map_err(|error| self.bucket.failed("write", error))?;
         let size = json.len() + MESSAGE_OVERHEAD_BYTES;
@@ -243,7 +243,6 @@ impl<'s> Transfer<'s> {
         let created = created(&bucket).await?;
         let room = bucket
             .connection()
-            .client
             .max_payload()
             .saturating_sub(MESSAGE_OVERHEAD_BYTES);
         let nuid = RequestId::random().to_string();

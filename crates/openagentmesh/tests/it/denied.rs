@@ -327,3 +327,60 @@ async fn publisher_whose_events_are_denied_fails() {
     let letter = within(letters.next()).await.unwrap().unwrap();
     assert_eq!(letter.data["code"], "connection_denied");
 }
+
+/// The permissions that the page on security of the book names.
+#[tokio::test]
+async fn permissions_of_the_guide_suffice_to_call_and_to_serve() {
+    const GUIDE: &str = include_str!("../../../../docs/src/security.md");
+    let permissions = |user: &str| {
+        let row = GUIDE
+            .lines()
+            .find(|line| line.starts_with(&format!("| {user}")));
+        let cells: Vec<&str> = row.unwrap().split(" | ").collect();
+        let subjects = |cell: &str| {
+            let quoted = cell.split('`').skip(1).step_by(2);
+            quoted
+                .map(|s| format!("{s:?}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        format!(
+            "publish: {{ allow: [{}] }}, subscribe: {{ allow: [{}] }}",
+            subjects(cells[1]),
+            subjects(cells[2])
+        )
+    };
+    let server = Restricted::with_agents(&permissions("caller")).await;
+    let caller = server.user().await;
+    let reply: String = within(caller.call("echo", "x")).await.unwrap();
+    assert_eq!(reply, "Echo: x");
+    assert_eq!(within(caller.catalog()).await.unwrap().len(), 2);
+    within(caller.contract("echo")).await.unwrap();
+
+    let server = Restricted::start(&permissions("host")).await;
+    let host = server.user().await;
+    within(host.register(echo())).await.unwrap();
+    let reply: String = within(server.admin.call("echo", "x")).await.unwrap();
+    assert_eq!(reply, "Echo: x");
+    within(host.shutdown()).await.unwrap();
+    assert!(
+        within(server.admin.catalog().fresh())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// The permissions of a host may name no inbox: the server then permits replies only.
+#[tokio::test]
+async fn host_with_allowed_responses_replies() {
+    let server = Restricted::start(
+        "publish: { allow: [\"$JS.API.>\", \"$KV.mesh-catalog.>\", \"$KV.mesh-registry.>\"] }, \
+         allow_responses: true",
+    )
+    .await;
+    let host = server.user().await;
+    within(host.register(echo())).await.unwrap();
+    let reply: String = within(server.admin.call("echo", "x")).await.unwrap();
+    assert_eq!(reply, "Echo: x");
+}

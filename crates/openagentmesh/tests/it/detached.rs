@@ -315,12 +315,6 @@ async fn detached_context_without_a_mesh_fails_at_once() {
         mesh.publish("some.subject", 1).await.unwrap_err(),
         mesh.subscribe::<u32>("ticks").await.unwrap_err(),
         mesh.subscribe_subject::<u32>("some.>").await.unwrap_err(),
-        mesh.catalog().await.unwrap_err(),
-        mesh.catalog().fresh().await.unwrap_err(),
-        mesh.discover().await.unwrap_err(),
-        mesh.contract("echo").await.map(|_| ()).unwrap_err(),
-        mesh.tools().await.map(|_| ()).unwrap_err(),
-        mesh.wait_for("echo").await.unwrap_err(),
         mesh.create_buckets().await.unwrap_err(),
         mesh.kv().get("key").await.unwrap_err(),
         mesh.kv().put("key", "value").await.unwrap_err(),
@@ -350,7 +344,6 @@ async fn detached_context_without_a_mesh_fails_at_once() {
         assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error:?}");
         assert!(error.message().contains("AgentMesh::local()"), "{error}");
     }
-    assert!(mesh.catalog().watch().next().await.is_none());
     let states: Vec<_> = mesh.watch_connection().collect().await;
     assert_eq!(states, [ConnectionState::Closed]);
     assert_eq!(start.elapsed(), Duration::ZERO, "nothing has waited");
@@ -452,7 +445,7 @@ async fn detached_context_leaves_no_task_when_its_requests_end() {
     let chunks = mesh.stream::<u32>("count", 3).await.unwrap();
     assert_eq!(chunks.count().await, 3);
     mesh.kv().put("key", "value").await.unwrap_err();
-    mesh.catalog().await.unwrap_err();
+    assert_eq!(mesh.catalog().await.unwrap().len(), 3);
     assert_eq!(tasks(), 0, "of requests");
 }
 
@@ -476,4 +469,58 @@ async fn detached_answer_replaces_an_earlier_one_with_its_name() {
         .answer(one(3))
         .build();
     assert_eq!(ctx.mesh().call::<u32>("n", ()).await.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn detached_answers_are_the_catalog() {
+    let zero = AgentSpec::new("zero", "Has no time.")
+        .timeout(Duration::ZERO)
+        .handler(|| async { 1 });
+    let invalid = AgentSpec::new("no name", "Has a space.").handler(|| async { 1 });
+    let add = AgentSpec::new("math.add", "Adds two numbers.")
+        .tags(["math"])
+        .handler(|(a, b): (i64, i64)| async move { a + b });
+    let ctx = Context::detached()
+        .answer((agents![price, count, ticks], add, zero, invalid))
+        .build();
+    let mesh = ctx.mesh();
+    let names = |entries: Vec<openagentmesh::CatalogEntry>| -> Vec<String> {
+        entries.into_iter().map(|entry| entry.name).collect()
+    };
+    let all = ["count", "math.add", "shop.price", "ticks"];
+    assert_eq!(names(mesh.catalog().await.unwrap()), all);
+    assert_eq!(names(mesh.catalog().fresh().await.unwrap()), all);
+    assert_eq!(
+        names(mesh.catalog().tag("math").await.unwrap()),
+        ["math.add"]
+    );
+    assert_eq!(mesh.catalog().count_invalid().await.unwrap(), 0);
+    assert_eq!(mesh.catalog().watch().count().await, 4);
+    assert_eq!(mesh.discover().channel("shop").await.unwrap().len(), 1);
+    assert_eq!(mesh.wait_for("count").await.unwrap().name, "count");
+
+    let contract = mesh.contract("math.add").await.unwrap();
+    contract.validate((1, 2)).unwrap();
+    contract.validate("1").unwrap_err();
+    let tools = mesh.tools().channel("math").await.unwrap();
+    let result = tools.call("math_add", r#"{"input": [1, 2]}"#).await;
+    assert_eq!(result.text(), "3");
+    assert_eq!(mesh.tools().await.unwrap().len(), 3);
+
+    let missing = [
+        mesh.contract("math.ad").await.map(|_| ()).unwrap_err(),
+        mesh.wait_for("math.ad").await.map(|_| ()).unwrap_err(),
+        mesh.tools()
+            .agents(["math.ad"])
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+        mesh.contract("zero").await.map(|_| ()).unwrap_err(),
+    ];
+    for error in missing {
+        assert_eq!(error.code(), &ErrorCode::NotFound, "{error:?}");
+    }
+    let bare = Context::detached().build();
+    assert!(bare.mesh().catalog().await.unwrap().is_empty());
+    assert!(bare.mesh().tools().await.unwrap().is_empty());
 }

@@ -1,16 +1,14 @@
 //! Load: concurrent calls, queued calls, and bounded memory.
 
-use crate::support::role::{is_role, role};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::role::{Peer, is_role};
 use crate::support::{TestMesh, within};
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, future, stream};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::{Barrier, Semaphore};
 
 const CALLS: usize = 1_000;
@@ -80,63 +78,6 @@ async fn thousand_calls_beyond_concurrency_and_queue_are_overloaded() {
         assert_eq!(outcome.unwrap(), n);
     }
     assert_eq!(most.load(Ordering::SeqCst), 4);
-}
-
-/// A role process that executes the commands on its standard input and answers each with a line.
-struct Peer {
-    child: Child,
-    commands: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-}
-
-impl Peer {
-    fn start(name: &str, url: &str) -> Self {
-        let mut child = role(name)
-            .env("OAM_URL", url)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let commands = child.stdin.take().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self {
-            child,
-            commands,
-            answers,
-        }
-    }
-
-    /// Waits for a line that begins with `mark`, and returns the rest of it.
-    async fn reads(&mut self, mark: &str) -> String {
-        loop {
-            let line = within(self.answers.next_line())
-                .await
-                .unwrap()
-                .expect("the process ended");
-            if let Some(answer) = line.strip_prefix(mark) {
-                return answer.trim().to_owned();
-            }
-        }
-    }
-
-    async fn ask(&mut self, command: &str) -> String {
-        self.commands
-            .write_all(format!("{command}\n").as_bytes())
-            .await
-            .unwrap();
-        self.reads("answer").await
-    }
-
-    /// The anonymous resident memory of the process, in KiB.
-    fn memory(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.child.id().unwrap());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use openagentmesh::{AgentSpec, ErrorCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{TestMesh, within};
@@ -228,4 +230,99 @@ async fn text_of_others_is_logged_escaped() {
     test.mesh.shutdown().await.unwrap();
     assert!(!log.lines("request failed").is_empty());
     assert_visible(&log);
+}
+
+/// A text of digits, which the schema does not say.
+#[derive(Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[expect(dead_code, reason = "only its decoding is tested")]
+struct Digits(String);
+
+impl TryFrom<String> for Digits {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => Ok(Self(text)),
+            false => Err(format!("'{text}' has other characters than digits")),
+        }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "only its decoding is tested")]
+struct WrongSchema {
+    #[schemars(with = "String")]
+    count: u32,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "only its decoding is tested")]
+struct WrongDefault {
+    #[schemars(default)]
+    name: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "only its decoding is tested")]
+struct Restricted {
+    #[schemars(length(min = 2), extend("format" = "uuid"))]
+    id: Option<String>,
+    #[schemars(range(min = 5))]
+    count: u8,
+    choice: Option<Choice>,
+    pair: (u8, Option<String>),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "only its decoding is tested")]
+struct Renamed {
+    #[serde(alias = "old")]
+    new: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "kind")]
+#[expect(dead_code, reason = "only its decoding is tested")]
+enum Choice {
+    One { size: u8 },
+    Other { next: Option<Box<Choice>> },
+}
+
+#[tokio::test]
+async fn contract_that_allows_more_than_its_type_takes_is_logged_as_a_warning() {
+    let (log, _guard) = Log::record();
+    let test = TestMesh::start().await;
+    let agents = [
+        AgentSpec::new("digits", "Takes digits.").handler(|_: Digits| async { 1 }),
+        AgentSpec::new("schema", "Takes a count.").handler(|_: WrongSchema| async { 1 }),
+        AgentSpec::new("default", "Takes a name.").handler(|_: WrongDefault| async { 1 }),
+        AgentSpec::new("restricted", "Takes it all.").handler(|_: Restricted| async { 1 }),
+        AgentSpec::new("renamed", "Takes a name.").handler(|_: Renamed| async { 1 }),
+        AgentSpec::new("address", "Takes it all.")
+            .handler(|_: (std::net::IpAddr, char, std::num::NonZeroU8)| async { 1 }),
+    ];
+    test.mesh.register(agents).await.unwrap();
+    let warnings = log.lines("the contract allows an input that the input type refuses");
+    for (agent, input) in [
+        ("digits", r#""a""#),
+        ("schema", r#"{"count":"a"}"#),
+        ("default", "{}"),
+    ] {
+        let line = warnings
+            .iter()
+            .find(|line| line.contains(&format!("agent=\"{agent}\"")));
+        let line = line.unwrap_or_else(|| panic!("{agent}: {warnings:?}"));
+        assert!(
+            line.contains("WARN") && line.contains(&format!("input={input}")),
+            "{line}"
+        );
+    }
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    let names = log.lines("the input type takes a name that the contract does not have");
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(
+        names[0].contains("agent=\"renamed\" name=\"old\""),
+        "{names:?}"
+    );
 }

@@ -1,8 +1,9 @@
 //! A mesh on an existing client.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use openagentmesh::{AgentMesh, AgentSpec, ConnectionState, ErrorCode};
+use openagentmesh::{AgentMesh, AgentSpec, ConnectionState, ErrorCode, NatsEvents, async_nats};
 
+use crate::support::secured::SecuredServer;
 use crate::support::{PlainServer, TestMesh, echo, eventually, subscribed, within};
 
 #[tokio::test]
@@ -105,4 +106,36 @@ async fn shutdown_while_the_server_is_away_ends_replies_and_events() {
     assert!(within(events.next()).await.is_none());
     let error = within(call).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
+}
+
+/// A client of the program whose events reach the mesh.
+#[tokio::test]
+async fn denials_reach_a_mesh_with_the_events_of_an_existing_client() {
+    let server = SecuredServer::start(
+        "authorization { users: [ { user: ann, password: pw, permissions: {\
+         publish: { deny: \"secret.>\" }, subscribe: { deny: \"secret.>\" } } } ] }",
+    )
+    .await;
+    let events = NatsEvents::new();
+    let observer = events.clone();
+    let options = async_nats::ConnectOptions::with_user_and_password("ann".into(), "pw".into());
+    let client = options.event_callback(move |event| {
+        observer.observe(&event);
+        std::future::ready(())
+    });
+    let client = within(client.connect(server.url())).await.unwrap();
+    for _ in 0..2 {
+        let builder = AgentMesh::builder().nats_client_with_events(client.clone(), &events);
+        let mesh = within(builder.connect()).await.unwrap();
+        for _ in 0..2 {
+            let error = within(mesh.publish("secret.a", 1)).await.unwrap_err();
+            assert_eq!(error.code(), &ErrorCode::ConnectionDenied, "{error}");
+            assert_eq!(error.details()["subject"], "secret.a");
+        }
+        let subscribed = within(mesh.subscribe_subject::<u32>("secret.b")).await;
+        let error = subscribed.err().unwrap();
+        assert_eq!(error.code(), &ErrorCode::ConnectionDenied, "{error}");
+        within(mesh.publish("open", 1)).await.unwrap();
+        within(mesh.shutdown()).await.unwrap();
+    }
 }

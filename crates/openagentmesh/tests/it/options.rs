@@ -1,6 +1,7 @@
 //! The options of a connection: each works, each failure names its option, no secret is shown.
 
 use std::future::IntoFuture;
+use std::path::Path;
 use std::time::Duration;
 
 use nkeys::{KeyPair, KeyPairType};
@@ -111,6 +112,39 @@ async fn ca_file_makes_a_private_server_trusted() {
         "ca_file",
     )
     .await;
+}
+
+/// The text as an editor on Windows may save it.
+fn utf16(text: &str) -> Vec<u8> {
+    let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+    units.flat_map(u16::to_le_bytes).collect()
+}
+
+#[tokio::test]
+async fn encoding_of_a_file_is_named_as_the_cause() {
+    let operator = Operator::generate();
+    let server = SecuredServer::start(operator.configuration()).await;
+    let certificates = Certificates::generate();
+    let (creds, pem) = (certificates.path("user.creds"), certificates.path("ca.pem"));
+    let save = |path: &Path, content: &[u8]| std::fs::write(path, content).unwrap();
+
+    save(&creds, &utf16(&operator.credentials_file()));
+    let message = is_invalid(at(&server).credentials(&creds), "credentials").await;
+    assert!(message.contains("is UTF-16 text"), "{message}");
+    save(&creds, &utf16(&operator.credentials_file())[2..]);
+    let message = is_invalid(at(&server).credentials(&creds), "credentials").await;
+    assert!(message.contains("binary or UTF-16"), "{message}");
+    let marked = format!("\u{feff}{}", operator.credentials_file());
+    save(&creds, marked.as_bytes());
+    works(at(&server).credentials(&creds)).await;
+
+    let text = std::fs::read_to_string(&pem).unwrap();
+    save(&pem, format!("\u{feff}{text}").as_bytes());
+    let message = is_invalid(at(&server).ca_file(&pem), "ca_file").await;
+    assert!(message.contains("byte order mark"), "{message}");
+    save(&pem, &utf16(&text));
+    let message = is_invalid(at(&server).ca_file(&pem), "ca_file").await;
+    assert!(message.contains("is UTF-16 text"), "{message}");
 }
 
 #[tokio::test]

@@ -155,3 +155,60 @@ async fn watches_and_transfers_are_futures() {
     })
     .await;
 }
+
+/// Each operation is made with a temporary handle, and outlives it.
+#[tokio::test]
+async fn operations_without_options_are_spawned() {
+    let test = serving().await;
+    let mesh = &test.mesh;
+    within(async {
+        let revision = tokio::spawn(mesh.kv().create("a", "1")).await.unwrap();
+        let update = mesh.kv().update("a", "2", revision.unwrap());
+        tokio::spawn(update).await.unwrap().unwrap();
+        let got = tokio::spawn(mesh.kv().get("a")).await.unwrap().unwrap();
+        assert_eq!(got.unwrap().text().unwrap(), "2");
+        let mut runs = 0;
+        let counted = mesh.kv().modify("a", |_| {
+            runs += 1;
+            Ok("3")
+        });
+        counted.await.unwrap();
+        assert_eq!(runs, 1, "a closure may borrow");
+        let modify = mesh.kv().modify("a", |_| Ok("4"));
+        tokio::spawn(modify).await.unwrap().unwrap();
+        let modify = mesh.kv().try_modify("a", |_| Ok("5"));
+        tokio::spawn(modify).await.unwrap().unwrap().unwrap();
+        let (keys, list) = (mesh.kv().keys(">"), mesh.kv().list(">"));
+        assert_eq!(tokio::spawn(keys).await.unwrap().unwrap(), ["a"]);
+        assert_eq!(tokio::spawn(list).await.unwrap().unwrap().len(), 1);
+        let writes = [mesh.kv().put("b", "1"), mesh.kv().put("c", "1")];
+        try_join_all(writes.map(tokio::spawn)).await.unwrap();
+        let removals = [mesh.kv().delete("b"), mesh.kv().purge("c")];
+        try_join_all(removals.map(tokio::spawn)).await.unwrap();
+
+        let put = ["a", "b", "c"].map(|name| mesh.workspace().put(name, "1"));
+        try_join_all(put).await.unwrap();
+        let info = tokio::spawn(mesh.workspace().info("a")).await.unwrap();
+        assert_eq!(info.unwrap().unwrap().size, 1);
+        let deleted = tokio::spawn(mesh.workspace().delete("a")).await.unwrap();
+        assert!(deleted.unwrap());
+        let deleted = mesh.workspace().delete_prefix("b");
+        assert_eq!(tokio::spawn(deleted).await.unwrap().unwrap(), 1);
+        let list = tokio::spawn(mesh.workspace().list("")).await.unwrap();
+        assert_eq!(list.unwrap().len(), 1);
+
+        let contract = tokio::spawn(mesh.contract("echo")).await.unwrap();
+        assert_eq!(contract.unwrap().name.as_str(), "echo");
+        let tools = tokio::spawn(mesh.tools().timeout(Duration::from_secs(9)));
+        assert_eq!(tools.await.unwrap().unwrap().len(), 4);
+        tokio::spawn(mesh.create_buckets()).await.unwrap().unwrap();
+        let other = AgentSpec::new("other", "Echoes.").handler(|n: u32| async move { n });
+        tokio::spawn(mesh.register(other)).await.unwrap().unwrap();
+        let deregister = tokio::spawn(mesh.deregister(["other"]));
+        deregister.await.unwrap().unwrap();
+        let run = tokio::spawn(mesh.run());
+        tokio::spawn(mesh.shutdown()).await.unwrap().unwrap();
+        run.abort();
+    })
+    .await;
+}

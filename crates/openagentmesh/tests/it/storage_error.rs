@@ -23,12 +23,19 @@ async fn server_without_jetstream_is_storage_error() {
     }
 }
 
-/// Publishes a message whose headers are `lines`, past every check of a client.
+/// Stores a message whose headers are `lines`, past every check of a client.
 async fn store_with_headers(test: &TestMesh, key: &str, lines: &str, body: &str) {
-    let headers = format!("NATS/1.0\r\n{lines}\r\n\r\n");
-    let subject = format!("$KV.mesh-context.{key}");
-    let url = test.server.url();
-    poison::publish(url, &subject, headers.as_bytes(), body.as_bytes()).await;
+    let (subject, headers) = (
+        format!("$KV.mesh-context.{key}"),
+        format!("NATS/1.0\r\n{lines}\r\n\r\n"),
+    );
+    poison::publish(
+        test.server.url(),
+        &subject,
+        headers.as_bytes(),
+        body.as_bytes(),
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -122,6 +122,60 @@ struct Tree {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(tag = "op", rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema and its decoding are tested")]
+enum Formula {
+    Number {
+        value: f64,
+    },
+    Add {
+        left: Box<Formula>,
+        right: Box<Formula>,
+    },
+    Subtract {
+        left: Box<Formula>,
+        right: Box<Formula>,
+    },
+    Multiply {
+        left: Box<Formula>,
+        right: Box<Formula>,
+    },
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "kind")]
+#[expect(dead_code, reason = "only its schema and its decoding are tested")]
+enum Chain {
+    Left { next: Option<Box<Chain>> },
+    Right { next: Option<Box<Chain>> },
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema and its decoding are tested")]
+enum Ambiguous {
+    Named {
+        name: String,
+        next: Option<Box<Ambiguous>>,
+    },
+    Next {
+        next: Option<Box<Ambiguous>>,
+    },
+    Other {
+        next: Option<Box<Ambiguous>>,
+        other: Option<u8>,
+    },
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "only its schema and its decoding are tested")]
+struct Sparse {
+    a: Option<Point>,
+    b: Option<Vec<Option<Point>>>,
+    c: Option<BTreeMap<String, Vec<u8>>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[expect(dead_code, reason = "only its schema and its decoding are tested")]
 struct Texts {
     #[schemars(email)]
@@ -354,4 +408,134 @@ async fn whole_number_is_an_integer_however_it_is_written() {
     }
     contract.validate(u128::MAX).unwrap();
     contract.validate(1.5).unwrap_err();
+}
+
+/// Whether the contract and the host of agent `name` take `input`, which they must agree on.
+async fn verdict(test: &TestMesh, name: &str, input: &Value) -> bool {
+    let contract = test.mesh.contract(name).await.unwrap();
+    let allowed = contract.validate(input);
+    let taken = within(test.mesh.call::<Value>(name, input)).await;
+    assert_eq!(
+        allowed.is_ok(),
+        taken.is_ok(),
+        "{name}: {allowed:?}, {taken:?}"
+    );
+    allowed.is_ok()
+}
+
+#[tokio::test]
+async fn nested_variants_of_a_tagged_enum_are_valid_however_deep() {
+    let test = TestMesh::start().await;
+    let agents = [agent::<Formula>("formula"), agent::<Chain>("chain")];
+    test.mesh.register(agents).await.unwrap();
+    let mut formula = json!({"op": "number", "value": 1});
+    let mut chain = json!({"kind": "Left"});
+    for level in 0..40 {
+        let op = ["add", "subtract", "multiply"][level % 3];
+        formula = json!({"op": op, "left": formula, "right": {"op": "number", "value": level}});
+        chain = json!({"kind": (["Left", "Right"][level % 2]), "next": chain});
+    }
+    assert!(verdict(&test, "formula", &formula).await);
+    assert!(verdict(&test, "chain", &chain).await);
+    formula["left"]["right"]["op"] = json!("divide");
+    chain["next"]["next"]["kind"] = json!("left");
+    assert!(!verdict(&test, "formula", &formula).await);
+    assert!(!verdict(&test, "chain", &chain).await);
+}
+
+#[tokio::test]
+async fn input_beyond_the_budget_has_one_verdict_from_contract_and_host() {
+    let test = TestMesh::start().await;
+    let agents = [
+        agent::<Ambiguous>("ambiguous"),
+        agent::<Vec<Sparse>>("sparse"),
+        agent::<Vec<u8>>("bytes"),
+        agent::<Value>("any"),
+    ];
+    test.mesh.register(agents).await.unwrap();
+    let mut nested = json!({"next": null});
+    for _ in 0..30 {
+        nested = json!({"next": nested});
+    }
+    assert!(!verdict(&test, "ambiguous", &nested).await);
+    let point = json!({"a": {"x": 1, "y": 1}});
+    let few: Value = (0..1_000).map(|_| point.clone()).collect();
+    assert!(verdict(&test, "sparse", &few).await);
+    for count in [30_000, 45_000, 300_000] {
+        let many: Value = (0..count).map(|_| json!({"a": null})).collect();
+        verdict(&test, "sparse", &many).await;
+    }
+    for count in [400_000, 700_000, 1_500_000] {
+        let many: Value = (0..count).map(|_| json!(1)).collect();
+        verdict(&test, "bytes", &many).await;
+        assert!(verdict(&test, "any", &many).await);
+    }
+}
+
+#[tokio::test]
+async fn integer_next_to_a_limit_of_128_bits_has_one_verdict() {
+    let test = TestMesh::start().await;
+    let agents = [
+        agent::<u128>("unsigned"),
+        agent::<i128>("signed"),
+        agent::<Wide>("wide"),
+    ];
+    test.mesh.register(agents).await.unwrap();
+    let verdict = async |name: &str, written: String| {
+        let input = RawValue::from_string(written).unwrap();
+        let contract = test.mesh.contract(name).await.unwrap();
+        let allowed = contract.validate(&input);
+        let taken = within(test.mesh.call::<Value>(name, &input)).await;
+        assert_eq!(
+            allowed.is_ok(),
+            taken.is_ok(),
+            "{name}: {input}: {allowed:?}, {taken:?}"
+        );
+        allowed.is_ok()
+    };
+    for (name, number, is_valid) in [
+        ("unsigned", "340282366920938463463374607431768211455", true),
+        ("unsigned", "340282366920938463463374607431768211456", false),
+        ("unsigned", "340282366920938463463374607431768211457", false),
+        (
+            "unsigned",
+            "3.40282366920938463463374607431768211456e38",
+            false,
+        ),
+        (
+            "unsigned",
+            "3.40282366920938463463374607431768211455e38",
+            true,
+        ),
+        ("unsigned", "-1", false),
+        ("unsigned", "1.00000000000000000000001", true),
+        ("unsigned", "1.5", false),
+        ("signed", "170141183460469231731687303715884105727", true),
+        ("signed", "170141183460469231731687303715884105728", false),
+        ("signed", "-170141183460469231731687303715884105728", true),
+        ("signed", "-170141183460469231731687303715884105729", false),
+    ] {
+        assert_eq!(
+            verdict(name, number.to_owned()).await,
+            is_valid,
+            "{name}: {number}"
+        );
+        let in_a_field = match name {
+            "unsigned" => format!("{{\"a\": {number}, \"b\": 1}}"),
+            _ => format!("{{\"a\": 1, \"b\": {number}}}"),
+        };
+        assert_eq!(
+            verdict("wide", in_a_field).await,
+            is_valid,
+            "{name}: {number}"
+        );
+    }
+    let contract = test.mesh.contract("unsigned").await.unwrap();
+    contract.validate(u128::MAX).unwrap();
+    test.mesh
+        .contract("signed")
+        .await
+        .unwrap()
+        .validate(u128::MAX)
+        .unwrap_err();
 }

@@ -6,6 +6,8 @@ use openagentmesh::{AgentMesh, AgentName, Error, ErrorCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::cli::AgentRequest;
+use crate::connection::connect;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -21,47 +23,67 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The input with its original digits; `None` for an agent without input.
-pub(crate) struct Payload(Option<Box<RawValue>>);
+struct Payload(Option<Box<RawValue>>);
 
-/// The place of the input on the command line.
-pub(crate) enum Source {
-    Argument(Payload),
-    /// Stdin, if the contract of the agent has an input. Otherwise stdin may be meant for another
-    /// command, as in `while read NAME; do oam agent call $NAME; done`.
-    StdinIfTaken,
-}
-
-/// The request that the input is for.
+/// A request, with its input, that is about to be sent to an agent of the mesh.
 pub(crate) struct Request<'r> {
     /// The command, for hints.
-    pub(crate) verb: &'static str,
-    pub(crate) agent: &'r AgentName,
-    pub(crate) deadline: Deadline,
-    pub(crate) printer: &'r Printer,
+    verb: &'static str,
+    agent: AgentName,
+    deadline: Deadline,
+    printer: &'r Printer,
 }
 
-impl Request<'_> {
-    /// Parses the `argument`, or stdin if it is `-`. No other input needs the mesh.
-    pub(crate) async fn source(&self, argument: Option<String>) -> Result<Source, Failure> {
-        let payload = match argument.as_deref() {
-            Some("-") => self.read_stdin().await?,
-            Some(text) => self.parse_argument(text)?,
-            None if stdin::is_terminal() => Payload(None),
-            None => return Ok(Source::StdinIfTaken),
+/// A request whose input was read.
+pub(crate) struct Ready<'r> {
+    request: Request<'r>,
+    payload: Payload,
+    /// The time that was left when the input was read.
+    pub(crate) left: Option<Duration>,
+}
+
+impl<'r> Request<'r> {
+    /// Connects to the mesh and reads the input: the argument, or stdin if that is `-`. Without an argument, stdin is
+    /// read only if the contract of the agent has an input: it may be meant for another command, as in
+    /// `while read NAME; do oam agent call $NAME; done`.
+    pub(crate) async fn prepare(
+        verb: &'static str,
+        arguments: AgentRequest,
+        timeout: Option<Duration>,
+        printer: &'r Printer,
+    ) -> Result<(Ready<'r>, AgentMesh), Failure> {
+        let request = Request {
+            verb,
+            agent: AgentName::new(&arguments.name).map_err(Error::from)?,
+            deadline: Deadline::after(timeout),
+            printer,
         };
-        Ok(Source::Argument(payload))
+        // Invalid input is an error without a mesh.
+        let payload = match arguments.payload.as_deref() {
+            Some("-") => Some(request.read_stdin().await?),
+            Some(text) => Some(request.parse_argument(text)?),
+            None if stdin::is_terminal() => Some(Payload(None)),
+            None => None,
+        };
+        let connecting = connect(arguments.target);
+        let mesh = request
+            .deadline
+            .bound("not connected to the mesh", connecting)
+            .await?;
+        let payload = match payload {
+            Some(payload) => payload,
+            None => request.read_stdin_if_taken(&mesh).await?,
+        };
+        let ready = Ready {
+            left: request.deadline.left(),
+            request,
+            payload,
+        };
+        Ok((ready, mesh))
     }
 
-    /// Returns the argument, or reads stdin if the agent takes an input.
-    pub(crate) async fn payload(
-        &self,
-        source: Source,
-        mesh: &AgentMesh,
-    ) -> Result<Payload, Failure> {
-        let contract = match source {
-            Source::Argument(payload) => return Ok(payload),
-            Source::StdinIfTaken => async { Ok(mesh.contract(self.agent).await) },
-        };
+    async fn read_stdin_if_taken(&self, mesh: &AgentMesh) -> Result<Payload, Failure> {
+        let contract = async { Ok(mesh.contract(&self.agent).await) };
         let contract = self.deadline.bound("no contract received", contract);
         match contract.await? {
             Ok(contract) if contract.input_schema.is_none() => Ok(Payload(None)),
@@ -125,20 +147,18 @@ impl Request<'_> {
     }
 }
 
-impl Payload {
-    /// The payload of the request.
-    pub(crate) fn json(&self) -> Option<&RawValue> {
-        self.0.as_deref()
+impl Ready<'_> {
+    pub(crate) fn agent(&self) -> &AgentName {
+        &self.request.agent
     }
 
-    /// The failure of the `request`, which was given the time that was `left`. If another verb fits
-    /// the agent, the hint is the command to use.
-    pub(crate) fn failure(
-        &self,
-        error: Error,
-        request: &Request<'_>,
-        left: Option<Duration>,
-    ) -> Failure {
+    /// The payload of the request.
+    pub(crate) fn json(&self) -> Option<&RawValue> {
+        self.payload.0.as_deref()
+    }
+
+    /// The failure of the request. If another verb fits the agent, the hint is the command to use.
+    pub(crate) fn failure(&self, error: Error) -> Failure {
         let arguments = match self.json().map(RawValue::get) {
             None => String::new(),
             Some(json) if json.len() <= MAX_HINT_BYTES && !json.contains('\n') => {
@@ -147,7 +167,7 @@ impl Payload {
             Some(_) => ", with the same input".to_owned(),
         };
         let failure = Failure::wrong_verb(&error, &arguments).unwrap_or_else(|| error.into());
-        request.deadline.with_whole_limit(failure, left)
+        self.request.deadline.with_whole_limit(failure, self.left)
     }
 }
 
@@ -181,9 +201,9 @@ mod tests {
     fn byte_order_mark_is_skipped() {
         for text in ["\u{feff}{\"a\": 1.50}\r\n", " {\"a\": 1.50}"] {
             let payload = parse(text).unwrap();
-            assert_eq!(payload.json().unwrap().get(), "{\"a\": 1.50}");
+            assert_eq!(payload.0.unwrap().get(), "{\"a\": 1.50}");
         }
-        assert!(parse("\u{feff}\r\n").unwrap().json().is_none());
+        assert!(parse("\u{feff}\r\n").unwrap().0.is_none());
     }
 
     #[test]

@@ -1,39 +1,25 @@
 use std::process::ExitCode;
 
 use futures::StreamExt;
-use openagentmesh::{AgentName, Chunks, Error};
+use openagentmesh::Chunks;
 use serde_json::value::RawValue;
 
 use super::payload::Request;
 use crate::cli::AgentStream;
-use crate::connection::connect;
-use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::live::{self, End};
 use crate::printer::Printer;
 
 pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<ExitCode, Failure> {
-    let deadline = Deadline::after(arguments.timeout);
-    let name = AgentName::new(&arguments.name).map_err(Error::from)?;
-    let request = Request {
-        verb: "stream",
-        agent: &name,
-        deadline,
-        printer,
-    };
-    let source = request.source(arguments.payload).await?;
-    let mesh = deadline
-        .bound("not connected to the mesh", connect(arguments.target))
-        .await?;
-    let payload = request.payload(source, &mesh).await?;
-    let left = deadline.left();
-    let mut stream = mesh.stream(&name, payload.json());
-    if let Some(left) = left {
+    let preparing = Request::prepare("stream", arguments.request, arguments.timeout, printer);
+    let (request, mesh) = preparing.await?;
+    let mut stream = mesh.stream(request.agent(), request.json());
+    if let Some(left) = request.left {
         // The limit is for the whole stream, so a single chunk may take all of it.
         stream = stream.timeout(left).chunk_timeout(left);
     }
-    let failure = |error| payload.failure(error, &request, left);
+    let failure = |error| request.failure(error);
     let chunks: Chunks<Box<RawValue>> = stream.await.map_err(failure)?;
     let lines = chunks.map(|chunk| match chunk {
         Ok(chunk) => Ok(Line::json(chunk, arguments.json)),

@@ -14,6 +14,8 @@ use crate::schema::prepare::TranslatedPatterns;
 pub(in crate::schema) struct Budget {
     graph: Graph,
     compile_depth: usize,
+    /// Steps of the check of a single value, without its text and its parts.
+    steps_per_value: u64,
 }
 
 impl Budget {
@@ -27,17 +29,25 @@ impl Budget {
         patterns: &TranslatedPatterns,
     ) -> Result<Self, String> {
         let graph = Graph::new(schema, draft, patterns)?;
-        in_place::check(&graph)?;
+        let steps_per_value = in_place::check(&graph)?;
         let recompiled_depth = compilation::check(&graph, size.longest_path)?;
         Ok(Self {
             graph,
             compile_depth: size.depth + recompiled_depth,
+            steps_per_value,
         })
     }
 
     /// The depth of recursion of compiling the schema.
     pub(in crate::schema) fn compile_depth(&self) -> usize {
         self.compile_depth
+    }
+
+    /// Whether the check of a value of a plain type takes at most [`CHECK_STEPS`], however its `values` are nested.
+    pub(in crate::schema) fn allows_plain(&self, values: usize, bytes: usize) -> bool {
+        // One more for the name of a member, and a part of one for each byte of the name.
+        let steps = (values as u64).saturating_mul(self.steps_per_value + 1);
+        steps.saturating_add(bytes as u64 / 16) <= CHECK_STEPS
     }
 
     /// The depth of recursion of a check of `value`, if that takes at most [`CHECK_STEPS`].

@@ -7,6 +7,7 @@ use referencing::Resolver;
 use serde_json::{Map, Value};
 
 use super::pattern::{COST_PER_STEP, Patterns};
+use super::tagged::{self, Selected};
 use crate::schema::prepare::TranslatedPatterns;
 use crate::schema::shorten::shorten;
 
@@ -37,6 +38,8 @@ pub(super) struct Node {
     pub(super) long_division_steps: u64,
     pub(super) unique_items: bool,
     pub(super) in_place: Vec<(Applied, Id)>,
+    /// Those of `in_place` among which the library selects by the text of a property.
+    pub(super) selected: HashMap<Id, Selected>,
     /// Those of `in_place` that are references.
     pub(super) references: Vec<Id>,
     /// Applied to the same value if that has the property.
@@ -111,6 +114,7 @@ impl Graph {
             .map_err(|error| format!("invalid reference: {error}"))?;
         let mut builder = Builder {
             is_draft_4: draft == Draft::Draft4,
+            plain_root: (draft == Draft::Draft202012 && tagged::is_plain(schema)).then_some(schema),
             patterns: Some(Patterns::new(patterns)),
             ..Builder::default()
         };
@@ -150,6 +154,8 @@ struct Builder<'s> {
     unread: Vec<Unread<'s>>,
     patterns: Option<Patterns<'s>>,
     is_draft_4: bool,
+    /// The schema, if its references and keywords have their usual meaning everywhere.
+    plain_root: Option<&'s Value>,
     /// The bases of all subschemas: one, unless a part of the schema has an `$id`.
     bases: HashSet<String>,
     /// References from one base to another.
@@ -249,9 +255,19 @@ impl<'s> Builder<'s> {
                 "allOf" => self.list(unread, keyword, value, |id| {
                     node.in_place.push((Applied::Always, id));
                 })?,
-                "anyOf" | "oneOf" => self.list(unread, keyword, value, |id| {
-                    node.in_place.push((Applied::Alternative, id));
-                })?,
+                "anyOf" | "oneOf" => {
+                    let first = node.in_place.len();
+                    self.list(unread, keyword, value, |id| {
+                        node.in_place.push((Applied::Alternative, id));
+                    })?;
+                    if let (Some(root), Value::Array(alternatives)) = (self.plain_root, value)
+                        && let Some(selected) = tagged::select(root, alternatives)
+                    {
+                        let ids = node.in_place[first..].iter().map(|(_, id)| *id);
+                        let selected = ids.zip(selected).filter_map(|(id, tag)| Some((id, tag?)));
+                        node.selected.extend(selected);
+                    }
+                }
                 "then" | "else" => {
                     let id = self.child(unread, value, place())?;
                     node.in_place.push((Applied::Always, id));

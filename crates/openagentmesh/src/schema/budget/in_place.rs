@@ -27,11 +27,14 @@ enum State {
     Done(Cost),
 }
 
+/// The steps that the check of a single value takes at most.
+///
 /// # Errors
 ///
 /// A circle of subschemas that apply to the same value, or the exceeded limit.
-pub(super) fn check(graph: &Graph) -> Result<(), String> {
+pub(super) fn check(graph: &Graph) -> Result<u64, String> {
     let mut states = vec![State::New; graph.nodes.len()];
+    let mut most_steps = 0;
     let mut stack: Vec<Id> = (0..graph.nodes.len()).collect();
     while let Some(&id) = stack.last() {
         let node = &graph.nodes[id];
@@ -62,6 +65,7 @@ pub(super) fn check(graph: &Graph) -> Result<(), String> {
                          {MAX_IN_PLACE_DEPTH} nested references and alternatives"
                     ));
                 }
+                most_steps = most_steps.max(cost.check);
                 states[id] = State::Done(cost);
             }
             State::Done(_) => {
@@ -69,7 +73,7 @@ pub(super) fn check(graph: &Graph) -> Result<(), String> {
             }
         }
     }
-    Ok(())
+    Ok(most_steps)
 }
 
 fn applied(node: &Node) -> impl Iterator<Item = (Applied, Id)> {

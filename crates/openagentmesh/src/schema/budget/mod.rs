@@ -5,7 +5,8 @@
 //!
 //! 1. `limits` refuses schemas that are too large or nested too deep.
 //! 2. `graph` resolves every reference and collects, for each subschema, the subschemas that apply to
-//!    the same value and those that apply to its parts. `pattern` measures compiled patterns.
+//!    the same value and those that apply to its parts. `pattern` measures compiled patterns. `tagged`
+//!    finds alternatives that the library selects by the text of a property.
 //! 3. `in_place` refuses circles and schemas with which a single value takes too many steps.
 //!    `compilation` refuses schemas that the library compiles too often.
 //! 4. `walk` counts the steps for one value and stops at the limit.
@@ -17,14 +18,17 @@ mod compilation;
 mod graph;
 mod in_place;
 mod limits;
+mod memory;
 mod pattern;
 mod steps;
+mod tagged;
 mod unique;
 mod walk;
 
 pub(super) use check::Budget;
 pub(super) use limits::Size;
+pub(super) use memory::exceeds_memory;
+pub(crate) use memory::{MAX_PARSED_BYTES, may_exceed_memory};
 pub(super) use pattern::MAX_PATTERN_BYTES;
 pub(super) use steps::CHECK_STEPS;
-pub(crate) use steps::MAX_VALUES;
 pub(super) use walk::Exceeded;

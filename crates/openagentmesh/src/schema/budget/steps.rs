@@ -5,6 +5,3 @@ pub(in crate::schema) const CHECK_STEPS: u64 = 4_000_000;
 
 /// Steps of listing the problems of one value: each step can add a problem of a few hundred bytes.
 pub(in crate::schema) const LIST_STEPS: u64 = 100_000;
-
-/// JSON values of an input that is checked. A parsed value takes up to about 100 bytes.
-pub(crate) const MAX_VALUES: usize = 600_000;

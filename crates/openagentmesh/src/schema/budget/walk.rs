@@ -94,6 +94,8 @@ impl<'g> Walk<'g> {
         }
         for (applied, next) in applied(node, value) {
             match (applied, mode) {
+                (Applied::Alternative, Mode::Check)
+                    if (node.selected.get(&next)).is_some_and(|tag| tag.is_skipped(value)) => {}
                 (Applied::Test, _) | (_, Mode::Check) => {
                     self.node(next, value, Mode::Check, depth + 1)?;
                 }

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use openagentmesh::AgentMesh;
 use openagentmesh_local::NatsServerSearch;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::{eventually, within};
@@ -14,6 +16,8 @@ pub(crate) struct PlainServer {
     binary: PathBuf,
     port: u16,
     storage: Option<PathBuf>,
+    /// The port on which the server reports its state.
+    monitor_port: u16,
     process: Child,
 }
 
@@ -21,14 +25,14 @@ impl PlainServer {
     /// Starts a server with JetStream in the directory `storage`, or without JetStream.
     pub(crate) async fn start(storage: Option<&Path>) -> Self {
         let found = NatsServerSearch::new().find_or_install().await.unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let free = ["127.0.0.1:0"; 2].map(|any| std::net::TcpListener::bind(any).unwrap());
+        let [port, monitor_port] = free.map(|free| free.local_addr().unwrap().port());
         let binary = found.path().to_owned();
         Self {
-            process: launch(&binary, port, storage),
+            process: launch(&binary, port, monitor_port, storage),
             binary,
             port,
+            monitor_port,
             storage: storage.map(Path::to_owned),
         }
     }
@@ -43,6 +47,20 @@ impl PlainServer {
         eventually(|| async { AgentMesh::connect(&url).await.ok() }).await
     }
 
+    /// The number of subscriptions of all clients.
+    pub(crate) async fn subscriptions(&self) -> u64 {
+        let mut monitor = TcpStream::connect(("127.0.0.1", self.monitor_port))
+            .await
+            .unwrap();
+        let request = "GET /varz HTTP/1.0\r\n\r\n";
+        monitor.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within(monitor.read_to_string(&mut answer)).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let state: serde_json::Value = serde_json::from_str(body).unwrap();
+        state["subscriptions"].as_u64().unwrap()
+    }
+
     /// Ends the server in order: all that it acknowledged is in its storage then.
     pub(crate) async fn stop(&mut self) {
         let pid = self.process.id().unwrap().to_string();
@@ -52,13 +70,19 @@ impl PlainServer {
     }
 
     pub(crate) fn start_again(&mut self) {
-        self.process = launch(&self.binary, self.port, self.storage.as_deref());
+        self.process = launch(
+            &self.binary,
+            self.port,
+            self.monitor_port,
+            self.storage.as_deref(),
+        );
     }
 }
 
-fn launch(binary: &Path, port: u16, storage: Option<&Path>) -> Child {
+fn launch(binary: &Path, port: u16, monitor_port: u16, storage: Option<&Path>) -> Child {
     let mut command = Command::new(binary);
     command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
+    command.args(["-m", &monitor_port.to_string()]);
     if let Some(storage) = storage {
         command.arg("-js").arg("-sd").arg(storage);
     }

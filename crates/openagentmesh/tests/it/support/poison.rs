@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use super::within;
 
 /// A header block that ends the connection of a client that receives it.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Poison {
     pub(crate) name: &'static str,
     pub(crate) headers: &'static [u8],
@@ -25,6 +25,16 @@ pub(crate) const RECONNECTING: [Poison; 5] = [
 
 /// The kind after which the client has to be replaced.
 pub(crate) const BARE_CR: Poison = poison("a bare CR", b"NATS/1.0\r\nX: a\rb\r\n\r\n", false);
+
+/// All kinds.
+pub(crate) const POISONS: [Poison; 6] = [
+    BARE_CR,
+    RECONNECTING[0],
+    RECONNECTING[1],
+    RECONNECTING[2],
+    RECONNECTING[3],
+    RECONNECTING[4],
+];
 
 const fn poison(name: &'static str, headers: &'static [u8], is_malformed: bool) -> Poison {
     Poison {

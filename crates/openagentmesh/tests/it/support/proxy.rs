@@ -69,9 +69,14 @@ impl Proxy {
         self.cut.notify_waiters();
     }
 
+    /// Accepts no further connections until [`Proxy::open`].
+    pub(crate) fn refuse(&self) {
+        self.is_open.store(false, Ordering::SeqCst);
+    }
+
     /// Closes all connections, and accepts none until [`Proxy::open`].
     pub(crate) fn close(&self) {
-        self.is_open.store(false, Ordering::SeqCst);
+        self.refuse();
         self.cut();
     }
 

@@ -1,0 +1,100 @@
+//! Stored messages that end the connection of a client that receives them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use openagentmesh::AgentSpec;
+
+use crate::support::TestMesh;
+
+/// Header blocks, each with whether a message with it is malformed.
+const POISON: [(&[u8], bool); 4] = [
+    (b"NATS/1.0\r\nX: \xff\xfe\r\n\r\n", false),
+    (b"NATS/1.0 WORD\r\n\r\n", false),
+    (b"NATS/1.0\r\nno colon\r\n\r\n", true),
+    (b"X: y\r\n\r\n", true),
+];
+
+/// Publishes a message past every check of a client, and waits until the server has processed it.
+fn publish(url: &str, subject: &str, headers: &[u8], body: &[u8]) {
+    let address = url.trim_start_matches("nats://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let (head, all) = (headers.len(), headers.len() + body.len());
+    let begin = format!(
+        "CONNECT {{\"headers\":true,\"verbose\":false}}\r\nHPUB {subject} {head} {all}\r\n"
+    );
+    let message = [begin.as_bytes(), headers, body, b"\r\nPING\r\n"].concat();
+    stream.write_all(&message).unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    while lines.next().unwrap().unwrap() != "PONG" {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_read_past_poisonous_messages() {
+    for (headers, is_malformed) in POISON {
+        let echo = AgentSpec::new("echo", "Echoes.").handler(|text: String| async move { text });
+        let mesh = TestMesh::start([echo]).await;
+        let url = mesh.server.url();
+        let kv = mesh.client.kv();
+        kv.put("a", "1").await.unwrap();
+        mesh.client
+            .workspace()
+            .put("file", "content")
+            .await
+            .unwrap();
+        let mut watch = mesh.start_oam(&["kv", "watch"]);
+        assert_eq!(watch.line().await.unwrap(), "a  1");
+        publish(url, "$KV.mesh-context.odd", headers, b"2");
+        publish(url, "$O.mesh-artifacts.M.b2Rk", headers, b"{}");
+        kv.put("z", "3").await.unwrap();
+
+        let mut line = watch.line().await.unwrap();
+        if !is_malformed {
+            assert_eq!(line, "odd  2");
+            line = watch.line().await.unwrap();
+        }
+        assert_eq!(line, "z  3");
+        watch.signal("-INT");
+        let (status, _) = watch.end().await;
+        assert_eq!(status.code(), Some(0));
+
+        let output = mesh.oam(&["kv", "list", "--json"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert_eq!(output.stdout.contains("odd"), !is_malformed, "{output:?}");
+        assert!(output.stdout.contains("\"z\""), "{output:?}");
+        let output = mesh.oam(&["kv", "get", "odd"]);
+        if is_malformed {
+            output.assert_failure(
+                &["kv", "get", "odd"],
+                1,
+                &["malformed message of key 'odd'", "put"],
+            );
+        } else {
+            assert_eq!(
+                (output.code, output.stdout.as_str()),
+                (0, "2"),
+                "{output:?}"
+            );
+        }
+        assert_eq!(mesh.oam(&["kv", "put", "odd", "4"]).code, 0);
+        let output = mesh.oam(&["kv", "get", "odd"]);
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (0, "4"),
+            "{output:?}"
+        );
+        let output = mesh.oam(&["workspace", "list"]);
+        assert!(
+            output.code == 0 && output.stdout.contains("file"),
+            "{output:?}"
+        );
+
+        publish(url, "$KV.mesh-registry.echo", headers, b"{}");
+        let output = mesh.oam(&["agent", "call", "echo", "\"hello\""]);
+        assert_eq!(
+            (output.code, output.stdout.trim()),
+            (0, "\"hello\""),
+            "{output:?}"
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! The removal of a dead instance.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, stream};
+use openagentmesh_protocol::{
+    AgentName, DeathNotice, DeathReason, InstanceId, InstanceNotice, InstanceRecord, InstanceState,
+};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::instance::Instance;
+use crate::mesh::{Mesh, Notice};
+
+/// The number of attempts to change a catalog that other processes change at the same time.
+const MAX_ATTEMPTS: u32 = 20;
+/// The number of concurrent questions to the server.
+const MAX_CONCURRENT: usize = 32;
+
+/// Removes `instance`, which is dead, and the agents that only it served. Does nothing if it has written its record
+/// since.
+///
+/// The record is first marked as dead, guarded by its revision. From then on any monitor can go on where another one
+/// stopped, and a write of the instance itself ends the removal. The record goes last.
+pub(crate) async fn bury<M: Mesh>(mesh: &M, instance: &Instance) -> Result<(), M::Error> {
+    let fence = if is_dead(&instance.record) {
+        Some(instance.revision)
+    } else {
+        let record = InstanceRecord {
+            state: Some(InstanceState::Dead),
+            ..instance.record.clone()
+        };
+        mesh.write_instance(&instance.id, &record, instance.revision)
+            .await?
+    };
+    let Some(fence) = fence else { return Ok(()) };
+    tracing::warn!(instance = %instance.id, agents = instance.record.agents.len(), "an instance is dead");
+    let notice = Notice::InstanceDown(InstanceNotice {
+        instance_id: instance.id.clone(),
+        reason: DeathReason::Disconnect,
+        detected_at: now(),
+        agents: instance.record.agents.clone(),
+    });
+    mesh.announce(&notice).await?;
+    for agent in remove_agents(mesh, instance, &instance.record.agents).await? {
+        mesh.announce(&death(agent, &instance.id, DeathReason::Disconnect))
+            .await?;
+    }
+    mesh.remove_instance(&instance.id, fence).await?;
+    Ok(())
+}
+
+/// Whether a monitor has marked the record as that of a dead instance.
+pub(crate) fn is_dead(record: &InstanceRecord) -> bool {
+    record.state == Some(InstanceState::Dead)
+}
+
+/// The agents that living instances serve, as their records say.
+pub(crate) fn served(instances: &[Instance]) -> BTreeSet<&AgentName> {
+    let living = instances
+        .iter()
+        .filter(|instance| !is_dead(&instance.record));
+    living
+        .flat_map(|instance| &instance.record.agents)
+        .collect()
+}
+
+/// The notice that `agent` has no instance left since `instance_id` ended.
+#[must_use]
+pub fn death(agent: AgentName, instance_id: &InstanceId, reason: DeathReason) -> Notice {
+    Notice::Death(DeathNotice {
+        agent,
+        reason,
+        detected_at: now(),
+        instance_id: instance_id.clone(),
+    })
+}
+
+/// Removes those of `agents`, which `instance` has served, that no other process serves from the catalog. Returns their
+/// names, for which the caller announces the death.
+///
+/// # Errors
+///
+/// If the catalog or the records cannot be read, or the catalog cannot be written.
+pub async fn remove_agents<M: Mesh>(
+    mesh: &M,
+    instance: &Instance,
+    agents: &[AgentName],
+) -> Result<Vec<AgentName>, M::Error> {
+    for _ in 0..MAX_ATTEMPTS {
+        // The catalog first: a process that registers after it was read changes its revision. If `instance` has written
+        // its record since, its agents are served.
+        let listing = mesh.listing().await?;
+        let instances = mesh.instances().await?;
+        let served = served(&instances);
+        let questions: Vec<_> = agents
+            .iter()
+            .filter(|agent| !served.contains(agent))
+            .map(|agent| without_other_subscriber(mesh, agent, instance))
+            .collect();
+        let gone: Vec<Option<AgentName>> = stream::iter(questions)
+            .buffered(MAX_CONCURRENT)
+            .collect()
+            .await;
+        let gone: Vec<AgentName> = gone.into_iter().flatten().collect();
+        let listed: BTreeSet<&AgentName> = listing.agents.iter().map(|agent| &agent.name).collect();
+        let removed: Vec<AgentName> = gone
+            .iter()
+            .filter(|agent| listed.contains(agent))
+            .cloned()
+            .collect();
+        if removed.is_empty() || mesh.remove_agents(&removed, listing.revision).await? {
+            return Ok(gone);
+        }
+    }
+    // The record of a dead instance is still there, and the next look tries again.
+    tracing::debug!(instance = %instance.id, "the catalog changes too often to remove agents");
+    Ok(vec![])
+}
+
+/// `agent`, unless a process other than `instance` subscribes to its requests. Processes of other SDKs may serve agents
+/// without a record.
+async fn without_other_subscriber<M: Mesh>(
+    mesh: &M,
+    agent: &AgentName,
+    instance: &Instance,
+) -> Option<AgentName> {
+    let is_served = match mesh.subscribers(agent).await {
+        Ok(subscribers) => subscribers.has_other_than(instance),
+        Err(error) => {
+            tracing::debug!(%agent, %error, "the subscriptions of an agent are unknown");
+            false
+        }
+    };
+    (!is_served).then(|| agent.clone())
+}
+
+fn now() -> String {
+    // The format fails only for years beyond 9999.
+    OffsetDateTime::now_utc()
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}

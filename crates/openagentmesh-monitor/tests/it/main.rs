@@ -1,0 +1,6 @@
+//! The monitor on a simulated mesh, in simulated time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod deaths;
+mod schedules;
+mod world;

@@ -1,0 +1,251 @@
+//! Readers that take nothing, and peers that ignore limits: memory is bounded by bytes.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::role::{Peer, is_role};
+use crate::support::{TestMesh, eventually, subscribed, synchronize, within};
+use futures::future::join_all;
+use futures::stream;
+use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+const MIB: usize = 1024 * 1024;
+
+#[tokio::test]
+async fn stream_of_a_host_that_ignores_credit_ends_beyond_the_window() {
+    const WINDOW: u32 = 4;
+    let test = TestMesh::start().await;
+    let host = test.raw().await;
+    let mut requests = subscribed(&host, "mesh.agent.flood").await;
+    let stream = test.mesh.stream::<u32>("flood", ()).window(WINDOW);
+    let mut chunks = within(stream).await.unwrap();
+    let request = {
+        use futures::StreamExt;
+        within(requests.next()).await.unwrap()
+    };
+    let id = request
+        .headers
+        .unwrap()
+        .get("X-Mesh-Request-Id")
+        .unwrap()
+        .to_string();
+    let send = async |seq: u32| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("X-Mesh-Stream-Seq", seq.to_string());
+        let (subject, reply) = (format!("mesh.stream.{id}"), "_INBOX.credit");
+        let body = seq.to_string().into();
+        host.publish_with_reply_and_headers(subject, reply, headers, body)
+            .await
+            .unwrap();
+    };
+    send(0).await;
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
+    for seq in 1..1000 {
+        send(seq).await;
+    }
+    synchronize(&host).await;
+    // A slow consumer: the chunks have arrived before.
+    let unserved = test.mesh.call::<()>("unserved", ()).await;
+    assert!(unserved.is_err());
+    for expected in 1..1000 {
+        match within(chunks.next()).await.unwrap() {
+            Ok(chunk) => assert_eq!(chunk, expected),
+            Err(error) => {
+                assert_eq!(error.code(), &ErrorCode::ChunkSequenceError, "{error}");
+                assert!(expected <= WINDOW + 2, "{expected} chunks: {error}");
+                return;
+            }
+        }
+    }
+    panic!("the stream did not end");
+}
+
+#[tokio::test]
+#[ignore = "role process of another test"]
+async fn host_of_large_chunks() {
+    if !is_role() {
+        return;
+    }
+    let mesh = AgentMesh::from_env().await.unwrap();
+    let maker = AgentSpec::new("maker", "Makes large chunks.").handler(|size: usize| {
+        let text = "x".repeat(size);
+        stream::repeat_with(move || text.clone())
+    });
+    mesh.register(maker).await.unwrap();
+    println!("ready");
+    std::future::pending::<()>().await;
+}
+
+/// The consumers grant 4,294,967,295 chunks of a MiB each, which the host cannot pass on while the server is stopped.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn consumer_that_grants_more_credit_than_it_reads_costs_its_host_a_window() {
+    /// In KiB: 4 windows of 4 MiB, and a few chunks. Without a bound the client of the host takes 2,048 chunks.
+    const FLAT: u64 = 48 * 1024;
+    let test = TestMesh::start().await;
+    let mut host = Peer::start("bounded_memory::host_of_large_chunks", test.server.url());
+    host.reads("ready").await;
+    let before = host.memory();
+    let mut consumers = Vec::new();
+    for number in 0..4 {
+        let address = test.server.url().trim_start_matches("nats://").to_owned();
+        let mut consumer = TcpStream::connect(address).await.unwrap();
+        let headers = format!(
+            "NATS/1.0\r\nX-Mesh-Request-Id: greedy{number}\r\nX-Mesh-Stream: true\r\n\
+             X-Mesh-Stream-Credit: 4294967295\r\n\r\n"
+        );
+        let body = MIB.to_string();
+        let (head, all) = (headers.len(), headers.len() + body.len());
+        let request = format!(
+            "CONNECT {{\"headers\":true,\"verbose\":false}}\r\nSUB mesh.stream.greedy{number} 1\r\n\
+             HPUB mesh.agent.maker answers.{number} {head} {all}\r\n{headers}{body}\r\n"
+        );
+        consumer.write_all(request.as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(&mut consumer).lines();
+        while !within(lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .starts_with("HMSG mesh.stream.")
+        {}
+        consumers.push(tokio::spawn(async move {
+            tokio::io::copy(&mut consumer, &mut tokio::io::sink()).await
+        }));
+    }
+    let signal = |name: &str| {
+        let pid = test.server.pid().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(sent.success());
+    };
+    for round in 0..350 {
+        match round {
+            20 => signal("-STOP"),
+            320 => signal("-CONT"),
+            _ => {}
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let now = host.memory();
+        assert!(
+            now <= before + FLAT,
+            "the host grew from {before} to {now} KiB"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_requests_beyond_64_mib_are_overloaded() {
+    const REQUESTS: usize = 30;
+    let test = TestMesh::start().await;
+    let release = Arc::new(Semaphore::new(0));
+    let released = release.clone();
+    let spec = AgentSpec::new("gate", "Answers when it is released.");
+    let gate = spec
+        .concurrency(1)
+        .queue(1000)
+        .handler(move |text: String| {
+            let released = released.clone();
+            async move {
+                released.acquire().await.expect_err("no permits");
+                text.len()
+            }
+        });
+    test.mesh.register(gate).await.unwrap();
+    let caller = test.peer().await;
+    let text = "x".repeat(4 * MIB);
+    let calls = (0..REQUESTS).map(|_| {
+        let call = caller.call::<usize>("gate", &text).into_future();
+        let release = release.clone();
+        async move {
+            let result = call.await;
+            // The first refusal shows that the queue is full.
+            release.close();
+            result
+        }
+    });
+    let mut refused = 0;
+    for result in within(join_all(calls)).await {
+        match result {
+            Ok(length) => assert_eq!(length, 4 * MIB),
+            Err(error) => {
+                assert_eq!(error.code(), &ErrorCode::Overloaded, "{error}");
+                assert!(error.message().contains("64 MiB"), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused >= 1, "all requests were queued");
+    // The memory of the refused ones is free again.
+    let length = within(caller.call::<usize>("gate", &text)).await.unwrap();
+    assert_eq!(length, 4 * MIB);
+}
+
+const EVENTS: usize = 6000;
+const KEYS: usize = 1500;
+
+#[tokio::test]
+#[ignore = "role process of another test"]
+async fn stalled_reader() {
+    if !is_role() {
+        return;
+    }
+    let mesh = AgentMesh::from_env().await.unwrap();
+    let mut events = mesh.subscribe_subject::<()>("flood").raw().await.unwrap();
+    let mut watch = mesh.kv().watch(">").await.unwrap();
+    println!("ready");
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    commands.next_line().await.unwrap();
+    println!("answer stalled");
+    commands.next_line().await.unwrap();
+    let (mut taken, mut lost) = (0, 0);
+    while taken + lost < EVENTS {
+        match events.next().await.unwrap() {
+            Ok(_) => taken += 1,
+            Err(error) => {
+                assert_eq!(error.code(), &ErrorCode::ChunkSequenceError, "{error}");
+                lost += usize::try_from(error.details()["lost"].as_u64().unwrap()).unwrap();
+            }
+        }
+    }
+    let mut keys = 0;
+    while keys < KEYS {
+        watch.next().await.unwrap().unwrap();
+        keys += 1;
+    }
+    println!("answer {}", lost > 0);
+    std::future::pending::<()>().await;
+}
+
+/// 375 MiB of events and 94 MiB of values, while the reader takes none.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stalled_subscription_and_watch_are_bounded_by_bytes() {
+    /// In KiB: 64 MiB of events, and what the server delivers to a watch without an answer.
+    const FLAT: u64 = 192 * 1024;
+    let test = TestMesh::start().await;
+    let mut reader = Peer::start("bounded_memory::stalled_reader", test.server.url());
+    reader.reads("ready").await;
+    let before = reader.memory();
+    let raw = test.raw().await;
+    let body = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
+    for _ in 0..EVENTS {
+        raw.publish("flood", body.clone()).await.unwrap();
+    }
+    synchronize(&raw).await;
+    let kv = test.mesh.kv();
+    for number in 0..KEYS {
+        kv.put(format!("key{number}"), body.clone()).await.unwrap();
+    }
+    assert_eq!(reader.ask("stalled").await, "stalled");
+    let after = reader.memory();
+    assert!(
+        after <= before + FLAT,
+        "the reader grew from {before} to {after} KiB"
+    );
+    // The connection of a reader that takes nothing is not lost.
+    eventually(|| async { (reader.memory() <= before + FLAT).then_some(()) }).await;
+    assert_eq!(reader.ask("go on").await, "true", "no event was lost");
+}
