@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::text::is_visible;
+use openagentmesh::protocol::name::is_visible;
 
 const INDENT: &[u8] = b"  ";
 

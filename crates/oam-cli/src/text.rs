@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use openagentmesh::protocol::name::{Visible, is_visible};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
@@ -20,37 +21,7 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// Escapes all invisible characters, so that the text stays on one line.
 pub(crate) fn on_one_line(text: &str) -> String {
-    escape(text, |character| !is_visible(character))
-}
-
-/// Whether the character neither controls the terminal, nor changes the direction of the text, nor
-/// has no width. Text with such characters can look like another text, or hide one.
-///
-/// These are the characters that Unicode calls default ignorable, controls, separators of lines, and
-/// blank letters. The two variation selectors of emoji are visible: they select a glyph.
-pub(crate) fn is_visible(character: char) -> bool {
-    !character.is_control()
-        && !matches!(
-            character,
-            '\u{ad}' // soft hyphen
-                | '\u{34f}' // combining grapheme joiner
-                | '\u{61c}' // Arabic letter mark
-                | '\u{115f}'..='\u{1160}' // Hangul fillers
-                | '\u{17b4}'..='\u{17b5}' // inherent vowels of Khmer
-                | '\u{180b}'..='\u{180f}' // Mongolian variation selectors and vowel separator
-                | '\u{200b}'..='\u{200f}' // zero width, left-to-right and right-to-left marks
-                | '\u{2028}'..='\u{202e}' // line breaks, embeddings and overrides of direction
-                | '\u{2060}'..='\u{206f}' // word joiner, invisible operators, isolates of direction
-                | '\u{2800}' // blank Braille pattern
-                | '\u{3164}' // Hangul filler
-                | '\u{fe00}'..='\u{fe0d}' // variation selectors
-                | '\u{feff}' // byte order mark
-                | '\u{ffa0}' // half-width Hangul filler
-                | '\u{fff0}'..='\u{fffb}' // unassigned, interlinear annotation
-                | '\u{1bca0}'..='\u{1bca3}' // format controls of shorthand
-                | '\u{1d173}'..='\u{1d17a}' // format controls of music
-                | '\u{e0000}'..='\u{e0fff}' // tags, further variation selectors
-        )
+    Visible(text).to_string()
 }
 
 /// Truncates the text after `max_chars` characters.

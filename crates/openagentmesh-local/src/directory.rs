@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::LocalError;
 use crate::background::Cancellation;
+use openagentmesh_name::Visible;
 
 /// Interval between attempts to take a held lock.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -125,7 +126,7 @@ impl Drop for FileLock {
         // Closing the file also releases the lock, but later: a child that another thread has just
         // forked holds a copy of the file until it calls exec.
         if let Err(failure) = self.file.unlock() {
-            tracing::warn!(%failure, "cannot release a file lock");
+            tracing::warn!(failure = %Visible(&failure), "cannot release a file lock");
         }
     }
 }
@@ -216,7 +217,7 @@ impl OwnedDirectory {
 impl Drop for OwnedDirectory {
     fn drop(&mut self) {
         if let Err(failure) = self.remove_now() {
-            tracing::warn!(%failure, "cannot remove the directory of a local server");
+            tracing::warn!(failure = %Visible(&failure), "cannot remove the directory of a local server");
         }
     }
 }

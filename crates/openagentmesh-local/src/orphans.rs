@@ -11,6 +11,7 @@ use crate::background::Cancellation;
 use crate::directory::{FileLock, OwnedDirectory, create_private, server_directories};
 use crate::home::Home;
 use crate::process::end_servers_of;
+use openagentmesh_name::Visible;
 
 /// Maximum wait for other processes that create or scan directories. Each needs milliseconds.
 const SCAN_LOCK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,7 +42,7 @@ fn claim_orphans(directories: Vec<PathBuf>) -> Vec<OwnedDirectory> {
         match OwnedDirectory::claim(path) {
             Ok(claimed) => orphans.extend(claimed),
             Err(failure) => {
-                tracing::warn!(%failure, "cannot determine whether a local server has an owner")
+                tracing::warn!(failure = %Visible(&failure), "cannot determine whether a local server has an owner")
             }
         }
     }
@@ -51,16 +52,16 @@ fn claim_orphans(directories: Vec<PathBuf>) -> Vec<OwnedDirectory> {
 /// Ends an abandoned server and removes its directory. A failure is only logged: it does not affect
 /// the server being started, and the next start tries again.
 fn clean_up(orphan: OwnedDirectory) {
-    tracing::debug!(directory = %orphan.path().display(), "cleaning up an abandoned local server");
+    tracing::debug!(directory = %Visible(orphan.path().display()), "cleaning up an abandoned local server");
     // The data is removed anyway, so the server is killed without a grace period.
     match end_servers_of(orphan.path(), Duration::ZERO) {
         Ok(()) => {
             if let Err(failure) = orphan.remove() {
-                tracing::warn!(%failure, "cannot remove the directory of an abandoned local server");
+                tracing::warn!(failure = %Visible(&failure), "cannot remove the directory of an abandoned local server");
             }
         }
         Err(failure) => {
-            tracing::warn!(%failure, "cannot end an abandoned local server");
+            tracing::warn!(failure = %Visible(&failure), "cannot end an abandoned local server");
             orphan.release();
         }
     }

@@ -10,6 +10,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, Signal, System, Update
 use crate::LocalError;
 use crate::config::CONFIG_FILE;
 use crate::directory::private_file;
+use openagentmesh_name::Visible;
 
 /// Interval between checks of a process that is ending.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -118,7 +119,7 @@ impl OwnedChild {
                     match child.wait() {
                         Ok(status) => tracing::debug!(%status, "a detached nats-server exited"),
                         Err(failure) => {
-                            tracing::warn!(%failure, "cannot wait for a detached nats-server")
+                            tracing::warn!(failure = %Visible(&failure), "cannot wait for a detached nats-server")
                         }
                     }
                 }
@@ -151,7 +152,7 @@ impl OwnedChild {
 impl Drop for OwnedChild {
     fn drop(&mut self) {
         if let Err(failure) = self.kill_and_wait() {
-            tracing::warn!(pid = self.pid, %failure, "cannot end a local nats-server");
+            tracing::warn!(pid = self.pid, failure = %Visible(&failure), "cannot end a local nats-server");
         }
     }
 }

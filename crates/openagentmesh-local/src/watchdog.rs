@@ -1,5 +1,6 @@
 //! The watchdog: a process that ends a server as soon as the owner of that server is gone.
 
+use openagentmesh_name::Visible;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -71,7 +72,7 @@ impl Watchdog {
             Ok(child) => Some(Self { child }),
             Err(failure) => {
                 tracing::warn!(
-                    %failure,
+                    failure = %Visible(&failure),
                     "no watchdog: cannot run /bin/sh; if this process is killed, the next start \
                      ends its nats-server"
                 );
@@ -86,7 +87,7 @@ impl Drop for Watchdog {
         // SIGKILL also ends a suspended watchdog, and avoids a write to a pipe whose reader may be
         // gone. `wait` closes the pipe, so it comes after `kill`.
         if let Err(failure) = self.child.kill().and_then(|()| self.child.wait()) {
-            tracing::warn!(%failure, "cannot end the watchdog of a local nats-server");
+            tracing::warn!(failure = %Visible(&failure), "cannot end the watchdog of a local nats-server");
         }
     }
 }

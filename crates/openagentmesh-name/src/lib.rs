@@ -1,4 +1,4 @@
-//! Agent names, in a crate of their own.
+//! Agent names, in a crate of their own, and texts of others as a terminal or a log may show them.
 //!
 //! The macros validate names at compile time. A separate crate keeps the rest of the protocol out
 //! of their build.
@@ -6,8 +6,12 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod visible;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use visible::{Visible, is_visible};
 
 /// Maximum length of an agent name in bytes.
 ///
@@ -166,7 +170,7 @@ impl From<AgentName> for String {
 
 /// A string was rejected as agent name. The message says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid agent name '{}': {reason}", shorten(.name))]
+#[error("invalid agent name '{}': {reason}", Visible(shorten(.name)))]
 pub struct InvalidName {
     name: String,
     reason: Reason,
@@ -189,8 +193,9 @@ enum Reason {
     #[error("segment {position} is empty; remove the extra '.'")]
     EmptySegment { position: usize },
     #[error(
-        "segment '{segment}' has the character {character:?}; \
-         only letters, digits, '_' and '-' are allowed, with '.' between segments"
+        "segment '{}' has the character {character:?}; \
+         only letters, digits, '_' and '-' are allowed, with '.' between segments",
+        Visible(segment)
     )]
     BadSegment { segment: String, character: char },
 }

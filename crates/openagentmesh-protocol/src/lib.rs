@@ -47,7 +47,7 @@ pub use liveness::{
 };
 pub use log::{LogEvent, LogLevel};
 pub use openagentmesh_name as name;
-pub use openagentmesh_name::{AgentName, InvalidName};
+pub use openagentmesh_name::{AgentName, InvalidName, Visible};
 pub use shape::{Capabilities, Shape, Verb};
 pub use signal::CallerSignal;
 pub use subject::Subject;

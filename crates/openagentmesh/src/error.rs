@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use openagentmesh_protocol::{AgentName, ErrorCode, ErrorObject, InvalidName, RequestId};
+use openagentmesh_protocol::{AgentName, ErrorCode, ErrorObject, InvalidName, RequestId, Visible};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -192,25 +192,28 @@ impl From<InvalidName> for Error {
     }
 }
 
+/// Shows the message on one line: characters that control a terminal, change the direction of text, or have no width are
+/// escaped, because the message may come from another process. [`message`](Error::message) is unchanged.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        Visible(&self.0.message).fmt(f)
     }
 }
 
-/// Shows the code, the message, the agent, the request and the details: `main` prints this form.
+/// Shows the code, the message, the agent, the request and the details: `main` prints this form. Characters are escaped
+/// as in [`Display`](fmt::Display).
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code, self.0.message)?;
+        write!(f, "{}: {self}", Visible(&self.0.code))?;
         if let Some(agent) = &self.0.agent {
-            write!(f, " (agent {agent}")?;
+            write!(f, " (agent {}", Visible(agent))?;
             if let Some(request_id) = &self.0.request_id {
-                write!(f, ", request {request_id}")?;
+                write!(f, ", request {}", Visible(request_id))?;
             }
             f.write_str(")")?;
         }
         if !self.0.details.is_empty() {
-            write!(f, " {}", Value::Object(self.0.details.clone()))?;
+            write!(f, " {}", Visible(Value::Object(self.0.details.clone())))?;
         }
         Ok(())
     }

@@ -198,3 +198,31 @@ async fn watch_prints_added_changed_and_removed_agents() {
     let (status, stderr) = models.end().await;
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_catalog_is_reported_and_listed_after_its_repair() {
+    let echo = openagentmesh::AgentSpec::new("echo", "Echoes.")
+        .handler(|text: String| async move { text });
+    let mesh = TestMesh::start([echo]).await;
+    let raw = async_nats::connect(&mesh.url).await.unwrap();
+    let jetstream = async_nats::jetstream::new(raw);
+    let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    catalog.put("catalog", "null".into()).await.unwrap();
+    let output = mesh.oam(&["mesh", "catalog"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("echo"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_catalog_without_a_host_is_an_error() {
+    let mesh = TestMesh::start([]).await;
+    mesh.client.create_buckets().await.unwrap();
+    let raw = async_nats::connect(&mesh.url).await.unwrap();
+    let jetstream = async_nats::jetstream::new(raw);
+    let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    catalog.put("catalog", "null".into()).await.unwrap();
+    let output = mesh.oam(&["mesh", "catalog"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("malformed catalog: "), "{output:?}");
+    assert!(output.stderr.contains("waiting for a host"), "{output:?}");
+}

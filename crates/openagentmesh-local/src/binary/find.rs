@@ -8,6 +8,7 @@ use super::probe;
 use crate::home::Home;
 use crate::platform::SERVER_FILE_NAME;
 use crate::{LocalError, background};
+use openagentmesh_name::Visible;
 
 /// The result of a search.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ pub(super) async fn find(
                 break;
             }
             Err(reason) => {
-                tracing::warn!(path = %path.display(), reason, "skipping an unusable nats-server");
+                tracing::warn!(path = %Visible(path.display()), reason, "skipping an unusable nats-server");
                 found.rejected.push(Rejected { path, reason });
             }
         }

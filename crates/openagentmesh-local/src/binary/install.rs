@@ -13,6 +13,7 @@ use crate::error::Attempts;
 use crate::home::Home;
 use crate::platform::{Platform, install_advice};
 use crate::{LocalError, background};
+use openagentmesh_name::Visible;
 
 /// The places where the program can be obtained.
 #[derive(Debug)]
@@ -103,7 +104,7 @@ async fn accept(
     background::run(move |_| {
         let _held = held;
         std::fs::rename(&candidate, &path).map_err(LocalError::io("install", &path))?;
-        tracing::info!(path = %path.display(), %version, "installed nats-server");
+        tracing::info!(path = %Visible(path.display()), %version, "installed nats-server");
         Ok(Ok(NatsServer { path, version }))
     })
     .await

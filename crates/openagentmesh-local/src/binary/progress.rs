@@ -5,6 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::platform::PINNED_VERSION;
+use openagentmesh_name::Visible;
 
 /// A progress bar or spinner on standard error, if that is a terminal. Cleared on drop.
 pub(super) struct Progress(ProgressBar);
@@ -33,7 +34,7 @@ impl Progress {
         Self(match ProgressStyle::with_template(template) {
             Ok(style) => bar.with_style(style),
             Err(failure) => {
-                tracing::debug!(%failure, "using the plain progress bar");
+                tracing::debug!(failure = %Visible(&failure), "using the plain progress bar");
                 bar
             }
         })

@@ -8,6 +8,7 @@ use super::server::DetachedServer;
 use crate::LocalError;
 use crate::directory::{remove, server_directories};
 use crate::process::{end_servers_of, is_server_of};
+use openagentmesh_name::Visible;
 
 /// The running servers except that in `except`, oldest first. Removes the directories of servers that
 /// do not run; a server of another container is left alone. The caller must hold the lock.
@@ -28,14 +29,14 @@ pub(super) fn running(
             // The container may have another network too, so the server may still run.
             Some(record) if record.is_of_another_namespace() => {
                 tracing::debug!(
-                    directory = %directory.display(),
+                    directory = %Visible(directory.display()),
                     "skipping a mesh that was started in another container"
                 );
             }
             _ => {
                 if let Err(failure) = clear(&directory) {
                     // The failure does not affect the servers that run.
-                    tracing::warn!(%failure, "cannot remove the directory of a stopped mesh");
+                    tracing::warn!(failure = %Visible(&failure), "cannot remove the directory of a stopped mesh");
                 }
             }
         }
@@ -47,7 +48,7 @@ pub(super) fn running(
 /// Removes the directory of a server that crashed or whose start was killed. A killed start may have
 /// left a process without a record, which is ended first.
 fn clear(directory: &Path) -> Result<(), LocalError> {
-    tracing::debug!(directory = %directory.display(), "removing the directory of a stopped mesh");
+    tracing::debug!(directory = %Visible(directory.display()), "removing the directory of a stopped mesh");
     end_servers_of(directory, Duration::ZERO)?;
     remove(directory)
 }

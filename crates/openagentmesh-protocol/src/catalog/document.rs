@@ -21,7 +21,7 @@ use crate::Capabilities;
 ///
 /// An element is *listed* when it has the name of an agent and can be understood. Of several elements with one name,
 /// the first is listed. An entry of more than 1 MiB is not listed, nor are the last ones of a catalog whose entries
-/// would take more than 48 MiB.
+/// would take more than 32 MiB.
 ///
 /// ```
 /// use openagentmesh_protocol::CatalogDocument;
@@ -58,14 +58,15 @@ impl CatalogDocument {
             return Ok(Self::default());
         }
         let text = str::from_utf8(json).map_err(serde_json::Error::custom)?;
-        Self::from_text(Arc::from(text))
-    }
-
-    fn from_text(text: Arc<str>) -> serde_json::Result<Self> {
+        if !text.trim_ascii_start().starts_with('[') {
+            // The error of the parser would quote the value, whatever its length.
+            return Err(serde_json::Error::custom("not an array"));
+        }
         u32::try_from(text.len()).map_err(|_| serde_json::Error::custom("longer than 4 GiB"))?;
+        // The text is copied once it is known to be a catalog.
         Ok(Self {
-            index: Arc::new(Index::read(&text)?),
-            text,
+            index: Arc::new(Index::read(text)?),
+            text: Arc::from(text),
         })
     }
 
@@ -82,6 +83,12 @@ impl CatalogDocument {
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.elements.len()
+    }
+
+    /// The size of the text that was read, in bytes.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.text.len()
     }
 
     /// Whether the catalog has no entries.
@@ -280,10 +287,13 @@ impl CatalogDocument {
                 _ => texts.push(self.text_of(element)),
             }
         }
-        let added = added
-            .iter()
-            .filter_map(|name| changes.get(name)?.as_deref());
-        texts.extend(added);
+        if !self.index.is_full {
+            texts.extend(
+                added
+                    .iter()
+                    .filter_map(|name| changes.get(name)?.as_deref()),
+            );
+        }
         let text = join(texts.into_iter(), self.text.len());
         if text == *self.text {
             return Ok(false);
@@ -293,7 +303,7 @@ impl CatalogDocument {
     }
 
     fn replace(&mut self, text: String) -> serde_json::Result<()> {
-        *self = Self::from_text(Arc::from(text))?;
+        *self = Self::parse(text.as_bytes())?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::element::{Examined, Measured};
 use crate::Capabilities;
 
 /// The memory that all listed entries of a catalog may take, in bytes. Entries beyond it are not listed.
-const MAX_LISTED_WEIGHT: usize = 48 * 1024 * 1024;
+const MAX_LISTED_WEIGHT: usize = 32 * 1024 * 1024;
 /// The number of elements without an agent's name that a write preserves.
 const MAX_UNKNOWN_ELEMENTS: usize = 1000;
 

@@ -56,6 +56,11 @@ impl CatalogCache {
         self.state.subscribe()
     }
 
+    /// The state by now. Does not start the watch.
+    pub(super) fn current(&self) -> CacheState {
+        self.state.borrow().clone()
+    }
+
     /// The state. Waits for the first one for at most [`LOADING_TIMEOUT`].
     pub(super) async fn state(&self) -> CacheState {
         if matches!(*self.state.borrow(), CacheState::Loading) {
@@ -89,10 +94,11 @@ impl CatalogCache {
             is_recreated,
         } = written;
         let has_state = self.state.borrow().revision().is_some();
+        let snapshot = CatalogSnapshot::new(document, revision);
         if is_recreated {
-            replace(&self.state, document, revision);
+            replace(&self.state, snapshot);
         } else if has_state {
-            apply(&self.state, document, revision);
+            apply(&self.state, snapshot);
         }
     }
 }
@@ -132,13 +138,15 @@ async fn poll(catalog: &KvBucket, state: &watch::Sender<CacheState>) {
         Ok(Read {
             document: Ok(document),
             revision,
-        }) if current_revision() != before => apply(state, document, revision),
+        }) if current_revision() != before => {
+            apply(state, CatalogSnapshot::new(document, revision));
+        }
         Ok(Read {
             document: Ok(document),
             revision,
         }) => {
             if before != Some(revision) {
-                replace(state, document, revision);
+                replace(state, CatalogSnapshot::new(document, revision));
             }
         }
         Err(error) => {
@@ -166,7 +174,7 @@ async fn watch(
         OrderedConsumer::open(Arc::clone(catalog), subject, Start::Last, false).await?;
     backoff.reset();
     if consumer.pending() == 0 {
-        replace(state, CatalogDocument::default(), 0);
+        replace(state, CatalogSnapshot::new(CatalogDocument::default(), 0));
     }
     // Whether the next message is the state of its bucket when the consumer was created. A later one must
     // not replace a newer catalog that this process has written.
@@ -177,24 +185,30 @@ async fn watch(
             Delivery::Idle => continue,
             Delivery::Denied(error) => return Err(error),
             Delivery::BucketRecreated => {
-                replace(state, CatalogDocument::default(), 0);
+                replace(state, CatalogSnapshot::new(CatalogDocument::default(), 0));
                 is_first = consumer.pending() > 0;
                 continue;
             }
         };
-        let revision = message.sequence;
+        let (revision, published) = (message.sequence, message.published);
         let document = match message.meaning {
             Meaning::Value => writer::parse(message.payload).await,
-            Meaning::Malformed(reason) => Err(writer::malformed(reason)),
             Meaning::Deletion => Ok(CatalogDocument::default()),
+            Meaning::Malformed(reason) => Err(writer::malformed(reason)),
         };
         match document {
             Err(problem) => {
                 is_first = false;
                 set_malformed(state, revision, &problem);
             }
-            Ok(document) if std::mem::take(&mut is_first) => replace(state, document, revision),
-            Ok(document) => apply(state, document, revision),
+            Ok(document) => {
+                let snapshot = CatalogSnapshot::delivered(document, revision, published);
+                if std::mem::take(&mut is_first) {
+                    replace(state, snapshot);
+                } else {
+                    apply(state, snapshot);
+                }
+            }
         }
     }
     Ok(())

@@ -22,6 +22,9 @@ use crate::error::{Error, Result};
 use crate::store::{KvBucket, OrderedConsumer, Start};
 use crate::transport::Connection;
 
+/// The size of a catalog, in bytes of its text, from which on a read from the server is avoided.
+const MIN_LARGE_BYTES: usize = 1024 * 1024;
+
 /// The catalog and the registry of the mesh, with a cache of the catalog.
 pub(crate) struct Directory {
     catalog: Arc<KvBucket>,
@@ -47,8 +50,19 @@ impl Directory {
         }
     }
 
-    /// The catalog, read from the server.
+    /// The catalog, read from the server. The answer of a read is several times as large as a large catalog: the cached
+    /// one is returned if the server has no newer one.
     pub(crate) async fn read_snapshot(&self) -> Result<Arc<CatalogSnapshot>> {
+        let cached = self.cache.current();
+        if let CacheState::Ready(cached) = cached
+            && cached.document().text_len() >= MIN_LARGE_BYTES
+            && let Some(published) = cached.published()
+        {
+            let state = BucketState::read(&self.catalog).await?;
+            if state.ends_with(cached.revision(), published) {
+                return Ok(cached);
+            }
+        }
         let Read { document, revision } = writer::read(&self.catalog).await?;
         Ok(Arc::new(CatalogSnapshot::new(document?, revision)))
     }

@@ -5,6 +5,7 @@ mod cache;
 mod changes;
 mod contract;
 mod directory;
+mod problem;
 mod registration;
 mod registry;
 mod similar;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh_protocol::{AgentName, Contract, ErrorCode, subject};
 
+use super::problem;
 use super::registration::Registration;
 use crate::error::{BoxError, Error, Result};
 use crate::store::{Access, KvBucket};
@@ -46,13 +47,8 @@ pub(super) async fn get(registry: &KvBucket, name: &AgentName) -> Result<Option<
 }
 
 fn malformed(name: &AgentName, cause: impl Into<BoxError>) -> Error {
-    let cause = cause.into();
-    Error::raised(
-        ErrorCode::StorageError,
-        format!("malformed contract of agent '{name}': {cause}; register the agent again"),
-    )
-    .with_agent(name)
-    .with_source(cause)
+    let what = format!("contract of agent '{name}'");
+    problem::malformed(&what, cause, "register the agent again").with_agent(name)
 }
 
 /// # Errors
@@ -62,7 +58,7 @@ fn parse(json: &[u8], name: &AgentName) -> Result<Contract> {
     let contract: Contract =
         serde_json::from_slice(json).map_err(|error| malformed(name, error))?;
     if contract.name != *name {
-        let reason = format!("the document names agent '{}'", contract.name);
+        let reason = format!("the document is that of agent '{}'", contract.name);
         return Err(malformed(name, reason));
     }
     Ok(contract)

@@ -1,16 +1,41 @@
 //! One revision of the catalog, indexed once and looked up often.
 
 use openagentmesh_protocol::{AgentName, Capabilities, CatalogDocument, CatalogEntry};
+use time::OffsetDateTime;
 
 /// The catalog at one revision.
 pub(crate) struct CatalogSnapshot {
     document: CatalogDocument,
     revision: u64,
+    /// The time of the write; `None` for a write of this process.
+    published: Option<OffsetDateTime>,
 }
 
 impl CatalogSnapshot {
     pub(super) fn new(document: CatalogDocument, revision: u64) -> Self {
-        Self { document, revision }
+        Self {
+            document,
+            revision,
+            published: None,
+        }
+    }
+
+    /// A catalog that the server has delivered.
+    pub(super) fn delivered(
+        document: CatalogDocument,
+        revision: u64,
+        published: OffsetDateTime,
+    ) -> Self {
+        Self {
+            document,
+            revision,
+            published: Some(published),
+        }
+    }
+
+    /// The time of the write; `None` for a write of this process.
+    pub(super) fn published(&self) -> Option<OffsetDateTime> {
+        self.published
     }
 
     pub(crate) fn document(&self) -> &CatalogDocument {

@@ -104,8 +104,9 @@ impl CacheState {
 }
 
 /// Stores a catalog if it is newer than the current state.
-pub(super) fn apply(state: &watch::Sender<CacheState>, document: CatalogDocument, revision: u64) {
-    let newer = CacheState::Ready(Arc::new(CatalogSnapshot::new(document, revision)));
+pub(super) fn apply(state: &watch::Sender<CacheState>, snapshot: CatalogSnapshot) {
+    let revision = snapshot.revision();
+    let newer = CacheState::Ready(Arc::new(snapshot));
     let mut was_malformed = false;
     state.send_if_modified(|state| {
         let is_newer = state.revision().is_none_or(|current| revision > current);
@@ -119,8 +120,8 @@ pub(super) fn apply(state: &watch::Sender<CacheState>, document: CatalogDocument
 }
 
 /// Stores a catalog of another bucket, whose revisions cannot be compared with that of the state.
-pub(super) fn replace(state: &watch::Sender<CacheState>, document: CatalogDocument, revision: u64) {
-    let newer = CacheState::Ready(Arc::new(CatalogSnapshot::new(document, revision)));
+pub(super) fn replace(state: &watch::Sender<CacheState>, snapshot: CatalogSnapshot) {
+    let newer = CacheState::Ready(Arc::new(snapshot));
     let before = state.send_replace(newer);
     report_valid(matches!(before, CacheState::Malformed(_)));
 }

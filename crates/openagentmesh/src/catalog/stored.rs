@@ -13,6 +13,7 @@ use crate::store::{Access, KvBucket};
 pub(crate) struct BucketState {
     created: OffsetDateTime,
     last_sequence: u64,
+    last_published: OffsetDateTime,
     messages: u64,
 }
 
@@ -23,8 +24,14 @@ impl BucketState {
         Ok(Self {
             created: info.created,
             last_sequence: info.state.last_sequence,
+            last_published: info.state.last_timestamp,
             messages: info.state.messages,
         })
+    }
+
+    /// Whether the last message of the bucket has this number and this time.
+    pub(super) fn ends_with(&self, sequence: u64, published: OffsetDateTime) -> bool {
+        (self.last_sequence, self.last_published) == (sequence, published)
     }
 
     /// Whether messages may be missing that were there `before`: the bucket was purged, deleted, or restored.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
-use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode};
+use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode, Visible};
 use tokio::time::Instant;
 
+use super::problem;
 use super::state::CacheState;
 use crate::error::{BoxError, Error, Result};
 use crate::store::{HEADER_OVERHEAD, KvBucket, StoreError};
@@ -84,7 +85,10 @@ pub(super) async fn edit(
             Err(error) if started.elapsed() >= timeout(&error) => {
                 return Err(timed_out(error, started.elapsed()));
             }
-            Err(error) => tracing::debug!(%error, "the catalog is read and written again"),
+            Err(error) => {
+                let error = Visible(error);
+                tracing::debug!(%error, "the catalog is read and written again");
+            }
         }
         tokio::time::sleep(backoff.next_delay()).await;
     }
@@ -156,14 +160,8 @@ pub(super) async fn parse(value: Bytes) -> Result<CatalogDocument> {
 
 /// The error of a stored value that is not a catalog, because of `cause`.
 pub(super) fn malformed(cause: impl Into<BoxError>) -> Error {
-    let cause = cause.into();
-    Error::raised(
-        ErrorCode::StorageError,
-        format!(
-            "malformed catalog: {cause}; another peer overwrote key '{CATALOG_KEY}' of bucket '{CATALOG}'"
-        ),
-    )
-    .with_source(cause)
+    let remedy = format!("another peer overwrote key '{CATALOG_KEY}' of bucket '{CATALOG}'");
+    problem::malformed("catalog", cause, &remedy)
 }
 
 fn too_large(size: usize, agents: usize, limit: usize) -> Error {

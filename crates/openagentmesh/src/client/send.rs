@@ -8,7 +8,7 @@ use async_nats::{Message, StatusCode, Subscriber};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::envelope::is_probe;
-use openagentmesh_protocol::{ErrorCode, RequestHeaders, Verb, subject};
+use openagentmesh_protocol::{ErrorCode, RequestHeaders, Verb, Visible, subject};
 use serde::Serialize;
 
 use super::deadline::Deadline;
@@ -179,7 +179,7 @@ impl Parts {
                 (Ok(callback), _) => callback.await,
                 (Err(error), Some(on_error)) => on_error(error).await,
                 (Err(error), None) => {
-                    tracing::warn!(code = %error.code(), %error, "request failed");
+                    tracing::warn!(code = %Visible(error.code()), %error, "request failed");
                 }
             }
         });

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::FutureExt;
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{ErrorCode, Visible};
 
 use super::outcome::{WorkResult, deadline_exceeded, run_timed_out, shut_down};
 use super::request::Request;
@@ -73,7 +73,7 @@ async fn cancelled(
     reason: CancelReason,
     started: bool,
 ) -> Outcome {
-    tracing::debug!(agent = %agent.name, request_id = %request.id, %reason, "request cancelled");
+    tracing::debug!(agent = %agent.name, request_id = %Visible(&request.id), %reason, "request cancelled");
     match reason {
         CancelReason::CallerDisconnected => {}
         CancelReason::DeadlineExceeded => {

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use openagentmesh_protocol::Visible;
+
 use super::outcome;
 use super::request::{Intercepted, Request};
 use super::state::AgentState;
@@ -43,7 +45,7 @@ pub(super) fn after(
     };
     let Intercepted { started, exchange } = &**intercepted;
     if let Err(error) = agent.interceptors.after(*started, exchange, &completion) {
-        tracing::error!(agent = %agent.name, request_id = %request.id, %error,
+        tracing::error!(agent = %agent.name, request_id = %Visible(&request.id), %error,
             "interceptor failed after the request was answered");
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{Either, ready};
 use openagentmesh_protocol::{
-    ChunkHeaders, ErrorCode, ErrorObject, ReplyHeaders, RequestId, Status, subject,
+    ChunkHeaders, ErrorCode, ErrorObject, ReplyHeaders, RequestId, Status, Visible, subject,
 };
 use serde_json::{Value, json};
 
@@ -74,8 +74,8 @@ pub(crate) fn log_failure(error: &Error) {
             tracing::$level!(
                 agent = error.agent(),
                 request_id = error.request_id(),
-                code = %error.code(),
-                message = error.message(),
+                code = %Visible(error.code()),
+                message = %error,
                 "request failed"
             )
         };

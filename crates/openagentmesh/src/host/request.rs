@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::{Message, Subject};
 use bytes::Bytes;
 use openagentmesh_protocol::{
-    HeaderError, RequestHeaders, RequestId, Subject as Address, Verb, subject,
+    HeaderError, RequestHeaders, RequestId, Subject as Address, Verb, Visible, subject,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -151,7 +151,7 @@ impl<'m> Request<'m> {
         let intercepted = self.intercepted.as_ref();
         let span = intercepted.and_then(|intercepted| intercepted.exchange.span());
         span.cloned().unwrap_or_else(
-            || tracing::info_span!("request", agent = %agent.name, request_id = %self.id),
+            || tracing::info_span!("request", agent = %agent.name, request_id = %Visible(&self.id)),
         )
     }
 

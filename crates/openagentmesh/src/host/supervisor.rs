@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryFutureExt};
-use openagentmesh_protocol::{ChunkHeaders, ErrorCode, Headers, RequestId, Shape, subject};
+use openagentmesh_protocol::{
+    ChunkHeaders, ErrorCode, Headers, RequestId, Shape, Visible, subject,
+};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -62,7 +64,7 @@ pub(super) async fn run(agent: Arc<AgentState>, stop: CancellationToken) {
             backoff.reset();
         }
         let delay = backoff.next_delay();
-        tracing::warn!(agent = %agent.name, code = %error.code(), %error, restart_in = ?delay,
+        tracing::warn!(agent = %agent.name, code = %Visible(error.code()), %error, restart_in = ?delay,
             "the agent failed and will be restarted");
         reply::dead_letter(&agent, &run, error).await;
         tokio::select! {

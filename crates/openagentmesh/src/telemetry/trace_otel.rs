@@ -1,6 +1,6 @@
 //! The W3C trace context, between `tracing` spans and the headers of requests.
 
-use openagentmesh_protocol::Headers;
+use openagentmesh_protocol::{Headers, Visible};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -19,7 +19,7 @@ impl Interceptor for TraceHost {
             otel.name = exchange.agent().as_str(),
             otel.kind = "server",
             agent = %exchange.agent(),
-            request_id = %exchange.request_id(),
+            request_id = %Visible(exchange.request_id()),
         );
         let parent = TraceContextPropagator::new().extract(&Received(exchange.headers()));
         if let Err(error) = span.set_parent(parent) {

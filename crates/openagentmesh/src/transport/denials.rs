@@ -181,7 +181,7 @@ impl Denials {
         if is_reported || self.warnings.fetch_add(1, Ordering::Relaxed) >= MAX_WARNINGS {
             tracing::debug!(subject = denial.subject, "{:?} denied", denial.action);
         } else {
-            tracing::warn!("{}{}", denial.to_error().message(), denial.consequence());
+            tracing::warn!("{}{}", denial.to_error(), denial.consequence());
         }
         true
     }

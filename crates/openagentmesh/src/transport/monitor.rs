@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ClientError, ConnectErrorKind, Event, ServerError};
+use openagentmesh_protocol::Visible;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -260,8 +261,8 @@ impl ConnectionMonitor {
                 });
             }
             // Comes with every failed attempt, several times a second.
-            Event::ClientError(error) => tracing::debug!(%error, "connection"),
-            _ => tracing::warn!(%event, "connection"),
+            Event::ClientError(error) => tracing::debug!(error = %Visible(error), "connection"),
+            _ => tracing::warn!(event = %Visible(event), "connection"),
         }
     }
 }

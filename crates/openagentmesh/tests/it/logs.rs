@@ -18,9 +18,13 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Records the log of this thread at INFO as long as the guard lives.
     fn record() -> (Self, tracing::subscriber::DefaultGuard) {
+        Self::record_at(tracing::Level::INFO)
+    }
+
+    fn record_at(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::INFO)
+            .with_max_level(level)
             .with_ansi(false)
             .with_writer(log.clone())
             .finish();
@@ -146,6 +150,86 @@ async fn log_lines_of_a_handler_carry_agent_and_request_id() {
     assert!(line.contains(&format!("request_id={id}")), "{line}");
     let line = log.lines("chunk 1").remove(0);
     assert!(line.contains("agent=count"), "{line}");
+}
+
+/// Control characters, a change of direction, characters without width, and a forged line.
+const HOSTILE: &str = "\u{1b}[31m\u{9b}\u{202e}\u{2066}\u{200b}\u{feff}\nWARN forged line\r";
+
+fn assert_visible(log: &Log) {
+    let log = log.0.lock().unwrap();
+    let log = String::from_utf8_lossy(&log);
+    for line in log.lines() {
+        // The client logs on its own.
+        if line.contains("async_nats") {
+            continue;
+        }
+        let found = line
+            .chars()
+            .find(|c| c.is_control() || "\u{202e}\u{2066}\u{200b}\u{feff}".contains(*c));
+        assert!(found.is_none(), "{found:?} in {line:?}");
+        assert!(!line.starts_with("WARN forged"), "{line:?}");
+    }
+}
+
+#[tokio::test]
+async fn text_of_others_is_logged_escaped() {
+    let (log, _guard) = Log::record_at(tracing::Level::TRACE);
+    let test = TestMesh::start().await;
+    let raw = test.raw().await;
+    let jetstream = async_nats::jetstream::new(raw.clone());
+    let failing = AgentSpec::new("failing", HOSTILE).result_handler(|| async {
+        tracing::info!("failing begins");
+        Err::<u32, _>(openagentmesh::Error::new(HOSTILE, HOSTILE))
+    });
+    let panicking = AgentSpec::new("panicking", "Panics.").handler(|| async {
+        panic!("{HOSTILE}");
+        #[allow(unreachable_code)]
+        1
+    });
+    test.mesh.register((failing, panicking)).await.unwrap();
+    for agent in ["failing", "panicking"] {
+        let error = within(test.mesh.call::<u32>(agent, ())).await.unwrap_err();
+        assert!(error.message().contains(HOSTILE), "{error}");
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(
+                shown.contains("\\u{202e}") && !shown.contains('\u{202e}'),
+                "{shown}"
+            );
+        }
+        within(test.mesh.send(agent, ())).await.unwrap();
+        let callback = test.mesh.send(agent, ()).on_reply(|_: u32| async {});
+        within(callback).await.unwrap();
+    }
+    // Ids and reply subjects that a peer chooses.
+    let id = HOSTILE.replace(['\n', '\r'], "");
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Mesh-Request-Id", &*id);
+    let reply = format!("mesh.results.{}", id.replace(' ', ""));
+    let sent = raw.publish_with_reply_and_headers("mesh.agent.failing", reply, headers, "".into());
+    sent.await.unwrap();
+    // Catalogs and contracts.
+    let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    let registry = jetstream.get_key_value("mesh-registry").await.unwrap();
+    let quoted = serde_json::to_string(HOSTILE).unwrap();
+    for value in [quoted.clone(), format!("[{{\"name\":{quoted}}}]")] {
+        catalog.put("catalog", value.into()).await.unwrap();
+    }
+    let other = serde_json::json!({"name": "other", "description": HOSTILE}).to_string();
+    for value in [quoted, other] {
+        registry.put("unserved", value.into()).await.unwrap();
+        within(test.mesh.contract("unserved")).await.unwrap_err();
+    }
+    within(test.mesh.call::<u32>(HOSTILE, ()))
+        .await
+        .unwrap_err();
+    crate::support::eventually(|| async {
+        let is_logged = !log.lines("the last valid catalog").is_empty();
+        (is_logged && !log.lines("failing begins").is_empty()).then_some(())
+    })
+    .await;
+    test.mesh.shutdown().await.unwrap();
+    assert!(!log.lines("request failed").is_empty());
+    assert_visible(&log);
 }
 
 /// A text of digits, which the schema does not say.

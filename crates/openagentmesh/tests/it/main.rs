@@ -27,6 +27,7 @@ mod discovery;
 mod endpoints;
 mod error_codes;
 mod events;
+mod failed_registration;
 mod failure;
 mod hostile;
 mod hostile_catalogs;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use futures::StreamExt;
 use openagentmesh::{AgentMesh, CatalogChange, CatalogEntry, CatalogFilter};
 use serde::Serialize;
@@ -10,10 +12,15 @@ use crate::live;
 use crate::printer::{Printer, STRONG};
 use crate::text::{on_one_line, printable};
 
+/// The limit of the wait for the repair of a malformed catalog, and the interval of the checks.
+const REPAIR_TIMEOUT: Duration = Duration::from_secs(5);
+const REPAIR_INTERVAL: Duration = Duration::from_millis(100);
+
 pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(), Failure> {
     let show = Show::from_arguments(&arguments);
     let filter = filter(&arguments);
     let mesh = connect(arguments.target).await?;
+    await_repair(&mesh, printer).await?;
     note_invalid(&mesh, printer).await?;
     if arguments.watch {
         return watch(mesh, filter, show, printer).await;
@@ -40,6 +47,20 @@ pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(),
             1 => "the one agent on this mesh does not match".to_owned(),
             _ => format!("none of the {all} agents on this mesh matches"),
         });
+    }
+    Ok(())
+}
+
+/// Reports a malformed catalog, and waits for a host to repair it. If none does in time, the query that follows has the
+/// error.
+async fn await_repair(mesh: &AgentMesh, printer: &Printer) -> Result<(), Failure> {
+    let Some(problem) = mesh.catalog().problem().await? else {
+        return Ok(());
+    };
+    printer.note(format!("{problem}; waiting for a host to repair it"));
+    let end = tokio::time::Instant::now() + REPAIR_TIMEOUT;
+    while mesh.catalog().problem().await?.is_some() && tokio::time::Instant::now() < end {
+        tokio::time::sleep(REPAIR_INTERVAL).await;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
-use openagentmesh_protocol::AgentName;
+use openagentmesh_protocol::{AgentName, Visible};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -71,7 +71,7 @@ impl ReplyRetry {
         self.tasks.spawn(async move {
             match repeat(&session, &abort, &subject, &headers, &body).await {
                 Ok(true) => {}
-                Ok(false) => tracing::debug!(%agent, %subject, "a reply had no subscriber"),
+                Ok(false) => tracing::debug!(%agent, subject = %Visible(&subject), "a reply had no subscriber"),
                 Err(error) => tracing::warn!(%agent, %error, "a reply could not be sent"),
             }
             drop(reserved);
