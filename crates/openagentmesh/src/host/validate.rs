@@ -16,7 +16,8 @@ pub(crate) fn check_restrictions(
 ) -> Result<(), Error> {
     let is_checked = |schema: &&InputSchema| {
         schema.exceeds_types()
-            || (!schema.is_any() && (may_exceed_memory(body) || schema.may_exceed_budget(body)))
+            || may_exceed_memory(body)
+            || schema.may_exceed_budget(body)
     };
     let Some(schema) = schema.filter(is_checked) else {
         return Ok(());

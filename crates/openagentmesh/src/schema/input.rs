@@ -7,11 +7,12 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::budget::exceeds_memory;
 use super::fit::{Fit, compare, is_any};
 use super::problem::Problems;
 use super::rust_type::{SchemaText, input_schema};
 use super::sample::samples;
-use super::validator::Validator;
+use super::validator::{Validator, too_much_memory};
 
 /// Bytes of an input up to which the check of a plain type is within its budget: even with an item every two bytes,
 /// a type that exceeds it has more than a hundred properties and options for one value.
@@ -24,7 +25,7 @@ const MAX_UNCHECKED_BYTES: usize = 64 * 1024;
 pub(crate) struct InputSchema {
     schema: SchemaText,
     exceeds_types: bool,
-    /// Whether the schema allows every value, so that none is checked, however large it is.
+    /// Whether the schema allows every value, so that only its size is checked.
     is_any: bool,
     validator: OnceLock<Result<Validator, String>>,
     /// Decodes an input of the type; the error is the reason of a refusal.
@@ -73,11 +74,6 @@ impl InputSchema {
 
     pub(crate) fn to_value(&self) -> Value {
         self.schema.to_value()
-    }
-
-    /// Whether the schema allows every value.
-    pub(crate) fn is_any(&self) -> bool {
-        self.is_any
     }
 
     /// Whether deserialisation may take values that the schema forbids, for example because of a length, a
@@ -143,7 +139,11 @@ impl InputSchema {
     /// passed [`InputSchema::check`], deserialisation alone checks every restriction.
     pub(crate) fn problems(&self, input: &Value) -> Result<Problems, &str> {
         if self.is_any {
-            return Ok(Problems::default());
+            // The host refuses such an input before it is decoded.
+            return Ok(match exceeds_memory(input) {
+                true => too_much_memory(),
+                false => Problems::default(),
+            });
         }
         Ok(self.validator()?.problems(input))
     }

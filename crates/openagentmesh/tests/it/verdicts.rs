@@ -468,7 +468,8 @@ async fn input_beyond_the_budget_has_one_verdict_from_contract_and_host() {
     for count in [400_000, 700_000, 1_500_000] {
         let many: Value = (0..count).map(|_| json!(1)).collect();
         verdict(&test, "bytes", &many).await;
-        assert!(verdict(&test, "any", &many).await);
+        // The largest one takes more than 96 MiB when it is parsed.
+        assert_eq!(verdict(&test, "any", &many).await, count < 1_000_000);
     }
 }
 
