@@ -15,9 +15,7 @@ pub(crate) fn check_restrictions(
     body: &[u8],
 ) -> Result<(), Error> {
     let is_checked = |schema: &&InputSchema| {
-        schema.exceeds_types()
-            || may_exceed_memory(body)
-            || schema.may_exceed_budget(body)
+        schema.exceeds_types() || may_exceed_memory(body) || schema.may_exceed_budget(body)
     };
     let Some(schema) = schema.filter(is_checked) else {
         return Ok(());
