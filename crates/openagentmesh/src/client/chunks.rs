@@ -200,6 +200,15 @@ impl Receiving {
 
     /// The next message of the stream. Cancel-safe: a message that was not returned is not lost.
     async fn receive(&mut self) -> Result<Delivery> {
+        // Credit waits while the connection is lost. Chunks that have arrived do not.
+        if !self.request.session().connection.is_up()
+            && let Some(arrived) = self.source.next().now_or_never()
+        {
+            return match arrived? {
+                Some(message) => Ok(self.arrived(Delivery::Chunk(message))),
+                None => Err(self.ended()),
+            };
+        }
         self.give_credit().await?;
         let delivery = loop {
             tokio::select! {
@@ -218,6 +227,11 @@ impl Receiving {
                 }
             }
         };
+        Ok(self.arrived(delivery))
+    }
+
+    /// Counts a message that has arrived.
+    fn arrived(&mut self, delivery: Delivery) -> Delivery {
         self.may_reply = false;
         if let Delivery::Chunk(message) = &delivery {
             self.limit.count();
@@ -229,7 +243,7 @@ impl Receiving {
                 self.limit.apply(subscriber, 0);
             }
         }
-        Ok(delivery)
+        delivery
     }
 
     /// Sends credit if it is due.

@@ -52,34 +52,50 @@ impl Deadline {
             .saturating_add(1)
     }
 
-    /// Runs `publishing` until the deadline. Publishing blocks while the connection is lost and its buffers
-    /// are full.
+    /// Sends a request to `agent` by `publishing` until the deadline. Publishing waits while the connection is lost, and
+    /// while its buffers are full.
     ///
     /// # Errors
     ///
-    /// Those of `publishing`, and `timeout`.
+    /// Those of `publishing`; after the deadline, `connection_failed` while the connection is lost, else `timeout`.
     pub(super) async fn bound<T>(
         self,
         agent: &AgentName,
         connection: &Connection,
-        mut publishing: Pin<&mut impl Future<Output = Result<T>>>,
+        publishing: Pin<&mut impl Future<Output = Result<T>>>,
     ) -> Result<T> {
-        // Nearly always ready at once, without a timer.
-        if let Poll::Ready(published) = futures::poll!(publishing.as_mut()) {
-            return published;
-        }
-        match tokio::time::timeout_at(self.at, publishing).await {
-            Ok(published) => published,
-            Err(_) => Err(self.not_sent(agent, connection)),
+        match self.limit(publishing).await {
+            Some(published) => published,
+            None => {
+                let request = format!("the request to agent '{agent}'");
+                Err(self.not_sent(&request, connection).with_agent(agent))
+            }
         }
     }
 
-    fn not_sent(self, agent: &AgentName, connection: &Connection) -> Error {
+    /// Runs `publishing`; `None` when the deadline passes before its end.
+    pub(super) async fn limit<T>(
+        self,
+        mut publishing: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        // Nearly always ready at once, without a timer.
+        if let Poll::Ready(published) = futures::poll!(publishing.as_mut()) {
+            return Some(published);
+        }
+        tokio::time::timeout_at(self.at, publishing).await.ok()
+    }
+
+    /// The error of `message`, which could not be sent before this deadline.
+    pub(super) fn not_sent(self, message: &str, connection: &Connection) -> Error {
         let cause = connection.lost().or(": the connection to the mesh is slow");
-        let message = format!("the request to agent '{agent}' was not sent {self}{cause}");
-        connection
-            .with_loss(Error::raised(ErrorCode::Timeout, message))
-            .with_agent(agent)
+        let code = match connection.is_up() {
+            true => ErrorCode::Timeout,
+            false => ErrorCode::ConnectionFailed,
+        };
+        connection.with_loss(Error::raised(
+            code,
+            format!("{message} was not sent {self}{cause}"),
+        ))
     }
 }
 

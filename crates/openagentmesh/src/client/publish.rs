@@ -1,7 +1,8 @@
 //! `publish`: one event to a subject.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -14,6 +15,9 @@ use super::request::to_json;
 use crate::error::Result;
 use crate::transport::{self, Outgoing};
 use crate::util::deferred::Deferred;
+
+/// The time for handing an event to the connection if none is given.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
     /// Publishes `event` as JSON to `subject`.
@@ -60,6 +64,8 @@ impl Client {
 /// [`Client::publish_bytes`] and [`Client::publish_text`]. Headers must be given before the first poll.
 ///
 /// Awaiting it returns once the connection has accepted the event. It waits while the connection has no room.
+/// While the connection is lost, it waits within its [timeout](Publish::timeout) and then fails with
+/// `connection_failed`; the event is not sent later.
 /// Delivery to subscribers is not confirmed. The first publish to a subject on a connection also waits until the
 /// server has permitted it, which takes two round trips; that applies to the first 256 subjects.
 ///
@@ -67,8 +73,8 @@ impl Client {
 ///
 /// Awaiting it fails with `invalid_input` when the subject or a header is invalid, the subject has wildcards,
 /// or the event cannot be written as JSON; `payload_too_large` when it exceeds the server's limit;
-/// `connection_failed` when the connection is closed; `connection_denied` when the server does not permit the
-/// subject.
+/// `connection_failed` when the connection is closed, or stays lost until the timeout; `timeout` when it has no room
+/// until then; `connection_denied` when the server does not permit the subject.
 ///
 /// # Cancel safety
 ///
@@ -78,6 +84,7 @@ pub struct Publish(Deferred<'static, Parts, Result<()>>);
 
 struct Parts {
     client: Client,
+    timeout: Duration,
     subject: Result<String>,
     body: Result<Bytes>,
     content_type: ContentType,
@@ -88,12 +95,20 @@ impl Publish {
     fn new(client: &Client, subject: &str, body: Result<Bytes>, content_type: ContentType) -> Self {
         let parts = Parts {
             client: client.clone(),
+            timeout: client.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
             subject: transport::check_subject(subject, false).map(|()| subject.to_owned()),
             body,
             content_type,
             headers: ExtraHeaders::default(),
         };
         Self(Deferred::new(parts, |parts| parts.run().boxed()))
+    }
+
+    /// Sets the time to wait until the connection accepts the event: 30 s by default. The deadline of the request that a
+    /// handler serves bounds it.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.0.change(|parts| parts.timeout = timeout);
+        self
     }
 
     /// Adds a header to the event. Names that begin with `X-Mesh-` or `Nats-` are reserved.
@@ -110,6 +125,7 @@ impl Parts {
         let body = self.body?;
         let mut headers = Outgoing(self.headers.take()?);
         headers.put(header::CONTENT_TYPE, self.content_type.as_str());
+        let deadline = self.client.deadline_within(self.timeout);
         let session = self.client.session();
         headers.put(header::INSTANCE_ID, session.instance_id.as_str());
         let connection = &session.connection;
@@ -117,6 +133,15 @@ impl Parts {
         let publishing = connection
             .publisher
             .publish(subject.clone(), None, headers.0, body);
+        let publishing = async {
+            match deadline.limit(pin!(publishing)).await {
+                Some(published) => published,
+                None => {
+                    let event = format!("the event for subject '{subject}'");
+                    Err(deadline.not_sent(&event, connection))
+                }
+            }
+        };
         connection.confirm(&subject, publishing).await
     }
 }

@@ -147,8 +147,8 @@ impl<H: Handle> Bucket<H> {
         F: Future<Output = Result<T, E>>,
     {
         loop {
-            // An operation that starts while the connection is lost is sent when it is restored.
-            self.connection.living_client().await?;
+            // An operation that is given up while the connection is lost must not be sent when it is restored.
+            self.connection.up().await?;
             // Boxed, because the
             // future of each caller contains this one several times.
             let attempt = Box::pin(async {

@@ -145,6 +145,8 @@ impl KvBucket {
                 // The client sends writes past the publisher: messages that this task published before
                 // must not arrive after the write.
                 self.connection().publisher.flush().await;
+                // The connection may have been lost since the bucket was opened. Once it is closed, the write fails.
+                self.connection().up().await.ok();
                 written.await
             }
         };

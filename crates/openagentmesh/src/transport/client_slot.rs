@@ -133,18 +133,6 @@ impl ClientSlot {
         current.epoch > epoch || is_dead(&current.client)
     }
 
-    /// Waits while the current client is known to be dead. Cancel-safe.
-    ///
-    /// # Errors
-    ///
-    /// `connection_failed` when it is not replaced: the connection is closed.
-    pub(super) async fn living(&self) -> Result<()> {
-        match self.is_alive() {
-            true => Ok(()),
-            false => self.next_client(self.epoch()).await,
-        }
-    }
-
     /// Waits for a living client after the one of `epoch`. Cancel-safe.
     ///
     /// # Errors

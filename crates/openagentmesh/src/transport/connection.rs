@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::monitor::{ConnectionMonitor, LostConnection};
 use super::nats_events::NatsEvents;
 use super::publisher::Publisher;
+use super::send_gate::SendGate;
 use super::subscription::Subscription;
 use crate::error::{Error, Result};
 
@@ -28,6 +29,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(crate) struct Connection {
     slot: ClientSlot,
+    gate: SendGate,
     /// Sends every message of the SDK.
     pub(crate) publisher: Arc<Publisher>,
     /// Receives every reply.
@@ -53,7 +55,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// `monitor` observes the client of `slot`.
     pub(super) fn new(slot: ClientSlot, monitor: &ConnectionMonitor) -> Self {
-        let publisher = Arc::new(Publisher::new(&slot));
+        let publisher = Arc::new(Publisher::new(&slot, monitor));
         Self {
             inbox: Arc::new(Inbox::new(
                 &slot,
@@ -65,6 +67,7 @@ impl Connection {
             denials: monitor.denials(),
             monitor: monitor.clone(),
             outgoing: Arc::default(),
+            gate: SendGate::new(&slot, monitor),
             slot,
             reconnections: monitor.reconnections(),
             closed: monitor.closed(),
@@ -174,13 +177,15 @@ impl Connection {
         (self.reconnections(), self.slot.epoch())
     }
 
-    /// Waits while a dead client is replaced. Cancel-safe.
+    /// Waits while the connection is lost, or a dead client is replaced: the client would send later what it is given
+    /// now. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// `connection_failed` when the connection is closed instead.
-    pub(crate) async fn living_client(&self) -> Result<()> {
-        self.slot.living().await
+    /// `connection_failed` when the connection is closed instead, or detached.
+    pub(crate) async fn up(&self) -> Result<()> {
+        self.check_attached()?;
+        self.gate.opened().await
     }
 
     pub(crate) fn watch_reconnections(&self) -> watch::Receiver<u64> {
@@ -390,8 +395,7 @@ impl Connection {
 
     /// Whether the client has a connection now.
     pub(crate) fn is_up(&self) -> bool {
-        self.slot.is_alive()
-            && self.client().connection_state() == async_nats::connection::State::Connected
+        self.gate.is_open()
     }
 
     /// Closes the connection after everything that is buffered was sent. A lost connection is not dialed

@@ -211,7 +211,10 @@ async fn answer_probe(
     cancel: Option<Subject>,
 ) {
     let is_pending = table.with(number, |waiting| waiting.cancel.clone_from(&cancel));
-    if let (None, Some(subject)) = (is_pending, cancel) {
+    // Without a connection, the message would block the replies that have arrived. The host probes again.
+    if let (None, Some(subject)) = (is_pending, cancel)
+        && publisher.is_open()
+    {
         send_cancel(Arc::clone(publisher), subject).boxed().await;
     }
 }

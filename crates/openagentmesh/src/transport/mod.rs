@@ -20,6 +20,7 @@ mod panic_hook;
 mod publisher;
 mod redial;
 mod renewal;
+mod send_gate;
 mod servers;
 mod state;
 mod subscription;

@@ -81,6 +81,11 @@ impl ConnectionMonitor {
         self.losses.subscribe()
     }
 
+    /// Losses and their ends, from now on.
+    pub(super) fn loss_changes(&self) -> watch::Receiver<Option<Loss>> {
+        self.loss.subscribe()
+    }
+
     /// Waits until the connection is not lost; `None` when it is closed. Cancel-safe.
     pub(crate) async fn recovered(&self) -> Option<()> {
         let mut loss = self.loss.subscribe();

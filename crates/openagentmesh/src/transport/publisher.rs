@@ -18,6 +18,8 @@ use tokio::task::{coop, unconstrained};
 
 use super::client_slot::{ClientSlot, is_living};
 use super::headers::{check_limit, closed, message_size};
+use super::monitor::ConnectionMonitor;
+use super::send_gate::{SendGate, is_connected};
 use crate::error::{Error, Result};
 use crate::util::sync::Mutex;
 
@@ -26,7 +28,10 @@ const MAX_QUEUED: usize = 1024;
 /// The number of other requests that must be in flight for a message to be coalesced with theirs.
 const MIN_CONCURRENT: usize = 7;
 
-/// Hands messages over to the NATS client: at once if the client has room, else after a wait.
+/// Hands messages over to the NATS client: at once if the client is connected and has room, else after a wait.
+///
+/// A message whose sender gives up while the connection is lost is never sent. One gap remains: the client sends a
+/// message after it has reconnected that was handed over in the moment before it noticed the loss.
 ///
 /// The client's connection task writes to its socket as soon as it is woken, and the first message wakes
 /// it. If many requests are in flight, their messages would each be written to the socket on their own, and
@@ -42,6 +47,7 @@ pub(crate) struct Publisher {
 
 struct Shared {
     slot: ClientSlot,
+    gate: SendGate,
     queue: Mutex<Queue>,
     /// Wakes the flush task.
     flush: Notify,
@@ -62,10 +68,11 @@ pub(crate) type Publishing<'p> = Either<Ready<Result<()>>, BoxFuture<'p, Result<
 
 impl Publisher {
     /// Must be called in a tokio runtime: it spawns the flush task.
-    pub(crate) fn new(slot: &ClientSlot) -> Self {
+    pub(super) fn new(slot: &ClientSlot, monitor: &ConnectionMonitor) -> Self {
         let (sink, epoch) = slot.client_of_epoch();
         let shared = Arc::new(Shared {
             slot: slot.clone(),
+            gate: SendGate::new(slot, monitor),
             queue: Mutex::new(Queue {
                 sink,
                 epoch,
@@ -78,8 +85,9 @@ impl Publisher {
         Self { shared }
     }
 
-    /// Publishes a message, with a reply subject if one is given. Waits while the client has no room, and while a
-    /// dead client is replaced.
+    /// Publishes a message, with a reply subject if one is given. Waits while the client has no room, while the
+    /// connection is lost, and while a dead client is replaced. If the future is dropped during the wait, the message
+    /// is not sent.
     ///
     /// # Errors
     ///
@@ -97,7 +105,8 @@ impl Publisher {
 
     /// As [`publish`](Self::publish), for a message of a request while `others` more requests are in flight.
     /// If those are enough, the message is coalesced with theirs. A closed connection is then only logged:
-    /// the caller learns of it from the inbox, which fails all pending replies.
+    /// the caller learns of it from the inbox, which fails all pending replies. If the connection is lost in the same
+    /// moment, a coalesced request is dropped, as those on the lost connection are.
     ///
     /// # Errors
     ///
@@ -127,7 +136,7 @@ impl Publisher {
             return Either::Left(ready(Err(too_large)));
         }
         // A coalesced message of a dead client is dropped.
-        let is_current = queue.epoch == shared.slot.epoch();
+        let is_current = queue.epoch == shared.slot.epoch() && is_connected(&queue.sink);
         if is_current && others >= MIN_CONCURRENT && queue.coalesced.len() < MAX_QUEUED {
             queue.coalesced.push_back(message);
             if queue.coalesced.len() == 1 {
@@ -154,7 +163,12 @@ impl Publisher {
         check_limit(message_size(headers, body), self.shared.slot.max_payload())
     }
 
-    /// Waits until the client has taken every coalesced message.
+    /// Whether a message can be handed over without a wait for the connection.
+    pub(super) fn is_open(&self) -> bool {
+        self.shared.gate.is_open()
+    }
+
+    /// Waits until the client has taken every coalesced message, or the connection is closed.
     pub(crate) async fn flush(&self) {
         self.shared.flush_queue().await;
     }
@@ -171,6 +185,7 @@ impl Shared {
     async fn wait_and_publish(&self, message: OutboundMessage, size: usize) -> Result<()> {
         coop::consume_budget().await;
         loop {
+            self.gate.opened().await?;
             self.renew();
             self.flush_queue().await;
             let (mut sink, epoch) = {
@@ -179,7 +194,11 @@ impl Shared {
             };
             check_limit(size, sink.max_payload())?;
             match poll_fn(|context| Pin::new(&mut sink).poll_ready(context)).await {
-                Ok(()) => return Pin::new(&mut sink).start_send(message).map_err(to_error),
+                Ok(()) if is_connected(&sink) => {
+                    return Pin::new(&mut sink).start_send(message).map_err(to_error);
+                }
+                // Lost while it had no room.
+                Ok(()) => {}
                 Err(_) => self.slot.next_client(epoch).await?,
             }
         }
@@ -206,26 +225,34 @@ impl Shared {
     /// Hands over all coalesced messages. Waits for room with a sink of its own, because a sink wakes only
     /// one waiting task.
     async fn flush_queue(&self) {
-        if self.queue.lock().try_flush() {
-            return;
-        }
-        let mut sink = self.queue.lock().sink.clone();
         loop {
+            let mut sink = {
+                let mut queue = self.queue.lock();
+                if queue.try_flush() {
+                    return;
+                }
+                queue.sink.clone()
+            };
+            if let Err(error) = self.gate.opened().await {
+                tracing::debug!(%error, "coalesced messages dropped");
+                self.queue.lock().coalesced.clear();
+                return;
+            }
+            self.renew();
             let room = poll_fn(|context| Pin::new(&mut sink).poll_ready(context)).await;
             let mut queue = self.queue.lock();
-            if let Some(message) = queue.coalesced.pop_front() {
+            if is_connected(&sink)
+                && let Some(message) = queue.coalesced.pop_front()
+            {
                 log_failure(room.and_then(|()| Pin::new(&mut sink).start_send(message)));
-            }
-            if queue.try_flush() {
-                return;
             }
         }
     }
 }
 
 impl Queue {
-    /// Hands over the coalesced messages and then `message`. `Err` gives it back if there is no room, or the client is
-    /// dead.
+    /// Hands over the coalesced messages and then `message`. `Err` gives it back if there is no room, the connection
+    /// is lost, or the client is dead.
     fn try_publish(
         &mut self,
         message: OutboundMessage,
@@ -239,8 +266,17 @@ impl Queue {
         Err(Box::new(message))
     }
 
-    /// Hands over the coalesced messages as far as there is room. Returns whether none is left.
+    /// Hands over the coalesced messages as far as there is room. Returns whether none is left. While the connection is
+    /// lost, requests are dropped and other messages wait.
     fn try_flush(&mut self) -> bool {
+        if self.coalesced.is_empty() {
+            return true;
+        }
+        if !is_connected(&self.sink) {
+            // The sender of a request may give up, which is not known here.
+            self.coalesced.retain(|message| message.reply.is_none());
+            return self.coalesced.is_empty();
+        }
         while !self.coalesced.is_empty() {
             // Other tasks' messages must not use up the budget of this task. There are at most MAX_QUEUED.
             let room = pin!(unconstrained(poll_fn(|_| self.poll_room())));
@@ -322,7 +358,10 @@ mod tests {
         let server = LocalServer::start().await.unwrap();
         let client = async_nats::connect(server.url()).await.unwrap();
         let subscriber = client.subscribe("to").await.unwrap();
-        let publisher = Publisher::new(&ClientSlot::fixed(client.clone()));
+        let publisher = Publisher::new(
+            &ClientSlot::fixed(client.clone()),
+            &ConnectionMonitor::new("_INBOX"),
+        );
         (server, client, publisher, subscriber)
     }
 

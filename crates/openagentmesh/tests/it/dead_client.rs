@@ -296,10 +296,11 @@ async fn requests_wait_for_the_next_client_until_their_deadline() {
 
     let late = mesh.call::<String>("echo", "x").timeout(SHORT);
     let error = within(late).await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::Timeout, "{error}");
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
     assert!(error.message().contains("has been lost for"), "{error}");
     let chunks = mesh.stream::<u32>("count", 3).timeout(SHORT).await;
-    assert_eq!(chunks.map(drop).unwrap_err().code(), &ErrorCode::Timeout);
+    let error = chunks.map(drop).unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
 
     let (kv, workspace) = (mesh.kv().clone(), mesh.workspace().clone());
     let call = tokio::spawn(mesh.call::<String>("echo", "x"));

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::{Alive, Proxy, TestMesh, echo, eventually, stands_still, within};
+use crate::support::{Alive, Proxy, TestMesh, echo, eventually, stands_still, subscribed, within};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use openagentmesh::{
-    AgentMesh, AgentSpec, CatalogChange, ErrorCode, KvChange, ObjectChange, Result,
+    AgentMesh, AgentSpec, CatalogChange, ConnectionState, ErrorCode, KvChange, ObjectChange, Result,
 };
 use openagentmesh_local::LocalServer;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -35,11 +35,8 @@ fn requests(mesh: &AgentMesh) -> Vec<(&'static str, BoxFuture<'static, Result<()
             "stream",
             async { stream.await?.next().await.unwrap().map(drop) }.boxed(),
         ),
-        // A message that fits in the buffer of the client counts as sent.
-        (
-            "send",
-            async { send.timeout(SHORT).await.and(Err(lost())) }.boxed(),
-        ),
+        // A server that is stopped does not confirm the message.
+        ("send", async { send.await.and(Err(lost())) }.boxed()),
         ("reply", async { reply.await?.await.map(drop) }.boxed()),
         (
             "on_error",
@@ -53,18 +50,20 @@ fn requests(mesh: &AgentMesh) -> Vec<(&'static str, BoxFuture<'static, Result<()
 }
 
 fn lost() -> openagentmesh::Error {
-    openagentmesh::Error::new(
-        ErrorCode::Timeout,
-        "the message is in the buffer of the client",
-    )
+    openagentmesh::Error::new(ErrorCode::Timeout, "the message is on its way")
 }
 
-async fn all_fail(mesh: &AgentMesh, times: usize) {
+async fn is_lost(mesh: &AgentMesh) {
+    let mut states = mesh.watch_connection();
+    while within(states.next()).await != Some(ConnectionState::Lost) {}
+}
+
+async fn all_fail(mesh: &AgentMesh, times: usize, code: &ErrorCode) {
     let requests = (0..times).flat_map(|_| requests(mesh));
     let ended = join_all(requests.map(|(verb, request)| async move { (verb, request.await) }));
     for (verb, result) in within(ended).await {
         let error = result.expect_err(verb);
-        assert_eq!(error.code(), &ErrorCode::Timeout, "{verb}: {error}");
+        assert_eq!(error.code(), code, "{verb}: {error}");
     }
 }
 
@@ -91,26 +90,23 @@ async fn errors_while_the_connection_is_lost_name_the_loss() {
     let (kv, files, client) = (mesh.kv(), mesh.workspace(), mesh.clone());
     let waiting = mesh.wait_for("absent").timeout(SHORT);
     let subscribing = mesh.subscribe_subject::<u32>("other");
-    let all = requests(&mesh)
-        .into_iter()
-        .filter(|(verb, _)| *verb != "send")
-        .chain([
-            other("kv", async move { kv.get("key").await.map(drop) }.boxed()),
-            other(
-                "get",
-                async move { files.get("file").await.map(drop) }.boxed(),
-            ),
-            other(
-                "put",
-                async move { client.workspace().put("new", "x").await.map(drop) }.boxed(),
-            ),
-            other("wait_for", async { waiting.await.map(drop) }.boxed()),
-            other("subscribe", async { subscribing.await.map(drop) }.boxed()),
-            other(
-                "events",
-                async move { events.next().await.unwrap().map(drop) }.boxed(),
-            ),
-        ]);
+    let all = requests(&mesh).into_iter().chain([
+        other("kv", async move { kv.get("key").await.map(drop) }.boxed()),
+        other(
+            "get",
+            async move { files.get("file").await.map(drop) }.boxed(),
+        ),
+        other(
+            "put",
+            async move { client.workspace().put("new", "x").await.map(drop) }.boxed(),
+        ),
+        other("wait_for", async { waiting.await.map(drop) }.boxed()),
+        other("subscribe", async { subscribing.await.map(drop) }.boxed()),
+        other(
+            "events",
+            async move { events.next().await.unwrap().map(drop) }.boxed(),
+        ),
+    ]);
     let ended = join_all(all.map(|(name, work)| async move { (name, work.await) }));
     for (name, result) in within(ended).await {
         let error = result.expect_err(name);
@@ -120,7 +116,7 @@ async fn errors_while_the_connection_is_lost_name_the_loss() {
 }
 
 #[tokio::test]
-async fn requests_without_a_server_end_with_a_timeout() {
+async fn requests_without_a_server_fail_in_time() {
     let server = LocalServer::start().await.unwrap();
     let mesh = AgentMesh::connect(server.url()).await.unwrap();
     let count = AgentSpec::new("count", "Counts.").handler(|to: u32| stream::iter(0..to));
@@ -129,7 +125,8 @@ async fn requests_without_a_server_end_with_a_timeout() {
     server.stop().await.unwrap();
 
     // More requests than the command buffer of the client holds.
-    all_fail(&mesh, 1000).await;
+    is_lost(&mesh).await;
+    all_fail(&mesh, 1000, &ErrorCode::ConnectionFailed).await;
     let subscription = mesh.subscribe_subject::<u32>("numbers");
     let error = within(subscription).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
@@ -156,7 +153,7 @@ async fn requests_to_a_stopped_server_end_with_a_timeout() {
         );
     };
     signal("-STOP");
-    all_fail(&caller, 1).await;
+    all_fail(&caller, 1, &ErrorCode::Timeout).await;
     let subscription = caller.subscribe::<u32>("numbers");
     let error = within(subscription).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
@@ -165,6 +162,125 @@ async fn requests_to_a_stopped_server_end_with_a_timeout() {
         within(caller.call::<String>("echo", "x")).await.unwrap(),
         "Echo: x"
     );
+}
+
+/// The text in every message that must not arrive.
+const GIVEN_UP: &str = "given-up";
+
+#[tokio::test]
+async fn requests_given_up_while_the_connection_is_lost_are_never_sent() {
+    let test = TestMesh::start().await;
+    let count = AgentSpec::new("count", "Counts.").handler(|_: String| stream::iter(0..3));
+    test.mesh.register([echo(), count]).await.unwrap();
+    let proxy = Proxy::start(&test).await;
+    let caller = AgentMesh::connect(&proxy.url).await.unwrap();
+    // Warms the cache of the catalog, the subscriptions and the buckets.
+    let called = caller.call::<String>("echo", "x").await;
+    assert_eq!(called.unwrap(), "Echo: x");
+    caller.kv().put("key", "value").await.unwrap();
+    caller.publish("news", "x").await.unwrap();
+    let raw = test.raw().await;
+    let mut tap = subscribed(&raw, ">").await;
+
+    proxy.close();
+    is_lost(&caller).await;
+    let calls = (0..20).map(|_| caller.call::<String>("echo", GIVEN_UP).timeout(SHORT));
+    let calls: Vec<_> = calls.map(IntoFuture::into_future).collect();
+    let stream = caller.stream::<u32>("count", GIVEN_UP).timeout(SHORT);
+    let send = |mesh: &AgentMesh| mesh.send("echo", GIVEN_UP).timeout(SHORT);
+    let (send_only, on_error) = (send(&caller), send(&caller).on_error(|_| async {}));
+    let (reply, reply_to) = (
+        send(&caller).reply::<String>(),
+        send(&caller).reply_to("replies"),
+    );
+    let publish = caller.publish("news", GIVEN_UP).timeout(SHORT);
+    let kv = caller.kv();
+    let agent = AgentSpec::new(GIVEN_UP, "Is not registered.").handler(|| async { 1_u32 });
+    let registered = caller.clone();
+    let (put, create, delete) = (
+        kv.put(GIVEN_UP, "x"),
+        kv.create(GIVEN_UP, "y"),
+        kv.delete(GIVEN_UP),
+    );
+    let mut requests: Vec<(&str, BoxFuture<'_, Result<()>>)> = calls
+        .into_iter()
+        .map(|call| ("call", call.map(|reply| reply.map(drop)).boxed()))
+        .collect();
+    requests.extend([
+        (
+            "stream",
+            stream.into_future().map(|chunks| chunks.map(drop)).boxed(),
+        ),
+        ("send", send_only.into_future().boxed()),
+        ("on_error", on_error.into_future().boxed()),
+        (
+            "reply",
+            reply.into_future().map(|reply| reply.map(drop)).boxed(),
+        ),
+        ("reply_to", reply_to.into_future().boxed()),
+        ("publish", publish.into_future().boxed()),
+        (
+            "put",
+            put.into_future().map(|revision| revision.map(drop)).boxed(),
+        ),
+        (
+            "create",
+            create
+                .into_future()
+                .map(|revision| revision.map(drop))
+                .boxed(),
+        ),
+        (
+            "delete",
+            delete
+                .into_future()
+                .map(|deleted| deleted.map(drop))
+                .boxed(),
+        ),
+        (
+            "register",
+            async move { registered.register(agent).await.map(drop) }.boxed(),
+        ),
+    ]);
+    let ended = join_all(
+        requests
+            .into_iter()
+            .map(|(verb, request)| async move { (verb, request.await) }),
+    );
+    // Operations on buckets have a timeout of 10 s each.
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended)
+        .await
+        .unwrap();
+    for (verb, result) in ended {
+        let error = result.expect_err(verb);
+        assert_eq!(
+            error.code(),
+            &ErrorCode::ConnectionFailed,
+            "{verb}: {error}"
+        );
+    }
+    // Given up by being dropped.
+    let put = tokio::time::timeout(SHORT, kv.put(GIVEN_UP, "z").into_future());
+    assert!(put.await.is_err());
+    let call = caller.call::<String>("echo", GIVEN_UP);
+    assert!(
+        tokio::time::timeout(SHORT, call.into_future())
+            .await
+            .is_err()
+    );
+
+    proxy.open();
+    within(caller.kv().put("end", "x")).await.unwrap();
+    within(caller.publish("end", "x")).await.unwrap();
+    loop {
+        let message = within(tap.next()).await.unwrap();
+        let content = String::from_utf8_lossy(&message.payload);
+        let is_given_up = message.subject.contains(GIVEN_UP) || content.contains(GIVEN_UP);
+        assert!(!is_given_up, "{}: {content}", message.subject);
+        if message.subject.as_str() == "end" {
+            break;
+        }
+    }
 }
 
 /// A publisher fills the buffer of the client while there is no server, and the answer to a request waits for
