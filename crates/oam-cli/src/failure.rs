@@ -124,9 +124,10 @@ impl From<Error> for Failure {
 impl From<LocalError> for Failure {
     fn from(error: LocalError) -> Self {
         match error {
-            LocalError::InvalidPort { .. } | LocalError::InvalidOrigin { .. } => {
-                Self::usage(error.to_string())
-            }
+            LocalError::InvalidPort { .. }
+            | LocalError::InvalidCluster { .. }
+            | LocalError::InvalidClusterPort { .. }
+            | LocalError::InvalidOrigin { .. } => Self::usage(error.to_string()),
             _ => Self::local(error.to_string()),
         }
     }

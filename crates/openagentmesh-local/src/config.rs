@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::LocalError;
+use crate::cluster::Member;
 use crate::directory::private_file;
 use crate::websocket::Origins;
 
@@ -23,6 +24,15 @@ pub(crate) struct SystemCredentials {
     pub(crate) password: String,
 }
 
+impl SystemCredentials {
+    pub(crate) fn random() -> Self {
+        Self {
+            user: "sys".to_owned(),
+            password: random_password(),
+        }
+    }
+}
+
 /// The settings of one server.
 #[derive(Debug)]
 pub(crate) struct Config<'a> {
@@ -34,6 +44,8 @@ pub(crate) struct Config<'a> {
     pub(crate) websocket_origins: &'a Origins,
     /// Maximum message size in bytes.
     pub(crate) max_payload: u32,
+    /// The place of the server in its cluster; `None` for a single server.
+    pub(crate) member: Option<Member<'a>>,
 }
 
 impl Config<'_> {
@@ -58,9 +70,9 @@ impl Config<'_> {
     /// Writes the file, readable by this user only. Returns its path and the credentials of the
     /// system account.
     pub(crate) fn write(&self) -> Result<(PathBuf, SystemCredentials), LocalError> {
-        let system = SystemCredentials {
-            user: "sys".to_owned(),
-            password: random_password(),
+        let system = match &self.member {
+            Some(member) => member.cluster.system.clone(),
+            None => SystemCredentials::random(),
         };
         let text = self.render(&system)?;
         let path = self.directory.join(CONFIG_FILE);
@@ -84,7 +96,7 @@ max_payload: {max_payload}
 ping_interval: "10s"
 ping_max: 2
 jetstream {{ store_dir: {data} }}
-{websocket}accounts {{
+{cluster}{websocket}accounts {{
   APP {{ jetstream: enabled, users: [ {{ user: "app", password: "{app_password}" }} ] }}
   SYS {{ users: [ {{ user: "{system_user}", password: "{system_password}" }} ] }}
 }}
@@ -96,11 +108,39 @@ system_account: "SYS"
             log = quoted_path(&log_path(self.directory))?,
             max_payload = self.max_payload,
             data = quoted_path(&self.directory.join("data"))?,
+            cluster = self.render_cluster(),
             websocket = self.render_websocket()?,
             app_password = random_password(),
             system_user = system.user,
             system_password = system.password,
         ))
+    }
+
+    /// The block of the cluster; empty for a single server.
+    fn render_cluster(&self) -> String {
+        let Some(Member { cluster, index }) = self.member else {
+            return String::new();
+        };
+        // The routes of all nodes, this one included: the server leaves its own out.
+        let routes = cluster.route_ports.iter().map(|port| {
+            format!(
+                "\"nats-route://route:{}@127.0.0.1:{port}\"",
+                cluster.route_password
+            )
+        });
+        format!(
+            r#"cluster {{
+  name: {name}
+  listen: "127.0.0.1:{port}"
+  authorization {{ user: "route", password: "{password}" }}
+  routes: [ {routes} ]
+}}
+"#,
+            name = quoted(&cluster.name),
+            port = cluster.route_ports[index],
+            password = cluster.route_password,
+            routes = routes.collect::<Vec<_>>().join(", "),
+        )
     }
 
     /// The line of the WebSocket listener; empty without origins.
@@ -137,7 +177,7 @@ fn listen_port(port: u16) -> i32 {
 }
 
 /// 122 random bits as hex, which needs no escaping.
-fn random_password() -> String {
+pub(crate) fn random_password() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
@@ -190,6 +230,7 @@ mod tests {
             port: 65535,
             websocket_origins,
             max_payload: 1,
+            member: None,
         };
         let origins = Origins::parse(&["http://localhost:3000".to_owned()]).unwrap();
         assert!(matches!(

@@ -67,6 +67,49 @@ pub enum LocalError {
         port: u16,
     },
 
+    /// The number of nodes of a cluster is out of range.
+    #[error("invalid number of nodes {nodes}: a cluster on one machine has 3 to 9; choose 3 or 5")]
+    InvalidCluster {
+        /// The number that was asked for.
+        nodes: usize,
+    },
+
+    /// The nodes of a cluster need more ports after the first one than there are.
+    #[error(
+        "invalid port {port}: the {nodes} nodes of a cluster need consecutive ports up to 65535; \
+         choose a lower port, or 0 to let the servers choose"
+    )]
+    InvalidClusterPort {
+        /// The port of the first node.
+        port: u16,
+        /// The number of nodes.
+        nodes: usize,
+    },
+
+    /// The nodes of a cluster run, but do not work together in time.
+    #[error(
+        "cluster start timed out: its {nodes} nodes have not formed a JetStream cluster within {} s; \
+         try again when the machine is less busy; end of the log of one node:\n{log}",
+        waited.as_secs()
+    )]
+    ClusterNotReady {
+        /// The number of nodes that should work together.
+        nodes: usize,
+        /// The timeout.
+        waited: Duration,
+        /// The last lines of the log of the first node.
+        log: String,
+    },
+
+    /// The index of a node is out of range.
+    #[error("unknown node {index}: the cluster has nodes 0 to {}; choose one of them", nodes - 1)]
+    UnknownNode {
+        /// The index that was given.
+        index: usize,
+        /// The number of nodes.
+        nodes: usize,
+    },
+
     /// The origin of WebSocket clients is not one that a browser sends.
     #[error(
         "invalid origin '{origin}': expected http or https, a host and optionally a port; \

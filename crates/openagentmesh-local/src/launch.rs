@@ -1,7 +1,7 @@
 //! Start of a server in a prepared directory.
 
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::LocalError;
 use crate::background::Cancellation;
-use crate::config::{Config, SystemCredentials, log_path};
+use crate::config::{CONFIG_FILE, Config, SystemCredentials, log_path};
 use crate::greeting::greets;
 use crate::process::{OwnedChild, stderr_path};
 use crate::watchdog::Watchdog;
@@ -104,16 +104,44 @@ pub(crate) fn launch(
     }
 }
 
-/// Reads the server's ports file. The file appears once the server listens, and may be incomplete.
-/// `None` if it cannot be read yet.
-fn read_endpoints(config: &Config<'_>) -> Option<Endpoints> {
-    let entries = std::fs::read_dir(config.directory).ok()?;
+/// Starts a server again in the directory of its last start, with the data of that start. As [`launch`] otherwise.
+pub(crate) fn relaunch(
+    binary: &Path,
+    config: &Config<'_>,
+    cancellation: &Cancellation,
+) -> Result<Launched, LocalError> {
+    let stale = [
+        config.directory.join(CONFIG_FILE),
+        stderr_path(config.directory),
+    ];
+    let ports = ports_file(config.directory);
+    for path in stale.into_iter().chain(ports) {
+        match std::fs::remove_file(&path) {
+            Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
+                return Err(LocalError::io("remove", &path)(failure));
+            }
+            _ => {}
+        }
+    }
+    launch(binary, config, Lifetime::Bound, cancellation)
+}
+
+/// The path of the ports file; `None` before the server listens.
+fn ports_file(directory: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(directory).ok()?;
     let file = entries.flatten().find(|entry| {
         let name = entry.file_name();
         name.to_str()
             .is_some_and(|n| n.starts_with("nats-server_") && n.ends_with(".ports"))
     })?;
-    let ports: PortsFile = serde_json::from_slice(&std::fs::read(file.path()).ok()?).ok()?;
+    Some(file.path())
+}
+
+/// Reads the server's ports file. The file appears once the server listens, and may be incomplete.
+/// `None` if it cannot be read yet.
+fn read_endpoints(config: &Config<'_>) -> Option<Endpoints> {
+    let file = ports_file(config.directory)?;
+    let ports: PortsFile = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     let url = ports.nats.into_iter().next()?;
     let websocket_url = ports.websocket.into_iter().next();
     if websocket_url.is_none() && !config.websocket_origins.is_empty() {
@@ -165,7 +193,7 @@ fn explain_exit(status: ExitStatus, config: &Config<'_>) -> LocalError {
 }
 
 /// The end of a server's log and standard error, or why they cannot be read.
-fn log_tail(directory: &Path) -> String {
+pub(crate) fn log_tail(directory: &Path) -> String {
     let mut tail = String::new();
     for path in [log_path(directory), stderr_path(directory)] {
         match read_tail(&path) {

@@ -2,9 +2,10 @@
 //!
 //! * [`LocalServer`] is a temporary server that lives as long as the value, and never longer than
 //!   this process: for tests, examples and programs with a mesh of their own.
+//! * [`LocalCluster`] is a temporary cluster of such servers, whose nodes can be killed and restarted.
 //! * [`DetachedServer`] outlives the process that started it, until it is stopped: `oam mesh up`
 //!   and `oam mesh down`.
-//! * [`NatsServerSearch`] finds or installs the program; both servers use it.
+//! * [`NatsServerSearch`] finds or installs the program; all servers use it.
 //!
 //! All files are in `~/.agentmesh`: `bin` has the installed program, `run` the temporary servers,
 //! `mesh` the detached ones. Servers listen on the loopback interface only. A WebSocket port is open
@@ -30,6 +31,7 @@
 
 mod background;
 mod binary;
+mod cluster;
 mod config;
 mod detached;
 mod directory;
@@ -45,6 +47,7 @@ mod watchdog;
 mod websocket;
 
 pub use binary::{NATS_SERVER_VARIABLE, NatsServer, NatsServerSearch};
+pub use cluster::{ClusterNode, LocalCluster, LocalClusterBuilder};
 pub use detached::{DetachedServer, DetachedServerBuilder};
 pub use error::{Attempt, Attempts, LocalError};
 pub use server::{LocalServer, LocalServerBuilder};

@@ -137,6 +137,11 @@ impl OwnedChild {
         Ok(())
     }
 
+    /// Kills the server and waits for its exit.
+    pub(crate) fn kill(mut self) -> Result<(), LocalError> {
+        self.kill_and_wait()
+    }
+
     fn kill_and_wait(&mut self) -> Result<(), LocalError> {
         let Some(mut child) = self.child.take() else {
             return Ok(());

@@ -305,6 +305,7 @@ impl LocalServerBuilder {
                 port,
                 websocket_origins: &origins,
                 max_payload,
+                member: None,
             };
             let launched = launch(binary.path(), &config, Lifetime::Bound, cancellation)?;
             Ok(LocalServer {

@@ -51,6 +51,12 @@ pub(crate) struct MeshUp {
     /// WebSocket port.
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) websocket: Vec<String>,
+    /// Start a JetStream cluster of this many servers, 3 to 9, for development and tests
+    ///
+    /// The servers listen on --port and the ports after it. The buckets have three replicas. .oam-url
+    /// has the URLs of all servers with commas between them, so that a client finds one that runs.
+    #[arg(long, value_name = "NODES", conflicts_with = "websocket")]
+    pub(crate) cluster: Option<usize>,
 }
 
 #[derive(Debug, Args)]

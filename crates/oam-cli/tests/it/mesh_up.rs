@@ -302,3 +302,43 @@ async fn stop(sandbox: &Sandbox, up: &mut Running, in_foreground: bool) {
     }
     assert_eq!(up.end().await.0.code(), Some(0));
 }
+
+#[test]
+fn cluster_in_the_background_survives_a_killed_node_and_ends_with_down() {
+    let sandbox = Sandbox::new();
+    let up = sandbox.oam(&["mesh", "up", "--port", "0", "--cluster", "3"]);
+    assert_eq!(up.code, 0, "{up:?}");
+    let urls = sandbox.url().expect(".oam-url names the mesh");
+    assert_eq!(urls.split(',').count(), 3, "{urls}");
+
+    let put = sandbox.oam(&["kv", "put", "greeting", "\"hello\""]);
+    assert_eq!(put.code, 0, "{put:?}");
+    let first = urls.split(',').next().unwrap();
+    let home = sandbox.home().join(".agentmesh/mesh");
+    let record = std::fs::read_dir(home).unwrap().find_map(|entry| {
+        let text = std::fs::read_to_string(entry.unwrap().path().join("mesh.json")).ok()?;
+        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        (record["url"] == first).then_some(record)
+    });
+    let pid = record.unwrap()["pid"].to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pid])
+        .status();
+    assert!(killed.unwrap().success());
+
+    let down = sandbox.oam(&["mesh", "down"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    assert_eq!(sandbox.url(), None);
+    for url in urls.split(',') {
+        let address = url.strip_prefix("nats://").unwrap();
+        assert!(TcpStream::connect(address).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn cluster_of_two_nodes_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    let up = sandbox.oam(&["mesh", "up", "--cluster", "2"]);
+    assert_eq!(up.code, 2, "{up:?}");
+    assert!(up.stderr.contains("3 to 9"), "{up:?}");
+}

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::record::{self, Record};
+use super::record::{self, ClusterRecord, Record};
 use super::running::running;
-use super::server::DetachedServer;
+use super::server::{DetachedServer, Node};
+use crate::background::Cancellation;
+use crate::binary::NatsServer;
+use crate::cluster::{launch_nodes, node_ports, wait_ready};
 use crate::config::{Config, DEFAULT_MAX_PAYLOAD};
-use crate::directory::{FileLock, OwnedDirectory, create_private};
+use crate::directory::{OwnedDirectory, create_private};
 use crate::home::Home;
 use crate::launch::{Lifetime, launch};
 use crate::process::OwnedChild;
@@ -33,6 +36,7 @@ const DEFAULT_PORT: u16 = 4222;
 #[must_use = "settings do nothing until `start` is called"]
 pub struct DetachedServerBuilder {
     port: u16,
+    nodes: Option<usize>,
     websocket_origins: Vec<String>,
     max_payload: u32,
     started_in: Option<PathBuf>,
@@ -44,6 +48,7 @@ impl Default for DetachedServerBuilder {
     fn default() -> Self {
         Self {
             port: DEFAULT_PORT,
+            nodes: None,
             websocket_origins: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
             started_in: None,
@@ -57,6 +62,13 @@ impl DetachedServerBuilder {
     /// The TCP port for clients, by default 4222. 0 lets the server choose.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Starts a JetStream cluster of `nodes` servers, 3 to 9, instead of one server. The first node has the
+    /// [`port`](Self::port), the others have the ports after it. A cluster has no WebSocket port.
+    pub fn cluster(mut self, nodes: usize) -> Self {
+        self.nodes = Some(nodes);
         self
     }
 
@@ -110,6 +122,8 @@ impl DetachedServerBuilder {
     /// * [`LocalError::InvalidOrigin`]: an origin is invalid.
     /// * [`LocalError::InvalidPort`], [`LocalError::PortTaken`],
     ///   [`LocalError::WebSocketPortTaken`]: the port is invalid or in use.
+    /// * [`LocalError::InvalidCluster`], [`LocalError::InvalidClusterPort`],
+    ///   [`LocalError::ClusterNotReady`]: a cluster cannot be started so, or its nodes do not find each other.
     /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server failed to start; the error
     ///   contains the end of its log.
     /// * [`LocalError::Locked`]: another process starts or stops a server for more than 30 s.
@@ -140,47 +154,52 @@ impl DetachedServerBuilder {
                 .map_err(LocalError::io("find", Path::new("the working directory")))?,
         };
         let binary = choose_binary(self.binary, self.home).await?;
-        let (port, max_payload) = (self.port, self.max_payload);
-        let started = background::run(move |cancellation| {
+        let ports = match self.nodes {
+            Some(nodes) => node_ports(self.port, nodes)?,
+            None => vec![self.port],
+        };
+        let start = Start {
+            ports,
+            is_cluster: self.nodes.is_some(),
+            origins,
+            max_payload: self.max_payload,
+            started_in,
+            binary,
+        };
+        let (started, _lock) = background::run(move |cancellation| {
             let parent = home.detached_servers();
             create_private(&parent)?;
             // The lock is held until the record is written, so that other processes see complete
             // servers only, and a starting server's port counts as in use.
             let lock = record::lock(&parent, cancellation)?;
-            let directory = OwnedDirectory::create(&parent)?;
-            let config = Config {
-                directory: directory.path(),
-                port,
-                websocket_origins: &origins,
-                max_payload,
+            let started = if start.is_cluster {
+                start.cluster(&parent, cancellation)?
+            } else {
+                vec![start.single(&parent, cancellation)?]
             };
-            check_ports(&config, &running(&parent, Some(directory.path()))?)?;
-            let launched = launch(binary.path(), &config, Lifetime::Unbound, cancellation)?;
-            let version = binary.version().to_string();
-            let record = Record::new(&launched, origins.into_vec(), started_in, version);
-            record.write(directory.path())?;
-            Ok(Started {
-                child: launched.child,
-                directory,
-                record,
-                _lock: lock,
-            })
+            Ok((started, lock))
         })
         .await?;
         // No await follows, so a dropped future cannot interrupt the rest.
-        let Started {
+        let mut server: Option<DetachedServer> = None;
+        for Started {
             child,
             directory,
             record,
-            _lock,
-        } = started;
-        child.detach()?;
-        let path = directory.path().to_owned();
-        directory.release();
-        Ok(DetachedServer {
-            directory: path,
-            record,
-        })
+        } in started
+        {
+            child.detach()?;
+            let node = Node {
+                directory: directory.path().to_owned(),
+                record,
+            };
+            directory.release();
+            match &mut server {
+                Some(server) => server.peers.push(node),
+                None => server = Some(DetachedServer::new(node)),
+            }
+        }
+        server.ok_or(LocalError::InvalidCluster { nodes: 0 })
     }
 
     /// [`DetachedServer::list`] in the home directory of these settings.
@@ -209,7 +228,7 @@ impl DetachedServerBuilder {
                 return Ok(Vec::new());
             }
             let _lock = record::lock(&parent, cancellation)?;
-            running(&parent, None)
+            running(&parent, &[])
         })
         .await
     }
@@ -235,12 +254,25 @@ impl DetachedServerBuilder {
     /// # }
     /// ```
     pub async fn find_by_url(&self, url: &str) -> Result<Option<DetachedServer>, LocalError> {
-        let Some(port) = loopback_port(url) else {
+        let ports: Vec<u16> = url.split(',').filter_map(loopback_port).collect();
+        if ports.is_empty() {
             return Ok(None);
-        };
+        }
         let servers = self.list().await?;
-        Ok(servers.into_iter().find(|server| server.record.uses(port)))
+        Ok(servers
+            .into_iter()
+            .find(|server| ports.iter().any(|&port| server.uses(port))))
     }
+}
+
+/// The settings of one start.
+struct Start {
+    ports: Vec<u16>,
+    is_cluster: bool,
+    origins: Origins,
+    max_payload: u32,
+    started_in: PathBuf,
+    binary: NatsServer,
 }
 
 /// A started server that is not detached yet. Dropping it undoes the start; the fields are in drop
@@ -249,24 +281,91 @@ struct Started {
     child: OwnedChild,
     directory: OwnedDirectory,
     record: Record,
-    _lock: FileLock,
 }
 
-/// Fails if one of the detached `servers` uses a port that `config` asks for.
-fn check_ports(config: &Config<'_>, servers: &[DetachedServer]) -> Result<(), LocalError> {
-    let websocket_port = config.websocket_port()?;
-    if config.port == 0 {
-        return Ok(());
+impl Start {
+    fn single(self, parent: &Path, cancellation: &Cancellation) -> Result<Started, LocalError> {
+        let directory = OwnedDirectory::create(parent)?;
+        let config = Config {
+            directory: directory.path(),
+            port: self.ports.first().copied().unwrap_or(0),
+            websocket_origins: &self.origins,
+            max_payload: self.max_payload,
+            member: None,
+        };
+        let mut ports = vec![config.port];
+        ports.extend(config.websocket_port()?);
+        check_ports(&ports, &running(parent, &[directory.path().to_owned()])?)?;
+        let binary = self.binary.path();
+        let launched = launch(binary, &config, Lifetime::Unbound, cancellation)?;
+        let version = self.binary.version().to_string();
+        let origins = self.origins.into_vec();
+        let record = Record::new(&launched, origins, self.started_in, version, None);
+        record.write(directory.path())?;
+        Ok(Started {
+            child: launched.child,
+            directory,
+            record,
+        })
     }
-    for port in [config.port].into_iter().chain(websocket_port) {
-        for DetachedServer { record, .. } in servers {
-            if record.uses(port) {
-                return Err(LocalError::PortTakenByMesh {
-                    port,
-                    url: record.url.clone(),
-                    started_in: record.started_in.clone(),
-                });
-            }
+
+    fn cluster(
+        self,
+        parent: &Path,
+        cancellation: &Cancellation,
+    ) -> Result<Vec<Started>, LocalError> {
+        check_ports(&self.ports, &running(parent, &[])?)?;
+        let (shared, launched) = launch_nodes(
+            self.binary.path(),
+            &self.ports,
+            self.max_payload,
+            Lifetime::Unbound,
+            cancellation,
+            || OwnedDirectory::create(parent),
+        )?;
+        let urls: Vec<&str> = launched
+            .iter()
+            .map(|(launched, _)| &*launched.endpoints.url)
+            .collect();
+        let cluster = ClusterRecord {
+            name: shared.name.clone(),
+            url: urls.join(","),
+        };
+        if let Some((first, directory)) = launched.first() {
+            let (port, directory) = (first.endpoints.port, directory.path());
+            wait_ready(
+                port,
+                directory,
+                &shared.system,
+                launched.len(),
+                cancellation,
+            )?;
+        }
+        let started = launched.into_iter().map(|(launched, directory)| {
+            let version = self.binary.version().to_string();
+            let started_in = self.started_in.clone();
+            let cluster = Some(cluster.clone());
+            let record = Record::new(&launched, Vec::new(), started_in, version, cluster);
+            record.write(directory.path())?;
+            Ok(Started {
+                child: launched.child,
+                directory,
+                record,
+            })
+        });
+        started.collect()
+    }
+}
+
+/// Fails if one of the detached `servers` uses one of `ports`; 0 stands for a free port.
+fn check_ports(ports: &[u16], servers: &[DetachedServer]) -> Result<(), LocalError> {
+    for &port in ports.iter().filter(|&&port| port != 0) {
+        if let Some(server) = servers.iter().find(|server| server.uses(port)) {
+            return Err(LocalError::PortTakenByMesh {
+                port,
+                url: server.url().to_owned(),
+                started_in: server.started_in().to_owned(),
+            });
         }
     }
     Ok(())

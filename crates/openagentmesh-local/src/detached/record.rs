@@ -43,6 +43,17 @@ pub(super) struct Record {
     pub(super) version: String,
     #[serde(with = "time::serde::rfc3339")]
     pub(super) started_at: OffsetDateTime,
+    /// Absent from the record of a single server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cluster: Option<ClusterRecord>,
+}
+
+/// The cluster of a server: the same in the records of all of its nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct ClusterRecord {
+    pub(super) name: String,
+    /// The URLs of all nodes, with commas between them.
+    pub(super) url: String,
 }
 
 impl Record {
@@ -51,6 +62,7 @@ impl Record {
         websocket_origins: Vec<String>,
         started_in: PathBuf,
         version: String,
+        cluster: Option<ClusterRecord>,
     ) -> Self {
         Self {
             pid: launched.child.pid(),
@@ -64,6 +76,7 @@ impl Record {
             system_password: launched.system.password.clone(),
             version,
             started_at: OffsetDateTime::now_utc(),
+            cluster,
         }
     }
 

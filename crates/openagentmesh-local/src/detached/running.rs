@@ -1,30 +1,31 @@
 //! The running detached servers of a home directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::record::Record;
-use super::server::DetachedServer;
+use super::server::{DetachedServer, Node};
 use crate::LocalError;
 use crate::directory::{remove, server_directories};
 use crate::process::{end_servers_of, is_server_of};
 use openagentmesh_name::Visible;
 
-/// The running servers except that in `except`, oldest first. Removes the directories of servers that
-/// do not run; a server of another container is left alone. The caller must hold the lock.
+/// The running servers except those in `except`, oldest first. Removes the directories of servers that do not run, and
+/// of clusters of which no node runs; a server of another container is left alone. The caller must hold the lock.
 pub(super) fn running(
     parent: &Path,
-    except: Option<&Path>,
+    except: &[PathBuf],
 ) -> Result<Vec<DetachedServer>, LocalError> {
-    let mut servers = Vec::new();
+    let mut running: Vec<Node> = Vec::new();
+    let mut down: Vec<Node> = Vec::new();
     for directory in server_directories(parent)? {
-        if Some(directory.as_path()) == except {
+        if except.contains(&directory) {
             continue;
         }
         match Record::read(&directory)? {
             // The process of another container is not visible, but the port may be reachable.
             Some(record) if is_server_of(record.pid, &directory)? || record.greets(&directory) => {
-                servers.push(DetachedServer { directory, record });
+                running.push(Node { directory, record });
             }
             // The container may have another network too, so the server may still run.
             Some(record) if record.is_of_another_namespace() => {
@@ -33,22 +34,37 @@ pub(super) fn running(
                     "skipping a mesh that was started in another container"
                 );
             }
-            _ => {
-                if let Err(failure) = clear(&directory) {
-                    // The failure does not affect the servers that run.
-                    tracing::warn!(failure = %Visible(&failure), "cannot remove the directory of a stopped mesh");
-                }
-            }
+            Some(record) if record.cluster.is_some() => down.push(Node { directory, record }),
+            _ => clear(&directory),
         }
     }
-    servers.sort_by_key(|server| server.record.started_at);
+    // The first node of a cluster is the one with the lowest port.
+    running.sort_by_key(|node| node.record.port);
+    let mut servers: Vec<DetachedServer> = Vec::new();
+    for node in running {
+        match servers.iter_mut().find(|server| server.is_peer(&node)) {
+            Some(server) => server.peers.push(node),
+            None => servers.push(DetachedServer::new(node)),
+        }
+    }
+    for node in down {
+        match servers.iter_mut().find(|server| server.is_peer(&node)) {
+            // The node can be started again with its data.
+            Some(server) => server.down.push(node),
+            None => clear(&node.directory),
+        }
+    }
+    servers.sort_by_key(|server| server.node.record.started_at);
     Ok(servers)
 }
 
 /// Removes the directory of a server that crashed or whose start was killed. A killed start may have
 /// left a process without a record, which is ended first.
-fn clear(directory: &Path) -> Result<(), LocalError> {
+fn clear(directory: &Path) {
     tracing::debug!(directory = %Visible(directory.display()), "removing the directory of a stopped mesh");
-    end_servers_of(directory, Duration::ZERO)?;
-    remove(directory)
+    let cleared = end_servers_of(directory, Duration::ZERO).and_then(|()| remove(directory));
+    if let Err(failure) = cleared {
+        // The failure does not affect the servers that run.
+        tracing::warn!(failure = %Visible(&failure), "cannot remove the directory of a stopped mesh");
+    }
 }

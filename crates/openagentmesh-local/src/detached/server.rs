@@ -12,7 +12,7 @@ use crate::{LocalError, background};
 /// Grace period between SIGTERM and SIGKILL.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// A `nats-server` that runs until it is stopped, independent of the process that started it:
+/// A `nats-server`, or a cluster of them, that runs until it is stopped, independent of the process that started it:
 /// `oam mesh up` starts one and `oam mesh down` stops it.
 ///
 /// Configuration, log and JetStream data are in a directory below `~/.agentmesh/mesh`, which is
@@ -35,70 +35,120 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetachedServer {
+    /// The server, or the first node of a cluster that runs.
+    pub(super) node: Node,
+    /// The other nodes that run.
+    pub(super) peers: Vec<Node>,
+    /// The nodes of the cluster that do not run.
+    pub(super) down: Vec<Node>,
+}
+
+/// One process of a [`DetachedServer`].
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
     pub(super) directory: PathBuf,
     pub(super) record: Record,
 }
 
 impl DetachedServer {
-    /// The URL for clients, such as `nats://127.0.0.1:4222`. No credentials are needed.
+    pub(super) fn new(node: Node) -> Self {
+        Self {
+            node,
+            peers: Vec::new(),
+            down: Vec::new(),
+        }
+    }
+
+    /// Whether `node` belongs to the cluster of this server.
+    pub(super) fn is_peer(&self, node: &Node) -> bool {
+        let cluster = |node: &Node| Some(node.record.cluster.as_ref()?.name.clone());
+        cluster(&self.node).is_some_and(|name| cluster(node) == Some(name))
+    }
+
+    /// Whether a node, also one that is down, listens on `port`.
+    pub(super) fn uses(&self, port: u16) -> bool {
+        self.all().any(|node| node.record.uses(port))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Node> {
+        let others = self.peers.iter().chain(&self.down);
+        std::iter::once(&self.node).chain(others)
+    }
+
+    /// The URL for clients, such as `nats://127.0.0.1:4222`; for a cluster the URLs of all nodes, with commas between
+    /// them. No credentials are needed.
     pub fn url(&self) -> &str {
-        &self.record.url
+        match &self.node.record.cluster {
+            Some(cluster) => &cluster.url,
+            None => &self.node.record.url,
+        }
+    }
+
+    /// The process ids of the servers that run: more than one for a cluster.
+    pub fn pids(&self) -> Vec<u32> {
+        let running = std::iter::once(&self.node).chain(&self.peers);
+        running.map(|node| node.record.pid).collect()
+    }
+
+    /// The URLs of the nodes of a cluster that do not run.
+    pub fn down_urls(&self) -> Vec<&str> {
+        self.down.iter().map(|node| &*node.record.url).collect()
     }
 
     /// The URL for WebSocket clients, such as `ws://127.0.0.1:4223`. `None` unless the server was
     /// started with a [`websocket_origin`](crate::DetachedServerBuilder::websocket_origin).
     pub fn websocket_url(&self) -> Option<&str> {
-        self.record.websocket_url.as_deref()
+        self.node.record.websocket_url.as_deref()
     }
 
     /// The origins whose web pages may connect over WebSocket.
     pub fn websocket_origins(&self) -> &[String] {
-        &self.record.websocket_origins
+        &self.node.record.websocket_origins
     }
 
-    /// The TCP port of [`url`](Self::url).
+    /// The TCP port of the server. This and all that follows is that of the first node of a cluster.
     pub fn port(&self) -> u16 {
-        self.record.port
+        self.node.record.port
     }
 
     /// The working directory of the process that started the server.
     pub fn started_in(&self) -> &Path {
-        &self.record.started_in
+        &self.node.record.started_in
     }
 
     /// The time of the start.
     pub fn started_at(&self) -> SystemTime {
-        self.record.started_at.into()
+        self.node.record.started_at.into()
     }
 
     /// The version of `nats-server`, such as `2.15.1`.
     pub fn version(&self) -> &str {
-        &self.record.version
+        &self.node.record.version
     }
 
     /// The server's process id.
     pub fn pid(&self) -> u32 {
-        self.record.pid
+        self.node.record.pid
     }
 
     /// The user of the system account, for a health monitor.
     pub fn system_user(&self) -> &str {
-        &self.record.system_user
+        &self.node.record.system_user
     }
 
     /// The password of [`system_user`](Self::system_user).
     pub fn system_password(&self) -> &str {
-        &self.record.system_password
+        &self.node.record.system_password
     }
 
     /// The server's directory, which is removed when the server is stopped.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        &self.node.directory
     }
 
     /// The server's log file, in [`directory`](Self::directory).
     pub fn log_path(&self) -> PathBuf {
-        log_path(&self.directory)
+        log_path(&self.node.directory)
     }
 
     /// Shuts the server down gracefully, kills it after 10 s, and removes its directory with all
@@ -126,17 +176,23 @@ impl DetachedServer {
     /// # }
     /// ```
     pub async fn stop(&self) -> Result<(), LocalError> {
-        let Self { directory, record } = self.clone();
+        let nodes: Vec<Node> = self.all().cloned().collect();
+        let parent = self.node.directory.parent().map(Path::to_owned);
         background::run(move |cancellation| {
-            let Some(parent) = directory.parent().filter(|parent| parent.is_dir()) else {
+            let Some(parent) = parent.filter(|parent| parent.is_dir()) else {
                 return Ok(());
             };
-            let _lock = record::lock(parent, cancellation)?;
-            end_servers_of(&directory, STOP_GRACE)?;
-            if record.greets(&directory) {
-                return Err(LocalError::OutOfReach { url: record.url });
+            let _lock = record::lock(&parent, cancellation)?;
+            for Node { directory, .. } in &nodes {
+                end_servers_of(directory, STOP_GRACE)?;
             }
-            remove(&directory)
+            for Node { directory, record } in nodes {
+                if record.greets(&directory) {
+                    return Err(LocalError::OutOfReach { url: record.url });
+                }
+                remove(&directory)?;
+            }
+            Ok(())
         })
         .await
     }

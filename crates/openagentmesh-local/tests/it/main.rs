@@ -4,6 +4,7 @@
 //! [`support::role`] runs in child processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cluster;
 mod detached;
 mod detached_containers;
 mod detached_crashes;

@@ -1,6 +1,6 @@
 //! Roles of child processes, started through [`role`].
 
-use openagentmesh_local::{DetachedServer, LocalError, LocalServer};
+use openagentmesh_local::{DetachedServer, LocalCluster, LocalError, LocalServer};
 
 use crate::support::{nats_server, role};
 
@@ -16,6 +16,22 @@ async fn owner() {
         .binary(nats_server().await);
     let _first = settings.clone().start().await.unwrap();
     let _second = settings.start().await.unwrap();
+    std::fs::write(home.join("ready"), "").unwrap();
+    std::future::pending::<()>().await;
+}
+
+/// Owns a cluster until the process is killed, without handling signals.
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "a role for child processes"]
+async fn cluster_owner() {
+    let Some(home) = role::home() else {
+        return;
+    };
+    let settings = LocalCluster::builder()
+        .home_directory(&home)
+        .binary(nats_server().await);
+    let _cluster = settings.start().await.unwrap();
     std::fs::write(home.join("ready"), "").unwrap();
     std::future::pending::<()>().await;
 }

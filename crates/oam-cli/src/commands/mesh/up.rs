@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use openagentmesh::AgentMesh;
-use openagentmesh_local::{DetachedServer, LocalServer};
+use openagentmesh_local::{DetachedServer, LocalCluster, LocalServer};
 
 use crate::cli::MeshUp;
 use crate::failure::Failure;
@@ -57,6 +57,9 @@ async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failu
     for origin in arguments.websocket {
         settings = settings.websocket_origin(origin);
     }
+    if let Some(nodes) = arguments.cluster {
+        settings = settings.cluster(nodes);
+    }
     let server = settings.start().await?;
     if let Err(failure) = prepare(server.url()).await {
         server.stop().await?;
@@ -71,25 +74,50 @@ async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failu
 async fn in_foreground(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
     // One signal listener for both waits, so that no signal is lost between them.
     let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
-    let mut settings = LocalServer::builder().port(arguments.port);
-    for origin in arguments.websocket {
-        settings = settings.websocket_origin(origin);
-    }
     let server = tokio::select! {
-        server = settings.start() => server?,
+        server = Foreground::start(arguments) => server?,
         signal = &mut signal => return Ok(signal?),
     };
-    let path = prepare(server.url()).await?;
-    let websocket = server.websocket_url();
-    let mut served = announce(printer, server.url(), websocket, server.websocket_origins());
+    let (url, websocket, origins) = match &server {
+        Foreground::Server(server) => {
+            let websocket = server.websocket_url();
+            (server.url(), websocket, server.websocket_origins())
+        }
+        Foreground::Cluster(cluster) => (cluster.url(), None, [].as_slice()),
+    };
+    let path = prepare(url).await?;
+    let mut served = announce(printer, url, websocket, origins);
     if served.is_ok() {
         printer.note("stop it with Ctrl-C");
         served = signal.await.map_err(Failure::from);
     }
     // `oam mesh connect` may have replaced the URL since.
-    url_file::remove_if_url(&path, server.url())?;
-    server.stop().await?;
+    url_file::remove_if_url(&path, url)?;
+    match server {
+        Foreground::Server(server) => server.stop().await?,
+        Foreground::Cluster(cluster) => cluster.stop().await?,
+    }
     served
+}
+
+/// The servers that this process owns while it stays in the foreground.
+enum Foreground {
+    Server(Box<LocalServer>),
+    Cluster(Box<LocalCluster>),
+}
+
+impl Foreground {
+    async fn start(arguments: MeshUp) -> Result<Self, Failure> {
+        if let Some(nodes) = arguments.cluster {
+            let settings = LocalCluster::builder().nodes(nodes).port(arguments.port);
+            return Ok(Self::Cluster(Box::new(settings.start().await?)));
+        }
+        let mut settings = LocalServer::builder().port(arguments.port);
+        for origin in arguments.websocket {
+            settings = settings.websocket_origin(origin);
+        }
+        Ok(Self::Server(Box::new(settings.start().await?)))
+    }
 }
 
 /// Creates the buckets of a new mesh, and names the mesh in this directory's `.oam-url`.

@@ -1,0 +1,133 @@
+//! Settings of local clusters.
+
+use std::path::PathBuf;
+
+use super::node::ClusterNode;
+use super::ready::wait_ready;
+use super::shared::{launch_nodes, node_ports};
+use super::value::LocalCluster;
+use crate::config::DEFAULT_MAX_PAYLOAD;
+use crate::home::Home;
+use crate::launch::Lifetime;
+use crate::server::choose_binary;
+use crate::{LocalError, background, orphans};
+
+/// Settings for a [`LocalCluster`].
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+/// use openagentmesh_local::LocalCluster;
+///
+/// let cluster = LocalCluster::builder().nodes(5).port(4222).start().await?;
+/// assert_eq!(cluster.nodes()[4].url(), "nats://127.0.0.1:4226");
+/// # cluster.stop().await
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "settings do nothing until `start` is called"]
+pub struct LocalClusterBuilder {
+    nodes: usize,
+    port: u16,
+    max_payload: u32,
+    home: Option<PathBuf>,
+    binary: Option<PathBuf>,
+}
+
+impl Default for LocalClusterBuilder {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            port: 0,
+            max_payload: DEFAULT_MAX_PAYLOAD,
+            home: None,
+            binary: None,
+        }
+    }
+}
+
+impl LocalClusterBuilder {
+    /// The number of nodes: 3 to 9, by default 3. A cluster of `n` nodes works while more than half of them do.
+    pub fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// The TCP port for clients of the first node; the others get the ports after it. 0, the default, lets the
+    /// servers choose.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Maximum size of a message including headers, in bytes. The default is 8 MiB; `nats-server`
+    /// allows at most 64 MiB.
+    pub fn max_payload(mut self, bytes: u32) -> Self {
+        self.max_payload = bytes;
+        self
+    }
+
+    /// The directory that holds `.agentmesh`, instead of the user's home directory.
+    pub fn home_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.home = Some(path.into());
+        self
+    }
+
+    /// The `nats-server` program to run, without search or installation.
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = Some(path.into());
+        self
+    }
+
+    /// Starts the nodes and returns once they form a JetStream cluster: after about a second. Requires a tokio runtime
+    /// with I/O and time enabled.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError::InvalidCluster`] and [`LocalError::InvalidClusterPort`] for invalid settings;
+    /// [`LocalError::ClusterNotReady`] when the nodes do not find each other in time; and those of
+    /// [`LocalServerBuilder::start`](crate::LocalServerBuilder::start). After an error neither process nor directory
+    /// remains.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: dropping the future ends all nodes and removes their directories.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+    /// # use openagentmesh_local::LocalCluster;
+    /// let cluster = LocalCluster::builder().start().await?;
+    /// # cluster.stop().await
+    /// # }
+    /// ```
+    pub async fn start(self) -> Result<LocalCluster, LocalError> {
+        let ports = node_ports(self.port, self.nodes)?;
+        let home = Home::new(self.home.as_deref())?;
+        let binary = choose_binary(self.binary, self.home).await?;
+        let max_payload = self.max_payload;
+        background::run(move |cancellation| {
+            let (shared, nodes) = launch_nodes(
+                binary.path(),
+                &ports,
+                max_payload,
+                Lifetime::Bound,
+                cancellation,
+                || orphans::create_directory(&home, cancellation),
+            )?;
+            let nodes: Vec<ClusterNode> = nodes
+                .into_iter()
+                .map(|(launched, directory)| ClusterNode::new(launched, directory))
+                .collect();
+            if let Some(first) = nodes.first() {
+                let directory = first.directory();
+                let system = &shared.system;
+                wait_ready(first.port(), directory, system, nodes.len(), cancellation)?;
+            }
+            Ok(LocalCluster::new(nodes, shared, binary, max_payload))
+        })
+        .await
+    }
+}

@@ -1,0 +1,121 @@
+//! Readiness of a cluster: its JetStream has a leader, and all nodes follow it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::LocalError;
+use crate::background::Cancellation;
+use crate::config::SystemCredentials;
+use crate::launch::log_tail;
+
+/// Maximum time for the nodes to form a cluster. An election takes up to 9 s.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Maximum time of one question. Without a leader it stays unanswered.
+const QUESTION_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Interval between two questions.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Maximum length of an answer, in bytes.
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
+
+/// The answer of the leader.
+#[derive(Deserialize)]
+struct Answer {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    meta_cluster: Option<MetaCluster>,
+}
+
+#[derive(Deserialize)]
+struct MetaCluster {
+    #[serde(default)]
+    leader: String,
+    #[serde(default)]
+    replicas: Vec<Replica>,
+}
+
+#[derive(Deserialize)]
+struct Replica {
+    #[serde(default)]
+    current: bool,
+    #[serde(default)]
+    offline: bool,
+}
+
+/// Waits until `nodes` nodes form a cluster; `port` is that of one of them for clients, in `directory`.
+pub(crate) fn wait_ready(
+    port: u16,
+    directory: &Path,
+    system: &SystemCredentials,
+    nodes: usize,
+    cancellation: &Cancellation,
+) -> Result<(), LocalError> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    loop {
+        // A failed question is asked again: the node may still be starting.
+        let answer = ask(port, system).ok().flatten();
+        if answer.is_some_and(|answer| answer.is_of(nodes)) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(LocalError::ClusterNotReady {
+                nodes,
+                waited: READY_TIMEOUT,
+                log: log_tail(directory),
+            });
+        }
+        cancellation.check()?;
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+impl Answer {
+    /// Whether the leader and its followers are `nodes` nodes that work together.
+    fn is_of(&self, nodes: usize) -> bool {
+        self.data.meta_cluster.as_ref().is_some_and(|cluster| {
+            let ready = cluster.replicas.iter().filter(|r| r.current && !r.offline);
+            !cluster.leader.is_empty() && ready.count() + 1 >= nodes
+        })
+    }
+}
+
+/// Asks the leader for the state of the cluster. `None` if the connection ends before an answer.
+fn ask(port: u16, system: &SystemCredentials) -> std::io::Result<Option<Answer>> {
+    const SUBJECT: &str = "$SYS.REQ.SERVER.PING.JSZ";
+    const BODY: &str = r#"{"leader_only":true}"#;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, QUESTION_TIMEOUT)?;
+    stream.set_read_timeout(Some(QUESTION_TIMEOUT))?;
+    let connect = serde_json::json!({
+        "verbose": false,
+        "user": system.user,
+        "pass": system.password,
+    });
+    let length = BODY.len();
+    write!(
+        stream,
+        "CONNECT {connect}\r\nSUB answer 1\r\nPUB {SUBJECT} answer {length}\r\n{BODY}\r\n"
+    )?;
+    let mut lines = BufReader::new(stream.take(MAX_ANSWER_BYTES));
+    let mut line = String::new();
+    while lines.read_line(&mut line)? > 0 {
+        if line.starts_with("MSG ") {
+            let length = line.trim_end().rsplit(' ').next();
+            let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+            let mut answer = Vec::new();
+            lines.take(length).read_to_end(&mut answer)?;
+            return Ok(serde_json::from_slice(&answer).ok());
+        }
+        line.clear();
+    }
+    Ok(None)
+}

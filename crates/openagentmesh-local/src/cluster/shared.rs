@@ -1,0 +1,145 @@
+//! The settings that the nodes of a cluster share, and their start.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use crate::LocalError;
+use crate::background::Cancellation;
+use crate::config::{Config, SystemCredentials, random_password};
+use crate::directory::{OwnedDirectory, new_id};
+use crate::launch::{Launched, Lifetime, launch};
+use crate::websocket::Origins;
+
+/// The allowed numbers of nodes. Two nodes lose their quorum with one of them.
+const NODES: RangeInclusive<usize> = 3..=9;
+
+/// Maximum number of starts when other programs take the ports of the routes first.
+const MAX_STARTS: usize = 5;
+
+/// The settings that the nodes of a cluster share.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedConfig {
+    /// The name of the cluster, which is unique.
+    pub(crate) name: String,
+    /// The port for routes of each node.
+    pub(crate) route_ports: Vec<u16>,
+    pub(crate) route_password: String,
+    pub(crate) system: SystemCredentials,
+}
+
+/// The place of one server in a cluster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member<'a> {
+    pub(crate) cluster: &'a SharedConfig,
+    /// The index of the server among the nodes.
+    pub(crate) index: usize,
+}
+
+impl SharedConfig {
+    /// The settings of a new cluster with free ports for the routes of `nodes` nodes.
+    fn new(nodes: usize) -> Result<Self, LocalError> {
+        // All listeners are open at the same time, so that the ports differ.
+        let listeners: Result<Vec<_>, _> = (0..nodes)
+            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .collect();
+        let ports = listeners.and_then(|listeners| {
+            let ports = listeners.iter().map(|l| Ok(l.local_addr()?.port()));
+            ports.collect::<Result<Vec<_>, _>>()
+        });
+        Ok(Self {
+            name: format!("oam-{}", new_id()),
+            route_ports: ports.map_err(LocalError::io("choose", Path::new("free ports")))?,
+            route_password: random_password(),
+            system: SystemCredentials::random(),
+        })
+    }
+
+    /// Whether `error` is that of a node whose port for routes is in use.
+    fn is_route_port_taken(&self, error: &LocalError) -> bool {
+        let LocalError::Exited { log, .. } = error else {
+            return false;
+        };
+        self.route_ports
+            .iter()
+            .any(|port| log.contains(&format!("127.0.0.1:{port}: bind")))
+    }
+}
+
+/// The ports for clients of `nodes` nodes: `port` and the ones after it, or all 0.
+///
+/// # Errors
+///
+/// [`LocalError::InvalidCluster`], [`LocalError::InvalidClusterPort`].
+pub(crate) fn node_ports(port: u16, nodes: usize) -> Result<Vec<u16>, LocalError> {
+    if !NODES.contains(&nodes) {
+        return Err(LocalError::InvalidCluster { nodes });
+    }
+    if port == 0 {
+        return Ok(vec![0; nodes]);
+    }
+    let ports: Vec<u16> = (port..=u16::MAX).take(nodes).collect();
+    if ports.len() < nodes {
+        return Err(LocalError::InvalidClusterPort { port, nodes });
+    }
+    Ok(ports)
+}
+
+/// Starts one node per port of `ports` in directories of `create_directory`, and returns once each answers. After an
+/// error neither process nor directory remains.
+pub(crate) fn launch_nodes(
+    binary: &Path,
+    ports: &[u16],
+    max_payload: u32,
+    lifetime: Lifetime,
+    cancellation: &Cancellation,
+    create_directory: impl Fn() -> Result<OwnedDirectory, LocalError>,
+) -> Result<(SharedConfig, Vec<(Launched, OwnedDirectory)>), LocalError> {
+    let mut starts = 0;
+    loop {
+        starts += 1;
+        let cluster = SharedConfig::new(ports.len())?;
+        let nodes = ports.iter().enumerate().map(|(index, &port)| {
+            let directory = create_directory()?;
+            let config = Config {
+                directory: directory.path(),
+                port,
+                websocket_origins: &Origins::default(),
+                max_payload,
+                member: Some(Member {
+                    cluster: &cluster,
+                    index,
+                }),
+            };
+            let launched = launch(binary, &config, lifetime, cancellation)?;
+            Ok((launched, directory))
+        });
+        let launched: Result<Vec<_>, LocalError> = nodes.collect();
+        match launched {
+            Ok(nodes) => return Ok((cluster, nodes)),
+            Err(error) if starts < MAX_STARTS && cluster.is_route_port_taken(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_nodes_are_consecutive_or_free() {
+        assert_eq!(node_ports(4222, 3).unwrap(), [4222, 4223, 4224]);
+        assert_eq!(node_ports(0, 5).unwrap(), [0; 5]);
+        assert!(matches!(
+            node_ports(65_534, 3),
+            Err(LocalError::InvalidClusterPort { port: 65_534, .. })
+        ));
+        for nodes in [0, 2, 10] {
+            assert!(matches!(
+                node_ports(0, nodes),
+                Err(LocalError::InvalidCluster { .. })
+            ));
+        }
+    }
+}
