@@ -19,6 +19,8 @@ pub(crate) struct Arguments {
     pub(crate) concurrency: Option<Expr>,
     pub(crate) queue: Option<Expr>,
     pub(crate) timeout: Option<Timeout>,
+    /// A flag without a value.
+    pub(crate) idempotent: bool,
 }
 
 /// The value of `timeout`.
@@ -50,6 +52,7 @@ impl Arguments {
             concurrency,
             queue,
             timeout,
+            idempotent,
         } = self;
         [description, version, concurrency, queue]
             .iter()
@@ -57,6 +60,7 @@ impl Arguments {
             || name.is_some()
             || !tags.is_empty()
             || timeout.is_some()
+            || *idempotent
     }
 }
 
@@ -71,6 +75,20 @@ impl Parse for Arguments {
                     key.span(),
                     format!("duplicate argument `{key}`: write it once"),
                 ));
+            }
+            if key == "idempotent" {
+                if input.peek(Token![=]) {
+                    return Err(syn::Error::new(
+                        key.span(),
+                        "invalid argument `idempotent`: a value is not allowed; write `idempotent`",
+                    ));
+                }
+                arguments.idempotent = true;
+                seen.push(key);
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+                continue;
             }
             if !input.peek(Token![=]) {
                 return Err(syn::Error::new(
@@ -94,7 +112,7 @@ impl Parse for Arguments {
                         key.span(),
                         format!(
                             "unknown argument `{key}`: only name, channel, description, tags, \
-                             version, concurrency, queue and timeout are allowed"
+                             version, concurrency, queue, timeout and idempotent are allowed"
                         ),
                     ));
                 }

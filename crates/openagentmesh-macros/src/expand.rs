@@ -223,9 +223,10 @@ fn spec(agent: &AgentFunction) -> TokenStream {
         let duration = &timeout.duration;
         quote!(.timeout(#duration))
     });
+    let idempotent = arguments.idempotent.then(|| quote!(.idempotent()));
     quote! {
         ::openagentmesh::AgentSpec::new(#name, #description)
-            #(#version)* #(#tags)* #(#concurrency)* #(#queue)* #(#timeout)*
+            #(#version)* #(#tags)* #(#concurrency)* #(#queue)* #(#timeout)* #idempotent
     }
 }
 

@@ -51,6 +51,7 @@ use syn::ItemImpl;
 /// | `version = "…"` | the agent's version | `0.1.0` |
 /// | `concurrency = n` | maximum number of requests that run concurrently | 64 |
 /// | `queue = n` | maximum number of requests that wait for a free place | 1024 |
+/// | `idempotent` | a repetition of a request has the same effect as the request itself, so that callers may retry it after a timeout | not said |
 /// | `timeout = "30s"` | time that one request may run, with the unit `ms`, `s`, `m` or `h`; the host then drops the handler and answers `timeout` | none |
 ///
 /// All values but `name` and `channel` may be constants, too: `description = TEXT`, `timeout = LIMIT` with a

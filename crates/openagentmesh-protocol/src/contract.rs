@@ -49,6 +49,9 @@ pub struct Contract {
     pub registered_at: Option<String>,
     /// Whether the agent may be exported as an MCP tool; `None` leaves the choice to the exporter.
     pub mcp: Option<bool>,
+    /// Whether a repetition of a request has the same effect as the request itself, so that callers may send it again
+    /// when its reply is lost.
+    pub idempotent: bool,
 }
 
 impl Contract {
@@ -125,6 +128,12 @@ struct Extension {
     chunk_schema: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mcp: Option<bool>,
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    idempotent: bool,
 }
 
 impl TryFrom<Document> for Contract {
@@ -157,6 +166,7 @@ impl TryFrom<Document> for Contract {
             chunk_schema: extension.chunk_schema,
             registered_at: extension.registered_at,
             mcp: extension.mcp,
+            idempotent: extension.idempotent,
         })
     }
 }
@@ -180,6 +190,7 @@ impl From<Contract> for Document {
                 registered_at: contract.registered_at,
                 chunk_schema: contract.chunk_schema,
                 mcp: contract.mcp,
+                idempotent: contract.idempotent,
             },
             name,
             description: contract.description,

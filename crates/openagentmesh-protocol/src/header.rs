@@ -30,6 +30,8 @@ pub const PROBE: &str = "X-Mesh-Probe";
 /// `X-Mesh-Cancel`: `true` on a message to the reply subject of a probe or a chunk: the caller has
 /// stopped waiting for the answer.
 pub const CANCEL: &str = "X-Mesh-Cancel";
+/// `X-Mesh-Idempotency-Key`: on a request, the same value for every attempt at it.
+pub const IDEMPOTENCY_KEY: &str = "X-Mesh-Idempotency-Key";
 /// `traceparent`: the W3C trace context of a request.
 pub const TRACEPARENT: &str = "traceparent";
 /// `tracestate`: the vendor-specific part of the W3C trace context of a request.

@@ -294,7 +294,7 @@ pub use agent::{Agent, AgentSpec, Context, IntoAgents, RawHandler, RawRequest};
 pub use catalog::{CatalogChange, CatalogChanges, Contract};
 pub use client::{
     Call, CallInput, Chunks, Client, Event, Events, FromReply, Publish, Query, RawSubscribe, Reply,
-    SendRequest, StreamRequest, Subscribe, ToolResult, ToolsQuery, Toolset, WaitFor,
+    Retry, SendRequest, StreamRequest, Subscribe, ToolResult, ToolsQuery, Toolset, WaitFor,
 };
 pub use detached::ContextBuilder;
 pub use error::{BoxError, Error, Result};

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::store::{Bucket, KvBucket, ObjectBucket, SharedBucket};
 use crate::telemetry::Interceptors;
 use crate::transport::{Connection, ConnectionGuard};
+use crate::util::retry_budget::RetryBudget;
 
 /// The state that the handles, the client and the host of one process share.
 pub(crate) struct Session {
@@ -32,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) url: String,
     /// The reply timeout of calls and sends without their own; `None` selects the default of the verb.
     pub(crate) request_timeout: Option<Duration>,
+    /// The budget of all retries of this process.
+    pub(crate) retry_budget: RetryBudget,
     /// The interceptors of every request that this process sends.
     pub(crate) interceptors: Interceptors,
     /// The agents that answer requests in this process, in place of a mesh.
@@ -56,6 +59,7 @@ impl Session {
             instance_id,
             url,
             request_timeout: None,
+            retry_budget: RetryBudget::new(),
             interceptors: Interceptors::new(&[]),
             answers: None,
         }

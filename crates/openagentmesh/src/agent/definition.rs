@@ -42,6 +42,7 @@ pub struct AgentSpec {
     concurrency: NonZeroUsize,
     queue: usize,
     timeout: Option<Duration>,
+    idempotent: bool,
 }
 
 impl AgentSpec {
@@ -58,6 +59,7 @@ impl AgentSpec {
             concurrency: DEFAULT_CONCURRENCY,
             queue: DEFAULT_QUEUE,
             timeout: None,
+            idempotent: false,
         }
     }
 
@@ -123,6 +125,26 @@ impl AgentSpec {
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Says in the contract that a repetition of a request has the same effect as the request itself. Callers that ask
+    /// for [retries](crate::Retry) then send a request again whose host died or did not reply in time.
+    ///
+    /// The attempts at one request have the same `X-Mesh-Idempotency-Key` header, which
+    /// [`Context::header`](crate::Context::header) returns.
+    ///
+    /// ```
+    /// use openagentmesh::AgentSpec;
+    ///
+    /// let agent = AgentSpec::new("double", "Doubles a number.")
+    ///     .idempotent()
+    ///     .handler(|n: i64| async move { n * 2 });
+    /// assert!(agent.contract()?.idempotent);
+    /// # Ok::<(), openagentmesh::Error>(())
+    /// ```
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
         self
     }
 
@@ -294,6 +316,7 @@ impl Agent {
             chunk_schema: self.handler.chunk.as_ref().map(SchemaText::to_value),
             registered_at: None,
             mcp: None,
+            idempotent: self.spec.idempotent,
         })
     }
 

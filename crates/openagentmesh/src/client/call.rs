@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::from_reply::FromReply;
 use super::handle::Client;
 use super::request::Request;
+use super::retry::{Attempts, Retry};
 use super::sent::Sent;
 use crate::error::Result;
 use crate::util::deferred::Deferred;
@@ -41,6 +42,7 @@ impl Client {
         let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
             timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            retry: None,
         };
         Call(Deferred::new(parts, |parts| parts.run().boxed()))
     }
@@ -81,7 +83,8 @@ impl Client {
 /// * `handler_error`, and any other code with which the agent replies;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the call;
 /// * `connection_denied` when the server does not permit the request, or the subscription to replies;
-/// * `connection_failed` when the connection is closed, or its NATS client died while the reply was pending.
+/// * `connection_failed` when the connection is closed, or its NATS client died while the reply was pending. While the
+///   connection is lost, the call waits for it within its timeout and then fails with this code; it is not sent later.
 ///
 /// # Cancel safety
 ///
@@ -93,6 +96,7 @@ pub struct Call<Out>(Deferred<'static, Parts, Result<Out>>);
 struct Parts {
     request: Request,
     timeout: Duration,
+    retry: Option<Box<Retry>>,
 }
 
 impl<Out> Call<Out> {
@@ -100,6 +104,13 @@ impl<Out> Call<Out> {
     /// bounds it. The host is sent the timeout and cancels the request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.change(|parts| parts.timeout = timeout);
+        self
+    }
+
+    /// Sends the request again when it fails in a way that is safe to repeat; see [`Retry`]. The timeout bounds all
+    /// attempts together.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.0.change(|parts| parts.retry = Some(Box::new(retry)));
         self
     }
 
@@ -113,11 +124,39 @@ impl<Out> Call<Out> {
 
 impl Parts {
     fn run<Out: FromReply>(self) -> impl Future<Output = Result<Out>> + Send {
-        let Self { request, timeout } = self;
+        let Self {
+            mut request,
+            timeout,
+            retry,
+        } = self;
         async move {
+            if let Some(retry) = retry {
+                let deadline = request.deadline(timeout);
+                match Attempts::start(request, *retry, Some(deadline)) {
+                    Ok(attempts) => return Box::pin(repeat(attempts, timeout)).await,
+                    Err(invalid) => request = *invalid,
+                }
+            }
             let mut sent = Sent::send(request, Verb::Call, timeout).await?;
             sent.reply().await
         }
+    }
+}
+
+/// Calls until there is a reply, or an error that is not retried.
+async fn repeat<Out: FromReply>(mut attempts: Attempts, timeout: Duration) -> Result<Out> {
+    loop {
+        let request = attempts.next();
+        let attempt = async {
+            let mut sent = Sent::send(request, Verb::Call, timeout).await?;
+            sent.reply().await
+        };
+        // Not kept across a wait: the output need not be `Send`.
+        let error = match attempt.await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        attempts.wait(error).await?;
     }
 }
 

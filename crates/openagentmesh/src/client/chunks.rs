@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status, subject};
@@ -47,22 +48,37 @@ use crate::transport::{Outgoing, Received};
 pub struct Chunks<Out>(BoxStream<'static, Result<Out>>);
 
 impl<Out: DeserializeOwned + Send + 'static> Chunks<Out> {
-    pub(super) fn new(receiving: Receiving) -> Self {
-        let receiving = Some(Box::new(receiving));
-        let chunks = futures::stream::unfold(receiving, |receiving| async move {
-            let mut receiving = receiving?;
-            let chunk = match receiving.next().await {
-                Ok(Some(body)) => reply::output("chunk", &body)
-                    .map(Some)
-                    .map_err(|error| receiving.request.about(error)),
-                Ok(None) => Ok(None),
-                Err(error) => Err(error),
-            };
-            if let Ok(Some(chunk)) = chunk {
-                return Some((Ok(chunk), Some(receiving)));
+    /// `reopening` opens the stream again when it fails before its first chunk.
+    pub(super) fn new(receiving: Receiving, reopening: Option<Box<dyn Reopen>>) -> Self {
+        let stream = (Box::new(receiving), reopening);
+        let chunks = futures::stream::unfold(Some(stream), |stream| async move {
+            let (mut receiving, mut reopening) = stream?;
+            loop {
+                let chunk = match receiving.next().await {
+                    Ok(Some(body)) => reply::output("chunk", &body)
+                        .map(Some)
+                        .map_err(|error| receiving.request.about(error)),
+                    Ok(None) => Ok(None),
+                    Err(error) => Err(error),
+                };
+                if let Ok(Some(chunk)) = chunk {
+                    return Some((Ok(chunk), Some((receiving, None))));
+                }
+                let end = receiving.request.interception.finish(chunk);
+                let error = match (end, &mut reopening) {
+                    (Err(error), Some(reopening)) if receiving.next_seq == 0 => {
+                        match reopening.reopen(error).await {
+                            Ok(reopened) => {
+                                *receiving = reopened;
+                                continue;
+                            }
+                            Err(error) => Err(error),
+                        }
+                    }
+                    (end, _) => end,
+                };
+                return error.transpose().map(|error| (error, None));
             }
-            let end = receiving.request.interception.finish(chunk);
-            end.transpose().map(|error| (error, None))
         });
         Self(chunks.fuse().boxed())
     }
@@ -93,6 +109,14 @@ impl<Out> std::fmt::Debug for Chunks<Out> {
     }
 }
 
+/// Opens a stream again that has failed before its first chunk.
+pub(super) trait Reopen: Send {
+    /// # Errors
+    ///
+    /// `error`, or that of the last attempt, when there is no further one.
+    fn reopen(&mut self, error: Error) -> BoxFuture<'_, Result<Receiving>>;
+}
+
 /// A stream in progress. If it is dropped before its end, the host cancels the request: `pending` sends a
 /// cancel message, and the subscription to the chunks ends.
 pub(super) struct Receiving {
@@ -111,7 +135,10 @@ pub(super) struct Receiving {
     /// The subject for credit, given by the last chunk.
     credit_subject: Option<Subject>,
     deadline: Option<Deadline>,
+    /// The limit of the wait for the next chunk.
     chunk_timeout: Duration,
+    /// The limit after the first chunk.
+    later_timeout: Duration,
 }
 
 /// A message to a request for a stream.
@@ -140,7 +167,8 @@ impl Receiving {
         pending: Pending,
         window: Window,
         deadline: Option<Deadline>,
-        chunk_timeout: Duration,
+        first_timeout: Duration,
+        later_timeout: Duration,
     ) -> Self {
         Self {
             request,
@@ -153,7 +181,8 @@ impl Receiving {
             window,
             credit_subject: None,
             deadline,
-            chunk_timeout,
+            chunk_timeout: first_timeout,
+            later_timeout,
         }
     }
 
@@ -289,6 +318,7 @@ impl Receiving {
             return Ok(None);
         }
         self.next_seq += 1;
+        self.chunk_timeout = self.later_timeout;
         self.request.interception.count_chunk();
         self.window.take(message.length);
         // A host that is not trusted names the subject.

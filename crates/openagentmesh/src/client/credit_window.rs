@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// then be the limit. It also grows while the consumer takes half a window within
 /// [`FAST_REFILL`](Self::FAST_REFILL), so that the host does more work each time it is woken. A slow consumer and large
 /// chunks keep the window small.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Window {
     chunks: u32,
     grows: bool,

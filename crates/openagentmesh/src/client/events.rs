@@ -12,6 +12,7 @@ use openagentmesh_protocol::{
     AgentName, ChunkHeaders, ContentType, ErrorCode, Headers, Status, Subject,
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio::time::Sleep;
 
 use super::receive_buffer::{Buffered, ReceiveBuffer};
@@ -67,7 +68,8 @@ impl<T> Event<T> {
 ///
 /// * `chunk_sequence_error` where events were lost: they were taken too slowly (at most 16,384 events or
 ///   64 MiB wait), or the connection was lost in the meantime. `details.lost` is their number, if it is
-///   known;
+///   known. The events of a subject have no numbers: after a reconnection, the first one follows an error with
+///   `details.reconnected`, because others may be missing before it;
 /// * `unexpected_reply` when an event does not fit `T`;
 /// * `handler_error`, or any other code, when a publisher failed. Its host starts it again; a host of the
 ///   published Python SDK does not.
@@ -148,6 +150,8 @@ pub(super) struct Receiving<T> {
     scope: Scope,
     decode: Decode<T>,
     sequences: SequenceTracker,
+    /// Counts reconnections, after which events without numbers may be missing.
+    reconnections: watch::Receiver<u64>,
 }
 
 /// The messages of a subscription that are events, and the end of the events.
@@ -172,6 +176,7 @@ impl<T> Receiving<T> {
     ) -> Self {
         Self {
             buffer: Some(ReceiveBuffer::start(subscription, connection.ended())),
+            reconnections: connection.reconnections(),
             subject,
             connection,
             denied: None,
@@ -254,6 +259,13 @@ impl<T> Receiving<T> {
         let received = Received(message.headers.as_ref());
         let headers = ChunkHeaders::read(&received).unwrap_or_default();
         if self.scope == Scope::Subject {
+            if self.reconnections.has_changed().unwrap_or(false) {
+                self.reconnections.mark_unchanged();
+                if let Some(buffer) = &mut self.buffer {
+                    buffer.put_back(message);
+                }
+                return Some(Err(self.gap()));
+            }
             return Some(self.event(message));
         }
         let lost = self.sequences.observe(&message.subject, &headers);
@@ -280,6 +292,19 @@ impl<T> Receiving<T> {
     fn event(&self, message: Message) -> Result<Event<T>> {
         let data = (self.decode)(&message)?;
         Ok(Event { data, message })
+    }
+
+    /// The error of a subscription whose events have no numbers, after a reconnection.
+    fn gap(&self) -> Error {
+        Error::raised(
+            ErrorCode::ChunkSequenceError,
+            format!(
+                "events on {} may be missing: the connection was lost, and events that were published until it was \
+                 restored did not arrive",
+                self.subject
+            ),
+        )
+        .with_detail("reconnected", true)
     }
 
     fn lost(&self, lost: u64) -> Error {

@@ -8,7 +8,7 @@ use openagentmesh_protocol::{ErrorCode, Headers, header};
 use crate::error::{Error, Result};
 
 /// The headers that a program adds to a message. An invalid one is reported when the message is sent.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct ExtraHeaders {
     map: HeaderMap,
     invalid: Option<String>,
@@ -31,6 +31,10 @@ impl ExtraHeaders {
         if let Err(reason) = added {
             self.invalid = Some(reason);
         }
+    }
+
+    pub(super) fn is_valid(&self) -> bool {
+        self.invalid.is_none()
     }
 
     /// # Errors
@@ -60,6 +64,7 @@ const WRITTEN_BY_SDK: &[&str] = &[
     header::TIMEOUT_MS,
     header::PROBE,
     header::CANCEL,
+    header::IDEMPOTENCY_KEY,
 ];
 
 /// The headers of a request after its interceptors have run.

@@ -77,6 +77,12 @@ impl Client {
         self.session.connection.monitor().state()
     }
 
+    /// The time since which the connection is lost and dialed again; `None` while it is connected.
+    #[must_use]
+    pub fn connection_lost_for(&self) -> Option<Duration> {
+        self.session.connection.monitor().lost_for()
+    }
+
     /// The state of the connection, and its changes.
     ///
     /// ```no_run

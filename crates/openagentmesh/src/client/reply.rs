@@ -27,6 +27,21 @@ pub(super) fn decode<Out: DeserializeOwned + 'static>(reply: &async_nats::Messag
     }
 }
 
+/// The reply, if it is an output.
+///
+/// # Errors
+///
+/// The error in the reply. A reply that cannot be read is left to [`decode`].
+pub(super) fn accept(reply: async_nats::Message) -> Result<async_nats::Message> {
+    let received = Received(reply.headers.as_ref());
+    let is_error =
+        ReplyHeaders::read(&received).is_ok_and(|headers| headers.status == Status::Error);
+    match is_error {
+        true => Err(error(&reply.payload)),
+        false => Ok(reply),
+    }
+}
+
 /// The error with which the agent ended a request.
 pub(super) fn error(body: &[u8]) -> Error {
     let object = if body.len() <= MAX_DETAILED_ERROR_BYTES {

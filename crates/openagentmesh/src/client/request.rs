@@ -1,5 +1,6 @@
 //! The common part of every request to an agent: a name, an input, headers, and checks before it is sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Subject};
@@ -7,7 +8,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{
-    AgentName, Capabilities, ErrorCode, RequestHeaders, RequestId, Verb, subject,
+    AgentName, Capabilities, ErrorCode, HeaderSink, RequestHeaders, RequestId, Verb, header,
+    subject,
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -16,9 +18,11 @@ use super::deadline::Deadline;
 use super::extra_headers::ExtraHeaders;
 use super::handle::Client;
 use super::intercept::Interception;
+use crate::catalog::Contract;
 use crate::error::{Error, Result};
 use crate::session::{LocalRequest, Session};
 use crate::transport::{self, Outgoing, Publishing};
+use crate::util::operation::Operation;
 
 /// The limit of the catalog lookup that distinguishes `not_found` from `not_available`.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,6 +33,19 @@ pub(super) struct Request {
     name: Result<AgentName>,
     body: Result<Bytes>,
     headers: ExtraHeaders,
+    /// Set for a request with retries.
+    attempt: Option<Box<Attempt>>,
+}
+
+/// The parts that the attempts at one request share.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    /// The same for every attempt.
+    pub(super) idempotency_key: Arc<str>,
+    /// The limit of one attempt.
+    pub(super) timeout: Option<Duration>,
+    /// The deadline of all attempts.
+    pub(super) deadline: Option<Deadline>,
 }
 
 /// A valid request, ready to be sent.
@@ -40,6 +57,7 @@ pub(super) struct Checked {
     verb: Verb,
     pub(super) id: RequestId,
     pub(super) interception: Interception,
+    attempt: Option<Box<Attempt>>,
 }
 
 /// Body and extra headers of a request.
@@ -55,6 +73,7 @@ impl Request {
             name: AgentName::new(name).map_err(Error::from),
             body: encode(input),
             headers: ExtraHeaders::default(),
+            attempt: None,
         }
     }
 
@@ -74,6 +93,7 @@ impl Request {
             name,
             body,
             headers,
+            attempt,
         } = self;
         let name = name?;
         let body = body?;
@@ -98,13 +118,64 @@ impl Request {
             verb,
             id,
             interception,
+            attempt,
         };
         Ok((checked, Content { body, headers }))
     }
 
-    /// The deadline of the reply: after `timeout`, bounded by the client's own deadline.
+    /// The deadline of the reply: after `timeout`, bounded by the client's own deadline, and by those of the attempt.
     pub(super) fn deadline(&self, timeout: Duration) -> Deadline {
-        self.client.deadline_within(timeout)
+        let own = self.client.deadline_within(timeout);
+        let Some(attempt) = &self.attempt else {
+            return own;
+        };
+        let all = attempt.deadline.map_or(own, |all| own.min(all));
+        let limit = attempt.timeout.map(Deadline::after);
+        limit.map_or(all, |limit| all.min(limit))
+    }
+
+    /// The deadline of a whole stream: after `timeout`, bounded by the client's own deadline, or that of all attempts.
+    pub(super) fn stream_deadline(&self, timeout: Option<Duration>) -> Option<Deadline> {
+        match &self.attempt {
+            Some(attempt) => attempt.deadline,
+            None => self.client.deadline_after(timeout),
+        }
+    }
+
+    /// The limit of this attempt.
+    pub(super) fn attempt_timeout(&self) -> Option<Duration> {
+        self.attempt.as_ref()?.timeout
+    }
+
+    /// Whether the parts of the request are valid, so that it can be sent several times.
+    pub(super) fn is_valid(&self) -> bool {
+        self.name.is_ok() && self.body.is_ok() && self.headers.is_valid()
+    }
+
+    /// The name of the agent, if it is valid.
+    pub(super) fn agent(&self) -> Option<&str> {
+        self.name.as_ref().ok().map(AgentName::as_str)
+    }
+
+    /// The contract of the agent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::contract`].
+    pub(super) fn contract(&self) -> Operation<'static, Contract> {
+        self.client.contract(self.agent().unwrap_or_default())
+    }
+
+    /// A copy of this request as an attempt. To be called for a [valid](Self::is_valid) request.
+    pub(super) fn attempt(&self, attempt: Attempt) -> Self {
+        let invalid = || Error::raised(ErrorCode::InvalidInput, "the request is invalid");
+        Self {
+            client: self.client.clone(),
+            name: self.name.as_ref().map_err(|_| invalid()).cloned(),
+            body: self.body.as_ref().map_err(|_| invalid()).cloned(),
+            headers: self.headers.clone(),
+            attempt: Some(Box::new(attempt)),
+        }
     }
 }
 
@@ -191,6 +262,9 @@ impl Checked {
         protocol.instance_id = Some(self.session().instance_id.clone());
         let mut headers = Outgoing::default();
         protocol.write(&mut headers);
+        if let Some(attempt) = &self.attempt {
+            headers.put(header::IDEMPOTENCY_KEY, &attempt.idempotency_key);
+        }
         // Only the headers of the trace can be in both. Those of the current span take precedence.
         let extra = extra
             .iter()

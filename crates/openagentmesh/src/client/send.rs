@@ -17,6 +17,7 @@ use super::handle::Client;
 use super::local::{self, Pending};
 use super::reply;
 use super::request::{Checked, Content, Request};
+use super::retry::{Attempts, Retry};
 use super::sent::Sent;
 use crate::error::{Error, Result};
 use crate::transport::{self, Action, DenialWatch, Received};
@@ -46,6 +47,7 @@ impl Client {
         let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
             timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            retry: None,
             reply_to: None,
             on_reply: None,
             on_error: None,
@@ -74,7 +76,8 @@ impl Client {
 ///   written as JSON, or the reply is directed twice;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the request;
 /// * `connection_denied` when the server does not permit the request;
-/// * `connection_failed` when the connection is closed.
+/// * `connection_failed` when the connection is closed. While the connection is lost, the request waits for it within
+///   its timeout and then fails with this code; it is not sent later.
 ///
 /// Without a reply, an unserved request is not reported.
 ///
@@ -87,6 +90,7 @@ pub struct SendRequest<R = ()>(Deferred<'static, Parts, Result<R>>);
 struct Parts {
     request: Request,
     timeout: Duration,
+    retry: Option<Retry>,
     reply_to: Option<Result<String>>,
     on_reply: Option<OnReply>,
     on_error: Option<OnError>,
@@ -165,9 +169,14 @@ impl Parts {
             return self.send_only().await;
         }
         let (on_reply, on_error) = (self.on_reply, self.on_error);
-        let mut pending = PendingCallback::send(self.request, self.timeout).await?;
+        let timeout = self.timeout;
+        let (request, attempts) = first_attempt(self.request, self.retry, timeout);
+        let mut pending = PendingCallback::send(request, timeout).await?;
         tokio::spawn(async move {
-            let reply = pending.receive().await;
+            let reply = match attempts {
+                None => pending.receive().await,
+                Some(attempts) => pending.receive_any(attempts, timeout).boxed().await,
+            };
             let callback = match (reply, on_reply) {
                 (Ok(message), Some(on_reply)) => on_reply(message),
                 (Ok(message), None) => reply::decode::<serde::de::IgnoredAny>(&message)
@@ -217,8 +226,49 @@ impl Parts {
         if self.on_reply.is_some() || self.on_error.is_some() {
             return Err(two_ways("reply", "on_reply or on_error"));
         }
-        let mut sent = Sent::send(self.request, Verb::Send, self.timeout).await?;
-        Ok(Reply(async move { sent.reply().await }.boxed()))
+        let timeout = self.timeout;
+        let (request, attempts) = first_attempt(self.request, self.retry, timeout);
+        let mut sent = Sent::send(request, Verb::Send, timeout).await?;
+        let reply = async move {
+            let Some(mut attempts) = attempts else {
+                return sent.reply().await;
+            };
+            loop {
+                // Not kept across a wait: the output need not be `Send`.
+                let mut error = match sent.reply().await {
+                    Ok(reply) => return Ok(reply),
+                    Err(error) => error,
+                };
+                loop {
+                    attempts.wait(error).await?;
+                    match Sent::send(attempts.next(), Verb::Send, timeout).await {
+                        Ok(next) => {
+                            sent = next;
+                            break;
+                        }
+                        Err(failed) => error = failed,
+                    }
+                }
+            }
+        };
+        Ok(Reply(reply.boxed()))
+    }
+}
+
+/// The request as the first attempt, and the further ones if there are to be any.
+fn first_attempt(
+    request: Request,
+    retry: Option<Retry>,
+    timeout: Duration,
+) -> (Request, Option<Attempts>) {
+    let Some(retry) = retry else {
+        return (request, None);
+    };
+    let deadline = request.deadline(timeout);
+    match Attempts::start(request, retry, Some(deadline)) {
+        Ok(mut attempts) => (attempts.next(), Some(attempts)),
+        // Fails when it is sent.
+        Err(invalid) => (*invalid, None),
     }
 }
 
@@ -227,6 +277,14 @@ impl<R> SendRequest<R> {
     /// request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.change(|parts| parts.timeout = timeout);
+        self
+    }
+
+    /// Sends the request again when it fails in a way that is safe to repeat; see [`Retry`]. The timeout bounds all
+    /// attempts together.
+    /// Without a callback or a [`Reply`], failures of the agent are not known, so that nothing is retried.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.0.change(|parts| parts.retry = Some(retry));
         self
     }
 
@@ -354,6 +412,26 @@ impl PendingCallback {
         };
         request.publish(content, Some(subject), headers).await?;
         Ok((Replies::Mesh(replies), denied))
+    }
+
+    /// As [`receive`](Self::receive), by further attempts when the request fails.
+    async fn receive_any(&mut self, mut attempts: Attempts, timeout: Duration) -> Result<Message> {
+        loop {
+            let mut failure = match self.receive().await.and_then(reply::accept) {
+                Ok(message) => return Ok(message),
+                Err(error) => self.request.interception.finish::<()>(Err(error)).err(),
+            };
+            while let Some(error) = failure {
+                attempts.wait(error).await?;
+                failure = match Self::send(attempts.next(), timeout).await {
+                    Ok(next) => {
+                        *self = next;
+                        None
+                    }
+                    Err(error) => Some(error),
+                };
+            }
+        }
     }
 
     /// Waits for the reply.

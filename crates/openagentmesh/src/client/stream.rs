@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use async_nats::Subject;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use openagentmesh_protocol::{RequestHeaders, Verb, subject};
 use serde::Serialize;
 
-use super::chunks::{Chunks, Receiving, Source};
+use super::chunks::{Chunks, Receiving, Reopen, Source};
 use super::credit_window::Window;
 use super::deadline::Deadline;
 use super::from_reply::FromReply;
 use super::handle::Client;
 use super::local::{self, Pending};
 use super::request::{Checked, Content, Request};
-use crate::error::Result;
+use super::retry::{Attempts, Retry};
+use crate::error::{Error, Result};
 use crate::util::deferred::Deferred;
 
 /// The time to wait for the next chunk if no timeout is given.
@@ -44,13 +46,14 @@ impl Client {
     ) -> StreamRequest<Out> {
         let parts = Parts {
             request: Request::new(self, name.as_ref(), &input),
-            timeout: None,
-            chunk_timeout: DEFAULT_CHUNK_TIMEOUT,
-            window: Window::growing(),
+            options: Options {
+                timeout: None,
+                chunk_timeout: DEFAULT_CHUNK_TIMEOUT,
+                window: Window::growing(),
+            },
+            retry: None,
         };
-        StreamRequest(Deferred::new(parts, |parts| {
-            parts.open().map(|opened| opened.map(Chunks::new)).boxed()
-        }))
+        StreamRequest(Deferred::new(parts, |parts| parts.run().boxed()))
     }
 }
 
@@ -67,7 +70,8 @@ impl Client {
 /// * `invalid_input` when the agent name or a header is invalid, or the input cannot be written as JSON;
 /// * `timeout` when the request could not be sent in time;
 /// * the error of a client [`Interceptor`](crate::Interceptor) that refuses the request;
-/// * `connection_failed` when the connection is closed.
+/// * `connection_failed` when the connection is closed. While the connection is lost, the request waits for it within
+///   its timeouts and then fails with this code; it is not sent later.
 ///
 /// The agent's reply, including its errors, arrives as items of [`Chunks`].
 ///
@@ -79,6 +83,12 @@ pub struct StreamRequest<Out>(Deferred<'static, Parts, Result<Chunks<Out>>>);
 
 struct Parts {
     request: Request,
+    options: Options,
+    retry: Option<Box<Retry>>,
+}
+
+#[derive(Clone)]
+struct Options {
     timeout: Option<Duration>,
     chunk_timeout: Duration,
     window: Window,
@@ -88,13 +98,13 @@ impl<Out> StreamRequest<Out> {
     /// Sets the limit of the whole stream: none by default. The deadline of the request that a handler serves
     /// bounds it. The host is sent the timeout and cancels the request at the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.0.change(|parts| parts.timeout = Some(timeout));
+        self.0.change(|parts| parts.options.timeout = Some(timeout));
         self
     }
 
     /// Sets the time to wait for each chunk: 60 s by default. Only the time that is spent waiting counts.
     pub fn chunk_timeout(mut self, timeout: Duration) -> Self {
-        self.0.change(|parts| parts.chunk_timeout = timeout);
+        self.0.change(|parts| parts.options.chunk_timeout = timeout);
         self
     }
 
@@ -105,7 +115,15 @@ impl<Out> StreamRequest<Out> {
     /// Hosts of the published Python SDK ignore the window. Their chunks are buffered up to a limit; beyond it
     /// the stream ends with `chunk_sequence_error`.
     pub fn window(mut self, chunks: u32) -> Self {
-        self.0.change(|parts| parts.window = Window::of(chunks));
+        self.0
+            .change(|parts| parts.options.window = Window::of(chunks));
+        self
+    }
+
+    /// Sends the request again when it fails before its first chunk in a way that is safe to repeat; see [`Retry`]. The
+    /// timeout bounds all attempts together.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.0.change(|parts| parts.retry = Some(Box::new(retry)));
         self
     }
 
@@ -118,11 +136,62 @@ impl<Out> StreamRequest<Out> {
 }
 
 impl Parts {
-    async fn open(self) -> Result<Receiving> {
-        let deadline = self.request.client.deadline_after(self.timeout);
-        let first_chunk = Deadline::after(self.chunk_timeout);
+    async fn run<Out: FromReply + Send>(self) -> Result<Chunks<Out>> {
+        let Self {
+            mut request,
+            options,
+            retry,
+        } = self;
+        if let Some(retry) = retry {
+            let deadline = request.stream_deadline(options.timeout);
+            match Attempts::start(request, *retry, deadline) {
+                Ok(attempts) => {
+                    let mut reopening = Reopening { attempts, options };
+                    let opened = reopening.open().boxed().await?;
+                    return Ok(Chunks::new(opened, Some(Box::new(reopening))));
+                }
+                Err(invalid) => request = *invalid,
+            }
+        }
+        Ok(Chunks::new(options.open(request).await?, None))
+    }
+}
+
+/// The further attempts at a stream without a chunk.
+struct Reopening {
+    attempts: Attempts,
+    options: Options,
+}
+
+impl Reopening {
+    async fn open(&mut self) -> Result<Receiving> {
+        loop {
+            match self.options.clone().open(self.attempts.next()).await {
+                Ok(opened) => return Ok(opened),
+                Err(error) => self.attempts.wait(error).await?,
+            }
+        }
+    }
+}
+
+impl Reopen for Reopening {
+    fn reopen(&mut self, error: Error) -> BoxFuture<'_, Result<Receiving>> {
+        let opened = async {
+            self.attempts.wait(error).await?;
+            self.open().await
+        };
+        opened.boxed()
+    }
+}
+
+impl Options {
+    async fn open(self, request: Request) -> Result<Receiving> {
+        let deadline = request.stream_deadline(self.timeout);
+        let first_timeout = request.attempt_timeout().unwrap_or(self.chunk_timeout);
+        let first_timeout = first_timeout.min(self.chunk_timeout);
+        let first_chunk = Deadline::after(first_timeout);
         let first_chunk = deadline.map_or(first_chunk, |deadline| deadline.min(first_chunk));
-        let (mut request, content) = self.request.check(Verb::Stream)?;
+        let (mut request, content) = request.check(Verb::Stream)?;
         let published = {
             let window = self.window.chunks();
             let publishing = pin!(publish(&request, content, window, deadline));
@@ -137,6 +206,7 @@ impl Parts {
                 pending,
                 self.window,
                 deadline,
+                first_timeout,
                 self.chunk_timeout,
             )),
             Err(error) => request.interception.finish(Err(error)),

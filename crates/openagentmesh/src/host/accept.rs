@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::{self, AdmissionPermit};
 use super::answer::answer;
-use super::cancellation::cancelled;
+use super::cancellation::{self, cancelled};
 use super::invoke::invoke;
 use super::outcome::{WorkResult, handler_panicked};
 use super::request::Request;
@@ -26,6 +26,9 @@ use crate::transport::{Connection, Subscription, memory};
 
 /// The limit of draining a subscription, which is one round trip to the server.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The field of an `overloaded` error with the time after which a caller should try again, in milliseconds.
+const RETRY_AFTER_MS: &str = "retry_after_ms";
 
 /// Accepts requests until `stop` fires and the requests that the server has sent before are accepted, or
 /// until the agent is aborted. Each accepted request runs in a task in `tasks`.
@@ -122,7 +125,7 @@ fn serve(
     async move {
         let mut request = Request::read(&message, received);
         let running = match interceptor::before(&agent, &mut request) {
-            Ok(()) => wait_in_queue(&agent, &message, &request).await,
+            Ok(()) => wait_for_permit(&agent, &message, &request).await,
             Err(error) => Err(WorkResult::Failed(error)),
         };
         let queued = received.elapsed();
@@ -138,10 +141,40 @@ fn serve(
             }
             Err(ended) => (None, ended),
         };
+        if running.is_some() {
+            agent
+                .admission
+                .count_run(received.elapsed().saturating_sub(queued));
+        }
         let outcome = answer(&agent, &request, ended).await;
         drop(running);
         interceptor::after(&agent, &request, &outcome, queued);
         drop(admitted);
+    }
+}
+
+/// Waits until the request may run. After a freeze of this process, its caller is asked before. `Err` as of
+/// [`wait_in_queue`].
+async fn wait_for_permit<'a>(
+    agent: &'a AgentState,
+    message: &Message,
+    request: &Request<'_>,
+) -> Result<SemaphorePermit<'a>, WorkResult> {
+    let mut asked = None;
+    loop {
+        if agent.freezes.suspects(request.received, asked) {
+            // Without a permit, so that the callers of all requests that wait are asked at once.
+            asked = Some(agent.freezes.count());
+            let waits = cancellation::still_waits(agent, request).boxed().await;
+            waits.map_err(|reason| WorkResult::Cancelled {
+                reason,
+                started: false,
+            })?;
+        }
+        let permit = wait_in_queue(agent, message, request).await?;
+        if !agent.freezes.suspects(request.received, asked) {
+            return Ok(permit);
+        }
     }
 }
 
@@ -194,6 +227,7 @@ fn queue_is_full(agent: &AgentState) -> Error {
     )
     .with_detail("in_flight", agent.admission.in_flight())
     .with_detail("concurrency", concurrency)
+    .with_detail(RETRY_AFTER_MS, agent.admission.retry_after_ms())
 }
 
 fn inputs_exceed(agent: &AgentState, limit: usize) -> Error {
@@ -206,6 +240,7 @@ fn inputs_exceed(agent: &AgentState, limit: usize) -> Error {
         ),
     )
     .with_detail("limit", limit)
+    .with_detail(RETRY_AFTER_MS, agent.admission.retry_after_ms())
 }
 
 fn overloaded(agent: &AgentState, in_flight: usize) -> Error {
@@ -220,6 +255,7 @@ fn overloaded(agent: &AgentState, in_flight: usize) -> Error {
     )
     .with_detail("in_flight", in_flight)
     .with_detail("concurrency", concurrency)
+    .with_detail(RETRY_AFTER_MS, agent.admission.retry_after_ms())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
@@ -15,7 +17,14 @@ pub(super) struct Admission {
     admitted: Arc<Semaphore>,
     /// One permit for each request that may run; never closed.
     running: Semaphore,
+    /// The moving average of the time that a request runs, in microseconds; 0 before the first has ended.
+    mean_run_us: AtomicU64,
 }
+
+/// The limits of the time after which the caller of a refused request should try again, in milliseconds.
+const RETRY_AFTER_LIMITS_MS: [u64; 2] = [20, 10_000];
+/// The time while no request has ended yet, in milliseconds.
+const DEFAULT_RETRY_AFTER_MS: u64 = 200;
 
 impl Admission {
     pub(super) fn new(concurrency: NonZeroUsize, queue: usize) -> Arc<Self> {
@@ -28,6 +37,7 @@ impl Admission {
             limit,
             admitted: Arc::new(Semaphore::new(limit)),
             running: Semaphore::new(concurrency),
+            mean_run_us: AtomicU64::new(0),
         })
     }
 
@@ -47,6 +57,30 @@ impl Admission {
 
     pub(super) fn concurrency(&self) -> usize {
         self.concurrency
+    }
+
+    /// Counts a request that ran for `time`.
+    pub(super) fn count_run(&self, time: Duration) {
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+        let mean = self.mean_run_us.load(Ordering::Relaxed);
+        let mean = match mean {
+            0 => time,
+            // A race loses one of two values, which does not matter for an average.
+            _ => mean - mean / 8 + time / 8,
+        };
+        self.mean_run_us.store(mean, Ordering::Relaxed);
+    }
+
+    /// The time in which half of the requests in flight end at the present rate, in milliseconds.
+    pub(super) fn retry_after_ms(&self) -> u64 {
+        let mean = self.mean_run_us.load(Ordering::Relaxed);
+        if mean == 0 {
+            return DEFAULT_RETRY_AFTER_MS;
+        }
+        let rounds = self.in_flight().div_ceil(2 * self.concurrency);
+        let rounds = u64::try_from(rounds).unwrap_or(u64::MAX);
+        let [min, max] = RETRY_AFTER_LIMITS_MS;
+        (mean.saturating_mul(rounds) / 1000).clamp(min, max)
     }
 
     /// A permit to run, if one is free now.
@@ -103,6 +137,19 @@ mod tests {
     #[test]
     fn admit_with_the_largest_queue_does_not_overflow() {
         assert!(admission(usize::MAX, usize::MAX).admit().is_ok());
+    }
+
+    #[test]
+    fn retry_after_follows_the_requests_in_flight_and_their_time() {
+        let admission = admission(2, 18);
+        assert_eq!(admission.retry_after_ms(), DEFAULT_RETRY_AFTER_MS);
+        admission.count_run(Duration::from_millis(100));
+        let _permits: Vec<_> = (0..20).map(|_| admission.admit().unwrap()).collect();
+        assert_eq!(admission.retry_after_ms(), 500);
+        (0..100).for_each(|_| admission.count_run(Duration::from_nanos(1)));
+        assert_eq!(admission.retry_after_ms(), RETRY_AFTER_LIMITS_MS[0]);
+        (0..100).for_each(|_| admission.count_run(Duration::from_secs(3600)));
+        assert_eq!(admission.retry_after_ms(), RETRY_AFTER_LIMITS_MS[1]);
     }
 
     #[tokio::test]

@@ -84,7 +84,7 @@ async fn cancelled(
             reply::error(agent, request, error).await;
         }
         CancelReason::Shutdown => {
-            reply::error(agent, request, shut_down()).await;
+            reply::error(agent, request, shut_down(started)).await;
         }
     }
     Outcome::Cancelled(reason)

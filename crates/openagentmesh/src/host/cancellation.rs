@@ -101,6 +101,46 @@ async fn caller_disconnected(agent: &AgentState, request: &Request<'_>) {
     }
 }
 
+/// Asks the caller of a request that may be older than it seems whether it still waits. `Err` has the reason to cancel
+/// the request. A caller that does not answer probes counts as waiting.
+pub(super) async fn still_waits(
+    agent: &AgentState,
+    request: &Request<'_>,
+) -> Result<(), CancelReason> {
+    tokio::select! {
+        biased;
+        () = agent.abort.cancelled() => Err(CancelReason::Shutdown),
+        () = deadline_passed(request.deadline) => Err(CancelReason::DeadlineExceeded),
+        waits = ask(agent, request) => match waits {
+            true => Ok(()),
+            false => Err(CancelReason::CallerDisconnected),
+        },
+    }
+}
+
+/// Whether the caller waits. One that does not answers a probe with a cancel message; one that does not exist any
+/// longer has no subscription.
+async fn ask(agent: &AgentState, request: &Request<'_>) -> bool {
+    let Some(caller) = request.reply().filter(|_| request.headers.probe) else {
+        return true;
+    };
+    let Ok(signals) = agent.signals.probe_handle() else {
+        // The connection is closed.
+        return false;
+    };
+    for _ in 0..MAX_MISSED_PROBES {
+        let missed = signals.missed_probes();
+        probe(agent, request, caller, &signals).await;
+        if timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok() {
+            return false;
+        }
+        if signals.missed_probes() == missed {
+            return true;
+        }
+    }
+    false
+}
+
 async fn probe(
     agent: &AgentState,
     request: &Request<'_>,

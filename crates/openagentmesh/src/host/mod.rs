@@ -7,6 +7,7 @@
 //!   request      reads the envelope
 //!   interceptor  runs `before` of each interceptor
 //!   admission    waits in the queue for a permit to run
+//!   freeze       after a freeze of the process, asks the caller whether it still waits
 //!   invoke       checks the input and runs the handler        cancellation  shutdown, cancel message,
 //!                (for a stream: sends chunks as they come)                  deadline, missing caller
 //!   outcome      output | end of stream | failed | cancelled
@@ -21,7 +22,7 @@
 //! `compat` repeats replies for callers that subscribe late. The `supervisor` runs publishers and watchers. The
 //! `reconciler` keeps the agents listed in the catalog.
 //!
-//! A file imports only from files that stand before it in this list: `signals`, `compat`, `admission`; `state`;
+//! A file imports only from files that stand before it in this list: `signals`, `compat`, `admission`, `freeze`; `state`;
 //! `request`; `outcome`, `interceptor`, `cancellation`, `validate`, `batcher`; `reply`, `stream`; `answer`, `invoke`;
 //! `accept`, `supervisor`; `service`; `reconciler`; this file.
 
@@ -33,6 +34,7 @@ mod budget;
 mod cancellation;
 mod compat;
 mod decoder;
+mod freeze;
 mod interceptor;
 mod invoke;
 mod outcome;
@@ -65,6 +67,7 @@ use crate::store::ensure_buckets;
 use crate::telemetry::Interceptors;
 use crate::transport;
 use compat::late_subscriber;
+use freeze::FreezeWatch;
 use service::{Service, Services, Shared};
 use signals::SignalRouter;
 
@@ -112,6 +115,7 @@ impl Host {
                 interceptors,
                 queue_budget: admission::queue_budget(),
                 late_budget: late_subscriber::memory_budget(),
+                freezes: FreezeWatch::new(),
                 abort,
             },
             grace,
@@ -143,6 +147,8 @@ impl Host {
         let buckets = self.buckets.get_or_try_init(|| ensure_buckets(connection));
         buckets.await?;
         self.shared.signals.start().await?;
+        let (session, abort) = (&self.shared.session, &self.shared.abort);
+        self.shared.freezes.start(session, abort);
 
         let mut started = BTreeMap::new();
         if let Err(error) = self.start(&agents, &registrations, &mut started).await {

@@ -46,12 +46,17 @@ pub(crate) fn run_timed_out(agent: &AgentName, timeout: Duration) -> Error {
     )
 }
 
-/// The answer to a request that was cancelled by a shutdown.
-pub(super) fn shut_down() -> Error {
-    Error::raised(
+/// The answer to a request that was cancelled by a shutdown. `started` says whether its handler had started.
+pub(super) fn shut_down(started: bool) -> Error {
+    let error = Error::raised(
         ErrorCode::NotAvailable,
         "request cancelled: the host shut down before the handler finished; try again",
-    )
+    );
+    match started {
+        // Callers repeat the request only if the agent is idempotent.
+        true => error.with_detail("started", true),
+        false => error,
+    }
 }
 
 /// The answer to a request whose handler failed with `error`.

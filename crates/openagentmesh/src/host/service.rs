@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::compat::late_subscriber::ReplyRetry;
+use super::freeze::FreezeWatch;
 use super::signals::SignalRouter;
 use super::state::AgentState;
 use super::{accept, supervisor};
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) queue_budget: Arc<Semaphore>,
     /// The memory for replies to late subscribers.
     pub(super) late_budget: Arc<Semaphore>,
+    /// Notices freezes of this process.
+    pub(super) freezes: Arc<FreezeWatch>,
     /// Ends every task of the host.
     pub(super) abort: CancellationToken,
 }
@@ -86,6 +89,7 @@ impl Service {
             queue_budget: Arc::clone(&host.queue_budget),
             session: Arc::clone(&host.session),
             signals: Arc::clone(&host.signals),
+            freezes: Arc::clone(&host.freezes),
             interceptors: host.interceptors.clone(),
             errors_subject: subject::errors(name).into(),
             late_replies: ReplyRetry {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::compat::late_subscriber::ReplyRetry;
+use super::freeze::FreezeWatch;
 use super::signals::SignalRouter;
 use crate::agent::HandlerFn;
 use crate::schema::InputSchema;
@@ -35,6 +36,8 @@ pub(super) struct AgentState {
     pub(super) session: Arc<Session>,
     /// The host's router of caller signals.
     pub(super) signals: Arc<SignalRouter>,
+    /// The host's watch for freezes of the process.
+    pub(super) freezes: Arc<FreezeWatch>,
     /// The host's interceptors, run around every request.
     pub(super) interceptors: Interceptors,
     /// The subject of the agent's dead letters.

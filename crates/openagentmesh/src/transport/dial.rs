@@ -1,5 +1,6 @@
 //! Dialing a NATS server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openagentmesh_protocol::{ErrorCode, InstanceId};
@@ -10,6 +11,7 @@ use super::credentials;
 use super::diagnosis::{explain, may_listen, unreachable};
 use super::dialer::Dialer;
 use super::endpoint::Endpoint;
+use super::lame_duck::leave_servers;
 use super::monitor::ConnectionMonitor;
 use super::options::{ConnectionOptions, Credentials};
 use super::panic_hook;
@@ -69,7 +71,14 @@ pub(crate) async fn dial(
     match connected {
         Ok(dialed) => {
             let monitor = dialer.monitor.clone();
-            Ok(Connection::new(supervise(dialed, dialer), &monitor))
+            let servers = dialer.servers.addresses.clone();
+            let connection = Connection::new(supervise(dialed, dialer), &monitor);
+            let (slot, inbox) = (
+                connection.slot().downgrade(),
+                Arc::downgrade(&connection.inbox),
+            );
+            tokio::spawn(leave_servers(slot, inbox, monitor, servers));
+            Ok(connection)
         }
         Err(error) => {
             let (credentials, tls_required) = (&dialer.credentials, dialer.tls_required);

@@ -12,6 +12,7 @@ mod dialer;
 mod endpoint;
 mod headers;
 mod inbox;
+mod lame_duck;
 mod monitor;
 mod multiplexer;
 mod nats_events;

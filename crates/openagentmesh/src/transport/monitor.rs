@@ -37,6 +37,8 @@ pub(crate) struct ConnectionMonitor {
     attempts: Arc<Mutex<Attempts>>,
     /// The loss of the connection; `None` while the client is connected.
     loss: watch::Sender<Option<Loss>>,
+    /// Whether the server has announced its shutdown on this connection.
+    lame_duck: watch::Sender<bool>,
     /// Counts the losses.
     losses: watch::Sender<u64>,
     denials: Arc<Denials>,
@@ -63,6 +65,7 @@ impl ConnectionMonitor {
                 connected: None,
             })),
             loss: watch::channel(None).0,
+            lame_duck: watch::channel(false).0,
             losses: watch::channel(0).0,
             denials: Denials::new(inbox_prefix),
             reconnections: watch::channel(0).0,
@@ -122,12 +125,26 @@ impl ConnectionMonitor {
         if self.closed.is_cancelled() {
             return ConnectionState::Closed;
         }
-        state(self.loss.borrow().as_ref())
+        state(self.loss.borrow().as_ref(), *self.lame_duck.borrow())
     }
 
     /// The state of the connection, and its changes.
     pub(crate) fn states(&self) -> ConnectionStates {
-        ConnectionStates::new(self.loss.subscribe(), self.closed())
+        ConnectionStates::new(
+            self.loss.subscribe(),
+            self.lame_duck.subscribe(),
+            self.closed(),
+        )
+    }
+
+    /// The time since the loss of the connection; `None` while it is connected.
+    pub(crate) fn lost_for(&self) -> Option<Duration> {
+        self.loss.borrow().map(|loss| loss.since.elapsed())
+    }
+
+    /// Whether the server has announced its shutdown on this connection, and the changes.
+    pub(super) fn lame_duck(&self) -> watch::Receiver<bool> {
+        self.lame_duck.subscribe()
     }
 
     /// The server's denials.
@@ -242,6 +259,7 @@ impl ConnectionMonitor {
                 if self.loss.borrow().is_none() {
                     tracing::warn!("connection to the mesh lost; reconnecting");
                 }
+                self.lame_duck.send_replace(false);
                 self.losses.send_modify(|count| *count += 1);
                 self.loss.send_if_modified(|loss| {
                     let is_new = loss.is_none();
@@ -254,7 +272,12 @@ impl ConnectionMonitor {
             }
             Event::ServerError(ServerError::Other(text)) if self.denials.observe(text) => {}
             Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),
-            Event::LameDuckMode => tracing::info!("the server is about to shut down"),
+            Event::LameDuckMode => {
+                // Announced several times.
+                if !self.lame_duck.send_replace(true) {
+                    tracing::info!("the server is about to shut down");
+                }
+            }
             Event::ClientError(ClientError::Other(error)) if is_refusal(error) => {
                 // Not a change of the state: the connection was lost before.
                 self.loss.send_if_modified(|loss| {
@@ -381,6 +404,31 @@ mod tests {
             longest = longest.max(delay_after(Duration::from_millis(1)).await);
         }
         assert!(longest > MAX_DELAY / 2, "{longest:?}");
+    }
+
+    /// A restart takes 300 ms, and the connection holds for some seconds after it.
+    #[tokio::test(start_paused = true)]
+    async fn fifth_restart_in_a_row_is_noticed_as_soon_as_the_first() {
+        const RESTART: Duration = Duration::from_millis(300);
+        let monitor = ConnectionMonitor::new("_INBOX");
+        monitor.clone().reconnect_gate().await;
+        for restart in 1..=5 {
+            monitor.observe(&Event::Connected);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            monitor.observe(&Event::Disconnected);
+            let lost = Instant::now();
+            loop {
+                monitor.clone().reconnect_gate().await;
+                if lost.elapsed() >= RESTART {
+                    break;
+                }
+            }
+            assert!(
+                lost.elapsed() < RESTART * 3,
+                "restart {restart}: {:?}",
+                lost.elapsed()
+            );
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 pub enum ConnectionState {
     /// The server answers, as far as the client knows. A server that went silent is noticed later.
     Connected,
+    /// The server is about to shut down (lame-duck mode), and still answers. The connection changes to another server if
+    /// there is one, after the pending replies have arrived, for at most 5 s.
+    LameDuck,
     /// The connection is lost, or its NATS client has died, and it is dialed again. Requests wait for it until their
     /// deadline.
     Lost,
@@ -36,6 +39,7 @@ impl fmt::Display for ConnectionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connected => "connected",
+            Self::LameDuck => "connected to a server that shuts down",
             Self::Lost => "lost",
             Self::Closed => "closed",
         })
@@ -51,16 +55,34 @@ pub struct ConnectionStates(BoxStream<'static, ConnectionState>);
 
 impl ConnectionStates {
     /// `closed` is cancelled when the connection is closed.
-    pub(super) fn new(mut loss: watch::Receiver<Option<Loss>>, closed: CancellationToken) -> Self {
+    pub(super) fn new(
+        mut loss: watch::Receiver<Option<Loss>>,
+        lame_duck: watch::Receiver<bool>,
+        closed: CancellationToken,
+    ) -> Self {
         loss.mark_changed();
-        let states = stream::unfold(Some(loss), move |receiver| {
+        let states = stream::unfold(Some((loss, lame_duck)), move |receivers| {
             let closed = closed.clone();
             async move {
-                let mut loss = receiver?;
-                match closed.run_until_cancelled(loss.changed()).await {
+                let (mut loss, mut lame_duck) = receivers?;
+                let changed = async {
+                    loop {
+                        tokio::select! {
+                            biased;
+                            changed = loss.changed() => return changed,
+                            changed = lame_duck.changed() => changed?,
+                        }
+                        // The end of an announcement is a loss, which is reported itself.
+                        if *lame_duck.borrow_and_update() {
+                            return Ok(());
+                        }
+                    }
+                };
+                match closed.run_until_cancelled(changed).await {
                     Some(Ok(())) => {
-                        let state = state(loss.borrow_and_update().as_ref());
-                        Some((state, Some(loss)))
+                        let is_lame = *lame_duck.borrow_and_update();
+                        let state = state(loss.borrow_and_update().as_ref(), is_lame);
+                        Some((state, Some((loss, lame_duck))))
                     }
                     // The monitor ends with the connection.
                     Some(Err(_)) | None => Some((ConnectionState::Closed, None)),
@@ -71,9 +93,10 @@ impl ConnectionStates {
     }
 }
 
-pub(super) fn state(loss: Option<&Loss>) -> ConnectionState {
+pub(super) fn state(loss: Option<&Loss>, is_lame: bool) -> ConnectionState {
     match loss {
         Some(_) => ConnectionState::Lost,
+        None if is_lame => ConnectionState::LameDuck,
         None => ConnectionState::Connected,
     }
 }

@@ -27,9 +27,14 @@ impl Backoff {
 
     /// The delay before the next attempt.
     pub(crate) fn next_delay(&mut self) -> Duration {
+        self.next_delay_with(&mut rand::rng())
+    }
+
+    /// As [`next_delay`](Self::next_delay), with the random part from `rng`.
+    pub(crate) fn next_delay_with(&mut self, rng: &mut impl RngExt) -> Duration {
         let delay = self.next;
         self.next = delay.saturating_mul(2).min(self.max);
-        delay.mul_f64(rand::rng().random_range(0.5..=1.0))
+        delay.mul_f64(rng.random_range(0.5..=1.0))
     }
 
     /// Starts again with the first delay: the last attempt succeeded.

@@ -6,4 +6,5 @@ pub(crate) mod backoff;
 pub(crate) mod deferred;
 pub(crate) mod operation;
 pub(crate) mod panic;
+pub(crate) mod retry_budget;
 pub(crate) mod sync;

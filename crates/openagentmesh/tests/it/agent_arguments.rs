@@ -36,6 +36,12 @@ async fn present(n: u32) -> u32 {
     n
 }
 
+/// May be repeated.
+#[agent(idempotent, queue = 3)]
+async fn repeatable(n: u32) -> u32 {
+    n
+}
+
 struct Desk;
 
 #[agent(channel = "desk")]
@@ -214,4 +220,16 @@ async fn timeout_that_does_not_fit_is_refused() {
         assert_eq!(error.code(), &ErrorCode::InvalidInput);
         assert!(error.message().contains(reason), "{error}");
     }
+}
+
+#[test]
+fn idempotent_agent_says_so_in_its_contract() {
+    let contract = agents![repeatable][0].contract().unwrap();
+    assert!(contract.idempotent);
+    let wire = serde_json::to_value(&contract).unwrap();
+    assert_eq!(wire["x-agentmesh"]["idempotent"], true);
+    // A contract that does not say it is as it was before.
+    let contract = agents![present][0].contract().unwrap();
+    let wire = serde_json::to_value(&contract).unwrap();
+    assert!(wire["x-agentmesh"].get("idempotent").is_none());
 }

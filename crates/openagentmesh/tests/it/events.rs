@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{TestMesh, eventually, within};
+use crate::support::{Proxy, TestMesh, eventually, within};
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt, stream};
-use openagentmesh::{Agent, AgentSpec, ErrorCode};
+use openagentmesh::{Agent, AgentMesh, AgentSpec, ConnectionState, ErrorCode};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -344,4 +344,35 @@ async fn event_with_invalid_headers_is_delivered() {
         let event = within(events.next()).await.unwrap();
         assert_eq!(event.unwrap().data, 1, "{name}: {value}");
     }
+}
+
+#[tokio::test]
+async fn events_of_a_subject_after_a_reconnect_follow_an_error() {
+    let test = TestMesh::start().await;
+    let proxy = Proxy::start(&test).await;
+    let subscriber = AgentMesh::connect(&proxy.url).await.unwrap();
+    let mut events = subscriber.subscribe_subject::<u32>("news").await.unwrap();
+    test.mesh.publish("news", 1).await.unwrap();
+    assert_eq!(within(events.next()).await.unwrap().unwrap().data, 1);
+    let mut states = subscriber.watch_connection();
+    assert_eq!(
+        within(states.next()).await,
+        Some(ConnectionState::Connected)
+    );
+    proxy.close();
+    assert_eq!(within(states.next()).await, Some(ConnectionState::Lost));
+    test.mesh.publish("news", 2).await.unwrap();
+    proxy.open();
+    assert_eq!(
+        within(states.next()).await,
+        Some(ConnectionState::Connected)
+    );
+    // The subscription is made again with the connection.
+    subscriber.publish("news", 3).await.unwrap();
+    let error = within(events.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ChunkSequenceError);
+    assert_eq!(error.details()["reconnected"], true);
+    assert_eq!(within(events.next()).await.unwrap().unwrap().data, 3);
+    subscriber.publish("news", 4).await.unwrap();
+    assert_eq!(within(events.next()).await.unwrap().unwrap().data, 4);
 }

@@ -71,6 +71,15 @@ impl Peer {
         self.reads("answer").await
     }
 
+    /// Sends the process a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-s", name, &pid])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
     /// The anonymous resident memory of the process, in KiB.
     pub(crate) fn memory(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id().unwrap());
