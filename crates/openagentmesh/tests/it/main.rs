@@ -30,6 +30,7 @@ mod events;
 mod failure;
 mod hostile;
 mod hostile_catalogs;
+mod instances;
 mod interceptors;
 mod invalid_entries;
 mod kv;
