@@ -97,8 +97,15 @@ ping_interval: "10s"
 ping_max: 2
 jetstream {{ store_dir: {data} }}
 {cluster}{websocket}accounts {{
-  APP {{ jetstream: enabled, users: [ {{ user: "app", password: "{app_password}" }} ] }}
-  SYS {{ users: [ {{ user: "{system_user}", password: "{system_password}" }} ] }}
+  APP {{
+    jetstream: enabled, users: [ {{ user: "app", password: "{app_password}" }} ]
+    # The monitor of the mesh learns at once that a client has disconnected.
+    imports: [ {{ stream: {{ account: SYS, subject: "$SYS.ACCOUNT.APP.DISCONNECT" }}, to: "mesh.sys.disconnect" }} ]
+  }}
+  SYS {{
+    users: [ {{ user: "{system_user}", password: "{system_password}" }} ]
+    exports: [ {{ stream: "$SYS.ACCOUNT.APP.DISCONNECT", accounts: [APP] }} ]
+  }}
 }}
 no_auth_user: "app"
 system_account: "SYS"

@@ -13,7 +13,7 @@ use crate::instance::Instance;
 use crate::mesh::{Mesh, Notice};
 
 /// The number of attempts to change a catalog that other processes change at the same time.
-const MAX_ATTEMPTS: u32 = 20;
+const MAX_ATTEMPTS: u32 = 8;
 /// The number of concurrent questions to the server.
 const MAX_CONCURRENT: usize = 32;
 
@@ -42,7 +42,11 @@ pub(crate) async fn bury<M: Mesh>(mesh: &M, instance: &Instance) -> Result<(), M
         agents: instance.record.agents.clone(),
     });
     mesh.announce(&notice).await?;
-    for agent in remove_agents(mesh, instance, &instance.record.agents).await? {
+    let Some(gone) = remove_agents(mesh, instance, &instance.record.agents).await? else {
+        // The record stays, and the next look tries again.
+        return Ok(());
+    };
+    for agent in gone {
         mesh.announce(&death(agent, &instance.id, DeathReason::Disconnect))
             .await?;
     }
@@ -77,7 +81,8 @@ pub fn death(agent: AgentName, instance_id: &InstanceId, reason: DeathReason) ->
 }
 
 /// Removes those of `agents`, which `instance` has served, that no other process serves from the catalog. Returns their
-/// names, for which the caller announces the death.
+/// names, for which the caller announces the death. `None`: the catalog was changed at each attempt, and nothing is
+/// removed.
 ///
 /// # Errors
 ///
@@ -86,53 +91,62 @@ pub async fn remove_agents<M: Mesh>(
     mesh: &M,
     instance: &Instance,
     agents: &[AgentName],
-) -> Result<Vec<AgentName>, M::Error> {
+) -> Result<Option<Vec<AgentName>>, M::Error> {
+    // The answers of the first attempt count for all: the server searches all connections for each.
+    let mut subscribed: Option<BTreeSet<AgentName>> = None;
     for _ in 0..MAX_ATTEMPTS {
         // The catalog first: a process that registers after it was read changes its revision. If `instance` has written
         // its record since, its agents are served.
         let listing = mesh.listing().await?;
         let instances = mesh.instances().await?;
         let served = served(&instances);
-        let questions: Vec<_> = agents
-            .iter()
-            .filter(|agent| !served.contains(agent))
-            .map(|agent| without_other_subscriber(mesh, agent, instance))
-            .collect();
-        let gone: Vec<Option<AgentName>> = stream::iter(questions)
-            .buffered(MAX_CONCURRENT)
-            .collect()
-            .await;
-        let gone: Vec<AgentName> = gone.into_iter().flatten().collect();
+        let unserved = agents.iter().filter(|agent| !served.contains(agent));
+        let unserved: Vec<AgentName> = unserved.cloned().collect();
+        let subscribed = match &mut subscribed {
+            Some(subscribed) => &*subscribed,
+            none => none.insert(with_other_subscribers(mesh, &unserved, instance).await),
+        };
+        let is_gone = |agent: &&AgentName| !subscribed.contains(*agent);
+        let gone: Vec<AgentName> = unserved.iter().filter(is_gone).cloned().collect();
         let listed: BTreeSet<&AgentName> = listing.agents.iter().map(|agent| &agent.name).collect();
-        let removed: Vec<AgentName> = gone
-            .iter()
-            .filter(|agent| listed.contains(agent))
-            .cloned()
-            .collect();
+        let is_listed = |agent: &&AgentName| listed.contains(*agent);
+        let removed: Vec<AgentName> = gone.iter().filter(is_listed).cloned().collect();
         if removed.is_empty() || mesh.remove_agents(&removed, listing.revision).await? {
-            return Ok(gone);
+            return Ok(Some(gone));
         }
     }
-    // The record of a dead instance is still there, and the next look tries again.
     tracing::debug!(instance = %instance.id, "the catalog changes too often to remove agents");
-    Ok(vec![])
+    Ok(None)
 }
 
-/// `agent`, unless a process other than `instance` subscribes to its requests. Processes of other SDKs may serve agents
+/// Those of `agents` to which a process other than `instance` subscribes. Processes of other SDKs may serve agents
 /// without a record.
-async fn without_other_subscriber<M: Mesh>(
+async fn with_other_subscribers<M: Mesh>(
     mesh: &M,
-    agent: &AgentName,
+    agents: &[AgentName],
     instance: &Instance,
-) -> Option<AgentName> {
-    let is_served = match mesh.subscribers(agent).await {
-        Ok(subscribers) => subscribers.has_other_than(instance),
-        Err(error) => {
-            tracing::debug!(%agent, %error, "the subscriptions of an agent are unknown");
-            false
+) -> BTreeSet<AgentName> {
+    let questions: Vec<_> = agents
+        .iter()
+        .map(|agent| async move { (agent, mesh.subscribers(agent).await) })
+        .collect();
+    let answers: Vec<_> = stream::iter(questions)
+        .buffered(MAX_CONCURRENT)
+        .collect()
+        .await;
+    let mut subscribed = BTreeSet::new();
+    for (agent, answer) in answers {
+        match answer {
+            Ok(subscribers) if subscribers.has_other_than(instance) => {
+                subscribed.insert(agent.clone());
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%agent, %error, "the subscriptions of an agent are unknown");
+            }
         }
-    };
-    (!is_served).then(|| agent.clone())
+    }
+    subscribed
 }
 
 fn now() -> String {

@@ -281,6 +281,7 @@ mod detached;
 mod error;
 mod host;
 mod kv;
+mod liveness;
 mod mesh;
 mod schema;
 mod session;
@@ -299,6 +300,7 @@ pub use client::{
 pub use detached::ContextBuilder;
 pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
+pub use liveness::Instance;
 pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
@@ -325,7 +327,8 @@ pub use openagentmesh_macros::{AgentError, agent};
 pub use openagentmesh_protocol as protocol;
 pub use openagentmesh_protocol::tool::OpenAiApi;
 pub use openagentmesh_protocol::{
-    AgentName, CatalogEntry, CatalogFilter, ErrorCode, Headers, InstanceId, RequestId, Shape,
+    AgentName, CatalogEntry, CatalogFilter, ErrorCode, Headers, InstanceId, InstanceState,
+    RequestId, Shape,
 };
 pub use tokio_util::sync::CancellationToken;
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::catalog::{Contract, Directory};
 use crate::error::{Error, Result};
+use crate::liveness::Records;
 use crate::store::{Bucket, KvBucket, ObjectBucket, SharedBucket};
 use crate::telemetry::Interceptors;
 use crate::transport::{Connection, ConnectionGuard};
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) kv: SharedBucket<KvBucket>,
     /// The bucket of [`Workspace`](crate::Workspace).
     pub(crate) objects: SharedBucket<ObjectBucket>,
+    /// The records of the processes that serve agents.
+    pub(crate) records: Arc<Records>,
     /// The server's URL without a login.
     pub(crate) url: String,
     /// The reply timeout of calls and sends without their own; `None` selects the default of the verb.
@@ -55,6 +58,7 @@ impl Session {
                 Bucket::new(Connection::clone(&connection), ARTIFACTS),
                 &connection,
             ),
+            records: Arc::new(Records::new(&connection)),
             connection,
             instance_id,
             url,

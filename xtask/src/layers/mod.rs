@@ -27,6 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["schema", "transport"],
     &["store"],
     &["catalog", "kv", "workspace"],
+    &["liveness"],
     &["session"],
     &["client"],
     &["agent"],

@@ -223,6 +223,35 @@ impl Directory {
             .await
     }
 
+    /// The listed entries and the revision, read from the server. A stored value that is not a catalog is
+    /// [repaired](Self::repair) first.
+    pub(crate) async fn listing(&self) -> Result<(CatalogDocument, u64)> {
+        let Read { document, revision } = writer::read(&self.catalog).await?;
+        if let Ok(document) = document {
+            return Ok((document, revision));
+        }
+        self.repair().await?;
+        let Read { document, revision } = writer::read(&self.catalog).await?;
+        Ok((document?, revision))
+    }
+
+    /// Removes `names` from the catalog if it has `revision`, then their contracts that were not written since. Returns
+    /// whether the catalog had the revision.
+    pub(crate) async fn remove_at(&self, names: &[AgentName], revision: u64) -> Result<bool> {
+        let current = writer::read(&self.catalog).await?;
+        if current.revision != revision {
+            return Ok(false);
+        }
+        let contracts = registry::revisions(&self.registry, names).await?;
+        let removed = writer::remove_at(&self.catalog, current.document?, names, revision);
+        let Some(written) = removed.await? else {
+            return Ok(false);
+        };
+        self.cache.apply(written);
+        registry::delete_revisions(&self.registry, contracts).await?;
+        Ok(true)
+    }
+
     /// Changes the catalog, and updates the cache with the result.
     async fn edit(
         &self,

@@ -209,6 +209,43 @@ async fn delete_revision(
     registry.with(access, delete).await
 }
 
+/// The contracts of `names` that are stored, with their revisions.
+pub(super) async fn revisions(
+    registry: &KvBucket,
+    names: &[AgentName],
+) -> Result<Vec<(AgentName, u64)>> {
+    let found: Vec<_> = stream::iter(names.to_vec())
+        .map(|name| async move {
+            let stored = registry.read(name.as_str()).await?;
+            let stored = stored.filter(|stored| stored.value.is_some());
+            Ok::<_, Error>(stored.map(|stored| (name, stored.revision)))
+        })
+        .buffer_unordered(MAX_CONCURRENT)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Deletes those of `contracts` that still have their revision.
+pub(super) async fn delete_revisions(
+    registry: &KvBucket,
+    contracts: Vec<(AgentName, u64)>,
+) -> Result<()> {
+    stream::iter(contracts)
+        .map(|(name, revision)| async move {
+            match delete_revision(registry, &name, revision).await? {
+                Err(error) if !error.is_wrong_revision() => {
+                    Err(error.into_error("write", registry.name()))
+                }
+                // Another host has written the contract since, or it is deleted.
+                Ok(()) | Err(_) => Ok(()),
+            }
+        })
+        .buffer_unordered(MAX_CONCURRENT)
+        .try_collect()
+        .await
+}
+
 pub(super) async fn delete_all(registry: &KvBucket, names: &[AgentName]) -> Result<()> {
     stream::iter(names.to_vec())
         .map(|name| delete(registry, name))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
-use openagentmesh_protocol::{CatalogDocument, CatalogEntry, ErrorCode, Visible};
+use openagentmesh_protocol::{AgentName, CatalogDocument, CatalogEntry, ErrorCode, Visible};
 use tokio::time::Instant;
 
 use super::problem;
@@ -91,6 +91,27 @@ pub(super) async fn edit(
             }
         }
         tokio::time::sleep(backoff.next_delay()).await;
+    }
+}
+
+/// Removes `names` from the catalog, which is `document` at `revision`. Returns the new catalog; `None` if it has
+/// another revision by now.
+pub(super) async fn remove_at(
+    catalog: &KvBucket,
+    mut document: CatalogDocument,
+    names: &[AgentName],
+    revision: u64,
+) -> Result<Option<Written>> {
+    document.remove(names.iter().map(AgentName::as_str));
+    let value = encode(&mut document, catalog.connection().max_payload())?;
+    match catalog.update(CATALOG_KEY, value, revision).await? {
+        Ok(written) => Ok(Some(Written {
+            document,
+            revision: written,
+            is_recreated: false,
+        })),
+        Err(error) if error.is_wrong_revision() => Ok(None),
+        Err(error) => Err(error.into_error("write", CATALOG)),
     }
 }
 

@@ -16,6 +16,7 @@ mod events;
 mod extra_headers;
 mod from_reply;
 mod handle;
+mod instances;
 mod intercept;
 mod local;
 mod local_catalog;

@@ -20,11 +20,12 @@
 //!
 //! A stream sends its chunks through a `batcher`, within the credit that `signals` receives from its caller.
 //! `compat` repeats replies for callers that subscribe late. The `supervisor` runs publishers and watchers. The
-//! `reconciler` keeps the agents listed in the catalog.
+//! `reconciler` keeps the agents listed in the catalog. The `watchdog` renews the record of this process and runs the
+//! monitor.
 //!
 //! A file imports only from files that stand before it in this list: `signals`, `compat`, `admission`, `freeze`; `state`;
 //! `request`; `outcome`, `interceptor`, `cancellation`, `validate`, `batcher`; `reply`, `stream`; `answer`, `invoke`;
-//! `accept`, `supervisor`; `service`; `reconciler`; this file.
+//! `accept`, `supervisor`; `service`; `reconciler`, `watchdog`; this file.
 
 mod accept;
 mod admission;
@@ -48,12 +49,15 @@ mod state;
 mod stream;
 mod supervisor;
 mod validate;
+mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, ErrorCode, Subject, subject};
+use openagentmesh_monitor as monitor;
+use openagentmesh_monitor::Mesh;
+use openagentmesh_protocol::{AgentName, DeathReason, ErrorCode, Subject, subject};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +66,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::Agent;
 use crate::catalog::Registration;
 use crate::error::{Error, Result};
+use crate::liveness::{InstanceLease, LiveConnections, MonitoredMesh};
 use crate::session::Session;
 use crate::store::ensure_buckets;
 use crate::telemetry::Interceptors;
@@ -76,7 +81,7 @@ pub(crate) use reply::log_failure;
 pub(crate) use validate::{check_restrictions, explain};
 
 /// The limit of the removal of agents from the catalog.
-const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The limit of the removal while the connection is lost.
 const DISCONNECTED_REMOVAL_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -91,21 +96,31 @@ pub(crate) struct Host {
     departures: TaskTracker,
     /// Set when the buckets of the mesh exist, which is before the first agent is listed.
     buckets: OnceCell<()>,
-    /// Starts the reconciler with the first agent.
-    reconciler: Once,
-    /// Ends the reconciler: it holds the lock of `services` while it writes the catalog. A child of the abort.
-    stop_reconciler: CancellationToken,
+    /// The instance record of this process.
+    lease: Arc<InstanceLease>,
+    live_connections: Arc<LiveConnections>,
+    /// Starts the renewal of the record with the first registration.
+    renewal: Once,
+    /// Starts the reconciler and the monitor with the first agent.
+    background: Once,
+    /// Ends the reconciler and the monitor: the reconciler holds the lock of `services` while it writes the catalog. A
+    /// child of the abort.
+    stop_background: CancellationToken,
 }
 
 impl Host {
     pub(crate) fn new(
         session: Arc<Session>,
         grace: Duration,
+        lease: Duration,
         interceptors: Interceptors,
     ) -> Arc<Self> {
         let abort = CancellationToken::new();
+        let (connection, id) = (&session.connection, &session.instance_id);
         Arc::new(Self {
-            stop_reconciler: abort.child_token(),
+            stop_background: abort.child_token(),
+            lease: Arc::new(InstanceLease::new(connection, &session.records, id, lease)),
+            live_connections: Arc::new(LiveConnections::new(connection)),
             shared: Shared {
                 signals: Arc::new(SignalRouter::new(
                     session.connection.slot(),
@@ -122,7 +137,8 @@ impl Host {
             services: Arc::default(),
             departures: TaskTracker::new(),
             buckets: OnceCell::new(),
-            reconciler: Once::new(),
+            renewal: Once::new(),
+            background: Once::new(),
         })
     }
 
@@ -150,22 +166,50 @@ impl Host {
         let (session, abort) = (&self.shared.session, &self.shared.abort);
         self.shared.freezes.start(session, abort);
 
+        self.renewal.call_once(|| {
+            watchdog::renew(Arc::clone(&self.lease), self.shared.abort.clone());
+        });
+        let names: Vec<AgentName> = registrations
+            .iter()
+            .map(|registration| registration.name().clone())
+            .collect();
+        self.lease.add(names.iter().cloned()).await;
         let mut started = BTreeMap::new();
         if let Err(error) = self.start(&agents, &registrations, &mut started).await {
             // Callers that know the name from elsewhere may have sent requests already.
             self.drain(started.into_values()).await;
+            self.lease.remove(&names).await;
             return Err(error);
         }
-        self.reconciler.call_once(|| {
-            let session = Arc::clone(&self.shared.session);
-            let services = Arc::clone(&self.services);
-            reconciler::start(session, services, self.stop_reconciler.clone());
-        });
+        self.background.call_once(|| self.start_background());
         started.values().for_each(Service::start_background);
         agents.iter().for_each(Agent::warn_of_differences);
         log_serving(started.keys(), &self.shared.session.url);
         services.append(&mut started);
         Ok(())
+    }
+
+    fn start_background(&self) {
+        let session = Arc::clone(&self.shared.session);
+        let services = Arc::clone(&self.services);
+        reconciler::start(session, services, self.stop_background.clone());
+        let monitoring = watchdog::monitor(
+            self.monitored_mesh(),
+            Arc::clone(&self.shared.session),
+            self.stop_background.clone(),
+        );
+        // A shutdown waits until the monitor has given its lease back.
+        self.departures.spawn(monitoring);
+    }
+
+    fn monitored_mesh(&self) -> MonitoredMesh {
+        let session = &self.shared.session;
+        MonitoredMesh::new(
+            &session.connection,
+            &session.records,
+            &self.live_connections,
+            &session.directory,
+        )
     }
 
     /// Starts the services, and lists the agents once the server knows the subscriptions: an agent in the
@@ -224,43 +268,88 @@ impl Host {
             .iter()
             .filter_map(|name| services.remove_entry(name))
             .collect();
+        let is_last = services.is_empty();
         let _departure = self.departures.token();
         drop(services);
-        self.leave(leaving).await
+        self.leave(leaving, is_last).await
     }
 
     /// Deregisters every agent; see [`Host::deregister`]. Waits for agents that are being deregistered already.
     pub(crate) async fn shutdown(self: Arc<Self>) -> Result<()> {
-        self.stop_reconciler.cancel();
+        self.stop_background.cancel();
         let mut services = self.services.lock().await;
         let leaving = std::mem::take(&mut *services).into_iter().collect();
         let departure = self.departures.token();
         drop(services);
-        let left = self.leave(leaving).await;
+        let left = self.leave(leaving, true).await;
         drop(departure);
         self.departures.close();
         self.departures.wait().await;
         left
     }
 
-    async fn leave(&self, leaving: Vec<(AgentName, Service)>) -> Result<()> {
+    /// `is_last` says whether the process serves no other agents.
+    async fn leave(&self, leaving: Vec<(AgentName, Service)>, is_last: bool) -> Result<()> {
         if leaving.is_empty() {
             return Ok(());
         }
         let (names, services): (Vec<_>, Vec<_>) = leaving.into_iter().unzip();
-        self.drain(services).await;
-        let session = &self.shared.session;
-        let limit = if session.connection.is_up() {
-            REMOVAL_TIMEOUT
-        } else {
-            DISCONNECTED_REMOVAL_TIMEOUT
+        let draining = async {
+            if is_last
+                && timeout(self.removal_timeout(), self.lease.drain())
+                    .await
+                    .is_err()
+            {
+                tracing::debug!("the instance record does not say that the process is draining");
+            }
         };
-        let removed = timeout(limit, session.directory.remove(&names)).await;
+        tokio::join!(self.drain(services), draining);
+        let removed = timeout(self.removal_timeout(), self.unlist(&names)).await;
         removed.unwrap_or_else(|_| {
             Err(transport::closed(
                 "the agents were not removed from the catalog in time and stay listed",
             ))
         })
+    }
+
+    fn removal_timeout(&self) -> Duration {
+        if self.shared.session.connection.is_up() {
+            REMOVAL_TIMEOUT
+        } else {
+            DISCONNECTED_REMOVAL_TIMEOUT
+        }
+    }
+
+    /// Removes `names` from the record of this process, and those that no other process serves from the catalog.
+    async fn unlist(&self, names: &[AgentName]) -> Result<()> {
+        let own = self.lease.remove(names).await;
+        let mesh = self.monitored_mesh();
+        let directory = &self.shared.session.directory;
+        let gone = match monitor::remove_agents(&mesh, &own, names).await {
+            Ok(Some(gone)) => gone,
+            // Many hosts leave at once. Hosts that serve the same agents list them again.
+            Ok(None) => {
+                let instances = mesh.instances().await?;
+                let is_served = |name: &AgentName| {
+                    let mut records = instances.iter().map(|instance| &instance.record);
+                    records.any(|record| record.agents.contains(name))
+                };
+                let unserved = names.iter().filter(|name| !is_served(name)).cloned();
+                let unserved: Vec<AgentName> = unserved.collect();
+                directory.remove(&unserved).await?;
+                unserved
+            }
+            // Without permission to read the records, other hosts list their agents again.
+            Err(error) if error.code() == &ErrorCode::ConnectionDenied => {
+                return directory.remove(names).await;
+            }
+            Err(error) => return Err(error),
+        };
+        for agent in gone {
+            let notice = monitor::death(agent, &own.id, DeathReason::GracefulShutdown);
+            mesh.announce(&notice).await?;
+        }
+        Ok(())
     }
 
     async fn drain(&self, services: impl IntoIterator<Item = Service>) {

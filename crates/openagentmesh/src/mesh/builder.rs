@@ -11,6 +11,7 @@ use openagentmesh_protocol::{ErrorCode, InstanceId};
 
 use super::handle::{AgentMesh, Settings};
 use crate::error::{Error, Result};
+use crate::liveness::{DEFAULT_LEASE, MAX_LEASE, MIN_LEASE};
 use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
     ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, NatsEvents, Secret,
@@ -46,6 +47,7 @@ pub struct MeshBuilder {
     nats_client: Option<(async_nats::Client, Option<NatsEvents>)>,
     shutdown_grace: Option<Duration>,
     request_timeout: Option<Duration>,
+    lease: Option<Duration>,
     host_interceptors: Vec<Arc<dyn Interceptor>>,
     client_interceptors: Vec<Arc<dyn Interceptor>>,
 }
@@ -173,6 +175,17 @@ impl MeshBuilder {
         self
     }
 
+    /// Sets the lease of this process: the time without a sign of life after which the other processes of the mesh
+    /// count it as dead and remove its agents from the catalog, 4 s by default, from 1 s to 1 h. It matters for a
+    /// process that is frozen or partitioned. The loss of the connection is noticed without it.
+    ///
+    /// A process that serves agents renews its lease every third of this time. Another value fails
+    /// [`connect`](Self::connect) with `configuration`.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
     /// Runs `interceptor` around every request that this process serves, after those added before.
     pub fn intercept_host(mut self, interceptor: impl Interceptor) -> Self {
         self.host_interceptors.push(Arc::new(interceptor));
@@ -257,6 +270,15 @@ impl MeshBuilder {
                 )
                 .with_detail("option", "request_timeout"));
             }
+            if let Some(lease) = self.lease
+                && !(MIN_LEASE..=MAX_LEASE).contains(&lease)
+            {
+                return Err(Error::raised(
+                    ErrorCode::Configuration,
+                    format!("invalid option lease: {lease:?}; give a time from {MIN_LEASE:?} to {MAX_LEASE:?}"),
+                )
+                .with_detail("option", "lease"));
+            }
             let instance_id = InstanceId::random();
             let (connection, url) = match self.nats_client {
                 Some((client, events)) => share(client, events.as_ref(), &self.options)?,
@@ -270,6 +292,7 @@ impl MeshBuilder {
                 url,
                 shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_SHUTDOWN_GRACE),
                 request_timeout: self.request_timeout,
+                lease: self.lease.unwrap_or(DEFAULT_LEASE),
                 host_interceptors: trace::host_interceptors(&self.host_interceptors),
                 client_interceptors: trace::client_interceptors(&self.client_interceptors),
             };
@@ -390,6 +413,7 @@ impl fmt::Debug for MeshBuilder {
             .field("url", &self.options.url.as_deref().map(redact_credentials))
             .field("shutdown_grace", &self.shutdown_grace)
             .field("request_timeout", &self.request_timeout)
+            .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
 }

@@ -52,6 +52,7 @@ pub(super) struct Settings {
     pub(super) url: String,
     pub(super) shutdown_grace: Duration,
     pub(super) request_timeout: Option<Duration>,
+    pub(super) lease: Duration,
     pub(super) host_interceptors: Interceptors,
     pub(super) client_interceptors: Interceptors,
 }
@@ -77,6 +78,7 @@ impl AgentMesh {
             host: Host::new(
                 Arc::clone(&session),
                 settings.shutdown_grace,
+                settings.lease,
                 settings.host_interceptors,
             ),
             client: Client::new(session, None),

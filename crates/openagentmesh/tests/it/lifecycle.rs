@@ -1,6 +1,6 @@
 //! Host processes: concurrent registration, signals, shutdown.
 
-use crate::support::role::{is_role, role};
+use crate::support::role::{is_role, role, signal};
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -96,15 +96,6 @@ async fn slow_host() {
         release.notify_one();
     };
     tokio::join!(run(&mesh), releasing);
-}
-
-fn signal(child: &Child, signal: &str) {
-    let pid = child.id().unwrap().to_string();
-    let sent = std::process::Command::new("kill")
-        .args([signal, &pid])
-        .status()
-        .unwrap();
-    assert!(sent.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,7 @@ mod failure;
 mod frozen_host;
 mod hostile;
 mod hostile_catalogs;
+mod instances;
 mod interceptors;
 mod invalid_entries;
 mod kv;

@@ -26,6 +26,16 @@ pub(crate) fn is_role() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
+/// Sends `signal`, e.g. `-TERM`, to a process.
+pub(crate) fn signal(child: &Child, signal: &str) {
+    let pid = child.id().unwrap().to_string();
+    let sent = std::process::Command::new("kill")
+        .args([signal, &pid])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
 /// A role process that executes the commands on its standard input and answers each with a line.
 pub(crate) struct Peer {
     child: Child,
