@@ -282,6 +282,7 @@ mod error;
 mod host;
 mod kv;
 mod mesh;
+mod presence;
 mod schema;
 mod session;
 mod store;

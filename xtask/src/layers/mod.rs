@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["telemetry"],
     &["schema", "transport"],
     &["store"],
-    &["catalog", "kv", "workspace"],
+    &["catalog", "kv", "presence", "workspace"],
     &["session"],
     &["client"],
     &["agent"],

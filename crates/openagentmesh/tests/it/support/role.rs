@@ -71,6 +71,16 @@ impl Peer {
         self.reads("answer").await
     }
 
+    /// Sends a signal to the process, e.g. `-KILL`.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let status = std::process::Command::new("kill")
+            .args([signal, &id])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
     /// The anonymous resident memory of the process, in KiB.
     pub(crate) fn memory(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id().unwrap());
