@@ -283,6 +283,7 @@ mod host;
 mod kv;
 mod liveness;
 mod mesh;
+mod presence;
 mod schema;
 mod session;
 mod store;

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["telemetry"],
     &["schema", "transport"],
     &["store"],
-    &["catalog", "kv", "workspace"],
+    &["catalog", "kv", "presence", "workspace"],
     &["liveness"],
     &["session"],
     &["client"],

@@ -8,8 +8,11 @@ use async_nats::{Message, StatusCode, Subscriber};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use openagentmesh_protocol::envelope::is_probe;
-use openagentmesh_protocol::{ErrorCode, RequestHeaders, Verb, Visible, subject};
+use openagentmesh_protocol::{
+    ErrorCode, HeaderSource, RequestHeaders, Verb, Visible, header, subject,
+};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::deadline::Deadline;
 use super::from_reply::FromReply;
@@ -20,7 +23,7 @@ use super::request::{Checked, Content, Request};
 use super::retry::{Attempts, Retry};
 use super::sent::Sent;
 use crate::error::{Error, Result};
-use crate::transport::{self, Action, DenialWatch, Received};
+use crate::transport::{self, Action, Death, DenialWatch, Received, WatchGuard};
 use crate::util::deferred::Deferred;
 
 /// The timeout of a reply if none is given.
@@ -359,8 +362,14 @@ struct PendingCallback {
 
 /// The origin of a callback's reply.
 enum Replies {
-    Mesh(Subscriber),
+    Mesh(Subscriber, Host),
     Local(Pending),
+}
+
+/// The host of a request, as its probes name it.
+struct Host {
+    guard: WatchGuard,
+    death: oneshot::Receiver<Death>,
 }
 
 impl PendingCallback {
@@ -405,13 +414,18 @@ impl PendingCallback {
             .subscribe_once(subject.clone())
             .await
             .map_err(|error| request.about(error))?;
+        let (sender, death) = oneshot::channel();
+        let hosts = connection.inbox.hosts();
+        // The request may end at this moment.
+        let guard = hosts.add(request.subject.clone(), |death| drop(sender.send(death)));
+        hosts.request_made();
         let headers = RequestHeaders {
             timeout_ms: Some(deadline.milliseconds_left()),
             probe: true,
             ..RequestHeaders::default()
         };
         request.publish(content, Some(subject), headers).await?;
-        Ok((Replies::Mesh(replies), denied))
+        Ok((Replies::Mesh(replies, Host { guard, death }), denied))
     }
 
     /// As [`receive`](Self::receive), by further attempts when the request fails.
@@ -440,7 +454,7 @@ impl PendingCallback {
             let reply = async {
                 tokio::select! {
                     biased;
-                    reply = self.replies.next() => reply,
+                    reply = self.replies.next(&self.request) => reply,
                     denied = self.denied.denied() => Err(self.request.about(denied)),
                 }
             };
@@ -459,7 +473,9 @@ impl PendingCallback {
                     let ended = connection.ended_error("no reply had arrived");
                     return Err(self.request.about(ended));
                 }
-                Ok(Some(message)) if is_probe(&Received(message.headers.as_ref())) => {}
+                Ok(Some(message)) if is_probe(&Received(message.headers.as_ref())) => {
+                    self.replies.probed(&message);
+                }
                 Ok(Some(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => {
                     return Err(self.request.no_responders().await);
                 }
@@ -470,11 +486,23 @@ impl PendingCallback {
 }
 
 impl Replies {
-    /// The next reply; `None` once the subscription has ended.
-    async fn next(&mut self) -> Result<Option<Message>> {
+    /// The next reply to `request`, or probe; `None` once the subscription has ended. Cancel-safe.
+    async fn next(&mut self, request: &Checked) -> Result<Option<Message>> {
         match self {
-            Self::Mesh(subscriber) => Ok(subscriber.next().await),
+            Self::Mesh(subscriber, host) => tokio::select! {
+                biased;
+                message = subscriber.next() => Ok(message),
+                Ok(death) = &mut host.death => Err(request.about(death.to_error(&request.subject))),
+            },
             Self::Local(pending) => pending.reply().await.map(Some),
+        }
+    }
+
+    /// The host has probed the request.
+    fn probed(&self, probe: &Message) {
+        if let Self::Mesh(_, host) = self {
+            let headers = Received(probe.headers.as_ref());
+            host.guard.probed(headers.get(header::INSTANCE_ID));
         }
     }
 }

@@ -1,16 +1,20 @@
 //! The reasons to cancel a request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::Subject;
 use bytes::Bytes;
 use futures::FutureExt;
-use openagentmesh_protocol::{HeaderSink, RequestHeaders, header};
+use openagentmesh_protocol::{AgentName, HeaderSink, RequestHeaders, RequestId, header};
 use tokio::task::coop;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::request::Request;
 use super::signals::SignalHandle;
 use super::state::AgentState;
+use crate::session::Session;
 use crate::telemetry::CancelReason;
 use crate::transport::Outgoing;
 
@@ -80,25 +84,10 @@ async fn caller_disconnected(agent: &AgentState, request: &Request<'_>) {
         // The connection is closed.
         return;
     };
-    let (mut missed, mut consecutive) = (0, 0);
-    while consecutive < MAX_MISSED_PROBES {
-        // A lost connection has no room to spare for probes, and does not say whether the caller is there.
-        if agent.session.connection.is_up() {
-            probe(agent, request, caller, &signals).await;
-        }
-        let mut cancelled = timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok();
-        let missed_before = std::mem::replace(&mut missed, signals.missed_probes());
-        if missed > missed_before {
-            consecutive += 1;
-        } else if !cancelled {
-            consecutive = 0;
-            let interval = timeout(PROBE_INTERVAL, signals.disconnected());
-            cancelled = interval.await.is_ok();
-        }
-        if cancelled {
-            return;
-        }
-    }
+    let prober = Prober::new(agent, request, caller, signals);
+    // In a task of its own: a caller takes the host for dead when probes are missing, and a handler may block its own
+    // task. The task ends only with the caller, or with the runtime.
+    drop(AbortOnDropHandle::new(tokio::spawn(prober.run())).await);
 }
 
 /// Asks the caller of a request that may be older than it seems whether it still waits. `Err` has the reason to cancel
@@ -128,9 +117,11 @@ async fn ask(agent: &AgentState, request: &Request<'_>) -> bool {
         // The connection is closed.
         return false;
     };
+    let prober = Prober::new(agent, request, caller, signals);
+    let signals = &prober.signals;
     for _ in 0..MAX_MISSED_PROBES {
         let missed = signals.missed_probes();
-        probe(agent, request, caller, &signals).await;
+        prober.probe().await;
         if timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok() {
             return false;
         }
@@ -141,26 +132,72 @@ async fn ask(agent: &AgentState, request: &Request<'_>) -> bool {
     false
 }
 
-async fn probe(
-    agent: &AgentState,
-    request: &Request<'_>,
-    caller: &async_nats::Subject,
-    signals: &SignalHandle,
-) {
-    let mut headers = Outgoing::default();
-    RequestHeaders {
-        request_id: Some(request.id.clone()),
-        ..RequestHeaders::default()
+/// Probes the caller of one request.
+struct Prober {
+    session: Arc<Session>,
+    agent: AgentName,
+    request: RequestId,
+    caller: Subject,
+    signals: SignalHandle,
+}
+
+impl Prober {
+    fn new(
+        agent: &AgentState,
+        request: &Request<'_>,
+        caller: &Subject,
+        signals: SignalHandle,
+    ) -> Self {
+        Self {
+            session: Arc::clone(&agent.session),
+            agent: agent.name.clone(),
+            request: request.id.clone(),
+            caller: caller.clone(),
+            signals,
+        }
     }
-    .write(&mut headers);
-    headers.put(header::PROBE, "true");
-    let probed = agent.publisher().publish(
-        caller.clone(),
-        Some(signals.subject().clone()),
-        headers.0,
-        Bytes::new(),
-    );
-    if let Err(error) = probed.await {
-        tracing::debug!(agent = %agent.name, %error, "a probe could not be sent");
+
+    /// Resolves when the caller has disconnected.
+    async fn run(self) {
+        let signals = &self.signals;
+        let (mut missed, mut consecutive) = (0, 0);
+        while consecutive < MAX_MISSED_PROBES {
+            // A lost connection has no room to spare for probes, and does not say whether the caller is there.
+            if self.session.connection.is_up() {
+                self.probe().await;
+            }
+            let mut cancelled = timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok();
+            let missed_before = std::mem::replace(&mut missed, signals.missed_probes());
+            if missed > missed_before {
+                consecutive += 1;
+            } else if !cancelled {
+                consecutive = 0;
+                let interval = timeout(PROBE_INTERVAL, signals.disconnected());
+                cancelled = interval.await.is_ok();
+            }
+            if cancelled {
+                return;
+            }
+        }
+    }
+
+    async fn probe(&self) {
+        let mut headers = Outgoing::default();
+        RequestHeaders {
+            request_id: Some(self.request.clone()),
+            instance_id: Some(self.session.instance_id.clone()),
+            ..RequestHeaders::default()
+        }
+        .write(&mut headers);
+        headers.put(header::PROBE, "true");
+        let probed = self.session.connection.publisher.publish(
+            self.caller.clone(),
+            Some(self.signals.subject().clone()),
+            headers.0,
+            Bytes::new(),
+        );
+        if let Err(error) = probed.await {
+            tracing::debug!(agent = %self.agent, %error, "a probe could not be sent");
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::agent::{Agent, IntoAgents};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::presence;
 use crate::session::Session;
 use crate::telemetry::Interceptors;
 use crate::transport::Connection;
@@ -74,6 +75,7 @@ impl AgentMesh {
         });
         // Loads the catalog in the background, before the first query.
         drop(session.directory.follow());
+        presence::start(&session.connection);
         Self(Arc::new(Handle {
             host: Host::new(
                 Arc::clone(&session),

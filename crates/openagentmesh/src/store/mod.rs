@@ -22,4 +22,4 @@ pub(crate) use error::StoreError;
 pub(crate) use header_block::Meaning;
 pub(crate) use ordered_consumer::{Delivery, OrderedConsumer, Start};
 pub(crate) use shared_bucket::SharedBucket;
-pub(crate) use stored_message::{Find, StoredMessage};
+pub(crate) use stored_message::{Find, StoredMessage, find_value};

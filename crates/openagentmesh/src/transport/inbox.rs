@@ -7,22 +7,25 @@ use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::envelope::is_probe;
-use openagentmesh_protocol::{CallerSignal, subject};
+use openagentmesh_protocol::{CallerSignal, HeaderSource, header, subject};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::client_slot::ClientSlot;
 use super::denials::{Action, Denial, Denials, ListenerGuard};
 use super::headers::{Outgoing, Received, closed, interrupted};
+use super::host_watch::{Death, HostWatch, WatchGuard};
 use super::multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 use super::publisher::{Publisher, Publishing};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The reply subjects of a process, all on one subscription.
 pub(crate) struct Inbox {
     slot: ClientSlot,
     publisher: Arc<Publisher>,
     replies: Multiplexer<Waiting>,
+    /// The hosts of the requests that were probed.
+    hosts: Arc<HostWatch>,
     denials: Arc<Denials>,
     /// Fails the pending replies that a denial concerns.
     _listener: ListenerGuard,
@@ -39,6 +42,8 @@ struct Waiting {
     chunks: Option<Subject>,
     /// The subject that cancels the request at its host. The host gives it with a probe or a chunk.
     cancel: Option<Subject>,
+    /// The host, from its first probe on. Boxed: most requests are answered before.
+    host: Option<Box<WatchGuard>>,
 }
 
 /// The reason why no reply can arrive.
@@ -46,6 +51,8 @@ enum Failure {
     Denied(Arc<Denial>),
     /// The client has died.
     Interrupted,
+    /// The host has died.
+    Died(Box<Error>),
 }
 
 impl Inbox {
@@ -62,6 +69,7 @@ impl Inbox {
             slot: slot.clone(),
             publisher: Arc::clone(publisher),
             replies,
+            hosts: Arc::default(),
             denials: Arc::clone(denials),
             _listener: denials.listen(move |denial| fail_denied(&table, denial)),
         }
@@ -80,9 +88,14 @@ impl Inbox {
         chunks: Option<Subject>,
     ) -> Result<PendingReply> {
         let (table, publisher) = (self.replies.table(), &self.publisher);
-        let started = self
-            .replies
-            .start(|replies| read(replies, Arc::clone(table), Arc::clone(publisher)));
+        let started = self.replies.start(|replies| {
+            let reader = Reader {
+                table: Arc::clone(table),
+                publisher: Arc::clone(publisher),
+                hosts: Arc::clone(&self.hosts),
+            };
+            reader.read(replies)
+        });
         started.await?;
         let (reply, receiver) = oneshot::channel();
         let entry = self.replies.add(Waiting {
@@ -91,7 +104,9 @@ impl Inbox {
             request,
             chunks,
             cancel: None,
+            host: None,
         })?;
+        self.hosts.request_made();
         // Checked after the entry was added: a later denial fails the entry.
         if let Some(denial) = self.denials.inbox() {
             return Err(denial.to_error());
@@ -106,6 +121,51 @@ impl Inbox {
     /// The number of pending replies.
     pub(crate) fn pending(&self) -> usize {
         self.replies.table().len()
+    }
+
+    /// The hosts of the requests that were probed, and of those that wait for a callback.
+    pub(crate) fn hosts(&self) -> &Arc<HostWatch> {
+        &self.hosts
+    }
+
+    /// A mark between the requests that were made before and those made later.
+    pub(crate) fn mark(&self) -> u64 {
+        self.replies.next_number()
+    }
+
+    /// Whether a request that was made before `mark` is pending.
+    pub(crate) fn has_before(&self, mark: u64) -> bool {
+        self.replies.table().has_before(mark)
+    }
+
+    /// Whether a request to subject `request` is pending that has had no probe.
+    pub(crate) fn has_unprobed(&self, request: &str) -> bool {
+        let is_unprobed = |waiting: &Waiting| waiting.is_unprobed(request);
+        self.replies.table().any(is_unprobed)
+    }
+
+    /// Fails the pending requests to subject `request` that have had no probe. Returns their number.
+    pub(crate) fn fail_unserved(&self, request: &str) -> usize {
+        let is_unprobed = |waiting: &Waiting| waiting.is_unprobed(request);
+        let failed = self.replies.table().remove_all(is_unprobed);
+        let count = failed.len();
+        for waiting in failed {
+            waiting.die(&Death::Unserved);
+        }
+        count
+    }
+
+    /// Waits until every reply and probe that the server sent before was passed on. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`expect`](Self::expect), and `connection_denied` when the server denies the message.
+    pub(crate) async fn catch_up(&self) -> Result<()> {
+        let own = Subject::from("");
+        let mut pending = self.expect(own, None).await?;
+        let sent = self.publish(pending.subject(), None, HeaderMap::new(), Bytes::new());
+        sent.await?;
+        pending.reply().await.map(drop)
     }
 
     /// Publishes a message and returns whether its subject had a subscriber. If it had none, the server
@@ -148,27 +208,68 @@ impl Inbox {
     }
 }
 
-/// Passes each reply to its pending request; a late one is dropped. Ends with the connection.
-async fn read(
-    mut replies: NumberedMessages,
+impl Waiting {
+    fn is_unprobed(&self, request: &str) -> bool {
+        self.host.is_none() && &*self.request == request
+    }
+
+    fn die(self, death: &Death) {
+        let error = Box::new(death.to_error(&self.request));
+        // The caller may have dropped its request at this moment.
+        drop(self.reply.send(Err(Failure::Died(error))));
+    }
+}
+
+/// The task that reads the replies.
+struct Reader {
     table: Arc<Table<Waiting>>,
     publisher: Arc<Publisher>,
-) {
-    while let Some(event) = replies.next().await {
-        let (number, message) = match event {
-            Numbered::Message(number, message) => (number, message),
-            Numbered::Interrupted(epoch) => {
-                fail_interrupted(&table, epoch);
-                continue;
+    hosts: Arc<HostWatch>,
+}
+
+impl Reader {
+    /// Passes each reply to its pending request; a late one is dropped. Ends with the connection.
+    async fn read(self, mut replies: NumberedMessages) {
+        while let Some(event) = replies.next().await {
+            let (number, message) = match event {
+                Numbered::Message(number, message) => (number, message),
+                Numbered::Interrupted(epoch) => {
+                    fail_interrupted(&self.table, epoch);
+                    continue;
+                }
+            };
+            if message.reply.is_some() && is_probe(&Received(message.headers.as_ref())) {
+                self.answer_probe(number, message).await;
+            } else if let Some(waiting) = self.table.remove(number) {
+                // The caller may have dropped its request at this moment.
+                drop(waiting.reply.send(Ok(message)));
             }
-        };
-        if message.reply.is_some() && is_probe(&Received(message.headers.as_ref())) {
-            // The host names the subject, and is not trusted.
-            let cancel = message.reply.filter(|reply| subject::may_reply_to(reply));
-            answer_probe(&table, &publisher, number, cancel).await;
-        } else if let Some(waiting) = table.remove(number) {
-            // The caller may have dropped its request at this moment.
-            drop(waiting.reply.send(Ok(message)));
+        }
+    }
+
+    /// Answers a host that asks whether a request is still pending. If it is, the host expects no answer.
+    async fn answer_probe(&self, number: u64, probe: Message) {
+        // The host names the subject, and is not trusted.
+        let cancel = probe.reply.filter(|reply| subject::may_reply_to(reply));
+        let headers = Received(probe.headers.as_ref());
+        let is_pending = self.table.with(number, |waiting| {
+            waiting.cancel.clone_from(&cancel);
+            let host = waiting.host.get_or_insert_with(|| {
+                let (table, request) = (Arc::clone(&self.table), waiting.request.clone());
+                Box::new(self.hosts.add(request, move |death| {
+                    if let Some(waiting) = table.remove(number) {
+                        waiting.die(&death);
+                    }
+                }))
+            });
+            host.probed(headers.get(header::INSTANCE_ID));
+        });
+        // Without a connection, the message would block the replies that have arrived. The host probes again.
+        if let (None, Some(subject)) = (is_pending, cancel)
+            && self.publisher.is_open()
+        {
+            let publisher = Arc::clone(&self.publisher);
+            send_cancel(publisher, subject).boxed().await;
         }
     }
 }
@@ -203,22 +304,6 @@ fn fail_denied(table: &Table<Waiting>, denial: &Arc<Denial>) -> bool {
     is_any
 }
 
-/// Answers a host that asks whether a request is still pending. If it is, the host expects no answer.
-async fn answer_probe(
-    table: &Table<Waiting>,
-    publisher: &Arc<Publisher>,
-    number: u64,
-    cancel: Option<Subject>,
-) {
-    let is_pending = table.with(number, |waiting| waiting.cancel.clone_from(&cancel));
-    // Without a connection, the message would block the replies that have arrived. The host probes again.
-    if let (None, Some(subject)) = (is_pending, cancel)
-        && publisher.is_open()
-    {
-        send_cancel(Arc::clone(publisher), subject).boxed().await;
-    }
-}
-
 /// Cancels a request at its host.
 async fn send_cancel(publisher: Arc<Publisher>, subject: Subject) {
     let mut headers = Outgoing::default();
@@ -247,7 +332,7 @@ impl PendingReply {
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed or its client has died, `connection_denied` when the server
-    /// denies the request, or the subscription to its replies.
+    /// denies the request, or the subscription to its replies, `agent_died` when its host is dead.
     pub(crate) async fn reply(&mut self) -> Result<Message> {
         let reply = (&mut self.receiver).await;
         // The sender is gone, and with it the entry.
@@ -256,6 +341,7 @@ impl PendingReply {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(Failure::Denied(denial))) => Err(denial.to_error()),
             Ok(Err(Failure::Interrupted)) => Err(interrupted("no reply had arrived")),
+            Ok(Err(Failure::Died(error))) => Err(*error),
             Err(_) => Err(closed("no reply had arrived")),
         }
     }

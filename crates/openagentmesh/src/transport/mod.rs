@@ -11,6 +11,7 @@ mod dial;
 mod dialer;
 mod endpoint;
 mod headers;
+mod host_watch;
 mod inbox;
 mod lame_duck;
 mod monitor;
@@ -42,6 +43,7 @@ pub(crate) use endpoint::redact_credentials;
 pub(crate) use headers::{
     Outgoing, Received, check_subject, closed, header, memory, plain_headers, too_large,
 };
+pub(crate) use host_watch::{Death, WatchGuard};
 pub(crate) use inbox::PendingReply;
 pub(crate) use monitor::ConnectionMonitor;
 pub(crate) use multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};

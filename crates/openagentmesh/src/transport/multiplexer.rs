@@ -93,6 +93,11 @@ impl<T: Send + 'static> Multiplexer<T> {
         subscribe.boxed().await.map(|_| ())
     }
 
+    /// The number of the next entry. Entries that exist now have lower numbers.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number.load(Ordering::Relaxed)
+    }
+
     /// Adds an entry for messages to a new subject.
     ///
     /// # Errors
@@ -146,10 +151,25 @@ impl<T> Table<T> {
         selected.map(|(_, value)| value).collect()
     }
 
+    /// Whether there is an entry with a number below `number`.
+    pub(crate) fn has_before(&self, number: u64) -> bool {
+        let entries = self.entries.lock();
+        entries.by_number.keys().any(|&entry| entry < number)
+    }
+
+    /// Whether `is_selected` selects an entry.
+    pub(crate) fn any(&self, is_selected: impl Fn(&T) -> bool) -> bool {
+        self.entries.lock().by_number.values().any(is_selected)
+    }
+
     fn close(&self) {
-        let mut entries = self.entries.lock();
-        entries.by_number.clear();
-        entries.is_closed = true;
+        let entries = {
+            let mut entries = self.entries.lock();
+            entries.is_closed = true;
+            std::mem::take(&mut entries.by_number)
+        };
+        // Dropped without the lock.
+        drop(entries);
     }
 }
 

@@ -20,6 +20,8 @@ mod connection_state;
 mod context;
 mod credentials;
 mod dead_client;
+#[cfg(unix)]
+mod dead_hosts;
 mod denied;
 mod deputy;
 mod detached;

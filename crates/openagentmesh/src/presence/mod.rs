@@ -1,0 +1,8 @@
+//! Whether the hosts that work for this process are alive: fails the requests of dead hosts with `agent_died`.
+
+mod questions;
+mod suspects;
+mod sweep;
+mod watcher;
+
+pub(crate) use watcher::start;
