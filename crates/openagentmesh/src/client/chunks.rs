@@ -4,20 +4,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::{Message, StatusCode, Subject, Subscriber};
+use async_nats::{Message, StatusCode, Subject};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status, subject};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use tokio_util::sync::CancellationToken;
 
-use super::chunk_limit::ChunkLimit;
+use super::chunk_source::Source;
 use super::credit_window::Window;
 use super::deadline::Deadline;
 use super::local::Pending;
-use super::receive_buffer::{Buffered, ReceiveBuffer};
 use super::reply;
 use super::request::Checked;
 use crate::error::{Error, Result};
@@ -130,8 +128,6 @@ pub(super) struct Receiving {
     is_pending: bool,
     next_seq: u64,
     window: Window,
-    /// The limit of the subscription to the chunks.
-    limit: ChunkLimit,
     /// The subject for credit, given by the last chunk.
     credit_subject: Option<Subject>,
     deadline: Option<Deadline>,
@@ -146,18 +142,6 @@ enum Delivery {
     Chunk(Message),
     /// The server's "no responders", or the reply of an agent that does not stream.
     Reply(Message),
-}
-
-/// The origin of a stream's chunks.
-pub(super) enum Source {
-    /// The host sends no more chunks than it has credit for.
-    Credited(Subscriber),
-    /// The host ignores credit.
-    Buffered(ReceiveBuffer),
-    /// The agent runs in this process.
-    Local(BoxStream<'static, Result<Message>>),
-    /// Only between the first two.
-    Closed,
 }
 
 impl Receiving {
@@ -177,7 +161,6 @@ impl Receiving {
             may_reply: true,
             is_pending: true,
             next_seq: 0,
-            limit: ChunkLimit::new(window.chunks()),
             window,
             credit_subject: None,
             deadline,
@@ -262,16 +245,6 @@ impl Receiving {
     /// Counts a message that has arrived.
     fn arrived(&mut self, delivery: Delivery) -> Delivery {
         self.may_reply = false;
-        if let Delivery::Chunk(message) = &delivery {
-            self.limit.count();
-            if self.next_seq == 0 {
-                let ended = self.request.session().connection.ended();
-                self.source.buffer_if_uncredited(message, ended);
-            }
-            if let Source::Credited(subscriber) = &mut self.source {
-                self.limit.apply(subscriber, 0);
-            }
-        }
         delivery
     }
 
@@ -283,8 +256,8 @@ impl Receiving {
         let Some(credit) = self.window.credit() else {
             return Ok(());
         };
-        if let Source::Credited(subscriber) = &mut self.source {
-            self.limit.apply(subscriber, credit);
+        if let Source::Credited(subscriber, limit) = &mut self.source {
+            limit.apply(subscriber, credit);
         }
         let mut headers = Outgoing::default();
         CallerSignal::Credit(credit).write(&mut headers);
@@ -292,7 +265,9 @@ impl Receiving {
         let sent = publisher.publish(subject.clone(), None, headers.0, Bytes::new());
         sent.await?;
         self.window.give(credit);
-        self.limit.grant(credit);
+        if let Source::Credited(_, limit) = &mut self.source {
+            limit.grant(credit);
+        }
         Ok(())
     }
 
@@ -333,7 +308,8 @@ impl Receiving {
 
     /// The error of a subscription that has ended before the stream.
     fn ended(&self) -> Error {
-        if !self.limit.was_reached() {
+        let is_limit = matches!(&self.source, Source::Credited(_, limit) if limit.was_reached());
+        if !is_limit {
             let connection = &self.request.session().connection;
             return self
                 .request
@@ -365,32 +341,6 @@ impl Receiving {
     }
 }
 
-impl Source {
-    /// The next message; `None` once the subscription has ended. Cancel-safe.
-    async fn next(&mut self) -> Result<Option<Message>> {
-        match self {
-            Self::Credited(subscriber) => Ok(subscriber.next().await),
-            Self::Buffered(buffer) => match buffer.next().await {
-                Some(Buffered::Message(message)) => Ok(Some(message)),
-                Some(Buffered::Lost(lost)) => Err(lost_chunks(lost)),
-                None => Ok(None),
-            },
-            Self::Local(chunks) => chunks.next().await.transpose(),
-            Self::Closed => Ok(None),
-        }
-    }
-
-    /// Buffers the chunks of a host that ignores credit: its first chunk has no subject for it.
-    fn buffer_if_uncredited(&mut self, message: &Message, ended: CancellationToken) {
-        if message.reply.is_some() || !matches!(self, Self::Credited(_)) {
-            return;
-        }
-        if let Self::Credited(subscriber) = std::mem::replace(self, Self::Closed) {
-            *self = Self::Buffered(ReceiveBuffer::start(subscriber, ended));
-        }
-    }
-}
-
 /// The error of a request for a stream that got a single reply.
 async fn single_reply(request: &Checked, reply: &Message) -> Error {
     if reply.status == Some(StatusCode::NO_RESPONDERS) {
@@ -406,16 +356,4 @@ async fn single_reply(request: &Checked, reply: &Message) -> Error {
             ),
         )),
     }
-}
-
-fn lost_chunks(lost: u64) -> Error {
-    Error::raised(
-        ErrorCode::ChunkSequenceError,
-        format!(
-            "{lost} chunks were lost: they were taken too slowly, at most {} wait, and their host \
-             does not limit its rate",
-            ReceiveBuffer::MAX_MESSAGES
-        ),
-    )
-    .with_detail("lost", lost)
 }

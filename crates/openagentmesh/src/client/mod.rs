@@ -8,6 +8,7 @@ mod buckets;
 mod call;
 mod call_input;
 mod chunk_limit;
+mod chunk_source;
 mod chunks;
 mod contract;
 mod credit_window;

@@ -187,6 +187,8 @@ impl Parts {
                 (Err(error), _) => Err(error),
             };
             let callback = pending.request.interception.finish(callback);
+            // A callback may take long; further messages to the reply subject must not wait for its end.
+            drop(pending);
             match (callback, on_error) {
                 (Ok(callback), _) => callback.await,
                 (Err(error), Some(on_error)) => on_error(error).await,

@@ -10,7 +10,8 @@ use futures::future::BoxFuture;
 use openagentmesh_protocol::{RequestHeaders, Verb, subject};
 use serde::Serialize;
 
-use super::chunks::{Chunks, Receiving, Reopen, Source};
+use super::chunk_source::{FirstChunk, Source};
+use super::chunks::{Chunks, Receiving, Reopen};
 use super::credit_window::Window;
 use super::deadline::Deadline;
 use super::from_reply::FromReply;
@@ -244,7 +245,8 @@ async fn publish(
     };
     let published = request.publish(content, Some(pending.subject()), headers);
     published.await?;
-    Ok((Source::Credited(subscriber), Pending::Mesh(pending)))
+    let first = FirstChunk::start(subscriber, window, connection.ended());
+    Ok((Source::First(first), Pending::Mesh(pending)))
 }
 
 impl<Out> Future for StreamRequest<Out> {

@@ -249,3 +249,76 @@ async fn stalled_subscription_and_watch_are_bounded_by_bytes() {
     eventually(|| async { (reader.memory() <= before + FLAT).then_some(()) }).await;
     assert_eq!(reader.ask("go on").await, "true", "no event was lost");
 }
+
+#[tokio::test]
+#[ignore = "role process of another test"]
+async fn late_consumer() {
+    if !is_role() {
+        return;
+    }
+    let mesh = AgentMesh::from_env().await.unwrap();
+    let mut chunks = mesh.stream::<String>("flood", ()).await.unwrap();
+    let reply = mesh.send("flood", ()).reply::<String>().await.unwrap();
+    mesh.send("flood", ())
+        .on_reply(|_: String| std::future::pending())
+        .await
+        .unwrap();
+    println!("ready");
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    commands.next_line().await.unwrap();
+    println!("answer stalled");
+    commands.next_line().await.unwrap();
+    assert_eq!(reply.await.unwrap(), "0");
+    let error = loop {
+        match chunks.next().await.unwrap() {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    println!("answer {}", error.code());
+    std::future::pending::<()>().await;
+}
+
+/// A host that sends 375 MiB to each subject of a consumer that has taken nothing.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flood_of_a_consumer_that_takes_nothing_is_bounded_by_bytes() {
+    use futures::StreamExt;
+
+    /// In KiB: 64 MiB of chunks, and what the connection reads at once.
+    const FLAT: u64 = 160 * 1024;
+    let test = TestMesh::start().await;
+    let host = test.raw().await;
+    let mut requests = subscribed(&host, "mesh.agent.flood").await;
+    let mut consumer = Peer::start("bounded_memory::late_consumer", test.server.url());
+    consumer.reads("ready").await;
+    let before = consumer.memory();
+    let large = format!("\"{}\"", "x".repeat(64 * 1024));
+    for _ in 0..3 {
+        let request = within(requests.next()).await.unwrap();
+        let headers = request.headers.unwrap();
+        let id = headers.get("X-Mesh-Request-Id").unwrap();
+        let is_stream = headers.get("X-Mesh-Stream").is_some();
+        let subject = match is_stream {
+            true => format!("mesh.stream.{id}"),
+            false => request.reply.unwrap().to_string(),
+        };
+        for seq in 0..EVENTS {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("X-Mesh-Stream-Seq", seq.to_string());
+            let body = if seq == 0 { "\"0\"" } else { &large };
+            let body = bytes::Bytes::copy_from_slice(body.as_bytes());
+            let sent = host.publish_with_headers(subject.clone(), headers, body);
+            sent.await.unwrap();
+        }
+        synchronize(&host).await;
+    }
+    assert_eq!(consumer.ask("stalled").await, "stalled");
+    let after = consumer.memory();
+    assert!(
+        after <= before + FLAT,
+        "the consumer grew from {before} to {after} KiB"
+    );
+    eventually(|| async { (consumer.memory() <= before + FLAT).then_some(()) }).await;
+    assert_eq!(consumer.ask("go on").await, "chunk_sequence_error");
+}
