@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::monitor::{ConnectionMonitor, LostConnection};
 use super::nats_events::NatsEvents;
 use super::publisher::Publisher;
+use super::replication::Replication;
 use super::subscription::Subscription;
 use crate::error::{Error, Result};
 
@@ -48,6 +49,7 @@ pub(crate) struct Connection {
     is_shared: bool,
     /// Whether the connection was made without a mesh.
     is_detached: bool,
+    pub(super) replication: Arc<Replication>,
 }
 
 impl Connection {
@@ -70,6 +72,7 @@ impl Connection {
             closed: monitor.closed(),
             ended: monitor.ended(),
             is_shared: false,
+            replication: Arc::default(),
             is_detached: false,
         }
     }
