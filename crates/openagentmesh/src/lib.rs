@@ -303,10 +303,11 @@ pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
 pub use liveness::Instance;
 pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
+pub use store::BucketReplicas;
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
     CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL, Endpoint, EndpointSource,
-    NatsEvents, URL_FILE, URL_VARIABLE,
+    NatsEvents, REPLICAS_VARIABLE, URL_FILE, URL_VARIABLE,
 };
 pub use util::operation::Operation;
 pub use workspace::{

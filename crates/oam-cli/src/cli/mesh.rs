@@ -21,6 +21,11 @@ pub(crate) enum MeshCommand {
     /// If .oam-url names a mesh that was started elsewhere, the file is removed and that mesh keeps
     /// running.
     Down(MeshDown),
+    /// Create the buckets of a mesh, and set the number of their replicas
+    ///
+    /// For servers that `oam mesh up` did not start. A bucket of a cluster has three replicas, unless
+    /// --replicas or OAM_REPLICAS says otherwise. Existing buckets are changed, their content is kept.
+    Init(MeshInit),
     /// Select the mesh for commands and programs in this directory
     ///
     /// Checks that the mesh answers and writes .oam-url into this directory. Programs and commands
@@ -64,6 +69,18 @@ pub(crate) struct MeshDown {
     /// Stop the mesh that .oam-url names, wherever `oam mesh up` started it
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshInit {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Number of servers that hold each bucket, 1 to 5
+    #[arg(long, value_name = "N")]
+    pub(crate) replicas: Option<usize>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

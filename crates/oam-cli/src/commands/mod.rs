@@ -18,6 +18,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
         Command::Demo => demo::run(printer).await?,
         Command::Mesh(command) => match command {
             MeshCommand::Up(arguments) => mesh::up::run(arguments, printer).await?,
+            MeshCommand::Init(arguments) => mesh::init::run(arguments, printer).await?,
             MeshCommand::Down(arguments) => mesh::down::run(arguments, printer).await?,
             MeshCommand::Connect(arguments) => mesh::connect::run(arguments, printer).await?,
             MeshCommand::Catalog(arguments) => mesh::catalog::run(arguments, printer).await?,

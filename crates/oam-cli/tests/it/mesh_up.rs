@@ -326,6 +326,12 @@ fn cluster_in_the_background_survives_a_killed_node_and_ends_with_down() {
         .status();
     assert!(killed.unwrap().success());
 
+    let get = sandbox.oam(&["kv", "get", "greeting"]);
+    assert_eq!((get.code, get.stdout.trim()), (0, "\"hello\""), "{get:?}");
+    let init = sandbox.oam(&["mesh", "init", "--replicas", "1", "--json"]);
+    assert_eq!(init.code, 0, "{init:?}");
+    assert!(init.stdout.contains("\"previous\""), "{init:?}");
+    assert!(init.stderr.contains("is lost with one server"), "{init:?}");
     let down = sandbox.oam(&["mesh", "down"]);
     assert_eq!(down.code, 0, "{down:?}");
     assert_eq!(sandbox.url(), None);

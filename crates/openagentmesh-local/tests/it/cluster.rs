@@ -84,7 +84,7 @@ async fn detached_cluster_is_listed_as_one_mesh_and_stopped_as_one() {
         .binary(nats_server().await);
     let server = settings.clone().port(0).cluster(3).start().await.unwrap();
     assert_eq!(server.pids().len(), 3);
-    replicated(&server.url().split(',').next().unwrap().to_owned()).await;
+    replicated(server.url().split(',').next().unwrap()).await;
 
     let listed = settings.list().await.unwrap();
     assert_eq!(listed.len(), 1);

@@ -1,18 +1,16 @@
 //! The contracts in the registry: one key per agent.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use openagentmesh_protocol::{AgentName, Contract, ErrorCode, subject};
+use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
 
 use super::problem;
 use super::registration::Registration;
 use crate::error::{BoxError, Error, Result};
-use crate::store::{Access, KvBucket};
+use crate::store::KvBucket;
 
 /// The number of concurrent requests to the server.
 const MAX_CONCURRENT: usize = 64;
@@ -194,19 +192,7 @@ async fn delete_revision(
     name: &AgentName,
     revision: u64,
 ) -> Result<Result<(), crate::store::StoreError>> {
-    let access = Access::Write {
-        subject: subject::kv(registry.name(), name.as_str()),
-        bytes: 0,
-    };
-    let delete = |store: Arc<Store>| {
-        let name = name.clone();
-        async move {
-            store
-                .delete_expect_revision(name.as_str(), Some(revision))
-                .await
-        }
-    };
-    registry.with(access, delete).await
+    registry.delete_revision(name.as_str(), revision).await
 }
 
 /// The contracts of `names` that are stored, with their revisions.

@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::liveness::{DEFAULT_LEASE, MAX_LEASE, MIN_LEASE};
 use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
-    ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, NatsEvents, Secret,
-    dial, expand_home, redact_credentials,
+    ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, NatsEvents,
+    Replication, Secret, dial, expand_home, redact_credentials,
 };
 
 /// The time that running requests have to finish at shutdown.
@@ -48,6 +48,7 @@ pub struct MeshBuilder {
     shutdown_grace: Option<Duration>,
     request_timeout: Option<Duration>,
     lease: Option<Duration>,
+    replicas: Option<usize>,
     host_interceptors: Vec<Arc<dyn Interceptor>>,
     client_interceptors: Vec<Arc<dyn Interceptor>>,
 }
@@ -186,6 +187,15 @@ impl MeshBuilder {
         self
     }
 
+    /// Sets the number of replicas of the buckets that this process creates, 1 to 5, in place of the variable
+    /// [`OAM_REPLICAS`](crate::REPLICAS_VARIABLE). Without either, a bucket has three replicas on a server of a cluster
+    /// and one elsewhere. A cluster with fewer nodes gets as many as it can hold, and a warning is logged. Existing
+    /// buckets are changed by [`replicate_buckets`](crate::Client::replicate_buckets) only.
+    pub fn replicas(mut self, replicas: usize) -> Self {
+        self.replicas = Some(replicas);
+        self
+    }
+
     /// Runs `interceptor` around every request that this process serves, after those added before.
     pub fn intercept_host(mut self, interceptor: impl Interceptor) -> Self {
         self.host_interceptors.push(Arc::new(interceptor));
@@ -279,6 +289,7 @@ impl MeshBuilder {
                 )
                 .with_detail("option", "lease"));
             }
+            let replication = Replication::new(self.replicas)?;
             let instance_id = InstanceId::random();
             let (connection, url) = match self.nats_client {
                 Some((client, events)) => share(client, events.as_ref(), &self.options)?,
@@ -297,6 +308,7 @@ impl MeshBuilder {
                 client_interceptors: trace::client_interceptors(&self.client_interceptors),
             };
             tracing::info!(url = settings.url, %instance_id, "connected to the mesh");
+            let connection = connection.with_replication(replication);
             Ok(AgentMesh::new(connection, instance_id, settings))
         }
         .boxed()

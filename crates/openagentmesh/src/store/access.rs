@@ -15,8 +15,12 @@ pub(crate) enum Access {
     Consume,
     /// Removes messages.
     Purge,
-    /// Writes `bytes` bytes to `subject`.
-    Write { subject: String, bytes: usize },
+    /// Writes `bytes` bytes to `subject`. `is_repeatable` says whether the server recognises the same write.
+    Write {
+        subject: String,
+        bytes: usize,
+        is_repeatable: bool,
+    },
 }
 
 /// The timeout of an operation without its content.
@@ -57,10 +61,18 @@ impl Access {
         }
     }
 
+    /// The time that the content of this operation and of `queued` bytes before it may take on a slow link.
+    pub(super) fn sending_time(&self, queued: usize) -> Duration {
+        sending_time(self.outgoing_bytes().saturating_add(queued))
+    }
+
     /// Whether the operation may be repeated when its answer is lost.
     pub(super) fn is_idempotent(&self) -> bool {
-        // A second consumer is noticed by its numbers, and replaced.
-        !matches!(self, Self::Write { .. })
+        match self {
+            Self::Write { is_repeatable, .. } => *is_repeatable,
+            // A second consumer is noticed by its numbers, and replaced.
+            _ => true,
+        }
     }
 
     /// Whether `denial` prevents this operation on the bucket in stream `stream`, which every operation may have to

@@ -81,6 +81,8 @@ impl ActiveConsumer {
         let messages = client.subscribe(inbox.clone()).await;
         let messages = messages.map_err(|error| transport::closed(error.to_string()))?;
         let config = Config {
+            // Makes the creation idempotent, which is asked for again in a cluster that does not answer.
+            name: bucket.connection().write_id(),
             deliver_subject: inbox,
             deliver_policy,
             filter_subject: filter.to_owned(),

@@ -8,10 +8,12 @@ use std::time::Duration;
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::{self, stream::Stream};
 use openagentmesh_protocol::ErrorCode;
+use tokio::time::Instant;
 
 use super::access::Access;
 use super::error::StoreError;
 use super::handle::Handle;
+use super::repeat::{Repeat, until_answered};
 use super::stored_message::{self, Find, StoredMessage};
 use crate::error::{BoxError, Error, Result};
 use crate::transport::{Connection, Denial, DenialWatch};
@@ -22,6 +24,9 @@ pub(crate) const HEADER_OVERHEAD: usize = 256;
 
 /// The timeout of one JetStream request, above every timeout of [`Bucket::with`] and of transfers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The time in which the nodes of a new cluster find each other.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The bucket of a mesh, opened on first use and opened again after every reconnection (the new server may
 /// be another one, or may have lost its storage) and after it was deleted.
@@ -100,8 +105,10 @@ impl<H: Handle> Bucket<H> {
         let max_timeout = access.max_timeout(timeout);
         let _outgoing = self.connection.count_outgoing(access.outgoing_bytes());
         let is_idempotent = access.is_idempotent();
+        let sending = access.sending_time(self.connection.outgoing_bytes());
+        let problem = Mutex::new(None);
         let mut denied = self.watch_denials(access);
-        let done = self.answered(is_idempotent, &operation);
+        let done = self.answered(is_idempotent, sending, &operation, &problem);
         // Checked after the watch was made, which sees later denials.
         if let Some(denial) = self.connection.denials.inbox() {
             return Err(denial.to_error());
@@ -124,10 +131,26 @@ impl<H: Handle> Bucket<H> {
                 break;
             }
         }
-        Err(self.no_answer(
-            "use",
-            format!("no answer from the server within {waited:?}"),
-        ))
+        Err(self.unanswered(problem.lock().take(), waited))
+    }
+
+    /// The error of an operation without an answer for `waited`, or with no other answer than `problem`.
+    fn unanswered(&self, problem: Option<Failure>, waited: Duration) -> Error {
+        match problem {
+            Some(Failure::NotOpened(error)) => error,
+            Some(Failure::Failed(error)) => error.into_error("use", self.name),
+            None if self.connection.is_clustered() && self.connection.is_up() => self.no_answer(
+                "use",
+                format!(
+                    "no leader: none of the servers that hold it has answered within {waited:?}; more than half of \
+                     them must run"
+                ),
+            ),
+            None => self.no_answer(
+                "use",
+                format!("no answer from the server within {waited:?}"),
+            ),
+        }
     }
 
     /// Runs `operation` until an answer arrives. The client does not repeat a request whose answer was lost with the
@@ -140,7 +163,9 @@ impl<H: Handle> Bucket<H> {
     async fn answered<T, E, F>(
         &self,
         is_idempotent: bool,
+        sending: Duration,
         operation: &impl Fn(Arc<H>) -> F,
+        problem: &Mutex<Option<Failure>>,
     ) -> Result<Result<T, StoreError>>
     where
         E: Into<BoxError>,
@@ -151,10 +176,24 @@ impl<H: Handle> Bucket<H> {
             self.connection.up().await?;
             // Boxed, because the
             // future of each caller contains this one several times.
+            let attempt = || async {
+                let failure = match self.attempt(operation).await {
+                    Ok(Ok(done)) => return Ok(done),
+                    Ok(Err(error)) => Failure::Failed(error),
+                    Err(error) => Failure::NotOpened(error),
+                };
+                Err(match is_idempotent && self.may_change(&failure) {
+                    true => Repeat::Soon(failure),
+                    false => Repeat::Never(failure),
+                })
+            };
+            let on_problem = |failure| *problem.lock() = Some(failure);
             let attempt = Box::pin(async {
-                match self.attempt(operation).await {
-                    Ok(done) => done.map_err(Failure::Failed),
-                    Err(error) => Err(Failure::NotOpened(error)),
+                match is_idempotent {
+                    true => until_answered(&self.connection, sending, attempt, on_problem).await,
+                    false => attempt().await.map_err(|repeat| match repeat {
+                        Repeat::Soon(failure) | Repeat::Never(failure) => failure,
+                    }),
                 }
             });
             match self.connection.until_lost(attempt).await {
@@ -168,6 +207,15 @@ impl<H: Handle> Bucket<H> {
                 }
             }
         }
+    }
+
+    /// Whether the cluster may answer otherwise soon: a bucket without a leader looks like a missing one to a write.
+    fn may_change(&self, failure: &Failure) -> bool {
+        let Failure::Failed(error) = failure else {
+            return false;
+        };
+        let is_clustered = self.connection.is_clustered();
+        error.is_temporary() || (is_clustered && error.is_bucket_missing())
     }
 
     async fn attempt<T, E, F>(
@@ -242,6 +290,19 @@ impl<H: Handle> Bucket<H> {
             .map_err(|error| error.into_error("open", self.name))
     }
 
+    /// Whether the bucket exists. It is not created.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the server does not answer, `storage_error` when the bucket cannot be opened.
+    pub(crate) async fn exists(&self) -> Result<bool> {
+        let timeout = Access::Open.timeout(0);
+        match tokio::time::timeout(timeout, self.look_up()).await {
+            Ok(found) => Ok(found?.is_some()),
+            Err(_) => Err(self.unanswered(None, timeout)),
+        }
+    }
+
     /// Reads one message, whatever its headers are.
     ///
     /// # Errors
@@ -301,10 +362,14 @@ impl<H: Handle> Bucket<H> {
     }
 
     async fn look_up(&self) -> Result<Option<H>> {
-        match H::open(&self.jetstream(), self.name).await {
+        let asked = Instant::now();
+        let open = || async {
+            let opened = H::open(&self.jetstream(), self.name).await;
+            opened.map_err(|error| self.opening_failure(StoreError::new(error), asked))
+        };
+        match until_answered(&self.connection, Duration::ZERO, open, drop).await {
             Ok(handle) => Ok(Some(handle)),
             Err(error) => {
-                let error = StoreError::new(error);
                 if error.is_bucket_missing() {
                     Ok(None)
                 } else if error.is_without_jetstream() {
@@ -321,13 +386,53 @@ impl<H: Handle> Bucket<H> {
         }
     }
 
+    /// Whether a failure to open or create the bucket may be over soon.
+    fn opening_failure(&self, error: StoreError, asked: Instant) -> Repeat<StoreError> {
+        let is_starting = self.connection.is_clustered() && asked.elapsed() < STARTUP_TIMEOUT;
+        match error.is_temporary() || (is_starting && error.is_without_jetstream()) {
+            true => Repeat::Soon(error),
+            false => Repeat::Never(error),
+        }
+    }
+
+    /// Creates the bucket with as many replicas as the servers can hold.
+    async fn create_replicated(&self) -> Result<(), StoreError> {
+        let mut replicas = self.connection.replicas();
+        loop {
+            let asked = Instant::now();
+            let create = || async {
+                let config = H::config(self.name, &self.connection, replicas);
+                let created = self.jetstream().create_stream(config).await;
+                created.map(drop).map_err(|error| {
+                    let error = StoreError::new(error);
+                    // The nodes of a new cluster may not know each other yet.
+                    let may_join = replicas > 1
+                        && error.is_without_peers()
+                        && !error.is_without_cluster()
+                        && asked.elapsed() < STARTUP_TIMEOUT
+                        && self.connection.replicas() >= replicas;
+                    match may_join {
+                        true => Repeat::Soon(error),
+                        false => self.opening_failure(error, asked),
+                    }
+                })
+            };
+            match until_answered(&self.connection, Duration::ZERO, create, drop).await {
+                Err(error) if replicas > 1 && error.is_without_peers() => {
+                    replicas -= 1;
+                    self.connection.limit_replicas(replicas);
+                }
+                created => return created,
+            }
+        }
+    }
+
     /// Creates the bucket. Peers may create it at the same moment: then theirs is opened.
     async fn create(&self) -> Result<H> {
-        let config = H::config(self.name, &self.connection);
-        let created = self.jetstream().create_stream(config).await;
+        let created = self.create_replicated().await;
         match (self.look_up().await?, created) {
             (Some(found), _) => Ok(found),
-            (None, Err(error)) => Err(self.failed("create", error)),
+            (None, Err(error)) => Err(error.into_error("create", self.name)),
             (None, Ok(_)) => {
                 Err(self.failed("open", "the bucket was deleted right after its creation"))
             }

@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::transport::Connection;
 
 /// The key-value buckets; [`ARTIFACTS`] is an object store.
-const KEY_VALUE_BUCKETS: [&str; 5] = [CATALOG, REGISTRY, INSTANCES, OBSERVABILITY, CONTEXT];
+pub(super) const KEY_VALUE_BUCKETS: [&str; 5] =
+    [CATALOG, REGISTRY, INSTANCES, OBSERVABILITY, CONTEXT];
 
 /// Opens all buckets of the mesh, concurrently, and creates those that are missing. Idempotent: an existing
 /// bucket keeps its configuration, also one that a peer creates at the same moment.

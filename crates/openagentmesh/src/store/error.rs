@@ -46,6 +46,40 @@ impl StoreError {
             })
     }
 
+    /// Whether the same question may be answered soon: the cluster or the bucket has no leader, or the same write is
+    /// being done.
+    pub(crate) fn is_temporary(&self) -> bool {
+        /// The error of a write that is repeated while its first attempt is under way.
+        const DUPLICATE_IN_PROGRESS: u64 = 10158;
+        self.api_code().is_some_and(|code| {
+            matches!(
+                code,
+                ApiErrorCode::CLUSTER_NOT_AVAILABLE
+                    | ApiErrorCode::CLUSTER_NOT_LEADER
+                    | ApiErrorCode::CLUSTER_NOT_ACTIVE
+                    | ApiErrorCode::STREAM_OFFLINE
+            ) || code.0 == DUPLICATE_IN_PROGRESS
+        })
+    }
+
+    /// Whether the servers cannot hold the replicas of a bucket: there are too few, or they do not know each other yet.
+    pub(crate) fn is_without_peers(&self) -> bool {
+        matches!(
+            self.api_code(),
+            Some(
+                ApiErrorCode::CLUSTER_NO_PEERS
+                    | ApiErrorCode::CLUSTER_INCOMPLETE
+                    | ApiErrorCode::INSUFFICIENT_RESOURCES
+                    | ApiErrorCode::STREAM_REPLICAS_NOT_SUPPORTED
+            )
+        )
+    }
+
+    /// Whether a server without a cluster cannot hold replicas.
+    pub(crate) fn is_without_cluster(&self) -> bool {
+        self.api_code() == Some(ApiErrorCode::STREAM_REPLICAS_NOT_SUPPORTED)
+    }
+
     /// Whether a message is larger than its bucket allows.
     pub(crate) fn is_too_large(&self) -> bool {
         self.api_code() == Some(ApiErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)

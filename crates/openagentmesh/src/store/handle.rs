@@ -30,7 +30,9 @@ pub(crate) trait Handle: Send + Sync + Sized + 'static {
 
     /// The configuration of a new bucket `name`: exactly that of the published SDKs, because some of
     /// them fail when the bucket exists with another one.
-    fn config(name: &str, connection: &Connection) -> Config;
+    ///
+    /// The number of replicas is the only difference; peers do not compare it.
+    fn config(name: &str, connection: &Connection, replicas: usize) -> Config;
 }
 
 impl Handle for Store {
@@ -46,14 +48,14 @@ impl Handle for Store {
         &self.stream
     }
 
-    fn config(name: &str, connection: &Connection) -> Config {
+    fn config(name: &str, connection: &Connection, replicas: usize) -> Config {
         Config {
             name: [Self::STREAM_PREFIX, name].concat(),
             subjects: vec![format!("$KV.{name}.>")],
             max_messages_per_subject: 1,
             discard: DiscardPolicy::New,
             storage: StorageType::File,
-            num_replicas: 1,
+            num_replicas: replicas,
             duplicate_window: Duration::from_secs(120),
             deny_delete: true,
             allow_rollup: true,
@@ -79,13 +81,13 @@ impl Handle for Stream {
         self
     }
 
-    fn config(name: &str, _connection: &Connection) -> Config {
+    fn config(name: &str, _connection: &Connection, replicas: usize) -> Config {
         Config {
             name: [Self::STREAM_PREFIX, name].concat(),
             subjects: vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")],
             discard: DiscardPolicy::New,
             storage: StorageType::File,
-            num_replicas: 1,
+            num_replicas: replicas,
             allow_rollup: true,
             allow_direct: true,
             ..Config::default()

@@ -1,13 +1,16 @@
 //! The values of a key-value bucket, read and written with the client's [`Store`].
 //!
-//! The `Store` suffices for writes, and for direct gets where the bucket allows them: none of these functions panics on
-//! a stored message, and the cause of an error is preserved. Other reads use `stored_message.rs`, which reads every
+//! The `Store` suffices for direct gets where the bucket allows them: they do not panic on a stored message, and the
+//! cause of an error is preserved. Writes add an id in a cluster, which the `Store` cannot. Other reads use `stored_message.rs`, which reads every
 //! stored message. The `Store` is not used for lists and watches: `Store::keys`, `history` and `watch` panic on a subject
 //! outside of the bucket's prefix and are built on the client's ordered consumer (see `ordered_consumer.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use async_nats::HeaderMap;
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID, NATS_ROLLUP};
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use bytes::Bytes;
 use openagentmesh_protocol::subject;
@@ -69,7 +72,9 @@ impl KvBucket {
         let started = self.connection().reconnections();
         let read = |store: Arc<Store>| {
             // A direct get delivers the message itself, on which the client may lose its connection.
-            let allows_direct = store.stream.cached_info().config.allow_direct;
+            // A follower may answer it with an older value, so that replicated buckets are read from their leader.
+            let config = &store.stream.cached_info().config;
+            let allows_direct = config.allow_direct && config.num_replicas == 1;
             if allows_direct && self.connection().reconnections() != started {
                 self.avoids_direct.store(true, Ordering::Relaxed);
             }
@@ -93,12 +98,7 @@ impl KvBucket {
     ///
     /// Those of [`with`](Self::with), as of all writes here.
     pub(crate) async fn put(&self, key: &str, value: Bytes) -> Result<Result<u64, StoreError>> {
-        let bytes = value.len();
-        let put = |store: Arc<Store>| {
-            let value = value.clone();
-            async move { store.put(key, value).await }
-        };
-        self.write(key, bytes, put).await
+        self.write(key, value, HeaderMap::new()).await
     }
 
     /// Writes `value` if the last write of the key has revision `revision`, and returns the new one.
@@ -109,51 +109,81 @@ impl KvBucket {
         value: Bytes,
         revision: u64,
     ) -> Result<Result<u64, StoreError>> {
-        let bytes = value.len();
-        let update = |store: Arc<Store>| {
-            let value = value.clone();
-            async move { store.update(key, value, revision).await }
-        };
-        self.write(key, bytes, update).await
+        self.write(key, value, expecting(revision)).await
     }
 
     /// Replaces the value with a deletion marker.
     pub(crate) async fn delete(&self, key: &str) -> Result<Result<(), StoreError>> {
-        self.write(key, 0, |store| async move { store.delete(key).await })
-            .await
+        let headers = operation(HeaderMap::new(), "DEL");
+        let deleted = self.write(key, Bytes::new(), headers).await?;
+        Ok(deleted.map(drop))
+    }
+
+    /// As [`delete`](Self::delete), if the last write of the key has revision `revision`.
+    pub(crate) async fn delete_revision(
+        &self,
+        key: &str,
+        revision: u64,
+    ) -> Result<Result<(), StoreError>> {
+        let headers = operation(expecting(revision), "DEL");
+        let deleted = self.write(key, Bytes::new(), headers).await?;
+        Ok(deleted.map(drop))
     }
 
     /// As [`delete`](Self::delete), and removes earlier writes of the key from a bucket with a history.
     pub(crate) async fn purge(&self, key: &str) -> Result<Result<(), StoreError>> {
-        self.write(key, 0, |store| async move { store.purge(key).await })
-            .await
+        let mut headers = operation(HeaderMap::new(), "PURGE");
+        headers.insert(NATS_ROLLUP, "sub");
+        let purged = self.write(key, Bytes::new(), headers).await?;
+        Ok(purged.map(drop))
     }
 
-    async fn write<T, E, F>(
+    /// Writes a message with `headers` and returns its revision. In a cluster the message has an id, by which the server
+    /// recognises a repeated write.
+    async fn write(
         &self,
         key: &str,
-        bytes: usize,
-        operation: impl Fn(Arc<Store>) -> F,
-    ) -> Result<Result<T, StoreError>>
-    where
-        E: Into<BoxError>,
-        F: Future<Output = Result<T, E>>,
-    {
-        let write = |store| {
-            let written = operation(store);
+        value: Bytes,
+        mut headers: HeaderMap,
+    ) -> Result<Result<u64, StoreError>> {
+        let subject = subject::kv(self.name(), key);
+        let id = self.connection().write_id();
+        let access = Access::Write {
+            subject: subject.clone(),
+            bytes: value.len(),
+            is_repeatable: id.is_some(),
+        };
+        if let Some(id) = id {
+            headers.insert(NATS_MESSAGE_ID, id);
+        }
+        let write = |_: Arc<Store>| {
+            let (subject, headers, value) = (subject.clone(), headers.clone(), value.clone());
             async move {
                 // The client sends writes past the publisher: messages that this task published before
                 // must not arrive after the write.
                 self.connection().publisher.flush().await;
                 // The connection may have been lost since the bucket was opened. Once it is closed, the write fails.
                 self.connection().up().await.ok();
-                written.await
+                let jetstream = self.jetstream();
+                let written = jetstream
+                    .publish_with_headers(subject, headers, value)
+                    .await?;
+                Ok::<_, PublishError>(written.await?.sequence)
             }
-        };
-        let access = Access::Write {
-            subject: subject::kv(self.name(), key),
-            bytes,
         };
         self.with(access, write).await
     }
+}
+
+/// The headers of a write to a key whose last write has revision `revision`.
+fn expecting(revision: u64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, revision.to_string());
+    headers
+}
+
+/// The headers of a deletion marker.
+fn operation(mut headers: HeaderMap, operation: &str) -> HeaderMap {
+    headers.insert("KV-Operation", operation);
+    headers
 }

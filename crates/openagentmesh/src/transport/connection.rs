@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::monitor::{ConnectionMonitor, LostConnection};
 use super::nats_events::NatsEvents;
 use super::publisher::Publisher;
+use super::replication::Replication;
 use super::send_gate::SendGate;
 use super::subscription::Subscription;
 use crate::error::{Error, Result};
@@ -50,6 +51,7 @@ pub(crate) struct Connection {
     is_shared: bool,
     /// Whether the connection was made without a mesh.
     is_detached: bool,
+    pub(super) replication: Arc<Replication>,
 }
 
 impl Connection {
@@ -73,6 +75,7 @@ impl Connection {
             closed: monitor.closed(),
             ended: monitor.ended(),
             is_shared: false,
+            replication: Arc::default(),
             is_detached: false,
         }
     }

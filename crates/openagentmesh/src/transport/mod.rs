@@ -22,6 +22,7 @@ mod panic_hook;
 mod publisher;
 mod redial;
 mod renewal;
+mod replication;
 mod send_gate;
 mod servers;
 mod state;
@@ -32,6 +33,7 @@ pub use endpoint::{
     CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
 pub use nats_events::NatsEvents;
+pub use replication::REPLICAS_VARIABLE;
 pub use state::{ConnectionState, ConnectionStates};
 
 pub(crate) use client_slot::ClientSlot;
@@ -49,4 +51,5 @@ pub(crate) use monitor::ConnectionMonitor;
 pub(crate) use multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};
 pub(crate) use publisher::{Publisher, Publishing};
+pub(crate) use replication::{MAX_REPLICAS, Replication, out_of_range};
 pub(crate) use subscription::Subscription;

@@ -271,12 +271,15 @@ impl<'p> ChunkReader<'p> {
 
     async fn create_consumer(&mut self) -> Result<ChunkConsumer> {
         let (nuid, next_sequence) = (&self.meta.nuid, self.next_sequence);
+        let name = &self.bucket.connection().write_id();
         let create = |stream: Arc<Stream>| async move {
             let deliver_policy = match next_sequence {
                 0 => DeliverPolicy::All,
                 start_sequence => DeliverPolicy::ByStartSequence { start_sequence },
             };
             let config = Config {
+                // Makes the creation idempotent, which is asked for again in a cluster that does not answer.
+                name: name.clone(),
                 filter_subject: chunks_subject(nuid),
                 deliver_policy,
                 ack_policy: AckPolicy::None,

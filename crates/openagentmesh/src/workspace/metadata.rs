@@ -170,18 +170,23 @@ impl Version {
 
     /// Replaces it with `json`; `false` if another process was faster.
     async fn replace(&self, bucket: &ObjectBucket, json: Bytes) -> Result<bool> {
-        let write = |_: Arc<Stream>| {
-            let message = PublishMessage::build()
-                .payload(json.clone())
-                .header(NATS_ROLLUP, "sub")
-                .expected_last_subject_sequence(self.sequence);
-            let subject = self.subject.clone();
-            let jetstream = bucket.jetstream();
-            async move { jetstream.send_publish(subject, message).await?.await }
-        };
+        let id = bucket.connection().write_id();
         let access = Access::Write {
             subject: self.subject.clone(),
             bytes: json.len(),
+            is_repeatable: id.is_some(),
+        };
+        let write = |_: Arc<Stream>| {
+            let mut message = PublishMessage::build()
+                .payload(json.clone())
+                .header(NATS_ROLLUP, "sub")
+                .expected_last_subject_sequence(self.sequence);
+            if let Some(id) = &id {
+                message = message.message_id(id);
+            }
+            let subject = self.subject.clone();
+            let jetstream = bucket.jetstream();
+            async move { jetstream.send_publish(subject, message).await?.await }
         };
         match bucket.with(access, write).await? {
             Ok(_) => Ok(true),

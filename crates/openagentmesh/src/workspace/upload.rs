@@ -249,6 +249,7 @@ impl<'s> Transfer<'s> {
         let denied = bucket.watch_denials(Access::Write {
             subject: chunks_subject(&nuid),
             bytes: 0,
+            is_repeatable: false,
         });
         Ok(Self {
             bucket,

@@ -15,6 +15,7 @@ mod call;
 mod cancellation;
 mod catalog;
 mod client_interceptors;
+mod cluster;
 mod connect;
 mod connection_state;
 mod context;

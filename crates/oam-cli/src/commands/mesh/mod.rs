@@ -3,5 +3,6 @@
 pub(crate) mod catalog;
 pub(crate) mod connect;
 pub(crate) mod down;
+pub(crate) mod init;
 pub(crate) mod listen;
 pub(crate) mod up;

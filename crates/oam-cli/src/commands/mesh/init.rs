@@ -1,0 +1,57 @@
+use serde::Serialize;
+
+use crate::cli::MeshInit;
+use crate::connection::connect;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// One bucket, as JSON.
+#[derive(Serialize)]
+struct Bucket<'a> {
+    bucket: &'a str,
+    replicas: usize,
+    previous: usize,
+}
+
+pub(crate) async fn run(arguments: MeshInit, printer: &Printer) -> Result<(), Failure> {
+    let mesh = connect(arguments.target).await?;
+    let buckets = mesh.replicate_buckets(arguments.replicas).await?;
+    if arguments.json {
+        let buckets = buckets.iter().map(|bucket| Bucket {
+            bucket: &bucket.bucket,
+            replicas: bucket.replicas,
+            previous: bucket.previous,
+        });
+        printer.json(&buckets.collect::<Vec<_>>())?;
+    } else {
+        let rows = buckets.iter().map(|bucket| {
+            let replicas = match bucket.replicas == bucket.previous {
+                true => bucket.replicas.to_string(),
+                false => format!("{}, was {}", bucket.replicas, bucket.previous),
+            };
+            [bucket.bucket.clone(), replicas]
+        });
+        printer.table(["BUCKET", "REPLICAS"], rows)?;
+    }
+    let fewer = buckets
+        .iter()
+        .find(|bucket| bucket.replicas < bucket.wanted);
+    if let Some(bucket) = fewer {
+        printer.note(format!(
+            "the servers can hold {} of {} replicas; add servers, then run oam mesh init again",
+            bucket.replicas, bucket.wanted
+        ));
+    }
+    let is_single = |bucket: &&openagentmesh::BucketReplicas| bucket.replicas == 1;
+    if mesh.is_clustered()
+        && let Some(bucket) = buckets.iter().find(is_single)
+    {
+        printer.note(format!(
+            "warning: a bucket of one replica in a cluster, such as {}, is lost with one server; \
+             oam mesh init --replicas 3 replicates it",
+            bucket.bucket
+        ));
+    }
+    mesh.shutdown().await?;
+    Ok(())
+}
