@@ -226,7 +226,7 @@ impl Receiving {
                 self.source.buffer_if_uncredited(message, ended);
             }
             if let Source::Credited(subscriber) = &mut self.source {
-                self.limit.apply(subscriber, 0);
+                self.limit.apply(subscriber);
             }
         }
         Ok(delivery)
@@ -241,7 +241,7 @@ impl Receiving {
             return Ok(());
         };
         if let Source::Credited(subscriber) = &mut self.source {
-            self.limit.apply(subscriber, credit);
+            self.limit.raise(subscriber, credit).await;
         }
         let mut headers = Outgoing::default();
         CallerSignal::Credit(credit).write(&mut headers);
