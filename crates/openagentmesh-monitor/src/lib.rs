@@ -1,6 +1,8 @@
 //! The liveness monitor of a mesh: finds dead processes, announces them, and removes their entries.
 //!
-//! Every process that serves agents keeps an [instance record](openagentmesh_protocol::InstanceRecord) and renews it.
+//! A process that serves agents may keep an [instance record](openagentmesh_protocol::InstanceRecord) and renew it. Hosts
+//! of the SDK do not write one yet, and published Python SDKs up to 0.2.0 do not either.
+//!
 //! A [`Monitor`] compares the records with the live connections of the mesh's server and with the catalog:
 //!
 //! * An instance is dead when the connection that its record names is gone and the instance has not written another

@@ -5,7 +5,7 @@ use openagentmesh_name::AgentName;
 use crate::{InstanceId, RequestId, bucket};
 
 /// Subject on which the mesh's own account receives the server's disconnect advisories, where the server's
-/// configuration imports them from the system account. The configurations of `openagentmesh-local` do.
+/// configuration imports them from the system account.
 pub const DISCONNECTS: &str = "mesh.sys.disconnect";
 
 /// Subject of the notices of all instances that are down.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use openagentmesh_protocol::{AgentName, InstanceId};
 use tokio::time::{Instant, sleep};
 
-use crate::world::{Host, LEASE, World, monitor, record};
+use crate::host::{Host, monitor, record};
+use crate::world::{LEASE, World};
 
 fn name(name: &str) -> AgentName {
     AgentName::new(name).unwrap()

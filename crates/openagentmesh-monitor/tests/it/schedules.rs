@@ -6,7 +6,8 @@ use std::time::Duration;
 use openagentmesh_protocol::AgentName;
 use tokio::time::sleep;
 
-use crate::world::{Host, World};
+use crate::host::Host;
+use crate::world::World;
 
 /// The names of the hosts' agents; hosts share some of them.
 const AGENTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];

@@ -1,23 +1,21 @@
-//! A simulated mesh: its store, its connections, and the processes on it.
+//! A simulated mesh: its store, its connections, and its notices.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use openagentmesh_monitor::{
-    Connections, Disconnect, Held, Instance, Listed, Listing, Mesh, Monitor, Notice, Settings,
-    Waker,
+    Connections, Disconnect, Held, Instance, Listed, Listing, Mesh, Notice, Waker,
 };
 use openagentmesh_protocol::{AgentName, ConnectionId, InstanceId, InstanceRecord, InstanceState};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 /// The lease of a simulated host.
 pub(crate) const LEASE: Duration = Duration::from_secs(4);
 /// The time that a process has to renew its record after it was frozen, or without a connection.
-const SLACK: Duration = Duration::from_secs(1);
+pub(crate) const SLACK: Duration = Duration::from_secs(1);
 /// The longest time from the removal of an agent to the notice of its death.
 const ANNOUNCEMENT: Duration = Duration::from_millis(200);
 const SERVER: &str = "SERVER";
@@ -40,10 +38,10 @@ pub(crate) struct State {
     catalog_revision: u64,
     lease: Option<(InstanceId, u64)>,
     next_client: u64,
-    connections: HashMap<ConnectionId, String>,
+    pub(crate) connections: HashMap<ConnectionId, String>,
     subscriptions: HashMap<AgentName, BTreeSet<ConnectionId>>,
     /// The monitors of all processes.
-    wakers: Vec<Waker>,
+    pub(crate) wakers: Vec<Waker>,
     /// Whether the server's advisories reach the mesh.
     pub(crate) has_advisories: bool,
     /// Whether the server answers questions about connections.
@@ -52,7 +50,7 @@ pub(crate) struct State {
     /// Runs once, right after the records were read while one of them is marked as dead.
     pub(crate) after_records: Option<Hook>,
     /// The processes that have not been killed.
-    living: BTreeMap<InstanceId, Living>,
+    pub(crate) living: BTreeMap<InstanceId, Living>,
     /// The agents whose death was announced while a healthy process served them.
     pub(crate) false_deaths: Vec<AgentName>,
     /// The agents whose entries were removed while a healthy process served them.
@@ -60,11 +58,11 @@ pub(crate) struct State {
 }
 
 /// A process that has not been killed.
-struct Living {
-    agents: Vec<AgentName>,
+pub(crate) struct Living {
+    pub(crate) agents: Vec<AgentName>,
     /// The process was frozen, or without a connection, until this time.
-    healthy_since: Arc<Mutex<Instant>>,
-    registered: Arc<OnceLock<Instant>>,
+    pub(crate) healthy_since: Arc<Mutex<Instant>>,
+    pub(crate) registered: Arc<OnceLock<Instant>>,
 }
 
 impl World {
@@ -226,7 +224,7 @@ impl Living {
 }
 
 impl State {
-    fn is_unreachable(&self) -> bool {
+    pub(crate) fn is_unreachable(&self) -> bool {
         Instant::now() < self.unreachable_until
     }
 
@@ -405,197 +403,5 @@ impl Mesh for World {
         }
         state.lease = None;
         Ok(true)
-    }
-}
-
-/// A simulated process that serves agents and runs a monitor.
-pub(crate) struct Host {
-    world: World,
-    pub(crate) id: InstanceId,
-    pub(crate) agents: Vec<AgentName>,
-    connection: Arc<Mutex<ConnectionId>>,
-    /// The process does nothing, or has no connection, before this time.
-    healthy_since: Arc<Mutex<Instant>>,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Host {
-    pub(crate) fn start(world: &World, id: &str, agents: &[&str]) -> Self {
-        let id = InstanceId::parse(id).unwrap();
-        let agents: Vec<_> = agents
-            .iter()
-            .map(|name| AgentName::new(*name).unwrap())
-            .collect();
-        let mut host = Self {
-            world: world.clone(),
-            connection: Arc::new(Mutex::new(world.connect(&id.client_name()))),
-            id,
-            agents,
-            healthy_since: Arc::new(Mutex::new(Instant::now() - SLACK)),
-            tasks: vec![],
-        };
-        let living = Living {
-            agents: host.agents.clone(),
-            healthy_since: Arc::clone(&host.healthy_since),
-            registered: Arc::default(),
-        };
-        let registered = Arc::clone(&living.registered);
-        world.state().living.insert(host.id.clone(), living);
-        host.tasks.push(tokio::spawn(keep_listed(
-            world.clone(),
-            host.id.clone(),
-            host.agents.clone(),
-            Arc::clone(&host.connection),
-            Arc::clone(&host.healthy_since),
-            registered,
-        )));
-        host.tasks.push(monitor(
-            world,
-            host.id.clone(),
-            Arc::clone(&host.healthy_since),
-        ));
-        host
-    }
-
-    fn connection(&self) -> ConnectionId {
-        self.connection.lock().unwrap().clone()
-    }
-
-    /// Ends the process without a word.
-    pub(crate) fn kill(self) {
-        for task in &self.tasks {
-            task.abort();
-        }
-        self.world.state().living.remove(&self.id);
-        self.world.disconnect(&self.connection());
-    }
-
-    /// Stops the process for `time`. Its connection stays.
-    pub(crate) fn freeze(&self, time: Duration) {
-        self.set_healthy_after(time);
-    }
-
-    fn set_healthy_after(&self, time: Duration) {
-        let mut healthy_since = self.healthy_since.lock().unwrap();
-        *healthy_since = (*healthy_since).max(Instant::now() + time);
-    }
-
-    /// Loses the connection, and has another one after `time`.
-    pub(crate) async fn reconnect(&self, time: Duration) {
-        self.set_healthy_after(time);
-        self.world.disconnect(&self.connection());
-        sleep(time).await;
-        let connection = self.world.connect(&self.id.client_name());
-        register(&self.world, &self.id, &self.agents, &connection).await;
-        *self.connection.lock().unwrap() = connection;
-    }
-
-    /// A process of an SDK without records serves `agents`.
-    pub(crate) fn without_record(world: &World, agents: &[&str]) -> ConnectionId {
-        let connection = world.connect("other");
-        for agent in agents {
-            let agent = AgentName::new(*agent).unwrap();
-            world.subscribe(&agent, &connection);
-            world.list(&agent);
-        }
-        connection
-    }
-}
-
-pub(crate) fn record(agents: &[AgentName], connection: &ConnectionId) -> InstanceRecord {
-    InstanceRecord {
-        agents: agents.to_vec(),
-        lease_ms: Some(LEASE.as_millis() as u64),
-        state: Some(InstanceState::Serving),
-        client_id: Some(connection.client_id),
-        server_id: Some(connection.server_id.clone()),
-        ..InstanceRecord::default()
-    }
-}
-
-/// Subscribes, writes the record, and lists the agents, in this order.
-async fn register(world: &World, id: &InstanceId, agents: &[AgentName], connection: &ConnectionId) {
-    for agent in agents {
-        world.subscribe(agent, connection);
-    }
-    sleep(Duration::from_millis(world.random(20))).await;
-    world.write_record(id, record(agents, connection));
-    sleep(Duration::from_millis(world.random(20))).await;
-    for agent in agents {
-        world.list(agent);
-    }
-}
-
-/// Renews the record, and lists agents again that are missing in the catalog.
-async fn keep_listed(
-    world: World,
-    id: InstanceId,
-    agents: Vec<AgentName>,
-    connection: Arc<Mutex<ConnectionId>>,
-    healthy_since: Arc<Mutex<Instant>>,
-    registered: Arc<OnceLock<Instant>>,
-) {
-    let first = connection.lock().unwrap().clone();
-    register(&world, &id, &agents, &first).await;
-    registered.get_or_init(Instant::now);
-    let mut renewed = Instant::now();
-    loop {
-        sleep(Duration::from_millis(200)).await;
-        thaw(&healthy_since).await;
-        let current = connection.lock().unwrap().clone();
-        if !world.state().connections.contains_key(&current) || world.state().is_unreachable() {
-            continue;
-        }
-        let is_marked = match world.state().records.get(&id) {
-            Some((record, _)) => record.state == Some(InstanceState::Dead),
-            None => true,
-        };
-        if is_marked || renewed.elapsed() >= LEASE / 3 {
-            renewed = Instant::now();
-            world.write_record(&id, record(&agents, &current));
-        }
-        for agent in &agents {
-            if !world.lists(agent) {
-                world.list(agent);
-            }
-        }
-    }
-}
-
-/// Runs a monitor that stands still while its process is frozen.
-pub(crate) fn monitor(
-    world: &World,
-    id: InstanceId,
-    healthy_since: Arc<Mutex<Instant>>,
-) -> JoinHandle<()> {
-    let (mut monitor, waker) = Monitor::new(world.clone(), id, Settings::default());
-    world.state().wakers.push(waker);
-    tokio::spawn(async move {
-        loop {
-            // A frozen process polls nothing; dropping the run at its next pause is the same to the mesh.
-            let frozen = async {
-                loop {
-                    sleep(Duration::from_millis(100)).await;
-                    if *healthy_since.lock().unwrap() > Instant::now() {
-                        return;
-                    }
-                }
-            };
-            tokio::select! {
-                () = monitor.run() => {}
-                () = frozen => {}
-            }
-            thaw(&healthy_since).await;
-        }
-    })
-}
-
-async fn thaw(healthy_since: &Mutex<Instant>) {
-    loop {
-        let until = *healthy_since.lock().unwrap();
-        if until <= Instant::now() {
-            return;
-        }
-        tokio::time::sleep_until(until).await;
     }
 }

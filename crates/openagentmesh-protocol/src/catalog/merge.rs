@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Map;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
 
 use super::element::EntryName;
 use super::entry::CatalogEntry;
@@ -43,26 +43,16 @@ pub(super) fn is_same(older: &str, entry: &CatalogEntry) -> bool {
 }
 
 /// `entry`, followed by the fields that only `older` has. The channel field of 0.1.5 is dropped,
-/// because the name of `entry` contains it. A field is dropped whose value makes the entry unreadable, for
-/// example a number beyond the range of `f64`.
+/// because the name of `entry` contains it.
 pub(super) fn merge(older: &str, entry: &CatalogEntry) -> serde_json::Result<Box<RawValue>> {
     let mut fields: Fields = serde_json::from_str(to_raw_value(entry)?.get())?;
     let older: Fields = serde_json::from_str(older)?;
     for (name, value) in older.0 {
-        if name != "channel"
-            && is_readable(&value)
-            && fields.0.iter().all(|(known, _)| *known != name)
-        {
+        if name != "channel" && fields.0.iter().all(|(known, _)| *known != name) {
             fields.0.push((name, value));
         }
     }
     to_raw_value(&fields)
-}
-
-/// Whether an entry with a field of this value can be read.
-fn is_readable(value: &RawValue) -> bool {
-    // As deep as in the entry.
-    serde_json::from_str::<Value>(&format!("[{}]", value.get())).is_ok()
 }
 
 /// The fields of an object in document order, each value as the JSON text that was read.

@@ -53,14 +53,16 @@ impl CatalogChanges {
         filter: CatalogFilter,
         closed: CancellationToken,
     ) -> Self {
-        let watch = Watch {
+        let mut watch = Watch {
             state,
             closed,
             filter,
             before: None,
             after: None,
-            position: Position::Start,
+            position: Position::Done,
         };
+        // The watch starts with the agents that are present now, however late it is polled.
+        watch.advance();
         let changes = futures::stream::unfold(watch, |mut watch| async move {
             let change = watch.next().await?;
             Some((change, watch))
@@ -108,13 +110,11 @@ struct Watch {
 
 /// The part of a comparison that is done.
 enum Position {
-    /// No catalog was compared yet.
-    Start,
     /// The elements of the newer catalog up to this position.
     Newer(usize),
     /// All elements of the newer catalog, and those of the older one up to this position.
     Older(usize),
-    /// All elements of both.
+    /// All elements of both, or nothing was compared yet.
     Done,
 }
 
@@ -124,16 +124,18 @@ impl Watch {
             if let Some(change) = self.compare() {
                 return Some(change);
             }
-            if !matches!(self.position, Position::Start) {
-                let changed = self.closed.run_until_cancelled(self.state.changed());
-                changed.await?.ok()?;
-            }
-            let state = self.state.borrow_and_update().clone();
-            self.position = Position::Done;
-            if let Some(snapshot) = state.snapshot() {
-                self.before = self.after.replace(Arc::clone(snapshot));
-                self.position = Position::Newer(0);
-            }
+            let changed = self.closed.run_until_cancelled(self.state.changed());
+            changed.await?.ok()?;
+            self.advance();
+        }
+    }
+
+    /// Begins to compare the last catalog with the current one, if it can be read.
+    fn advance(&mut self) {
+        let state = self.state.borrow_and_update().clone();
+        if let Some(snapshot) = state.snapshot() {
+            self.before = self.after.replace(Arc::clone(snapshot));
+            self.position = Position::Newer(0);
         }
     }
 
@@ -143,7 +145,7 @@ impl Watch {
         let before = self.before.as_ref().map(|before| before.document());
         loop {
             match self.position {
-                Position::Start | Position::Done => return None,
+                Position::Done => return None,
                 Position::Newer(position) => {
                     let Some((next, name, text)) = after.next_listed(position) else {
                         self.position = Position::Older(0);

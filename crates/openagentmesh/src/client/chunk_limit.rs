@@ -44,20 +44,38 @@ impl ChunkLimit {
         self.granted += u64::from(credit);
     }
 
-    /// Sets the limit at the client, with `credit` that is about to be granted. Does nothing if that is the limit already.
-    /// Does not wait: without room in the client, a later call does it.
-    pub(super) fn apply(&mut self, subscriber: &mut Subscriber, credit: u32) {
-        let limit = self.granted + u64::from(credit) + Self::WITHOUT_CREDIT;
+    /// Raises the limit at the client by `credit`. To be called before the credit is sent: the host may use it at once.
+    /// Cancel-safe.
+    pub(super) async fn raise(&mut self, subscriber: &mut Subscriber, credit: u32) {
+        let limit = self.with(credit);
+        // The client has ended if it refuses the limit, and the credit is not sent either.
+        if self.limits.back() != Some(&limit) && subscriber.unsubscribe_after(limit).await.is_ok() {
+            self.keep(limit);
+        }
+    }
+
+    /// Sets the limit at the client. Does nothing if that is the limit already. Does not wait: without room in the client,
+    /// a later call does it.
+    pub(super) fn apply(&mut self, subscriber: &mut Subscriber) {
+        let limit = self.with(0);
         if self.limits.back() == Some(&limit) {
             return;
         }
         let set = subscriber.unsubscribe_after(limit).now_or_never();
         if set.is_some_and(|set| set.is_ok()) {
-            if self.limits.len() >= Self::MAX_KEPT {
-                self.limits.pop_front();
-            }
-            self.limits.push_back(limit);
+            self.keep(limit);
         }
+    }
+
+    fn with(&self, credit: u32) -> u64 {
+        self.granted + u64::from(credit) + Self::WITHOUT_CREDIT
+    }
+
+    fn keep(&mut self, limit: u64) {
+        if self.limits.len() >= Self::MAX_KEPT {
+            self.limits.pop_front();
+        }
+        self.limits.push_back(limit);
     }
 
     /// Whether a subscription that has ended now was ended by its limit.

@@ -39,7 +39,7 @@ impl Source {
                 let message = subscriber.next().await;
                 if message.is_some() {
                     limit.count();
-                    limit.apply(subscriber, 0);
+                    limit.apply(subscriber);
                 }
                 Ok(message)
             }
@@ -105,7 +105,7 @@ async fn take(
     // The reply subject of a chunk is the subject for credit.
     let source = if message.reply.is_some() {
         limit.count();
-        limit.apply(&mut subscriber, 0);
+        limit.apply(&mut subscriber);
         Source::Credited(subscriber, limit)
     } else {
         Source::Buffered(ReceiveBuffer::start(subscriber, ended))

@@ -257,7 +257,7 @@ impl Receiving {
             return Ok(());
         };
         if let Source::Credited(subscriber, limit) = &mut self.source {
-            limit.apply(subscriber, credit);
+            limit.raise(subscriber, credit).await;
         }
         let mut headers = Outgoing::default();
         CallerSignal::Credit(credit).write(&mut headers);

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::budget::exceeds_memory;
+use super::budget::{count_values, exceeds_memory};
 use super::fit::{Fit, compare, is_any};
 use super::problem::Problems;
 use super::rust_type::{SchemaText, input_schema};
@@ -154,21 +154,6 @@ impl InputSchema {
             .get_or_init(|| Validator::new(&self.to_value()));
         compiled.as_ref().map_err(String::as_str)
     }
-}
-
-/// The number of values and of names in `json`, counted without parsing it.
-fn count_values(json: &[u8]) -> usize {
-    let (mut values, mut is_text, mut is_escaped) = (1, false, false);
-    for byte in json {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_text => is_escaped = true,
-            b'"' => is_text = !is_text,
-            b',' | b'[' | b'{' if !is_text => values += 1,
-            _ => {}
-        }
-    }
-    values
 }
 
 #[cfg(test)]

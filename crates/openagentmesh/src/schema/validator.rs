@@ -12,7 +12,11 @@ use super::budget::{
 use super::pattern;
 use super::prepare::{Prepared, TranslatedPatterns, prepare};
 use super::problem::{BUDGET_EXCEEDED, Problem, Problems};
-use super::report;
+use super::report::{self, MAX_LOCATION_CHARS, MAX_MESSAGE_CHARS};
+use super::shorten::shorten;
+
+/// Characters of the reason why a schema is refused.
+const MAX_REASON_CHARS: usize = MAX_LOCATION_CHARS + MAX_MESSAGE_CHARS;
 
 /// Levels of recursion that fit into the stack of every thread.
 const MAX_LEVELS_ON_THIS_STACK: usize = 32;
@@ -30,8 +34,13 @@ pub(crate) struct Validator {
 impl Validator {
     /// # Errors
     ///
-    /// The reason why `schema` is not valid or not supported, with the place.
+    /// The reason why `schema` is not valid or not supported, with the place, in up to
+    /// [`MAX_REASON_CHARS`] characters of what may be a peer's text.
     pub(crate) fn new(schema: &Value) -> Result<Self, String> {
+        Self::compiled(schema).map_err(|reason| shorten(&reason, MAX_REASON_CHARS))
+    }
+
+    fn compiled(schema: &Value) -> Result<Self, String> {
         let size = Size::of(schema)?;
         let draft = draft(schema);
         let Prepared { schema, patterns } = prepare(schema);

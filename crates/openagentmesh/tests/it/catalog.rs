@@ -455,3 +455,16 @@ async fn catalog_without_a_free_consumer_is_read_on_demand() {
     assert_eq!(names(peer.catalog().await.unwrap()), ["echo"]);
     assert_eq!(peer.call::<String>("echo", "x").await.unwrap(), "Echo: x");
 }
+
+#[tokio::test]
+async fn watch_that_is_polled_late_starts_with_the_agents_of_its_creation() {
+    let test = TestMesh::start().await;
+    test.mesh.register(echo()).await.unwrap();
+    eventually(|| async { (!test.mesh.catalog().await.unwrap().is_empty()).then_some(()) }).await;
+    let mut changes = test.mesh.catalog().watch();
+    test.mesh.deregister(["echo"]).await.unwrap();
+    let added = within(changes.next()).await.unwrap();
+    assert!(matches!(added, CatalogChange::Added(_)), "{added:?}");
+    let removed = within(changes.next()).await.unwrap();
+    assert!(matches!(removed, CatalogChange::Removed(_)), "{removed:?}");
+}

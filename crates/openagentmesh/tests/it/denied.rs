@@ -4,7 +4,6 @@ use std::future::IntoFuture;
 
 use futures::{FutureExt, stream};
 use openagentmesh::{AgentMesh, AgentSpec, Error, ErrorCode, KvChange};
-use tempfile::TempDir;
 
 use crate::support::secured::SecuredServer;
 use crate::support::{echo, eventually, within};
@@ -14,31 +13,17 @@ struct Restricted {
     server: SecuredServer,
     /// The connection of the user without restrictions.
     admin: AgentMesh,
-    _storage: TempDir,
 }
 
 impl Restricted {
     /// `permissions` are those of the restricted user, in the syntax of the server's configuration.
     async fn start(permissions: &str) -> Self {
-        let storage = tempfile::tempdir().unwrap();
-        let configuration = format!(
-            "jetstream {{ store_dir: {:?} }}\n\
-             authorization {{ users: [\n\
-             {{ user: admin, password: pw }}\n\
-             {{ user: ann, password: pw, permissions: {{ {permissions} }} }}\n\
-             ] }}",
-            storage.path()
-        );
-        let server = SecuredServer::start(&configuration).await;
+        let server = SecuredServer::restricted(permissions).await;
         let admin = AgentMesh::builder()
             .url(server.url())
             .user_and_password("admin", "pw");
         let admin = eventually(|| admin.clone().connect().map(Result::ok)).await;
-        Self {
-            server,
-            admin,
-            _storage: storage,
-        }
+        Self { server, admin }
     }
 
     /// Serves "echo" and "count" as the user without restrictions.

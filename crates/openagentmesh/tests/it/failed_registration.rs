@@ -4,7 +4,6 @@ use async_nats::jetstream::kv::Store;
 use futures::FutureExt;
 use openagentmesh::{Agent, AgentMesh, AgentSpec, ErrorCode};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::support::secured::SecuredServer;
 use crate::support::{Proxy, TestMesh, eventually, within};
@@ -65,17 +64,8 @@ impl Stored {
 }
 
 /// A server with JetStream, and two users, of whom "ann" has restrictions.
-async fn restricted(permissions: &str) -> (SecuredServer, AgentMesh, AgentMesh, Stored, TempDir) {
-    let storage = tempfile::tempdir().unwrap();
-    let configuration = format!(
-        "jetstream {{ store_dir: {:?} }}\n\
-         authorization {{ users: [\n\
-         {{ user: admin, password: pw }}\n\
-         {{ user: ann, password: pw, permissions: {{ {permissions} }} }}\n\
-         ] }}",
-        storage.path()
-    );
-    let server = SecuredServer::start(&configuration).await;
+async fn restricted(permissions: &str) -> (SecuredServer, AgentMesh, AgentMesh, Stored) {
+    let server = SecuredServer::restricted(permissions).await;
     let connect = |user: &str| {
         AgentMesh::builder()
             .url(server.url())
@@ -88,7 +78,7 @@ async fn restricted(permissions: &str) -> (SecuredServer, AgentMesh, AgentMesh, 
     let raw = async_nats::ConnectOptions::with_user_and_password("admin".into(), "pw".into());
     let raw = raw.connect(server.url()).await.unwrap();
     let stored = Stored::new(raw).await;
-    (server, admin, second, stored, storage)
+    (server, admin, second, stored)
 }
 
 #[tokio::test]
@@ -109,7 +99,7 @@ async fn denied_registration_keeps_what_another_host_has() {
         ),
         ("subscribe: { deny: \"mesh.agent.new\" }", "subscription"),
     ] {
-        let (_server, first, second, stored, _storage) = restricted(permissions).await;
+        let (_server, first, second, stored) = restricted(permissions).await;
         match within(second.register(ours())).await {
             Err(error) => {
                 assert_eq!(

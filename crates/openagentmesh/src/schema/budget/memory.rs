@@ -55,12 +55,29 @@ pub(crate) fn may_exceed_memory(json: &[u8]) -> bool {
 }
 
 fn parsed_bytes(json: &[u8]) -> usize {
-    let (mut bytes, mut is_text, mut is_escaped) = (0, false, false);
-    for byte in json {
-        bytes += match byte {
+    sum_bytes(json, 1, |byte| match byte {
+        b',' | b'[' => VALUE_BYTES,
+        b'{' => OBJECT_BYTES + VALUE_BYTES,
+        b':' => MEMBER_BYTES,
+        _ => 0,
+    })
+}
+
+/// The number of values and of names in `json`, counted without parsing it.
+pub(in crate::schema) fn count_values(json: &[u8]) -> usize {
+    1 + sum_bytes(json, 0, |byte| {
+        usize::from(matches!(byte, b',' | b'[' | b'{'))
+    })
+}
+
+/// The sum of `of_character` for each character of texts, and of `of_byte` for each byte outside of them.
+fn sum_bytes(json: &[u8], of_character: usize, of_byte: impl Fn(u8) -> usize) -> usize {
+    let (mut sum, mut is_text, mut is_escaped) = (0, false, false);
+    for &byte in json {
+        sum += match byte {
             _ if is_escaped => {
                 is_escaped = false;
-                1
+                of_character
             }
             b'\\' if is_text => {
                 is_escaped = true;
@@ -70,14 +87,11 @@ fn parsed_bytes(json: &[u8]) -> usize {
                 is_text = !is_text;
                 0
             }
-            _ if is_text => 1,
-            b',' | b'[' => VALUE_BYTES,
-            b'{' => OBJECT_BYTES + VALUE_BYTES,
-            b':' => MEMBER_BYTES,
-            _ => 0,
+            _ if is_text => of_character,
+            _ => of_byte(byte),
         };
     }
-    bytes
+    sum
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ mod walk;
 
 pub(super) use check::Budget;
 pub(super) use limits::Size;
-pub(super) use memory::exceeds_memory;
 pub(crate) use memory::{MAX_PARSED_BYTES, may_exceed_memory};
+pub(super) use memory::{count_values, exceeds_memory};
 pub(super) use pattern::MAX_PATTERN_BYTES;
 pub(super) use steps::CHECK_STEPS;
 pub(super) use walk::Exceeded;

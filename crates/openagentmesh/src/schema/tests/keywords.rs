@@ -360,6 +360,27 @@ fn invalid_schema_is_refused_with_its_place() {
 }
 
 #[test]
+fn reason_of_a_refused_schema_is_short_however_long_the_schema_is() {
+    let long = "ab".repeat(5_000);
+    let nested = (0..500).fold(
+        json!({"minLength": -1}),
+        |inner, _| json!({"properties": {"property": inner}}),
+    );
+    for schema in [
+        json!({"$schema": format!("http://example.com/%{long}%")}),
+        json!({"$ref": format!("https://example.com/{long}")}),
+        json!({"$ref": format!("#/$defs/{long}")}),
+        json!({"pattern": format!("({long}")}),
+        json!({"properties": {&long: {"minLength": -1}}}),
+        json!({ "type": long }),
+        nested,
+    ] {
+        let reason = Validator::new(&schema).err().unwrap();
+        assert!(reason.chars().count() <= 1_301, "{reason}");
+    }
+}
+
+#[test]
 fn value_nested_too_deep_is_refused() {
     let list = (0..3000).fold(json!(1), |inner, _| Value::Array(vec![inner]));
     let schema = json!({"type": "array", "items": {"$ref": "#"}});

@@ -24,8 +24,26 @@ pub(crate) struct SecuredServer {
 impl SecuredServer {
     /// Starts a server whose configuration file is `listen` and `configuration`.
     pub(crate) async fn start(configuration: &str) -> Self {
-        let program = NatsServerSearch::new().find_or_install().await.unwrap();
+        Self::start_in(TempDir::new().unwrap(), configuration).await
+    }
+
+    /// Starts a server with JetStream, the user "admin", and the user "ann" with `permissions`, in the syntax of the
+    /// server's configuration. The password of both is "pw".
+    pub(crate) async fn restricted(permissions: &str) -> Self {
         let directory = TempDir::new().unwrap();
+        let configuration = format!(
+            "jetstream {{ store_dir: {:?} }}\n\
+             authorization {{ users: [\n\
+             {{ user: admin, password: pw }}\n\
+             {{ user: ann, password: pw, permissions: {{ {permissions} }} }}\n\
+             ] }}",
+            directory.path().join("data")
+        );
+        Self::start_in(directory, &configuration).await
+    }
+
+    async fn start_in(directory: TempDir, configuration: &str) -> Self {
+        let program = NatsServerSearch::new().find_or_install().await.unwrap();
         let file = directory.path().join("nats-server.conf");
         let ports = directory.path().display().to_string();
         let text =
