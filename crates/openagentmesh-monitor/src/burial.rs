@@ -1,6 +1,7 @@
 //! The removal of a dead instance.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use openagentmesh_protocol::{
@@ -8,12 +9,15 @@ use openagentmesh_protocol::{
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::{Instant, timeout_at};
 
 use crate::instance::Instance;
 use crate::mesh::{Mesh, Notice};
 
 /// The number of attempts to change a catalog that other processes change at the same time.
-const MAX_ATTEMPTS: u32 = 8;
+const MAX_ATTEMPTS: u32 = 3;
+/// The limit of the questions for subscriptions. The server searches all connections for each.
+const QUESTIONS_TIMEOUT: Duration = Duration::from_secs(1);
 /// The number of concurrent questions to the server.
 const MAX_CONCURRENT: usize = 32;
 
@@ -92,7 +96,7 @@ pub async fn remove_agents<M: Mesh>(
     instance: &Instance,
     agents: &[AgentName],
 ) -> Result<Option<Vec<AgentName>>, M::Error> {
-    // The answers of the first attempt count for all: the server searches all connections for each.
+    // The answers of the first attempt count for all.
     let mut subscribed: Option<BTreeSet<AgentName>> = None;
     for _ in 0..MAX_ATTEMPTS {
         // The catalog first: a process that registers after it was read changes its revision. If `instance` has written
@@ -130,12 +134,10 @@ async fn with_other_subscribers<M: Mesh>(
         .iter()
         .map(|agent| async move { (agent, mesh.subscribers(agent).await) })
         .collect();
-    let answers: Vec<_> = stream::iter(questions)
-        .buffered(MAX_CONCURRENT)
-        .collect()
-        .await;
+    let mut answers = stream::iter(questions).buffer_unordered(MAX_CONCURRENT);
     let mut subscribed = BTreeSet::new();
-    for (agent, answer) in answers {
+    let end = Instant::now() + QUESTIONS_TIMEOUT;
+    while let Ok(Some((agent, answer))) = timeout_at(end, answers.next()).await {
         match answer {
             Ok(subscribers) if subscribers.has_other_than(instance) => {
                 subscribed.insert(agent.clone());

@@ -1,11 +1,13 @@
 //! The live connections of the mesh's account, as its servers report them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, StatusCode};
 use futures::StreamExt;
 use openagentmesh_monitor::Connections;
 use openagentmesh_protocol::{AgentName, ErrorCode, subject};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -15,6 +17,10 @@ use crate::util::sync::Mutex;
 
 /// The subject of questions for the connections of the account that asks. Each server answers once.
 const CONNECTIONS_SUBJECT: &str = "$SYS.REQ.ACCOUNT.PING.CONNZ";
+/// The subject of questions for the statistics of the account that asks, with the number of its leaf nodes.
+const STATISTICS_SUBJECT: &str = "$SYS.REQ.ACCOUNT.PING.STATZ";
+/// The time for which the answer about leaf nodes counts.
+const LEAF_NODES_TTL: Duration = Duration::from_secs(5);
 /// The limit of the first answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time without a further answer of a cluster after which the question ends.
@@ -35,15 +41,33 @@ const UNANSWERED_DELAY: Duration = Duration::from_secs(5);
 /// Asks the servers of the mesh for live connections.
 pub(crate) struct LiveConnections {
     connection: Connection,
-    /// The time until which no question is sent, after a failure.
-    closed_until: Mutex<Option<Instant>>,
+    /// By subject: the time until which no question is sent, after a failure.
+    closed_until: Mutex<BTreeMap<&'static str, Instant>>,
+    /// Whether the account has leaf nodes, and the time of the answer.
+    leaf_nodes: tokio::sync::Mutex<Option<(Instant, bool)>>,
+}
+
+#[derive(Deserialize)]
+struct Statistics {
+    data: AccountStatistics,
+}
+
+#[derive(Deserialize)]
+struct AccountStatistics {
+    account_statz: Vec<AccountNumbers>,
+}
+
+#[derive(Deserialize)]
+struct AccountNumbers {
+    leafnodes: u64,
 }
 
 impl LiveConnections {
     pub(crate) fn new(connection: &Connection) -> Self {
         Self {
             connection: connection.clone(),
-            closed_until: Mutex::new(None),
+            closed_until: Mutex::default(),
+            leaf_nodes: tokio::sync::Mutex::default(),
         }
     }
 
@@ -54,7 +78,7 @@ impl LiveConnections {
     /// `connection_denied` when the server does not permit the question; `connection_failed` when no server answers.
     pub(super) async fn one(&self, client_id: u64) -> Result<Connections> {
         let mut connections = Connections::default();
-        self.ask(&json!({"cid": client_id}), &mut connections)
+        self.add(&json!({"cid": client_id}), &mut connections)
             .await?;
         Ok(connections)
     }
@@ -63,7 +87,8 @@ impl LiveConnections {
     ///
     /// # Errors
     ///
-    /// Those of [`one`](Self::one).
+    /// Those of [`one`](Self::one), and `connection_failed` when no connection subscribes and the account has leaf nodes:
+    /// connections to their servers are not reported.
     pub(super) async fn of_agent(&self, agent: &AgentName) -> Result<Connections> {
         let mut connections = Connections::default();
         let question = json!({
@@ -71,7 +96,10 @@ impl LiveConnections {
             "subscriptions": true,
             "limit": MAX_SUBSCRIBERS,
         });
-        self.ask(&question, &mut connections).await?;
+        self.add(&question, &mut connections).await?;
+        if connections.is_empty() && self.has_leaf_nodes().await? {
+            return Err(failed("a leaf node may have the connection"));
+        }
         Ok(connections)
     }
 
@@ -84,7 +112,7 @@ impl LiveConnections {
         let mut connections = Connections::default();
         for page in 0..MAX_PAGES {
             let question = json!({"limit": PAGE_SIZE, "offset": page * PAGE_SIZE, "sort": "cid"});
-            if !self.ask(&question, &mut connections).await? {
+            if !self.add(&question, &mut connections).await? {
                 // How many servers a cluster has is not known.
                 if self.is_single_server() {
                     connections.set_complete();
@@ -96,34 +124,77 @@ impl LiveConnections {
     }
 
     /// Adds the answers to `question` to `connections`. Returns whether a server has more.
-    async fn ask(&self, question: &Value, connections: &mut Connections) -> Result<bool> {
+    async fn add(&self, question: &Value, connections: &mut Connections) -> Result<bool> {
+        let mut has_more = false;
+        let add = |answer: &[u8]| {
+            has_more |= connections.add(answer).map_err(invalid)?.is_some();
+            Ok(())
+        };
+        self.ask(CONNECTIONS_SUBJECT, question, add).await?;
+        Ok(has_more)
+    }
+
+    async fn has_leaf_nodes(&self) -> Result<bool> {
+        // Concurrent questions are asked once.
+        let mut known = self.leaf_nodes.lock().await;
+        if let Some((at, has_leaf_nodes)) = *known
+            && at.elapsed() < LEAF_NODES_TTL
+        {
+            return Ok(has_leaf_nodes);
+        }
+        let mut has_leaf_nodes = false;
+        let count = |answer: &[u8]| {
+            let statistics: Statistics = serde_json::from_slice(answer).map_err(invalid)?;
+            let mut accounts = statistics.data.account_statz.iter();
+            has_leaf_nodes |= accounts.any(|account| account.leafnodes > 0);
+            Ok(())
+        };
+        self.ask(STATISTICS_SUBJECT, &json!({}), count).await?;
+        *known = Some((Instant::now(), has_leaf_nodes));
+        Ok(has_leaf_nodes)
+    }
+
+    /// Passes the answers to `question` on `subject` to `receive`.
+    async fn ask(
+        &self,
+        subject: &'static str,
+        question: &Value,
+        receive: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let now = Instant::now();
-        if self.closed_until.lock().is_some_and(|until| now < until) {
+        let closed_until = self.closed_until.lock().get(subject).copied();
+        if closed_until.is_some_and(|until| now < until) {
             return Err(failed("the last question failed"));
         }
-        let asked = self.collect(question, connections).await;
+        let asked = self.collect(subject, question, receive).await;
         if let Err(error) = &asked {
             let delay = if error.code() == &ErrorCode::ConnectionDenied {
                 REFUSED_DELAY
             } else {
                 UNANSWERED_DELAY
             };
-            *self.closed_until.lock() = Some(Instant::now() + delay);
+            let until = Instant::now() + delay;
+            self.closed_until.lock().insert(subject, until);
         }
         asked
     }
 
-    async fn collect(&self, question: &Value, connections: &mut Connections) -> Result<bool> {
+    async fn collect(
+        &self,
+        subject: &'static str,
+        question: &Value,
+        mut receive: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let is_single = self.is_single_server();
         let inbox = self.connection.client().new_inbox();
         let mut answers = self.connection.subscribe_once(inbox.clone()).await?;
         let mut denied = self
             .connection
             .denials
-            .watch(|denial| denial.denies(Action::Publish, CONNECTIONS_SUBJECT));
+            .watch(move |denial| denial.denies(Action::Publish, subject));
         let body = question.to_string();
         let asked = self.connection.publisher.publish(
-            CONNECTIONS_SUBJECT,
+            subject,
             Some(inbox.into()),
             HeaderMap::new(),
             body.into(),
@@ -133,7 +204,7 @@ impl LiveConnections {
             .map_err(|_| failed("the connection is lost"))??;
         let end = Instant::now() + ANSWERS_TIMEOUT;
         let mut limit = Instant::now() + ANSWER_TIMEOUT;
-        let (mut count, mut has_more) = (0, false);
+        let mut count = 0;
         loop {
             let answer = tokio::select! {
                 biased;
@@ -144,9 +215,7 @@ impl LiveConnections {
             if answer.status == Some(StatusCode::NO_RESPONDERS) {
                 return Err(failed("no server reports its connections"));
             }
-            let next = connections.add(&answer.payload);
-            let next = next.map_err(|error| failed(&error.to_string()).with_source(error))?;
-            has_more |= next.is_some();
+            receive(&answer.payload)?;
             count += 1;
             if is_single {
                 break;
@@ -156,12 +225,16 @@ impl LiveConnections {
         if count == 0 {
             return Err(failed("no answer from the server"));
         }
-        Ok(has_more)
+        Ok(())
     }
 
     fn is_single_server(&self) -> bool {
         self.connection.client().server_info().cluster.is_none()
     }
+}
+
+fn invalid(error: impl std::error::Error) -> Error {
+    failed(&format!("invalid answer: {error}"))
 }
 
 fn failed(reason: &str) -> Error {
