@@ -83,8 +83,8 @@ codes! {
         NotFound = "not_found",
         /// The catalog lists the agent, but it has no host now. Retryable: a host may start.
         NotAvailable = "not_available",
-        /// The agent's last host ended before it answered. Retryable: another host may start. The
-        /// handler may have taken effect.
+        /// The host that worked on the request ended, or no longer runs. Retryable if the agent is
+        /// idempotent: another host may answer, and the handler may have taken effect.
         AgentDied = "agent_died",
         /// The mesh cannot be reached. Retryable: the connection may heal.
         ConnectionFailed = "connection_failed",

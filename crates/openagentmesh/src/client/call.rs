@@ -75,6 +75,9 @@ impl Client {
 /// * `not_found` at once when no process serves the name, with similar names of the catalog in
 ///   `details.similar`; `not_available` when the catalog lists the name nevertheless;
 /// * `timeout` when no reply arrived in time; the host then drops the handler;
+/// * `agent_died` when the host that works on the call is dead, with its instance in `details.instance_id`: its
+///   connection is gone, or it has sent no probe for 6.5 s, as a frozen process. The handler may have run: call again
+///   only if the agent is idempotent. A host whose handlers block all threads of their runtime counts as frozen;
 /// * `payload_too_large` before anything is sent, when the input exceeds the server's limit; from the host,
 ///   when the input takes too much time or memory to be decoded and checked;
 /// * `invalid_input` when the agent name or a header is invalid, the input cannot be written as JSON, or the

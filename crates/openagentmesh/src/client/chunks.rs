@@ -30,6 +30,8 @@ use crate::transport::{Outgoing, Received};
 ///   `handler_error` after some chunks;
 /// * `not_found` when no process serves the name, `not_available` when the catalog lists it nevertheless;
 /// * `timeout` when a chunk did not arrive in time, or the stream did not end in time;
+/// * `agent_died` when the host of the stream is dead, as for a [`Call`](crate::Call); the chunks that arrived before
+///   come first;
 /// * `chunk_sequence_error` when a chunk was lost;
 /// * `unexpected_reply` when a chunk does not fit `Out`, or the agent's error cannot be read;
 /// * `connection_denied` when the server does not permit the request, or the subscription to the chunks;

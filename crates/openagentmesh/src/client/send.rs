@@ -128,8 +128,8 @@ impl SendRequest {
         self
     }
 
-    /// Runs `function` when the agent fails, no process serves it, or no reply arrives in time. Without it,
-    /// the error is logged as a warning.
+    /// Runs `function` when the agent fails, no process serves it, its host dies (`agent_died`), or no reply arrives in
+    /// time. Without it, the error is logged as a warning.
     pub fn on_error<F, Fut>(mut self, function: F) -> Self
     where
         F: FnOnce(Error) -> Fut + Send + 'static,
