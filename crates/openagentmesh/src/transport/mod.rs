@@ -20,6 +20,7 @@ mod panic_hook;
 mod publisher;
 mod redial;
 mod renewal;
+mod replicated;
 mod replication;
 mod servers;
 mod state;
