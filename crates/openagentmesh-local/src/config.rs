@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::LocalError;
-use crate::cluster::Member;
 use crate::directory::private_file;
 use crate::websocket::Origins;
 
@@ -31,6 +30,25 @@ impl SystemCredentials {
             password: random_password(),
         }
     }
+}
+
+/// The settings that the nodes of a cluster share.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedConfig {
+    /// The name of the cluster, which is unique.
+    pub(crate) name: String,
+    /// The port for routes of each node.
+    pub(crate) route_ports: Vec<u16>,
+    pub(crate) route_password: String,
+    pub(crate) system: SystemCredentials,
+}
+
+/// The place of one server in a cluster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member<'a> {
+    pub(crate) cluster: &'a SharedConfig,
+    /// The index of the server among the nodes.
+    pub(crate) index: usize,
 }
 
 /// The settings of one server.

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::shared::{Member, SharedConfig};
 use crate::LocalError;
 use crate::background::Cancellation;
-use crate::config::{Config, log_path, server_name};
+use crate::config::{Config, Member, SharedConfig, log_path, server_name};
 use crate::directory::OwnedDirectory;
 use crate::launch::{Endpoints, Launched, relaunch};
 use crate::process::OwnedChild;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::LocalError;
 use crate::background::Cancellation;
-use crate::config::{Config, SystemCredentials, random_password};
+use crate::config::{Config, Member, SharedConfig, SystemCredentials, random_password};
 use crate::directory::{OwnedDirectory, new_id};
 use crate::launch::{Launched, Lifetime, launch};
 use crate::websocket::Origins;
@@ -16,25 +16,6 @@ const NODES: RangeInclusive<usize> = 3..=9;
 
 /// Maximum number of starts when other programs take the ports of the routes first.
 const MAX_STARTS: usize = 5;
-
-/// The settings that the nodes of a cluster share.
-#[derive(Debug, Clone)]
-pub(crate) struct SharedConfig {
-    /// The name of the cluster, which is unique.
-    pub(crate) name: String,
-    /// The port for routes of each node.
-    pub(crate) route_ports: Vec<u16>,
-    pub(crate) route_password: String,
-    pub(crate) system: SystemCredentials,
-}
-
-/// The place of one server in a cluster.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Member<'a> {
-    pub(crate) cluster: &'a SharedConfig,
-    /// The index of the server among the nodes.
-    pub(crate) index: usize,
-}
 
 impl SharedConfig {
     /// The settings of a new cluster with free ports for the routes of `nodes` nodes.

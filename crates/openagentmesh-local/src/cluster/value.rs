@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::builder::LocalClusterBuilder;
 use super::node::ClusterNode;
 use super::ready::wait_ready;
-use super::shared::SharedConfig;
 use crate::background::Cancellation;
 use crate::binary::NatsServer;
+use crate::config::SharedConfig;
 use crate::{LocalError, background};
 
 /// Grace period of each node between SIGTERM and SIGKILL.
@@ -67,42 +66,6 @@ impl LocalCluster {
             },
             binary,
         }
-    }
-
-    /// Starts three nodes with default settings. Installs `nats-server` if none is found.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`LocalClusterBuilder::start`], except the errors about ports.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel-safe: dropping the future ends all nodes and removes their directories.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
-    /// let cluster = openagentmesh_local::LocalCluster::start().await?;
-    /// # cluster.stop().await
-    /// # }
-    /// ```
-    pub async fn start() -> Result<Self, LocalError> {
-        Self::builder().start().await
-    }
-
-    /// Settings for a new cluster.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
-    /// let cluster = openagentmesh_local::LocalCluster::builder().nodes(5).start().await?;
-    /// # cluster.stop().await
-    /// # }
-    /// ```
-    pub fn builder() -> LocalClusterBuilder {
-        LocalClusterBuilder::default()
     }
 
     /// The URLs of all nodes, with commas between them. A client of this URL finds a node that runs.

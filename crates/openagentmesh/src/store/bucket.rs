@@ -17,6 +17,7 @@ use super::repeat::{Repeat, until_answered};
 use super::stored_message::{self, Find, StoredMessage};
 use crate::error::{BoxError, Error, Result};
 use crate::transport::{Connection, Denial, DenialWatch};
+use crate::util::backoff::Backoff;
 use crate::util::sync::Mutex;
 
 /// Upper bound of the space that the headers of a stored message take in addition to its value, in bytes.
@@ -27,6 +28,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The time in which the nodes of a new cluster find each other.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The bounds of the back-off until a bucket appears that is being created.
+const MIN_LOOK_UP_DELAY: Duration = Duration::from_millis(10);
+const MAX_LOOK_UP_DELAY: Duration = Duration::from_millis(250);
 
 /// The bucket of a mesh, opened on first use and opened again after every reconnection (the new server may
 /// be another one, or may have lost its storage) and after it was deleted.
@@ -429,12 +434,25 @@ impl<H: Handle> Bucket<H> {
 
     /// Creates the bucket. Peers may create it at the same moment: then theirs is opened.
     async fn create(&self) -> Result<H> {
-        let created = self.create_replicated().await;
-        match (self.look_up().await?, created) {
-            (Some(found), _) => Ok(found),
-            (None, Err(error)) => Err(error.into_error("create", self.name)),
-            (None, Ok(_)) => {
-                Err(self.failed("open", "the bucket was deleted right after its creation"))
+        let started = Instant::now();
+        let mut backoff = Backoff::new(MIN_LOOK_UP_DELAY, MAX_LOOK_UP_DELAY);
+        loop {
+            let created = self.create_replicated().await;
+            let exists = match &created {
+                Ok(()) => true,
+                Err(error) => error.is_name_taken(),
+            };
+            // The servers of a cluster learn one after the other of a bucket that is being created.
+            let may_appear =
+                exists && self.connection.is_clustered() && started.elapsed() < STARTUP_TIMEOUT;
+            match (self.look_up().await?, created) {
+                (Some(found), _) => return Ok(found),
+                (None, _) if may_appear => tokio::time::sleep(backoff.next_delay()).await,
+                (None, Err(error)) => return Err(error.into_error("create", self.name)),
+                (None, Ok(())) => {
+                    let reason = "the bucket was deleted right after its creation";
+                    return Err(self.failed("open", reason));
+                }
             }
         }
     }

@@ -75,6 +75,11 @@ impl StoreError {
         )
     }
 
+    /// Whether a bucket of the same name exists, or is being created.
+    pub(crate) fn is_name_taken(&self) -> bool {
+        self.api_code() == Some(ApiErrorCode::STREAM_NAME_EXIST)
+    }
+
     /// Whether a server without a cluster cannot hold replicas.
     pub(crate) fn is_without_cluster(&self) -> bool {
         self.api_code() == Some(ApiErrorCode::STREAM_REPLICAS_NOT_SUPPORTED)

@@ -22,6 +22,7 @@ mod panic_hook;
 mod publisher;
 mod redial;
 mod renewal;
+mod replicated;
 mod replication;
 mod send_gate;
 mod servers;

@@ -1,11 +1,9 @@
 //! The number of replicas of new buckets.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use openagentmesh_protocol::ErrorCode;
 
-use super::connection::Connection;
 use super::options::invalid;
 use crate::error::{Error, Result};
 
@@ -13,7 +11,7 @@ use crate::error::{Error, Result};
 pub const REPLICAS_VARIABLE: &str = "OAM_REPLICAS";
 
 /// The number of replicas in a cluster unless an option says otherwise: the data outlives the loss of one node.
-const CLUSTER_REPLICAS: usize = 3;
+pub(super) const CLUSTER_REPLICAS: usize = 3;
 
 /// The largest number of replicas that JetStream allows.
 pub(crate) const MAX_REPLICAS: usize = 5;
@@ -22,11 +20,11 @@ pub(crate) const MAX_REPLICAS: usize = 5;
 #[derive(Debug, Default)]
 pub(crate) struct Replication {
     /// The number that the program or the environment asks for.
-    wanted: Option<usize>,
+    pub(super) wanted: Option<usize>,
     /// The number that the cluster can hold, once a bucket with more was refused; 0 before.
-    limit: AtomicUsize,
+    pub(super) limit: AtomicUsize,
     /// Whether the warning about fewer replicas is logged.
-    is_warned: AtomicBool,
+    pub(super) is_warned: AtomicBool,
 }
 
 impl Replication {
@@ -68,57 +66,6 @@ impl Replication {
 pub(crate) fn out_of_range(replicas: usize) -> Error {
     let remedy = format!("give a number from 1 to {MAX_REPLICAS}");
     invalid("replicas", format!("{replicas} is out of range"), &remedy)
-}
-
-impl Connection {
-    /// The same connection, with `replication` for the buckets that it creates.
-    pub(crate) fn with_replication(mut self, replication: Replication) -> Self {
-        self.replication = Arc::new(replication);
-        self
-    }
-
-    /// Whether the server is one of a cluster.
-    pub(crate) fn is_clustered(&self) -> bool {
-        self.client().server_info().cluster.is_some()
-    }
-
-    /// An id for a message, by which the server recognises it when it is written again; `None` on a single server, which
-    /// answers as long as the connection stands.
-    pub(crate) fn write_id(&self) -> Option<String> {
-        let id = || format!("{:032x}", rand::random::<u128>());
-        self.is_clustered().then(id)
-    }
-
-    /// The number of replicas of a new bucket, as far as the cluster is known to hold them.
-    pub(crate) fn replicas(&self) -> usize {
-        let wanted = self.wanted_replicas();
-        match self.replication.limit.load(Ordering::Relaxed) {
-            0 => wanted,
-            limit => wanted.min(limit),
-        }
-    }
-
-    /// The number of replicas that a bucket should have.
-    pub(crate) fn wanted_replicas(&self) -> usize {
-        let default = || match self.is_clustered() {
-            true => CLUSTER_REPLICAS,
-            false => 1,
-        };
-        self.replication.wanted.unwrap_or_else(default)
-    }
-
-    /// Remembers that the cluster cannot hold more than `limit` replicas, and logs the first such warning.
-    pub(crate) fn limit_replicas(&self, limit: usize) {
-        self.replication.limit.store(limit, Ordering::Relaxed);
-        if !self.replication.is_warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                wanted = self.wanted_replicas(),
-                replicas = limit,
-                "the servers cannot hold the wanted number of replicas: buckets get fewer, and less of them outlives \
-                 the loss of a server; add servers, then run oam mesh init"
-            );
-        }
-    }
 }
 
 #[cfg(test)]
