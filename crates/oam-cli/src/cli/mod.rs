@@ -18,7 +18,9 @@ pub(crate) use self::agent::{
     ContractFormat,
 };
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
-pub(crate) use self::mesh::{MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshListen, MeshUp};
+pub(crate) use self::mesh::{
+    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshListen, MeshRepair, MeshUp,
+};
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};
 pub(crate) use self::workspace::{

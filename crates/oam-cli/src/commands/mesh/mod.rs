@@ -4,4 +4,5 @@ pub(crate) mod catalog;
 pub(crate) mod connect;
 pub(crate) mod down;
 pub(crate) mod listen;
+pub(crate) mod repair;
 pub(crate) mod up;
