@@ -8,6 +8,8 @@ mod events_from_rust;
 mod extensions;
 mod json_schema;
 mod mismatches;
+mod oam;
+mod poison;
 mod python_calls_rust;
 mod python_leaves_streams;
 mod python_streams_rust;

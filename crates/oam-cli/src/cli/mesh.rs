@@ -33,6 +33,13 @@ pub(crate) enum MeshCommand {
     Connect(MeshConnect),
     /// List the agents on the mesh, or watch the changes
     Catalog(MeshCatalog),
+    /// Repair a catalog that another program has overwritten
+    ///
+    /// Replaces a stored catalog that is malformed, or that ends the connections of its readers. A
+    /// valid catalog is left as it is. Hosts repair the catalog on their own; the command is for a
+    /// mesh without such a host. Agents that are missing afterwards are listed when their hosts
+    /// start again.
+    Repair(MeshRepair),
     /// Print the messages on a subject as they arrive
     ///
     /// All traffic on the mesh is messages: requests are on mesh.agent.NAME, events on
@@ -106,6 +113,15 @@ pub(crate) struct MeshListen {
     /// The object has the subject, the reply subject (if set), the headers (an object; a repeated
     /// header is an array) and the body: the value if it is JSON, else the text. A body that is
     /// not UTF-8 is base64, marked by "encoding": "base64".
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshRepair {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print JSON: whether the catalog was repaired, its problem if it was malformed, and the number of its agents
     #[arg(long)]
     pub(crate) json: bool,
 }

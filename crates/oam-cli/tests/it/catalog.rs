@@ -226,3 +226,35 @@ async fn malformed_catalog_without_a_host_is_an_error() {
     assert!(output.stderr.contains("malformed catalog: "), "{output:?}");
     assert!(output.stderr.contains("waiting for a host"), "{output:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_catalog_without_a_host_is_repaired_on_request() {
+    let mesh = TestMesh::start([]).await;
+    mesh.client.create_buckets().await.unwrap();
+    let raw = async_nats::connect(&mesh.url).await.unwrap();
+    let jetstream = async_nats::jetstream::new(raw);
+    let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
+    let repair = |options: &[&str]| mesh.oam(&[&["mesh", "repair"], options].concat());
+
+    catalog.put("catalog", "null".into()).await.unwrap();
+    let output = repair(&[]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(output.stdout, "repaired the catalog: 0 agents are listed\n");
+    assert!(output.stderr.contains("malformed catalog: "), "{output:?}");
+    let output = repair(&[]);
+    assert_eq!(output.stdout, "the catalog is valid: 0 agents are listed\n");
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+
+    catalog.put("catalog", "{".into()).await.unwrap();
+    let repaired: Value = serde_json::from_str(&repair(&["--json"]).stdout).unwrap();
+    assert_eq!(
+        (&repaired["repaired"], &repaired["agents"]),
+        (&json!(true), &json!(0))
+    );
+    let problem = repaired["problem"].as_str().unwrap();
+    assert!(problem.contains("malformed catalog: "), "{problem}");
+    let valid: Value = serde_json::from_str(&repair(&["--json"]).stdout).unwrap();
+    let expected = json!({"repaired": false, "problem": null, "agents": 0});
+    assert_eq!(valid, expected);
+    assert_eq!(mesh.oam(&["mesh", "catalog"]).code, 0);
+}

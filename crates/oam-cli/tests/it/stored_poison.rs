@@ -14,6 +14,8 @@ const POISON: [(&[u8], bool); 4] = [
     (b"NATS/1.0\r\nno colon\r\n\r\n", true),
     (b"X: y\r\n\r\n", true),
 ];
+/// The header block on which the NATS client panics.
+const BARE_CR: (&[u8], bool) = (b"NATS/1.0\r\nX: a\rb\r\n\r\n", false);
 
 /// Publishes a message past every check of a client, and waits until the server has processed it.
 fn publish(url: &str, subject: &str, headers: &[u8], body: &[u8]) {
@@ -96,5 +98,34 @@ async fn commands_read_past_poisonous_messages() {
             (0, "\"hello\""),
             "{output:?}"
         );
+    }
+}
+
+/// Two agents that no host serves.
+const CATALOG: &[u8] = br#"[{"name":"one"},{"name":"two"}]"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn catalog_that_ends_connections_is_repaired_on_request() {
+    // The server stores a message without its status.
+    let has_status = |headers: &[u8]| headers.starts_with(b"NATS/1.0 ");
+    for (headers, is_malformed) in POISON.into_iter().chain([BARE_CR]) {
+        if has_status(headers) {
+            continue;
+        }
+        let mesh = TestMesh::start([]).await;
+        mesh.client.create_buckets().await.unwrap();
+        publish(
+            mesh.server.url(),
+            "$KV.mesh-catalog.catalog",
+            headers,
+            CATALOG,
+        );
+        let listed = if is_malformed { 0 } else { 2 };
+        for outcome in ["repaired the catalog", "the catalog is valid"] {
+            let output = mesh.oam(&["mesh", "repair"]);
+            assert_eq!(output.code, 0, "{headers:?}: {output:?}");
+            let expected = format!("{outcome}: {listed} agents are listed\n");
+            assert_eq!(output.stdout, expected, "{headers:?}: {output:?}");
+        }
     }
 }

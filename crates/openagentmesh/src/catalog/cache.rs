@@ -133,17 +133,20 @@ async fn poll(catalog: &KvBucket, state: &watch::Sender<CacheState>) {
         Ok(Read {
             document: Err(problem),
             revision,
+            ..
         }) => set_malformed(state, revision, &problem),
         // This process has written the catalog during the read.
         Ok(Read {
             document: Ok(document),
             revision,
+            ..
         }) if current_revision() != before => {
             apply(state, CatalogSnapshot::new(document, revision));
         }
         Ok(Read {
             document: Ok(document),
             revision,
+            ..
         }) => {
             if before != Some(revision) {
                 replace(state, CatalogSnapshot::new(document, revision));

@@ -63,7 +63,9 @@ impl Directory {
                 return Ok(cached);
             }
         }
-        let Read { document, revision } = writer::read(&self.catalog).await?;
+        let Read {
+            document, revision, ..
+        } = writer::read(&self.catalog).await?;
         Ok(Arc::new(CatalogSnapshot::new(document?, revision)))
     }
 
@@ -308,10 +310,11 @@ impl Directory {
     }
 
     /// Replaces a stored value that is not a catalog by the last valid one that this process knows, or by an empty
-    /// one. Returns whether that was necessary.
+    /// one. A message that ends connections is written again without its headers. Returns whether the stored message was
+    /// replaced.
     pub(crate) async fn repair(&self) -> Result<bool> {
-        let Read { document, .. } = writer::read(&self.catalog).await?;
-        if document.is_ok() {
+        self.catalog.avoid_direct_gets();
+        if !writer::read(&self.catalog).await?.needs_repair() {
             return Ok(false);
         }
         self.edit(|_| Ok(false)).await?;

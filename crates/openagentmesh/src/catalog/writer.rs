@@ -37,6 +37,15 @@ pub(super) struct Read {
     pub(super) document: Result<CatalogDocument>,
     /// The revision for the next compare-and-swap; 0 if the key was never written.
     pub(super) revision: u64,
+    /// Whether clients may lose their connection when they receive the stored message.
+    is_suspect: bool,
+}
+
+impl Read {
+    /// Whether the stored message must be replaced.
+    pub(super) fn needs_repair(&self) -> bool {
+        self.document.is_err() || self.is_suspect
+    }
 }
 
 /// Applies `change` to the catalog by compare-and-swap. Returns the new catalog, or `None` if `change`
@@ -44,7 +53,8 @@ pub(super) struct Read {
 ///
 /// The first attempt starts from the `cached` catalog, every other one from the server's. `change` returns
 /// whether it changed anything, and runs again on a newer catalog after another process wrote it. A stored value that
-/// is not a catalog is replaced by the last valid one with the changes.
+/// is not a catalog is replaced by the last valid one with the changes. A stored message that ends connections is written
+/// again without its headers.
 pub(super) async fn edit(
     catalog: &KvBucket,
     cached: CacheState,
@@ -59,16 +69,17 @@ pub(super) async fn edit(
         _ => None,
     };
     loop {
-        let (mut document, revision, is_malformed, is_current) = match first.take() {
+        let (mut document, revision, needs_repair, is_current) = match first.take() {
             Some((document, revision)) => (document, revision, false, false),
             None => {
-                let Read { document, revision } = read(catalog).await?;
-                let is_malformed = document.is_err();
-                let document = document.unwrap_or_else(|_| cached.replacement(revision));
-                (document, revision, is_malformed, true)
+                let stored = read(catalog).await?;
+                let (needs_repair, revision) = (stored.needs_repair(), stored.revision);
+                let replacement = |_| cached.replacement(revision);
+                let document = stored.document.unwrap_or_else(replacement);
+                (document, revision, needs_repair, true)
             }
         };
-        match change(&mut document).map_err(not_json)? || is_malformed {
+        match change(&mut document).map_err(not_json)? || needs_repair {
             true => {}
             false if is_current => return Ok(None),
             false => continue,
@@ -150,6 +161,7 @@ pub(super) async fn read(catalog: &KvBucket) -> Result<Read> {
         return Ok(Read {
             document: Ok(CatalogDocument::default()),
             revision: 0,
+            is_suspect: false,
         });
     };
     let document = match (stored.malformed, stored.value) {
@@ -160,6 +172,7 @@ pub(super) async fn read(catalog: &KvBucket) -> Result<Read> {
     Ok(Read {
         document,
         revision: stored.revision,
+        is_suspect: stored.is_suspect,
     })
 }
 

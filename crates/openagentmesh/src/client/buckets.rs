@@ -83,8 +83,9 @@ impl Client {
     }
 
     /// Repairs the stored catalog if it is malformed: the last valid catalog that this process has read takes its
-    /// place, or an empty one, to which each host of this SDK adds its agents within seconds. A valid catalog is left
-    /// as it is. Returns whether the catalog was malformed.
+    /// place, or an empty one, to which each host of this SDK adds its agents within seconds. A valid catalog whose
+    /// headers end the connections of its readers is written again without them. Any other catalog is left as it is.
+    /// Returns whether the catalog was repaired.
     ///
     /// Hosts repair the catalog on their own; the method is for meshes without one.
     ///
@@ -100,7 +101,7 @@ impl Client {
     /// ```no_run
     /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
     /// if mesh.repair_catalog().await? {
-    ///     println!("the catalog was malformed");
+    ///     println!("the catalog was repaired");
     /// }
     /// # Ok(())
     /// # }

@@ -40,7 +40,8 @@ pub(crate) struct Bucket<H = Store> {
     name: &'static str,
     /// Written by the first operation on each connection, read by every operation.
     opened: Mutex<Option<Opened<H>>>,
-    /// Whether a direct get may deliver a message on which the client loses its connection: it happened before.
+    /// Whether a direct get may deliver a message on which the client loses its connection: it happened before, or is
+    /// expected.
     pub(super) avoids_direct: AtomicBool,
     /// Held while the bucket is opened, so that concurrent operations open it once.
     opening: tokio::sync::Mutex<()>,

@@ -31,6 +31,8 @@ pub(crate) struct Stored {
     pub(crate) created: OffsetDateTime,
     /// The reason why the last write is malformed.
     pub(crate) malformed: Option<&'static str>,
+    /// Whether a client may lose its connection when it receives the message.
+    pub(crate) is_suspect: bool,
 }
 
 impl From<Entry> for Stored {
@@ -41,6 +43,7 @@ impl From<Entry> for Stored {
             revision: entry.revision,
             created: entry.created,
             malformed: None,
+            is_suspect: false,
         }
     }
 }
@@ -57,6 +60,7 @@ impl From<StoredMessage> for Stored {
             revision: message.sequence,
             created: message.published,
             malformed,
+            is_suspect: message.is_suspect,
         }
     }
 }
@@ -90,6 +94,11 @@ impl KvBucket {
             }
         };
         self.try_with("read", Access::Read, read).await
+    }
+
+    /// Makes [`read`](Self::read) use no direct get, on whose answer the client may lose its connection.
+    pub(crate) fn avoid_direct_gets(&self) {
+        self.avoids_direct.store(true, Ordering::Relaxed);
     }
 
     /// Writes `value`, whatever the key has, and returns its revision.

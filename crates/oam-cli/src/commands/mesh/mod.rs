@@ -5,4 +5,5 @@ pub(crate) mod connect;
 pub(crate) mod down;
 pub(crate) mod init;
 pub(crate) mod listen;
+pub(crate) mod repair;
 pub(crate) mod up;
