@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::catalog::{Contract, Directory};
 use crate::error::{Error, Result};
-use crate::liveness::Records;
+use crate::liveness::{LiveConnections, Records};
 use crate::store::{Bucket, KvBucket, ObjectBucket, SharedBucket};
 use crate::telemetry::Interceptors;
 use crate::transport::{Connection, ConnectionGuard};
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) objects: SharedBucket<ObjectBucket>,
     /// The records of the processes that serve agents.
     pub(crate) records: Arc<Records>,
+    /// The connections of all processes, as the servers report them.
+    pub(crate) live_connections: Arc<LiveConnections>,
     /// The server's URL without a login.
     pub(crate) url: String,
     /// The reply timeout of calls and sends without their own; `None` selects the default of the verb.
@@ -59,6 +61,7 @@ impl Session {
                 &connection,
             ),
             records: Arc::new(Records::new(&connection)),
+            live_connections: Arc::new(LiveConnections::new(&connection)),
             connection,
             instance_id,
             url,

@@ -228,12 +228,16 @@ impl Directory {
     /// The listed entries and the revision, read from the server. A stored value that is not a catalog is
     /// [repaired](Self::repair) first.
     pub(crate) async fn listing(&self) -> Result<(CatalogDocument, u64)> {
-        let Read { document, revision } = writer::read(&self.catalog).await?;
+        let Read {
+            document, revision, ..
+        } = writer::read(&self.catalog).await?;
         if let Ok(document) = document {
             return Ok((document, revision));
         }
         self.repair().await?;
-        let Read { document, revision } = writer::read(&self.catalog).await?;
+        let Read {
+            document, revision, ..
+        } = writer::read(&self.catalog).await?;
         Ok((document?, revision))
     }
 

@@ -66,7 +66,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::Agent;
 use crate::catalog::Registration;
 use crate::error::{Error, Result};
-use crate::liveness::{InstanceLease, LiveConnections, MonitoredMesh};
+use crate::liveness::{InstanceLease, MonitoredMesh};
 use crate::session::Session;
 use crate::store::ensure_buckets;
 use crate::telemetry::Interceptors;
@@ -98,7 +98,6 @@ pub(crate) struct Host {
     buckets: OnceCell<()>,
     /// The instance record of this process.
     lease: Arc<InstanceLease>,
-    live_connections: Arc<LiveConnections>,
     /// Starts the renewal of the record with the first registration.
     renewal: Once,
     /// Starts the reconciler and the monitor with the first agent.
@@ -120,7 +119,6 @@ impl Host {
         Arc::new(Self {
             stop_background: abort.child_token(),
             lease: Arc::new(InstanceLease::new(connection, &session.records, id, lease)),
-            live_connections: Arc::new(LiveConnections::new(connection)),
             shared: Shared {
                 signals: Arc::new(SignalRouter::new(
                     session.connection.slot(),
@@ -207,7 +205,7 @@ impl Host {
         MonitoredMesh::new(
             &session.connection,
             &session.records,
-            &self.live_connections,
+            &session.live_connections,
             &session.directory,
         )
     }

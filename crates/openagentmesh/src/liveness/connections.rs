@@ -16,7 +16,7 @@ use crate::transport::{Action, Connection};
 use crate::util::sync::Mutex;
 
 /// The subject of questions for the connections of the account that asks. Each server answers once.
-const CONNECTIONS_SUBJECT: &str = "$SYS.REQ.ACCOUNT.PING.CONNZ";
+pub(crate) const CONNECTIONS_SUBJECT: &str = "$SYS.REQ.ACCOUNT.PING.CONNZ";
 /// The subject of questions for the statistics of the account that asks, with the number of its leaf nodes.
 const STATISTICS_SUBJECT: &str = "$SYS.REQ.ACCOUNT.PING.STATZ";
 /// The time for which the answer about leaf nodes counts.
@@ -41,10 +41,18 @@ const UNANSWERED_DELAY: Duration = Duration::from_secs(5);
 /// Asks the servers of the mesh for live connections.
 pub(crate) struct LiveConnections {
     connection: Connection,
-    /// By subject: the time until which no question is sent, after a failure.
-    closed_until: Mutex<BTreeMap<&'static str, Instant>>,
+    /// By subject: after a failure, the time until which no question is sent by this connection.
+    closed: Mutex<BTreeMap<&'static str, Closed>>,
     /// Whether the account has leaf nodes, and the time of the answer.
     leaf_nodes: tokio::sync::Mutex<Option<(Instant, bool)>>,
+}
+
+/// The consequence of a question that failed.
+#[derive(Clone, Copy)]
+struct Closed {
+    until: Instant,
+    /// The number of reconnections at the time of the question. Another server may answer.
+    reconnections: u64,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +74,7 @@ impl LiveConnections {
     pub(crate) fn new(connection: &Connection) -> Self {
         Self {
             connection: connection.clone(),
-            closed_until: Mutex::default(),
+            closed: Mutex::default(),
             leaf_nodes: tokio::sync::Mutex::default(),
         }
     }
@@ -76,7 +84,7 @@ impl LiveConnections {
     /// # Errors
     ///
     /// `connection_denied` when the server does not permit the question; `connection_failed` when no server answers.
-    pub(super) async fn one(&self, client_id: u64) -> Result<Connections> {
+    pub(crate) async fn one(&self, client_id: u64) -> Result<Connections> {
         let mut connections = Connections::default();
         self.add(&json!({"cid": client_id}), &mut connections)
             .await?;
@@ -89,7 +97,7 @@ impl LiveConnections {
     ///
     /// Those of [`one`](Self::one), and `connection_failed` when no connection subscribes and the account has leaf nodes:
     /// connections to their servers are not reported.
-    pub(super) async fn of_agent(&self, agent: &AgentName) -> Result<Connections> {
+    pub(crate) async fn of_agent(&self, agent: &AgentName) -> Result<Connections> {
         let mut connections = Connections::default();
         let question = json!({
             "filter_subject": subject::agent(agent),
@@ -108,7 +116,7 @@ impl LiveConnections {
     /// # Errors
     ///
     /// Those of [`one`](Self::one), and `connection_failed` when there are more than the limit.
-    pub(super) async fn all(&self) -> Result<Connections> {
+    pub(crate) async fn all(&self) -> Result<Connections> {
         let mut connections = Connections::default();
         for page in 0..MAX_PAGES {
             let question = json!({"limit": PAGE_SIZE, "offset": page * PAGE_SIZE, "sort": "cid"});
@@ -161,9 +169,11 @@ impl LiveConnections {
         question: &Value,
         receive: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let now = Instant::now();
-        let closed_until = self.closed_until.lock().get(subject).copied();
-        if closed_until.is_some_and(|until| now < until) {
+        let reconnections = self.connection.reconnections();
+        let closed = self.closed.lock().get(subject).copied();
+        if closed.is_some_and(|closed| {
+            closed.reconnections == reconnections && Instant::now() < closed.until
+        }) {
             return Err(failed("the last question failed"));
         }
         let asked = self.collect(subject, question, receive).await;
@@ -173,8 +183,11 @@ impl LiveConnections {
             } else {
                 UNANSWERED_DELAY
             };
-            let until = Instant::now() + delay;
-            self.closed_until.lock().insert(subject, until);
+            let closed = Closed {
+                until: Instant::now() + delay,
+                reconnections,
+            };
+            self.closed.lock().insert(subject, closed);
         }
         asked
     }

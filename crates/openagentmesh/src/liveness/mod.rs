@@ -11,7 +11,7 @@ mod records;
 
 pub use instance::Instance;
 
-pub(crate) use connections::LiveConnections;
+pub(crate) use connections::{CONNECTIONS_SUBJECT, LiveConnections};
 pub(crate) use lease::{DEFAULT_LEASE, InstanceLease, MAX_LEASE, MIN_LEASE};
 pub(crate) use monitored::MonitoredMesh;
-pub(crate) use records::Records;
+pub(crate) use records::{READ_ONE, Records};

@@ -1,27 +1,37 @@
 //! The instance records in their bucket.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use openagentmesh_monitor as monitor;
 use openagentmesh_protocol::bucket::INSTANCES;
 use openagentmesh_protocol::{ErrorCode, InstanceId, InstanceRecord, subject};
+use tokio::time::timeout;
 
 use super::instance::Instance;
 use crate::error::{Error, Result};
-use crate::store::{Access, KvBucket, Meaning, latest};
-use crate::transport::Connection;
+use crate::store::{Access, KvBucket, Meaning, StoreError, find_last, latest};
+use crate::transport::{Action, Connection};
+
+/// The subject of a read of one record.
+pub(crate) const READ_ONE: &str = "$JS.API.STREAM.MSG.GET.KV_mesh-instances";
+/// The limit of a read of one record.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The instance records of the mesh.
 pub(crate) struct Records {
     bucket: Arc<KvBucket>,
+    connection: Connection,
 }
 
 impl Records {
     pub(crate) fn new(connection: &Connection) -> Self {
         Self {
             bucket: Arc::new(KvBucket::new(connection.clone(), INSTANCES)),
+            connection: connection.clone(),
         }
     }
 
@@ -49,39 +59,55 @@ impl Records {
     pub(super) async fn all(&self) -> Result<Vec<monitor::Instance>> {
         let prefix = subject::kv(INSTANCES, "");
         let listed = latest::list(&self.bucket, subject::kv(INSTANCES, ">"), false).await?;
-        let mut found: Vec<monitor::Instance> = Vec::with_capacity(listed.len());
+        // A record that was written during the list appears twice.
+        let mut found = HashMap::with_capacity(listed.len());
         for message in listed {
             let id = message.subject.strip_prefix(&prefix);
             let Some(Ok(id)) = id.map(InstanceId::parse) else {
                 continue;
             };
-            // A record that was written during the list appears twice.
-            found.retain(|earlier| earlier.id != id);
-            if message.meaning == Meaning::Value
-                && let Some(record) = parse(&id, &message.payload)
-            {
-                found.push(monitor::Instance {
-                    id,
-                    record,
-                    revision: message.sequence,
-                });
-            }
+            let value = (message.meaning == Meaning::Value).then_some(&message.payload);
+            match value.and_then(|json| parse(&id, json)) {
+                Some(record) => found.insert(id, (record, message.sequence)),
+                None => found.remove(&id),
+            };
         }
-        Ok(found)
+        let found = found.into_iter();
+        Ok(found
+            .map(|(id, (record, revision))| monitor::Instance {
+                id,
+                record,
+                revision,
+            })
+            .collect())
     }
 
-    /// The record of instance `id`.
+    /// The record of instance `id`. One request, which needs no other permission: the bucket is neither opened nor
+    /// created.
     ///
     /// # Errors
     ///
-    /// When the bucket cannot be read.
-    pub(super) async fn one(&self, id: &InstanceId) -> Result<Option<monitor::Instance>> {
-        let stored = self.bucket.read(id.as_str()).await?;
-        Ok(stored.and_then(|stored| {
+    /// `connection_denied` when the server does not permit the request; when the bucket does not exist, or the server
+    /// does not answer in time.
+    pub(crate) async fn one(&self, id: &InstanceId) -> Result<Option<monitor::Instance>> {
+        let denials = &self.connection.denials;
+        let mut denied = denials.watch(|denial| denial.denies(Action::Publish, READ_ONE));
+        let jetstream = self.connection.jetstream();
+        let read = find_last(&jetstream, INSTANCES, id.as_str());
+        let found = tokio::select! {
+            biased;
+            error = denied.denied() => return Err(error),
+            found = timeout(READ_TIMEOUT, read) => found,
+        };
+        let found = found
+            .unwrap_or_else(|late| Err(late.into()))
+            .map_err(|error| StoreError::new(error).into_error("read", INSTANCES))?;
+        let value = found.filter(|message| message.meaning == Meaning::Value);
+        Ok(value.and_then(|message| {
             Some(monitor::Instance {
                 id: id.clone(),
-                record: parse(id, &stored.value?)?,
-                revision: stored.revision,
+                record: parse(id, &message.payload)?,
+                revision: message.sequence,
             })
         }))
     }

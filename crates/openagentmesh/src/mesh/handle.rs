@@ -75,7 +75,7 @@ impl AgentMesh {
         });
         // Loads the catalog in the background, before the first query.
         drop(session.directory.follow());
-        presence::start(&session.connection);
+        presence::start(&session);
         Self(Arc::new(Handle {
             host: Host::new(
                 Arc::clone(&session),

@@ -1,15 +1,19 @@
 //! The task that looks for dead hosts while requests are pending.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered, SelectAll};
 use futures::{FutureExt, StreamExt};
 use openagentmesh_monitor::Disconnect;
-use openagentmesh_protocol::{ConnectionId, InstanceId, Subject, subject};
+use openagentmesh_protocol::{AgentName, ConnectionId, InstanceId, Subject, subject};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
-use super::questions::{self, CONNECTIONS, Looked, READ_RECORD};
+use super::questions::{Looked, Questions};
 use super::suspects::{QUESTION_INTERVAL, Suspects};
 use super::sweep::{Incarnation, SILENCE_TIMEOUT, SWEEP_INTERVAL, Sweep};
+use crate::liveness::{CONNECTIONS_SUBJECT, READ_ONE};
+use crate::session::Session;
 use crate::transport::{Action, Connection};
 
 /// The subjects of notices.
@@ -25,18 +29,25 @@ const MAX_INSTANCES: usize = 1024;
 /// The number of agents with a recent death notice that are remembered.
 const MAX_AGENTS: usize = 256;
 
-/// Watches the hosts of the requests of `connection`, until it is closed. While no request is pending, the task waits.
-pub(crate) fn start(connection: &Connection) {
-    let connection = connection.clone();
+/// Watches the hosts of the requests of `session`, until its connection is closed. While no request is pending, the
+/// task waits.
+pub(crate) fn start(session: &Session) {
+    // Not the session itself, which closes the connection when it is dropped.
+    let connection = Connection::clone(&session.connection);
+    let questions = Questions {
+        records: Arc::clone(&session.records),
+        live: Arc::clone(&session.live_connections),
+    };
     tokio::spawn(async move {
         let closed = connection.closed();
-        let watching = Watcher::new(connection).run();
+        let watching = Watcher::new(connection, questions).run();
         closed.run_until_cancelled(watching).await;
     });
 }
 
 struct Watcher {
     connection: Connection,
+    questions: Questions,
     /// The sweep while requests are pending.
     sweep: Option<Sweep>,
     /// The [mark](crate::transport::Inbox::mark) of the last sweep: earlier requests have waited for an interval.
@@ -47,9 +58,9 @@ struct Watcher {
     instances: Suspects<InstanceId, Option<ConnectionId>>,
     /// Instances that have probed and whose record was not read yet.
     unread: Vec<InstanceId>,
-    /// The request subjects of agents with a death notice.
-    agents: Suspects<String, ()>,
-    questions: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Agents with a death notice.
+    agents: Suspects<AgentName, ()>,
+    answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Whether a round trip is under way before hosts without a probe count as dead.
     is_catching_up: bool,
 }
@@ -57,14 +68,14 @@ struct Watcher {
 enum Notice {
     InstanceDown(InstanceId),
     Disconnected(Disconnect),
-    Death(String),
+    Death(AgentName),
 }
 
 enum Answer {
     Record(InstanceId, Option<ConnectionId>),
     Looked(InstanceId, Looked),
-    /// Whether the agent of this request subject has no host.
-    Agent(String, bool),
+    /// Whether this agent has no host.
+    Agent(AgentName, bool),
     /// Every probe that the server had sent at this time was read. `None` if that is not known.
     CaughtUp(Option<Instant>),
 }
@@ -73,23 +84,24 @@ impl Notice {
     fn read(message: &async_nats::Message) -> Option<Self> {
         match Subject::parse(&message.subject) {
             Subject::InstanceDown(id) => Some(Self::InstanceDown(id)),
-            Subject::Death(name) => Some(Self::Death(subject::agent(&name))),
+            Subject::Death(name) => Some(Self::Death(name)),
             _ => Disconnect::parse(&message.payload).map(Self::Disconnected),
         }
     }
 }
 
 impl Watcher {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Connection, questions: Questions) -> Self {
         Self {
             connection,
+            questions,
             sweep: None,
             mark: 0,
             notices: SelectAll::new(),
             instances: Suspects::new(),
             unread: Vec::new(),
             agents: Suspects::new(),
-            questions: FuturesUnordered::new(),
+            answers: FuturesUnordered::new(),
             is_catching_up: false,
         }
     }
@@ -97,7 +109,7 @@ impl Watcher {
     async fn run(mut self) {
         // A user without a permission has fewer signs of dead hosts: not worth a warning.
         let _listener = self.connection.denials.listen(|denial| {
-            let publishes = [CONNECTIONS, READ_RECORD];
+            let publishes = [CONNECTIONS_SUBJECT, READ_ONE];
             let denies = |action, subjects: &[&str]| {
                 subjects
                     .iter()
@@ -108,7 +120,7 @@ impl Watcher {
         let mut ticks = ticks();
         self.idle();
         loop {
-            let is_asking = self.questions.len() >= MAX_QUESTIONS;
+            let is_asking = self.answers.len() >= MAX_QUESTIONS;
             tokio::select! {
                 _ = ticks.tick(), if self.sweep.is_some() => self.sweep().await,
                 () = woken(&self.connection) => {
@@ -119,7 +131,7 @@ impl Watcher {
                     }
                     self.read_new_instances().await;
                 }
-                Some(answer) = self.questions.next() => self.take(answer),
+                Some(answer) = self.answers.next() => self.take(answer),
                 // Not read while as many questions are under way as may be.
                 Some(notice) = self.notices.next(), if !is_asking => self.note(notice),
             }
@@ -159,7 +171,7 @@ impl Watcher {
             Some(time) => hosts.count_from(time),
             None if !self.is_catching_up && hosts.has_silent(now, SILENCE_TIMEOUT) => {
                 self.is_catching_up = true;
-                self.questions
+                self.answers
                     .push(catch_up(self.connection.clone(), now).boxed());
             }
             None => {}
@@ -223,35 +235,35 @@ impl Watcher {
 
     /// Asks the questions that are due.
     fn ask(&mut self) {
-        while self.questions.len() < MAX_QUESTIONS {
-            let connection = self.connection.clone();
+        while self.answers.len() < MAX_QUESTIONS {
+            let questions = self.questions.clone();
             let question = if let Some(id) = self.unread.pop() {
                 async move {
-                    let named = questions::connection_of(&connection, &id).await;
+                    let named = questions.connection_of(&id).await;
                     Answer::Record(id, named)
                 }
                 .boxed()
             } else if let Some((id, known)) = self.instances.next_due() {
                 async move {
-                    let looked = questions::look(&connection, &id, known).await;
+                    let looked = questions.look(&id, known).await;
                     Answer::Looked(id, looked)
                 }
                 .boxed()
             } else if let Some((agent, ())) = self.agents.next_due() {
-                let inbox = &self.connection.inbox;
-                if !inbox.has_unprobed(&agent) && !inbox.hosts().has_unprobed(&agent) {
+                let (inbox, subject) = (&self.connection.inbox, subject::agent(&agent));
+                if !inbox.has_unprobed(&subject) && !inbox.hosts().has_unprobed(&subject) {
                     self.agents.answered(&agent);
                     continue;
                 }
                 async move {
-                    let is_unserved = questions::unserved(&connection, &agent).await.is_some();
+                    let is_unserved = questions.is_unserved(&agent).await;
                     Answer::Agent(agent, is_unserved)
                 }
                 .boxed()
             } else {
                 return;
             };
-            self.questions.push(question);
+            self.answers.push(question);
         }
     }
 
@@ -273,7 +285,10 @@ impl Watcher {
             Answer::Agent(agent, is_unserved) => {
                 self.agents.answered(&agent);
                 match is_unserved {
-                    true => inbox.fail_unserved(&agent) + inbox.hosts().fail_unserved(&agent),
+                    true => {
+                        let subject = subject::agent(&agent);
+                        inbox.fail_unserved(&subject) + inbox.hosts().fail_unserved(&subject)
+                    }
                     false => 0,
                 }
             }

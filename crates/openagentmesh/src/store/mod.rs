@@ -26,4 +26,4 @@ pub(crate) use ordered_consumer::{Delivery, OrderedConsumer, Start};
 pub use replicas::BucketReplicas;
 pub(crate) use replicas::replicate_buckets;
 pub(crate) use shared_bucket::SharedBucket;
-pub(crate) use stored_message::{Find, StoredMessage, find_value};
+pub(crate) use stored_message::{Find, StoredMessage, find_last};

@@ -127,21 +127,19 @@ pub(super) async fn find(
     }
 }
 
-/// Reads the value of `key` in key-value bucket `bucket`, without opening or creating it; `None` if there is none.
+/// Reads the last write of `key` in key-value bucket `bucket`, without opening or creating it; `None` if there is none.
 ///
 /// # Errors
 ///
 /// As [`find`], and the error that JetStream answers with when there is no such bucket.
-pub(crate) async fn find_value(
+pub(crate) async fn find_last(
     jetstream: &jetstream::Context,
     bucket: &str,
     key: &str,
-) -> Result<Option<Bytes>, BoxError> {
+) -> Result<Option<StoredMessage>, BoxError> {
     let subject = openagentmesh_protocol::subject::kv(bucket, key);
     let stream = ["KV_", bucket].concat();
-    let found = find(jetstream, &stream, Find::Last(&subject)).await?;
-    let value = found.filter(|message| matches!(message.meaning, Meaning::Value));
-    Ok(value.map(|message| message.payload))
+    find(jetstream, &stream, Find::Last(&subject)).await
 }
 
 impl Encoded {
