@@ -1,7 +1,7 @@
 //! The liveness monitor of a mesh: finds dead processes, announces them, and removes their entries.
 //!
-//! A process that serves agents may keep an [instance record](openagentmesh_protocol::InstanceRecord) and renew it. Hosts
-//! of the SDK do not write one yet, and published Python SDKs up to 0.2.0 do not either.
+//! A host of the SDK `openagentmesh` keeps an [instance record](openagentmesh_protocol::InstanceRecord), renews it, and
+//! runs a monitor. The published Python SDKs up to 0.2.0 write no record: their agents are judged by their subscriptions.
 //!
 //! A [`Monitor`] compares the records with the live connections of the mesh's server and with the catalog:
 //!
