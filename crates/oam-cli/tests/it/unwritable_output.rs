@@ -38,12 +38,14 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
-const COMMANDS: [&[&str]; 38] = [
+const COMMANDS: [&[&str]; 40] = [
     &["mesh", "catalog"],
     &["mesh", "catalog", "--json"],
     &["mesh", "catalog", "--compact"],
     &["mesh", "catalog", "--watch"],
     &["mesh", "catalog", "--watch", "--json"],
+    &["mesh", "init"],
+    &["mesh", "init", "--json"],
     &["mesh", "repair"],
     &["mesh", "repair", "--json"],
     &["mesh", "listen", "mesh.agent.ticker.events"],
