@@ -79,7 +79,14 @@ async fn server_that_announces_its_shutdown_is_left_for_another_one() {
     let [first, second] = cluster.urls.clone();
     let other = connect(&second).await;
     // Both servers know each other when an event of one arrives at the other.
-    // A list of URLs is tried in any order. The client learns of the second server from the first.
+    // A list of URLs is tried in any order. A client learns of the second server when it connects to the first.
+    eventually(|| async {
+        let raw = async_nats::connect(&first).await.ok()?;
+        let info = raw.server_info();
+        let is_known = |url: &String| second.ends_with(url);
+        info.connect_urls.iter().any(is_known).then_some(())
+    })
+    .await;
     let mesh = connect(&first).await;
     let mut events = within(mesh.subscribe_subject::<u32>("news")).await.unwrap();
     receives(&other, &mut events, 1).await;
