@@ -1,9 +1,9 @@
 //! The live connections of an account, as its servers report them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use openagentmesh_protocol::ConnectionId;
+use openagentmesh_protocol::{ConnectionId, InstanceId};
 use serde::Deserialize;
 
 use crate::instance::Instance;
@@ -37,7 +37,8 @@ pub enum Presence {
 pub struct Connections {
     /// Servers that have reported.
     servers: HashSet<String>,
-    ids: HashSet<ConnectionId>,
+    /// Each with its client name.
+    ids: HashMap<ConnectionId, String>,
     names: HashSet<String>,
     /// Whether the names are those of all connections.
     is_complete: bool,
@@ -98,11 +99,11 @@ impl Connections {
         let next = data.offset.saturating_add(data.connections.len() as u64);
         let has_more = !data.connections.is_empty() && next < data.total;
         for connection in data.connections {
-            self.ids.insert(ConnectionId {
+            let id = ConnectionId {
                 server_id: report.server.id.clone(),
                 client_id: connection.cid,
-            });
-            self.names.insert(connection.name);
+            };
+            self.insert(id, &connection.name);
         }
         self.servers.insert(report.server.id);
         Ok(has_more.then_some(next))
@@ -111,7 +112,7 @@ impl Connections {
     /// Adds one connection.
     pub fn insert(&mut self, id: ConnectionId, name: &str) {
         self.servers.insert(id.server_id.clone());
-        self.ids.insert(id);
+        self.ids.insert(id, name.to_owned());
         self.names.insert(name.to_owned());
     }
 
@@ -135,7 +136,33 @@ impl Connections {
     #[must_use]
     pub fn has_other_than(&self, instance: &Instance) -> bool {
         let own = instance.record.connection();
-        self.ids.iter().any(|id| Some(id) != own.as_ref())
+        self.ids.keys().any(|id| Some(id) != own.as_ref())
+    }
+
+    /// Whether the connections are exactly those that the records of `instances` name, apart from connections under the
+    /// client name of instance `gone`.
+    #[must_use]
+    pub fn are_those_of<'i>(
+        &self,
+        instances: impl IntoIterator<Item = &'i Instance>,
+        gone: &InstanceId,
+    ) -> bool {
+        let mut named = HashSet::new();
+        for instance in instances {
+            let Some(connection) = instance.record.connection() else {
+                return false;
+            };
+            named.insert(connection);
+        }
+        let gone = gone.client_name();
+        let mut living = self.ids.iter().filter(|(_, name)| **name != gone);
+        living.all(|(id, _)| named.contains(id)) && named.iter().all(|id| self.ids.contains_key(id))
+    }
+
+    /// The number of connections that were reported.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ids.len()
     }
 
     /// Whether no connection was reported.
@@ -150,7 +177,7 @@ impl Connections {
     pub fn presence(&self, instance: &Instance) -> Presence {
         let (found, is_known) = match instance.record.connection() {
             Some(connection) => (
-                self.ids.contains(&connection),
+                self.ids.contains_key(&connection),
                 self.servers.contains(&connection.server_id),
             ),
             None => (
@@ -237,6 +264,21 @@ mod tests {
         // A server whose total is wrong must not be asked without end.
         let page = br#"{"server":{"id":"A"},"data":{"total":9,"offset":3,"connections":[]}}"#;
         assert_eq!(connections.add(page).unwrap(), None);
+    }
+
+    #[test]
+    fn connections_of_instances_are_those_that_their_records_name() {
+        let [one, two] = [instance(Some(("A", 1))), instance(Some(("A", 2)))];
+        let gone = InstanceId::parse("gone").unwrap();
+        let both = reported("A", &[(1, "oam-host-one"), (2, "oam-host-two")]);
+        assert!(both.are_those_of([&one, &two], &gone));
+        assert!(!both.are_those_of([&one], &gone), "a host without a record");
+        let unnamed = instance(None);
+        assert!(!both.are_those_of([&one, &two, &unnamed], &gone));
+        let single = reported("A", &[(1, "oam-host-one")]);
+        assert!(!single.are_those_of([&one, &two], &gone), "two reconnects");
+        let frozen = reported("A", &[(1, "oam-host-one"), (3, "oam-host-gone")]);
+        assert!(frozen.are_those_of([&one], &gone));
     }
 
     #[test]

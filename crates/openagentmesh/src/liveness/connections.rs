@@ -91,7 +91,7 @@ impl LiveConnections {
         Ok(connections)
     }
 
-    /// The connections that subscribe to the requests of `agent`.
+    /// Connections that subscribe to the requests of `agent`, if there are any.
     ///
     /// # Errors
     ///
@@ -99,14 +99,30 @@ impl LiveConnections {
     /// connections to their servers are not reported.
     pub(crate) async fn of_agent(&self, agent: &AgentName) -> Result<Connections> {
         let mut connections = Connections::default();
-        let question = json!({
-            "filter_subject": subject::agent(agent),
-            "subscriptions": true,
-            "limit": MAX_SUBSCRIBERS,
-        });
+        let question = subscribers(agent, MAX_SUBSCRIBERS);
         self.add(&question, &mut connections).await?;
         if connections.is_empty() && self.has_leaf_nodes().await? {
             return Err(failed("a leaf node may have the connection"));
+        }
+        Ok(connections)
+    }
+
+    /// All connections that subscribe to the requests of `agent`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`one`](Self::one), and `connection_failed` when there are more than the limit, or the account has leaf
+    /// nodes.
+    pub(crate) async fn all_of_agent(&self, agent: &AgentName) -> Result<Connections> {
+        let mut connections = Connections::default();
+        let question = subscribers(agent, PAGE_SIZE);
+        // The total that a server reports is that of all connections.
+        self.add(&question, &mut connections).await?;
+        if connections.len() as u64 >= PAGE_SIZE {
+            return Err(failed("too many hosts of the agent"));
+        }
+        if self.has_leaf_nodes().await? {
+            return Err(failed("a leaf node may have a connection"));
         }
         Ok(connections)
     }
@@ -244,6 +260,11 @@ impl LiveConnections {
     fn is_single_server(&self) -> bool {
         self.connection.client().server_info().cluster.is_none()
     }
+}
+
+/// The question for up to `limit` connections that subscribe to the requests of `agent`.
+fn subscribers(agent: &AgentName, limit: u64) -> Value {
+    json!({"filter_subject": subject::agent(agent), "subscriptions": true, "limit": limit})
 }
 
 fn invalid(error: impl std::error::Error) -> Error {

@@ -56,7 +56,7 @@ impl Records {
     /// # Errors
     ///
     /// When the bucket cannot be read.
-    pub(super) async fn all(&self) -> Result<Vec<monitor::Instance>> {
+    pub(crate) async fn all(&self) -> Result<Vec<monitor::Instance>> {
         let prefix = subject::kv(INSTANCES, "");
         let listed = latest::list(&self.bucket, subject::kv(INSTANCES, ">"), false).await?;
         // A record that was written during the list appears twice.

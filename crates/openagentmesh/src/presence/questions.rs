@@ -98,6 +98,26 @@ impl Questions {
         Ok(presence(&found, id, None) != Presence::Present)
     }
 
+    /// Whether no living host of `agent` can have a request that was not probed, after a notice that instance `gone` is
+    /// down: the record of `gone` confirms it, all other instances that serve the agent are connected, and so is no other
+    /// host of the agent. Hosts that keep a record probe their requests.
+    pub(super) async fn leaves_orphans(&self, gone: &InstanceId, agent: &AgentName) -> bool {
+        let only_known = async {
+            if let Some(instance) = self.records.one(gone).await?
+                && instance.record.state != Some(InstanceState::Dead)
+            {
+                return Ok(false);
+            }
+            let subscribers = self.live.all_of_agent(agent).await?;
+            let instances = self.records.all().await?;
+            let hosts = instances
+                .iter()
+                .filter(|instance| instance.id != *gone && instance.record.agents.contains(agent));
+            Ok(subscribers.are_those_of(hosts, gone))
+        };
+        known(only_known.await) == Some(true)
+    }
+
     /// Whether the servers say that no connection subscribes to the requests of `agent`.
     pub(super) async fn is_unserved(&self, agent: &AgentName) -> bool {
         let subscribers = self.live.of_agent(agent).await;

@@ -1,12 +1,15 @@
 //! The task that looks for dead hosts while requests are pending.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered, SelectAll};
 use futures::{FutureExt, StreamExt};
 use openagentmesh_monitor::Disconnect;
-use openagentmesh_protocol::{AgentName, ConnectionId, InstanceId, Subject, subject};
+use openagentmesh_protocol::{
+    AgentName, ConnectionId, InstanceId, InstanceNotice, Subject, subject,
+};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::questions::{Looked, Questions};
@@ -14,19 +17,20 @@ use super::suspects::{QUESTION_INTERVAL, Suspects};
 use super::sweep::{Incarnation, SILENCE_TIMEOUT, SWEEP_INTERVAL, Sweep};
 use crate::liveness::{CONNECTIONS_SUBJECT, READ_ONE};
 use crate::session::Session;
-use crate::transport::{Action, Connection};
+use crate::transport::{Action, Connection, Death, Inbox};
 
-/// The subjects of notices.
-const NOTICES: [&str; 3] = [
-    subject::ALL_INSTANCES_DOWN,
-    subject::ALL_DEATHS,
-    subject::DISCONNECTS,
-];
+/// The sweeps for which a request has waited without a probe before it counts as one that no living host has. Hosts probe
+/// after 100 ms.
+const ORPHAN_SWEEPS: usize = 3;
+/// The subject of notices that are received from the first request on.
+const FIRST_NOTICES: [&str; 1] = [subject::ALL_INSTANCES_DOWN];
+/// The subjects of notices that are received from the first request on that has waited.
+const LATER_NOTICES: [&str; 2] = [subject::ALL_DEATHS, subject::DISCONNECTS];
 /// The number of questions under way at the same time.
 const MAX_QUESTIONS: usize = 16;
 /// The number of instances that are remembered, unless more work on pending requests.
 const MAX_INSTANCES: usize = 1024;
-/// The number of agents with a recent death notice that are remembered.
+/// The number of agents with a recent notice that are remembered, for each kind of notice.
 const MAX_AGENTS: usize = 256;
 
 /// Watches the hosts of the requests of `session`, until its connection is closed. While no request is pending, the
@@ -50,23 +54,62 @@ struct Watcher {
     questions: Questions,
     /// The sweep while requests are pending.
     sweep: Option<Sweep>,
-    /// The [mark](crate::transport::Inbox::mark) of the last sweep: earlier requests have waited for an interval.
-    mark: u64,
-    /// Empty until a request has waited long enough to be probed.
+    /// The marks of the last sweeps, the newest last.
+    marks: VecDeque<Mark>,
+    /// The time from which on a request without a probe counts as one that no living host has.
+    orphans_from: Instant,
     notices: SelectAll<BoxStream<'static, Notice>>,
+    /// Whether the [`LATER_NOTICES`] are received.
+    receives_all: bool,
     /// The instances that have probed, with the connection that their record names.
     instances: Suspects<InstanceId, Option<ConnectionId>>,
     /// Instances that have probed and whose record was not read yet.
     unread: Vec<InstanceId>,
     /// Agents with a death notice.
     agents: Suspects<AgentName, ()>,
+    /// Agents of an instance that is down, with the instance: other hosts may serve them.
+    bereaved: Suspects<AgentName, InstanceId>,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Whether a round trip is under way before hosts without a probe count as dead.
     is_catching_up: bool,
 }
 
+/// Separates the requests before a sweep from later ones.
+#[derive(Clone, Copy)]
+struct Mark {
+    inbox: u64,
+    hosts: u64,
+}
+
+impl Mark {
+    /// Selects all requests.
+    const ALL: Self = Self {
+        inbox: u64::MAX,
+        hosts: u64::MAX,
+    };
+
+    fn now(inbox: &Inbox) -> Self {
+        Self {
+            inbox: inbox.mark(),
+            hosts: inbox.hosts().mark(),
+        }
+    }
+
+    fn has_unprobed(self, inbox: &Inbox, agent: &AgentName) -> bool {
+        let subject = subject::agent(agent);
+        inbox.has_unprobed(&subject, self.inbox) || inbox.hosts().has_unprobed(&subject, self.hosts)
+    }
+
+    /// Fails the requests to `agent` before the mark that have had no probe. Returns their number.
+    fn fail_unprobed(self, inbox: &Inbox, agent: &AgentName, death: &Death) -> usize {
+        let subject = subject::agent(agent);
+        inbox.fail_unprobed(&subject, self.inbox, death)
+            + inbox.hosts().fail_unprobed(&subject, self.hosts, death)
+    }
+}
+
 enum Notice {
-    InstanceDown(InstanceId),
+    InstanceDown(InstanceId, Vec<AgentName>),
     Disconnected(Disconnect),
     Death(AgentName),
 }
@@ -76,6 +119,8 @@ enum Answer {
     Looked(InstanceId, Looked),
     /// Whether this agent has no host.
     Agent(AgentName, bool),
+    /// The requests to this agent before the mark that have had no probe were with the instance, if one is given.
+    Bereaved(AgentName, Mark, Option<InstanceId>),
     /// Every probe that the server had sent at this time was read. `None` if that is not known.
     CaughtUp(Option<Instant>),
 }
@@ -83,7 +128,11 @@ enum Answer {
 impl Notice {
     fn read(message: &async_nats::Message) -> Option<Self> {
         match Subject::parse(&message.subject) {
-            Subject::InstanceDown(id) => Some(Self::InstanceDown(id)),
+            Subject::InstanceDown(id) => {
+                let notice = serde_json::from_slice::<InstanceNotice>(&message.payload);
+                let agents = notice.map_or_else(|_| Vec::new(), |notice| notice.agents);
+                Some(Self::InstanceDown(id, agents))
+            }
             Subject::Death(name) => Some(Self::Death(name)),
             _ => Disconnect::parse(&message.payload).map(Self::Disconnected),
         }
@@ -96,11 +145,14 @@ impl Watcher {
             connection,
             questions,
             sweep: None,
-            mark: 0,
+            marks: VecDeque::new(),
+            orphans_from: Instant::now(),
             notices: SelectAll::new(),
+            receives_all: false,
             instances: Suspects::new(),
             unread: Vec::new(),
             agents: Suspects::new(),
+            bereaved: Suspects::new(),
             answers: FuturesUnordered::new(),
             is_catching_up: false,
         }
@@ -115,7 +167,9 @@ impl Watcher {
                     .iter()
                     .any(|subject| denial.denies(action, subject))
             };
-            denies(Action::Subscribe, &NOTICES) || denies(Action::Publish, &publishes)
+            denies(Action::Subscribe, &FIRST_NOTICES)
+                || denies(Action::Subscribe, &LATER_NOTICES)
+                || denies(Action::Publish, &publishes)
         });
         let mut ticks = ticks();
         self.idle();
@@ -127,7 +181,11 @@ impl Watcher {
                     if self.sweep.is_none() {
                         self.connection.inbox.hosts().set_idle(false);
                         self.sweep = Some(Sweep::start(incarnation(&self.connection)));
+                        self.marks.clear();
                         ticks = self::ticks();
+                        if self.notices.is_empty() {
+                            self.receive(&FIRST_NOTICES).await;
+                        }
                     }
                     self.read_new_instances().await;
                 }
@@ -168,7 +226,10 @@ impl Watcher {
             .and_then(|sweep| sweep.gap(now, incarnation));
         let hosts = self.connection.inbox.hosts();
         match gap {
-            Some(time) => hosts.count_from(time),
+            Some(time) => {
+                hosts.count_from(time);
+                self.orphans_from = time + SILENCE_TIMEOUT;
+            }
             None if !self.is_catching_up && hosts.has_silent(now, SILENCE_TIMEOUT) => {
                 self.is_catching_up = true;
                 self.answers
@@ -180,19 +241,27 @@ impl Watcher {
             self.instances.retain(|id| pending.contains(id));
         }
         self.agents.retain(|_| false);
-        let has_waited = self.connection.inbox.has_before(self.mark);
-        self.mark = self.connection.inbox.mark();
+        self.bereaved.retain(|_| false);
+        let inbox = &self.connection.inbox;
+        let last = self.marks.back();
+        let has_waited = last.is_some_and(|mark| inbox.has_before(mark.inbox));
+        self.marks.push_back(Mark::now(inbox));
+        if self.marks.len() > ORPHAN_SWEEPS {
+            self.marks.pop_front();
+        }
         if has_waited || !hosts.is_empty() {
-            self.subscribe().await;
+            self.receive_all().await;
         }
     }
 
-    /// Subscribes to notices with the first request that has waited.
-    async fn subscribe(&mut self) {
-        if !self.notices.is_empty() {
-            return;
+    async fn receive_all(&mut self) {
+        if !std::mem::replace(&mut self.receives_all, true) {
+            self.receive(&LATER_NOTICES).await;
         }
-        for subject in NOTICES {
+    }
+
+    async fn receive(&mut self, subjects: &[&'static str]) {
+        for &subject in subjects {
             // The connection is closed otherwise, and the task ends.
             if let Ok(messages) = self.connection.subscribe(subject, None).await {
                 let notices =
@@ -207,7 +276,7 @@ impl Watcher {
         if new.is_empty() {
             return;
         }
-        self.subscribe().await;
+        self.receive_all().await;
         for id in new {
             self.instances.add(id.clone(), None);
             self.unread.push(id);
@@ -216,7 +285,17 @@ impl Watcher {
 
     fn note(&mut self, notice: Notice) {
         match notice {
-            Notice::InstanceDown(id) => self.instances.suspect(&id),
+            Notice::InstanceDown(id, agents) => {
+                self.instances.suspect(&id);
+                let inbox = &self.connection.inbox;
+                for agent in agents {
+                    if self.bereaved.len() < MAX_AGENTS && Mark::ALL.has_unprobed(inbox, &agent) {
+                        self.bereaved.add(agent.clone(), id.clone());
+                    }
+                    self.bereaved.set_known(&agent, id.clone());
+                    self.bereaved.suspect(&agent);
+                }
+            }
             Notice::Disconnected(disconnect) => {
                 let gone = Some(disconnect.connection);
                 self.instances.suspect_where(|known| *known == gone);
@@ -236,6 +315,7 @@ impl Watcher {
     /// Asks the questions that are due.
     fn ask(&mut self) {
         while self.answers.len() < MAX_QUESTIONS {
+            let connection = self.connection.clone();
             let questions = self.questions.clone();
             let question = if let Some(id) = self.unread.pop() {
                 async move {
@@ -250,8 +330,7 @@ impl Watcher {
                 }
                 .boxed()
             } else if let Some((agent, ())) = self.agents.next_due() {
-                let (inbox, subject) = (&self.connection.inbox, subject::agent(&agent));
-                if !inbox.has_unprobed(&subject) && !inbox.hosts().has_unprobed(&subject) {
+                if !Mark::ALL.has_unprobed(&self.connection.inbox, &agent) {
                     self.agents.answered(&agent);
                     continue;
                 }
@@ -260,11 +339,30 @@ impl Watcher {
                     Answer::Agent(agent, is_unserved)
                 }
                 .boxed()
+            } else if let Some((agent, gone)) = self.bereaved.next_due() {
+                let Some(mark) = self.orphans(&agent) else {
+                    self.bereaved.answered(&agent);
+                    continue;
+                };
+                async move {
+                    let is_orphaned = questions.leaves_orphans(&gone, &agent).await
+                        && has_caught_up(&connection).await;
+                    Answer::Bereaved(agent, mark, is_orphaned.then_some(gone))
+                }
+                .boxed()
             } else {
                 return;
             };
             self.answers.push(question);
         }
+    }
+
+    /// The mark before which requests to `agent` have waited long enough for a probe, if one of them has had none.
+    fn orphans(&self, agent: &AgentName) -> Option<Mark> {
+        let is_old = self.marks.len() == ORPHAN_SWEEPS && Instant::now() >= self.orphans_from;
+        let mark = self.marks.front().filter(|_| is_old)?;
+        let has_unprobed = mark.has_unprobed(&self.connection.inbox, agent);
+        has_unprobed.then_some(*mark)
     }
 
     fn take(&mut self, answer: Answer) {
@@ -285,12 +383,15 @@ impl Watcher {
             Answer::Agent(agent, is_unserved) => {
                 self.agents.answered(&agent);
                 match is_unserved {
-                    true => {
-                        let subject = subject::agent(&agent);
-                        inbox.fail_unserved(&subject) + inbox.hosts().fail_unserved(&subject)
-                    }
+                    true => Mark::ALL.fail_unprobed(inbox, &agent, &Death::Unserved),
                     false => 0,
                 }
+            }
+            Answer::Bereaved(agent, mark, gone) => {
+                self.bereaved.answered(&agent);
+                gone.map_or(0, |gone| {
+                    mark.fail_unprobed(inbox, &agent, &Death::Orphaned(gone))
+                })
             }
             Answer::CaughtUp(time) => {
                 self.is_catching_up = false;
@@ -321,8 +422,13 @@ async fn woken(connection: &Connection) {
 
 /// Resolves when this process has read every probe that the server had sent at `now`.
 async fn catch_up(connection: Connection, now: Instant) -> Answer {
+    Answer::CaughtUp(has_caught_up(&connection).await.then_some(now))
+}
+
+/// Waits until this process has read every probe that the server had sent. `false` if that is not known.
+async fn has_caught_up(connection: &Connection) -> bool {
     let caught_up = timeout(QUESTION_INTERVAL, connection.inbox.catch_up()).await;
-    Answer::CaughtUp(matches!(caught_up, Ok(Ok(()))).then_some(now))
+    matches!(caught_up, Ok(Ok(())))
 }
 
 fn incarnation(connection: &Connection) -> Incarnation {

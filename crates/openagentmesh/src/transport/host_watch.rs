@@ -67,6 +67,8 @@ pub(crate) enum Death {
     Silent(Option<InstanceId>, Duration),
     /// No connection subscribes to the agent's requests after a notice of its death.
     Unserved,
+    /// The instance died, and no living host of the agent has probed the request.
+    Orphaned(InstanceId),
 }
 
 impl Death {
@@ -90,6 +92,10 @@ impl Death {
                     instance.as_ref(),
                 )
             }
+            Self::Orphaned(instance) => (
+                format!("instance {instance} died, and no other host has the request"),
+                Some(instance),
+            ),
             Self::Unserved => (
                 "the connection of its last host is gone and no reply had arrived".to_owned(),
                 None,
@@ -177,7 +183,7 @@ impl HostWatch {
     /// Fails the requests whose host has sent no probe for `timeout` before `now`, nor since. Returns their number.
     pub(crate) fn fail_silent(&self, now: Instant, timeout: Duration) -> usize {
         self.fail_all(
-            |watched| watched.is_silent(now, timeout),
+            |_, watched| watched.is_silent(now, timeout),
             |watched| {
                 let host = watched.host.as_ref();
                 let silence = host.map_or(timeout, |host| now - host.counts_from);
@@ -198,7 +204,7 @@ impl HostWatch {
     /// Fails the requests on which instance `id` works and that it has not probed since `time`. Returns their number.
     pub(crate) fn fail_instance(&self, id: &InstanceId, time: Instant) -> usize {
         self.fail_all(
-            |watched| {
+            |_, watched| {
                 let host = watched.host.as_ref();
                 host.is_some_and(|host| host.instance.as_ref() == Some(id) && host.probed < time)
             },
@@ -206,29 +212,35 @@ impl HostWatch {
         )
     }
 
-    /// Fails the requests to subject `request` that have had no probe. Returns their number.
-    pub(crate) fn fail_unserved(&self, request: &str) -> usize {
-        self.fail_all(
-            |watched| watched.host.is_none() && &*watched.request == request,
-            |_| Death::Unserved,
-        )
+    /// A mark between the requests that were added before and those added later.
+    pub(crate) fn mark(&self) -> u64 {
+        self.next_number.load(Ordering::Relaxed)
     }
 
-    /// Whether a request to subject `request` has had no probe.
-    pub(crate) fn has_unprobed(&self, request: &str) -> bool {
+    /// Whether a request to subject `request` that was added before `mark` has had no probe.
+    pub(crate) fn has_unprobed(&self, request: &str, mark: u64) -> bool {
         let state = self.state.lock();
-        let mut requests = state.requests.values();
-        requests.any(|watched| watched.host.is_none() && &*watched.request == request)
+        let mut requests = state.requests.iter();
+        requests.any(|(&number, watched)| number < mark && watched.is_unprobed(request))
+    }
+
+    /// Fails the requests to subject `request` that were added before `mark` and have had no probe. Returns their number.
+    pub(crate) fn fail_unprobed(&self, request: &str, mark: u64, death: &Death) -> usize {
+        self.fail_all(
+            |number, watched| number < mark && watched.is_unprobed(request),
+            |_| death.clone(),
+        )
     }
 
     fn fail_all(
         &self,
-        is_selected: impl Fn(&Watched) -> bool,
+        is_selected: impl Fn(u64, &Watched) -> bool,
         death: impl Fn(&Watched) -> Death,
     ) -> usize {
         let failed: Vec<Watched> = {
             let mut state = self.state.lock();
-            let failed = state.requests.extract_if(|_, watched| is_selected(watched));
+            let requests = &mut state.requests;
+            let failed = requests.extract_if(|&number, watched| is_selected(number, watched));
             failed.map(|(_, watched)| watched).collect()
         };
         let count = failed.len();
@@ -242,6 +254,10 @@ impl HostWatch {
 }
 
 impl Watched {
+    fn is_unprobed(&self, request: &str) -> bool {
+        self.host.is_none() && &*self.request == request
+    }
+
     fn is_silent(&self, now: Instant, timeout: Duration) -> bool {
         let host = self.host.as_ref();
         host.is_some_and(|host| now.saturating_duration_since(host.counts_from) >= timeout)
@@ -372,9 +388,13 @@ mod tests {
         let (_other, mut other_death) = watched(&watch, "b");
         let (probed, mut probed_death) = watched(&watch, "a");
         probed.probed(None);
-        assert!(watch.has_unprobed("mesh.agent.a"));
-        assert_eq!(watch.fail_unserved("mesh.agent.a"), 1);
-        assert!(!watch.has_unprobed("mesh.agent.a"));
+        let mark = watch.mark();
+        let (_later, mut later_death) = watched(&watch, "a");
+        assert!(watch.has_unprobed("mesh.agent.a", mark));
+        let failed = watch.fail_unprobed("mesh.agent.a", mark, &Death::Unserved);
+        assert_eq!(failed, 1);
+        assert!(!watch.has_unprobed("mesh.agent.a", mark));
+        assert!(later_death.try_recv().is_err());
         assert_eq!(death.try_recv().unwrap(), Death::Unserved);
         assert!(other_death.try_recv().is_err());
         assert!(probed_death.try_recv().is_err());

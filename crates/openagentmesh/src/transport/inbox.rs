@@ -138,19 +138,21 @@ impl Inbox {
         self.replies.table().has_before(mark)
     }
 
-    /// Whether a request to subject `request` is pending that has had no probe.
-    pub(crate) fn has_unprobed(&self, request: &str) -> bool {
-        let is_unprobed = |waiting: &Waiting| waiting.is_unprobed(request);
-        self.replies.table().any(is_unprobed)
+    /// Whether a request to subject `request` that was made before `mark` is pending and has had no probe.
+    pub(crate) fn has_unprobed(&self, request: &str, mark: u64) -> bool {
+        let replies = self.replies.table();
+        replies.any(|number, waiting| number < mark && waiting.is_unprobed(request))
     }
 
-    /// Fails the pending requests to subject `request` that have had no probe. Returns their number.
-    pub(crate) fn fail_unserved(&self, request: &str) -> usize {
-        let is_unprobed = |waiting: &Waiting| waiting.is_unprobed(request);
-        let failed = self.replies.table().remove_all(is_unprobed);
+    /// Fails the pending requests to subject `request` that were made before `mark` and have had no probe. Returns their
+    /// number.
+    pub(crate) fn fail_unprobed(&self, request: &str, mark: u64, death: &Death) -> usize {
+        let replies = self.replies.table();
+        let failed =
+            replies.remove_all(|number, waiting| number < mark && waiting.is_unprobed(request));
         let count = failed.len();
         for waiting in failed {
-            waiting.die(&Death::Unserved);
+            waiting.die(death);
         }
         count
     }
@@ -277,7 +279,7 @@ impl Reader {
 /// Fails the requests that were made by the client of `epoch`, which has died: their replies may be lost. Later ones
 /// wait for the next client.
 fn fail_interrupted(table: &Table<Waiting>, epoch: u64) {
-    for waiting in table.remove_all(|waiting| waiting.epoch <= epoch) {
+    for waiting in table.remove_all(|_, waiting| waiting.epoch <= epoch) {
         // The caller may have dropped its request at this moment.
         drop(waiting.reply.send(Err(Failure::Interrupted)));
     }
@@ -285,7 +287,7 @@ fn fail_interrupted(table: &Table<Waiting>, epoch: u64) {
 
 /// Fails the requests that `denial` concerns. Returns whether there are any.
 fn fail_denied(table: &Table<Waiting>, denial: &Arc<Denial>) -> bool {
-    let is_concerned = |waiting: &Waiting| {
+    let is_concerned = |_, waiting: &Waiting| {
         denial.is_inbox()
             || denial.denies(Action::Publish, &waiting.request)
             || [&waiting.chunks, &waiting.cancel]

@@ -144,10 +144,11 @@ impl<T> Table<T> {
         self.entries.lock().by_number.remove(&number)
     }
 
-    /// Removes the entries that `is_selected` selects, and returns their values.
-    pub(crate) fn remove_all(&self, is_selected: impl Fn(&T) -> bool) -> Vec<T> {
+    /// Removes the entries that `is_selected` selects by number and value, and returns their values.
+    pub(crate) fn remove_all(&self, is_selected: impl Fn(u64, &T) -> bool) -> Vec<T> {
         let mut entries = self.entries.lock();
-        let selected = entries.by_number.extract_if(|_, value| is_selected(value));
+        let by_number = &mut entries.by_number;
+        let selected = by_number.extract_if(|&number, value| is_selected(number, value));
         selected.map(|(_, value)| value).collect()
     }
 
@@ -158,8 +159,10 @@ impl<T> Table<T> {
     }
 
     /// Whether `is_selected` selects an entry.
-    pub(crate) fn any(&self, is_selected: impl Fn(&T) -> bool) -> bool {
-        self.entries.lock().by_number.values().any(is_selected)
+    pub(crate) fn any(&self, is_selected: impl Fn(u64, &T) -> bool) -> bool {
+        let entries = self.entries.lock();
+        let mut entries = entries.by_number.iter();
+        entries.any(|(&number, value)| is_selected(number, value))
     }
 
     fn close(&self) {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, stream};
-use openagentmesh::async_nats::{self, jetstream};
-use openagentmesh::protocol::{InstanceRecord, InstanceState, bucket};
+use openagentmesh::async_nats;
 use openagentmesh::{
     AgentMesh, AgentSpec, Completion, Error, ErrorCode, Exchange, Interceptor, Outcome,
 };
@@ -106,18 +105,6 @@ async fn host() {
     );
     mesh.register([sleeper, ticker, blocker]).await.unwrap();
     let info = client.server_info();
-    let record = InstanceRecord {
-        state: Some(InstanceState::Serving),
-        client_id: Some(info.client_id),
-        server_id: Some(info.server_id.clone()),
-        ..InstanceRecord::default()
-    };
-    let records = jetstream::new(client.clone())
-        .get_key_value(bucket::INSTANCES)
-        .await
-        .unwrap();
-    let record = serde_json::to_vec(&record).unwrap();
-    records.put(&id, record.into()).await.unwrap();
     println!("\nready {id} {} {}", info.server_id, info.client_id);
     std::future::pending::<()>().await;
 }
@@ -197,6 +184,39 @@ async fn killed_replica_fails_its_own_requests_only() {
         within(test.mesh.call::<String>("sleeper", 1))
             .await
             .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn killed_replica_fails_its_requests_that_it_has_not_probed() {
+    const REQUESTS: usize = 30;
+    let test = TestMesh::start().await;
+    let (victim, other, third) = tokio::join!(
+        Replica::start(&test),
+        Replica::start(&test),
+        Replica::start(&test)
+    );
+    let raw = test.raw().await;
+    let mut probes = Probes::watch(&raw).await;
+    // The server delivers requests to a frozen host, which probes none.
+    victim.peer.signal("STOP");
+    let calls = (0..REQUESTS).map(|_| test.mesh.call::<String>("sleeper", 6000).into_future());
+    let calls: FuturesUnordered<_> = calls.map(tokio::spawn).collect();
+    probes.of(1).await;
+    victim.peer.signal("KILL");
+    let ended: Vec<_> = within(calls.map(Result::unwrap).collect()).await;
+    // In the order of their ends: the handlers of the others were still running.
+    let at_victim = ended.iter().filter(|ended| ended.is_err()).count();
+    assert!(at_victim > 0 && at_victim < REQUESTS, "{at_victim}");
+    let (died, replied) = ended.split_at(at_victim);
+    for died in died {
+        let error = died.as_ref().unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::AgentDied, "{error}");
+        assert_eq!(error.details()["instance_id"], victim.id);
+    }
+    for replied in replied {
+        let id = replied.as_ref().unwrap();
+        assert!([&other.id, &third.id].contains(&id));
     }
 }
 
