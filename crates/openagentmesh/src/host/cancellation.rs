@@ -121,7 +121,16 @@ async fn ask(agent: &AgentState, request: &Request<'_>) -> bool {
     let signals = &prober.signals;
     for _ in 0..MAX_MISSED_PROBES {
         let missed = signals.missed_probes();
-        prober.probe().await;
+        // The server may have ended during the freeze, before this process notices the end of its connection. A probe
+        // on the old connection reaches no caller.
+        let connection = &agent.session.connection;
+        if connection
+            .send_until_processed(|| prober.probe())
+            .await
+            .is_err()
+        {
+            return false;
+        }
         if timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok() {
             return false;
         }
