@@ -118,20 +118,21 @@ async fn ask(agent: &AgentState, request: &Request<'_>) -> bool {
         return false;
     };
     let prober = Prober::new(agent, request, caller, signals);
-    let signals = &prober.signals;
+    let (signals, connection) = (&prober.signals, &agent.session.connection);
     for _ in 0..MAX_MISSED_PROBES {
         let missed = signals.missed_probes();
         // The server may have ended during the freeze, before this process notices the end of its connection. A probe
         // on the old connection reaches no caller.
-        let connection = &agent.session.connection;
-        if connection
-            .send_until_processed(|| prober.probe())
-            .await
-            .is_err()
-        {
+        let asked = connection.repeat_after_loss(|| async {
+            prober.probe().await;
+            agent.signals.catch_up(&connection.publisher).await
+        });
+        if asked.await.is_err() || timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok() {
             return false;
         }
-        if timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok() {
+        // The cancel message may wait in the queues of this process, after all that arrived during the freeze.
+        let read = connection.repeat_after_loss(|| agent.signals.catch_up(&connection.publisher));
+        if read.await.is_err() || signals.is_disconnected() {
             return false;
         }
         if signals.missed_probes() == missed {

@@ -226,25 +226,9 @@ impl Connection {
         }
     }
 
-    /// Runs `send`, and waits until the server has processed the messages that it sent. After each loss of the
-    /// connection, `send` runs again.
-    ///
-    /// # Errors
-    ///
-    /// `connection_failed` when the connection is closed.
-    pub(crate) async fn send_until_processed<F>(&self, send: impl Fn() -> F) -> Result<()>
-    where
-        F: Future<Output = ()>,
-    {
-        self.repeat_after_loss(|| async {
-            send().await;
-            self.round_trip().await
-        })
-        .await
-    }
-
-    /// Runs `attempt` until the connection is not lost while it runs.
-    async fn repeat_after_loss<F>(&self, attempt: impl Fn() -> F) -> Result<()>
+    /// Runs `attempt` until the connection is not lost while it runs. Fails with its error, and when the connection is
+    /// closed.
+    pub(crate) async fn repeat_after_loss<F>(&self, attempt: impl Fn() -> F) -> Result<()>
     where
         F: Future<Output = Result<()>>,
     {
