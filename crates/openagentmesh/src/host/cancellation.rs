@@ -23,6 +23,11 @@ const FIRST_PROBE_DELAY: Duration = Duration::from_millis(100);
 /// The wait after a probe for the report that it has no subscriber. After a missed probe the next one follows
 /// at once.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The number of probes that ask whether a caller still waits. A caller that has just reconnected may not answer the
+/// first one.
+const PROBES_OF_A_QUESTION: u32 = 2;
+/// The wait for a cancel message after each of them.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 /// The further wait after a probe with a subscriber.
 const PROBE_INTERVAL: Duration = Duration::from_millis(1500);
 /// The number of consecutive probes without a subscriber after which the caller counts as disconnected. A lost
@@ -118,11 +123,24 @@ async fn ask(agent: &AgentState, request: &Request<'_>) -> bool {
         return false;
     };
     let prober = Prober::new(agent, request, caller, signals);
-    let signals = &prober.signals;
+    let (signals, connection) = (&prober.signals, &agent.session.connection);
     for _ in 0..MAX_MISSED_PROBES {
         let missed = signals.missed_probes();
-        prober.probe().await;
-        if timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok() {
+        // All on one connection. The server may have ended during the freeze, or may end now, and neither a probe nor a
+        // cancel message outlives the connection.
+        let asked = connection.repeat_after_loss(|| async {
+            for _ in 0..PROBES_OF_A_QUESTION {
+                prober.probe().await;
+                agent.signals.catch_up(&connection.publisher).await?;
+                let answer = timeout(ANSWER_TIMEOUT, signals.disconnected());
+                if answer.await.is_ok() {
+                    return Ok(());
+                }
+            }
+            // The cancel message may wait in the queues of this process, after all that arrived during the freeze.
+            agent.signals.catch_up(&connection.publisher).await
+        });
+        if asked.await.is_err() || signals.is_disconnected() {
             return false;
         }
         if signals.missed_probes() == missed {

@@ -3,21 +3,34 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_nats::{Message, StatusCode, Subject};
+use bytes::Bytes;
 use openagentmesh_protocol::CallerSignal;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::transport::{
-    ClientSlot, Entry, Multiplexer, Numbered, NumberedMessages, Received, Table,
+    ClientSlot, Entry, Multiplexer, Numbered, NumberedMessages, Outgoing, Publisher, Received,
+    Table,
 };
+
+/// The limit of the wait for an echo.
+const ECHO_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The signal subjects of a host: one subscription for all its requests.
 ///
 /// The host puts the subject of a request as the reply subject on its chunks and probes.
-pub(super) struct SignalRouter(Multiplexer<Arc<CallerState>>);
+pub(super) struct SignalRouter {
+    subjects: Multiplexer<Arc<CallerState>>,
+    /// The number of echoes that were sent.
+    echoes: AtomicU64,
+    /// The last echo that came back. Locked while one is under way.
+    last_echo: Mutex<u64>,
+}
 
 /// The signals of one request's caller: written by the reader, read through the [`SignalHandle`].
 struct CallerState {
@@ -33,7 +46,11 @@ struct CallerState {
 impl SignalRouter {
     /// `ended` ends the subscription.
     pub(super) fn new(slot: &ClientSlot, ended: CancellationToken) -> Self {
-        Self(Multiplexer::new(slot, ended))
+        Self {
+            subjects: Multiplexer::new(slot, ended),
+            echoes: AtomicU64::new(0),
+            last_echo: Mutex::new(0),
+        }
     }
 
     /// Subscribes, unless that was done before.
@@ -42,8 +59,8 @@ impl SignalRouter {
     ///
     /// `connection_failed` when the connection is closed.
     pub(super) async fn start(&self) -> Result<()> {
-        let table = Arc::clone(self.0.table());
-        self.0.start(|signals| read(signals, table)).await
+        let table = Arc::clone(self.subjects.table());
+        self.subjects.start(|signals| read(signals, table)).await
     }
 
     /// A handle for the chunks of one request. `credit` is the number of chunks that the caller can take,
@@ -76,9 +93,37 @@ impl SignalRouter {
         })
     }
 
+    /// Waits until all signals are read that the server has sent before, and the server has processed all messages of
+    /// this process: an echo follows them. Requests that wait at the same time share one echo. Without an echo, the wait
+    /// ends after [`ECHO_TIMEOUT`].
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed.
+    pub(super) async fn catch_up(&self, publisher: &Publisher) -> Result<()> {
+        let sent_before = self.echoes.load(Ordering::SeqCst);
+        let mut last_echo = self.last_echo.lock().await;
+        if *last_echo > sent_before {
+            return Ok(());
+        }
+        let echo = self.echoes.fetch_add(1, Ordering::SeqCst) + 1;
+        let handle = self.probe_handle()?;
+        let mut headers = Outgoing::default();
+        CallerSignal::Cancel.write(&mut headers);
+        let subject = handle.subject().clone();
+        let sent = publisher.publish(subject, None, headers.0, Bytes::new());
+        sent.await?;
+        // The server may not permit it.
+        if timeout(ECHO_TIMEOUT, handle.disconnected()).await.is_err() {
+            tracing::debug!("no echo from the server");
+        }
+        *last_echo = echo;
+        Ok(())
+    }
+
     fn handle(&self, state: CallerState) -> Result<SignalHandle> {
         let state = Arc::new(state);
-        let entry = self.0.add(Arc::clone(&state))?;
+        let entry = self.subjects.add(Arc::clone(&state))?;
         Ok(SignalHandle {
             subject: entry.subject().into(),
             state,

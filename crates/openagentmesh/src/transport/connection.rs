@@ -226,8 +226,9 @@ impl Connection {
         }
     }
 
-    /// Runs `attempt` until the connection is not lost while it runs.
-    async fn repeat_after_loss<F>(&self, attempt: impl Fn() -> F) -> Result<()>
+    /// Runs `attempt` until the connection is not lost while it runs. Fails with its error, and when the connection is
+    /// closed.
+    pub(crate) async fn repeat_after_loss<F>(&self, attempt: impl Fn() -> F) -> Result<()>
     where
         F: Future<Output = Result<()>>,
     {
