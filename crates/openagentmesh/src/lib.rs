@@ -324,6 +324,13 @@ pub mod handler {
     };
 }
 
+/// The state of a mesh, as [`Client::inspect`] returns it.
+pub mod inspect {
+    pub use crate::client::{CatalogStatus, Finding, Inspection, ServerStatus, Severity};
+    pub use crate::liveness::{InstanceStatus, MonitorStatus, UnrecordedAgent};
+    pub use crate::store::{BucketStatus, JetStreamStatus, PeerStatus, StoredBucket};
+}
+
 pub use async_nats;
 pub use openagentmesh_macros::{AgentError, agent};
 pub use openagentmesh_protocol as protocol;

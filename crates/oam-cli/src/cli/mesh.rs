@@ -31,6 +31,16 @@ pub(crate) enum MeshCommand {
     /// Checks that the mesh answers and writes .oam-url into this directory. Programs and commands
     /// started here or below find the mesh.
     Connect(MeshConnect),
+    /// Print the state of the mesh: server, storage, monitor, processes and catalog
+    ///
+    /// Reads everything from the server and changes nothing. A part that this user may not read says
+    /// so. A process of another SDK may serve agents without an instance record; its agents are listed
+    /// with whether a connection subscribes to their requests.
+    ///
+    /// The exit code is 0 also with warnings and parts that are not readable. It is 1 when the mesh
+    /// is not reachable or a part of it does not work: no JetStream, a bucket without a leader, a
+    /// malformed catalog.
+    Status(MeshStatus),
     /// List the agents on the mesh, or watch the changes
     Catalog(MeshCatalog),
     /// Repair a catalog that another program has overwritten
@@ -97,6 +107,18 @@ pub(crate) struct MeshConnect {
     /// NATS credentials file; .oam-url then names it too
     #[arg(long, value_name = "FILE")]
     pub(crate) creds: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshStatus {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print JSON instead of tables
+    ///
+    /// A part that cannot be read is null, and "unreadable" has the reason. "errors" and
+    /// "warnings" have the texts that are printed to stderr otherwise.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

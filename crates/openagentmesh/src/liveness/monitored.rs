@@ -44,6 +44,12 @@ struct LeaseValue {
     holder: String,
 }
 
+/// The process that a value of the monitor's lease names; `None` for a malformed value.
+pub(super) fn lease_holder(json: &[u8]) -> Option<InstanceId> {
+    let value: LeaseValue = serde_json::from_slice(json).ok()?;
+    InstanceId::parse(value.holder).ok()
+}
+
 impl MonitoredMesh {
     pub(crate) fn new(
         connection: &Connection,
@@ -85,9 +91,7 @@ impl MonitoredMesh {
         let Some(stored) = self.leases.read(MONITOR_KEY).await? else {
             return Ok(None);
         };
-        let value = stored.value.as_deref();
-        let value = value.and_then(|json| serde_json::from_slice::<LeaseValue>(json).ok());
-        let holder = value.and_then(|value| InstanceId::parse(value.holder).ok());
+        let holder = stored.value.as_deref().and_then(lease_holder);
         Ok(holder.map(|holder| Held {
             holder,
             revision: stored.revision,

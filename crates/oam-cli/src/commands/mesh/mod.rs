@@ -6,4 +6,5 @@ pub(crate) mod down;
 pub(crate) mod init;
 pub(crate) mod listen;
 pub(crate) mod repair;
+pub(crate) mod status;
 pub(crate) mod up;
