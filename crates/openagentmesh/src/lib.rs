@@ -301,8 +301,8 @@ pub use client::{
 pub use detached::ContextBuilder;
 pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
-pub use liveness::Instance;
-pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
+pub use liveness::{Instance, MonitorEvent};
+pub use mesh::{AgentMesh, MeshBuilder, Monitor, shutdown_signal};
 pub use store::BucketReplicas;
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{

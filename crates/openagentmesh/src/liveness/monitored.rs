@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::connections::LiveConnections;
+use super::monitor_event::Observer;
 use super::records::{self, Records};
 use crate::catalog::Directory;
 use crate::error::{Error, Result};
@@ -36,6 +37,7 @@ pub(crate) struct MonitoredMesh {
     backoff: Mutex<Backoff>,
     /// The time until which the lease is left alone.
     denied_until: Mutex<Option<Instant>>,
+    observer: Observer,
 }
 
 /// The value of the monitor's lease.
@@ -65,7 +67,17 @@ impl MonitoredMesh {
             connection: connection.clone(),
             backoff: Mutex::new(Backoff::new(FIRST_DELAY, MAX_DELAY)),
             denied_until: Mutex::new(None),
+            observer: Observer::default(),
         }
+    }
+
+    /// The same mesh, whose monitor's events `observer` receives.
+    pub(crate) fn observed_by(self, observer: Observer) -> Self {
+        Self { observer, ..self }
+    }
+
+    pub(super) fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// Runs an operation of the lease, unless the server has not permitted one recently.
@@ -189,6 +201,7 @@ impl Mesh for MonitoredMesh {
     }
 
     async fn announce(&self, notice: &Notice) -> Result<()> {
+        self.observer.announces(notice);
         let (subject, json) = match notice {
             Notice::InstanceDown(notice) => {
                 let subject = subject::instance_down(&notice.instance_id);
@@ -207,12 +220,19 @@ impl Mesh for MonitoredMesh {
     }
 
     async fn lease(&self) -> Result<Option<Held>> {
-        self.with_lease(self.read_lease()).await
+        let held = self.with_lease(self.read_lease()).await?;
+        held.iter()
+            .for_each(|held| self.observer.is_active(&held.holder));
+        Ok(held)
     }
 
     async fn write_lease(&self, holder: &InstanceId, revision: u64) -> Result<Option<u64>> {
-        self.with_lease(self.try_write_lease(holder, revision))
-            .await
+        let write = self.try_write_lease(holder, revision);
+        let written = self.with_lease(write).await?;
+        if written.is_some() {
+            self.observer.is_active(holder);
+        }
+        Ok(written)
     }
 
     async fn remove_lease(&self, revision: u64) -> Result<bool> {
