@@ -119,6 +119,19 @@ pub enum InstanceState {
     Other(String),
 }
 
+impl InstanceState {
+    /// The word in the record.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+            Self::Dead => "dead",
+            Self::Other(state) => state,
+        }
+    }
+}
+
 impl From<String> for InstanceState {
     fn from(state: String) -> Self {
         match state.as_str() {
@@ -133,10 +146,8 @@ impl From<String> for InstanceState {
 impl From<InstanceState> for String {
     fn from(state: InstanceState) -> Self {
         match state {
-            InstanceState::Serving => "serving".to_owned(),
-            InstanceState::Draining => "draining".to_owned(),
-            InstanceState::Dead => "dead".to_owned(),
             InstanceState::Other(state) => state,
+            known => known.as_str().to_owned(),
         }
     }
 }

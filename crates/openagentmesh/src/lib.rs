@@ -301,8 +301,8 @@ pub use client::{
 pub use detached::ContextBuilder;
 pub use error::{BoxError, Error, Result};
 pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
-pub use liveness::Instance;
-pub use mesh::{AgentMesh, MeshBuilder, shutdown_signal};
+pub use liveness::{Instance, MonitorEvent};
+pub use mesh::{AgentMesh, MeshBuilder, Monitor, shutdown_signal};
 pub use store::BucketReplicas;
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
@@ -322,6 +322,13 @@ pub mod handler {
         Background, Each, Fallible, Handler, Input, IntoEnd, IntoOutput, One, Plain, Publisher,
         Responder, ResultOutput, Streamer, Trigger, Watcher, WithContext,
     };
+}
+
+/// The state of a mesh, as [`Client::inspect`] returns it.
+pub mod inspect {
+    pub use crate::client::{CatalogStatus, Finding, Inspection, ServerStatus, Severity};
+    pub use crate::liveness::{InstanceStatus, MonitorStatus, UnrecordedAgent};
+    pub use crate::store::{BucketStatus, JetStreamStatus, PeerStatus, StoredBucket};
 }
 
 pub use async_nats;

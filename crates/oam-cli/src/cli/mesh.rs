@@ -31,6 +31,26 @@ pub(crate) enum MeshCommand {
     /// Checks that the mesh answers and writes .oam-url into this directory. Programs and commands
     /// started here or below find the mesh.
     Connect(MeshConnect),
+    /// Print the state of the mesh: server, storage, monitor, processes and catalog
+    ///
+    /// Reads everything from the server and changes nothing. A part that this user may not read says
+    /// so. A process of another SDK may serve agents without an instance record; its agents are listed
+    /// with whether a connection subscribes to their requests.
+    ///
+    /// The exit code is 0 also with warnings and parts that are not readable. It is 1 when the mesh
+    /// is not reachable or a part of it does not work: no JetStream, a bucket without a leader, a
+    /// malformed catalog.
+    Status(MeshStatus),
+    /// Run a monitor of the mesh, and print the deaths of processes
+    ///
+    /// The monitor finds processes that have died, fails their callers and removes their entries. Each
+    /// process that serves agents runs one already, and one of all monitors is active. The command is
+    /// for hosts that may not run one, and for servers that do not report disconnects to the mesh:
+    /// with --sys-url or --sys-creds it also connects as a user of the system account, and the whole mesh
+    /// learns of each disconnect within milliseconds. Without them, a frozen or dead process is found by its lease.
+    ///
+    /// Ctrl-C or SIGTERM ends the command and returns its role; another monitor takes over within seconds.
+    Monitor(MeshMonitor),
     /// List the agents on the mesh, or watch the changes
     Catalog(MeshCatalog),
     /// Repair a catalog that another program has overwritten
@@ -97,6 +117,36 @@ pub(crate) struct MeshConnect {
     /// NATS credentials file; .oam-url then names it too
     #[arg(long, value_name = "FILE")]
     pub(crate) creds: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshStatus {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print JSON instead of tables
+    ///
+    /// A part that cannot be read is null, and "unreadable" has the reason. "errors" and
+    /// "warnings" have the texts that are printed to stderr otherwise.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshMonitor {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// NATS credentials file of a user of the system account
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sys_creds: Option<PathBuf>,
+    /// URL for the connection of the system account, which may have a login [default: the URL of the mesh]
+    #[arg(long, value_name = "URL")]
+    pub(crate) sys_url: Option<String>,
+    /// Print each event as a JSON object on one line
+    ///
+    /// "event" is "active", "standby", "instance_down" or "agent_removed". "confirmed" is false when
+    /// another monitor has announced the death: any client can publish such a notice.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

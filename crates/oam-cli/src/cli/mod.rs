@@ -19,7 +19,8 @@ pub(crate) use self::agent::{
 };
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
 pub(crate) use self::mesh::{
-    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshRepair, MeshUp,
+    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshRepair,
+    MeshStatus, MeshUp,
 };
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};

@@ -21,6 +21,8 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             MeshCommand::Init(arguments) => mesh::init::run(arguments, printer).await?,
             MeshCommand::Down(arguments) => mesh::down::run(arguments, printer).await?,
             MeshCommand::Connect(arguments) => mesh::connect::run(arguments, printer).await?,
+            MeshCommand::Status(arguments) => return mesh::status::run(arguments, printer).await,
+            MeshCommand::Monitor(arguments) => mesh::monitor::run(arguments, printer).await?,
             MeshCommand::Catalog(arguments) => mesh::catalog::run(arguments, printer).await?,
             MeshCommand::Repair(arguments) => mesh::repair::run(arguments, printer).await?,
             MeshCommand::Listen(arguments) => mesh::listen::run(arguments, printer).await?,

@@ -13,6 +13,8 @@ mod invisible_text;
 mod kv;
 mod kv_watch;
 mod listen;
+mod mesh_monitor;
+mod mesh_status;
 mod mesh_up;
 #[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
 mod provider_rules;

@@ -79,6 +79,12 @@ impl Directory {
         Ok(document.err())
     }
 
+    /// The stored catalog, read from the server, or the problem of a value that is not one.
+    pub(crate) async fn stored(&self) -> Result<Result<CatalogDocument>> {
+        let Read { document, .. } = writer::read(&self.catalog).await?;
+        Ok(document)
+    }
+
     /// Whether agent `name` is in the catalog, from the cache if it is ready.
     pub(crate) async fn is_known(&self, name: &AgentName) -> Result<bool> {
         Ok(self.snapshot().await?.has(name))

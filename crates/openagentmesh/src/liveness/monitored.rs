@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::connections::LiveConnections;
+use super::monitor_event::Observer;
 use super::records::{self, Records};
 use crate::catalog::Directory;
 use crate::error::{Error, Result};
@@ -36,12 +37,19 @@ pub(crate) struct MonitoredMesh {
     backoff: Mutex<Backoff>,
     /// The time until which the lease is left alone.
     denied_until: Mutex<Option<Instant>>,
+    observer: Observer,
 }
 
 /// The value of the monitor's lease.
 #[derive(Serialize, Deserialize)]
 struct LeaseValue {
     holder: String,
+}
+
+/// The process that a value of the monitor's lease names; `None` for a malformed value.
+pub(super) fn lease_holder(json: &[u8]) -> Option<InstanceId> {
+    let value: LeaseValue = serde_json::from_slice(json).ok()?;
+    InstanceId::parse(value.holder).ok()
 }
 
 impl MonitoredMesh {
@@ -59,7 +67,17 @@ impl MonitoredMesh {
             connection: connection.clone(),
             backoff: Mutex::new(Backoff::new(FIRST_DELAY, MAX_DELAY)),
             denied_until: Mutex::new(None),
+            observer: Observer::default(),
         }
+    }
+
+    /// The same mesh, whose monitor's events `observer` receives.
+    pub(crate) fn observed_by(self, observer: Observer) -> Self {
+        Self { observer, ..self }
+    }
+
+    pub(super) fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// Runs an operation of the lease, unless the server has not permitted one recently.
@@ -85,9 +103,7 @@ impl MonitoredMesh {
         let Some(stored) = self.leases.read(MONITOR_KEY).await? else {
             return Ok(None);
         };
-        let value = stored.value.as_deref();
-        let value = value.and_then(|json| serde_json::from_slice::<LeaseValue>(json).ok());
-        let holder = value.and_then(|value| InstanceId::parse(value.holder).ok());
+        let holder = stored.value.as_deref().and_then(lease_holder);
         Ok(holder.map(|holder| Held {
             holder,
             revision: stored.revision,
@@ -185,6 +201,7 @@ impl Mesh for MonitoredMesh {
     }
 
     async fn announce(&self, notice: &Notice) -> Result<()> {
+        self.observer.announces(notice);
         let (subject, json) = match notice {
             Notice::InstanceDown(notice) => {
                 let subject = subject::instance_down(&notice.instance_id);
@@ -203,12 +220,19 @@ impl Mesh for MonitoredMesh {
     }
 
     async fn lease(&self) -> Result<Option<Held>> {
-        self.with_lease(self.read_lease()).await
+        let held = self.with_lease(self.read_lease()).await?;
+        held.iter()
+            .for_each(|held| self.observer.is_active(&held.holder));
+        Ok(held)
     }
 
     async fn write_lease(&self, holder: &InstanceId, revision: u64) -> Result<Option<u64>> {
-        self.with_lease(self.try_write_lease(holder, revision))
-            .await
+        let write = self.try_write_lease(holder, revision);
+        let written = self.with_lease(write).await?;
+        if written.is_some() {
+            self.observer.is_active(holder);
+        }
+        Ok(written)
     }
 
     async fn remove_lease(&self, revision: u64) -> Result<bool> {

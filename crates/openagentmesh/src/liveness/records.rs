@@ -9,11 +9,12 @@ use bytes::Bytes;
 use openagentmesh_monitor as monitor;
 use openagentmesh_protocol::bucket::INSTANCES;
 use openagentmesh_protocol::{ErrorCode, InstanceId, InstanceRecord, subject};
+use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use super::instance::Instance;
 use crate::error::{Error, Result};
-use crate::store::{Access, KvBucket, Meaning, StoreError, find_last, latest};
+use crate::store::{Access, KvBucket, Meaning, StoreError, StoredMessage, find_last, latest};
 use crate::transport::{Action, Connection};
 
 /// The subject of a read of one record.
@@ -57,6 +58,16 @@ impl Records {
     ///
     /// When the bucket cannot be read.
     pub(crate) async fn all(&self) -> Result<Vec<monitor::Instance>> {
+        let found = self.dated().await?.into_iter();
+        Ok(found.map(|(instance, _)| instance).collect())
+    }
+
+    /// All records, each with the time of its write by the clock of the server.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`all`](Self::all).
+    pub(super) async fn dated(&self) -> Result<Vec<(monitor::Instance, OffsetDateTime)>> {
         let prefix = subject::kv(INSTANCES, "");
         let listed = latest::list(&self.bucket, subject::kv(INSTANCES, ">"), false).await?;
         // A record that was written during the list appears twice.
@@ -68,16 +79,19 @@ impl Records {
             };
             let value = (message.meaning == Meaning::Value).then_some(&message.payload);
             match value.and_then(|json| parse(&id, json)) {
-                Some(record) => found.insert(id, (record, message.sequence)),
+                Some(record) => found.insert(id, (record, message.sequence, message.published)),
                 None => found.remove(&id),
             };
         }
         let found = found.into_iter();
         Ok(found
-            .map(|(id, (record, revision))| monitor::Instance {
-                id,
-                record,
-                revision,
+            .map(|(id, (record, revision, published))| {
+                let instance = monitor::Instance {
+                    id,
+                    record,
+                    revision,
+                };
+                (instance, published)
             })
             .collect())
     }
@@ -90,18 +104,7 @@ impl Records {
     /// `connection_denied` when the server does not permit the request; when the bucket does not exist, or the server
     /// does not answer in time.
     pub(crate) async fn one(&self, id: &InstanceId) -> Result<Option<monitor::Instance>> {
-        let denials = &self.connection.denials;
-        let mut denied = denials.watch(|denial| denial.denies(Action::Publish, READ_ONE));
-        let jetstream = self.connection.jetstream();
-        let read = find_last(&jetstream, INSTANCES, id.as_str());
-        let found = tokio::select! {
-            biased;
-            error = denied.denied() => return Err(error),
-            found = timeout(READ_TIMEOUT, read) => found,
-        };
-        let found = found
-            .unwrap_or_else(|late| Err(late.into()))
-            .map_err(|error| StoreError::new(error).into_error("read", INSTANCES))?;
+        let found = read_last(&self.connection, INSTANCES, READ_ONE, id.as_str()).await?;
         let value = found.filter(|message| message.meaning == Meaning::Value);
         Ok(value.and_then(|message| {
             Some(monitor::Instance {
@@ -152,6 +155,33 @@ impl Records {
     pub(super) async fn remove(&self, id: &InstanceId, revision: Option<u64>) -> Result<bool> {
         remove(&self.bucket, id.as_str(), revision).await
     }
+}
+
+/// The last write of `key` in `bucket`, whose subject for reads is `subject`. The bucket is neither opened nor created.
+///
+/// # Errors
+///
+/// `connection_denied` when the server does not permit the request; when the bucket does not exist, or the server does
+/// not answer in time.
+pub(super) async fn read_last(
+    connection: &Connection,
+    bucket: &str,
+    subject: &'static str,
+    key: &str,
+) -> Result<Option<StoredMessage>> {
+    let mut denied = connection
+        .denials
+        .watch(move |denial| denial.denies(Action::Publish, subject));
+    let jetstream = connection.jetstream();
+    let read = find_last(&jetstream, bucket, key);
+    let found = tokio::select! {
+        biased;
+        error = denied.denied() => return Err(error),
+        found = timeout(READ_TIMEOUT, read) => found,
+    };
+    found
+        .unwrap_or_else(|late| Err(late.into()))
+        .map_err(|error| StoreError::new(error).into_error("read", bucket))
 }
 
 /// Removes `key` from `bucket` without a deletion marker, if `revision` is its revision or none is given. A later write

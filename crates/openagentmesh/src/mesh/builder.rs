@@ -291,14 +291,7 @@ impl MeshBuilder {
             }
             let replication = Replication::new(self.replicas)?;
             let instance_id = InstanceId::random();
-            let (connection, url) = match self.nats_client {
-                Some((client, events)) => share(client, events.as_ref(), &self.options)?,
-                None => {
-                    let endpoint = resolve(self.options.url.clone()).await?;
-                    let connection = dial(&endpoint, &self.options, &instance_id).await?;
-                    (connection, redact_credentials(&endpoint.url))
-                }
-            };
+            let (connection, url) = self.dial(&instance_id).await?;
             let settings = Settings {
                 url,
                 shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_SHUTDOWN_GRACE),
@@ -312,6 +305,22 @@ impl MeshBuilder {
             Ok(AgentMesh::new(connection, instance_id, settings))
         }
         .boxed()
+    }
+
+    /// A connection with the options of this builder, and the URL of the server.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect).
+    pub(super) async fn dial(&self, instance_id: &InstanceId) -> Result<(Connection, String)> {
+        match &self.nats_client {
+            Some((client, events)) => share(client.clone(), events.as_ref(), &self.options),
+            None => {
+                let endpoint = resolve(self.options.url.clone()).await?;
+                let connection = dial(&endpoint, &self.options, instance_id).await?;
+                Ok((connection, redact_credentials(&endpoint.url)))
+            }
+        }
     }
 
     fn authenticate(mut self, credentials: Credentials) -> Self {

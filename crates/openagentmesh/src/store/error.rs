@@ -101,6 +101,17 @@ impl StoreError {
         })
     }
 
+    /// Whether JetStream answered that the server, or the account, may not use it.
+    pub(crate) fn is_jetstream_disabled(&self) -> bool {
+        matches!(
+            self.api_code(),
+            Some(
+                ApiErrorCode::JETSTREAM_NOT_ENABLED
+                    | ApiErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+            )
+        )
+    }
+
     /// `storage_error` when JetStream answered, `connection_failed` when no answer arrived.
     pub(crate) fn code(&self) -> ErrorCode {
         let is_answered = self.api_error().is_some()

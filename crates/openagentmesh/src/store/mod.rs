@@ -13,6 +13,7 @@ mod ordered_consumer;
 mod repeat;
 mod replicas;
 mod shared_bucket;
+mod status;
 mod stored_message;
 mod values;
 
@@ -26,4 +27,6 @@ pub(crate) use ordered_consumer::{Delivery, OrderedConsumer, Start};
 pub use replicas::BucketReplicas;
 pub(crate) use replicas::replicate_buckets;
 pub(crate) use shared_bucket::SharedBucket;
+pub use status::{BucketStatus, JetStreamStatus, PeerStatus, StoredBucket};
+pub(crate) use status::{bucket_status, jetstream_status};
 pub(crate) use stored_message::{Find, StoredMessage, find_last};

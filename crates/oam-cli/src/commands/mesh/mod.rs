@@ -5,5 +5,7 @@ pub(crate) mod connect;
 pub(crate) mod down;
 pub(crate) mod init;
 pub(crate) mod listen;
+pub(crate) mod monitor;
 pub(crate) mod repair;
+pub(crate) mod status;
 pub(crate) mod up;

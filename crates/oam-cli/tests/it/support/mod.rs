@@ -1,5 +1,6 @@
 //! Everything that starts and stops processes: sandboxes, meshes, commands and terminals.
 
+mod configured_server;
 mod deadline;
 mod handler_count;
 mod output;
@@ -10,6 +11,7 @@ mod terminal;
 mod test_mesh;
 pub(crate) mod workspace;
 
+pub(crate) use configured_server::ConfiguredServer;
 pub(crate) use deadline::within_deadline;
 pub(crate) use handler_count::HandlerCount;
 pub(crate) use output::CommandOutput;

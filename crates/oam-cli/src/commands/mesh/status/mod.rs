@@ -1,0 +1,43 @@
+//! `oam mesh status`.
+
+mod json;
+mod text;
+
+use std::process::ExitCode;
+
+use openagentmesh::ErrorCode;
+use openagentmesh::inspect::Severity;
+
+use crate::cli::MeshStatus;
+use crate::connection::connect;
+use crate::failure::Failure;
+use crate::live;
+use crate::printer::Printer;
+
+/// Returns the exit code 1 when a part of the mesh does not work.
+pub(crate) async fn run(arguments: MeshStatus, printer: &Printer) -> Result<ExitCode, Failure> {
+    let mesh = connect(arguments.target).await?;
+    let inspection = mesh.inspect().await?;
+    let findings = inspection.findings();
+    if arguments.json {
+        printer.json(&json::Status::new(&inspection, &findings))?;
+    } else {
+        text::print(&inspection, printer)?;
+        for error in text::errors(&inspection) {
+            if error.code() == &ErrorCode::ConnectionDenied {
+                printer.note(format!("not readable: {}", error.message()));
+            }
+        }
+        for finding in &findings {
+            printer.note(format!("{}: {}", finding.severity, finding.message));
+        }
+    }
+    live::leave(mesh).await?;
+    let is_broken = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    Ok(match is_broken {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
