@@ -18,6 +18,9 @@ use crate::waker::{self, Waker, Wakeup, Wakeups};
 /// The largest number of connections that are asked for one by one. For more, all connections are listed.
 const MAX_SINGLE_QUERIES: usize = 8;
 
+/// The time between a look that a disconnect has caused and the next one.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+
 /// The number of failures from which on the time between steps is not lengthened any further.
 const MAX_FAILURES: u32 = 5;
 
@@ -98,6 +101,10 @@ impl<M: Mesh> Monitor<M> {
                     tracing::debug!(%error, "the monitor could not look at the mesh");
                     self.failures = (self.failures + 1).min(MAX_FAILURES);
                 }
+            }
+            if wakeup.is_set() {
+                // A flood of forged disconnects causes few looks.
+                sleep(MIN_PAUSE).await;
             }
             wakeup = self.wait().await;
         }

@@ -38,6 +38,13 @@ pub(crate) struct Wakeup {
     pub(crate) look_at_all: bool,
 }
 
+impl Wakeup {
+    /// Whether there is a reason.
+    pub(crate) fn is_set(&self) -> bool {
+        self.look_at_all || !self.disconnects.is_empty()
+    }
+}
+
 pub(crate) fn channel() -> (Waker, Wakeups) {
     let (sender, receiver) = mpsc::channel(MAX_QUEUED);
     let look_at_all = Arc::<LookAtAll>::default();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered, SelectAll};
@@ -13,6 +14,7 @@ use openagentmesh_protocol::{
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::questions::{Looked, Questions};
+use super::stand_in::StandIn;
 use super::suspects::{QUESTION_INTERVAL, Suspects};
 use super::sweep::{Incarnation, SILENCE_TIMEOUT, SWEEP_INTERVAL, Sweep};
 use crate::liveness::{CONNECTIONS_SUBJECT, READ_ONE};
@@ -26,6 +28,8 @@ const ORPHAN_SWEEPS: usize = 3;
 const FIRST_NOTICES: [&str; 1] = [subject::ALL_INSTANCES_DOWN];
 /// The subjects of notices that are received from the first request on that has waited.
 const LATER_NOTICES: [&str; 2] = [subject::ALL_DEATHS, subject::DISCONNECTS];
+/// The interval of looks for requests without a probe. Without a monitor, no notice would say that their host is gone.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// The number of questions under way at the same time.
 const MAX_QUESTIONS: usize = 16;
 /// The number of instances that are remembered, unless more work on pending requests.
@@ -38,13 +42,20 @@ const MAX_AGENTS: usize = 256;
 pub(crate) fn start(session: &Session) {
     // Not the session itself, which closes the connection when it is dropped.
     let connection = Connection::clone(&session.connection);
+    let (records, live) = (&session.records, &session.live_connections);
     let questions = Questions {
-        records: Arc::clone(&session.records),
-        live: Arc::clone(&session.live_connections),
+        records: Arc::clone(records),
+        live: Arc::clone(live),
+    };
+    let stand_in = StandIn {
+        connection: connection.clone(),
+        records: Arc::clone(records),
+        live: Arc::clone(live),
+        directory: Arc::clone(&session.directory),
     };
     tokio::spawn(async move {
         let closed = connection.closed();
-        let watching = Watcher::new(connection, questions).run();
+        let watching = Watcher::new(connection, questions, stand_in).run();
         closed.run_until_cancelled(watching).await;
     });
 }
@@ -52,6 +63,11 @@ pub(crate) fn start(session: &Session) {
 struct Watcher {
     connection: Connection,
     questions: Questions,
+    stand_in: StandIn,
+    is_standing_in: bool,
+    /// The time of the next look for requests that were made before the last one and have had no probe since.
+    next_look: Instant,
+    last_look: Mark,
     /// The sweep while requests are pending.
     sweep: Option<Sweep>,
     /// The marks of the last sweeps, the newest last.
@@ -74,8 +90,8 @@ struct Watcher {
     is_catching_up: bool,
 }
 
-/// Separates the requests before a sweep from later ones.
-#[derive(Clone, Copy)]
+/// Separates the requests before some time from later ones.
+#[derive(Clone, Copy, Default)]
 struct Mark {
     inbox: u64,
     hosts: u64,
@@ -121,6 +137,8 @@ enum Answer {
     Agent(AgentName, bool),
     /// The requests to this agent before the mark that have had no probe were with the instance, if one is given.
     Bereaved(AgentName, Mark, Option<InstanceId>),
+    /// A monitor has run for some time.
+    StoodIn,
     /// Every probe that the server had sent at this time was read. `None` if that is not known.
     CaughtUp(Option<Instant>),
 }
@@ -140,10 +158,14 @@ impl Notice {
 }
 
 impl Watcher {
-    fn new(connection: Connection, questions: Questions) -> Self {
+    fn new(connection: Connection, questions: Questions, stand_in: StandIn) -> Self {
         Self {
             connection,
             questions,
+            stand_in,
+            is_standing_in: false,
+            next_look: Instant::now(),
+            last_look: Mark::default(),
             sweep: None,
             marks: VecDeque::new(),
             orphans_from: Instant::now(),
@@ -219,6 +241,9 @@ impl Watcher {
             return;
         }
         let now = Instant::now();
+        if now >= self.next_look {
+            self.look(now);
+        }
         let incarnation = incarnation(&self.connection);
         let gap = self
             .sweep
@@ -254,9 +279,28 @@ impl Watcher {
         }
     }
 
+    /// Looks for requests without a probe, each of which may have been sent to a host that is gone.
+    fn look(&mut self, now: Instant) {
+        if self.connection.inbox.has_any_unprobed(self.last_look.inbox) {
+            self.stand_in();
+        }
+        self.last_look = Mark::now(&self.connection.inbox);
+        self.next_look = now + LOOK_INTERVAL;
+    }
+
+    /// Runs a monitor for some time, if none of this process does.
+    fn stand_in(&mut self) {
+        if !std::mem::replace(&mut self.is_standing_in, true) {
+            let running = self.stand_in.clone().run();
+            self.answers.push(running.map(|()| Answer::StoodIn).boxed());
+        }
+    }
+
     async fn receive_all(&mut self) {
         if !std::mem::replace(&mut self.receives_all, true) {
             self.receive(&LATER_NOTICES).await;
+            // An earlier notice was not received.
+            self.stand_in();
         }
     }
 
@@ -297,6 +341,9 @@ impl Watcher {
                 }
             }
             Notice::Disconnected(disconnect) => {
+                if disconnect.instance.is_some() && self.connection.inbox.pending() > 0 {
+                    self.stand_in();
+                }
                 let gone = Some(disconnect.connection);
                 self.instances.suspect_where(|known| *known == gone);
                 if let Some(id) = disconnect.instance {
@@ -376,7 +423,11 @@ impl Watcher {
                 self.instances.answered(&id);
                 self.instances.set_known(&id, looked.connection);
                 match looked.gone_since {
-                    Some(time) => inbox.hosts().fail_instance(&id, time),
+                    Some(time) => {
+                        let failed = inbox.hosts().fail_instance(&id, time);
+                        self.stand_in();
+                        failed
+                    }
                     None => 0,
                 }
             }
@@ -393,10 +444,20 @@ impl Watcher {
                     mark.fail_unprobed(inbox, &agent, &Death::Orphaned(gone))
                 })
             }
+            Answer::StoodIn => {
+                self.is_standing_in = false;
+                0
+            }
             Answer::CaughtUp(time) => {
                 self.is_catching_up = false;
                 match time {
-                    Some(time) => inbox.hosts().fail_silent(time, SILENCE_TIMEOUT),
+                    Some(time) => {
+                        let failed = inbox.hosts().fail_silent(time, SILENCE_TIMEOUT);
+                        if failed > 0 {
+                            self.stand_in();
+                        }
+                        failed
+                    }
                     None => {
                         inbox.hosts().count_from(Instant::now());
                         0

@@ -144,6 +144,12 @@ impl Inbox {
         replies.any(|number, waiting| number < mark && waiting.is_unprobed(request))
     }
 
+    /// Whether a request that was made before `mark` is pending and has had no probe.
+    pub(crate) fn has_any_unprobed(&self, mark: u64) -> bool {
+        let replies = self.replies.table();
+        replies.any(|number, waiting| number < mark && waiting.host.is_none())
+    }
+
     /// Fails the pending requests to subject `request` that were made before `mark` and have had no probe. Returns their
     /// number.
     pub(crate) fn fail_unprobed(&self, request: &str, mark: u64, death: &Death) -> usize {

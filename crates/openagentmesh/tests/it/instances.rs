@@ -26,7 +26,9 @@ async fn host() {
         return;
     }
     let mesh = AgentMesh::from_env().await.unwrap();
-    mesh.register(named("victim")).await.unwrap();
+    let sleeper = AgentSpec::new("sleeper", "Never replies.")
+        .handler(|| async { std::future::pending::<bool>().await });
+    mesh.register([named("victim"), sleeper]).await.unwrap();
     println!("{READY}");
     mesh.run().await.unwrap();
 }
@@ -127,6 +129,32 @@ async fn killed_only_host_is_removed() {
     assert!(is_listed(&test.mesh, "other").await);
 }
 
+/// No process with a monitor is left: a caller stands in for it.
+#[tokio::test]
+async fn killed_last_host_is_removed_by_its_caller() {
+    let test = TestMesh::start().await;
+    let mut deaths = subscribed(&test.raw().await, "mesh.death.victim").await;
+    let mut host = spawn_host(test.server.url()).await;
+    let victim = other_instance(&test.mesh).await;
+    let call = test.mesh.call::<bool>("sleeper", ()).into_future();
+    let call = tokio::spawn(call);
+    // The request has arrived when a later one is answered.
+    assert!(within(test.mesh.call::<bool>("victim", ())).await.unwrap());
+    host.start_kill().unwrap();
+    let started = Instant::now();
+    let error = within(call).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::AgentDied, "{error}");
+    println!(
+        "kill -9 of the last host: caller knows after {:?}",
+        started.elapsed()
+    );
+    is_eventually(&test.mesh, false, "kill -9 of the last host").await;
+    let notice = within(deaths.next()).await.unwrap();
+    let notice: DeathNotice = serde_json::from_slice(&notice.payload).unwrap();
+    assert_eq!(notice.instance_id, victim.id);
+    eventually(|| async { (stored_records(test.server.url()).await == 0).then_some(()) }).await;
+}
+
 #[tokio::test]
 async fn killed_host_of_a_plain_server_is_removed() {
     let storage = TempDir::new().unwrap();
@@ -136,6 +164,23 @@ async fn killed_host_of_a_plain_server_is_removed() {
     let mut host = spawn_host(&server.url()).await;
     host.start_kill().unwrap();
     is_eventually(&mesh, false, "kill -9 of the only host, plain server").await;
+}
+
+#[tokio::test]
+async fn killed_last_host_of_a_plain_server_is_removed_by_its_caller() {
+    let storage = TempDir::new().unwrap();
+    let server = PlainServer::start(Some(storage.path())).await;
+    let mesh = server.connect().await;
+    let mut host = spawn_host(&server.url()).await;
+    let call = mesh
+        .call::<bool>("sleeper", ())
+        .timeout(Duration::from_secs(60));
+    let call = tokio::spawn(call.into_future());
+    assert!(within(mesh.call::<bool>("victim", ())).await.unwrap());
+    host.start_kill().unwrap();
+    is_eventually(&mesh, false, "kill -9 of the last host, plain server").await;
+    let error = within(call).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::AgentDied, "{error}");
 }
 
 #[tokio::test]
