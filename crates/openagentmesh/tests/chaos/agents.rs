@@ -18,6 +18,9 @@ pub(crate) const INDEX_VARIABLE: &str = "OAM_CHAOS_HOST";
 /// The file to which the role process appends a line for each request that it begins.
 pub(crate) const RUNS_VARIABLE: &str = "OAM_CHAOS_RUNS";
 
+/// The beginning of the line in the log of a host process that has its instance id.
+pub(crate) const INSTANCE: &str = "instance ";
+
 /// The header with the number of a request, which all its attempts share.
 pub(crate) const NUMBER: &str = "Chaos-Number";
 /// The number of the requests at the end of the run, which are not checked one by one.
@@ -177,6 +180,7 @@ async fn host() {
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     };
+    eprintln!("{INSTANCE}{}", mesh.instance_id());
     while let Err(error) = mesh.register(agents(index, &runs)).await {
         eprintln!("registration failed: {error}");
     }

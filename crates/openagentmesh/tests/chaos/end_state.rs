@@ -1,6 +1,6 @@
 //! The stored state after a run: exactly that of the living hosts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
@@ -11,6 +11,7 @@ use openagentmesh::{AgentMesh, InstanceState};
 use serde_json::Value;
 
 use crate::agents::AGENTS;
+use crate::hosts::Host;
 
 /// The limit of the time until the stored state is exact.
 pub(crate) const SETTLING_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,8 +39,12 @@ fn expected() -> BTreeSet<String> {
 }
 
 /// The reason why the stored state is not that of the hosts which serve; `None` when it is.
-pub(crate) async fn serving_problem(url: &str, meshes: &[AgentMesh]) -> Option<String> {
-    serving(url, meshes).await.err()
+pub(crate) async fn serving_problem(
+    url: &str,
+    meshes: &[AgentMesh],
+    hosts: &[Host],
+) -> Option<String> {
+    serving(url, meshes, hosts).await.err()
 }
 
 /// The reason why the stored state is not empty, after all hosts have left.
@@ -47,7 +52,7 @@ pub(crate) async fn empty_problem(url: &str, meshes: &[AgentMesh]) -> Option<Str
     empty(url, meshes).await.err()
 }
 
-async fn serving(url: &str, meshes: &[AgentMesh]) -> Result<(), String> {
+async fn serving(url: &str, meshes: &[AgentMesh], hosts: &[Host]) -> Result<(), String> {
     for mesh in meshes {
         same("catalog", catalog(mesh).await?, expected())?;
     }
@@ -57,7 +62,7 @@ async fn serving(url: &str, meshes: &[AgentMesh]) -> Result<(), String> {
         let contract = read(&store.registry, &name).await?;
         same("contract", contract["name"].as_str(), Some(&*name))?;
     }
-    let mut served = Vec::new();
+    let mut served = BTreeMap::new();
     for key in keys(&store.instances).await? {
         let record: InstanceRecord = serde_json::from_value(read(&store.instances, &key).await?)
             .map_err(|error| format!("{key}: {error}"))?;
@@ -66,13 +71,14 @@ async fn serving(url: &str, meshes: &[AgentMesh]) -> Result<(), String> {
             record.state.as_ref(),
             Some(&InstanceState::Serving),
         )?;
-        let agents = record.agents.iter().map(ToString::to_string);
-        served.push(agents.collect::<BTreeSet<_>>());
+        let agents: BTreeSet<_> = record.agents.iter().map(ToString::to_string).collect();
+        served.insert(Some(key), agents);
     }
-    served.sort();
-    let mut agents = AGENTS.map(|agents| agents.map(str::to_owned).into());
-    agents.sort();
-    same("instances", served, agents.to_vec())?;
+    let living = hosts.iter().map(|host| {
+        let agents = AGENTS[host.index].map(str::to_owned);
+        (host.instance(), BTreeSet::from(agents))
+    });
+    same("instances", served, living.collect())?;
     same("leases", keys(&store.leases).await?.len(), 1)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdin};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::agents::{INDEX_VARIABLE, RUNS_VARIABLE};
+use crate::agents::{INDEX_VARIABLE, INSTANCE, RUNS_VARIABLE};
 use crate::ledger::Ledger;
 use crate::schedule::Disturbance;
 use crate::support::role::{role, signal};
@@ -59,7 +59,7 @@ impl Host {
 
     fn start(&mut self) {
         self.generation += 1;
-        let name = format!("host-{}-{}", self.index, self.generation);
+        let name = self.name();
         let log = std::fs::File::create(self.logs.join(&name)).unwrap();
         let child = role("agents::host")
             .env("OAM_URL", &self.url)
@@ -78,9 +78,20 @@ impl Host {
     }
 
     fn note(&self, text: &str) {
-        let (index, generation) = (self.index, self.generation);
-        self.ledger
-            .note(format_args!("host-{index}-{generation} {text}"));
+        self.ledger.note(format_args!("{} {text}", self.name()));
+    }
+
+    /// The name of the logs of the current process.
+    fn name(&self) -> String {
+        format!("host-{}-{}", self.index, self.generation)
+    }
+
+    /// The instance id of the current process; `None` before it is connected.
+    pub(crate) fn instance(&self) -> Option<String> {
+        let log = std::fs::read(self.logs.join(self.name())).unwrap();
+        let log = String::from_utf8_lossy(&log);
+        let mut lines = log.lines();
+        lines.find_map(|line| line.strip_prefix(INSTANCE).map(str::to_owned))
     }
 
     /// Disturbs the host by its schedule, whose times count from `start`. A time that has passed is now.

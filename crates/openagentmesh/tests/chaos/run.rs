@@ -76,7 +76,7 @@ async fn run(seed: u64, duration: Duration) {
         )
     };
     let hosts: Vec<Host> = (0..HOSTS).map(host).collect();
-    let ready = settles(|| serving_problem(&url, &meshes)).await;
+    let ready = settles(|| serving_problem(&url, &meshes, &hosts)).await;
     ledger.note(format_args!(
         "all hosts are ready after {:?}",
         ready.unwrap()
@@ -127,7 +127,7 @@ async fn run(seed: u64, duration: Duration) {
         not_sent += load.await.unwrap();
     }
     ledger.note("all requests have ended");
-    let settled = settles(|| serving_problem(&url, &meshes)).await;
+    let settled = settles(|| serving_problem(&url, &meshes, &hosts)).await;
     match settled {
         Ok(took) => ledger.note(format_args!("the stored state is exact after {took:?}")),
         Err(problem) => ledger.violation(problem),
@@ -147,6 +147,8 @@ async fn run(seed: u64, duration: Duration) {
     for mesh in &meshes {
         within(mesh.shutdown()).await.unwrap();
     }
+    // Its files are removed with the directory.
+    server.end("-TERM").await;
     ledger.check_runs(&runs);
     check_panics(&ledger, &logs);
     let (succeeded, all) = ledger.report();

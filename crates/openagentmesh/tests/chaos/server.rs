@@ -35,10 +35,15 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) async fn suffer(&mut self, outage: &Outage) {
-        let signal = if outage.is_killed { "-KILL" } else { "-TERM" };
+    /// Ends the process, and waits until it has ended.
+    pub(crate) async fn end(&mut self, signal: &str) {
         crate::support::role::signal(&self.process, signal);
         within(self.process.wait()).await.unwrap();
+    }
+
+    pub(crate) async fn suffer(&mut self, outage: &Outage) {
+        let signal = if outage.is_killed { "-KILL" } else { "-TERM" };
+        self.end(signal).await;
         if !outage.keeps_store {
             std::fs::remove_dir_all(store(&self.directory)).unwrap();
         }

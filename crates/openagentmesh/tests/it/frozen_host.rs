@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::support::role::{Peer, is_role};
-use crate::support::{TestMesh, subscribed, within};
+use crate::support::{PlainServer, TestMesh, eventually, subscribed, within};
 use futures::StreamExt;
 use futures::future::join_all;
+use openagentmesh::protocol::header;
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -98,4 +100,47 @@ async fn frozen_host_starts_no_handler_whose_caller_has_given_up() {
     assert_eq!(host.ask("count").await, "4");
     let next = within(test.mesh.call::<u32>("wide", 0)).await.unwrap();
     assert_eq!(next, 5);
+}
+
+/// Publishes a request as a caller that answers probes by hand. Returns its reply subject.
+async fn ask_by_hand(raw: &async_nats::Client, agent: &str) -> async_nats::Subscriber {
+    let reply = raw.new_inbox();
+    let probes = subscribed(raw, &reply).await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert(header::REQUEST_ID, "0123456789abcdef0123456789abcdef");
+    headers.insert(header::PROBE, "true");
+    let subject = format!("mesh.agent.{agent}");
+    raw.publish_with_reply_and_headers(subject, reply, headers, "0".into())
+        .await
+        .unwrap();
+    raw.flush().await.unwrap();
+    probes
+}
+
+#[tokio::test]
+async fn frozen_host_asks_again_when_the_connection_is_lost_before_the_answer() {
+    let storage = TempDir::new().unwrap();
+    let mut server = PlainServer::start(Some(storage.path())).await;
+    let mesh = server.connect().await;
+    let mut host = Peer::start("frozen_host::host_to_be_frozen", &server.url());
+    host.reads("ready").await;
+    let raw = async_nats::connect(server.url()).await.unwrap();
+    host.signal("STOP");
+    let mut probes = ask_by_hand(&raw, "wide").await;
+    tokio::time::sleep(FROZEN).await;
+    host.signal("CONT");
+    // The answer to this probe is lost with the server.
+    let first = within(probes.next()).await.unwrap();
+    assert!(first.headers.unwrap().get(header::PROBE).is_some());
+    server.stop().await;
+    server.start_again();
+    let again = within(probes.next()).await.unwrap();
+    let mut cancel = async_nats::HeaderMap::new();
+    cancel.insert(header::CANCEL, "true");
+    raw.publish_with_headers(again.reply.unwrap(), cancel, "".into())
+        .await
+        .unwrap();
+    let next = eventually(|| async { mesh.call::<u32>("wide", 0).await.ok() });
+    assert_eq!(next.await, 1);
+    assert_eq!(host.ask("count").await, "1");
 }
