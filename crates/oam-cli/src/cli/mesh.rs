@@ -33,9 +33,9 @@ pub(crate) enum MeshCommand {
     Connect(MeshConnect),
     /// Print the state of the mesh: server, storage, monitor, processes and catalog
     ///
-    /// Reads everything from the server and changes nothing. A part that this user may not read says
-    /// so. A process of another SDK may serve agents without an instance record; its agents are listed
-    /// with whether a connection subscribes to their requests.
+    /// Everything is read from the server. A part that this user may not read says so. A process of
+    /// another SDK may serve agents without an instance record; its agents are listed with whether a
+    /// connection subscribes to their requests.
     ///
     /// The exit code is 0 also with warnings and parts that are not readable. It is 1 when the mesh
     /// is not reachable or a part of it does not work: no JetStream, a bucket without a leader, a

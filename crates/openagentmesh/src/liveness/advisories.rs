@@ -52,6 +52,12 @@ impl SystemAdvisories {
     pub(crate) async fn subscribe(system: Arc<ConnectionGuard>, mesh: &Connection) -> Result<Self> {
         check_system_account(&system).await?;
         let account = account(mesh).await;
+        if account.is_none() {
+            tracing::warn!(
+                subject = USER_SUBJECT,
+                "the account of the mesh is not known: this process alone learns of disconnects; permit the subject"
+            );
+        }
         let subject = format!(
             "$SYS.ACCOUNT.{}.DISCONNECT",
             account.as_deref().unwrap_or("*")

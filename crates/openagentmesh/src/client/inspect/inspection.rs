@@ -17,6 +17,7 @@ use crate::liveness::{
 };
 use crate::session::Session;
 use crate::store::{BucketStatus, JetStreamStatus, StoredBucket, bucket_status, jetstream_status};
+use crate::transport;
 use crate::util::operation::Operation;
 
 /// The limit of a part of the inspection, above those of its questions.
@@ -109,6 +110,11 @@ impl Client {
 async fn inspect(session: &Session) -> Result<Inspection> {
     let connection = &session.connection;
     connection.check_attached()?;
+    if connection.closed().is_cancelled() {
+        return Err(transport::closed(
+            "a closed connection has no mesh to inspect",
+        ));
+    }
     match timeout(PART_TIMEOUT, connection.up()).await {
         Ok(up) => up?,
         Err(_) => return Err(late("the mesh")),

@@ -170,6 +170,48 @@ impl Operator {
         &self.configuration
     }
 
+    /// The same account of another operator, with a system account and JetStream in `directory`. Returns a credentials file of a user of the
+    /// system account, with `permissions`, too.
+    pub(crate) fn with_system_account(
+        mut self,
+        directory: &Path,
+        permissions: &Value,
+    ) -> (Self, String) {
+        let operator = &KeyPair::new_operator();
+        let (system, user) = (KeyPair::new_account(), KeyPair::new_user());
+        let limits = json!({
+            "subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1, "imports": -1, "exports": -1,
+            "wildcards": true,
+        });
+        let mut stored = limits.clone();
+        for limit in ["mem_storage", "disk_storage", "streams", "consumer"] {
+            stored[limit] = json!(-1);
+        }
+        let account = |limits| json!({"type": "account", "version": 2, "limits": limits});
+        let accounts = [(&self.account, account(stored)), (&system, account(limits))];
+        let preloaded = accounts.map(|(key, claims)| {
+            let jwt = jwt(operator, key, None, claims);
+            format!("{}: {jwt}", key.public_key())
+        });
+        let operator_claims = json!({"type": "operator", "version": 2});
+        self.configuration = format!(
+            "operator: {}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload: {{ {}\n{} }}\n\
+             jetstream {{ store_dir: {directory:?} }}",
+            jwt(operator, operator, None, operator_claims),
+            system.public_key(),
+            preloaded[0],
+            preloaded[1],
+        );
+        let mut claims = json!({
+            "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
+        });
+        for (name, value) in permissions.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let user_jwt = jwt(&system, &user, None, claims);
+        (self, credentials_file(&user_jwt, &user.seed().unwrap()))
+    }
+
     /// A credentials file of the user.
     pub(crate) fn credentials_file(&self) -> String {
         credentials_file(&self.user_jwt, &self.user_seed)
