@@ -38,7 +38,13 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
-const COMMANDS: [&[&str]; 38] = [
+const COMMANDS: [&[&str]; 44] = [
+    &["mesh", "init"],
+    &["mesh", "init", "--json"],
+    &["mesh", "status"],
+    &["mesh", "status", "--json"],
+    &["mesh", "monitor"],
+    &["mesh", "monitor", "--json"],
     &["mesh", "catalog"],
     &["mesh", "catalog", "--json"],
     &["mesh", "catalog", "--compact"],
