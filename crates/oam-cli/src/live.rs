@@ -41,13 +41,17 @@ pub(crate) async fn print(
         let writer = Writer::start()?;
         let mut lines = pin!(lines);
         let mut failure = None;
-        while failure.is_none()
-            && let Some(line) = lines.next().await
-        {
+        while failure.is_none() {
+            let line = tokio::select! {
+                biased;
+                // The writer has stopped; `finish` returns its error. The next line may be far away.
+                () = writer.lines.closed() => break,
+                line = lines.next() => line,
+            };
+            let Some(line) = line else { break };
             match line {
                 Ok(line) => {
                     if writer.lines.send(line).await.is_err() {
-                        // The writer has stopped; `finish` returns its error.
                         break;
                     }
                 }

@@ -285,6 +285,12 @@ async fn part_that_does_not_work_is_exit_code_1() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn text_in_a_record_is_escaped() {
     let mesh = TestMesh::start(agents![echo]).await;
+    // A record without a connection is judged by the client name.
+    let _alive = ConnectOptions::new()
+        .name("oam-host-stranger")
+        .connect(&mesh.url)
+        .await
+        .unwrap();
     let records = bucket(&mesh.url, "mesh-instances").await;
     let record = json!({
         "agents": ["x"], "state": "odd\u{1b}[31m\nline", "sdk": "a\u{202e}b", "lease_ms": 60_000,

@@ -38,7 +38,17 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
+<<<<<<< HEAD
 const COMMANDS: [&[&str]; 40] = [
+=======
+const COMMANDS: [&[&str]; 44] = [
+    &["mesh", "init"],
+    &["mesh", "init", "--json"],
+    &["mesh", "status"],
+    &["mesh", "status", "--json"],
+    &["mesh", "monitor"],
+    &["mesh", "monitor", "--json"],
+>>>>>>> operate
     &["mesh", "catalog"],
     &["mesh", "catalog", "--json"],
     &["mesh", "catalog", "--compact"],

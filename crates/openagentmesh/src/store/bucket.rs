@@ -300,12 +300,18 @@ impl<H: Handle> Bucket<H> {
     ///
     /// # Errors
     ///
-    /// `connection_failed` when the server does not answer, `storage_error` when the bucket cannot be opened.
+    /// `connection_denied` when the server does not permit the question, `connection_failed` when it does not answer,
+    /// `storage_error` when the bucket cannot be opened.
     pub(crate) async fn exists(&self) -> Result<bool> {
         let timeout = Access::Open.timeout(0);
-        match tokio::time::timeout(timeout, self.look_up()).await {
-            Ok(found) => Ok(found?.is_some()),
-            Err(_) => Err(self.unanswered(None, timeout)),
+        let mut denied = self.watch_denials(Access::Open);
+        tokio::select! {
+            biased;
+            error = denied.denied() => Err(error),
+            found = tokio::time::timeout(timeout, self.look_up()) => match found {
+                Ok(found) => Ok(found?.is_some()),
+                Err(_) => Err(self.unanswered(None, timeout)),
+            },
         }
     }
 

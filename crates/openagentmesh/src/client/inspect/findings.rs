@@ -28,7 +28,7 @@ pub struct Finding {
 pub enum Severity {
     /// A part of the mesh does not work.
     Error,
-    /// The mesh works, and may stop to do so.
+    /// The mesh works, and may fail later.
     Warning,
 }
 
