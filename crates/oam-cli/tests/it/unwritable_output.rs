@@ -38,9 +38,6 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
-<<<<<<< HEAD
-const COMMANDS: [&[&str]; 40] = [
-=======
 const COMMANDS: [&[&str]; 44] = [
     &["mesh", "init"],
     &["mesh", "init", "--json"],
@@ -48,14 +45,11 @@ const COMMANDS: [&[&str]; 44] = [
     &["mesh", "status", "--json"],
     &["mesh", "monitor"],
     &["mesh", "monitor", "--json"],
->>>>>>> operate
     &["mesh", "catalog"],
     &["mesh", "catalog", "--json"],
     &["mesh", "catalog", "--compact"],
     &["mesh", "catalog", "--watch"],
     &["mesh", "catalog", "--watch", "--json"],
-    &["mesh", "init"],
-    &["mesh", "init", "--json"],
     &["mesh", "repair"],
     &["mesh", "repair", "--json"],
     &["mesh", "listen", "mesh.agent.ticker.events"],
