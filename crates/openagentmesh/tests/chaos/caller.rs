@@ -24,7 +24,7 @@ const MAX_IN_FLIGHT: usize = 1500;
 /// The time that a request may last beyond its deadline.
 const TOLERANCE: Duration = Duration::from_secs(1);
 /// The time after which a request counts as one that never ends.
-const FOREVER: Duration = Duration::from_secs(60);
+const HANG_TIMEOUT: Duration = Duration::from_secs(60);
 /// The deadline of each operation on values.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -113,7 +113,7 @@ impl Caller {
             _ => deadline,
         };
         let (began, starved) = (Instant::now(), self.starvation.total());
-        let result = timeout(deadline + FOREVER, self.result(kind, number, deadline)).await;
+        let result = timeout(deadline + HANG_TIMEOUT, self.result(kind, number, deadline)).await;
         let took = began.elapsed();
         let starved = self.starvation.total() - starved;
         let name = kind.name();

@@ -95,7 +95,7 @@ impl Host {
     }
 
     /// Disturbs the host by its schedule, whose times count from `start`. A time that has passed is now.
-    pub(crate) async fn suffer(
+    pub(crate) async fn disturb(
         mut self,
         schedule: Vec<(Duration, Disturbance)>,
         start: Instant,

@@ -105,14 +105,14 @@ async fn run(seed: u64, duration: Duration) {
     let load: Vec<_> = load.collect();
     let start = tokio::time::Instant::now();
     let disturbed = hosts.into_iter().zip(schedule.hosts);
-    let disturbed = disturbed.map(|(host, schedule)| tokio::spawn(host.suffer(schedule, start)));
+    let disturbed = disturbed.map(|(host, schedule)| tokio::spawn(host.disturb(schedule, start)));
     let disturbed: Vec<_> = disturbed.collect();
     let mut store_began = std::time::Instant::now();
     for outage in &schedule.outages {
         tokio::time::sleep_until(start + outage.at).await;
         server.check();
         ledger.note(format_args!("server: {outage:?}"));
-        server.suffer(outage).await;
+        server.restart(outage).await;
         ledger.note("server is started");
         if !outage.keeps_store {
             store_began = std::time::Instant::now();

@@ -41,7 +41,8 @@ impl Server {
         within(self.process.wait()).await.unwrap();
     }
 
-    pub(crate) async fn suffer(&mut self, outage: &Outage) {
+    /// Ends the process, and starts the next one after the time of the outage.
+    pub(crate) async fn restart(&mut self, outage: &Outage) {
         let signal = if outage.is_killed { "-KILL" } else { "-TERM" };
         self.end(signal).await;
         if !outage.keeps_store {
