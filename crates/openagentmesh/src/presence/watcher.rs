@@ -5,29 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, FuturesUnordered, SelectAll};
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use openagentmesh_monitor::Disconnect;
-use openagentmesh_protocol::{
-    AgentName, ConnectionId, InstanceId, InstanceNotice, Subject, subject,
-};
+use openagentmesh_protocol::{AgentName, ConnectionId, InstanceId};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
+use super::mark::Mark;
+use super::notices::{Notice, Notices};
 use super::questions::{Looked, Questions};
-use super::stand_in::StandIn;
 use super::suspects::{QUESTION_INTERVAL, Suspects};
 use super::sweep::{Incarnation, SILENCE_TIMEOUT, SWEEP_INTERVAL, Sweep};
+use super::temporary_monitor::TemporaryMonitor;
 use crate::liveness::{CONNECTIONS_SUBJECT, READ_ONE};
 use crate::session::Session;
-use crate::transport::{Action, Connection, Death, Inbox};
+use crate::transport::{Action, Connection, Death};
 
 /// The sweeps for which a request has waited without a probe before it counts as one that no living host has. Hosts probe
 /// after 100 ms.
 const ORPHAN_SWEEPS: usize = 3;
-/// The subject of notices that are received from the first request on.
-const FIRST_NOTICES: [&str; 1] = [subject::ALL_INSTANCES_DOWN];
-/// The subjects of notices that are received from the first request on that has waited.
-const LATER_NOTICES: [&str; 2] = [subject::ALL_DEATHS, subject::DISCONNECTS];
 /// The interval of looks for requests without a probe. Without a monitor, no notice would say that their host is gone.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// The number of questions under way at the same time.
@@ -47,7 +42,7 @@ pub(crate) fn start(session: &Session) {
         records: Arc::clone(records),
         live: Arc::clone(live),
     };
-    let stand_in = StandIn {
+    let monitor = TemporaryMonitor {
         connection: connection.clone(),
         records: Arc::clone(records),
         live: Arc::clone(live),
@@ -55,7 +50,7 @@ pub(crate) fn start(session: &Session) {
     };
     tokio::spawn(async move {
         let closed = connection.closed();
-        let watching = Watcher::new(connection, questions, stand_in).run();
+        let watching = Watcher::new(connection, questions, monitor).run();
         closed.run_until_cancelled(watching).await;
     });
 }
@@ -63,8 +58,8 @@ pub(crate) fn start(session: &Session) {
 struct Watcher {
     connection: Connection,
     questions: Questions,
-    stand_in: StandIn,
-    is_standing_in: bool,
+    monitor: TemporaryMonitor,
+    is_monitoring: bool,
     /// The time of the next look for requests that were made before the last one and have had no probe since.
     next_look: Instant,
     last_look: Mark,
@@ -74,60 +69,18 @@ struct Watcher {
     marks: VecDeque<Mark>,
     /// The time from which on a request without a probe counts as one that no living host has.
     orphans_from: Instant,
-    notices: SelectAll<BoxStream<'static, Notice>>,
-    /// Whether the [`LATER_NOTICES`] are received.
-    receives_all: bool,
+    notices: Notices,
     /// The instances that have probed, with the connection that their record names.
     instances: Suspects<InstanceId, Option<ConnectionId>>,
     /// Instances that have probed and whose record was not read yet.
     unread: Vec<InstanceId>,
     /// Agents with a death notice.
     agents: Suspects<AgentName, ()>,
-    /// Agents of an instance that is down, with the instance: other hosts may serve them.
-    bereaved: Suspects<AgentName, InstanceId>,
+    /// Agents that have lost an instance, with the instance: others may serve them.
+    reduced: Suspects<AgentName, InstanceId>,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Whether a round trip is under way before hosts without a probe count as dead.
     is_catching_up: bool,
-}
-
-/// Separates the requests before some time from later ones.
-#[derive(Clone, Copy, Default)]
-struct Mark {
-    inbox: u64,
-    hosts: u64,
-}
-
-impl Mark {
-    /// Selects all requests.
-    const ALL: Self = Self {
-        inbox: u64::MAX,
-        hosts: u64::MAX,
-    };
-
-    fn now(inbox: &Inbox) -> Self {
-        Self {
-            inbox: inbox.mark(),
-            hosts: inbox.hosts().mark(),
-        }
-    }
-
-    fn has_unprobed(self, inbox: &Inbox, agent: &AgentName) -> bool {
-        let subject = subject::agent(agent);
-        inbox.has_unprobed(&subject, self.inbox) || inbox.hosts().has_unprobed(&subject, self.hosts)
-    }
-
-    /// Fails the requests to `agent` before the mark that have had no probe. Returns their number.
-    fn fail_unprobed(self, inbox: &Inbox, agent: &AgentName, death: &Death) -> usize {
-        let subject = subject::agent(agent);
-        inbox.fail_unprobed(&subject, self.inbox, death)
-            + inbox.hosts().fail_unprobed(&subject, self.hosts, death)
-    }
-}
-
-enum Notice {
-    InstanceDown(InstanceId, Vec<AgentName>),
-    Disconnected(Disconnect),
-    Death(AgentName),
 }
 
 enum Answer {
@@ -136,45 +89,30 @@ enum Answer {
     /// Whether this agent has no host.
     Agent(AgentName, bool),
     /// The requests to this agent before the mark that have had no probe were with the instance, if one is given.
-    Bereaved(AgentName, Mark, Option<InstanceId>),
+    Orphans(AgentName, Mark, Option<InstanceId>),
     /// A monitor has run for some time.
-    StoodIn,
+    Monitored,
     /// Every probe that the server had sent at this time was read. `None` if that is not known.
     CaughtUp(Option<Instant>),
 }
 
-impl Notice {
-    fn read(message: &async_nats::Message) -> Option<Self> {
-        match Subject::parse(&message.subject) {
-            Subject::InstanceDown(id) => {
-                let notice = serde_json::from_slice::<InstanceNotice>(&message.payload);
-                let agents = notice.map_or_else(|_| Vec::new(), |notice| notice.agents);
-                Some(Self::InstanceDown(id, agents))
-            }
-            Subject::Death(name) => Some(Self::Death(name)),
-            _ => Disconnect::parse(&message.payload).map(Self::Disconnected),
-        }
-    }
-}
-
 impl Watcher {
-    fn new(connection: Connection, questions: Questions, stand_in: StandIn) -> Self {
+    fn new(connection: Connection, questions: Questions, monitor: TemporaryMonitor) -> Self {
         Self {
             connection,
             questions,
-            stand_in,
-            is_standing_in: false,
+            monitor,
+            is_monitoring: false,
             next_look: Instant::now(),
             last_look: Mark::default(),
             sweep: None,
             marks: VecDeque::new(),
             orphans_from: Instant::now(),
-            notices: SelectAll::new(),
-            receives_all: false,
+            notices: Notices::default(),
             instances: Suspects::new(),
             unread: Vec::new(),
             agents: Suspects::new(),
-            bereaved: Suspects::new(),
+            reduced: Suspects::new(),
             answers: FuturesUnordered::new(),
             is_catching_up: false,
         }
@@ -183,15 +121,9 @@ impl Watcher {
     async fn run(mut self) {
         // A user without a permission has fewer signs of dead hosts: not worth a warning.
         let _listener = self.connection.denials.listen(|denial| {
-            let publishes = [CONNECTIONS_SUBJECT, READ_ONE];
-            let denies = |action, subjects: &[&str]| {
-                subjects
-                    .iter()
-                    .any(|subject| denial.denies(action, subject))
-            };
-            denies(Action::Subscribe, &FIRST_NOTICES)
-                || denies(Action::Subscribe, &LATER_NOTICES)
-                || denies(Action::Publish, &publishes)
+            let mut questions = [CONNECTIONS_SUBJECT, READ_ONE].iter();
+            Notices::are_denied_by(denial)
+                || questions.any(|subject| denial.denies(Action::Publish, subject))
         });
         let mut ticks = ticks();
         self.idle();
@@ -205,9 +137,7 @@ impl Watcher {
                         self.sweep = Some(Sweep::start(incarnation(&self.connection)));
                         self.marks.clear();
                         ticks = self::ticks();
-                        if self.notices.is_empty() {
-                            self.receive(&FIRST_NOTICES).await;
-                        }
+                        self.notices.subscribe_to_first(&self.connection).await;
                     }
                     self.read_new_instances().await;
                 }
@@ -266,10 +196,10 @@ impl Watcher {
             self.instances.retain(|id| pending.contains(id));
         }
         self.agents.retain(|_| false);
-        self.bereaved.retain(|_| false);
+        self.reduced.retain(|_| false);
         let inbox = &self.connection.inbox;
         let last = self.marks.back();
-        let has_waited = last.is_some_and(|mark| inbox.has_before(mark.inbox));
+        let has_waited = last.is_some_and(|mark| mark.has_request(inbox));
         self.marks.push_back(Mark::now(inbox));
         if self.marks.len() > ORPHAN_SWEEPS {
             self.marks.pop_front();
@@ -281,37 +211,27 @@ impl Watcher {
 
     /// Looks for requests without a probe, each of which may have been sent to a host that is gone.
     fn look(&mut self, now: Instant) {
-        if self.connection.inbox.has_any_unprobed(self.last_look.inbox) {
-            self.stand_in();
+        if self.last_look.has_any_unprobed(&self.connection.inbox) {
+            self.run_monitor();
         }
         self.last_look = Mark::now(&self.connection.inbox);
         self.next_look = now + LOOK_INTERVAL;
     }
 
     /// Runs a monitor for some time, if none of this process does.
-    fn stand_in(&mut self) {
-        if !std::mem::replace(&mut self.is_standing_in, true) {
-            let running = self.stand_in.clone().run();
-            self.answers.push(running.map(|()| Answer::StoodIn).boxed());
+    fn run_monitor(&mut self) {
+        if !std::mem::replace(&mut self.is_monitoring, true) {
+            let running = self.monitor.clone().run();
+            self.answers
+                .push(running.map(|()| Answer::Monitored).boxed());
         }
     }
 
+    /// Receives all notices from now on.
     async fn receive_all(&mut self) {
-        if !std::mem::replace(&mut self.receives_all, true) {
-            self.receive(&LATER_NOTICES).await;
+        if self.notices.subscribe_to_later(&self.connection).await {
             // An earlier notice was not received.
-            self.stand_in();
-        }
-    }
-
-    async fn receive(&mut self, subjects: &[&'static str]) {
-        for &subject in subjects {
-            // The connection is closed otherwise, and the task ends.
-            if let Ok(messages) = self.connection.subscribe(subject, None).await {
-                let notices =
-                    messages.filter_map(|message| std::future::ready(Notice::read(&message)));
-                self.notices.push(notices.boxed());
-            }
+            self.run_monitor();
         }
     }
 
@@ -333,16 +253,16 @@ impl Watcher {
                 self.instances.suspect(&id);
                 let inbox = &self.connection.inbox;
                 for agent in agents {
-                    if self.bereaved.len() < MAX_AGENTS && Mark::ALL.has_unprobed(inbox, &agent) {
-                        self.bereaved.add(agent.clone(), id.clone());
+                    if self.reduced.len() < MAX_AGENTS && Mark::ALL.has_unprobed(inbox, &agent) {
+                        self.reduced.add(agent.clone(), id.clone());
                     }
-                    self.bereaved.set_known(&agent, id.clone());
-                    self.bereaved.suspect(&agent);
+                    self.reduced.set_known(&agent, id.clone());
+                    self.reduced.suspect(&agent);
                 }
             }
             Notice::Disconnected(disconnect) => {
                 if disconnect.instance.is_some() && self.connection.inbox.pending() > 0 {
-                    self.stand_in();
+                    self.run_monitor();
                 }
                 let gone = Some(disconnect.connection);
                 self.instances.suspect_where(|known| *known == gone);
@@ -386,15 +306,15 @@ impl Watcher {
                     Answer::Agent(agent, is_unserved)
                 }
                 .boxed()
-            } else if let Some((agent, gone)) = self.bereaved.next_due() {
+            } else if let Some((agent, gone)) = self.reduced.next_due() {
                 let Some(mark) = self.orphans(&agent) else {
-                    self.bereaved.answered(&agent);
+                    self.reduced.answered(&agent);
                     continue;
                 };
                 async move {
                     let is_orphaned = questions.leaves_orphans(&gone, &agent).await
                         && has_caught_up(&connection).await;
-                    Answer::Bereaved(agent, mark, is_orphaned.then_some(gone))
+                    Answer::Orphans(agent, mark, is_orphaned.then_some(gone))
                 }
                 .boxed()
             } else {
@@ -425,7 +345,7 @@ impl Watcher {
                 match looked.gone_since {
                     Some(time) => {
                         let failed = inbox.hosts().fail_instance(&id, time);
-                        self.stand_in();
+                        self.run_monitor();
                         failed
                     }
                     None => 0,
@@ -438,14 +358,14 @@ impl Watcher {
                     false => 0,
                 }
             }
-            Answer::Bereaved(agent, mark, gone) => {
-                self.bereaved.answered(&agent);
+            Answer::Orphans(agent, mark, gone) => {
+                self.reduced.answered(&agent);
                 gone.map_or(0, |gone| {
                     mark.fail_unprobed(inbox, &agent, &Death::Orphaned(gone))
                 })
             }
-            Answer::StoodIn => {
-                self.is_standing_in = false;
+            Answer::Monitored => {
+                self.is_monitoring = false;
                 0
             }
             Answer::CaughtUp(time) => {
@@ -454,7 +374,7 @@ impl Watcher {
                     Some(time) => {
                         let failed = inbox.hosts().fail_silent(time, SILENCE_TIMEOUT);
                         if failed > 0 {
-                            self.stand_in();
+                            self.run_monitor();
                         }
                         failed
                     }

@@ -138,7 +138,9 @@ async fn consumer_that_grants_more_credit_than_it_reads_costs_its_host_a_window(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiting_requests_beyond_64_mib_are_overloaded() {
-    const REQUESTS: usize = 30;
+    // 80 MiB.
+    const REQUESTS: usize = 20;
+    const LIMIT: Duration = Duration::from_secs(60);
     let test = TestMesh::start().await;
     let release = Arc::new(Semaphore::new(0));
     let released = release.clone();
@@ -157,17 +159,18 @@ async fn waiting_requests_beyond_64_mib_are_overloaded() {
     let caller = test.peer().await;
     let text = "x".repeat(4 * MIB);
     let calls = (0..REQUESTS).map(|_| {
-        let call = caller.call::<usize>("gate", &text).into_future();
+        let call = caller.call::<usize>("gate", &text).timeout(LIMIT);
         let release = release.clone();
         async move {
-            let result = call.await;
+            let result = call.into_future().await;
             // The first refusal shows that the queue is full.
             release.close();
             result
         }
     });
     let mut refused = 0;
-    for result in within(join_all(calls)).await {
+    let results = tokio::time::timeout(LIMIT, join_all(calls)).await;
+    for result in results.expect("timeout after 60 s") {
         match result {
             Ok(length) => assert_eq!(length, 4 * MIB),
             Err(error) => {

@@ -182,10 +182,7 @@ async fn unserved_call_is_not_found() {
 #[tokio::test]
 async fn listed_agent_without_host_is_not_available() {
     let test = TestMesh::start().await;
-    let host = test.peer().await;
-    host.register(echo()).await.unwrap();
-    // Without a shutdown the catalog entry stays.
-    drop(host);
+    test.list_without_a_host(echo()).await;
     let error = crate::support::eventually(|| async {
         test.mesh
             .call::<Value>("echo", "x")

@@ -129,7 +129,7 @@ async fn killed_only_host_is_removed() {
     assert!(is_listed(&test.mesh, "other").await);
 }
 
-/// No process with a monitor is left: a caller stands in for it.
+/// No process with a monitor is left: a caller runs one for some time.
 #[tokio::test]
 async fn killed_last_host_is_removed_by_its_caller() {
     let test = TestMesh::start().await;

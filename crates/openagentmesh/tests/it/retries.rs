@@ -186,14 +186,7 @@ async fn retries_of_a_process_have_a_budget() {
 #[tokio::test]
 async fn agent_without_a_host_is_called_again_when_one_starts() {
     let test = TestMesh::start().await;
-    let host = test.peer().await;
-    host.register(echo()).await.unwrap();
-    let jetstream = async_nats::jetstream::new(test.raw().await);
-    let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
-    let listed = catalog.get("catalog").await.unwrap().unwrap();
-    host.shutdown().await.unwrap();
-    // As after the death of a host of the published Python SDK, which keeps no record.
-    catalog.put("catalog", listed).await.unwrap();
+    test.list_without_a_host(echo()).await;
     let unavailable = || async {
         let call = test.mesh.call::<String>("echo", "x").timeout(SHORT * 10);
         let error = call.await.err()?;

@@ -46,6 +46,18 @@ impl TestMesh {
     pub(crate) async fn raw(&self) -> async_nats::Client {
         async_nats::connect(self.server.url()).await.unwrap()
     }
+
+    /// Lists `agent`, which no process serves: as after the death of a host of the published Python SDK, which keeps no
+    /// record.
+    pub(crate) async fn list_without_a_host(&self, agent: openagentmesh::Agent) {
+        let host = self.peer().await;
+        host.register(agent).await.unwrap();
+        let jetstream = async_nats::jetstream::new(self.raw().await);
+        let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
+        let listed = catalog.get("catalog").await.unwrap().unwrap();
+        host.shutdown().await.unwrap();
+        catalog.put("catalog", listed).await.unwrap();
+    }
 }
 
 /// Subscribes, and waits until the server has registered the subscription.

@@ -17,14 +17,14 @@ const RUN_TIME: Duration = Duration::from_secs(6);
 
 /// Runs a monitor in a process that need not serve agents.
 #[derive(Clone)]
-pub(super) struct StandIn {
+pub(super) struct TemporaryMonitor {
     pub(super) connection: Connection,
     pub(super) records: Arc<Records>,
     pub(super) live: Arc<LiveConnections>,
     pub(super) directory: Arc<Directory>,
 }
 
-impl StandIn {
+impl TemporaryMonitor {
     /// Runs the monitor for [`RUN_TIME`]. While another one is active, it only reads the monitor's lease.
     pub(super) async fn run(self) {
         let Self {
