@@ -159,6 +159,12 @@ impl Connections {
         living.all(|(id, _)| named.contains(id)) && named.iter().all(|id| self.ids.contains_key(id))
     }
 
+    /// Whether a connection under the client name of instance `id` was reported.
+    #[must_use]
+    pub fn has_client(&self, id: &InstanceId) -> bool {
+        self.names.contains(&id.client_name())
+    }
+
     /// The number of connections that were reported.
     #[must_use]
     pub fn len(&self) -> usize {

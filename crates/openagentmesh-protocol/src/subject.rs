@@ -63,6 +63,39 @@ pub fn instance_down(id: &InstanceId) -> String {
     format!("mesh.instance.{id}.down")
 }
 
+/// Subject of requests to agent `name` at instance `id` alone, without a queue group.
+///
+/// ```
+/// use openagentmesh_protocol::{AgentName, InstanceId, subject};
+///
+/// let id = InstanceId::parse("abc")?;
+/// let name = AgentName::new("nlp.echo")?;
+/// let subject = subject::instance_request(&id, &name);
+/// assert_eq!(subject, "mesh.instance.abc.request.nlp.echo");
+/// assert_eq!(subject::requested_agent(&subject), Some(name));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn instance_request(id: &InstanceId, name: &AgentName) -> String {
+    format!("mesh.instance.{id}.request.{name}")
+}
+
+/// Subject of the requests to all agents at instance `id` alone.
+#[must_use]
+pub fn instance_requests(id: &InstanceId) -> String {
+    format!("mesh.instance.{id}.request.>")
+}
+
+/// The agent to which a request on `subject` is addressed; `None` for a subject that is not one of requests.
+#[must_use]
+pub fn requested_agent(subject: &str) -> Option<AgentName> {
+    let name = match subject.strip_prefix("mesh.instance.") {
+        Some(rest) => rest.split_once(".request.")?.1,
+        None => subject.strip_prefix("mesh.agent.")?,
+    };
+    AgentName::new(name).ok()
+}
+
 /// Subject of an agent's log events.
 #[must_use]
 pub fn logs(name: &AgentName) -> String {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{
-    AgentName, Capabilities, ErrorCode, HeaderSink, RequestHeaders, RequestId, Verb, header,
-    subject,
+    AgentName, Capabilities, ErrorCode, HeaderSink, InstanceId, RequestHeaders, RequestId, Verb,
+    header, subject,
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -46,6 +46,8 @@ pub(super) struct Attempt {
     pub(super) timeout: Option<Duration>,
     /// The deadline of all attempts.
     pub(super) deadline: Option<Deadline>,
+    /// The instance that gets this attempt; any of the agent if `None`.
+    pub(super) instance: Option<InstanceId>,
 }
 
 /// A valid request, ready to be sent.
@@ -113,7 +115,13 @@ impl Request {
         let interception = Interception::start(interceptors, &name, verb, &id, &mut headers)?;
         let checked = Checked {
             client,
-            subject: subject::agent(&name).into(),
+            subject: match attempt
+                .as_ref()
+                .and_then(|attempt| attempt.instance.as_ref())
+            {
+                Some(instance) => subject::instance_request(instance, &name).into(),
+                None => subject::agent(&name).into(),
+            },
             name,
             verb,
             id,

@@ -1,10 +1,12 @@
 //! Retries of requests.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openagentmesh_protocol::{ErrorCode, RequestId};
+use openagentmesh_protocol::{ErrorCode, InstanceId, InstanceState, RequestId};
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 use tokio::time::Instant;
 
 use super::deadline::Deadline;
@@ -16,6 +18,8 @@ use crate::util::retry_budget::RetryBudget;
 const DEFAULT_ATTEMPTS: u32 = 3;
 const DEFAULT_FIRST_DELAY: Duration = Duration::from_millis(50);
 const DEFAULT_MAX_DELAY: Duration = Duration::from_secs(2);
+/// The limit of the wait for the records of instances.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The limit of the time that a host may ask for before the next attempt.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
@@ -39,8 +43,11 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// same `X-Mesh-Idempotency-Key` header, by which a handler can recognise a repetition. Client
 /// [interceptors](crate::Interceptor) run around each attempt.
 ///
-/// A process has one budget for all its retries: a fifth of its requests with retries, and ten more, which are
-/// restored at one per second. Without budget, the error of the last attempt is returned, with
+/// After `agent_died`, the next attempt goes to a living instance alone, if its record is known: the server may deliver
+/// requests to a frozen one for minutes.
+///
+/// A process has one budget for its retries after other errors: a fifth of its requests with retries, and ten more, which
+/// are restored at one per second. Without budget, the error of the last attempt is returned, with
 /// `details.retry_budget` set to `exhausted`. After more than one attempt, `details.attempts` has their number.
 ///
 /// ```no_run
@@ -105,6 +112,10 @@ pub(super) struct Attempts {
     schedule: Schedule,
     /// Whether the contract says that the agent is idempotent; `None` before it was read.
     is_idempotent: Option<bool>,
+    /// Instances that have died, or have been asked alone.
+    avoided: HashSet<InstanceId>,
+    /// Whether every further attempt goes to any instance: the server does not permit a request to one.
+    is_any: bool,
 }
 
 impl Attempts {
@@ -122,12 +133,15 @@ impl Attempts {
             idempotency_key: Arc::from(RequestId::random().as_str()),
             timeout: retry.attempt_timeout,
             deadline,
+            instance: None,
         };
         Ok(Self {
             request,
             attempt,
             schedule: Schedule::new(retry),
             is_idempotent: None,
+            avoided: HashSet::new(),
+            is_any: false,
         })
     }
 
@@ -151,12 +165,39 @@ impl Attempts {
         let Some(delay) = self.schedule.delay(hint, deadline, &mut rand::rng()) else {
             return Err(self.last(error));
         };
-        if !self.budget().try_withdraw() {
+        // A dead instance did not take any load: its requests are no further load for the others.
+        let is_further_load = error.code() != &ErrorCode::AgentDied;
+        if is_further_load && !self.budget().try_withdraw() {
             return Err(self.last(error).with_detail("retry_budget", "exhausted"));
         }
         tracing::debug!(%error, ?delay, "a request is sent again");
         tokio::time::sleep(delay).await;
+        self.attempt.instance = match error.code() {
+            ErrorCode::AgentDied if !self.is_any => self.living_instance(&error).await,
+            _ => None,
+        };
         Ok(())
+    }
+
+    /// An instance that serves the agent, other than those that have died: the server may deliver a further request of the
+    /// agent to a frozen one. `None` if no other one is known.
+    async fn living_instance(&mut self, error: &Error) -> Option<InstanceId> {
+        let died = error.details().get("instance_id");
+        let died = died.and_then(|id| InstanceId::parse(id.as_str()?).ok());
+        self.avoided.extend(died);
+        let records = self.request.client.session().records.all();
+        let records = tokio::time::timeout(RECORDS_TIMEOUT, records).await.ok()?;
+        let agent = self.request.agent()?;
+        let mut living = records.ok()?;
+        living.retain(|instance| {
+            let record = &instance.record;
+            record.state == Some(InstanceState::Serving)
+                && record.agents.iter().any(|name| name.as_str() == agent)
+                && !self.avoided.contains(&instance.id)
+        });
+        let chosen = living.choose(&mut rand::rng())?.id.clone();
+        self.avoided.insert(chosen.clone());
+        Some(chosen)
     }
 
     fn budget(&self) -> &RetryBudget {
@@ -172,6 +213,10 @@ impl Attempts {
     }
 
     async fn may_repeat(&mut self, error: &Error) -> bool {
+        if error.code() == &ErrorCode::ConnectionDenied && self.attempt.instance.is_some() {
+            self.is_any = true;
+            return true;
+        }
         match Safety::of(error, self.request.agent()) {
             Safety::Always => true,
             Safety::Never => false,

@@ -58,18 +58,23 @@ pub(super) async fn accept(
             request = requests.next() => request,
         };
         let Some(message) = request else { break };
-        let received = Instant::now();
-        match admit(&agent, &message) {
-            Ok(admitted) => {
-                tasks.spawn(serve(Arc::clone(&agent), admitted, message, received));
-            }
-            Err(overloaded) => {
-                // A value that an interceptor leaves may panic when it is dropped.
-                let refused = AssertUnwindSafe(refuse(&agent, &message, received, overloaded));
-                if let Err(panic) = refused.catch_unwind().boxed().await {
-                    let error = handler_panicked(&*panic);
-                    tracing::warn!(agent = %agent.name, %error, "panic at the end of an overloaded request");
-                }
+        accept_one(&agent, &tasks, message).await;
+    }
+}
+
+/// Accepts one request, which runs in a task in `tasks`, or refuses it.
+pub(super) async fn accept_one(agent: &Arc<AgentState>, tasks: &TaskTracker, message: Message) {
+    let received = Instant::now();
+    match admit(agent, &message) {
+        Ok(admitted) => {
+            tasks.spawn(serve(Arc::clone(agent), admitted, message, received));
+        }
+        Err(overloaded) => {
+            // A value that an interceptor leaves may panic when it is dropped.
+            let refused = AssertUnwindSafe(refuse(agent, &message, received, overloaded));
+            if let Err(panic) = refused.catch_unwind().boxed().await {
+                let error = handler_panicked(&*panic);
+                tracing::warn!(agent = %agent.name, %error, "panic at the end of an overloaded request");
             }
         }
     }

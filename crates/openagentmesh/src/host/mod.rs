@@ -35,6 +35,7 @@ mod budget;
 mod cancellation;
 mod compat;
 mod decoder;
+mod direct;
 mod freeze;
 mod interceptor;
 mod invoke;
@@ -128,6 +129,7 @@ impl Host {
                 interceptors,
                 queue_budget: admission::queue_budget(),
                 late_budget: late_subscriber::memory_budget(),
+                direct: Arc::default(),
                 freezes: FreezeWatch::new(),
                 abort,
             },
@@ -163,6 +165,7 @@ impl Host {
         self.shared.signals.start().await?;
         let (session, abort) = (&self.shared.session, &self.shared.abort);
         self.shared.freezes.start(session, abort);
+        self.shared.direct.start(session, abort).await?;
 
         self.renewal.call_once(|| {
             watchdog::renew(Arc::clone(&self.lease), self.shared.abort.clone());

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::compat::late_subscriber::ReplyRetry;
+use super::direct::DirectRequests;
 use super::freeze::FreezeWatch;
 use super::signals::SignalRouter;
 use super::state::AgentState;
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) queue_budget: Arc<Semaphore>,
     /// The memory for replies to late subscribers.
     pub(super) late_budget: Arc<Semaphore>,
+    /// The agents on the subjects of this instance.
+    pub(super) direct: Arc<DirectRequests>,
     /// Notices freezes of this process.
     pub(super) freezes: Arc<FreezeWatch>,
     /// Ends every task of the host.
@@ -51,6 +54,7 @@ pub(super) struct Service {
     agent: Arc<AgentState>,
     /// The accept loop, the task of each request, late replies, and the supervisor.
     tasks: TaskTracker,
+    direct: Arc<DirectRequests>,
     /// Ends the accept loop and the supervisor; fired by [`drain`](Self::drain).
     stop: CancellationToken,
     /// The server's denial of the subscription at the start.
@@ -106,9 +110,11 @@ impl Service {
             registration,
             agent: Arc::clone(&agent),
             tasks,
+            direct: Arc::clone(&host.direct),
             stop: CancellationToken::new(),
             denied,
         };
+        service.direct.add(&agent, &service.tasks);
         service.tasks.spawn(accept::accept(
             agent,
             requests,
@@ -141,6 +147,7 @@ impl Service {
     ///
     /// Cancel-safe: dropped, the service aborts its tasks.
     pub(super) async fn drain(self, grace: Duration) {
+        self.direct.remove(&self.agent);
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait())
@@ -187,6 +194,7 @@ async fn report_denials(agent: Arc<AgentState>, stop: CancellationToken) {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        self.direct.remove(&self.agent);
         self.agent.abort.cancel();
     }
 }

@@ -28,6 +28,17 @@ pub(super) struct Looked {
     pub(super) gone_since: Option<Instant>,
 }
 
+/// The requests to an agent that were not probed, after one of its instances is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Orphans {
+    /// A living host may have them.
+    None,
+    /// They were with the instance, which is gone.
+    OfGone,
+    /// They are with the instance, which the server still delivers requests to.
+    OfFrozen,
+}
+
 impl Questions {
     /// The connection that the record of instance `id` names; `None` also if the record cannot be read.
     pub(super) async fn connection_of(&self, id: &InstanceId) -> Option<ConnectionId> {
@@ -98,24 +109,28 @@ impl Questions {
         Ok(presence(&found, id, None) != Presence::Present)
     }
 
-    /// Whether no living host of `agent` can have a request that was not probed, after a notice that instance `gone` is
-    /// down: the record of `gone` confirms it, all other instances that serve the agent are connected, and so is no other
+    /// Whether a living host of `agent` may have a request that was not probed, after a notice that instance `gone` is
+    /// down. None has it if the record of `gone` confirms it, all other instances that serve the agent are connected, and so is no other
     /// host of the agent. Hosts that keep a record probe their requests.
-    pub(super) async fn leaves_orphans(&self, gone: &InstanceId, agent: &AgentName) -> bool {
+    pub(super) async fn orphans(&self, gone: &InstanceId, agent: &AgentName) -> Orphans {
         let only_known = async {
             if let Some(instance) = self.records.one(gone).await?
                 && instance.record.state != Some(InstanceState::Dead)
             {
-                return Ok(false);
+                return Ok(Orphans::None);
             }
             let subscribers = self.live.all_of_agent(agent).await?;
             let instances = self.records.all().await?;
             let hosts = instances
                 .iter()
                 .filter(|instance| instance.id != *gone && instance.record.agents.contains(agent));
-            Ok(subscribers.are_those_of(hosts, gone))
+            Ok(match subscribers.are_those_of(hosts, gone) {
+                true if subscribers.has_client(gone) => Orphans::OfFrozen,
+                true => Orphans::OfGone,
+                false => Orphans::None,
+            })
         };
-        known(only_known.await) == Some(true)
+        known(only_known.await).unwrap_or(Orphans::None)
     }
 
     /// Whether the servers say that no connection subscribes to the requests of `agent`.

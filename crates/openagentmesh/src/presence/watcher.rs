@@ -1,6 +1,6 @@
 //! The task that looks for dead hosts while requests are pending.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::mark::Mark;
 use super::notices::{Notice, Notices};
-use super::questions::{Looked, Questions};
+use super::questions::{Looked, Orphans, Questions};
 use super::suspects::{QUESTION_INTERVAL, Suspects};
 use super::sweep::{Incarnation, SILENCE_TIMEOUT, SWEEP_INTERVAL, Sweep};
 use super::temporary_monitor::TemporaryMonitor;
@@ -78,6 +78,8 @@ struct Watcher {
     agents: Suspects<AgentName, ()>,
     /// Agents that have lost an instance, with the instance: others may serve them.
     reduced: Suspects<AgentName, InstanceId>,
+    /// Agents of a frozen instance, to which the server still delivers requests.
+    frozen: HashMap<AgentName, InstanceId>,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Whether a round trip is under way before hosts without a probe count as dead.
     is_catching_up: bool,
@@ -88,8 +90,8 @@ enum Answer {
     Looked(InstanceId, Looked),
     /// Whether this agent has no host.
     Agent(AgentName, bool),
-    /// The requests to this agent before the mark that have had no probe were with the instance, if one is given.
-    Orphans(AgentName, Mark, Option<InstanceId>),
+    /// The requests to this agent before the mark that have had no probe, after the instance is down.
+    Orphans(AgentName, Mark, InstanceId, Orphans),
     /// A monitor has run for some time.
     Monitored,
     /// Every probe that the server had sent at this time was read. `None` if that is not known.
@@ -113,6 +115,7 @@ impl Watcher {
             unread: Vec::new(),
             agents: Suspects::new(),
             reduced: Suspects::new(),
+            frozen: HashMap::new(),
             answers: FuturesUnordered::new(),
             is_catching_up: false,
         }
@@ -204,8 +207,23 @@ impl Watcher {
         if self.marks.len() > ORPHAN_SWEEPS {
             self.marks.pop_front();
         }
-        if has_waited || !hosts.is_empty() {
+        self.suspect_frozen();
+        if has_waited || !self.connection.inbox.hosts().is_empty() {
             self.receive_all().await;
+        }
+    }
+
+    /// Asks again about agents of a frozen instance: it gets further requests.
+    fn suspect_frozen(&mut self) {
+        let Some(mark) = self.marks.front() else {
+            return;
+        };
+        let inbox = &self.connection.inbox;
+        for (agent, instance) in &self.frozen {
+            if mark.has_unprobed(inbox, agent) {
+                self.reduced.add(agent.clone(), instance.clone());
+                self.reduced.suspect(agent);
+            }
         }
     }
 
@@ -312,9 +330,11 @@ impl Watcher {
                     continue;
                 };
                 async move {
-                    let is_orphaned = questions.leaves_orphans(&gone, &agent).await
-                        && has_caught_up(&connection).await;
-                    Answer::Orphans(agent, mark, is_orphaned.then_some(gone))
+                    let mut orphans = questions.orphans(&gone, &agent).await;
+                    if orphans != Orphans::None && !has_caught_up(&connection).await {
+                        orphans = Orphans::None;
+                    }
+                    Answer::Orphans(agent, mark, gone, orphans)
                 }
                 .boxed()
             } else {
@@ -358,11 +378,20 @@ impl Watcher {
                     false => 0,
                 }
             }
-            Answer::Orphans(agent, mark, gone) => {
+            Answer::Orphans(agent, mark, gone, orphans) => {
                 self.reduced.answered(&agent);
-                gone.map_or(0, |gone| {
-                    mark.fail_unprobed(inbox, &agent, &Death::Orphaned(gone))
-                })
+                let failed = match orphans {
+                    Orphans::None => 0,
+                    Orphans::OfGone | Orphans::OfFrozen => {
+                        mark.fail_unprobed(inbox, &agent, &Death::Orphaned(gone.clone()))
+                    }
+                };
+                if orphans != Orphans::OfFrozen {
+                    self.frozen.remove(&agent);
+                } else if self.frozen.len() < MAX_AGENTS {
+                    self.frozen.insert(agent, gone);
+                }
+                failed
             }
             Answer::Monitored => {
                 self.is_monitoring = false;

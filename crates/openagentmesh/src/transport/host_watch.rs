@@ -6,15 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::Subject;
-use openagentmesh_protocol::{ErrorCode, InstanceId};
+use openagentmesh_protocol::subject::requested_agent;
+use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::util::sync::Mutex;
-
-/// The prefix of the subject of an agent's requests.
-const AGENT_SUBJECT_PREFIX: &str = "mesh.agent.";
 
 /// The pending requests that a host has probed, and those of senders that wait for a callback. Written where a probe
 /// arrives, read by the task that looks for dead hosts. A request that is answered before its first probe is never here,
@@ -55,6 +53,13 @@ struct Host {
     counts_from: Instant,
 }
 
+/// Whether a request on `subject` is for the same agent as one on `request`, which is the subject of an agent.
+pub(super) fn is_for(subject: &str, request: &str) -> bool {
+    subject == request
+        || (subject.starts_with("mesh.instance.")
+            && requested_agent(subject) == requested_agent(request))
+}
+
 /// Fails a request.
 type Fail = Box<dyn FnOnce(Death) + Send>;
 
@@ -74,9 +79,8 @@ pub(crate) enum Death {
 impl Death {
     /// The error of a request to subject `request`.
     pub(crate) fn to_error(&self, request: &str) -> Error {
-        let agent = request
-            .strip_prefix(AGENT_SUBJECT_PREFIX)
-            .unwrap_or(request);
+        let agent = requested_agent(request);
+        let agent = agent.as_ref().map_or(request, AgentName::as_str);
         let (cause, instance) = match self {
             Self::Gone(instance) => (
                 format!("instance {instance} lost its connection before it had replied"),
@@ -255,7 +259,7 @@ impl HostWatch {
 
 impl Watched {
     fn is_unprobed(&self, request: &str) -> bool {
-        self.host.is_none() && &*self.request == request
+        self.host.is_none() && is_for(&self.request, request)
     }
 
     fn is_silent(&self, now: Instant, timeout: Duration) -> bool {

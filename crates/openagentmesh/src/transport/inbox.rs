@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::client_slot::ClientSlot;
 use super::denials::{Action, Denial, Denials, ListenerGuard};
 use super::headers::{Outgoing, Received, closed, interrupted};
-use super::host_watch::{Death, HostWatch, WatchGuard};
+use super::host_watch::{Death, HostWatch, WatchGuard, is_for};
 use super::multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 use super::publisher::{Publisher, Publishing};
 use crate::error::{Error, Result};
@@ -218,7 +218,7 @@ impl Inbox {
 
 impl Waiting {
     fn is_unprobed(&self, request: &str) -> bool {
-        self.host.is_none() && &*self.request == request
+        self.host.is_none() && is_for(&self.request, request)
     }
 
     fn die(self, death: &Death) {

@@ -33,6 +33,7 @@ mod events;
 mod failed_registration;
 mod failure;
 mod frozen_host;
+mod frozen_replica;
 mod hostile;
 mod hostile_catalogs;
 mod inspect;
