@@ -24,8 +24,18 @@ pub(super) struct Questions {
 pub(super) struct Looked {
     /// The connection that the instance's record names, if one is known.
     pub(super) connection: Option<ConnectionId>,
-    /// The time after which the instance was gone; `None` if it lives, or the answer is not known.
-    pub(super) gone_since: Option<Instant>,
+    pub(super) state: State,
+}
+
+/// The state of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It lives, or the answer is not known.
+    Living,
+    /// Its connection was gone at this time.
+    Gone(Instant),
+    /// A monitor has removed its record, and its connection lives: it is frozen, unless it has sent a probe since.
+    Removed,
 }
 
 /// The requests to an agent that were not probed, after one of its instances is down.
@@ -50,32 +60,40 @@ impl Questions {
     /// another record since. `connection` is the one that an earlier record named, for a record that was removed.
     pub(super) async fn look(&self, id: &InstanceId, connection: Option<ConnectionId>) -> Looked {
         let started = Instant::now();
-        let mut looked = Looked {
-            connection,
-            gone_since: None,
-        };
-        let is_gone = self.is_gone(id, &mut looked.connection).await;
-        if known(is_gone) == Some(true) {
-            looked.gone_since = Some(started);
+        let mut named = connection;
+        let state = known(self.state(id, started, &mut named).await);
+        Looked {
+            connection: named,
+            state: state.unwrap_or(State::Living),
         }
-        looked
     }
 
-    async fn is_gone(&self, id: &InstanceId, named: &mut Option<ConnectionId>) -> Result<bool> {
+    async fn state(
+        &self,
+        id: &InstanceId,
+        started: Instant,
+        named: &mut Option<ConnectionId>,
+    ) -> Result<State> {
         let mut is_removed = self.reads_as_removed(id, named).await?;
         if !self.is_absent(id, named.as_ref()).await? {
-            return Ok(false);
+            return Ok(match is_removed {
+                true => State::Removed,
+                false => State::Living,
+            });
         }
         if !is_removed {
             sleep(RECONNECT_DELAY).await;
             let before = named.clone();
             is_removed = self.reads_as_removed(id, named).await?;
             if *named != before && !self.is_absent(id, named.as_ref()).await? {
-                return Ok(false);
+                return Ok(State::Living);
             }
         }
         // A record may be removed while its instance reconnects. The name is then a sign of life.
-        Ok(!is_removed || self.is_nameless(id).await?)
+        if is_removed && !self.is_nameless(id).await? {
+            return Ok(State::Living);
+        }
+        Ok(State::Gone(started))
     }
 
     /// Whether the record was removed, or says that the instance is dead. Updates the connection that the record names.

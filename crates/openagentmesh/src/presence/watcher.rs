@@ -12,7 +12,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::mark::Mark;
 use super::notices::{Notice, Notices};
-use super::questions::{Looked, Orphans, Questions};
+use super::questions::{Looked, Orphans, Questions, State};
 use super::suspects::{QUESTION_INTERVAL, Suspects};
 use super::sweep::{Incarnation, SILENCE_TIMEOUT, SWEEP_INTERVAL, Sweep};
 use super::temporary_monitor::TemporaryMonitor;
@@ -25,6 +25,8 @@ use crate::transport::{Action, Connection, Death};
 const ORPHAN_SWEEPS: usize = 3;
 /// The interval of looks for requests without a probe. Without a monitor, no notice would say that their host is gone.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// The time in which a living host probes a request again.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(2500);
 /// The number of questions under way at the same time.
 const MAX_QUESTIONS: usize = 16;
 /// The number of instances that are remembered, unless more work on pending requests.
@@ -94,6 +96,9 @@ enum Answer {
     Orphans(AgentName, Mark, InstanceId, Orphans),
     /// A monitor has run for some time.
     Monitored,
+    /// Every probe of this instance, whose record was removed, that the server had sent at this time was read. `None` if
+    /// that is not known.
+    Removed(InstanceId, Option<Instant>),
     /// Every probe that the server had sent at this time was read. `None` if that is not known.
     CaughtUp(Option<Instant>),
 }
@@ -190,8 +195,8 @@ impl Watcher {
             }
             None if !self.is_catching_up && hosts.has_silent(now, SILENCE_TIMEOUT) => {
                 self.is_catching_up = true;
-                self.answers
-                    .push(catch_up(self.connection.clone(), now).boxed());
+                let caught_up = catch_up(self.connection.clone(), now);
+                self.answers.push(caught_up.map(Answer::CaughtUp).boxed());
             }
             None => {}
         }
@@ -362,13 +367,19 @@ impl Watcher {
             Answer::Looked(id, looked) => {
                 self.instances.answered(&id);
                 self.instances.set_known(&id, looked.connection);
-                match looked.gone_since {
-                    Some(time) => {
+                match looked.state {
+                    State::Gone(time) => {
                         let failed = inbox.hosts().fail_instance(&id, time);
                         self.run_monitor();
                         failed
                     }
-                    None => 0,
+                    State::Removed => {
+                        let caught_up = catch_up(self.connection.clone(), Instant::now());
+                        let removed = caught_up.map(|time| Answer::Removed(id, time));
+                        self.answers.push(removed.boxed());
+                        0
+                    }
+                    State::Living => 0,
                 }
             }
             Answer::Agent(agent, is_unserved) => {
@@ -397,11 +408,15 @@ impl Watcher {
                 self.is_monitoring = false;
                 0
             }
+            Answer::Removed(id, time) => {
+                let fail = |time| inbox.hosts().fail_silent(Some(&id), time, PROBE_TIMEOUT);
+                time.map_or(0, fail)
+            }
             Answer::CaughtUp(time) => {
                 self.is_catching_up = false;
                 match time {
                     Some(time) => {
-                        let failed = inbox.hosts().fail_silent(time, SILENCE_TIMEOUT);
+                        let failed = inbox.hosts().fail_silent(None, time, SILENCE_TIMEOUT);
                         if failed > 0 {
                             self.run_monitor();
                         }
@@ -430,9 +445,9 @@ async fn woken(connection: &Connection) {
     connection.inbox.hosts().woken().await;
 }
 
-/// Resolves when this process has read every probe that the server had sent at `now`.
-async fn catch_up(connection: Connection, now: Instant) -> Answer {
-    Answer::CaughtUp(has_caught_up(&connection).await.then_some(now))
+/// Returns `now` when this process has read every probe that the server had sent at that time; `None` if that is not known.
+async fn catch_up(connection: Connection, now: Instant) -> Option<Instant> {
+    has_caught_up(&connection).await.then_some(now)
 }
 
 /// Waits until this process has read every probe that the server had sent. `false` if that is not known.

@@ -184,10 +184,20 @@ impl HostWatch {
         requests.any(|watched| watched.is_silent(now, timeout))
     }
 
-    /// Fails the requests whose host has sent no probe for `timeout` before `now`, nor since. Returns their number.
-    pub(crate) fn fail_silent(&self, now: Instant, timeout: Duration) -> usize {
+    /// Fails the requests whose host, `instance` if one is given, has sent no probe for `timeout` before `now`, nor since.
+    /// Returns their number.
+    pub(crate) fn fail_silent(
+        &self,
+        instance: Option<&InstanceId>,
+        now: Instant,
+        timeout: Duration,
+    ) -> usize {
         self.fail_all(
-            |_, watched| watched.is_silent(now, timeout),
+            |_, watched| {
+                let host = watched.host.as_ref();
+                let of = host.and_then(|host| host.instance.as_ref());
+                (instance.is_none() || of == instance) && watched.is_silent(now, timeout)
+            },
             |watched| {
                 let host = watched.host.as_ref();
                 let silence = host.map_or(timeout, |host| now - host.counts_from);
@@ -341,12 +351,12 @@ mod tests {
         silent.probed(Some("one"));
         for _ in 0..6 {
             assert!(!watch.has_silent(Instant::now(), TIMEOUT));
-            assert_eq!(watch.fail_silent(Instant::now(), TIMEOUT), 0);
+            assert_eq!(watch.fail_silent(None, Instant::now(), TIMEOUT), 0);
             probed.probed(Some("two"));
             advance(SECOND).await;
         }
         assert!(watch.has_silent(Instant::now(), TIMEOUT));
-        assert_eq!(watch.fail_silent(Instant::now(), TIMEOUT), 1);
+        assert_eq!(watch.fail_silent(None, Instant::now(), TIMEOUT), 1);
         let one = InstanceId::parse("one").unwrap();
         let death = silent_death.try_recv().unwrap();
         assert_eq!(death, Death::Silent(Some(one), TIMEOUT));
