@@ -2,21 +2,64 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use tokio::time::Instant;
 
 use super::bucket::Bucket;
 use super::handle::Handle;
 use super::header_block::Meaning;
 use super::ordered_consumer::{Delivery, OrderedConsumer, Start};
-use super::stored_message::StoredMessage;
+use super::stored_message::{Find, StoredMessage};
 use crate::error::Result;
 use crate::transport;
+use crate::util::backoff::Backoff;
+
+/// The limit of the wait for a server of a cluster that has not every write yet.
+const CURRENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The back-off of lists that lack a write.
+const FIRST_DELAY: Duration = Duration::from_millis(10);
+const MAX_DELAY: Duration = Duration::from_millis(250);
 
 /// The last message of each subject that `filter` matches, in the order of their writes. A subject that is
-/// written at the same time may appear several times. Malformed messages are skipped.
+/// written at the same time may appear several times. Malformed messages are skipped. Has every write that was
+/// acknowledged before.
+///
+/// # Errors
+///
+/// Those of [`Bucket::with`]; `connection_failed` also when the servers of a cluster do not agree in time.
 pub(crate) async fn list<H: Handle>(
+    bucket: &Arc<Bucket<H>>,
+    filter: String,
+    headers_only: bool,
+) -> Result<Vec<StoredMessage>> {
+    if !bucket.connection().is_clustered() {
+        return read(bucket, filter, headers_only).await;
+    }
+    let end = Instant::now() + CURRENT_TIMEOUT;
+    let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
+    loop {
+        // The leader has every write. The server of the consumer may have fewer.
+        let last = bucket.message("list", Find::Last(&filter)).await?;
+        let last = last.filter(|last| !matches!(last.meaning, Meaning::Malformed(_)));
+        let listed = read(bucket, filter.clone(), headers_only).await?;
+        let is_current = last.is_none_or(|last| {
+            let mut newest = listed.iter().rev();
+            newest.any(|message| message.sequence >= last.sequence)
+        });
+        if is_current {
+            return Ok(listed);
+        }
+        if Instant::now() >= end {
+            return Err(bucket.no_answer("list", "its servers do not have the same messages"));
+        }
+        tokio::time::sleep(backoff.next_delay()).await;
+    }
+}
+
+async fn read<H: Handle>(
     bucket: &Arc<Bucket<H>>,
     filter: String,
     headers_only: bool,

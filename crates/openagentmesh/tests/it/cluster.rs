@@ -93,6 +93,28 @@ async fn existing_buckets_get_more_replicas() {
     cluster.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn list_after_a_write_has_the_write() {
+    let cluster = LocalCluster::start().await.unwrap();
+    let meshes = connect_all(&cluster).await;
+    let (kv, files) = (meshes[0].kv(), meshes[0].workspace());
+    for number in 0..50 {
+        let key = format!("list.key-{number}");
+        kv.put(&key, "x").await.unwrap();
+        assert_eq!(kv.keys("list.>").await.unwrap().len(), number + 1);
+        let listed = kv.list("list.*").await.unwrap();
+        assert_eq!(listed.len(), number + 1);
+        assert!(listed.iter().any(|entry| entry.key == key));
+    }
+    kv.delete("list.key-7").await.unwrap();
+    assert_eq!(kv.keys("list.>").await.unwrap().len(), 49);
+    for number in 0..10 {
+        files.put(format!("file-{number}"), "text").await.unwrap();
+        assert_eq!(files.list("").await.unwrap().len(), number + 1);
+    }
+    cluster.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn single_server_holds_one_replica_of_three() {
     let server = LocalServer::start().await.unwrap();
