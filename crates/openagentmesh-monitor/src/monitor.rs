@@ -39,6 +39,19 @@ pub struct Settings {
     pub full_interval: Duration,
     /// The time for which an entry must be without a process before it is removed. Default: 5 s.
     pub unserved: Duration,
+    /// Whether entries that no process accounts for are looked for, which reads the whole catalog. Default: `true`.
+    pub looks_for_unserved: bool,
+}
+
+impl Settings {
+    /// Those of a monitor that only removes what dead instances leave.
+    #[must_use]
+    pub fn instances_only() -> Self {
+        Self {
+            looks_for_unserved: false,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -49,6 +62,7 @@ impl Default for Settings {
             reconnect: Duration::from_millis(400),
             full_interval: Duration::from_secs(10),
             unserved: Duration::from_secs(5),
+            looks_for_unserved: true,
         }
     }
 }
@@ -156,7 +170,9 @@ impl<M: Mesh> Monitor<M> {
         let is_full = !was_active || wakeup.look_at_all || Instant::now() >= self.next_full;
         self.look(&wakeup.disconnects, is_full).await?;
         if is_full {
-            if let Err(error) = self.unserved.remove(&self.mesh, &self.own).await {
+            if self.settings.looks_for_unserved
+                && let Err(error) = self.unserved.remove(&self.mesh, &self.own).await
+            {
                 tracing::debug!(%error, "entries without a process are not known");
             }
             self.next_full = Instant::now() + self.settings.full_interval;

@@ -8,6 +8,7 @@
 use std::future::ready;
 use std::sync::Arc;
 
+use openagentmesh_monitor::Settings;
 use tokio_util::sync::CancellationToken;
 
 use crate::liveness::{self, InstanceLease, MonitoredMesh};
@@ -21,5 +22,14 @@ pub(super) fn renew(lease: Arc<InstanceLease>, abort: CancellationToken) {
 /// Runs a monitor of `mesh`, until `stop` fires.
 pub(super) async fn monitor(mesh: MonitoredMesh, session: Arc<Session>, stop: CancellationToken) {
     let own = session.instance_id.clone();
-    liveness::monitor(mesh, &session.connection, own, |_| ready(()), stop).await;
+    let settings = Settings::default();
+    liveness::monitor(
+        mesh,
+        &session.connection,
+        own,
+        settings,
+        |_| ready(()),
+        stop,
+    )
+    .await;
 }

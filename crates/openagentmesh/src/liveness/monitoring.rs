@@ -21,11 +21,12 @@ pub(crate) async fn monitor<S: Future<Output = ()>>(
     mesh: MonitoredMesh,
     connection: &Connection,
     own: InstanceId,
+    settings: Settings,
     source: impl FnOnce(Waker) -> S,
     stop: CancellationToken,
 ) {
     let observer = mesh.observer().clone();
-    let (mut monitor, waker) = Monitor::new(mesh, own, Settings::default());
+    let (mut monitor, waker) = Monitor::new(mesh, own, settings);
     let source = source(waker.clone());
     let monitoring = async {
         tokio::join!(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use openagentmesh_monitor::Settings;
 use openagentmesh_protocol::InstanceId;
 use tokio_util::sync::CancellationToken;
 
@@ -135,7 +136,15 @@ impl Monitor {
             };
             let closed = connection.closed();
             let stopped = CancellationToken::new();
-            let monitoring = liveness::monitor(mesh, connection, self.own, source, stopped.clone());
+            let settings = Settings::default();
+            let monitoring = liveness::monitor(
+                mesh,
+                connection,
+                self.own,
+                settings,
+                source,
+                stopped.clone(),
+            );
             let stopping = async {
                 tokio::select! {
                     () = stop.cancelled() => {}

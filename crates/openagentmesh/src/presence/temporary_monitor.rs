@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openagentmesh_monitor::Settings;
 use openagentmesh_protocol::InstanceId;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,16 @@ impl TemporaryMonitor {
         let stop = CancellationToken::new();
         // A host in this process has a monitor with the process's own id.
         let own = InstanceId::random();
-        let monitoring = liveness::monitor(mesh, &connection, own, |_| ready(()), stop.clone());
+        // The whole catalog would be a load for a caller.
+        let settings = Settings::instances_only();
+        let monitoring = liveness::monitor(
+            mesh,
+            &connection,
+            own,
+            settings,
+            |_| ready(()),
+            stop.clone(),
+        );
         let stopping = async {
             sleep(RUN_TIME).await;
             stop.cancel();
