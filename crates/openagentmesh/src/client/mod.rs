@@ -22,6 +22,7 @@ mod instances;
 mod intercept;
 mod local;
 mod local_catalog;
+mod pending_callback;
 mod publish;
 mod query;
 mod receive_buffer;
