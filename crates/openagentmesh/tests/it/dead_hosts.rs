@@ -42,6 +42,10 @@ impl Replica {
         }
     }
 
+    async fn start_three(test: &TestMesh) -> [Self; 3] {
+        tokio::join!(Self::start(test), Self::start(test), Self::start(test)).into()
+    }
+
     /// Publishes the notice of a monitor that the instance is down.
     async fn announce_down(&self, raw: &async_nats::Client) {
         let notice = json!({
@@ -149,11 +153,7 @@ impl Probes {
 async fn killed_replica_fails_its_own_requests_only() {
     const REQUESTS: usize = 30;
     let test = TestMesh::start().await;
-    let (victim, other, third) = tokio::join!(
-        Replica::start(&test),
-        Replica::start(&test),
-        Replica::start(&test)
-    );
+    let [victim, other, third] = Replica::start_three(&test).await;
     let raw = test.raw().await;
     let mut probes = Probes::watch(&raw).await;
     let calls = (0..REQUESTS).map(|_| test.mesh.call::<String>("sleeper", 6000).into_future());
@@ -191,11 +191,7 @@ async fn killed_replica_fails_its_own_requests_only() {
 async fn killed_replica_fails_its_requests_that_it_has_not_probed() {
     const REQUESTS: usize = 30;
     let test = TestMesh::start().await;
-    let (victim, other, third) = tokio::join!(
-        Replica::start(&test),
-        Replica::start(&test),
-        Replica::start(&test)
-    );
+    let [victim, other, third] = Replica::start_three(&test).await;
     let raw = test.raw().await;
     let mut probes = Probes::watch(&raw).await;
     // The server delivers requests to a frozen host, which probes none.
