@@ -13,7 +13,7 @@ use super::accept::accept_one;
 use super::state::AgentState;
 use crate::error::{Error, Result};
 use crate::session::Session;
-use crate::transport::{Action, Outgoing, Received, Subscription};
+use crate::transport::{Action, DenialWatch, Outgoing, Received, Subscription};
 use crate::util::sync::Mutex;
 
 /// The agents of a host, for requests on the subjects of its instance: one subscription for all of them.
@@ -63,8 +63,12 @@ impl DirectRequests {
     ) -> Result<()> {
         let subscribe = async || {
             let subjects = subject::instance_requests(&session.instance_id);
+            // Without the permission, callers send their request to any instance.
+            let denied = subjects.clone();
+            let denials = &session.connection.denials;
+            let denied = denials.watch(move |denial| denial.denies(Action::Subscribe, &denied));
             let requests = session.connection.subscribe(subjects, None).await?;
-            let reading = read(Arc::clone(self), requests, Arc::clone(session));
+            let reading = read(Arc::clone(self), requests, denied, Arc::clone(session));
             let abort = abort.clone();
             tokio::spawn(async move { abort.run_until_cancelled(reading).await });
             Ok(())
@@ -73,13 +77,13 @@ impl DirectRequests {
     }
 }
 
-async fn read(direct: Arc<DirectRequests>, mut requests: Subscription, session: Arc<Session>) {
-    let subjects = subject::instance_requests(&session.instance_id);
-    // Without the permission, callers send their request to any instance.
-    let _denied = session
-        .connection
-        .denials
-        .watch(move |denial| denial.denies(Action::Subscribe, &subjects));
+/// Routes the requests. `_denied` is kept: a denial of the subscription is not worth a warning.
+async fn read(
+    direct: Arc<DirectRequests>,
+    mut requests: Subscription,
+    _denied: DenialWatch,
+    session: Arc<Session>,
+) {
     while let Some(message) = requests.next().await {
         let Some(name) = subject::requested_agent(&message.subject) else {
             continue;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::monitor_event::Observer;
 use super::monitored::MonitoredMesh;
 use crate::error::Result;
-use crate::transport::{Action, Connection, Subscription};
+use crate::transport::{Action, Connection, DenialWatch, Subscription};
 
 /// The limit of the return of the monitor's lease. Unreturned, it expires.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ pub(crate) async fn monitor<S: Future<Output = ()>>(
 /// configuration of this project do not report disconnects.
 async fn wake(connection: &Connection, waker: &Waker) {
     let mut reconnections = connection.watch_reconnections();
-    let Ok(mut disconnects) = subscribe(connection, subject::DISCONNECTS).await else {
+    let Ok((mut disconnects, _denied)) = subscribe(connection, subject::DISCONNECTS).await else {
         return;
     };
     loop {
@@ -73,7 +73,7 @@ async fn observe(connection: &Connection, observer: &Observer) {
         subscribe(connection, subject::ALL_INSTANCES_DOWN),
         subscribe(connection, subject::ALL_DEATHS),
     );
-    let Ok((mut downs, mut deaths)) = subscriptions else {
+    let Ok(((mut downs, _denied), (mut deaths, _also_denied))) = subscriptions else {
         return;
     };
     loop {
@@ -92,13 +92,17 @@ async fn observe(connection: &Connection, observer: &Observer) {
     }
 }
 
-async fn subscribe(connection: &Connection, subject: &'static str) -> Result<Subscription> {
-    // A denial of the subscription is not worth a warning.
-    let _denied = connection
+/// A denial of the subscription is not worth a warning as long as the watch is kept.
+async fn subscribe(
+    connection: &Connection,
+    subject: &'static str,
+) -> Result<(Subscription, DenialWatch)> {
+    let denied = connection
         .denials
         .watch(move |denial| denial.denies(Action::Subscribe, subject));
-    connection
-        .subscribe(subject, None)
-        .await
-        .inspect_err(|error| tracing::debug!(%error, subject, "the monitor receives no messages"))
+    let subscribed = connection.subscribe(subject, None).await;
+    let subscription = subscribed.inspect_err(
+        |error| tracing::debug!(%error, subject, "the monitor receives no messages"),
+    )?;
+    Ok((subscription, denied))
 }
