@@ -6,6 +6,14 @@ use std::sync::atomic::Ordering;
 use super::connection::Connection;
 use super::replication::{CLUSTER_REPLICAS, Replication};
 
+/// Whether the server is one of a cluster.
+#[derive(Clone, Copy)]
+pub(super) struct Clustered {
+    is_clustered: bool,
+    /// The [`incarnation`](Connection::incarnation) of the connection to the server.
+    incarnation: (u64, u64),
+}
+
 impl Connection {
     /// The same connection, with `replication` for the buckets that it creates.
     pub(crate) fn with_replication(mut self, replication: Replication) -> Self {
@@ -15,7 +23,20 @@ impl Connection {
 
     /// Whether the server is one of a cluster.
     pub(crate) fn is_clustered(&self) -> bool {
-        self.client().server_info().cluster.is_some()
+        // Nearly every operation on a bucket asks, and the client clones its whole server info for an answer.
+        let incarnation = self.incarnation();
+        let mut cached = self.clustered.lock();
+        if let Some(known) = *cached
+            && known.incarnation == incarnation
+        {
+            return known.is_clustered;
+        }
+        let is_clustered = self.client().server_info().cluster.is_some();
+        *cached = Some(Clustered {
+            is_clustered,
+            incarnation,
+        });
+        is_clustered
     }
 
     /// An id for a message, by which the server recognises it when it is written again; `None` on a single server, which
