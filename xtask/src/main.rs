@@ -80,6 +80,11 @@ const CI: &[Step] = &[
     step("package", "cargo xtask package"),
     // Exactly the second command of the README.
     step("test", "cargo test"),
+    Step {
+        title: "chaos",
+        command: "cargo test --test chaos",
+        environment: &[("OAM_CHAOS_SECONDS", "120")],
+    },
     // With one seed, so that a change is judged by the change. `cargo xtask fuzz` takes a new one each time.
     step("fuzz", "cargo run --release -p fuzz -- --seed 1"),
     INTEROP,

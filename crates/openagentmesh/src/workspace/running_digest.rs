@@ -10,8 +10,8 @@ use super::metadata::digest_text;
 /// The number of chunks that wait to be digested. Further ones wait in the connection.
 const MAX_WAITING: usize = 16;
 
-/// Computes a digest in a task of its own. Otherwise the time of the digest would be added to that of each batch:
-/// 64 MiB were read at 0.85 of the rate of the client's object store, which requests no batches.
+/// Computes a digest in a task of its own. Otherwise the time of the digest would be added to that of each batch: see
+/// ADR 22.
 pub(super) struct RunningDigest {
     /// `None` when all chunks were added.
     chunks: Option<mpsc::Sender<Bytes>>,
