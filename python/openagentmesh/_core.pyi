@@ -259,7 +259,7 @@ class Request:
 
     @property
     def body(self) -> bytes:
-        """The input as JSON; `b""` if the request has no body or the shape has no input."""
+        """The input as JSON; `b"null"` if the request has no body, `b""` if the shape has no input."""
 
     @property
     def agent(self) -> str:
@@ -313,8 +313,7 @@ class Request:
         """Sends a chunk (streamer) or an event (publisher), JSON.
 
         Returns `None` when there is room for the next one, else a future that resolves when there is; the chunk is
-        accepted in both cases. The future must be awaited before the next chunk. From a thread without a running loop
-        use `send_chunk_blocking`. Without effect after the end.
+        accepted in both cases. The future must be awaited before the next chunk. Threads use `send_chunk_blocking`. Without effect after the end.
         """
 
     def send_chunk_blocking(self, chunk: bytes) -> bool:
@@ -382,10 +381,10 @@ class Kv:
         """Writes a value and returns its revision."""
 
     def create(self, key: str, value: bytes) -> Future[int]:
-        """Writes a value if the key has none; else `conflict`."""
+        """Writes a value if the key has none; else `kv_key_exists`."""
 
     def update(self, key: str, value: bytes, revision: int) -> Future[int]:
-        """Writes a value if `revision` is the current one (0: no value yet); else `conflict`."""
+        """Writes a value if `revision` is the current one (0: no value yet); else `kv_wrong_revision`."""
 
     def delete(self, key: str) -> Future[None]:
         """Removes a value; a missing one is no error."""
@@ -445,3 +444,9 @@ class Workspace:
     def delete(self, name: str) -> Future[bool]:
         """Removes a file; whether there was one."""
 
+
+def abort_operation(id: int) -> None:
+    """Aborts the operation of a cancelled future; `Operation.cancel` calls it."""
+
+def abort_meshes() -> None:
+    """Ends all meshes of the process at once; called when the interpreter exits."""
