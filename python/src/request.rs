@@ -10,6 +10,7 @@ use openagentmesh::{Context, Error};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::bridge::RUNNING_REQUESTS;
 use crate::bridge::event_loop::LoopQueue;
@@ -88,6 +89,16 @@ impl Drop for PyRequest {
 
 #[pymethods]
 impl PyRequest {
+    /// The function for a cancellation usually belongs to the task of the handler, which has the request: without this
+    /// method a task that ends without an answer would keep its request alive.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.request.output.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        drop(self.request.output.on_cancel(None));
+    }
+
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.request.body)
@@ -132,7 +143,10 @@ impl PyRequest {
     }
 
     fn report_usage(&self, usage: &[u8]) -> PyResult<()> {
-        let usage: Usage = serde_json::from_slice(usage).map_err(|error| {
+        // A list would be read as a struct, too.
+        let usage = serde_json::from_slice::<Map<String, Value>>(usage)
+            .and_then(|fields| serde_json::from_value::<Usage>(Value::Object(fields)));
+        let usage = usage.map_err(|error| {
             PyValueError::new_err(format!(
                 "invalid usage: {error}; an object with the fields of Usage is allowed"
             ))
