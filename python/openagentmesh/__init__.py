@@ -13,7 +13,7 @@ mesh.run()
 ```
 """
 
-from . import _core
+from ._bridge import core as _core
 from .context import RequestContext, current_request, report_usage
 from .errors import (
     AgentDied,

@@ -11,6 +11,9 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from .errors import InvalidInput
 
+NO_INPUT = b"null"
+"""The body of a request without input."""
+
 NO_OUTPUT = b"{}"
 """The output of a handler that returns nothing."""
 

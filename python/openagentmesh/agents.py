@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .adapters import NO_OUTPUT
+from .adapters import NO_INPUT, NO_OUTPUT
 from .context import RequestContext, enter_request
 from .errors import InvalidInput, MeshError
 from .models import AgentContract, AgentSpec
@@ -41,11 +41,9 @@ class LocalAgent:
             "sync": self._respond_in_thread,
             "sync_generator": self._stream_in_thread,
         }[signature.kind]
-        self._schemas: dict[str, dict[str, Any] | None] = {
-            "input_schema": signature.input.schema if signature.input else None,
-            "output_schema": None if streams else signature.output.schema,
-            "chunk_schema": signature.output.schema if streams else None,
-        }
+        self._input_schema = signature.input.schema if signature.input else None
+        self._output_schema = None if streams else signature.output.schema
+        self._chunk_schema = signature.output.schema if streams else None
 
     @property
     def name(self) -> str:
@@ -58,24 +56,26 @@ class LocalAgent:
         streaming = shape in ("streamer", "publisher")
         invocable = shape not in ("publisher", "watcher")
         return AgentContract(
-            **self.spec.model_dump(include={"name", "description", "tags", "version"}),
+            name=self.name,
+            description=self.spec.description,
+            tags=self.spec.tags,
+            version=self.spec.version,
             capabilities={"streaming": streaming, "invocable": invocable},
             subject=f"mesh.agent.{self.name}",
             invocable=invocable,
             streaming=streaming,
             mcp=self._options.get("mcp"),
-            **self._schemas,
+            input_schema=self._input_schema,
+            output_schema=self._output_schema,
+            chunk_schema=self._chunk_schema,
         )
 
     def core_agent(self) -> Agent:
         """The agent for the core. Its handler runs in copies of the context of this call."""
-        from . import _core
+        from ._bridge import core as _core
 
         self._context = contextvars.copy_context()
-        schemas = {
-            name: json.dumps(schema) for name, schema in self._schemas.items() if schema is not None
-        }
-        options = {name: value for name, value in self._options.items() if value is not None}
+        options: dict[str, Any] = {name: value for name, value in self._options.items() if value is not None}
         return _core.Agent(
             self.spec.name,
             self.spec.description,
@@ -83,7 +83,9 @@ class LocalAgent:
             self.start,
             version=self.spec.version,
             tags=self.spec.tags,
-            **schemas,
+            input_schema=_json(self._input_schema),
+            output_schema=_json(self._output_schema),
+            chunk_schema=_json(self._chunk_schema),
             **options,
         )
 
@@ -136,9 +138,10 @@ class LocalAgent:
 
     def _arguments(self, body: bytes) -> tuple[Any, ...]:
         adapter = self.signature.input
-        if adapter is None or (not body and self.signature.has_default):
+        # The core gives `null` for a request without input.
+        if adapter is None or (body == NO_INPUT and self.signature.has_default):
             return ()
-        return (adapter.validate(body or b"null"),)
+        return (adapter.validate(body),)
 
     async def _respond(self, request: Request, arguments: tuple[Any, ...]) -> bytes:
         return self._dump(await self.signature.function(*arguments))
@@ -195,6 +198,10 @@ def _report(request: Request, context: RequestContext) -> None:
         set_usage = getattr(request, "set_usage", None)
         if set_usage is not None:
             set_usage(usage.model_dump_json(exclude_none=True).encode())
+
+
+def _json(schema: dict[str, Any] | None) -> str | None:
+    return None if schema is None else json.dumps(schema)
 
 
 def _details(error: MeshError) -> bytes | None:

@@ -117,7 +117,7 @@ class Client:
             try:
                 while True:
                     batch = chunks.next_batch()
-                    if not isinstance(batch, list):
+                    if isinstance(batch, asyncio.Future):
                         batch = await batch
                     if not batch:
                         return
@@ -258,7 +258,7 @@ class Client:
                 await self._flush()
             while True:
                 batch = events.next_batch()
-                if not isinstance(batch, list):
+                if isinstance(batch, asyncio.Future):
                     batch = await batch
                 if not batch:
                     return

@@ -20,13 +20,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-if TYPE_CHECKING:
-
-    class _TimeoutBase(asyncio.TimeoutError, TimeoutError): ...
-
-elif asyncio.TimeoutError is TimeoutError:
+if sys.version_info >= (3, 11):
     _TimeoutBase = TimeoutError
 else:
     # Python 3.10 has two classes.

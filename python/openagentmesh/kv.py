@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, List, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -147,7 +148,7 @@ class SharedValues:
         """As `try_cas`, with a model as `entry.value`, which the block changes or replaces."""
         return CompareAndSwap(self, key, _Model(model), raises=False)
 
-    async def list(self, prefix: str = ">") -> list[KVEntry[bytes]]:
+    async def list(self, prefix: str = ">") -> List[KVEntry[bytes]]:
         """The values whose keys match a pattern with wildcards, or begin with a text without wildcards."""
         kv = await self._kv()
         if any(segment in _WILDCARDS for segment in prefix.split(".")):
@@ -158,7 +159,7 @@ class SharedValues:
             listed = [entry for entry in listed if entry[0].startswith(prefix)]
         return [KVEntry(key, value, revision) for key, value, revision in listed]
 
-    async def list_models(self, prefix: str, model: type[ModelT]) -> list[KVEntry[ModelT]]:
+    async def list_models(self, prefix: str, model: type[ModelT]) -> List[KVEntry[ModelT]]:
         """As `list`, with models as values. Raises pydantic's `ValidationError` if a value does not fit."""
         return [
             KVEntry(entry.key, model.model_validate_json(entry.value), entry.revision)
@@ -183,7 +184,7 @@ class SharedValues:
         try:
             while True:
                 batch = changes.next_batch()
-                if not isinstance(batch, list):
+                if isinstance(batch, Future):
                     batch = await batch
                 if not batch:
                     return

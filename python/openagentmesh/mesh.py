@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from . import _core
+from ._bridge import core as _core
 from .agents import LocalAgent
 from .client import Client
 from .errors import NotConnectedError
@@ -70,7 +70,7 @@ class AgentMesh(Client):
         tls_ca: str | None = None,
     ) -> None:
         self._url: str | None = url
-        self._credentials = {
+        self._credentials: dict[str, Any] = {
             "creds": creds,
             "tls_cert": tls_cert,
             "tls_key": tls_key,
@@ -247,9 +247,23 @@ class AgentMesh(Client):
     # Agents
 
     @overload
-    def agent(self, spec: AgentSpec, **options: Any) -> Callable[[FunctionT], FunctionT]: ...
-    @overload
-    def agent(self, spec: None = None, **options: Any) -> Callable[[FunctionT], FunctionT]: ...
+    def agent(
+        self,
+        spec: AgentSpec | None = None,
+        *,
+        sources: Sequence[Any] | None = None,
+        active_when: Condition | None = None,
+        mcp: bool | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        channel: str | None = None,
+        tags: Sequence[str] | None = None,
+        version: str | None = None,
+        concurrency: int | None = None,
+        queue: int | None = None,
+        timeout: float | None = None,
+        idempotent: bool | None = None,
+    ) -> Callable[[FunctionT], FunctionT]: ...
     @overload
     def agent(self, spec: FunctionT) -> FunctionT: ...
 

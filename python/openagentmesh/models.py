@@ -181,7 +181,7 @@ class AgentContract(CatalogEntry):
 
         Raises `ValueError` if the agent is not invocable.
         """
-        from . import _core
+        from ._bridge import core as _core
 
         self._require_invocable()
         card: dict[str, Any] = _converted(_core.agent_card, self.to_registry_json().encode(), url)
@@ -192,7 +192,7 @@ class AgentContract(CatalogEntry):
         kind: Literal["neutral", "anthropic", "openai_chat", "openai_responses"],
         strict: bool = False,
     ) -> dict[str, Any]:
-        from . import _core
+        from ._bridge import core as _core
 
         self._require_invocable()
         document = self.to_registry_json().encode()

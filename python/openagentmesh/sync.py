@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, List, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,7 +19,7 @@ from .client import ErrorCallback, ReplyCallback, _event_value
 from .models import AgentContract, CatalogEntry, KVEntry
 
 if TYPE_CHECKING:
-    from .kv import CompareAndSwap
+    from .kv import CompareAndSwap, SharedValues
     from .mesh import AgentMesh
     from .tools import Toolset
 
@@ -279,11 +279,11 @@ class SyncValues:
         """As `SharedValues.get_model`."""
         return self._sync._run(lambda: self._values.get_model(key, model))
 
-    def list(self, prefix: str = ">") -> list[KVEntry[bytes]]:
+    def list(self, prefix: str = ">") -> List[KVEntry[bytes]]:
         """As `SharedValues.list`."""
         return self._sync._run(lambda: self._values.list(prefix))
 
-    def list_models(self, prefix: str, model: type[ModelT]) -> list[KVEntry[ModelT]]:
+    def list_models(self, prefix: str, model: type[ModelT]) -> List[KVEntry[ModelT]]:
         """As `SharedValues.list_models`."""
         return self._sync._run(lambda: self._values.list_models(prefix, model))
 
@@ -312,7 +312,7 @@ class SyncValues:
         return self._sync._iterate(lambda: self._values.watch_entries(pattern))
 
     @property
-    def _values(self) -> Any:
+    def _values(self) -> SharedValues:
         return self._sync._mesh.kv
 
 

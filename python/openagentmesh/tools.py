@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
-from . import _core
+from ._bridge import core as _core
 from .errors import MeshError, NotFound
 from .models import AgentContract
 from .tool_model import model_of_schema
