@@ -288,6 +288,9 @@ class Request:
     def client(self) -> Client:
         """The verbs, for calls on behalf of this request: they end with its deadline."""
 
+    def report_usage(self, usage: bytes) -> None:
+        """Adds tokens and cost to the answer's: a JSON object with the fields of `Usage`. Several reports add up."""
+
     @property
     def cancelled(self) -> bool:
         """Whether the request was cancelled: its answer would go nowhere."""

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use openagentmesh::{Context, Error};
+use openagentmesh::protocol::Usage;
 use openagentmesh::serde_json::{Map, Value};
+use openagentmesh::{Context, Error};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -128,6 +129,16 @@ impl PyRequest {
     #[getter]
     fn client(&self) -> PyClient {
         PyClient::new(self.request.context.mesh().clone())
+    }
+
+    fn report_usage(&self, usage: &[u8]) -> PyResult<()> {
+        let usage: Usage = serde_json::from_slice(usage).map_err(|error| {
+            PyValueError::new_err(format!(
+                "invalid usage: {error}; an object with the fields of Usage is allowed"
+            ))
+        })?;
+        self.request.context.report_usage(usage);
+        Ok(())
     }
 
     #[getter]
