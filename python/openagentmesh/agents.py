@@ -108,7 +108,6 @@ class LocalAgent:
             arguments = self._arguments(request.body)
             body = await self._run(request, arguments)
         except MeshError as error:
-            _report(request, context)
             if not isinstance(error, InvalidInput):
                 logger.debug("agent '%s': %s: %s", self.name, error.code, error.message)
             request.fail(error.code, error.message, _details(error))
@@ -116,7 +115,6 @@ class LocalAgent:
             request.fail("handler_error", "the handler was cancelled")
             raise
         except Exception as error:
-            _report(request, context)
             logger.warning(
                 "agent '%s': request %s failed: %s",
                 self.name,
@@ -130,7 +128,6 @@ class LocalAgent:
             request.fail("handler_error", _described(error))
             raise
         else:
-            _report(request, context)
             request.finish(body)
         finally:
             context.ended = True
@@ -190,14 +187,6 @@ class LocalAgent:
             close: Callable[[], None] | None = getattr(chunks, "close", None)
             if close is not None:
                 close()
-
-
-def _report(request: Request, context: RequestContext) -> None:
-    usage = context.usage
-    if usage is not None:
-        set_usage = getattr(request, "set_usage", None)
-        if set_usage is not None:
-            set_usage(usage.model_dump_json(exclude_none=True).encode())
 
 
 def _json(schema: dict[str, Any] | None) -> str | None:
