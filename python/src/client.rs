@@ -180,7 +180,7 @@ impl PyClient {
                 let event = json(body).map_err(|error| errors::exception(py, &error))?;
                 client.publish(subject, event)
             }
-            "text" => client.publish_text(subject, std::str::from_utf8(body)?),
+            "text" => client.publish_text(subject, text(body)?),
             "bytes" => client.publish_bytes(subject, body.to_vec()),
             _ => {
                 return Err(PyValueError::new_err(format!(
@@ -314,6 +314,15 @@ fn filtered<T: Send + 'static>(
         query = query.invocable(invocable);
     }
     Box::pin(query)
+}
+
+/// # Errors
+///
+/// `ValueError` when `body` is not UTF-8.
+fn text(body: &[u8]) -> PyResult<&str> {
+    std::str::from_utf8(body).map_err(|error| {
+        PyValueError::new_err(format!("invalid text: {error}; UTF-8 is allowed"))
+    })
 }
 
 /// JSON as Python's `bytes`.

@@ -24,6 +24,8 @@ mod workspace;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pyo3::prelude::*;
+
 
 /// Locks `mutex`. A panic of another holder does not matter: no holder leaves its value half-written.
 ///

@@ -157,9 +157,9 @@ impl PyRequest {
         let _ = py;
     }
 
-    #[pyo3(signature = (body = b""))]
-    fn finish(&self, body: &[u8]) {
-        self.request.output.finish(body);
+    #[pyo3(signature = (body = None), text_signature = "($self, body=b'')")]
+    fn finish(&self, body: Option<&[u8]>) {
+        self.request.output.finish(body.unwrap_or_default());
     }
 
     #[pyo3(signature = (code, message, details = None))]
