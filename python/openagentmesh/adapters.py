@@ -124,7 +124,7 @@ def _adapter(annotation: Any, agent: str, role: str) -> TypeAdapter[Any]:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         # A type whose definition is not complete has a validator that fails when it is used.
-        if not adapter.pydantic_complete:
+        if not getattr(adapter, "pydantic_complete", True):
             adapter.rebuild(raise_errors=True)
         return adapter
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:

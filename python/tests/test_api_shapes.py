@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Optional, TypedDict, Union
+from typing import Annotated, Any, Optional, Union
 
 import pytest
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from openagentmesh import KVEntry, MeshMessage
 from openagentmesh.shapes import caller_names, inspect_function
