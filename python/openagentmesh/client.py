@@ -247,7 +247,7 @@ class Client:
                 verb = "stream" if pending.signature.shape == "streamer" else "call"
                 message = f"Agent '{agent}' does not publish events. Use {verb}() instead"
                 raise InvocationMismatch(agent or "", message)
-            events = await core.subscribe(subject=f"mesh.agent.{agent}.events", timeout=timeout)
+            events = await core.subscribe(agent=agent, timeout=timeout, check=False)
         else:
             events = await core.subscribe(
                 agent=agent, channel=channel, subject=subject, timeout=timeout

@@ -336,7 +336,7 @@ class AgentMesh(Client):
         }
 
         def decorate(function: FunctionT, depth: int = 1) -> FunctionT:
-            self._add(_spec(spec, described, function), function, options, caller_names(depth + 1))
+            self._add(_spec(spec, described, function), function, options, caller_names(depth))
             return function
 
         if spec is None or isinstance(spec, AgentSpec):

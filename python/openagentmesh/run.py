@@ -40,7 +40,7 @@ async def _serve(mesh: AgentMesh) -> None:
         if signals > 1:
             # The second signal does not wait for requests.
             mesh._abort()
-        elif task is not None:
+        if task is not None:
             task.cancel()
 
     if threading.current_thread() is threading.main_thread():

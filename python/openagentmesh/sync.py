@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import os
 import threading
-import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, List, TypeVar
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_EXIT_TIMEOUT = 5.0
+EXIT_TIMEOUT = 5.0
 """Limit in seconds of the disconnection at the exit of the interpreter."""
 
 
@@ -108,7 +107,14 @@ class SyncMesh:
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
+            atexit.unregister(self._at_exit)
             thread.close(self._mesh)
+
+    def _at_exit(self) -> None:
+        """Disconnects while the threads of the interpreter still run."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close_within(self._mesh, EXIT_TIMEOUT)
 
     def _connect(self, *, local: bool) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -124,7 +130,7 @@ class SyncMesh:
                 thread.stop()
                 raise
             self._thread = thread
-            _exit_hook(self)
+            atexit.register(self._at_exit)
             return thread.loop
 
     def _run(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -388,9 +394,19 @@ class _LoopThread:
         finally:
             self.stop()
 
+    def close_within(self, mesh: AgentMesh, limit: float) -> None:
+        """As `close`, but ends requests that run after `limit` seconds."""
+        left = asyncio.run_coroutine_threadsafe(mesh._leave(), self.loop)
+        try:
+            left.result(limit)
+        except Exception:
+            mesh._abort()
+        finally:
+            self.stop()
+
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(_EXIT_TIMEOUT)
+        self._thread.join(EXIT_TIMEOUT)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -424,22 +440,3 @@ def _refuse_own_loop(loop: asyncio.AbstractEventLoop) -> None:
         raise RuntimeError(
             "mesh.sync blocks the event loop of the mesh: use 'await mesh.call(…)' in asynchronous functions"
         )
-
-
-def _exit_hook(sync: SyncMesh) -> None:
-    reference = weakref.ref(sync)
-
-    def disconnect() -> None:
-        sync = reference()
-        thread = sync._thread if sync is not None else None
-        if sync is None or thread is None:
-            return
-        with contextlib.suppress(Exception):
-            left = asyncio.run_coroutine_threadsafe(sync._mesh._leave(), thread.loop)
-            try:
-                left.result(_EXIT_TIMEOUT)
-            except BaseException:
-                sync._mesh._abort()
-                raise
-
-    atexit.register(disconnect)

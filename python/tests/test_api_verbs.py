@@ -109,10 +109,10 @@ class TestMismatches:
         [
             ("call", "pieces", r"stream"),
             ("call", "news.ticker", r"[Ss]ubscribe"),
-            ("call", "sentry", r"background task|watcher"),
+            ("call", "sentry", r"in the background"),
             ("stream", "echo", r"call"),
             ("stream", "news.ticker", r"[Ss]ubscribe"),
-            ("stream", "sentry", r"background task|watcher"),
+            ("stream", "sentry", r"in the background"),
             ("send", "news.ticker", r"[Ss]ubscribe"),
             ("subscribe", "echo", r"call"),
             ("subscribe", "pieces", r"stream"),
