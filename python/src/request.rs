@@ -17,6 +17,7 @@ use crate::bridge::event_loop::LoopQueue;
 use crate::bridge::operation;
 use crate::callback;
 use crate::client::PyClient;
+use crate::exit;
 use crate::output::Output;
 use crate::runtime;
 
@@ -142,7 +143,7 @@ impl PyRequest {
         PyClient::new(self.request.context.mesh().clone())
     }
 
-    fn report_usage(&self, usage: &[u8]) -> PyResult<()> {
+    fn set_usage(&self, usage: &[u8]) -> PyResult<()> {
         // A list would be read as a struct, too.
         let usage = serde_json::from_slice::<Map<String, Value>>(usage)
             .and_then(|fields| serde_json::from_value::<Usage>(Value::Object(fields)));
@@ -209,8 +210,11 @@ impl PyRequest {
 
     fn send_chunk_blocking(&self, py: Python<'_>, chunk: &[u8]) -> bool {
         let output = &self.request.output;
+        if exit::is_begun() {
+            return false;
+        }
         if !output.push(chunk) {
-            py.detach(|| output.wait_for_room());
+            exit::detached(py, || output.wait_for_room());
         }
         !output.is_ended()
     }

@@ -32,6 +32,7 @@ class Slow:
 def test_cancelled_task_cancels_the_handler() -> None:
     async def main() -> None:
         slow = Slow()
+        before = core.bridge_stats()["requests"]
         async with local_mesh(slow.agent) as mesh:
 
             async def call() -> bytes:
@@ -43,7 +44,7 @@ def test_cancelled_task_cancels_the_handler() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             await eventually(lambda: slow.cancelled == 1)
-            await eventually(lambda: core.bridge_stats()["requests"] == 0)
+            await eventually(lambda: core.bridge_stats()["requests"] <= before)
 
     run(main)
 
