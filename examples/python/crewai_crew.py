@@ -9,18 +9,16 @@ os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")
 
 from crewai import Agent, BaseLLM, Crew, Task  # noqa: E402
 from crewai.tools import BaseTool  # noqa: E402
-from weather import add_weather  # noqa: E402
 
 from openagentmesh import AgentMesh, AgentSpec, MeshTool  # noqa: E402
+from weather import add_weather  # noqa: E402
 
 
 class MeshCrewTool(BaseTool):
     """A mesh tool as a CrewAI tool. Crews are synchronous, so it calls by `mesh.sync`."""
 
     def __init__(self, tool: MeshTool) -> None:
-        super().__init__(
-            name=tool.name, description=tool.description, args_schema=tool.input_model
-        )
+        super().__init__(name=tool.name, description=tool.description, args_schema=tool.input_model)
         self._tool = tool
 
     def _run(self, **arguments: Any) -> Any:
@@ -36,9 +34,7 @@ class FakeModel(BaseLLM):
         if "Observation:" in text:
             observed = text.rpartition("Observation:")[2].strip().splitlines()[0]
             return f"Thought: I know it.\nFinal Answer: Take sunglasses. {observed}"
-        return (
-            'Thought: I need the forecast.\nAction: weather_forecast\nAction Input: {"city": "Rome"}'
-        )
+        return 'Thought: I need the forecast.\nAction: weather_forecast\nAction Input: {"city": "Rome"}'
 
     def supports_function_calling(self) -> bool:
         return False
@@ -51,7 +47,11 @@ def add_crew(mesh: AgentMesh, model: BaseLLM) -> None:
     def assistant(question: str) -> str:
         tools = [MeshCrewTool(tool) for tool in mesh.sync.tools(channel="weather")]
         guide = Agent(
-            role="Guide", goal="Prepare travellers.", backstory="Has seen it all.", llm=model, tools=tools
+            role="Guide",
+            goal="Prepare travellers.",
+            backstory="Has seen it all.",
+            llm=model,
+            tools=tools,
         )
         task = Task(description=question, expected_output="One sentence.", agent=guide)
         return Crew(agents=[guide], tasks=[task]).kickoff().raw

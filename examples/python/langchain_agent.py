@@ -9,9 +9,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolCall
 from langchain_core.tools import BaseTool, StructuredTool
-from weather import add_weather
 
 from openagentmesh import AgentMesh, AgentSpec, MeshTool
+from weather import add_weather
 
 
 def langchain_tool(tool: MeshTool) -> BaseTool:

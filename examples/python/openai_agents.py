@@ -11,9 +11,9 @@ from openai.types.responses import (
     ResponseOutputMessage,
     ResponseOutputText,
 )
-from weather import add_weather
 
 from openagentmesh import AgentMesh, AgentSpec, MeshTool
+from weather import add_weather
 
 
 def function_tool(tool: MeshTool) -> FunctionTool:
@@ -34,7 +34,9 @@ def function_tool(tool: MeshTool) -> FunctionTool:
 class FakeModel(Model):
     """A model that asks for the forecast of Rome, and then answers with it."""
 
-    async def get_response(self, instructions: Any, input: Any, *rest: Any, **options: Any) -> ModelResponse:
+    async def get_response(
+        self, instructions: Any, input: Any, *rest: Any, **options: Any
+    ) -> ModelResponse:
         outputs = [item["output"] for item in input if isinstance(item, dict) and "output" in item]
         if outputs:
             text = ResponseOutputText(

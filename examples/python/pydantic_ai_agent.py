@@ -5,9 +5,9 @@ import asyncio
 from pydantic_ai import Agent, Tool
 from pydantic_ai.models import Model
 from pydantic_ai.models.test import TestModel
-from weather import add_weather
 
 from openagentmesh import AgentMesh, AgentSpec, MeshTool, Usage, report_usage
+from weather import add_weather
 
 
 def pydantic_ai_tool(tool: MeshTool) -> Tool:
@@ -24,7 +24,9 @@ def pydantic_ai_tool(tool: MeshTool) -> Tool:
 def add_assistant(mesh: AgentMesh, model: Model) -> None:
     """Serves a PydanticAI agent as `assistant.pydantic_ai`."""
 
-    @mesh.agent(AgentSpec(name="assistant.pydantic_ai", description="Answers questions about trips."))
+    @mesh.agent(
+        AgentSpec(name="assistant.pydantic_ai", description="Answers questions about trips.")
+    )
     async def assistant(question: str) -> str:
         tools = [pydantic_ai_tool(tool) for tool in await mesh.tools(channel="weather")]
         result = await Agent(model, tools=tools).run(question)

@@ -75,7 +75,9 @@ class LocalAgent:
         from ._bridge import core as _core
 
         self._context = contextvars.copy_context()
-        options: dict[str, Any] = {name: value for name, value in self._options.items() if value is not None}
+        options: dict[str, Any] = {
+            name: value for name, value in self._options.items() if value is not None
+        }
         return _core.Agent(
             self.spec.name,
             self.spec.description,
@@ -153,7 +155,9 @@ class LocalAgent:
         return self._dump(output)
 
     def _dump(self, output: Any) -> bytes:
-        return NO_OUTPUT if self.signature.shape == "watcher" else self.signature.output.dump(output)
+        return (
+            NO_OUTPUT if self.signature.shape == "watcher" else self.signature.output.dump(output)
+        )
 
     async def _stream(self, request: Request, arguments: tuple[Any, ...]) -> bytes:
         dump, send = self.signature.output.dump, request.send_chunk

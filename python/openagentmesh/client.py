@@ -7,9 +7,9 @@ import inspect
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from .adapters import decode, encode
 from .context import bounded_timeout, outgoing_headers
@@ -31,8 +31,8 @@ logger = logging.getLogger("openagentmesh")
 NO_LIMIT = 315_360_000.0
 """The timeout in seconds that stands for none: ten years."""
 
-ReplyCallback = Callable[[Any], Union[Awaitable[None], None]]
-ErrorCallback = Callable[[MeshError], Union[Awaitable[None], None]]
+ReplyCallback = Callable[[Any], Awaitable[None] | None]
+ErrorCallback = Callable[[MeshError], Awaitable[None] | None]
 
 _ENTRIES: TypeAdapter[list[CatalogEntry]] = TypeAdapter(list[CatalogEntry])
 
@@ -52,7 +52,7 @@ class Client:
         raise NotImplementedError
 
     async def _ready(self) -> Mesh:
-        """The connection, once the agents that were decorated meanwhile are served."""
+        """The connection, after the pending agents are served."""
         core = self._connected()
         if self._pending:
             await self._flush()
@@ -384,14 +384,20 @@ def _check_selectors(agent: str | None, channel: str | None, subject: str | None
     if name == "subject":
         segments = value.split(".")
         if any(not segment or any(c.isspace() for c in segment) for segment in segments):
-            raise ValueError(f"invalid subject '{value}': empty segments and spaces are not allowed")
+            raise ValueError(
+                f"invalid subject '{value}': empty segments and spaces are not allowed"
+            )
         if ">" in segments[:-1]:
-            raise ValueError(f"invalid subject '{value}': the wildcard '>' is allowed at the end only")
+            raise ValueError(
+                f"invalid subject '{value}': the wildcard '>' is allowed at the end only"
+            )
 
 
 def _check_subject(subject: str) -> None:
     segments = subject.split(".") if isinstance(subject, str) else [""]
     if any(not segment or any(c.isspace() for c in segment) for segment in segments):
-        raise ValueError(f"invalid subject '{subject}': segments without spaces, separated by dots, are allowed")
+        raise ValueError(
+            f"invalid subject '{subject}': segments without spaces, separated by dots, are allowed"
+        )
     if any(segment in ("*", ">") for segment in segments):
         raise ValueError(f"invalid subject '{subject}': a wildcard is allowed in 'subscribe' only")

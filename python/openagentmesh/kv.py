@@ -203,14 +203,18 @@ class SharedValues:
         kv = await self._kv()
         found = await kv.get(key)
         if found is None:
-            raise with_nats_class(KeyNotFoundError)(message=f"key '{key}' not found: it has no value")
+            raise with_nats_class(KeyNotFoundError)(
+                message=f"key '{key}' not found: it has no value"
+            )
         return found
 
 
 class CompareAndSwap(Generic[ValueT]):
     """A value that is read at the start of a block and written at its end: see `SharedValues.cas`."""
 
-    def __init__(self, values: SharedValues, key: str, form: _Form[ValueT], *, raises: bool) -> None:
+    def __init__(
+        self, values: SharedValues, key: str, form: _Form[ValueT], *, raises: bool
+    ) -> None:
         self._values = values
         self._form = form
         self._raises = raises

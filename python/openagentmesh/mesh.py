@@ -18,7 +18,14 @@ from .models import AgentSpec
 from .observe import Observer
 from .run import run
 from .shapes import caller_names, inspect_function
-from .sources import Condition, KVCondition, KVSource, SubjectCondition, SubjectSource, not_available
+from .sources import (
+    Condition,
+    KVCondition,
+    KVSource,
+    SubjectCondition,
+    SubjectSource,
+    not_available,
+)
 from .sync import SyncMesh
 from .tools import Toolset, load_tools
 from .workspace import SharedFiles
@@ -410,14 +417,18 @@ class AgentMesh(Client):
         not_available("run_mcp()", _MCP_REMEDY)
 
 
-def _spec(spec: AgentSpec | None, described: dict[str, Any], function: Callable[..., Any]) -> AgentSpec:
+def _spec(
+    spec: AgentSpec | None, described: dict[str, Any], function: Callable[..., Any]
+) -> AgentSpec:
     """The spec of an agent: the given one with the arguments of the decorator, or one from the function."""
     given = {name: value for name, value in described.items() if value is not None}
     channel = given.pop("channel", None)
     if spec is not None:
         if channel or given:
             named = ", ".join(["channel"] * bool(channel) + list(given))
-            raise TypeError(f"{named} and a spec are mutually exclusive: write the fields into the AgentSpec")
+            raise TypeError(
+                f"{named} and a spec are mutually exclusive: write the fields into the AgentSpec"
+            )
         return spec
     name = given.pop("name", None) or getattr(function, "__name__", None)
     if name is None:

@@ -21,7 +21,9 @@ def check_name(name: str) -> str:
     Raises `ValueError` otherwise.
     """
     if not name:
-        raise ValueError("agent name must not be empty: segments of letters, digits, _ and - are allowed")
+        raise ValueError(
+            "agent name must not be empty: segments of letters, digits, _ and - are allowed"
+        )
     for segment in name.split("."):
         if not _SEGMENT.fullmatch(segment):
             raise ValueError(

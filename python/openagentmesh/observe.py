@@ -28,7 +28,9 @@ class Observer:
     def __init__(self, mesh: AgentMesh) -> None:
         self._mesh = mesh
 
-    async def logs(self, agent: str | None = None, *, level: str = "debug") -> AsyncIterator[LogEvent]:
+    async def logs(
+        self, agent: str | None = None, *, level: str = "debug"
+    ) -> AsyncIterator[LogEvent]:
         """The log events of an agent or of all agents, from `level` upwards.
 
         Events that are not valid are skipped. Raises `ValueError` for an unknown level.
@@ -65,7 +67,9 @@ class Observer:
     def _unavailable(self, verb: str) -> NoReturn:
         not_available(f"observe.{verb}()", _REMEDY)
 
-    async def _follow(self, root: str, agent: str | None, model: type[ModelT]) -> AsyncIterator[ModelT]:
+    async def _follow(
+        self, root: str, agent: str | None, model: type[ModelT]
+    ) -> AsyncIterator[ModelT]:
         subject = f"{root}.{agent}" if agent else f"{root}.>"
         async for event in self._mesh.subscribe(subject=subject):
             try:

@@ -21,7 +21,9 @@ def run(mesh: AgentMesh) -> None:
     except RuntimeError:
         pass
     else:
-        raise RuntimeError("run() cannot be called while an event loop runs: use 'async with mesh:'")
+        raise RuntimeError(
+            "run() cannot be called while an event loop runs: use 'async with mesh:'"
+        )
     try:
         asyncio.run(_serve(mesh))
     except KeyboardInterrupt:

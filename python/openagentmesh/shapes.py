@@ -49,7 +49,9 @@ def inspect_function(function: Callable[..., Any], agent: str, names: dict[str, 
     Raises `TypeError` if the function cannot be an agent; the message says why.
     """
     if not callable(function):
-        raise TypeError(f"invalid handler of agent '{agent}': {function!r} is not callable; use a function")
+        raise TypeError(
+            f"invalid handler of agent '{agent}': {function!r} is not callable; use a function"
+        )
     if inspect.isclass(function):
         raise TypeError(
             f"invalid handler of agent '{agent}': {function.__name__} is a class; use a function or an instance"
@@ -128,7 +130,9 @@ def _parameter(function: Callable[..., Any], agent: str) -> inspect.Parameter | 
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
-        raise TypeError(f"invalid handler of agent '{agent}': its signature is unknown ({error})") from error
+        raise TypeError(
+            f"invalid handler of agent '{agent}': its signature is unknown ({error})"
+        ) from error
     positional = [
         parameter
         for parameter in parameters

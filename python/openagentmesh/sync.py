@@ -121,7 +121,9 @@ class SyncMesh:
             loop = self._mesh._loop
             if loop is not None and self._mesh._core is not None and loop.is_running():
                 if local:
-                    raise RuntimeError("the mesh is connected already: create another AgentMesh for local()")
+                    raise RuntimeError(
+                        "the mesh is connected already: create another AgentMesh for local()"
+                    )
                 return loop
             thread = _LoopThread()
             try:

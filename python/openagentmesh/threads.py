@@ -56,7 +56,9 @@ class ThreadPool:
                     self._idle += 1
 
 
-def run_in_own_thread(name: str, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+def run_in_own_thread(
+    name: str, function: Callable[..., Any], *arguments: Any
+) -> asyncio.Future[Any]:
     """As `ThreadPool.run`, in a new daemon thread: for functions that may run as long as the process."""
     future, job = _job(function, arguments)
     threading.Thread(target=job, name=name, daemon=True).start()

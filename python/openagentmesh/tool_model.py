@@ -56,7 +56,11 @@ def model_of_schema(name: str, schema: dict[str, Any]) -> type[BaseModel]:
 
 
 def _is_field(name: str) -> bool:
-    return name.isidentifier() and not name.startswith(("_", "model_")) and not hasattr(BaseModel, name)
+    return (
+        name.isidentifier()
+        and not name.startswith(("_", "model_"))
+        and not hasattr(BaseModel, name)
+    )
 
 
 def _annotation(schema: Any, definitions: dict[str, Any], depth: int = 0) -> Any:

@@ -47,7 +47,7 @@ class MeshTool:
         self.description = self.__doc__ = str(schema["description"])
         """The description for the model."""
         self.input_schema: dict[str, Any] = schema["input_schema"]
-        """The JSON Schema of the arguments, an object. An input that is no object is its property `input`."""
+        """The JSON Schema of the arguments, an object. An input of another type is its property `input`."""
         self.__signature__ = _signature(self.input_schema)
         self._model: type[BaseModel] | None = None
 
@@ -113,7 +113,9 @@ class Toolset(list[MeshTool]):
         """The tool of a name, or `None`."""
         return next((tool for tool in self if tool.name == name), None)
 
-    async def call(self, name: str, arguments: str | bytes | Mapping[str, Any] | None = None) -> str:
+    async def call(
+        self, name: str, arguments: str | bytes | Mapping[str, Any] | None = None
+    ) -> str:
         """Makes the call that a model asks for, and returns a text for the model (see `MeshTool.text`).
 
         Raises `NotFound` if no tool has this name.

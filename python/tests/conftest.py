@@ -45,7 +45,14 @@ def published_python() -> Path:
     if sys.version_info < (3, 11):
         pytest.skip("the published SDK needs Python 3.11")
     venv.create(home, clear=True, with_pip=True)
-    install = [interpreter, "-m", "pip", "install", "--quiet", f"openagentmesh=={PUBLISHED_VERSION}"]
+    install = [
+        interpreter,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        f"openagentmesh=={PUBLISHED_VERSION}",
+    ]
     subprocess.run(install, check=True, env={**os.environ, "PYTHONPATH": ""})
     (home / "complete").touch()
     return interpreter

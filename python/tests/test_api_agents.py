@@ -8,7 +8,7 @@ import functools
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, computed_field
@@ -382,7 +382,11 @@ class TestErrors:
             with pytest.raises(MeshError) as caught:
                 await mesh.call("shop", "tea")
             error = caught.value
-            assert (error.code, error.message, error.details) == ("out_of_stock", "no tea", {"left": 0})
+            assert (error.code, error.message, error.details) == (
+                "out_of_stock",
+                "no tea",
+                {"left": 0},
+            )
             with pytest.raises(InvalidInput, match="unknown item") as invalid:
                 await mesh.call("strict", "tea")
             assert invalid.value.details == {"item": "tea"}
@@ -490,7 +494,7 @@ class TestInputs:
                 return number
 
             @mesh.agent(spec("optional"))
-            async def optional(number: Optional[int]) -> str:
+            async def optional(number: int | None) -> str:
                 return repr(number)
 
             @mesh.agent(spec("default"))

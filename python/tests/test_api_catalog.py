@@ -15,7 +15,9 @@ def add_agents(mesh: AgentMesh) -> None:
     async def count(text: str) -> int:
         return len(text.split())
 
-    @mesh.agent(AgentSpec(name="text.deep.split", description="Splits.", tags=["text"], version="2.0.0"))
+    @mesh.agent(
+        AgentSpec(name="text.deep.split", description="Splits.", tags=["text"], version="2.0.0")
+    )
     async def split(text: str) -> str:
         for word in text.split():
             yield word
@@ -69,7 +71,10 @@ async def test_contract_has_the_schemas() -> None:
     async with AgentMesh.local() as mesh:
         add_agents(mesh)
         count = await mesh.contract("text.count")
-        assert (count.input_schema, count.output_schema) == ({"type": "string"}, {"type": "integer"})
+        assert (count.input_schema, count.output_schema) == (
+            {"type": "string"},
+            {"type": "integer"},
+        )
         assert (count.invocable, count.streaming, count.subject) == (
             True,
             False,

@@ -78,7 +78,9 @@ async def test_deadline_of_a_request_applies_to_its_calls() -> None:
                 await asyncio.sleep(0.3)
                 await later.put(await mesh.call("inner"))
 
-            asyncio.get_running_loop().call_soon(lambda: tasks.append(asyncio.ensure_future(background())))
+            asyncio.get_running_loop().call_soon(
+                lambda: tasks.append(asyncio.ensure_future(background()))
+            )
             left: float = await mesh.call("inner", timeout=500.0)
             return left
 

@@ -58,7 +58,12 @@ def test_error_without_arguments_has_its_code(kind: type[oam.MeshError]) -> None
 def test_error_of_an_unknown_code_keeps_it() -> None:
     error = errors.make_error("out_of_stock", "no tea", None, None, b"")
     assert type(error) is oam.MeshError
-    assert (error.code, error.agent, error.request_id, error.details) == ("out_of_stock", "", "", {})
+    assert (error.code, error.agent, error.request_id, error.details) == (
+        "out_of_stock",
+        "",
+        "",
+        {},
+    )
 
 
 @pytest.mark.parametrize("details", [b"", b"null", b"[1]", b"not json", b"[" * 100_000])

@@ -106,8 +106,12 @@ def public_members() -> list[tuple[str, Any]]:
                 found.append((f"{name}.{member}", attribute))
     found += [
         (f"AgentMesh.{part}.{member}", attribute)
-        for part, kind in (("kv", oam.AgentMesh().kv), ("workspace", oam.AgentMesh().workspace),
-                           ("observe", oam.AgentMesh().observe), ("sync", oam.AgentMesh().sync))
+        for part, kind in (
+            ("kv", oam.AgentMesh().kv),
+            ("workspace", oam.AgentMesh().workspace),
+            ("observe", oam.AgentMesh().observe),
+            ("sync", oam.AgentMesh().sync),
+        )
         for member, attribute in inspect.getmembers(type(kind))
         if not member.startswith("_") and inspect.isroutine(attribute)
     ]
@@ -168,7 +172,15 @@ async def main() -> None:
     )
     for target in (["-p", "openagentmesh"], [str(program)]):
         ended = subprocess.run(
-            [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), *target],
+            [
+                sys.executable,
+                "-m",
+                "mypy",
+                "--strict",
+                "--cache-dir",
+                str(tmp_path / "cache"),
+                *target,
+            ],
             capture_output=True,
             text=True,
             cwd=tmp_path,

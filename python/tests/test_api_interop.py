@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
@@ -73,7 +73,7 @@ async def peer_on(mesh: AgentMesh, python: Path) -> AsyncIterator[Peer]:
 
 class Summarize(BaseModel):
     text: str
-    max_words: Optional[int] = Field(default=10, ge=0)
+    max_words: int | None = Field(default=10, ge=0)
 
 
 class Summary(BaseModel):
@@ -82,7 +82,9 @@ class Summary(BaseModel):
 
 
 def add_agents(mesh: AgentMesh) -> None:
-    @mesh.agent(AgentSpec(name="ours.summarize", description="Summarises.", tags=["text"], version="2.0.0"))
+    @mesh.agent(
+        AgentSpec(name="ours.summarize", description="Summarises.", tags=["text"], version="2.0.0")
+    )
     async def summarize(request: Summarize) -> Summary:
         words = request.text.split()[: request.max_words]
         return Summary(summary=" ".join(words), words=len(words))
@@ -100,7 +102,7 @@ def add_agents(mesh: AgentMesh) -> None:
     async def fragile(how: str) -> str:
         if how == "mesh error":
             raise MeshError(code="rate_limited", message="come back later", details={"seconds": 5})
-        raise ValueError("told to fail")
+        raise ValueError("asked to fail")
 
     @mesh.agent(AgentSpec(name="ours.news", description="Publishes."))
     async def news() -> int:
@@ -122,7 +124,9 @@ async def test_published_sdk_uses_our_agents(published_python: Path) -> None:
                 "ours.fragile",
                 "ours.news",
             }
-            summary = await peer.ask("call", name="ours.summarize", payload={"text": "a b c", "max_words": 2})
+            summary = await peer.ask(
+                "call", name="ours.summarize", payload={"text": "a b c", "max_words": 2}
+            )
             assert summary == {"summary": "a b", "words": 2}
             assert await peer.ask("call", name="ours.noon") == "12:00"
             assert await peer.ask("stream", name="ours.count", payload=300) == list(range(300))
@@ -160,7 +164,9 @@ async def test_published_sdk_sees_our_errors(published_python: Path) -> None:
 @on_loop
 async def test_our_sdk_uses_published_agents(published_python: Path) -> None:
     async with AgentMesh.local() as mesh, peer_on(mesh, published_python) as peer:
-        await peer.ask("host", names=["echo", "noon", "swallow", "nlp.pieces", "ticker", "fragile", "sentry"])
+        await peer.ask(
+            "host", names=["echo", "noon", "swallow", "nlp.pieces", "ticker", "fragile", "sentry"]
+        )
         await mesh.wait_for("sentry")
         assert await mesh.call("echo", "hi") == "Echo: hi"
         assert await mesh.call("noon") == "12:00"
@@ -172,7 +178,7 @@ async def test_our_sdk_uses_published_agents(published_python: Path) -> None:
         replies: asyncio.Queue[Any] = asyncio.Queue()
         await mesh.send("echo", "sent", on_reply=replies.put_nowait)
         assert await replies.get() == "Echo: sent"
-        with pytest.raises(HandlerError, match="told to fail"):
+        with pytest.raises(HandlerError, match="to fail"):
             await mesh.call("fragile", "error")
         with pytest.raises(MeshError) as caught:
             await mesh.call("fragile", "mesh error")

@@ -171,7 +171,10 @@ async def test_concurrent_updates_lose_nothing() -> None:
             return str(int(value) + 1)
 
         await asyncio.gather(
-            *(mesh.kv.update("n", lambda value: str(int(value) + 1), max_retries=100) for _ in range(10)),
+            *(
+                mesh.kv.update("n", lambda value: str(int(value) + 1), max_retries=100)
+                for _ in range(10)
+            ),
             *(mesh.kv.update("n", increment, max_retries=100) for _ in range(10)),
         )
         assert await mesh.kv.get("n") == "20"

@@ -106,7 +106,9 @@ def test_contract_of_a_minimal_document_has_defaults() -> None:
     assert (read.invocable, read.streaming, read.subject) == (True, False, "mesh.agent.a")
 
 
-@pytest.mark.parametrize("document", ["[]", "1", "{}", "nonsense", '{"name": 1, "description": "d"}'])
+@pytest.mark.parametrize(
+    "document", ["[]", "1", "{}", "nonsense", '{"name": 1, "description": "d"}']
+)
 def test_contract_of_an_invalid_document_is_a_value_error(document: str) -> None:
     with pytest.raises(ValueError):
         AgentContract.from_registry_json(document)
@@ -138,12 +140,17 @@ def test_tool_of_another_api_is_a_value_error() -> None:
         contract().to_openai_tool(api="completions")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("streaming", "shape"), [(True, "publisher"), (False, "background task")]
-)
-def test_tool_of_an_agent_that_is_not_invocable_is_a_value_error(streaming: bool, shape: str) -> None:
+@pytest.mark.parametrize(("streaming", "shape"), [(True, "publisher"), (False, "background task")])
+def test_tool_of_an_agent_that_is_not_invocable_is_a_value_error(
+    streaming: bool, shape: str
+) -> None:
     read = contract(capabilities={"streaming": streaming, "invocable": False})
-    for make in (read.to_tool_schema, read.to_openai_tool, read.to_anthropic_tool, read.to_agent_card):
+    for make in (
+        read.to_tool_schema,
+        read.to_openai_tool,
+        read.to_anthropic_tool,
+        read.to_agent_card,
+    ):
         with pytest.raises(ValueError, match=f"is not invocable \\({shape}\\)"):
             make()
 
@@ -157,7 +164,9 @@ def test_contract_makes_an_agent_card() -> None:
 def test_usages_add_up() -> None:
     total = Usage(input_tokens=1, model="a") + Usage(input_tokens=2, output_tokens=3, model="b")
     assert total == Usage(input_tokens=3, output_tokens=3, model="b")
-    assert (Usage(estimated_cost_usd=0.5) + Usage(estimated_cost_usd=0.25)).estimated_cost_usd == 0.75
+    assert (
+        Usage(estimated_cost_usd=0.5) + Usage(estimated_cost_usd=0.25)
+    ).estimated_cost_usd == 0.75
 
 
 def test_notices_are_read_from_json() -> None:

@@ -42,15 +42,25 @@ async def consumer(request: In): ...  # type: ignore[no-untyped-def]
 async def nothing(request: In) -> None: ...
 async def streamer(request: In) -> Out:
     yield Out()
+
+
 async def typed_streamer(request: In) -> AsyncIterator[Out]:
     yield Out()
+
+
 async def typed_generator(request: In) -> AsyncGenerator[Out, None]:
     yield Out()
+
+
 async def untyped_streamer(request: In):  # type: ignore[no-untyped-def]
     yield 1
+
+
 async def trigger() -> Out: ...  # type: ignore[empty-body]
 async def publisher() -> Out:
     yield Out()
+
+
 async def watcher() -> None: ...
 async def bare_watcher(): ...  # type: ignore[no-untyped-def]
 def sync_responder(request: In) -> Out: ...  # type: ignore[empty-body]
@@ -58,12 +68,20 @@ def sync_trigger() -> Out: ...  # type: ignore[empty-body]
 def sync_watcher() -> None: ...
 def sync_streamer(request: In) -> Iterator[Out]:
     yield Out()
+
+
 def sync_generator(request: In) -> Generator[Out, None, None]:
     yield Out()
+
+
 def sync_iterable(request: In) -> Iterable[Out]:
     yield Out()
+
+
 def sync_publisher() -> Out:
     yield Out()
+
+
 def returns_iterator(request: In) -> AsyncIterator[Out]:
     return typed_streamer(request)
 

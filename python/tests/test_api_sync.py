@@ -127,7 +127,8 @@ def test_stream_that_is_left_is_cancelled(mesh: SyncMesh) -> None:
 def test_many_threads_share_a_connection(mesh: SyncMesh) -> None:
     replies: queue.Queue[str] = queue.Queue()
     threads = [
-        threading.Thread(target=lambda n=n: replies.put(mesh.call("echo", str(n)))) for n in range(20)
+        threading.Thread(target=lambda n=n: replies.put(mesh.call("echo", str(n))))
+        for n in range(20)
     ]
     for thread in threads:
         thread.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
@@ -19,7 +19,7 @@ class Weather(BaseModel):
 
     city: str = Field(description="The city.")
     unit: Literal["celsius", "kelvin"] = "celsius"
-    days: Optional[list[int]] = None
+    days: list[int] | None = None
 
 
 def add_agents(mesh: AgentMesh) -> None:

@@ -72,7 +72,10 @@ class TestPayloads:
             (False, False),
             ([], []),
             (In(message="a"), {"message": "a"}),
-            ([In(message="a"), {"b": In(message="c")}], [{"message": "a"}, {"b": {"message": "c"}}]),
+            (
+                [In(message="a"), {"b": In(message="c")}],
+                [{"message": "a"}, {"b": {"message": "c"}}],
+            ),
             (Point(3), {"x": 3}),
             (date(2026, 1, 2), "2026-01-02"),
             (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
@@ -135,7 +138,9 @@ class TestMismatches:
             assert caught.value.agent == agent
 
     @on_loop
-    async def test_subscription_of_an_agent_that_is_not_registered_yet_checks_its_shape(self) -> None:
+    async def test_subscription_of_an_agent_that_is_not_registered_yet_checks_its_shape(
+        self,
+    ) -> None:
         async with AgentMesh.local() as mesh:
             add_gallery(mesh)
             with pytest.raises(InvocationMismatch, match="Use stream"):
@@ -229,7 +234,9 @@ class TestSend:
     @on_loop
     async def test_both_kinds_of_reply_are_a_value_error(self) -> None:
         async with AgentMesh.local() as mesh:
-            with pytest.raises(ValueError, match="'on_reply' and 'reply_to' are mutually exclusive"):
+            with pytest.raises(
+                ValueError, match="'on_reply' and 'reply_to' are mutually exclusive"
+            ):
                 await mesh.send("echo", 1, on_reply=print, reply_to="a.b")
 
     @on_loop
@@ -293,7 +300,9 @@ class TestSubscribe:
                 await take(mesh.subscribe(channel="silent", timeout=0.2), 1)
 
     @on_loop
-    async def test_first_event_of_an_agent_that_is_registered_by_the_subscription_arrives(self) -> None:
+    async def test_first_event_of_an_agent_that_is_registered_by_the_subscription_arrives(
+        self,
+    ) -> None:
         async with AgentMesh.local() as mesh:
             add_gallery(mesh)
             assert await take(mesh.subscribe(agent="news.ticker"), 3) == [0, 1, 2]
@@ -316,7 +325,14 @@ class TestSubscribe:
             await mesh.publish("kinds.d", b"\x00\xff")
             await mesh.publish("kinds.e", [1, None])
             await mesh.publish("kinds.f", None, headers={"X-Own": "1"})
-            assert await events == [{"a": 1}, {"message": "m"}, "text", b"\x00\xff", [1, None], None]
+            assert await events == [
+                {"a": 1},
+                {"message": "m"},
+                "text",
+                b"\x00\xff",
+                [1, None],
+                None,
+            ]
 
 
 class TestPublish:

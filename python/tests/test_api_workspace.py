@@ -36,7 +36,9 @@ async def test_missing_file_raises_both_classes() -> None:
             mesh.workspace.info("missing"),
             mesh.workspace.get_file("missing", "/tmp/never-written"),
         ):
-            with pytest.raises(nats.ObjectNotFoundError, match="file 'missing' not found") as caught:
+            with pytest.raises(
+                nats.ObjectNotFoundError, match="file 'missing' not found"
+            ) as caught:
                 await operation
             assert isinstance(caught.value, ObjectNotFoundError)
             assert isinstance(caught.value, NotFound)
