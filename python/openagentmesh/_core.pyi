@@ -55,6 +55,13 @@ def tool_definition(
     `strict` is for the two OpenAI kinds. Raises `invalid_input` when the contract is not one or has no such form.
     """
 
+def tool_payload(contract: bytes, arguments: bytes) -> bytes:
+    """The payload of a call (JSON) from the arguments of a model's tool call: unwraps `input`, drops the nulls of strict
+    forms. Raises `invalid_input` when the arguments are not JSON."""
+
+def tool_names(names: Sequence[str]) -> list[str]:
+    """A tool name for each agent name, all different, of at most 64 characters that providers allow."""
+
 def agent_card(contract: bytes, url: str | None = None) -> bytes:
     """The contract (JSON) as an A2A agent card (JSON)."""
 
@@ -157,11 +164,13 @@ class Client:
         channel: str | None = None,
         subject: str | None = None,
         timeout: float | None = None,
+        check: bool = True,
     ) -> Future[Events]:
         """Subscribes to the events of an agent, of a channel's agents, or of a subject (wildcards allowed).
 
         Exactly one selector; else `ValueError`. `timeout` bounds the silence between two events. The future resolves
-        when the server has the subscription.
+        when the server has the subscription. Without `check`, an agent need not be listed yet: for one that is
+        registered afterwards.
         """
 
     def catalog(
@@ -217,7 +226,8 @@ class Mesh(Client):
         """
 
     def abort(self) -> None:
-        """Ends at once, without the loop: requests are cancelled, a local server is stopped."""
+        """Ends at once, without the loop: requests are cancelled, a local server is stopped. A `shutdown` that waits
+        ends, too."""
 
 class Agent:
     """An agent: its spec, its shape, its schemas, and the function that starts a request."""
@@ -239,6 +249,7 @@ class Agent:
         queue: int | None = None,
         timeout: float | None = None,
         idempotent: bool = False,
+        mcp: bool | None = None,
     ) -> None:
         """`start(request)` is called on the loop for each request, and for a publisher or watcher once when it is
         registered and again after a failure. It must return quickly (create a task), and must see to it that
@@ -288,7 +299,7 @@ class Request:
     def client(self) -> Client:
         """The verbs, for calls on behalf of this request: they end with its deadline."""
 
-    def report_usage(self, usage: bytes) -> None:
+    def set_usage(self, usage: bytes) -> None:
         """Adds tokens and cost to the answer's: a JSON object with the fields of `Usage`. Several reports add up."""
 
     @property
@@ -451,5 +462,6 @@ class Workspace:
 def abort_operation(id: int) -> None:
     """Aborts the operation of a cancelled future; `Operation.cancel` calls it."""
 
-def abort_meshes() -> None:
-    """Ends all meshes of the process at once; called when the interpreter exits."""
+def end_process() -> None:
+    """Ends all meshes of the process at once, and keeps the threads of the program out of the Rust half; called when the
+    interpreter exits."""

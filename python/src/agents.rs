@@ -32,7 +32,7 @@ impl PyAgent {
     #[pyo3(signature = (
         name, description, shape, start, *, version = "0.1.0", tags = vec![], channel = None, input_schema = None,
         output_schema = None, chunk_schema = None, concurrency = None, queue = None, timeout = None,
-        idempotent = false
+        idempotent = false, mcp = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option of Python")]
     fn new(
@@ -50,6 +50,7 @@ impl PyAgent {
         queue: Option<usize>,
         timeout: Option<f64>,
         idempotent: bool,
+        mcp: Option<bool>,
     ) -> PyResult<Self> {
         let mut spec = AgentSpec::new(name, description)
             .version(version)
@@ -70,6 +71,9 @@ impl PyAgent {
         }
         if idempotent {
             spec = spec.idempotent();
+        }
+        if let Some(is_exported) = mcp {
+            spec = spec.mcp(is_exported);
         }
         Ok(Self {
             name: full_name,

@@ -197,7 +197,8 @@ impl PyClient {
         operation::start(py, publish, |py, ()| Ok(py.None().into_bound(py)))
     }
 
-    #[pyo3(signature = (*, agent = None, channel = None, subject = None, timeout = None))]
+    #[pyo3(signature = (*, agent = None, channel = None, subject = None, timeout = None, check = true))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option of Python")]
     fn subscribe<'py>(
         &self,
         py: Python<'py>,
@@ -205,6 +206,7 @@ impl PyClient {
         channel: Option<&str>,
         subject: Option<&str>,
         timeout: Option<f64>,
+        check: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let client = self.get()?;
         let mut subscribe = match (agent, channel, subject) {
@@ -224,6 +226,9 @@ impl PyClient {
         };
         if let Some(timeout) = optional("timeout", timeout)? {
             subscribe = subscribe.timeout(timeout);
+        }
+        if !check {
+            subscribe = subscribe.expected();
         }
         operation::start(py, subscribe.raw(), |py, events| {
             Ok(Bound::new(py, PyEvents::new(events))?.into_any())

@@ -14,6 +14,7 @@ mod cli;
 mod client;
 mod errors;
 mod events;
+mod exit;
 mod kv;
 mod mesh;
 mod output;
@@ -58,11 +59,11 @@ mod core_module {
     #[pymodule_export]
     use crate::kv::{PyKv, PyKvChanges};
     #[pymodule_export]
-    use crate::mesh::{PyMesh, abort_meshes, connect};
+    use crate::mesh::{PyMesh, connect, end_process};
     #[pymodule_export]
     use crate::request::PyRequest;
     #[pymodule_export]
-    use crate::tools::{agent_card, tool_definition};
+    use crate::tools::{agent_card, tool_definition, tool_names, tool_payload};
     #[pymodule_export]
     use crate::workspace::PyWorkspace;
 
@@ -70,7 +71,7 @@ mod core_module {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEFAULT_URL", openagentmesh::DEFAULT_URL)?;
-        let exit = module.getattr("abort_meshes")?;
+        let exit = module.getattr("end_process")?;
         module
             .py()
             .import("atexit")?

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, Weak};
 use openagentmesh::{Agent, AgentMesh};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use crate::agents::{PyAgent, ended};
 use crate::arguments::optional;
 use crate::bridge::event_loop::LoopQueue;
 use crate::bridge::operation;
 use crate::client::PyClient;
+use crate::exit;
 use crate::runtime::{self, Guarded};
 use crate::lock;
 
@@ -26,6 +28,7 @@ static MESHES: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
 pub(crate) struct PyMesh {
     mesh: Arc<Slot>,
     agents: Arc<Mutex<Vec<String>>>,
+    aborted: CancellationToken,
 }
 
 impl PyMesh {
@@ -40,6 +43,7 @@ impl PyMesh {
         let mesh = Self {
             mesh: slot,
             agents: Arc::default(),
+            aborted: CancellationToken::new(),
         };
         let object = Bound::new(py, PyClassInitializer::from(client).add_subclass(mesh))?;
         Ok(object.into_any())
@@ -92,11 +96,11 @@ impl PyMesh {
             Err(_) => None,
         };
         let known = Arc::clone(&self.agents);
+        let aborted = self.aborted.clone();
         let left = async move {
-            match mesh {
-                Some(mesh) => mesh.shutdown().await,
-                None => Ok(()),
-            }
+            let Some(mesh) = mesh else { return Ok(()) };
+            let left = aborted.run_until_cancelled(mesh.shutdown()).await;
+            left.unwrap_or(Ok(()))
         };
         operation::start(py, left, move |py, ()| {
             lock(&known).clear();
@@ -108,25 +112,30 @@ impl PyMesh {
         if runtime::is_forked() {
             return;
         }
+        self.aborted.cancel();
         let mesh = lock(&self.mesh).take();
         lock(&self.agents).clear();
         // A local server is stopped, which takes some milliseconds.
-        py.detach(|| drop(mesh));
+        exit::detached(py, || drop(mesh));
     }
 }
 
 /// Ends the meshes of this process when the interpreter exits.
 #[pyfunction]
-pub(crate) fn abort_meshes(py: Python<'_>) {
+pub(crate) fn end_process(py: Python<'_>) {
     if runtime::is_forked() {
         return;
     }
+    exit::begin();
     let meshes: Vec<_> = std::mem::take(&mut *lock(&MESHES))
         .iter()
         .filter_map(Weak::upgrade)
         .collect();
     let meshes: Vec<_> = meshes.iter().map(|mesh| lock(mesh).take()).collect();
-    py.detach(|| drop(meshes));
+    py.detach(|| {
+        drop(meshes);
+        exit::wait_for_threads();
+    });
 }
 
 /// Connects to a mesh, or starts a local one.

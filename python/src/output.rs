@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::Stream;
 use openagentmesh::{BoxError, Error};
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::bridge::event_loop::LoopQueue;
 use crate::bridge::operation;
@@ -155,6 +156,15 @@ impl Output {
         drop(state);
         drop(previous);
         None
+    }
+
+    /// Shows the function for a cancellation to the garbage collector.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // A holder of the lock may take the function away. It is then no garbage.
+        match self.state.try_lock() {
+            Ok(state) => state.on_cancel.as_ref().map_or(Ok(()), |on_cancel| visit.call(on_cancel)),
+            Err(_) => Ok(()),
+        }
     }
 
     fn cancel(&self, queue: &Arc<LoopQueue>) {

@@ -10,12 +10,14 @@ use openagentmesh::{Context, Error};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::bridge::RUNNING_REQUESTS;
 use crate::bridge::event_loop::LoopQueue;
 use crate::bridge::operation;
 use crate::callback;
 use crate::client::PyClient;
+use crate::exit;
 use crate::output::Output;
 use crate::runtime;
 
@@ -88,6 +90,16 @@ impl Drop for PyRequest {
 
 #[pymethods]
 impl PyRequest {
+    /// The function for a cancellation usually belongs to the task of the handler, which has the request: without this
+    /// method a task that ends without an answer would keep its request alive.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.request.output.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        drop(self.request.output.on_cancel(None));
+    }
+
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.request.body)
@@ -131,8 +143,11 @@ impl PyRequest {
         PyClient::new(self.request.context.mesh().clone())
     }
 
-    fn report_usage(&self, usage: &[u8]) -> PyResult<()> {
-        let usage: Usage = serde_json::from_slice(usage).map_err(|error| {
+    fn set_usage(&self, usage: &[u8]) -> PyResult<()> {
+        // A list would be read as a struct, too.
+        let usage = serde_json::from_slice::<Map<String, Value>>(usage)
+            .and_then(|fields| serde_json::from_value::<Usage>(Value::Object(fields)));
+        let usage = usage.map_err(|error| {
             PyValueError::new_err(format!(
                 "invalid usage: {error}; an object with the fields of Usage is allowed"
             ))
@@ -195,8 +210,11 @@ impl PyRequest {
 
     fn send_chunk_blocking(&self, py: Python<'_>, chunk: &[u8]) -> bool {
         let output = &self.request.output;
+        if exit::is_begun() {
+            return false;
+        }
         if !output.push(chunk) {
-            py.detach(|| output.wait_for_room());
+            exit::detached(py, || output.wait_for_room());
         }
         !output.is_ended()
     }

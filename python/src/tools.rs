@@ -1,8 +1,9 @@
 //! Contracts as the definitions of tools, and as cards.
 
 use openagentmesh::OpenAiApi;
+use openagentmesh::AgentName;
 use openagentmesh::protocol::Contract;
-use openagentmesh::protocol::tool::ToolError;
+use openagentmesh::protocol::tool::{ToolError, unique_names};
 use openagentmesh::serde_json::{self, Value};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -35,6 +36,25 @@ pub(crate) fn tool_definition<'py>(
         }
     };
     json(py, definition)
+}
+
+/// The payload of a call, from the arguments of a model's tool call.
+#[pyfunction]
+pub(crate) fn tool_payload<'py>(
+    py: Python<'py>,
+    contract: &[u8],
+    arguments: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
+    let contract = parse(py, contract)?;
+    json(py, contract.tool_input(&String::from_utf8_lossy(arguments)))
+}
+
+/// A tool name for each agent name.
+#[pyfunction]
+pub(crate) fn tool_names(py: Python<'_>, names: Vec<String>) -> PyResult<Vec<String>> {
+    let names: Result<Vec<AgentName>, _> = names.iter().map(|name| AgentName::new(name)).collect();
+    let names = names.map_err(|error| errors::exception(py, &error.into()))?;
+    Ok(unique_names(&names))
 }
 
 /// The contract as an A2A agent card.

@@ -74,8 +74,13 @@ def agent(
         except Exception as error:
             request.fail("handler_error", str(error))
 
+    tasks = set()
+
     def start(request: Any) -> None:
         task = asyncio.get_running_loop().create_task(serve(request))
+        # The loop has only a weak reference.
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         request.on_cancel(task.cancel)
 
     return core.Agent(name, "An agent of a test.", shape, start, **options)

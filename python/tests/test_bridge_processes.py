@@ -287,13 +287,13 @@ def test_sub_interpreter_is_refused_with_a_sentence() -> None:
             import _interpreters as interpreters
         except ImportError:
             import _xxsubinterpreters as interpreters
-        source = '''
-try:
-    import openagentmesh._bridge
-except ImportError as error:
-    print(error)
-'''
-        # Twice: before and after the import of the main interpreter.
+        source = "\\n".join([
+            "try:",
+            "    import openagentmesh._bridge",
+            "except ImportError as error:",
+            "    print(error)",
+        ])
+        # Before and after the import by the main interpreter.
         interpreters.run_string(interpreters.create(), source)
         import openagentmesh._bridge
         interpreters.run_string(interpreters.create(), source)

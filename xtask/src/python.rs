@@ -14,8 +14,8 @@ const PYTHON_VARIABLE: &str = "PYTHON";
 /// The program that builds wheels.
 const MATURIN: &str = "maturin>=1.9,<2";
 
-/// The extra of the distribution with the dependencies of its tests.
-const TEST_EXTRA: &str = "test";
+/// The extras of the distribution with the dependencies of its tests and examples.
+const TEST_EXTRAS: &str = "test,examples";
 
 /// A program that a user without Rust may run.
 const BARE_PROGRAM: &str = r#"
@@ -72,7 +72,7 @@ fn check(is_release: bool, tests: &[&str]) -> Result<(), String> {
 
     let fresh = Environment::create(&folder.join("test"))?;
     let mut with_tests = wheel.clone().into_os_string();
-    with_tests.push(format!("[{TEST_EXTRA}]"));
+    with_tests.push(format!("[{TEST_EXTRAS}]"));
     fresh.pip(&[with_tests])?;
     let mut pytest = fresh.command("pytest");
     // Not in the folder of the package, whose sources would be imported instead of the wheel.

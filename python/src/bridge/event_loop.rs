@@ -13,7 +13,7 @@ use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use super::stats::{ITEMS, WAKE_UPS};
 use super::waker::Waker;
 use super::operation;
-use crate::lock;
+use crate::{exit, lock};
 
 /// Work for the thread of an event loop.
 pub(crate) type Item = Box<dyn FnOnce(Python<'_>) + Send>;
@@ -132,7 +132,12 @@ impl LoopQueue {
             std::mem::take(&mut items.waiting)
         };
         ITEMS.fetch_add(items.len() as u64, Ordering::Relaxed);
-        for item in items {
+        let mut items = items.into_iter();
+        let Some(_inside) = exit::enter() else { return };
+        for item in items.by_ref() {
+            if exit::is_begun() {
+                break;
+            }
             // The other items must run. The panic hook has printed the panic.
             let _ = catch_unwind(AssertUnwindSafe(|| item(py)));
         }
