@@ -30,9 +30,9 @@ class FakeModel(BaseLLM):
     """A model that asks for the forecast of Rome, and then answers with it."""
 
     def call(self, messages: Any, *arguments: Any, **options: Any) -> str:
-        text = messages if isinstance(messages, str) else messages[-1]["content"]
-        if "Observation:" in text:
-            observed = text.rpartition("Observation:")[2].strip().splitlines()[0]
+        answers = [message["content"] for message in messages if message["role"] == "assistant"]
+        if answers:
+            observed = answers[-1].rpartition("Observation:")[2].strip()
             return f"Thought: I know it.\nFinal Answer: Take sunglasses. {observed}"
         return 'Thought: I need the forecast.\nAction: weather_forecast\nAction Input: {"city": "Rome"}'
 

@@ -35,7 +35,7 @@ class FakeModel(Model):
     """A model that asks for the forecast of Rome, and then answers with it."""
 
     async def get_response(
-        self, instructions: Any, input: Any, *rest: Any, **options: Any
+        self, system_instructions: Any, input: Any, *rest: Any, **options: Any
     ) -> ModelResponse:
         outputs = [item["output"] for item in input if isinstance(item, dict) and "output" in item]
         if outputs:

@@ -92,14 +92,14 @@ def invalid_input(error: ValidationError) -> InvalidInput:
 
 
 def encode(payload: Any) -> bytes | None:
-    """A payload as JSON: `None` for no input; `bytes` are JSON already; models, dataclasses, and whatever JSON has.
+    """A payload as JSON: `None` or `b""` for no input; `bytes` are JSON already; models, dataclasses, and whatever JSON has.
 
     Raises `TypeError` for anything else.
     """
     if payload is None:
         return None
     if isinstance(payload, (bytes, bytearray, memoryview)):
-        return bytes(payload)
+        return bytes(payload) or None
     try:
         return pydantic_core.to_json(payload)
     except Exception as error:

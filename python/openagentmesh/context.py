@@ -93,7 +93,7 @@ def report_usage(usage: Usage) -> None:
             "report_usage() outside of a handler: no request is running; call it from the handler of an agent"
         )
     request.usage = usage if request.usage is None else request.usage + usage
-    request._request.report_usage(usage.model_dump_json(exclude_none=True).encode())
+    request._request.set_usage(usage.model_dump_json(exclude_none=True).encode())
 
 
 def enter_request(request: RequestContext) -> None:

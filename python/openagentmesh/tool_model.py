@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, create_model
@@ -27,7 +28,8 @@ class _SchemaModel(BaseModel):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return dict(_SCHEMAS.get(cls, {})) or handler(schema)
+        own = _SCHEMAS.get(cls)
+        return handler(schema) if own is None else copy.deepcopy(own)
 
 
 _SCHEMAS: dict[type[BaseModel], dict[str, Any]] = {}

@@ -80,6 +80,8 @@ class MeshTool:
         else:
             text = json.dumps(dict(arguments or {}), default=_plain).encode()
         payload = _core.tool_payload(self._document, text)
+        if self.contract.input_schema is None:
+            payload = b""
         if self.contract.streaming:
             return await self._collect(payload)
         return await self._mesh.call(self.agent, payload)
