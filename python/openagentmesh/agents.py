@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("openagentmesh")
 
+MAX_DETAILS_CHARS = 1000
+"""Limit of the text of details that JSON cannot express."""
+
 _threads = ThreadPool()
 
 
@@ -112,11 +115,15 @@ class LocalAgent:
         except MeshError as error:
             if not isinstance(error, InvalidInput):
                 logger.debug("agent '%s': %s: %s", self.name, error.code, error.message)
-            request.fail(error.code, error.message, _details(error))
+            request.fail(_utf8(error.code), _utf8(error.message), _details(error))
         except asyncio.CancelledError:
             request.fail("handler_error", "the handler was cancelled")
             raise
-        except Exception as error:
+        except (KeyboardInterrupt, GeneratorExit) as error:
+            request.fail("handler_error", _utf8(_described(error)))
+            raise
+        except BaseException as error:
+            # `SystemExit`, too: code that parses arguments raises it, and a request must not end the process.
             logger.warning(
                 "agent '%s': request %s failed: %s",
                 self.name,
@@ -124,11 +131,7 @@ class LocalAgent:
                 _described(error),
                 exc_info=error,
             )
-            request.fail("handler_error", _message(error))
-        except BaseException as error:
-            # KeyboardInterrupt and SystemExit end the loop.
-            request.fail("handler_error", _described(error))
-            raise
+            request.fail("handler_error", _utf8(_message(error)))
         else:
             request.finish(body)
         finally:
@@ -198,7 +201,19 @@ def _json(schema: dict[str, Any] | None) -> str | None:
 
 
 def _details(error: MeshError) -> bytes | None:
-    return json.dumps(error.details, default=str).encode() if error.details else None
+    """The details as JSON. What JSON cannot express becomes a text: the request must be answered."""
+    if not error.details:
+        return None
+    try:
+        details = error.details if isinstance(error.details, dict) else {"details": error.details}
+        return json.dumps(details, default=str, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps({"details": _utf8(repr(error.details)[:MAX_DETAILS_CHARS])}).encode()
+
+
+def _utf8(text: Any) -> str:
+    """`text` without lone surrogates, which UTF-8 does not have."""
+    return str(text).encode(errors="replace").decode()
 
 
 def _message(error: BaseException) -> str:

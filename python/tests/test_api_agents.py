@@ -418,6 +418,60 @@ class TestErrors:
             with pytest.raises(HandlerError):
                 await mesh.call("opaque", "x")
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ValueError("a lone \ud800 surrogate"),
+            MeshError("mine", "a lone \ud800 surrogate"),
+            MeshError("mine", "m", details={"a": float("nan")}),
+            MeshError("mine", "m", details={("a", 1): 2}),  # type: ignore[dict-item]
+            MeshError("mine", "m", details={"a": object()}),
+            MeshError("mine", "m", details={"a": "\ud800"}),
+            MeshError("mine", 7),  # type: ignore[arg-type]
+            MeshError("mine", "m", details=[1]),  # type: ignore[arg-type]
+            MeshError("m\n\ud800", "m"),
+            MeshError("mine", "x" * 5_000_000),
+        ],
+        ids=range(10),
+    )
+    @on_loop
+    async def test_error_that_json_cannot_express_is_answered(self, error: Exception) -> None:
+        async with AgentMesh.local() as mesh:
+
+            @mesh.agent(spec("odd"))
+            async def odd(text: str) -> str:
+                raise error
+
+            @mesh.agent(spec("odd.chunks"))
+            async def chunks(text: str) -> str:
+                yield "a"
+                raise error
+
+            with pytest.raises(MeshError) as caught:
+                await mesh.call("odd", "x", timeout=20.0)
+            assert caught.value.code != "timeout"
+            with pytest.raises(MeshError) as caught:
+                assert len(await take(mesh.stream("odd.chunks", "x", timeout=20.0), 2)) == 2
+            assert caught.value.code != "timeout"
+
+    @pytest.mark.parametrize("kind", ["asynchronous", "synchronous"])
+    @on_loop
+    async def test_handler_that_exits_fails_its_own_request_only(self, kind: str) -> None:
+        async with AgentMesh.local() as mesh:
+
+            @mesh.agent(spec("asynchronous"))
+            async def asynchronous(code: int) -> int:
+                raise SystemExit(code) if code else ValueError("zero")
+
+            @mesh.agent(spec("synchronous"))
+            def synchronous(code: int) -> int:
+                raise SystemExit(code) if code else ValueError("zero")
+
+            with pytest.raises(HandlerError, match="3"):
+                await mesh.call(kind, 3)
+            with pytest.raises(HandlerError, match="zero"):
+                await mesh.call(kind, 0)
+
     @on_loop
     async def test_handler_that_cancels_itself_answers(self) -> None:
         async with AgentMesh.local() as mesh:
@@ -430,7 +484,7 @@ class TestErrors:
                 await mesh.call("quitter", "x")
 
     @on_loop
-    async def test_failed_publisher_tells_its_subscribers_and_starts_again(self) -> None:
+    async def test_failed_publisher_starts_again_for_the_same_subscribers(self) -> None:
         async with AgentMesh.local() as mesh:
             runs = 0
 
@@ -441,12 +495,18 @@ class TestErrors:
                 yield runs
                 raise MeshError("mine", "boom")
 
-            events = []
-            with pytest.raises(MeshError) as caught:
-                async for event in mesh.subscribe(agent="flaky"):
-                    events.append(event)
-            assert (events, caught.value.code) == ([1], "mine")
-            await eventually(lambda: runs > 1)
+            assert await take(mesh.subscribe(agent="flaky"), 3) == [1, 2, 3]
+
+    @on_loop
+    async def test_subscription_ends_with_its_publisher(self) -> None:
+        async with AgentMesh.local() as mesh:
+
+            @mesh.agent(spec("brief"))
+            async def brief() -> int:
+                yield 1
+                yield 2
+
+            assert [event async for event in mesh.subscribe(agent="brief")] == [1, 2]
 
 
 def raising(error: BaseException) -> Any:
