@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask <command>`. Most need only Rust; `interop` and `bench` also need
-//! Python, and `instructions` and `profile` name the tools that they need.
+//! Developer commands: `cargo xtask <command>`. Most need only Rust; `interop`, `bench` and `python`
+//! also need Python, and `instructions` and `profile` name the tools that they need.
 
 mod layers;
 mod package;
 mod prose;
+mod python;
 mod workspace;
 
 use std::process::{Command, ExitCode};
@@ -13,6 +14,7 @@ usage: cargo xtask <command>
 
   ci                        all checks that a change must pass, in order
   interop                   the published Python SDKs and the Rust SDK on one mesh
+  python [--release] [ARG]  the wheel of the Python package, installed and tested with pytest ARG
   bench [OPTIONS]           cost of the SDK next to other clients; --help lists the options
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
@@ -88,6 +90,7 @@ const CI: &[Step] = &[
     // With one seed, so that a change is judged by the change. `cargo xtask fuzz` takes a new one each time.
     step("fuzz", "cargo run --release -p fuzz -- --seed 1"),
     INTEROP,
+    step("python", "cargo xtask python"),
 ];
 
 fn main() -> ExitCode {
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
             return layers::run(folder.first().copied());
         }
         ["package"] => return package::run(),
+        ["python", ref arguments @ ..] => return python::run(arguments),
         ["prose", ref arguments @ ..] => return prose::run(arguments),
         _ => {
             eprintln!("{USAGE}");

@@ -1,12 +1,12 @@
 //! The error of a command: message, details and hint.
 
 use std::io::{self, ErrorKind};
-use std::process::ExitCode;
 
 use openagentmesh::{Error, ErrorCode};
 use openagentmesh_local::LocalError;
 use serde_json::{Value, json};
 
+use crate::exit::ExitCode;
 use crate::shell;
 
 /// The error of a command. `hint` is the remedy.

@@ -1,12 +1,12 @@
 //! All output: results to stdout, everything else to stderr.
 
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::text::{on_one_line, printable};

@@ -38,22 +38,29 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Parser)]
 #[command(name = "oam", version, styles = STYLES, arg_required_else_help = true)]
 pub(crate) struct Cli {
+    /// The name by which the program was started.
+    #[arg(skip)]
+    pub(crate) program: String,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 impl Cli {
-    /// Parses the arguments of this process.
+    /// Parses arguments, of which the first is the name of the program.
     ///
     /// # Errors
     ///
     /// The help, the version, or the error of an invalid argument.
-    pub(crate) fn from_process() -> Result<Self, clap::Error> {
-        let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    pub(crate) fn parse_arguments(mut arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let program = arguments.first().map_or_else(
+            || "oam".to_owned(),
+            |program| program.to_string_lossy().into_owned(),
+        );
         if arguments.get(1).is_some_and(|group| group == "agent") {
             arguments.iter_mut().for_each(mark_as_value);
         }
-        Self::try_parse_from(arguments)
+        let cli = Self::try_parse_from(arguments)?;
+        Ok(Self { program, ..cli })
     }
 }
 

@@ -7,15 +7,14 @@ mod mesh;
 mod tools;
 mod workspace;
 
-use std::process::ExitCode;
-
 use crate::cli::{AgentCommand, Cli, Command, KvCommand, MeshCommand, WorkspaceCommand};
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure> {
     match cli.command {
-        Command::Demo => demo::run(printer).await?,
+        Command::Demo => demo::run(&cli.program, printer).await?,
         Command::Mesh(command) => match command {
             MeshCommand::Up(arguments) => mesh::up::run(arguments, printer).await?,
             MeshCommand::Init(arguments) => mesh::init::run(arguments, printer).await?,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openagentmesh_protocol::{AgentName, Headers, InstanceId, RequestId};
+use openagentmesh_protocol::{AgentName, Headers, InstanceId, RequestId, Usage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
+use crate::util::sync::Mutex;
 
 /// The request that a handler serves, and the mesh.
 ///
@@ -35,7 +36,51 @@ pub(crate) struct Inner {
     pub(crate) headers: Headers,
     pub(crate) caller: Option<InstanceId>,
     pub(crate) cancelled: CancellationToken,
+    pub(crate) usage: ReportedUsage,
     pub(crate) mesh: Client,
+}
+
+/// The usage that a handler has reported; written by the handler, read by the answer.
+#[derive(Clone, Default)]
+pub(crate) struct ReportedUsage(Arc<Mutex<Option<Usage>>>);
+
+impl ReportedUsage {
+    fn add(&self, usage: Usage) {
+        let mut total = self.0.lock();
+        let total = total.get_or_insert_default();
+        add(
+            &mut total.input_tokens,
+            usage.input_tokens,
+            u64::saturating_add,
+        );
+        add(
+            &mut total.output_tokens,
+            usage.output_tokens,
+            u64::saturating_add,
+        );
+        add(
+            &mut total.total_tokens,
+            usage.total_tokens,
+            u64::saturating_add,
+        );
+        add(
+            &mut total.estimated_cost_usd,
+            usage.estimated_cost_usd,
+            |a, b| a + b,
+        );
+        total.model = usage.model.or(total.model.take());
+    }
+
+    pub(crate) fn get(&self) -> Option<Usage> {
+        self.0.lock().clone()
+    }
+}
+
+fn add<T: Copy>(total: &mut Option<T>, more: Option<T>, sum: impl FnOnce(T, T) -> T) {
+    *total = match (*total, more) {
+        (Some(total), Some(more)) => Some(sum(total, more)),
+        (total, more) => total.or(more),
+    };
 }
 
 impl Context {
@@ -67,6 +112,7 @@ impl Context {
             headers: Headers::default(),
             caller: None,
             cancelled: CancellationToken::new(),
+            usage: ReportedUsage::default(),
             mesh: mesh.clone(),
         })
     }
@@ -138,6 +184,27 @@ impl Context {
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.0.cancelled
+    }
+
+    /// Reports tokens and cost of the answer. The answer carries them as the header `X-Mesh-Usage`: a reply, the end
+    /// of a stream, or an error. Several reports of one request add up; the last model counts.
+    ///
+    /// A publisher or watcher has no answer, so that its reports have no effect.
+    ///
+    /// ```
+    /// use openagentmesh::protocol::Usage;
+    /// use openagentmesh::{Context, agent};
+    ///
+    /// /// Answers as a model would.
+    /// #[agent]
+    /// async fn model(ctx: Context, prompt: String) -> String {
+    ///     let tokens = Some(prompt.len() as u64);
+    ///     ctx.report_usage(Usage { input_tokens: tokens, ..Usage::default() });
+    ///     prompt
+    /// }
+    /// ```
+    pub fn report_usage(&self, usage: Usage) {
+        self.0.usage.add(usage);
     }
 
     /// The mesh, for calling other agents. These calls end with the deadline of this request, and do

@@ -43,6 +43,7 @@ pub struct AgentSpec {
     queue: usize,
     timeout: Option<Duration>,
     idempotent: bool,
+    mcp: Option<bool>,
 }
 
 impl AgentSpec {
@@ -60,6 +61,7 @@ impl AgentSpec {
             queue: DEFAULT_QUEUE,
             timeout: None,
             idempotent: false,
+            mcp: None,
         }
     }
 
@@ -145,6 +147,22 @@ impl AgentSpec {
     /// ```
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// Says in the contract whether gateways export the agent as an MCP tool. Without it, the gateway decides.
+    ///
+    /// ```
+    /// use openagentmesh::AgentSpec;
+    ///
+    /// let agent = AgentSpec::new("double", "Doubles a number.")
+    ///     .mcp(false)
+    ///     .handler(|n: i64| async move { n * 2 });
+    /// assert_eq!(agent.contract()?.mcp, Some(false));
+    /// # Ok::<(), openagentmesh::Error>(())
+    /// ```
+    pub fn mcp(mut self, is_exported: bool) -> Self {
+        self.mcp = Some(is_exported);
         self
     }
 
@@ -315,7 +333,7 @@ impl Agent {
             output_schema: self.handler.output.as_ref().map(SchemaText::to_value),
             chunk_schema: self.handler.chunk.as_ref().map(SchemaText::to_value),
             registered_at: None,
-            mcp: None,
+            mcp: self.spec.mcp,
             idempotent: self.spec.idempotent,
         })
     }

@@ -28,5 +28,5 @@ pub use io::{Fallible, Input, IntoEnd, IntoOutput, Plain};
 pub use produced::{Items, produced};
 pub use raw::{RawHandler, RawRequest};
 
-pub(crate) use context::Inner as ContextInner;
+pub(crate) use context::{Inner as ContextInner, ReportedUsage};
 pub(crate) use erased::{Chunks, DecodeError, HandlerFn, Invocation, Running, StreamFn, UnaryFn};

@@ -46,7 +46,8 @@ impl RawRequest {
 /// | [`of_shape`](RawHandler::of_shape) | returns a stream, for a shape chosen at run time | those of the shape |
 ///
 /// The host checks an input before the handler runs: it answers `invalid_input` if the body is not
-/// JSON or does not fit the input schema. A schema that is not given allows any JSON value.
+/// JSON or does not fit the input schema. A schema that is not given allows any JSON value. A handler that
+/// [validates inputs itself](RawHandler::validates_input) gets every JSON value.
 ///
 /// The function returns JSON. An output that is not JSON, such as an empty one, is answered
 /// `handler_error`. Outputs are not checked against their schema. An error of
@@ -81,6 +82,7 @@ pub struct RawHandler {
     input: Option<Value>,
     output: Option<Value>,
     chunk: Option<Value>,
+    validates_input: bool,
 }
 
 impl RawHandler {
@@ -195,6 +197,34 @@ impl RawHandler {
         self
     }
 
+    /// The handler checks inputs against the input schema itself: the host only checks that they are JSON that does
+    /// not take too much memory. For handlers whose own validation takes inputs that the schema does not describe, such
+    /// as one that converts the text of a number.
+    ///
+    /// The handler answers an invalid input with the code `invalid_input`. The contract has the schemas unchanged; their
+    /// keywords are not checked at registration.
+    ///
+    /// ```
+    /// use openagentmesh::{AgentSpec, Error, ErrorCode, RawHandler};
+    /// use serde_json::json;
+    ///
+    /// let agent = AgentSpec::new("double", "Doubles a number, or the text of one.").raw(
+    ///     RawHandler::responder(|request| async move {
+    ///         let text = String::from_utf8_lossy(&request.body).replace('"', "");
+    ///         let number: i64 = text.parse().map_err(|_| {
+    ///             Error::new(ErrorCode::InvalidInput, format!("invalid number '{text}': digits are allowed"))
+    ///         })?;
+    ///         Ok((2 * number).to_string().into())
+    ///     })
+    ///     .input_schema(json!({"type": "integer"}))
+    ///     .validates_input(),
+    /// );
+    /// ```
+    pub fn validates_input(mut self) -> Self {
+        self.validates_input = true;
+        self
+    }
+
     fn of(shape: Shape, function: HandlerFn) -> Self {
         Self {
             shape,
@@ -202,6 +232,7 @@ impl RawHandler {
             input: None,
             output: None,
             chunk: None,
+            validates_input: false,
         }
     }
 
@@ -236,6 +267,7 @@ impl RawHandler {
             schema.map(|schema| SchemaText::new(&schema))
         };
         let input = match &self.input {
+            Some(schema) if self.validates_input => Some(InputSchema::declared(schema)),
             Some(schema) => Some(InputSchema::untyped(schema)),
             None => takes_input(self.shape).then(|| InputSchema::new(&any_schema())),
         };
@@ -265,6 +297,10 @@ impl RawHandler {
                     "unused {name} schema: a {shape} has none; remove it"
                 ));
             }
+            if self.validates_input && is_schema(schema) {
+                // The handler may understand keywords and patterns that the host does not.
+                return None;
+            }
             let reason = check_schema(schema).err()?;
             Some(format!("invalid {name} schema: {reason}"))
         })
@@ -277,6 +313,10 @@ impl std::fmt::Debug for RawHandler {
             .field("shape", &self.shape)
             .finish_non_exhaustive()
     }
+}
+
+fn is_schema(value: &Value) -> bool {
+    value.is_object() || value.is_boolean()
 }
 
 fn takes_input(shape: Shape) -> bool {

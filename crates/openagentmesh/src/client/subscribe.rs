@@ -99,6 +99,8 @@ struct Parts {
     client: Client,
     target: Result<Target>,
     timeout: Option<Duration>,
+    /// Whether an agent must be listed.
+    must_exist: bool,
 }
 
 /// The source of the events.
@@ -114,6 +116,7 @@ impl<T: FromReply + Send> Subscribe<T> {
             client: client.clone(),
             target,
             timeout: None,
+            must_exist: true,
         };
         Self(Deferred::new(parts, |parts| parts.open(json).boxed()))
     }
@@ -124,6 +127,23 @@ impl<T> Subscribe<T> {
     /// with a `timeout` error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.change(|parts| parts.timeout = Some(timeout));
+        self
+    }
+
+    /// Subscribes to an agent without looking for it in the catalog: for an agent that is registered afterwards, so that
+    /// none of its events is missed. The subscription then fails neither with `not_found` nor with
+    /// `invocation_mismatch`.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh, ticks: openagentmesh::Agent) -> openagentmesh::Result<()> {
+    /// let mut events = mesh.subscribe::<u64>("clock.ticks").expected().await?;
+    /// mesh.register(ticks).await?;
+    /// let first = events.next().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn expected(mut self) -> Self {
+        self.0.change(|parts| parts.must_exist = false);
         self
     }
 
@@ -152,7 +172,9 @@ impl Parts {
         self.client.session().connection.check_attached()?;
         let subject = match &target {
             Target::Agent(name) => {
-                check(&self.client, name).await?;
+                if self.must_exist {
+                    check(&self.client, name).await?;
+                }
                 subject::events(name)
             }
             // No wildcard selects only `<agent>.events`. Requests are filtered out later.

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{Instrument, Span};
 
-use crate::agent::{Agent, Chunks, Context, ContextInner, DecodeError, HandlerFn, Invocation};
+use crate::agent::{
+    Agent, Chunks, Context, ContextInner, DecodeError, HandlerFn, Invocation, ReportedUsage,
+};
 use crate::catalog::{Contract, similar};
 use crate::client::{Client, mismatch};
 use crate::error::{Error, Result};
@@ -177,6 +179,7 @@ impl Run {
             headers: self.request.headers.clone(),
             caller: Some(self.session.instance_id.clone()),
             cancelled: self.cancelled.clone(),
+            usage: ReportedUsage::default(),
             mesh: Client::new(
                 Arc::clone(&self.session),
                 timeout_end.or(self.request.deadline),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::LocalAgents;
-use crate::agent::{Agent, Context, ContextInner, IntoAgents};
+use crate::agent::{Agent, Context, ContextInner, IntoAgents, ReportedUsage};
 use crate::client::Client;
 use crate::session::Session;
 use crate::transport::Connection;
@@ -138,6 +138,7 @@ impl ContextBuilder {
             headers: self.headers,
             caller: self.caller,
             cancelled: self.cancellation,
+            usage: ReportedUsage::default(),
             mesh: Client::new(Arc::new(session), deadline),
         })
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{Either, ready};
 use openagentmesh_protocol::{
-    ChunkHeaders, ErrorCode, ErrorObject, ReplyHeaders, RequestId, Status, Visible, subject,
+    ChunkHeaders, ErrorCode, ErrorObject, ReplyHeaders, RequestId, Status, Usage, Visible, subject,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(super) async fn output(agent: &AgentState, request: &Request<'_>, body: Byte
         source: Some(agent.name.as_str()),
         request_id: Some(request.id.as_str()),
         instance_id: Some(agent.session.instance_id.as_str()),
-        usage: None,
+        usage: request.usage(),
     }
     .write(&mut headers);
     publish(agent, request, reply, headers, body).await
@@ -50,19 +50,20 @@ pub(super) async fn error(agent: &AgentState, request: &Request<'_>, error: Erro
             status: Some(Status::Error),
             request_id: Some(request.id.as_str()),
             instance_id: Some(agent.session.instance_id.as_str()),
+            usage: request.usage(),
             ..ChunkHeaders::default()
         }
         .write(&mut headers);
         let subject = subject::stream(stream).into();
         send(agent, subject, headers, body.clone()).await;
     } else if let Some(reply) = request.reply() {
-        let headers = error_headers(agent, &request.id);
+        let headers = error_headers(agent, &request.id, request.usage());
         let published = publish(agent, request, reply, headers, body.clone());
         if let Err(error) = published.await {
             not_sent(agent, &error);
         }
     }
-    let headers = error_headers(agent, &request.id);
+    let headers = error_headers(agent, &request.id, request.usage());
     send(agent, agent.errors_subject.clone(), headers, body).await;
     error
 }
@@ -91,7 +92,7 @@ pub(crate) fn log_failure(error: &Error) {
 pub(super) async fn dead_letter(agent: &AgentState, run: &RequestId, error: Error) {
     let error = error.with_agent(&agent.name).with_request(run);
     let body = encode(agent, error.to_object());
-    let headers = error_headers(agent, run);
+    let headers = error_headers(agent, run, None);
     send(agent, agent.errors_subject.clone(), headers, body).await;
 }
 
@@ -100,14 +101,14 @@ pub(super) fn not_sent(agent: &AgentState, error: &Error) {
     tracing::warn!(agent = %agent.name, %error, "a reply could not be sent");
 }
 
-fn error_headers(agent: &AgentState, request_id: &RequestId) -> Outgoing {
+fn error_headers(agent: &AgentState, request_id: &RequestId, usage: Option<Usage>) -> Outgoing {
     let mut headers = Outgoing::default();
     ReplyHeaders {
         status: Status::Error,
         source: None,
         request_id: Some(request_id.as_str()),
         instance_id: Some(agent.session.instance_id.as_str()),
-        usage: None,
+        usage,
     }
     .write(&mut headers);
     headers

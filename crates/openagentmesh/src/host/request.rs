@@ -7,14 +7,14 @@ use std::time::Duration;
 use async_nats::{Message, Subject};
 use bytes::Bytes;
 use openagentmesh_protocol::{
-    HeaderError, RequestHeaders, RequestId, Subject as Address, Verb, Visible, subject,
+    HeaderError, RequestHeaders, RequestId, Subject as Address, Usage, Verb, Visible, subject,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::state::AgentState;
-use crate::agent::{Context, ContextInner};
+use crate::agent::{Context, ContextInner, ReportedUsage};
 use crate::client::Client;
 use crate::telemetry::Exchange;
 use crate::transport::{self, Received};
@@ -41,6 +41,8 @@ pub(super) struct Request<'m> {
     pub(super) chunks: AtomicU64,
     /// The token of the handler's context, made on demand; fired when the request is cancelled.
     cancelled: OnceLock<CancellationToken>,
+    /// The usage that the handler reports, made with its context.
+    usage: OnceLock<ReportedUsage>,
 }
 
 /// A request that interceptors have seen.
@@ -75,6 +77,7 @@ impl<'m> Request<'m> {
             intercepted: None,
             chunks: AtomicU64::new(0),
             cancelled: OnceLock::new(),
+            usage: OnceLock::new(),
         }
     }
 
@@ -167,8 +170,14 @@ impl<'m> Request<'m> {
             headers,
             caller: self.headers.instance_id.clone(),
             cancelled: self.cancelled.get_or_init(CancellationToken::new).clone(),
+            usage: self.usage.get_or_init(ReportedUsage::default).clone(),
             mesh: Client::new(agent.session.clone(), self.deadline),
         })
+    }
+
+    /// The usage that the handler has reported.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.usage.get()?.get()
     }
 
     /// Fires the token of the handler's context.

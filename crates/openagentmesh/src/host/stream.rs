@@ -50,7 +50,11 @@ pub(super) async fn end_marker(
 ) -> Result<()> {
     let mut headers = Outgoing::default();
     let count = request.chunks.load(Ordering::Relaxed);
-    chunk_headers(agent, id, count, true).write(&mut headers);
+    ChunkHeaders {
+        usage: request.usage(),
+        ..chunk_headers(agent, id, count, true)
+    }
+    .write(&mut headers);
     let subject: Subject = subject::stream(id).into();
     let published = agent
         .publisher()

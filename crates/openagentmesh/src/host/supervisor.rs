@@ -18,7 +18,7 @@ use super::batcher::{Batcher, Unwritten};
 use super::outcome::{handler_failed, handler_panicked};
 use super::reply;
 use super::state::AgentState;
-use crate::agent::{Chunks, Context, ContextInner, HandlerFn, Invocation, Running};
+use crate::agent::{Chunks, Context, ContextInner, HandlerFn, Invocation, ReportedUsage, Running};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::transport::Outgoing;
@@ -129,6 +129,7 @@ fn start(
             headers: Headers::default(),
             caller: None,
             cancelled: cancelled.get_or_init(CancellationToken::new).clone(),
+            usage: ReportedUsage::default(),
             mesh: Client::new(Arc::clone(&agent.session), None),
         })
     };

@@ -25,7 +25,7 @@ const MAX_UNCHECKED_BYTES: usize = 64 * 1024;
 pub(crate) struct InputSchema {
     schema: SchemaText,
     exceeds_types: bool,
-    /// Whether the schema allows every value, so that only its size is checked.
+    /// Whether only the size of a value is checked: the schema allows every value, or the handler checks it.
     is_any: bool,
     validator: OnceLock<Result<Validator, String>>,
     /// Decodes an input of the type; the error is the reason of a refusal.
@@ -68,6 +68,14 @@ impl InputSchema {
     pub(crate) fn untyped(schema: &Value) -> Self {
         Self {
             exceeds_types: true,
+            ..Self::new(schema)
+        }
+    }
+
+    /// The schema of an input that the handler checks itself: the host checks only its size.
+    pub(crate) fn declared(schema: &Value) -> Self {
+        Self {
+            is_any: true,
             ..Self::new(schema)
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Alive, TestMesh, within};
 use futures::{Stream, TryStreamExt, stream};
+use openagentmesh::protocol::Usage;
 use openagentmesh::{AgentSpec, Context, Error, ErrorCode, agent, agents};
 use serde_json::{Value, json};
 
@@ -170,4 +171,36 @@ async fn cancelled_token_ends_work_on_another_thread() {
         .unwrap_err();
     assert_eq!(error.code(), &ErrorCode::Timeout);
     alive.are(0).await;
+}
+
+/// Reports usage twice, then replies or fails.
+#[agent]
+async fn paid(ctx: Context, fails: bool) -> Result<u32, Error> {
+    for model in ["small", "large"] {
+        ctx.report_usage(Usage {
+            input_tokens: Some(3),
+            model: Some(model.to_owned()),
+            ..Usage::default()
+        });
+    }
+    match fails {
+        true => Err(Error::new("no_credit", "the account is empty")),
+        false => Ok(1),
+    }
+}
+
+#[tokio::test]
+async fn reported_usage_adds_up_in_the_header_of_the_answer() {
+    let test = TestMesh::start().await;
+    within(test.mesh.register(agents![paid])).await.unwrap();
+    let raw = test.raw().await;
+    for fails in ["false", "true"] {
+        let reply = within(raw.request("mesh.agent.paid", fails.into()))
+            .await
+            .unwrap();
+        let headers = reply.headers.unwrap();
+        let usage = headers.get("X-Mesh-Usage").unwrap();
+        let usage: Value = serde_json::from_str(usage.as_str()).unwrap();
+        assert_eq!(usage, json!({"input_tokens": 6, "model": "large"}));
+    }
 }

@@ -376,3 +376,21 @@ async fn events_of_a_subject_after_a_reconnect_follow_an_error() {
     subscriber.publish("news", 4).await.unwrap();
     assert_eq!(within(events.next()).await.unwrap().unwrap().data, 4);
 }
+
+#[tokio::test]
+async fn expected_publisher_is_subscribed_to_before_its_registration() {
+    let test = TestMesh::start().await;
+    let unlisted = within(test.mesh.subscribe::<u32>("burst")).await;
+    assert_eq!(unlisted.unwrap_err().code(), &ErrorCode::NotFound);
+    let expected = test.mesh.subscribe::<u32>("burst").expected();
+    let mut events = within(expected).await.unwrap();
+
+    let burst = AgentSpec::new("burst", "Publishes at once, and ends.");
+    let burst = burst.handler(|| stream::iter(0..3_u32));
+    within(test.mesh.register(burst)).await.unwrap();
+    for n in 0..3 {
+        let event = within(events.next()).await.unwrap().unwrap();
+        assert_eq!(event.data, n);
+    }
+    assert!(within(events.next()).await.is_none());
+}

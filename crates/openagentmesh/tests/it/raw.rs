@@ -375,3 +375,34 @@ async fn raw_agent_with_unfit_schemas_is_refused() {
     }
     assert!(within(test.mesh.catalog()).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn raw_handler_that_validates_inputs_gets_every_json_value() {
+    let test = TestMesh::start().await;
+    let handler = RawHandler::responder(|request: RawRequest| async move {
+        match &request.body[..] {
+            b"\"refused\"" => Err(Error::new(ErrorCode::InvalidInput, "refused").into()),
+            _ => Ok(request.body),
+        }
+    });
+    // The host could not check the pattern.
+    let schema = json!({"type": "integer", "pattern": "a(?=b)"});
+    let handler = handler.input_schema(schema.clone()).validates_input();
+    test.mesh.register(spec("own").raw(handler)).await.unwrap();
+
+    let reply: Value = within(test.mesh.call("own", "7")).await.unwrap();
+    assert_eq!(reply, json!("7"));
+    let error = within(test.mesh.call::<Value>("own", "refused"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput, "{error}");
+    let contract = within(test.mesh.contract("own")).await.unwrap();
+    assert_eq!(contract.input_schema, Some(schema));
+
+    let not_json = RawHandler::responder(|request: RawRequest| async move { Ok(request.body) });
+    let not_json = not_json.input_schema(json!(7)).validates_input();
+    let error = within(test.mesh.register(spec("unfit").raw(not_json)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput, "{error}");
+}

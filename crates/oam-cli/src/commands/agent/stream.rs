@@ -1,11 +1,10 @@
-use std::process::ExitCode;
-
 use futures::StreamExt;
 use openagentmesh::Chunks;
 use serde_json::value::RawValue;
 
 use super::payload::Request;
 use crate::cli::AgentStream;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::live::{self, End};

@@ -15,9 +15,10 @@ use crate::shell;
 /// Events that the demo prints.
 const MAX_EVENTS: usize = 3;
 
-pub(crate) async fn run(printer: &Printer) -> Result<(), Failure> {
+/// `program` is the name by which `oam` was started.
+pub(crate) async fn run(program: &str, printer: &Printer) -> Result<(), Failure> {
     tokio::select! {
-        mesh = show(printer) => serve(mesh?, printer).await,
+        mesh = show(printer) => serve(mesh?, program, printer).await,
         signal = openagentmesh::shutdown_signal() => Ok(signal?),
     }
 }
@@ -125,13 +126,12 @@ fn request(name: &str, input: &Value) -> String {
 }
 
 /// Serves until Ctrl-C on a terminal, and returns at once if stdout is a pipe.
-async fn serve(mesh: AgentMesh, printer: &Printer) -> Result<(), Failure> {
+async fn serve(mesh: AgentMesh, program: &str, printer: &Printer) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() {
         mesh.shutdown().await?;
         return Ok(());
     }
-    let oam = std::env::args().next().unwrap_or_else(|| "oam".to_owned());
-    let oam = shell::word(&oam);
+    let oam = shell::word(program);
     let url = mesh.url();
     printer.line("")?;
     printer.title("Try these in a second terminal:")?;

@@ -1,6 +1,5 @@
 use std::io::{self, ErrorKind, IsTerminal};
 use std::path::{Component, Path, PathBuf};
-use std::process::ExitCode;
 
 use indicatif::HumanBytes;
 use openagentmesh::{Download, Error, ErrorCode, ObjectInfo};
@@ -10,6 +9,7 @@ use tokio::sync::Notify;
 use super::failure::not_found;
 use crate::cli::WorkspaceGet;
 use crate::connection::connect;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;

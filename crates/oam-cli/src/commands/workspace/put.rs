@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::HumanBytes;
@@ -7,6 +6,7 @@ use indicatif::HumanBytes;
 use super::file::File;
 use crate::cli::WorkspacePut;
 use crate::connection::connect;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;

@@ -3,13 +3,12 @@
 mod json;
 mod text;
 
-use std::process::ExitCode;
-
 use openagentmesh::ErrorCode;
 use openagentmesh::inspect::Severity;
 
 use crate::cli::MeshStatus;
 use crate::connection::connect;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::live;
 use crate::printer::Printer;

@@ -1,0 +1,67 @@
+//! `oam`, the command line of OpenAgentMesh, as a function: the binary and the Python package call it.
+//!
+//! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
+//! mesh, `printer` owns all output, `live` prints results as they arrive, `log` prints the log,
+//! `transfer` shows the progress of a file, `failure` is the error type, and `exit` the exit code.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod cli;
+mod commands;
+mod connection;
+mod deadline;
+mod exit;
+mod failure;
+mod json;
+mod line;
+mod live;
+mod log;
+mod printer;
+mod shell;
+mod stdin;
+mod text;
+mod transfer;
+mod url_file;
+
+use std::ffi::OsString;
+
+use crate::cli::Cli;
+use crate::exit::ExitCode;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// Runs the command line with `arguments`, of which the first is the name of the program. Returns the exit code.
+///
+/// Blocks until the command has ended. The function is for a process that does nothing else: it sets the log of
+/// the process, a thread may still read stdin afterwards, and a second call panics.
+#[must_use = "the exit code is that of the process"]
+pub fn main(arguments: Vec<OsString>) -> u8 {
+    let printer = Printer::new();
+    let cli = match Cli::parse_arguments(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return printer.arguments(&error).to_u8(),
+    };
+    log::init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::local(format!("cannot start the async runtime: {error}"));
+            printer.failure(&failure);
+            return failure.exit_code().to_u8();
+        }
+    };
+    let code = runtime.block_on(run(cli, &printer));
+    // A blocking thread may still wait for input on stdin; the process exits without it.
+    runtime.shutdown_background();
+    code.to_u8()
+}
+
+async fn run(cli: Cli, printer: &Printer) -> ExitCode {
+    match commands::run(cli, printer).await {
+        Ok(code) => code,
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,142 @@
+"""JSON and types: pydantic validates inputs, writes outputs and makes the schemas."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pydantic_core
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+
+from .errors import InvalidInput
+
+NO_INPUT = b"null"
+"""The body of a request without input."""
+
+NO_OUTPUT = b"{}"
+"""The output of a handler that returns nothing."""
+
+
+class InputAdapter:
+    """Validates the inputs of an agent, JSON in bytes, as a type that pydantic adapts."""
+
+    __slots__ = ("_adapter", "_validate", "schema")
+
+    def __init__(self, annotation: Any, agent: str) -> None:
+        """Raises `TypeError` if pydantic cannot adapt the annotation."""
+        self._adapter = _adapter(annotation, agent, "input")
+        self._validate = self._adapter.validator.validate_json
+        self.schema = _schema(self._adapter, "validation", agent)
+
+    def validate(self, body: bytes) -> Any:
+        """The input. Raises `InvalidInput` for every error, also for those that a validator of the type raises."""
+        try:
+            return self._validate(body)
+        except ValidationError as error:
+            raise invalid_input(error) from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # A validator may raise anything, `SystemExit` included: a request must not end the process.
+            raise InvalidInput(f"invalid input: {type(error).__name__}: {error}") from error
+
+
+class OutputAdapter:
+    """Writes the outputs or chunks of an agent as JSON."""
+
+    __slots__ = ("_adapter", "_dump", "schema")
+
+    def __init__(self, annotation: Any, agent: str) -> None:
+        """Raises `TypeError` if pydantic cannot adapt the annotation."""
+        self._adapter = _adapter(annotation, agent, "output")
+        self._dump = self._adapter.serializer.to_json
+        self.schema = _schema(self._adapter, "serialization", agent)
+
+    def dump(self, output: Any) -> bytes:
+        """The output as JSON, with the names of the schema (aliases)."""
+        return self._dump(output, by_alias=True)
+
+
+class AnyOutput:
+    """Writes outputs of a handler without a return annotation."""
+
+    __slots__ = ()
+
+    schema: dict[str, Any] | None = None
+
+    def dump(self, output: Any) -> bytes:
+        """The output as JSON; `{}` for `None`."""
+        return NO_OUTPUT if output is None else pydantic_core.to_json(output)
+
+
+def invalid_input(error: ValidationError) -> InvalidInput:
+    """The mesh's error for an error of pydantic. Its details list the problems without the input itself."""
+    try:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        listed = [
+            {"loc": list(problem["loc"]), "msg": problem["msg"], "type": problem["type"]}
+            for problem in problems
+        ]
+        message = "; ".join(
+            ".".join(map(str, problem["loc"])) + ": " + problem["msg"]
+            if problem["loc"]
+            else problem["msg"]
+            for problem in problems[:3]
+        )
+    except Exception as failure:
+        listed, message = [], f"{error.title}: {failure}"
+    more = len(listed) - 3
+    message += f"; and {more} more" if more > 0 else ""
+    return InvalidInput(f"invalid input: {message}", details={"errors": listed})
+
+
+def encode(payload: Any) -> bytes | None:
+    """A payload as JSON: `None` or `b""` for no input; `bytes` are JSON already; models, dataclasses, and whatever JSON has.
+
+    Raises `TypeError` for anything else.
+    """
+    if payload is None:
+        return None
+    if isinstance(payload, (bytes, bytearray, memoryview)):
+        return bytes(payload) or None
+    try:
+        return pydantic_core.to_json(payload)
+    except Exception as error:
+        raise TypeError(
+            f"invalid payload of type {type(payload).__name__}: {error}; "
+            "pass a pydantic model or a value that JSON can express"
+        ) from error
+
+
+def decode(body: bytes) -> Any:
+    """The value of JSON in bytes; `{}` for an empty body. Raises `ValueError` if it is not JSON."""
+    if not body:
+        return {}
+    try:
+        return pydantic_core.from_json(body)
+    except ValueError:
+        # Texts with a lone surrogate are JSON for the standard library only.
+        return json.loads(body)
+
+
+def _adapter(annotation: Any, agent: str, role: str) -> TypeAdapter[Any]:
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        # A type whose definition is not complete has a validator that fails when it is used.
+        if not getattr(adapter, "pydantic_complete", True):
+            adapter.rebuild(raise_errors=True)
+        return adapter
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+        raise TypeError(
+            f"invalid {role} type {annotation!r} of agent '{agent}': pydantic cannot adapt it ({error.message})"
+        ) from error
+
+
+def _schema(adapter: TypeAdapter[Any], mode: Any, agent: str) -> dict[str, Any]:
+    try:
+        return adapter.json_schema(mode=mode)
+    except PydanticUserError as error:
+        raise TypeError(
+            f"invalid type {adapter!r} of agent '{agent}': pydantic has no JSON Schema for it ({error.message})"
+        ) from error

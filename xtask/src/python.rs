@@ -1,0 +1,188 @@
+//! `cargo xtask python`: builds the wheel of the Python package, installs it into fresh environments, and runs its
+//! tests.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::workspace;
+
+/// The variable that names the interpreter; `python3` without it.
+const PYTHON_VARIABLE: &str = "PYTHON";
+
+/// The program that builds wheels.
+const MATURIN: &str = "maturin>=1.9,<2";
+
+/// The extras of the distribution with the dependencies of its tests and examples.
+const TEST_EXTRAS: &str = "test,examples";
+
+/// A program that a user without Rust may run.
+const BARE_PROGRAM: &str = r#"
+import asyncio, shutil
+assert shutil.which("cargo") is None, "cargo is on PATH"
+from openagentmesh import AgentMesh, AgentSpec
+
+async def main() -> None:
+    async with AgentMesh.local() as mesh:
+        @mesh.agent(AgentSpec(name="echo", description="Echoes a message back."))
+        async def echo(req: str) -> str:
+            return f"Echo: {req}"
+        assert await mesh.call("echo", "hello") == "Echo: hello"
+
+asyncio.run(main())
+"#;
+
+/// Runs the command. `--release` builds an optimised wheel; all other arguments are those of pytest.
+pub(crate) fn run(arguments: &[&str]) -> ExitCode {
+    let (release, tests): (Vec<&str>, Vec<&str>) = arguments
+        .iter()
+        .partition(|argument| **argument == "--release");
+    match check(!release.is_empty(), &tests) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("== python failed: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(is_release: bool, tests: &[&str]) -> Result<(), String> {
+    let root = workspace::root();
+    let package = root.join("python");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let folder = target.join("python");
+
+    let build = Environment::open(&folder.join("build"))?;
+    build.pip(&[MATURIN.into()])?;
+    let wheels = folder.join("wheels");
+    if wheels.exists() {
+        fs::remove_dir_all(&wheels).map_err(|error| cannot("remove", &wheels, &error))?;
+    }
+    let mut maturin = build.command("maturin");
+    maturin.args(["build", "--out"]).arg(&wheels);
+    maturin.args(["--compatibility", "linux"]);
+    if is_release {
+        maturin.arg("--release");
+    }
+    step("build the wheel", maturin.current_dir(&package))?;
+    let wheel = workspace::entries(&wheels)?
+        .pop()
+        .ok_or("the wheel was not built")?;
+
+    let fresh = Environment::create(&folder.join("test"))?;
+    let mut with_tests = wheel.clone().into_os_string();
+    with_tests.push(format!("[{TEST_EXTRAS}]"));
+    fresh.pip(&[with_tests])?;
+    let mut pytest = fresh.command("pytest");
+    // Not in the folder of the package, whose sources would be imported instead of the wheel.
+    pytest.current_dir(package.join("tests"));
+    pytest
+        .arg("--rootdir")
+        .arg(&package)
+        .arg("-c")
+        .arg(package.join("pyproject.toml"));
+    pytest.args(tests);
+    step("test", &mut pytest)?;
+
+    let mut bare = Environment::create(&folder.join("bare"))?;
+    bare.path = Some("/usr/bin:/bin".into());
+    bare.pip(&[wheel.into_os_string()])?;
+    let mut program = bare.command("python");
+    step(
+        "use the wheel without Rust",
+        program.args(["-c", BARE_PROGRAM]),
+    )?;
+    let mut demo = bare.command("oam");
+    step("run oam without Rust", demo.arg("demo"))
+}
+
+/// A virtual environment.
+struct Environment {
+    folder: PathBuf,
+    /// The value of `PATH`; that of this process if there is none.
+    path: Option<OsString>,
+}
+
+impl Environment {
+    /// An empty environment.
+    fn create(folder: &Path) -> Result<Self, String> {
+        if folder.exists() {
+            fs::remove_dir_all(folder).map_err(|error| cannot("remove", folder, &error))?;
+        }
+        Self::open(folder)
+    }
+
+    /// An environment that is kept, or a new one.
+    fn open(folder: &Path) -> Result<Self, String> {
+        let environment = Self {
+            folder: folder.to_owned(),
+            path: None,
+        };
+        if !environment.program("python").exists() {
+            let python = std::env::var_os(PYTHON_VARIABLE).unwrap_or_else(|| "python3".into());
+            let mut command = Command::new(python);
+            step(
+                "create an environment",
+                command.args(["-m", "venv"]).arg(folder),
+            )?;
+        }
+        Ok(environment)
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        let programs = if cfg!(windows) { "Scripts" } else { "bin" };
+        self.folder.join(programs).join(name)
+    }
+
+    /// A program of the environment.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.program(name));
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
+        // Cargo sets these for this program, and Python reads these of the user.
+        for (name, _) in std::env::vars_os() {
+            let is_of_cargo =
+                |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+            if name.to_str().is_some_and(is_of_cargo) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env_remove("PYTHONPATH")
+            .env("PYTHONNOUSERSITE", "1");
+        command
+    }
+
+    fn pip(&self, packages: &[OsString]) -> Result<(), String> {
+        let mut command = self.command("python");
+        command.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
+        step("install", command.args(packages))
+    }
+}
+
+fn step(title: &str, command: &mut Command) -> Result<(), String> {
+    eprintln!("\n== python: {title}");
+    let status = command.status().map_err(|error| {
+        format!(
+            "{} cannot be run: {error}; Python 3.10 or later is required",
+            command.get_program().to_string_lossy()
+        )
+    })?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{title}: {status}")),
+    }
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> String {
+    format!("cannot {what} {}: {error}", path.display())
+}
