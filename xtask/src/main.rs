@@ -15,6 +15,8 @@ usage: cargo xtask <command>
   ci                        all checks that a change must pass, in order
   interop                   the published Python SDKs and the Rust SDK on one mesh
   python [--release] [ARG]  the wheel of the Python package, installed and tested with pytest ARG
+  python install [--release]
+                            the wheel, installed into target/python/installed
   bench [OPTIONS]           cost of the SDK next to other clients; --help lists the options
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
