@@ -8,6 +8,7 @@ mod pair;
 mod populated;
 mod processes;
 mod python;
+mod pythons;
 mod runner;
 mod tasks;
 

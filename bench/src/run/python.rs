@@ -1,18 +1,14 @@
-//! The Python SDK and the Python package of this repository.
-
-use std::path::{Path, PathBuf};
-
-use openagentmesh_local::LocalServer;
+//! Measurements of the Python SDK and of the Python package of this repository.
 
 use super::measured::{Measured, Size};
 use super::pair::Pair;
-use super::runner::{Runner, unsupported};
+use super::pythons::PythonPair;
+use super::runner::Runner;
 use super::tasks::values;
 use crate::cases::{Case, Work};
 use crate::error::Result;
 use crate::measure::{Contender, Measure, Outcome, Task};
 use crate::programs;
-use crate::roles::{Peer, Role};
 
 /// Prints the seconds from before the import until the mesh is connected.
 const IMPORT_AND_CONNECT: &str = "\
@@ -28,63 +24,10 @@ async def main():
 asyncio.run(main())
 ";
 
-/// The interpreters of the contenders for Python.
-#[derive(Debug, Default)]
-pub(super) struct Pythons {
-    sdk: Option<PathBuf>,
-    package: Option<PathBuf>,
-}
-
-impl Pythons {
-    /// Installs the Python SDK and the Python package, unless they are installed.
-    pub(super) async fn prepare() -> Result<Self> {
-        Ok(Self {
-            sdk: Some(Peer::python_interpreter().await?),
-            package: Some(programs::python_package().await?),
-        })
-    }
-
-    /// The interpreter of `contender`.
-    pub(super) fn of(&self, contender: Contender) -> Result<&Path> {
-        let interpreter = match contender {
-            Contender::PythonPackage => &self.package,
-            Contender::Python => &self.sdk,
-            _ => &None,
-        };
-        interpreter.as_deref().ok_or_else(|| unsupported(contender))
-    }
-}
-
-/// A host and a caller in Python, on a mesh of their own.
-pub(super) struct PythonPair {
-    server: LocalServer,
-    pub(super) pair: Pair,
-    /// Calls the host from Rust.
-    rust_caller: Option<Peer>,
-}
-
-impl PythonPair {
-    pub(super) async fn end(self) -> Result<()> {
-        if let Some(caller) = self.rust_caller {
-            caller.end(Pair::TASK_TIMEOUT).await?;
-        }
-        self.pair.end().await?;
-        Ok(self.server.stop().await?)
-    }
-}
-
 impl Runner {
     pub(super) async fn python_pair(&mut self, contender: Contender) -> Result<&mut PythonPair> {
         if !self.python_pairs.contains_key(&contender) {
-            let interpreter = self.pythons.of(contender)?;
-            let server = LocalServer::start().await?;
-            let start = |role| Peer::python(interpreter, role, server.url());
-            let pair = Pair::start(start).await?;
-            let pair = PythonPair {
-                server,
-                pair,
-                rust_caller: None,
-            };
+            let pair = PythonPair::start(self.pythons.of(contender)?).await?;
             self.python_pairs.insert(contender, pair);
         }
         let pair = self.python_pairs.get_mut(&contender);
@@ -118,12 +61,7 @@ impl Runner {
         };
         let program = self.programs.bench(Contender::Ours)?;
         let pair = self.python_pair(contender).await?;
-        if pair.rust_caller.is_none() {
-            let mut caller = Peer::rust(&program, Role::Caller, pair.server.url())?;
-            caller.ready(Pair::TASK_TIMEOUT).await?;
-            pair.rust_caller = Some(caller);
-        }
-        let caller = pair.rust_caller.as_mut().ok_or("no caller was started")?;
+        let caller = pair.rust_caller(&program).await?;
         let outcome: Outcome = caller.ask(&task, Pair::TASK_TIMEOUT).await?;
         Ok(Measured::new(task.messages, values(task.measure, outcome)))
     }

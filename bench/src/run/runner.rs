@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use openagentmesh_local::LocalServer;
 
-use super::measured::{JOB_TIMEOUT, Measured, Size};
+use super::measured::{JOB_TIMEOUT, Measured, Size, unsupported};
 use super::pair::Pair;
 use super::populated::PopulatedMesh;
-use super::python::{PythonPair, Pythons};
+use super::pythons::{PythonPair, Pythons};
 use crate::cases::{Case, Work};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::measure::Contender;
 use crate::programs::{Program, Programs};
 use crate::roles::{Peer, Role};
@@ -188,8 +188,4 @@ impl Runner {
     pub(super) async fn host_program(&mut self, contender: Contender) -> Result<PathBuf> {
         self.programs.path(Program::Host, contender).await
     }
-}
-
-pub(super) fn unsupported(contender: Contender) -> Error {
-    format!("{} has no part in this case", contender.title()).into()
 }

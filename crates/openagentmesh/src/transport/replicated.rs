@@ -4,15 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::connection::Connection;
-use super::replication::{CLUSTER_REPLICAS, Replication};
-
-/// Whether the server is one of a cluster.
-#[derive(Clone, Copy)]
-pub(super) struct Clustered {
-    is_clustered: bool,
-    /// The [`incarnation`](Connection::incarnation) of the connection to the server.
-    incarnation: (u64, u64),
-}
+use super::replication::{CLUSTER_REPLICAS, Clustered, Replication};
 
 impl Connection {
     /// The same connection, with `replication` for the buckets that it creates.
