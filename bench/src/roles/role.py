@@ -64,7 +64,7 @@ async def host(url):
     async def publish(count: int) -> None:
         triggered.put_nowait(count)
 
-    @mesh.agent(AgentSpec(name="python.events", description="Publishes the triggered events."))
+    @mesh.agent(AgentSpec(name="python.news", description="Publishes the triggered events."))
     async def events() -> str:
         while True:
             for _ in range(await triggered.get()):
@@ -100,7 +100,7 @@ async def take_events(mesh, count, subscribers):
         for _ in range(count):
             await anext(events)
 
-    subject = "mesh.agent.python.events.events"
+    subject = "mesh.agent.python.news.events"
     all_events = [mesh.subscribe(subject=subject, timeout=TIMEOUT) for _ in range(subscribers)]
     taking = [asyncio.create_task(take(events, 1)) for events in all_events]
     # A subscription starts with the first wait, and has no sign of its start.
