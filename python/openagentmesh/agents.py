@@ -207,8 +207,15 @@ def _details(error: MeshError) -> bytes | None:
     try:
         details = error.details if isinstance(error.details, dict) else {"details": error.details}
         return json.dumps(details, default=str, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        return json.dumps({"details": _utf8(repr(error.details)[:MAX_DETAILS_CHARS])}).encode()
+    except Exception:
+        return json.dumps({"details": _utf8(_shown(error.details))}).encode()
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:MAX_DETAILS_CHARS]
+    except Exception:
+        return f"a {type(value).__name__}"
 
 
 def _utf8(text: Any) -> str:

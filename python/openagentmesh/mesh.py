@@ -88,7 +88,8 @@ class AgentMesh(Client):
         self._callbacks: set[asyncio.Task[None]] = set()
         self._core: Mesh | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock: asyncio.Lock | None = None
+        self._entry_lock = asyncio.Lock()
+        self._flush_lock = asyncio.Lock()
         self._is_local = False
         self._entries = 0
         self._kv = SharedValues(self)
@@ -178,50 +179,68 @@ class AgentMesh(Client):
 
     async def _enter(self, *, local: bool) -> None:
         loop = asyncio.get_running_loop()
-        if self._entries > 0:
-            if self._loop is not loop:
+        if self._loop is not None and self._loop.is_closed():
+            # That loop was closed without leaving the mesh.
+            self._abort()
+            self._disconnected()
+            self._loop, self._entries = None, 0
+        if self._loop is not loop:
+            if self._loop is not None:
                 raise RuntimeError(
                     "the mesh is connected in another event loop: leave it there, or create another AgentMesh"
                 )
-            self._entries += 1
-            return
-        self._entries, self._loop, self._lock = 1, loop, asyncio.Lock()
+            self._loop, self._entry_lock, self._flush_lock = loop, asyncio.Lock(), asyncio.Lock()
+        self._entries += 1
         try:
-            if local:
-                self._core = await _core.connect(local=True)
-            else:
-                self._core = await _core.connect(url=self._url, **self._credentials)
-            self._is_local = local
-            self._pending = dict(self._agents)
-            await self._flush()
+            # Another task may be entering, too.
+            async with self._entry_lock:
+                if self._core is None:
+                    await self._connect(local=local)
         except BaseException:
             await self._leave()
             raise
 
+    async def _connect(self, *, local: bool) -> None:
+        if local:
+            core = await _core.connect(local=True)
+        else:
+            core = await _core.connect(url=self._url, **self._credentials)
+        self._core, self._is_local = core, local
+        self._pending = dict(self._agents)
+        try:
+            await self._flush()
+        except BaseException:
+            self._core = None
+            core.abort()
+            raise
+
     async def _leave(self) -> None:
         self._entries -= 1
-        if self._entries > 0:
-            return
-        core = self._core
-        if core is not None:
-            try:
-                await core.shutdown()
-            except BaseException:
-                core.abort()
-                raise
-            finally:
-                self._forget()
-        else:
-            self._forget()
+        try:
+            # A task that enters during the shutdown waits, and connects again.
+            async with self._entry_lock:
+                core = self._core
+                if self._entries > 0 or core is None:
+                    return
+                try:
+                    await core.shutdown()
+                except BaseException:
+                    core.abort()
+                    raise
+                finally:
+                    self._disconnected()
+        finally:
+            if self._entries == 0:
+                self._disconnected()
+                self._loop = None
 
     def _abort(self) -> None:
         """Ends the connection without waiting for requests."""
         if self._core is not None:
             self._core.abort()
 
-    def _forget(self) -> None:
-        self._core = self._loop = self._lock = None
-        self._entries = 0
+    def _disconnected(self) -> None:
+        self._core = None
         self._is_local = False
         self._pending = {}
 
@@ -236,10 +255,7 @@ class AgentMesh(Client):
             flushed = asyncio.run_coroutine_threadsafe(self._flush(), self._loop)
             await asyncio.wrap_future(flushed)
             return
-        if self._lock is None:
-            self._connected()
-            return
-        async with self._lock:
+        async with self._flush_lock:
             while self._pending:
                 core = self._connected()
                 batch = dict(self._pending)

@@ -79,6 +79,63 @@ def test_block_can_be_entered_in_another_loop() -> None:
         assert asyncio.run(use()) == "hi"
 
 
+def test_block_can_be_entered_after_a_loop_that_was_closed_inside_of_it() -> None:
+    mesh = echo_mesh()
+
+    async def enter() -> None:
+        await mesh.local().__aenter__()
+
+    asyncio.run(enter())
+
+    async def use() -> Any:
+        async with mesh.local():
+            return await mesh.call("echo", "hi")
+
+    assert asyncio.run(use()) == "hi"
+
+
+@on_loop
+async def test_tasks_share_a_connection() -> None:
+    async with AgentMesh.local() as server:
+        mesh = echo_mesh(server.url)
+
+        async def use(number: int) -> Any:
+            await asyncio.sleep(number % 7 / 100)
+            async with mesh:
+                return await mesh.call("echo", str(number))
+
+        for _ in range(3):
+            replies = await asyncio.gather(*(use(number) for number in range(30)))
+            assert replies == [str(number) for number in range(30)]
+        assert "disconnected" in repr(mesh)
+
+
+@on_loop
+async def test_entry_that_fails_for_one_task_fails_for_all() -> None:
+    mesh = AgentMesh("nats://127.0.0.1:1")
+    results = await asyncio.gather(*(mesh.__aenter__() for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(result, ConnectionFailed) for result in results)
+    assert "disconnected" in repr(mesh)
+
+
+@on_loop
+async def test_cancelled_entry_leaves_nothing() -> None:
+    async with AgentMesh.local() as server:
+        mesh = echo_mesh(server.url)
+        for delay in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008):
+            entry = asyncio.ensure_future(mesh.__aenter__())
+            await asyncio.sleep(delay)
+            entry.cancel()
+            try:
+                await entry
+            except asyncio.CancelledError:
+                assert "disconnected" in repr(mesh)
+            else:
+                await mesh.__aexit__(None, None, None)
+        async with mesh:
+            assert await mesh.call("echo", "hi") == "hi"
+
+
 @on_loop
 async def test_registration_is_lazy() -> None:
     async with AgentMesh.local() as server:
