@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 
 use crate::arguments::optional;
 use crate::bridge::event_loop::LoopQueue;
-use crate::client::to_json;
 use crate::errors;
+use crate::objects::to_json;
 use crate::output::{Output, OutputStream};
 use crate::request::Request;
 
@@ -120,7 +120,8 @@ impl PyAgent {
             );
             let start = Arc::clone(&start);
             if !queue.push(Box::new(move |py| request.start(py, &start))) {
-                let message = "the handler could not be started: the event loop of its agent is closed";
+                let message =
+                    "the handler could not be started: the event loop of its agent is closed";
                 output.fail(Error::new("handler_error", message));
             }
             OutputStream::new(output, Arc::clone(&queue))

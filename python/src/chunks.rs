@@ -5,8 +5,8 @@ use openagentmesh::{Chunks, Error};
 use pyo3::prelude::*;
 
 use crate::bridge::batch::{BatchItem, Batches};
-use crate::client::raw_bytes;
 use crate::errors;
+use crate::objects::raw_bytes;
 
 /// A streamed reply.
 #[pyclass(name = "Chunks", module = "openagentmesh._core", frozen)]

@@ -6,7 +6,6 @@ use openagentmesh::serde_json::value::RawValue;
 use openagentmesh::{Client, ConnectionState};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
 use crate::arguments::{Headers, Input, duration, json, optional};
 use crate::bridge::event_loop::LoopQueue;
@@ -16,6 +15,7 @@ use crate::chunks::PyChunks;
 use crate::errors;
 use crate::events::PyEvents;
 use crate::kv::PyKv;
+use crate::objects::{raw_bytes, to_json};
 use crate::runtime::{self, Guarded};
 use crate::workspace::PyWorkspace;
 
@@ -164,7 +164,6 @@ impl PyClient {
     }
 
     #[pyo3(signature = (subject, body, kind = "json", headers = None, timeout = None))]
-    #[expect(clippy::too_many_arguments, reason = "each is an option of Python")]
     fn publish<'py>(
         &self,
         py: Python<'py>,
@@ -198,7 +197,6 @@ impl PyClient {
     }
 
     #[pyo3(signature = (*, agent = None, channel = None, subject = None, timeout = None, check = true))]
-    #[expect(clippy::too_many_arguments, reason = "each is an option of Python")]
     fn subscribe<'py>(
         &self,
         py: Python<'py>,
@@ -325,23 +323,6 @@ fn filtered<T: Send + 'static>(
 ///
 /// `ValueError` when `body` is not UTF-8.
 fn text(body: &[u8]) -> PyResult<&str> {
-    std::str::from_utf8(body).map_err(|error| {
-        PyValueError::new_err(format!("invalid text: {error}; UTF-8 is allowed"))
-    })
-}
-
-/// JSON as Python's `bytes`.
-pub(crate) fn raw_bytes<'py>(py: Python<'py>, json: &RawValue) -> Bound<'py, PyAny> {
-    PyBytes::new(py, json.get().as_bytes()).into_any()
-}
-
-/// A value as JSON in Python's `bytes`.
-pub(crate) fn to_json<'py>(
-    py: Python<'py>,
-    value: &impl serde::Serialize,
-) -> PyResult<Bound<'py, PyAny>> {
-    let json = openagentmesh::serde_json::to_vec(value).map_err(|error| {
-        errors::exception(py, &errors::invalid(format!("invalid JSON: {error}")))
-    })?;
-    Ok(PyBytes::new(py, &json).into_any())
+    std::str::from_utf8(body)
+        .map_err(|error| PyValueError::new_err(format!("invalid text: {error}; UTF-8 is allowed")))
 }

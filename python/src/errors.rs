@@ -7,7 +7,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::lock;
+use crate::sync::lock;
 
 /// The function that makes each exception.
 static FACTORY: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
@@ -15,11 +15,10 @@ static FACTORY: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
 /// Sets the function that makes every error of the mesh from the code, the message, the agent, the request id and the
 /// details as a JSON object.
 #[pyfunction]
-pub(crate) fn set_error_factory(py: Python<'_>, factory: Py<PyAny>) {
+pub(crate) fn set_error_factory(factory: Py<PyAny>) {
     let previous = lock(&FACTORY).replace(factory);
     // Dropped without the lock: the drop may run Python code.
     drop(previous);
-    let _ = py;
 }
 
 /// The exception of `error`.

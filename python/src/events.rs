@@ -83,7 +83,10 @@ impl BatchItem for Result<Event<Bytes>, Error> {
     fn into_object<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self {
             Ok(event) => Ok(Bound::new(py, PyEvent(event))?.into_any()),
-            Err(error) => Ok(errors::exception(py, &error).into_value(py).into_bound(py).into_any()),
+            Err(error) => Ok(errors::exception(py, &error)
+                .into_value(py)
+                .into_bound(py)
+                .into_any()),
         }
     }
 

@@ -126,7 +126,10 @@ impl BatchItem for Result<KvChange, Error> {
             // A kind of change that this version does not know.
             Ok(other) => (other.key().to_owned(), None, 0),
             Err(error) => {
-                return Ok(errors::exception(py, &error).into_value(py).into_bound(py).into_any());
+                return Ok(errors::exception(py, &error)
+                    .into_value(py)
+                    .into_bound(py)
+                    .into_any());
             }
         };
         let value = value.map(|value| PyBytes::new(py, &value));

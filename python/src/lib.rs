@@ -17,23 +17,15 @@ mod events;
 mod exit;
 mod kv;
 mod mesh;
+mod objects;
 mod output;
 mod request;
 mod runtime;
+mod sync;
 mod tools;
 mod workspace;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use pyo3::prelude::*;
-
-
-/// Locks `mutex`. A panic of another holder does not matter: no holder leaves its value half-written.
-///
-/// A holder may be attached to Python, and never attaches while it holds the lock.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The extension module.
 #[pymodule(name = "_core", gil_used = true)]

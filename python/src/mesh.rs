@@ -15,7 +15,7 @@ use crate::bridge::operation;
 use crate::client::PyClient;
 use crate::exit;
 use crate::runtime::{self, Guarded};
-use crate::lock;
+use crate::sync::lock;
 
 /// A mesh that `abort` takes away.
 type Slot = Mutex<Option<Guarded<AgentMesh>>>;

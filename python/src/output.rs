@@ -13,7 +13,8 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::bridge::event_loop::LoopQueue;
 use crate::bridge::operation;
-use crate::{callback, lock};
+use crate::callback;
+use crate::sync::lock;
 
 /// The most chunks that wait for the host; then the handler waits.
 const MAX_WAITING_CHUNKS: usize = 256;
@@ -162,7 +163,10 @@ impl Output {
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         // A holder of the lock may take the function away. It is then no garbage.
         match self.state.try_lock() {
-            Ok(state) => state.on_cancel.as_ref().map_or(Ok(()), |on_cancel| visit.call(on_cancel)),
+            Ok(state) => state
+                .on_cancel
+                .as_ref()
+                .map_or(Ok(()), |on_cancel| visit.call(on_cancel)),
             Err(_) => Ok(()),
         }
     }

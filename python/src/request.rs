@@ -161,15 +161,12 @@ impl PyRequest {
         self.request.output.is_cancelled()
     }
 
-    fn on_cancel(&self, py: Python<'_>, callback: Option<Py<PyAny>>) {
-        if let Some(unused) = self.request.output.on_cancel(callback) {
-            if self.request.output.is_cancelled() {
-                self.request
-                    .queue
-                    .push(Box::new(move |py| callback::run(py, &unused, ())));
-            }
+    fn on_cancel(&self, callback: Option<Py<PyAny>>) {
+        let unused = self.request.output.on_cancel(callback);
+        if let Some(late) = unused.filter(|_| self.request.output.is_cancelled()) {
+            let item = move |py: Python<'_>| callback::run(py, &late, ());
+            self.request.queue.push(Box::new(item));
         }
-        let _ = py;
     }
 
     #[pyo3(signature = (body = None), text_signature = "($self, body=b'')")]

@@ -1,15 +1,15 @@
 //! Contracts as the definitions of tools, and as cards.
 
-use openagentmesh::OpenAiApi;
 use openagentmesh::AgentName;
+use openagentmesh::OpenAiApi;
 use openagentmesh::protocol::Contract;
 use openagentmesh::protocol::tool::{ToolError, unique_names};
 use openagentmesh::serde_json::{self, Value};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::client::to_json;
 use crate::errors::{self, invalid};
+use crate::objects::to_json;
 
 /// The contract as a tool definition of a model provider.
 #[pyfunction]
@@ -52,7 +52,7 @@ pub(crate) fn tool_payload<'py>(
 /// A tool name for each agent name.
 #[pyfunction]
 pub(crate) fn tool_names(py: Python<'_>, names: Vec<String>) -> PyResult<Vec<String>> {
-    let names: Result<Vec<AgentName>, _> = names.iter().map(|name| AgentName::new(name)).collect();
+    let names: Result<Vec<AgentName>, _> = names.iter().map(AgentName::new).collect();
     let names = names.map_err(|error| errors::exception(py, &error.into()))?;
     Ok(unique_names(&names))
 }
@@ -74,10 +74,7 @@ fn parse(py: Python<'_>, contract: &[u8]) -> PyResult<Contract> {
         .map_err(|error| errors::exception(py, &invalid(format!("invalid contract: {error}"))))
 }
 
-fn json<'py>(
-    py: Python<'py>,
-    definition: Result<Value, ToolError>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn json<'py>(py: Python<'py>, definition: Result<Value, ToolError>) -> PyResult<Bound<'py, PyAny>> {
     match definition {
         Ok(definition) => to_json(py, &definition),
         Err(error) => Err(errors::exception(py, &invalid(error.to_string()))),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
 use crate::bridge::operation;
-use crate::client::to_json;
+use crate::objects::to_json;
 use crate::runtime::{self, Guarded};
 
 /// The shared files of a mesh.

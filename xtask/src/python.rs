@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
 fn check(is_release: bool, tests: &[&str]) -> Result<(), String> {
     let root = workspace::root();
     let package = root.join("python");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let folder = target.join("python");
 
     let build = Environment::open(&folder.join("build"))?;
@@ -77,7 +78,11 @@ fn check(is_release: bool, tests: &[&str]) -> Result<(), String> {
     let mut pytest = fresh.command("pytest");
     // Not in the folder of the package, whose sources would be imported instead of the wheel.
     pytest.current_dir(package.join("tests"));
-    pytest.arg("--rootdir").arg(&package).arg("-c").arg(package.join("pyproject.toml"));
+    pytest
+        .arg("--rootdir")
+        .arg(&package)
+        .arg("-c")
+        .arg(package.join("pyproject.toml"));
     pytest.args(tests);
     step("test", &mut pytest)?;
 
@@ -85,7 +90,10 @@ fn check(is_release: bool, tests: &[&str]) -> Result<(), String> {
     bare.path = Some("/usr/bin:/bin".into());
     bare.pip(&[wheel.into_os_string()])?;
     let mut program = bare.command("python");
-    step("use the wheel without Rust", program.args(["-c", BARE_PROGRAM]))?;
+    step(
+        "use the wheel without Rust",
+        program.args(["-c", BARE_PROGRAM]),
+    )?;
     let mut demo = bare.command("oam");
     step("run oam without Rust", demo.arg("demo"))
 }
@@ -115,7 +123,10 @@ impl Environment {
         if !environment.program("python").exists() {
             let python = std::env::var_os(PYTHON_VARIABLE).unwrap_or_else(|| "python3".into());
             let mut command = Command::new(python);
-            step("create an environment", command.args(["-m", "venv"]).arg(folder))?;
+            step(
+                "create an environment",
+                command.args(["-m", "venv"]).arg(folder),
+            )?;
         }
         Ok(environment)
     }
@@ -133,20 +144,27 @@ impl Environment {
         }
         // Cargo sets these for this program, and Python reads these of the user.
         for (name, _) in std::env::vars_os() {
-            let is_of_cargo = |name: &str| {
-                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-            };
+            let is_of_cargo =
+                |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
             if name.to_str().is_some_and(is_of_cargo) {
                 command.env_remove(name);
             }
         }
-        command.env_remove("PYTHONPATH").env("PYTHONNOUSERSITE", "1");
+        command
+            .env_remove("PYTHONPATH")
+            .env("PYTHONNOUSERSITE", "1");
         command
     }
 
     fn pip(&self, packages: &[OsString]) -> Result<(), String> {
         let mut command = self.command("python");
-        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        command.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
         step("install", command.args(packages))
     }
 }

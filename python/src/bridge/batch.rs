@@ -11,8 +11,9 @@ use pyo3::types::PyList;
 use tokio_util::sync::CancellationToken;
 
 use super::operation;
+use crate::runtime;
 use crate::runtime::{Guarded, dispose};
-use crate::{lock, runtime};
+use crate::sync::lock;
 
 /// The most items of one batch, whatever the caller asks for: the loop runs other work between two batches.
 const MAX_BATCH_ITEMS: usize = 4096;

@@ -10,10 +10,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
-use super::stats::{ITEMS, WAKE_UPS};
+use super::counters::{ITEMS, WAKE_UPS};
+use super::pending;
 use super::waker::Waker;
-use super::operation;
-use crate::{exit, lock};
+use crate::exit;
+use crate::sync::lock;
 
 /// Work for the thread of an event loop.
 pub(crate) type Item = Box<dyn FnOnce(Python<'_>) + Send>;
@@ -99,7 +100,7 @@ impl LoopQueue {
             match event_loop.call_method1("add_reader", (descriptor, &drain)) {
                 Ok(_) => return Ok(queue),
                 // The loop reads no sockets. Its own function serves.
-                Err(_) => drain.get().queue.close(py),
+                Err(_) => drain.get().queue.close(),
             }
         }
         let call_soon = event_loop.getattr("call_soon_threadsafe")?;
@@ -119,7 +120,8 @@ impl LoopQueue {
         };
         if must_wake {
             WAKE_UPS.fetch_add(1, Ordering::Relaxed);
-            self.waker.wake(self);
+            let queue = Arc::clone(self);
+            self.waker.wake(move |py| queue.call_soon(py));
         }
         true
     }
@@ -143,13 +145,15 @@ impl LoopQueue {
         }
     }
 
-    pub(super) fn call_soon(self: &Arc<Self>, py: Python<'_>) {
+    /// Asks the event loop by its own function to run the items.
+    fn call_soon(self: &Arc<Self>, py: Python<'_>) {
         let drain = Drain {
             queue: Arc::clone(self),
             socket: None,
         };
-        if !self.waker.call_soon(py, drain) {
-            self.close(py);
+        let drain = Bound::new(py, drain).map(Bound::into_any);
+        if !drain.is_ok_and(|drain| self.waker.call_soon(py, drain)) {
+            self.close();
         }
     }
 
@@ -158,14 +162,14 @@ impl LoopQueue {
     }
 
     /// Ends the operations of a closed event loop. Later items are dropped.
-    fn close(&self, py: Python<'_>) {
+    fn close(&self) {
         let waiting = {
             let mut items = lock(&self.items);
             items.is_closed = true;
             std::mem::take(&mut items.waiting)
         };
         drop(waiting);
-        operation::abandon(py, self.id);
+        pending::abandon(self.id);
     }
 }
 
@@ -204,7 +208,7 @@ fn find_or_open(
             None => true,
         };
         if is_closed {
-            queue.close(py);
+            queue.close();
         }
     }
     let queue = LoopQueue::open(py, event_loop)?;
@@ -252,8 +256,8 @@ impl Drain {
 impl Drop for Drain {
     fn drop(&mut self) {
         if self.socket.is_some() && !crate::runtime::is_forked() {
-            // The loop was closed, in its own thread, so that Python is attached.
-            Python::try_attach(|py| self.queue.close(py));
+            // The loop was closed.
+            self.queue.close();
         }
     }
 }

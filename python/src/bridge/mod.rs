@@ -2,12 +2,16 @@
 //!
 //! Tasks never run Python code and never wait for the GIL. They push items onto the queue of an event loop
 //! (`event_loop`). The first item of an empty queue wakes the loop (`waker`), which then runs all items at once.
-//! `operation` makes a future of the loop for a task, `batch` hands over the items of a stream many at a time.
+//! `operation` makes a future of the loop for a task, and
+//! `pending` has those without a result; `batch` hands over the items of a stream many at a time.
 
 pub(crate) mod batch;
+mod counters;
 pub(crate) mod event_loop;
 pub(crate) mod operation;
+mod pending;
 mod stats;
 mod waker;
 
-pub(crate) use stats::{bridge_stats, RUNNING_REQUESTS};
+pub(crate) use counters::RUNNING_REQUESTS;
+pub(crate) use stats::bridge_stats;

@@ -1,9 +1,8 @@
 //! Operations: tasks of the runtime whose results are futures of an event loop.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
 
 use futures::FutureExt;
 use openagentmesh::Error;
@@ -13,21 +12,10 @@ use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
 use super::event_loop::LoopQueue;
-use crate::{errors, lock, runtime};
-
-/// An operation whose future has no result yet.
-struct Pending {
-    future: Py<PyAny>,
-    /// `None` for a future that no task of its own resolves.
-    task: Option<AbortHandle>,
-    /// The queue of the future's event loop.
-    queue: u64,
-}
+use super::pending::{self, Pending};
+use crate::{errors, runtime};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-
-/// The pending operations. Entries are removed, and dropped without the lock: a drop may run Python code.
-static PENDING: LazyLock<Mutex<HashMap<u64, Pending>>> = LazyLock::new(Mutex::default);
 
 static FUTURE_CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -87,16 +75,15 @@ fn new_future(py: Python<'_>) -> PyResult<(u64, Bound<'_, PyAny>)> {
 }
 
 fn insert(id: u64, future: &Bound<'_, PyAny>, task: Option<AbortHandle>, queue: &LoopQueue) {
-    let pending = Pending {
-        future: future.clone().unbind(),
-        task,
-        queue: queue.id,
-    };
-    lock(&PENDING).insert(id, pending);
-}
-
-fn remove(id: u64) -> Option<Pending> {
-    lock(&PENDING).remove(&id)
+    let future = future.clone().unbind();
+    pending::insert(
+        id,
+        Pending {
+            future,
+            task,
+            queue: queue.id,
+        },
+    );
 }
 
 /// Gives the future its result. Runs in the thread of the event loop.
@@ -104,11 +91,11 @@ fn resolve<T, C>(py: Python<'_>, id: u64, result: Result<T, Error>, convert: C)
 where
     C: for<'a> FnOnce(Python<'a>, T) -> PyResult<Bound<'a, PyAny>>,
 {
-    let Some(pending) = remove(id) else {
+    let Some(operation) = pending::remove(id) else {
         runtime::dispose(result);
         return;
     };
-    let future = pending.future.bind(py);
+    let future = operation.future.bind(py);
     let result = match result {
         Ok(value) => convert(py, value),
         Err(error) => Err(errors::exception(py, &error)),
@@ -130,28 +117,7 @@ pub(crate) fn abort_operation(id: u64) {
     if runtime::is_forked() {
         return;
     }
-    if let Some(task) = remove(id).and_then(|pending| pending.task) {
+    if let Some(task) = pending::remove(id).and_then(|pending| pending.task) {
         task.abort();
     }
-}
-
-/// Aborts the operations of a closed event loop.
-pub(super) fn abandon(py: Python<'_>, queue: u64) {
-    let abandoned: Vec<Pending> = {
-        let mut pending = lock(&PENDING);
-        let abandoned = pending.extract_if(|_, pending| pending.queue == queue);
-        abandoned.map(|(_, pending)| pending).collect()
-    };
-    for pending in &abandoned {
-        if let Some(task) = &pending.task {
-            task.abort();
-        }
-    }
-    drop(abandoned);
-    let _ = py;
-}
-
-/// The number of pending operations.
-pub(super) fn count() -> usize {
-    lock(&PENDING).len()
 }

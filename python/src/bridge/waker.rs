@@ -1,10 +1,7 @@
 //! Waking an event loop from another thread.
 
-use std::sync::Arc;
-
 use pyo3::prelude::*;
 
-use super::event_loop::{Drain, LoopQueue};
 use crate::runtime;
 
 /// Wakes one event loop.
@@ -17,8 +14,8 @@ pub(super) enum Waker {
 }
 
 impl Waker {
-    /// Makes the event loop run the items of `queue` soon.
-    pub(super) fn wake(&self, queue: &Arc<LoopQueue>) {
+    /// Makes the event loop run the items of its queue soon. `call_soon` does so by [`Self::call_soon`], attached to Python.
+    pub(super) fn wake(&self, call_soon: impl FnOnce(Python<'_>) + Send + 'static) {
         match self {
             #[cfg(unix)]
             Self::Socket(socket) => {
@@ -28,18 +25,15 @@ impl Waker {
                 let _ = (&*socket).write(&[1]);
             }
             Self::CallSoon(_) => {
-                let queue = Arc::clone(queue);
                 if let Ok(runtime) = runtime::get() {
-                    runtime.spawn_blocking(move || {
-                        Python::try_attach(|py| queue.call_soon(py));
-                    });
+                    runtime.spawn_blocking(move || Python::try_attach(call_soon));
                 }
             }
         }
     }
 
     /// Calls `drain` on the event loop, if this waker does so by the loop's own function. `false` if the loop is closed.
-    pub(super) fn call_soon(&self, py: Python<'_>, drain: Drain) -> bool {
+    pub(super) fn call_soon(&self, py: Python<'_>, drain: Bound<'_, PyAny>) -> bool {
         match self {
             #[cfg(unix)]
             Self::Socket(_) => true,

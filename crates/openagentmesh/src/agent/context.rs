@@ -48,10 +48,26 @@ impl ReportedUsage {
     fn add(&self, usage: Usage) {
         let mut total = self.0.lock();
         let total = total.get_or_insert_default();
-        add(&mut total.input_tokens, usage.input_tokens, u64::saturating_add);
-        add(&mut total.output_tokens, usage.output_tokens, u64::saturating_add);
-        add(&mut total.total_tokens, usage.total_tokens, u64::saturating_add);
-        add(&mut total.estimated_cost_usd, usage.estimated_cost_usd, |a, b| a + b);
+        add(
+            &mut total.input_tokens,
+            usage.input_tokens,
+            u64::saturating_add,
+        );
+        add(
+            &mut total.output_tokens,
+            usage.output_tokens,
+            u64::saturating_add,
+        );
+        add(
+            &mut total.total_tokens,
+            usage.total_tokens,
+            u64::saturating_add,
+        );
+        add(
+            &mut total.estimated_cost_usd,
+            usage.estimated_cost_usd,
+            |a, b| a + b,
+        );
         total.model = usage.model.or(total.model.take());
     }
 

@@ -18,9 +18,7 @@ use super::batcher::{Batcher, Unwritten};
 use super::outcome::{handler_failed, handler_panicked};
 use super::reply;
 use super::state::AgentState;
-use crate::agent::{
-    Chunks, Context, ContextInner, HandlerFn, Invocation, ReportedUsage, Running,
-};
+use crate::agent::{Chunks, Context, ContextInner, HandlerFn, Invocation, ReportedUsage, Running};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::transport::Outgoing;

@@ -199,7 +199,8 @@ async fn reported_usage_adds_up_in_the_header_of_the_answer() {
             .await
             .unwrap();
         let headers = reply.headers.unwrap();
-        let usage: Value = serde_json::from_str(headers["X-Mesh-Usage"].as_str()).unwrap();
+        let usage = headers.get("X-Mesh-Usage").unwrap();
+        let usage: Value = serde_json::from_str(usage.as_str()).unwrap();
         assert_eq!(usage, json!({"input_tokens": 6, "model": "large"}));
     }
 }
