@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from api_support import DEADLINE, eventually, on_loop
-from openagentmesh import AgentMesh, AgentSpec, ConnectionFailed, NotFound
+from api_support import DEADLINE, eventually, on_loop, take
+from openagentmesh import AgentMesh, AgentSpec, ConnectionFailed, NotAvailable, NotFound
 
 
 def spec(name: str) -> AgentSpec:
@@ -233,6 +233,7 @@ SERVE = """
 
     @mesh.agent(AgentSpec(name="slow", description="Sleeps."))
     async def slow(seconds: float) -> str:
+        await mesh.kv.put("started", "1")
         await asyncio.sleep(seconds)
         return "done"
 
@@ -259,7 +260,7 @@ async def test_signal_ends_run_after_the_running_requests(number: signal.Signals
         try:
             await mesh.wait_for("slow")
             call = asyncio.ensure_future(mesh.call("slow", 0.5))
-            await asyncio.sleep(0.2)
+            await take(mesh.kv.watch("started"), 1)
             process.send_signal(number)
             assert await call == "done"
             output, errors = await asyncio.to_thread(process.communicate, timeout=DEADLINE)
@@ -277,9 +278,12 @@ async def test_second_signal_ends_run_at_once() -> None:
         try:
             await mesh.wait_for("slow")
             call = asyncio.ensure_future(mesh.call("slow", 50))
-            await asyncio.sleep(0.2)
+            await take(mesh.kv.watch("started"), 1)
             process.send_signal(signal.SIGINT)
-            await asyncio.sleep(0.3)
+            # A host that leaves takes no more requests.
+            with pytest.raises((NotAvailable, NotFound)):
+                while True:
+                    await asyncio.wait_for(mesh.call("slow", 0), DEADLINE)
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
             await asyncio.to_thread(process.communicate, timeout=DEADLINE)
