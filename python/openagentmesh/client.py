@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from .adapters import decode, encode
 from .context import bounded_timeout, outgoing_headers
 from .errors import (
+    ChunkSequenceError,
     InvocationMismatch,
     MeshError,
     MeshTimeout,
@@ -213,8 +214,9 @@ class Client:
         in seconds is for the silence between two events; `None` is no limit.
 
         Raises `ValueError` unless there is exactly one valid selector, `NotFound` for an unknown agent,
-        `InvocationMismatch` if the agent does not publish, `MeshTimeout` after silence, `ChunkSequenceError` if events
-        were lost, and the error that ends a publisher.
+        `InvocationMismatch` if the agent does not publish, `MeshTimeout` after silence, and the error that ends a
+        publisher. Events that are lost, because the consumer is too slow or the connection was lost, are logged as a
+        warning of the logger `openagentmesh`; the subscription goes on.
 
         ```python
         async for event in mesh.subscribe(agent="price-feed"):
@@ -226,8 +228,9 @@ class Client:
             async for batch in batches:
                 for event in batch:
                     if isinstance(event, BaseException):
-                        raise event
-                    yield _event_value(event)
+                        _note_loss(event)
+                    else:
+                        yield _event_value(event)
         finally:
             await batches.aclose()  # type: ignore[attr-defined]
 
@@ -262,10 +265,11 @@ class Client:
                     batch = await batch
                 if not batch:
                     return
-                yield [
-                    _timed_out(event, silent, timeout) if isinstance(event, MeshTimeout) else event
-                    for event in batch
-                ]
+                last = batch[-1]
+                if isinstance(last, MeshTimeout):
+                    # The events end with it.
+                    _timed_out(last, silent, timeout)
+                yield batch
         except MeshTimeout as error:
             raise _timed_out(error, silent, timeout) from None
         finally:
@@ -353,17 +357,23 @@ def _timed_out(error: MeshTimeout, subject: str, timeout: float | None) -> MeshT
     return error
 
 
+def _note_loss(error: BaseException) -> None:
+    """Logs the loss of events. Raises every other error."""
+    if not isinstance(error, ChunkSequenceError):
+        raise error
+    logger.warning("%s", error)
+
+
 def _event_value(event: Event) -> Any:
+    data = event.data
     kind = event.content_type
-    if kind == "bytes":
-        return event.data
-    if kind == "text":
-        return event.data.decode(errors="replace")
-    try:
-        return decode(event.data)
-    except (ValueError, RecursionError):
-        # A subject may carry anything.
-        return event.data
+    if kind == "json":
+        try:
+            return decode(data)
+        except (ValueError, RecursionError):
+            # A subject may carry anything.
+            return data
+    return data if kind == "bytes" else data.decode(errors="replace")
 
 
 def _tags(tags: Sequence[str] | None) -> Sequence[str] | None:

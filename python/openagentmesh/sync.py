@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, List, TypeVar
 from pydantic import BaseModel
 
 from .adapters import decode
-from .client import ErrorCallback, ReplyCallback, _event_value
+from .client import ErrorCallback, ReplyCallback, _event_value, _note_loss
 from .models import AgentContract, CatalogEntry, KVEntry
 
 if TYPE_CHECKING:
@@ -208,8 +208,9 @@ class SyncMesh:
         ):
             for event in batch:
                 if isinstance(event, BaseException):
-                    raise event
-                yield _event_value(event)
+                    _note_loss(event)
+                else:
+                    yield _event_value(event)
 
     def publish(
         self, subject: str, payload: Any, *, headers: Mapping[str, str] | None = None

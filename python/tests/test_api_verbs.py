@@ -415,3 +415,26 @@ async def test_event_values_of_raw_bytes_are_kept() -> None:
         await core.publish("raw", b"\xff not json", "bytes")
         await core.publish("raw", b"[1]", "json")
         assert await take(events, 2) == [b"\xff not json", [1]]
+
+
+@on_loop
+async def test_subscription_goes_on_after_a_loss(caplog: pytest.LogCaptureFixture) -> None:
+    async with AgentMesh.local() as mesh:
+
+        @mesh.agent(spec("flood"))
+        async def flood() -> int:
+            for number in range(1_000_000):
+                yield number
+                if number > 200_000:
+                    await asyncio.sleep(0.01)
+
+        last = -1
+        async for number in mesh.subscribe(agent="flood", timeout=DEADLINE):
+            if last == -1:
+                # The publisher goes on while the consumer stops.
+                await asyncio.sleep(1.0)
+            assert number > last
+            last = number
+            if number > 200_000:
+                break
+        assert "events on mesh.agent.flood.events were lost" in caplog.text
