@@ -118,7 +118,9 @@ def public_members() -> list[tuple[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "value"), public_members(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("name", "value"), [pytest.param(*member, id=member[0]) for member in public_members()]
+)
 def test_public_name_has_a_docstring(name: str, value: Any) -> None:
     assert inspect.getdoc(value), f"{name} has no docstring"
 

@@ -92,7 +92,9 @@ class TestPayloads:
             add_gallery(mesh)
             assert await mesh.call("echo", payload) == echoed
 
-    @pytest.mark.parametrize("payload", [object(), {"a": object()}, AgentMesh, lambda: None])
+    @pytest.mark.parametrize(
+        "payload", [object(), {"a": object()}, AgentMesh, lambda: None], ids=range(4)
+    )
     @on_loop
     async def test_payload_that_json_cannot_express_is_a_type_error(self, payload: Any) -> None:
         async with AgentMesh.local() as mesh:
