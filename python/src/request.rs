@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
 use openagentmesh::protocol::Usage;
 use openagentmesh::serde_json::{Map, Value};
@@ -12,9 +13,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::bridge::RUNNING_REQUESTS;
 use crate::bridge::event_loop::LoopQueue;
 use crate::bridge::operation;
+use crate::bridge::{Job, RUNNING_REQUESTS};
 use crate::callback;
 use crate::client::PyClient;
 use crate::exit;
@@ -170,8 +171,9 @@ impl PyRequest {
     }
 
     #[pyo3(signature = (body = None), text_signature = "($self, body=b'')")]
-    fn finish(&self, body: Option<&[u8]>) {
-        self.request.output.finish(body.unwrap_or_default());
+    fn finish(&self, py: Python<'_>, body: Option<&[u8]>) {
+        let output = &self.request.output;
+        output.finish(body.unwrap_or_default(), |host| wake(py, host));
     }
 
     #[pyo3(signature = (code, message, details = None))]
@@ -196,7 +198,7 @@ impl PyRequest {
         py: Python<'py>,
         chunk: &[u8],
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.request.output.push(chunk) {
+        if self.request.output.push(chunk, |host| wake(py, host)) {
             return Ok(None);
         }
         let queue = LoopQueue::current(py)?;
@@ -210,9 +212,14 @@ impl PyRequest {
         if exit::is_begun() {
             return false;
         }
-        if !output.push(chunk) {
+        if !output.push(chunk, Waker::wake) {
             exit::detached(py, || output.wait_for_room());
         }
         !output.is_ended()
     }
+}
+
+/// Wakes the host's task of a request, together with the others of this iteration of the event loop.
+fn wake(py: Python<'_>, host: Waker) {
+    LoopQueue::submit(py, Job::Wake(host));
 }
