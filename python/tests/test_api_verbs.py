@@ -422,21 +422,22 @@ async def test_event_values_of_raw_bytes_are_kept() -> None:
 @on_loop
 async def test_subscription_goes_on_after_a_loss(caplog: pytest.LogCaptureFixture) -> None:
     async with AgentMesh.local() as mesh:
+        count, flooded = 100_000, asyncio.Event()
 
         @mesh.agent(spec("flood"))
         async def flood() -> int:
             for number in range(1_000_000):
                 yield number
-                if number > 60_000:
+                if number > count:
+                    flooded.set()
                     await asyncio.sleep(0.01)
 
         last = -1
         async for number in mesh.subscribe(agent="flood", timeout=DEADLINE):
-            if last == -1:
-                # The publisher goes on while the consumer stops.
-                await asyncio.sleep(1.0)
+            # The publisher goes on while the consumer waits.
+            await flooded.wait()
             assert number > last
             last = number
-            if number > 60_000:
+            if number > count:
                 break
         assert "events on mesh.agent.flood.events were lost" in caplog.text
