@@ -15,7 +15,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::bridge::event_loop::LoopQueue;
 use crate::bridge::operation;
-use crate::bridge::{Job, RUNNING_REQUESTS};
+use crate::bridge::{Job, RUNNING_REQUESTS, TimeSlice};
 use crate::callback;
 use crate::client::PyClient;
 use crate::exit;
@@ -28,6 +28,7 @@ use crate::runtime;
 #[pyclass(name = "Request", module = "openagentmesh._core", frozen, weakref)]
 pub(crate) struct PyRequest {
     request: Arc<Request>,
+    time_slice: TimeSlice,
 }
 
 /// The parts of a request that both ends use.
@@ -64,6 +65,7 @@ impl Request {
         let output = Arc::clone(&self.output);
         let request = PyRequest {
             request: Arc::new(self),
+            time_slice: TimeSlice::default(),
         };
         let started = Bound::new(py, request).and_then(|request| start.bind(py).call1((request,)));
         if let Err(error) = started {
@@ -198,12 +200,14 @@ impl PyRequest {
         py: Python<'py>,
         chunk: &[u8],
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.request.output.push(chunk, |host| wake(py, host)) {
+        let has_room = self.request.output.push(chunk, |host| wake(py, host));
+        if has_room && !self.time_slice.is_over() {
             return Ok(None);
         }
         let queue = LoopQueue::current(py)?;
         let (id, future) = operation::bare(py, &queue)?;
         self.request.output.when_room(queue, id);
+        self.time_slice.restart();
         Ok(Some(future))
     }
 

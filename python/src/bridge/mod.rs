@@ -13,8 +13,10 @@ pub(crate) mod operation;
 mod pending;
 mod stats;
 mod submissions;
+mod time_slice;
 mod waker;
 
 pub(crate) use counters::RUNNING_REQUESTS;
 pub(crate) use stats::bridge_stats;
 pub(crate) use submissions::Job;
+pub(crate) use time_slice::TimeSlice;
