@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -90,35 +89,6 @@ def invalid_input(error: ValidationError) -> InvalidInput:
     more = len(listed) - 3
     message += f"; and {more} more" if more > 0 else ""
     return InvalidInput(f"invalid input: {message}", details={"errors": listed})
-
-
-def encode(payload: Any) -> bytes | None:
-    """A payload as JSON: `None` or `b""` for no input; `bytes` are JSON already; models, dataclasses, and whatever JSON has.
-
-    Raises `TypeError` for anything else.
-    """
-    if payload is None:
-        return None
-    if isinstance(payload, (bytes, bytearray, memoryview)):
-        return bytes(payload) or None
-    try:
-        return pydantic_core.to_json(payload)
-    except Exception as error:
-        raise TypeError(
-            f"invalid payload of type {type(payload).__name__}: {error}; "
-            "pass a pydantic model or a value that JSON can express"
-        ) from error
-
-
-def decode(body: bytes) -> Any:
-    """The value of JSON in bytes; `{}` for an empty body. Raises `ValueError` if it is not JSON."""
-    if not body:
-        return {}
-    try:
-        return pydantic_core.from_json(body)
-    except ValueError:
-        # Texts with a lone surrogate are JSON for the standard library only.
-        return json.loads(body)
 
 
 def _adapter(annotation: Any, agent: str, role: str) -> TypeAdapter[Any]:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from .adapters import NO_INPUT, NO_OUTPUT
 from .context import RequestContext, enter_request
 from .errors import InvalidInput, MeshError
-from .models import AgentContract, AgentSpec
-from .shapes import Signature
+from .models import AgentContract
 from .threads import ThreadPool, run_in_own_thread
 
 if TYPE_CHECKING:
     from ._core import Agent, Request
+    from .models import AgentSpec
+    from .shapes import Signature
 
 logger = logging.getLogger("openagentmesh")
 

@@ -9,9 +9,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import TypeAdapter
-
-from .adapters import decode, encode
 from .context import bounded_timeout, outgoing_headers
 from .errors import (
     ChunkSequenceError,
@@ -21,11 +18,12 @@ from .errors import (
     NotAvailable,
     NotFound,
 )
-from .models import AgentContract, CatalogEntry
+from .json_codec import decode, encode
 
 if TYPE_CHECKING:
     from ._core import Event, Mesh
     from .agents import LocalAgent
+    from .models import AgentContract, CatalogEntry
 
 logger = logging.getLogger("openagentmesh")
 
@@ -34,8 +32,6 @@ NO_LIMIT = 315_360_000.0
 
 ReplyCallback = Callable[[Any], Awaitable[None] | None]
 ErrorCallback = Callable[[MeshError], Awaitable[None] | None]
-
-_ENTRIES: TypeAdapter[list[CatalogEntry]] = TypeAdapter(list[CatalogEntry])
 
 
 class Client:
@@ -314,7 +310,9 @@ class Client:
         """
         core = await self._ready()
         document = await core.catalog(channel, _tags(tags), streaming, invocable)
-        return _ENTRIES.validate_json(document)
+        from .models import CatalogEntry
+
+        return [CatalogEntry.model_validate(entry) for entry in json.loads(document)]
 
     async def contract(self, name: str) -> AgentContract:
         """The contract of an agent. Raises `NotFound` if the registry has none.
@@ -325,17 +323,23 @@ class Client:
         ```
         """
         core = await self._ready()
+        from .models import AgentContract
+
         return AgentContract.from_registry_json(await core.contract(name))
 
     async def discover(self, channel: str | None = None) -> list[AgentContract]:
         """The contracts of the agents of a channel and its sub-channels, or of all agents."""
         core = await self._ready()
+        from .models import AgentContract
+
         documents = json.loads(await core.discover(channel))
         return [AgentContract.from_registry_json(json.dumps(document)) for document in documents]
 
     async def wait_for(self, name: str, timeout: float | None = 30.0) -> CatalogEntry:
         """Waits until the catalog lists an agent, and returns its entry. Raises `MeshTimeout`."""
         core = await self._ready()
+        from .models import CatalogEntry
+
         limit = NO_LIMIT if timeout is None else timeout
         try:
             return CatalogEntry.model_validate_json(await core.wait_for(name, limit))

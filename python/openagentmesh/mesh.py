@@ -9,15 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from ._bridge import core as _core
-from .agents import LocalAgent
 from .client import Client
 from .errors import NotConnectedError
 from .kv import SharedValues
 from .local import LocalMesh
-from .models import AgentSpec
 from .observe import Observer
 from .run import run
-from .shapes import caller_names, inspect_function
 from .sources import (
     Condition,
     KVCondition,
@@ -26,12 +23,14 @@ from .sources import (
     SubjectSource,
     not_available,
 )
-from .sync import SyncMesh
-from .tools import Toolset, load_tools
 from .workspace import SharedFiles
 
 if TYPE_CHECKING:
     from ._core import Mesh
+    from .agents import LocalAgent
+    from .models import AgentSpec
+    from .sync import SyncMesh
+    from .tools import Toolset
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -147,6 +146,8 @@ class AgentMesh(Client):
         ```
         """
         if self._sync is None:
+            from .sync import SyncMesh
+
             self._sync = SyncMesh(self)
         return self._sync
 
@@ -339,6 +340,9 @@ class AgentMesh(Client):
             return 2 * number
         ```
         """
+        from .models import AgentSpec
+        from .shapes import caller_names
+
         if sources:
             not_available("agent(sources=…)", _SOURCE_REMEDY)
         if active_when is not None:
@@ -378,6 +382,9 @@ class AgentMesh(Client):
         options: dict[str, Any],
         names: dict[str, Any],
     ) -> None:
+        from .agents import LocalAgent
+        from .shapes import inspect_function
+
         agent = LocalAgent(spec, inspect_function(function, spec.name, names), options)
         self._agents[spec.name] = agent
         if self._core is not None:
@@ -400,6 +407,8 @@ class AgentMesh(Client):
         result = await tools.call("text_count", '{"text": "to be"}')
         ```
         """
+        from .tools import load_tools
+
         return await load_tools(self, channel, tags, names)
 
     # Not available yet
@@ -456,6 +465,8 @@ def _spec(
         )
     if "tags" in given:
         given["tags"] = list(given["tags"])
+    from .models import AgentSpec
+
     full_name = f"{channel}.{name}" if channel else name
     return AgentSpec(name=full_name, description=description, **given)
 

@@ -125,6 +125,32 @@ def test_public_name_has_a_docstring(name: str, value: Any) -> None:
     assert inspect.getdoc(value), f"{name} has no docstring"
 
 
+def test_program_that_only_calls_does_not_import_pydantic() -> None:
+    program = """
+import asyncio, sys
+from openagentmesh import AgentMesh, MeshError
+
+async def main():
+    async with AgentMesh.local() as mesh:
+        await mesh.kv.put("a", "1")
+        try:
+            await mesh.call("nobody", {"a": 1})
+        except MeshError:
+            pass
+
+asyncio.run(main())
+assert "pydantic" not in sys.modules
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+        _ = oam.missing
+    assert set(oam.__all__) <= set(dir(oam))
+
+
 def test_package_is_marked_as_typed() -> None:
     assert (Path(oam.__file__).parent / "py.typed").exists()
 
