@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 import openagentmesh as oam
+from conftest import REPOSITORY
 
 PUBLISHED = [
     "AgentMesh",
@@ -214,3 +218,23 @@ async def main() -> None:
             cwd=tmp_path,
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def samples() -> list[Any]:
+    """The Python samples of the docstrings and the pages."""
+    package = Path(oam.__file__).parent
+    pages = [REPOSITORY / "docs" / "src" / "python.md", REPOSITORY / "python" / "README.md"]
+    found = []
+    for source in [*sorted(package.glob("*.py")), *(page for page in pages if page.exists())]:
+        blocks = re.findall(
+            r"^( *)```python\n(.*?)^ *```", source.read_text(), re.DOTALL | re.MULTILINE
+        )
+        for number, (_, block) in enumerate(blocks):
+            found.append(pytest.param(textwrap.dedent(block), id=f"{source.name}-{number}"))
+    return found
+
+
+@pytest.mark.parametrize("sample", samples())
+def test_sample_compiles(sample: str) -> None:
+    code = sample.replace('\\"', '"').replace(", ...)", ")")
+    compile(code, "sample", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
