@@ -13,8 +13,12 @@ mesh.run()
 ```
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._bridge import core as _core
 from .context import RequestContext, current_request, report_usage
+from .entries import KVEntry, MeshMessage
 from .errors import (
     AgentDied,
     ChunkSequenceError,
@@ -37,20 +41,20 @@ from .errors import (
     make_error,
 )
 from .mesh import AgentMesh
-from .models import (
-    AgentContract,
-    AgentSpec,
-    CatalogEntry,
-    DeathNotice,
-    KVEntry,
-    LogEvent,
-    MeshMessage,
-    ObserveConfig,
-    Usage,
-)
 from .sources import Condition, KVCondition, KVSource, SubjectCondition, SubjectSource
-from .sync import SyncMesh
-from .tools import MeshTool, Toolset
+
+if TYPE_CHECKING:
+    from .models import (
+        AgentContract,
+        AgentSpec,
+        CatalogEntry,
+        DeathNotice,
+        LogEvent,
+        ObserveConfig,
+        Usage,
+    )
+    from .sync import SyncMesh
+    from .tools import MeshTool, Toolset
 
 __version__: str = _core.__version__
 
@@ -97,3 +101,30 @@ __all__ = [
     "current_request",
     "report_usage",
 ]
+
+# Imported when they are used: a program that only calls does without `pydantic`.
+_MODULES = {
+    "AgentContract": "models",
+    "AgentSpec": "models",
+    "CatalogEntry": "models",
+    "DeathNotice": "models",
+    "LogEvent": "models",
+    "MeshTool": "tools",
+    "ObserveConfig": "models",
+    "SyncMesh": "sync",
+    "Toolset": "tools",
+    "Usage": "models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import pydantic_core
@@ -21,13 +22,13 @@ NO_OUTPUT = b"{}"
 class InputAdapter:
     """Validates the inputs of an agent, JSON in bytes, as a type that pydantic adapts."""
 
-    __slots__ = ("_adapter", "_validate", "schema")
+    __slots__ = ("_validate", "schema")
 
     def __init__(self, annotation: Any, agent: str) -> None:
         """Raises `TypeError` if pydantic cannot adapt the annotation."""
-        self._adapter = _adapter(annotation, agent, "input")
-        self._validate = self._adapter.validator.validate_json
-        self.schema = _schema(self._adapter, "validation", agent)
+        adapter = _adapter(annotation, agent, "input")
+        self._validate = adapter.validator.validate_json
+        self.schema = _schema(adapter, "validation", agent)
 
     def validate(self, body: bytes) -> Any:
         """The input. Raises `InvalidInput` for every error, also for those that a validator of the type raises."""
@@ -45,17 +46,16 @@ class InputAdapter:
 class OutputAdapter:
     """Writes the outputs or chunks of an agent as JSON."""
 
-    __slots__ = ("_adapter", "_dump", "schema")
+    __slots__ = ("dump", "schema")
 
     def __init__(self, annotation: Any, agent: str) -> None:
         """Raises `TypeError` if pydantic cannot adapt the annotation."""
-        self._adapter = _adapter(annotation, agent, "output")
-        self._dump = self._adapter.serializer.to_json
-        self.schema = _schema(self._adapter, "serialization", agent)
-
-    def dump(self, output: Any) -> bytes:
-        """The output as JSON, with the names of the schema (aliases)."""
-        return self._dump(output, by_alias=True)
+        adapter = _adapter(annotation, agent, "output")
+        self.dump: Callable[[Any], bytes] = functools.partial(
+            adapter.serializer.to_json, by_alias=True
+        )
+        """Returns an output as JSON, with the names of the schema (aliases)."""
+        self.schema = _schema(adapter, "serialization", agent)
 
 
 class AnyOutput:
@@ -89,35 +89,6 @@ def invalid_input(error: ValidationError) -> InvalidInput:
     more = len(listed) - 3
     message += f"; and {more} more" if more > 0 else ""
     return InvalidInput(f"invalid input: {message}", details={"errors": listed})
-
-
-def encode(payload: Any) -> bytes | None:
-    """A payload as JSON: `None` or `b""` for no input; `bytes` are JSON already; models, dataclasses, and whatever JSON has.
-
-    Raises `TypeError` for anything else.
-    """
-    if payload is None:
-        return None
-    if isinstance(payload, (bytes, bytearray, memoryview)):
-        return bytes(payload) or None
-    try:
-        return pydantic_core.to_json(payload)
-    except Exception as error:
-        raise TypeError(
-            f"invalid payload of type {type(payload).__name__}: {error}; "
-            "pass a pydantic model or a value that JSON can express"
-        ) from error
-
-
-def decode(body: bytes) -> Any:
-    """The value of JSON in bytes; `{}` for an empty body. Raises `ValueError` if it is not JSON."""
-    if not body:
-        return {}
-    try:
-        return pydantic_core.from_json(body)
-    except ValueError:
-        # Texts with a lone surrogate are JSON for the standard library only.
-        return json.loads(body)
 
 
 def _adapter(annotation: Any, agent: str, role: str) -> TypeAdapter[Any]:

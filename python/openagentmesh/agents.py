@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from .adapters import NO_INPUT, NO_OUTPUT
 from .context import RequestContext, enter_request
 from .errors import InvalidInput, MeshError
-from .models import AgentContract, AgentSpec
-from .shapes import Signature
+from .models import AgentContract
 from .threads import ThreadPool, run_in_own_thread
 
 if TYPE_CHECKING:
     from ._core import Agent, Request
+    from .models import AgentSpec
+    from .shapes import Signature
 
 logger = logging.getLogger("openagentmesh")
 
@@ -207,8 +208,15 @@ def _details(error: MeshError) -> bytes | None:
     try:
         details = error.details if isinstance(error.details, dict) else {"details": error.details}
         return json.dumps(details, default=str, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        return json.dumps({"details": _utf8(repr(error.details)[:MAX_DETAILS_CHARS])}).encode()
+    except Exception:
+        return json.dumps({"details": _utf8(_shown(error.details))}).encode()
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:MAX_DETAILS_CHARS]
+    except Exception:
+        return f"a {type(value).__name__}"
 
 
 def _utf8(text: Any) -> str:

@@ -9,22 +9,21 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import TypeAdapter
-
-from .adapters import decode, encode
 from .context import bounded_timeout, outgoing_headers
 from .errors import (
+    ChunkSequenceError,
     InvocationMismatch,
     MeshError,
     MeshTimeout,
     NotAvailable,
     NotFound,
 )
-from .models import AgentContract, CatalogEntry
+from .json_codec import decode, encode
 
 if TYPE_CHECKING:
     from ._core import Event, Mesh
     from .agents import LocalAgent
+    from .models import AgentContract, CatalogEntry
 
 logger = logging.getLogger("openagentmesh")
 
@@ -33,8 +32,6 @@ NO_LIMIT = 315_360_000.0
 
 ReplyCallback = Callable[[Any], Awaitable[None] | None]
 ErrorCallback = Callable[[MeshError], Awaitable[None] | None]
-
-_ENTRIES: TypeAdapter[list[CatalogEntry]] = TypeAdapter(list[CatalogEntry])
 
 
 class Client:
@@ -213,8 +210,9 @@ class Client:
         in seconds is for the silence between two events; `None` is no limit.
 
         Raises `ValueError` unless there is exactly one valid selector, `NotFound` for an unknown agent,
-        `InvocationMismatch` if the agent does not publish, `MeshTimeout` after silence, `ChunkSequenceError` if events
-        were lost, and the error that ends a publisher.
+        `InvocationMismatch` if the agent does not publish, `MeshTimeout` after silence, and the error that ends a
+        publisher. Events that are lost, because the consumer is too slow or the connection was lost, are logged as a
+        warning of the logger `openagentmesh`; the subscription goes on.
 
         ```python
         async for event in mesh.subscribe(agent="price-feed"):
@@ -226,8 +224,9 @@ class Client:
             async for batch in batches:
                 for event in batch:
                     if isinstance(event, BaseException):
-                        raise event
-                    yield _event_value(event)
+                        _note_loss(event)
+                    else:
+                        yield _event_value(event)
         finally:
             await batches.aclose()  # type: ignore[attr-defined]
 
@@ -262,10 +261,11 @@ class Client:
                     batch = await batch
                 if not batch:
                     return
-                yield [
-                    _timed_out(event, silent, timeout) if isinstance(event, MeshTimeout) else event
-                    for event in batch
-                ]
+                last = batch[-1]
+                if isinstance(last, MeshTimeout):
+                    # The events end with it.
+                    _timed_out(last, silent, timeout)
+                yield batch
         except MeshTimeout as error:
             raise _timed_out(error, silent, timeout) from None
         finally:
@@ -310,7 +310,9 @@ class Client:
         """
         core = await self._ready()
         document = await core.catalog(channel, _tags(tags), streaming, invocable)
-        return _ENTRIES.validate_json(document)
+        from .models import CatalogEntry
+
+        return [CatalogEntry.model_validate(entry) for entry in json.loads(document)]
 
     async def contract(self, name: str) -> AgentContract:
         """The contract of an agent. Raises `NotFound` if the registry has none.
@@ -321,17 +323,23 @@ class Client:
         ```
         """
         core = await self._ready()
+        from .models import AgentContract
+
         return AgentContract.from_registry_json(await core.contract(name))
 
     async def discover(self, channel: str | None = None) -> list[AgentContract]:
         """The contracts of the agents of a channel and its sub-channels, or of all agents."""
         core = await self._ready()
+        from .models import AgentContract
+
         documents = json.loads(await core.discover(channel))
         return [AgentContract.from_registry_json(json.dumps(document)) for document in documents]
 
     async def wait_for(self, name: str, timeout: float | None = 30.0) -> CatalogEntry:
         """Waits until the catalog lists an agent, and returns its entry. Raises `MeshTimeout`."""
         core = await self._ready()
+        from .models import CatalogEntry
+
         limit = NO_LIMIT if timeout is None else timeout
         try:
             return CatalogEntry.model_validate_json(await core.wait_for(name, limit))
@@ -353,17 +361,23 @@ def _timed_out(error: MeshTimeout, subject: str, timeout: float | None) -> MeshT
     return error
 
 
+def _note_loss(error: BaseException) -> None:
+    """Logs the loss of events. Raises every other error."""
+    if not isinstance(error, ChunkSequenceError):
+        raise error
+    logger.warning("%s", error)
+
+
 def _event_value(event: Event) -> Any:
+    data = event.data
     kind = event.content_type
-    if kind == "bytes":
-        return event.data
-    if kind == "text":
-        return event.data.decode(errors="replace")
-    try:
-        return decode(event.data)
-    except (ValueError, RecursionError):
-        # A subject may carry anything.
-        return event.data
+    if kind == "json":
+        try:
+            return decode(data)
+        except (ValueError, RecursionError):
+            # A subject may carry anything.
+            return data
+    return data if kind == "bytes" else data.decode(errors="replace")
 
 
 def _tags(tags: Sequence[str] | None) -> Sequence[str] | None:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from .models import Usage
-
 if TYPE_CHECKING:
     from ._core import Request
+    from .models import Usage
 
 _TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 

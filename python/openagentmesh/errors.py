@@ -354,7 +354,10 @@ def with_nats_class(kind: type[MeshError]) -> type[MeshError]:
 
 def _importable(kind: type[MeshError]) -> type[MeshError]:
     """The class of this module for one of `with_nats_class`, which pickle cannot find by name."""
-    return next((ours for ours, _ in _combined if _combined.get((ours, _)) is kind), kind)
+    for (ours, _), combined in _combined.items():
+        if combined is kind:
+            return ours
+    return kind
 
 
 def _restore(kind: type[MeshError], args: tuple[Any, ...], state: dict[str, Any]) -> MeshError:

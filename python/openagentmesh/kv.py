@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, List, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
-
+from .entries import KVEntry
 from .errors import KeyNotFoundError, KVKeyExists, KVWrongRevision, MeshError, with_nats_class
-from .models import KVEntry
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ._core import Kv
     from .mesh import AgentMesh
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound="BaseModel")
 ValueT = TypeVar("ValueT")
 
 _WILDCARDS = ("*", ">")
@@ -57,7 +57,7 @@ class SharedValues:
     async def create(self, key: str, value: str | bytes | BaseModel) -> int:
         """Writes the first value of a key and returns its revision. Raises `KVKeyExists` if the key has one."""
         kv = await self._kv()
-        data = _dump(value) if isinstance(value, BaseModel) else _bytes(value)
+        data = _bytes(value) if isinstance(value, (str, bytes)) else _dump(value)
         try:
             return await kv.create(key, data)
         except MeshError as error:
@@ -312,5 +312,10 @@ def _bytes(value: Any) -> bytes:
 
 
 def _dump(model: BaseModel) -> bytes:
-    adapter: TypeAdapter[Any] = TypeAdapter(type(model))
-    return adapter.dump_json(model, by_alias=True)
+    write = getattr(model, "model_dump_json", None)
+    if write is None:
+        raise TypeError(
+            f"invalid model of type {type(model).__name__}: a pydantic model is expected"
+        )
+    text: str = write(by_alias=True)
+    return text.encode()

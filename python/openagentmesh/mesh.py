@@ -9,15 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from ._bridge import core as _core
-from .agents import LocalAgent
 from .client import Client
 from .errors import NotConnectedError
 from .kv import SharedValues
 from .local import LocalMesh
-from .models import AgentSpec
 from .observe import Observer
 from .run import run
-from .shapes import caller_names, inspect_function
 from .sources import (
     Condition,
     KVCondition,
@@ -26,12 +23,14 @@ from .sources import (
     SubjectSource,
     not_available,
 )
-from .sync import SyncMesh
-from .tools import Toolset, load_tools
 from .workspace import SharedFiles
 
 if TYPE_CHECKING:
     from ._core import Mesh
+    from .agents import LocalAgent
+    from .models import AgentSpec
+    from .sync import SyncMesh
+    from .tools import Toolset
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -88,7 +87,8 @@ class AgentMesh(Client):
         self._callbacks: set[asyncio.Task[None]] = set()
         self._core: Mesh | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock: asyncio.Lock | None = None
+        self._entry_lock = asyncio.Lock()
+        self._flush_lock = asyncio.Lock()
         self._is_local = False
         self._entries = 0
         self._kv = SharedValues(self)
@@ -146,6 +146,8 @@ class AgentMesh(Client):
         ```
         """
         if self._sync is None:
+            from .sync import SyncMesh
+
             self._sync = SyncMesh(self)
         return self._sync
 
@@ -178,50 +180,68 @@ class AgentMesh(Client):
 
     async def _enter(self, *, local: bool) -> None:
         loop = asyncio.get_running_loop()
-        if self._entries > 0:
-            if self._loop is not loop:
+        if self._loop is not None and self._loop.is_closed():
+            # That loop was closed without leaving the mesh.
+            self._abort()
+            self._disconnected()
+            self._loop, self._entries = None, 0
+        if self._loop is not loop:
+            if self._loop is not None:
                 raise RuntimeError(
                     "the mesh is connected in another event loop: leave it there, or create another AgentMesh"
                 )
-            self._entries += 1
-            return
-        self._entries, self._loop, self._lock = 1, loop, asyncio.Lock()
+            self._loop, self._entry_lock, self._flush_lock = loop, asyncio.Lock(), asyncio.Lock()
+        self._entries += 1
         try:
-            if local:
-                self._core = await _core.connect(local=True)
-            else:
-                self._core = await _core.connect(url=self._url, **self._credentials)
-            self._is_local = local
-            self._pending = dict(self._agents)
-            await self._flush()
+            # Another task may be entering, too.
+            async with self._entry_lock:
+                if self._core is None:
+                    await self._connect(local=local)
         except BaseException:
             await self._leave()
             raise
 
+    async def _connect(self, *, local: bool) -> None:
+        if local:
+            core = await _core.connect(local=True)
+        else:
+            core = await _core.connect(url=self._url, **self._credentials)
+        self._core, self._is_local = core, local
+        self._pending = dict(self._agents)
+        try:
+            await self._flush()
+        except BaseException:
+            self._core = None
+            core.abort()
+            raise
+
     async def _leave(self) -> None:
         self._entries -= 1
-        if self._entries > 0:
-            return
-        core = self._core
-        if core is not None:
-            try:
-                await core.shutdown()
-            except BaseException:
-                core.abort()
-                raise
-            finally:
-                self._forget()
-        else:
-            self._forget()
+        try:
+            # A task that enters during the shutdown waits, and connects again.
+            async with self._entry_lock:
+                core = self._core
+                if self._entries > 0 or core is None:
+                    return
+                try:
+                    await core.shutdown()
+                except BaseException:
+                    core.abort()
+                    raise
+                finally:
+                    self._disconnected()
+        finally:
+            if self._entries == 0:
+                self._disconnected()
+                self._loop = None
 
     def _abort(self) -> None:
         """Ends the connection without waiting for requests."""
         if self._core is not None:
             self._core.abort()
 
-    def _forget(self) -> None:
-        self._core = self._loop = self._lock = None
-        self._entries = 0
+    def _disconnected(self) -> None:
+        self._core = None
         self._is_local = False
         self._pending = {}
 
@@ -236,10 +256,7 @@ class AgentMesh(Client):
             flushed = asyncio.run_coroutine_threadsafe(self._flush(), self._loop)
             await asyncio.wrap_future(flushed)
             return
-        if self._lock is None:
-            self._connected()
-            return
-        async with self._lock:
+        async with self._flush_lock:
             while self._pending:
                 core = self._connected()
                 batch = dict(self._pending)
@@ -323,6 +340,9 @@ class AgentMesh(Client):
             return 2 * number
         ```
         """
+        from .models import AgentSpec
+        from .shapes import caller_names
+
         if sources:
             not_available("agent(sources=…)", _SOURCE_REMEDY)
         if active_when is not None:
@@ -362,6 +382,9 @@ class AgentMesh(Client):
         options: dict[str, Any],
         names: dict[str, Any],
     ) -> None:
+        from .agents import LocalAgent
+        from .shapes import inspect_function
+
         agent = LocalAgent(spec, inspect_function(function, spec.name, names), options)
         self._agents[spec.name] = agent
         if self._core is not None:
@@ -384,6 +407,8 @@ class AgentMesh(Client):
         result = await tools.call("text_count", '{"text": "to be"}')
         ```
         """
+        from .tools import load_tools
+
         return await load_tools(self, channel, tags, names)
 
     # Not available yet
@@ -440,6 +465,8 @@ def _spec(
         )
     if "tags" in given:
         given["tags"] = list(given["tags"])
+    from .models import AgentSpec
+
     full_name = f"{channel}.{name}" if channel else name
     return AgentSpec(name=full_name, description=description, **given)
 

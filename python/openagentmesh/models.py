@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
-
-ValueT = TypeVar("ValueT")
 
 
 def check_name(name: str) -> str:
@@ -258,25 +255,6 @@ class Usage(BaseModel):
             model=other.model if other.model is not None else self.model,
             estimated_cost_usd=_sum(self.estimated_cost_usd, other.estimated_cost_usd),
         )
-
-
-@dataclass(frozen=True)
-class KVEntry(Generic[ValueT]):
-    """A value of `mesh.kv` with its key and its revision. `operation` is `"PUT"` or `"DELETE"`."""
-
-    key: str
-    value: ValueT
-    revision: int
-    operation: Literal["PUT", "DELETE"] = "PUT"
-
-
-@dataclass(frozen=True)
-class MeshMessage:
-    """A message of a subject. `payload` is unchanged."""
-
-    subject: str
-    payload: bytes
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 NumberT = TypeVar("NumberT", int, float)

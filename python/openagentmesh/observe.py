@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from .models import DeathNotice, LogEvent, ObserveConfig
 from .sources import not_available
 
 if TYPE_CHECKING:
-    from .mesh import AgentMesh
+    from pydantic import BaseModel
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+    from .mesh import AgentMesh
+    from .models import DeathNotice, LogEvent, ObserveConfig
+
+ModelT = TypeVar("ModelT", bound="BaseModel")
 
 _LEVELS = ("debug", "info", "warn", "error")
 _REMEDY = "use the command 'oam observe' of the published SDK"
@@ -43,12 +43,16 @@ class Observer:
         if level not in _LEVELS:
             raise ValueError(f"invalid level '{level}': {', '.join(_LEVELS)} are allowed")
         minimum = _LEVELS.index(level)
+        from .models import LogEvent
+
         async for event in self._follow("mesh.logs", agent, LogEvent):
             if event.level in _LEVELS[minimum:]:
                 yield event
 
     async def deaths(self, agent: str | None = None) -> AsyncIterator[DeathNotice]:
         """The death notices of an agent or of all agents. Notices that are not valid are skipped."""
+        from .models import DeathNotice
+
         async for notice in self._follow("mesh.death", agent, DeathNotice):
             yield notice
 
@@ -70,6 +74,8 @@ class Observer:
     async def _follow(
         self, root: str, agent: str | None, model: type[ModelT]
     ) -> AsyncIterator[ModelT]:
+        from pydantic import ValidationError
+
         subject = f"{root}.{agent}" if agent else f"{root}.>"
         async for event in self._mesh.subscribe(subject=subject):
             try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .adapters import AnyOutput, InputAdapter, OutputAdapter
-from .models import KVEntry, MeshMessage
+from .entries import KVEntry, MeshMessage
 
 Shape = Literal["responder", "streamer", "trigger", "publisher", "watcher"]
 

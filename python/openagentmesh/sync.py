@@ -11,19 +11,20 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, List, TypeVar
 
-from pydantic import BaseModel
-
-from .adapters import decode
-from .client import ErrorCallback, ReplyCallback, _event_value
-from .models import AgentContract, CatalogEntry, KVEntry
+from .client import ErrorCallback, ReplyCallback, _event_value, _note_loss
+from .json_codec import decode
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from .entries import KVEntry
     from .kv import CompareAndSwap, SharedValues
     from .mesh import AgentMesh
+    from .models import AgentContract, CatalogEntry
     from .tools import Toolset
 
 T = TypeVar("T")
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound="BaseModel")
 
 EXIT_TIMEOUT = 5.0
 """Limit in seconds of the disconnection at the exit of the interpreter."""
@@ -208,8 +209,9 @@ class SyncMesh:
         ):
             for event in batch:
                 if isinstance(event, BaseException):
-                    raise event
-                yield _event_value(event)
+                    _note_loss(event)
+                else:
+                    yield _event_value(event)
 
     def publish(
         self, subject: str, payload: Any, *, headers: Mapping[str, str] | None = None

@@ -72,8 +72,8 @@ impl Output {
         lock(&self.state).is_cancelled
     }
 
-    /// Adds a chunk. Returns `false` when the next chunk must wait.
-    pub(crate) fn push(&self, chunk: &[u8]) -> bool {
+    /// Adds a chunk. Returns `false` when the next chunk must wait. `wake` wakes the host.
+    pub(crate) fn push(&self, chunk: &[u8], wake: impl FnOnce(Waker)) -> bool {
         let chunk = Bytes::copy_from_slice(chunk);
         let (host, has_room) = {
             let mut state = lock(&self.state);
@@ -85,7 +85,7 @@ impl Output {
             (state.host.take(), !state.is_full())
         };
         if let Some(host) = host {
-            host.wake();
+            wake(host);
         }
         has_room
     }
@@ -113,18 +113,18 @@ impl Output {
         drop(waited);
     }
 
-    /// Ends the output, after `body` if it is not empty.
-    pub(crate) fn finish(&self, body: &[u8]) {
+    /// Ends the output, after `body` if it is not empty. `wake` wakes the host.
+    pub(crate) fn finish(&self, body: &[u8], wake: impl FnOnce(Waker)) {
         let body = Bytes::copy_from_slice(body);
-        self.end(Ok(()), Some(body).filter(|body| !body.is_empty()));
+        self.end(Ok(()), Some(body).filter(|body| !body.is_empty()), wake);
     }
 
     /// Ends the output with an error, after the chunks before it.
     pub(crate) fn fail(&self, error: Error) {
-        self.end(Err(Some(error)), None);
+        self.end(Err(Some(error)), None, Waker::wake);
     }
 
-    fn end(&self, end: Result<(), Option<Error>>, last: Option<Bytes>) {
+    fn end(&self, end: Result<(), Option<Error>>, last: Option<Bytes>, wake: impl FnOnce(Waker)) {
         let (host, waiting, on_cancel) = {
             let mut state = lock(&self.state);
             if state.end.is_some() || state.is_cancelled {
@@ -141,7 +141,7 @@ impl Output {
         self.room.notify_all();
         release(waiting);
         if let Some(host) = host {
-            host.wake();
+            wake(host);
         }
         // Dropped without the lock: the drop may run Python code.
         drop(on_cancel);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
 use openagentmesh::protocol::Usage;
 use openagentmesh::serde_json::{Map, Value};
@@ -12,9 +13,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::bridge::RUNNING_REQUESTS;
 use crate::bridge::event_loop::LoopQueue;
 use crate::bridge::operation;
+use crate::bridge::{Job, RUNNING_REQUESTS, TimeSlice};
 use crate::callback;
 use crate::client::PyClient;
 use crate::exit;
@@ -27,6 +28,7 @@ use crate::runtime;
 #[pyclass(name = "Request", module = "openagentmesh._core", frozen, weakref)]
 pub(crate) struct PyRequest {
     request: Arc<Request>,
+    time_slice: TimeSlice,
 }
 
 /// The parts of a request that both ends use.
@@ -63,6 +65,7 @@ impl Request {
         let output = Arc::clone(&self.output);
         let request = PyRequest {
             request: Arc::new(self),
+            time_slice: TimeSlice::default(),
         };
         let started = Bound::new(py, request).and_then(|request| start.bind(py).call1((request,)));
         if let Err(error) = started {
@@ -170,8 +173,9 @@ impl PyRequest {
     }
 
     #[pyo3(signature = (body = None), text_signature = "($self, body=b'')")]
-    fn finish(&self, body: Option<&[u8]>) {
-        self.request.output.finish(body.unwrap_or_default());
+    fn finish(&self, py: Python<'_>, body: Option<&[u8]>) {
+        let output = &self.request.output;
+        output.finish(body.unwrap_or_default(), |host| wake(py, host));
     }
 
     #[pyo3(signature = (code, message, details = None))]
@@ -196,12 +200,14 @@ impl PyRequest {
         py: Python<'py>,
         chunk: &[u8],
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.request.output.push(chunk) {
+        let has_room = self.request.output.push(chunk, |host| wake(py, host));
+        if has_room && !self.time_slice.is_over() {
             return Ok(None);
         }
         let queue = LoopQueue::current(py)?;
         let (id, future) = operation::bare(py, &queue)?;
         self.request.output.when_room(queue, id);
+        self.time_slice.restart();
         Ok(Some(future))
     }
 
@@ -210,9 +216,14 @@ impl PyRequest {
         if exit::is_begun() {
             return false;
         }
-        if !output.push(chunk) {
+        if !output.push(chunk, Waker::wake) {
             exit::detached(py, || output.wait_for_room());
         }
         !output.is_ended()
     }
+}
+
+/// Wakes the host's task of a request, together with the others of this iteration of the event loop.
+fn wake(py: Python<'_>, host: Waker) {
+    LoopQueue::submit(py, Job::Wake(host));
 }

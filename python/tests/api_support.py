@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 DEADLINE = 60.0
@@ -47,3 +47,22 @@ async def take(items: Any, count: int) -> list[Any]:
     finally:
         await items.aclose()
     return taken
+
+
+async def started(events: Any, publish: Callable[[], Awaitable[Any]]) -> AsyncIterator[Any]:
+    """`events` once they have the event of `publish`, which shows that the subscription is active.
+
+    The result skips that event.
+    """
+    first = asyncio.ensure_future(events.__anext__())
+    while not first.done():
+        await publish()
+        await asyncio.wait([first], timeout=0.05)
+    marker = first.result()
+
+    async def others() -> AsyncIterator[Any]:
+        async for event in events:
+            if event != marker:
+                yield event
+
+    return others()

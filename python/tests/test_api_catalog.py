@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from api_support import on_loop, take
+from api_support import on_loop, started, take
 from openagentmesh import AgentMesh, AgentSpec, CatalogEntry, MeshTimeout, NotFound
 
 
@@ -124,32 +124,33 @@ async def test_contract_of_a_local_agent_is_that_of_the_registry() -> None:
 @on_loop
 async def test_death_notices_are_observed() -> None:
     async with AgentMesh.local() as mesh:
-        notices = asyncio.ensure_future(take(mesh.observe.deaths(), 4))
-        await asyncio.sleep(0.1)
-        await mesh.kv.put("round", "trip")
+        marker = {"agent": "marker", "reason": "disconnect", "detected_at": "2026-07-18T00:00:00Z"}
+        notices = await started(
+            mesh.observe.deaths(), lambda: mesh.publish("mesh.death.marker", marker)
+        )
         other = AgentMesh(mesh.url)
         add_agents(other)
         async with other:
             pass
-        assert {notice.reason for notice in await notices} == {"graceful_shutdown"}
+        assert {notice.reason for notice in await take(notices, 4)} == {"graceful_shutdown"}
 
 
 @on_loop
 async def test_log_events_are_observed() -> None:
     async with AgentMesh.local() as mesh:
-        events = asyncio.ensure_future(take(mesh.observe.logs("a.b", level="warn"), 1))
-        await asyncio.sleep(0.1)
-        await mesh.kv.put("round", "trip")
         event = {
             "timestamp": "2026-07-18T14:30:00+00:00",
-            "level": "info",
+            "level": "warn",
             "agent": "a.b",
-            "event": "agent_registered",
+            "event": "marker",
         }
-        await mesh.publish("mesh.logs.a.b", event)
+        events = await started(
+            mesh.observe.logs("a.b", level="warn"), lambda: mesh.publish("mesh.logs.a.b", event)
+        )
+        await mesh.publish("mesh.logs.a.b", {**event, "level": "info", "event": "agent_registered"})
         await mesh.publish("mesh.logs.a.b", {"invalid": True})
         await mesh.publish("mesh.logs.a.b", {**event, "level": "error", "event": "request_failed"})
-        assert [seen.event for seen in await events] == ["request_failed"]
+        assert [seen.event for seen in await take(events, 1)] == ["request_failed"]
         with pytest.raises(ValueError, match="invalid level"):
             await take(mesh.observe.logs(level="loud"), 1)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 import openagentmesh as oam
+from conftest import REPOSITORY
 
 PUBLISHED = [
     "AgentMesh",
@@ -118,9 +122,37 @@ def public_members() -> list[tuple[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "value"), public_members(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("name", "value"), [pytest.param(*member, id=member[0]) for member in public_members()]
+)
 def test_public_name_has_a_docstring(name: str, value: Any) -> None:
     assert inspect.getdoc(value), f"{name} has no docstring"
+
+
+def test_program_that_only_calls_does_not_import_pydantic() -> None:
+    program = """
+import asyncio, sys
+from openagentmesh import AgentMesh, MeshError
+
+async def main():
+    async with AgentMesh.local() as mesh:
+        await mesh.kv.put("a", "1")
+        try:
+            await mesh.call("nobody", {"a": 1})
+        except MeshError:
+            pass
+
+asyncio.run(main())
+assert "pydantic" not in sys.modules
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+        _ = oam.missing
+    assert set(oam.__all__) <= set(dir(oam))
 
 
 def test_package_is_marked_as_typed() -> None:
@@ -186,3 +218,23 @@ async def main() -> None:
             cwd=tmp_path,
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def samples() -> list[Any]:
+    """The Python samples of the docstrings and the pages."""
+    package = Path(oam.__file__).parent
+    pages = [REPOSITORY / "docs" / "src" / "python.md", REPOSITORY / "python" / "README.md"]
+    found = []
+    for source in [*sorted(package.glob("*.py")), *(page for page in pages if page.exists())]:
+        blocks = re.findall(
+            r"^( *)```python\n(.*?)^ *```", source.read_text(), re.DOTALL | re.MULTILINE
+        )
+        for number, (_, block) in enumerate(blocks):
+            found.append(pytest.param(textwrap.dedent(block), id=f"{source.name}-{number}"))
+    return found
+
+
+@pytest.mark.parametrize("sample", samples())
+def test_sample_compiles(sample: str) -> None:
+    code = sample.replace('\\"', '"').replace(", ...)", ")")
+    compile(code, "sample", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

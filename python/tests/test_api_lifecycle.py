@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from api_support import DEADLINE, eventually, on_loop
-from openagentmesh import AgentMesh, AgentSpec, ConnectionFailed, NotFound
+from api_support import DEADLINE, eventually, on_loop, take
+from openagentmesh import AgentMesh, AgentSpec, ConnectionFailed, NotAvailable, NotFound
 
 
 def spec(name: str) -> AgentSpec:
@@ -77,6 +77,63 @@ def test_block_can_be_entered_in_another_loop() -> None:
 
     for _ in range(3):
         assert asyncio.run(use()) == "hi"
+
+
+def test_block_can_be_entered_after_a_loop_that_was_closed_inside_of_it() -> None:
+    mesh = echo_mesh()
+
+    async def enter() -> None:
+        await mesh.local().__aenter__()
+
+    asyncio.run(enter())
+
+    async def use() -> Any:
+        async with mesh.local():
+            return await mesh.call("echo", "hi")
+
+    assert asyncio.run(use()) == "hi"
+
+
+@on_loop
+async def test_tasks_share_a_connection() -> None:
+    async with AgentMesh.local() as server:
+        mesh = echo_mesh(server.url)
+
+        async def use(number: int) -> Any:
+            await asyncio.sleep(number % 7 / 100)
+            async with mesh:
+                return await mesh.call("echo", str(number))
+
+        for _ in range(3):
+            replies = await asyncio.gather(*(use(number) for number in range(30)))
+            assert replies == [str(number) for number in range(30)]
+        assert "disconnected" in repr(mesh)
+
+
+@on_loop
+async def test_entry_that_fails_for_one_task_fails_for_all() -> None:
+    mesh = AgentMesh("nats://127.0.0.1:1")
+    results = await asyncio.gather(*(mesh.__aenter__() for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(result, ConnectionFailed) for result in results)
+    assert "disconnected" in repr(mesh)
+
+
+@on_loop
+async def test_cancelled_entry_leaves_nothing() -> None:
+    async with AgentMesh.local() as server:
+        mesh = echo_mesh(server.url)
+        for delay in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008):
+            entry = asyncio.ensure_future(mesh.__aenter__())
+            await asyncio.sleep(delay)
+            entry.cancel()
+            try:
+                await entry
+            except asyncio.CancelledError:
+                assert "disconnected" in repr(mesh)
+            else:
+                await mesh.__aexit__(None, None, None)
+        async with mesh:
+            assert await mesh.call("echo", "hi") == "hi"
 
 
 @on_loop
@@ -176,6 +233,7 @@ SERVE = """
 
     @mesh.agent(AgentSpec(name="slow", description="Sleeps."))
     async def slow(seconds: float) -> str:
+        await mesh.kv.put("started", "1")
         await asyncio.sleep(seconds)
         return "done"
 
@@ -202,7 +260,7 @@ async def test_signal_ends_run_after_the_running_requests(number: signal.Signals
         try:
             await mesh.wait_for("slow")
             call = asyncio.ensure_future(mesh.call("slow", 0.5))
-            await asyncio.sleep(0.2)
+            await take(mesh.kv.watch("started"), 1)
             process.send_signal(number)
             assert await call == "done"
             output, errors = await asyncio.to_thread(process.communicate, timeout=DEADLINE)
@@ -220,9 +278,12 @@ async def test_second_signal_ends_run_at_once() -> None:
         try:
             await mesh.wait_for("slow")
             call = asyncio.ensure_future(mesh.call("slow", 50))
-            await asyncio.sleep(0.2)
+            await take(mesh.kv.watch("started"), 1)
             process.send_signal(signal.SIGINT)
-            await asyncio.sleep(0.3)
+            # A host that leaves takes no more requests.
+            with pytest.raises((NotAvailable, NotFound)):
+                while True:
+                    await asyncio.wait_for(mesh.call("slow", 0), DEADLINE)
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
             await asyncio.to_thread(process.communicate, timeout=DEADLINE)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -201,3 +204,63 @@ def test_process_ends_with_a_connection(leave: str) -> None:
         timeout=DEADLINE,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "mesh.call('hang', 1)",
+        "list(mesh.stream('hang.chunks', 1))",
+        "next(mesh.subscribe(subject='silent'))",
+        "next(mesh.kv.watch('missing'))",
+    ],
+)
+def test_interrupt_ends_a_verb(verb: str) -> None:
+    program = f"""
+        import asyncio, time
+        from openagentmesh import AgentMesh, AgentSpec
+
+        ended = []
+        with AgentMesh().sync.local() as mesh:
+            @mesh.mesh.agent(AgentSpec(name="hang", description="Hangs."))
+            async def hang(number: int) -> int:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    ended.append(number)
+
+            @mesh.mesh.agent(AgentSpec(name="hang.chunks", description="Hangs."))
+            async def chunks(number: int) -> int:
+                await asyncio.Event().wait()
+                yield 1
+
+            mesh.catalog()
+            print("ready", flush=True)
+            try:
+                {verb}
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+            mesh.kv.put("a", "1")
+            while {"mesh.call" in verb} and not ended:
+                time.sleep(0.01)
+            print(mesh.kv.get("a"), ended, flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        # The verb may not have begun: an interrupt before it ends the process.
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=DEADLINE)
+        ended = "[1]" if "mesh.call" in verb else "[]"
+        assert (output, errors) == (f"interrupted\n1 {ended}\n", "")
+        assert process.returncode == 0
+    finally:
+        process.kill()

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel
 
-from api_support import DEADLINE, eventually, on_loop, take
+from api_support import DEADLINE, eventually, on_loop, started, take
 from openagentmesh import (
     AgentMesh,
     AgentSpec,
@@ -92,7 +92,9 @@ class TestPayloads:
             add_gallery(mesh)
             assert await mesh.call("echo", payload) == echoed
 
-    @pytest.mark.parametrize("payload", [object(), {"a": object()}, AgentMesh, lambda: None])
+    @pytest.mark.parametrize(
+        "payload", [object(), {"a": object()}, AgentMesh, lambda: None], ids=range(4)
+    )
     @on_loop
     async def test_payload_that_json_cannot_express_is_a_type_error(self, payload: Any) -> None:
         async with AgentMesh.local() as mesh:
@@ -226,10 +228,9 @@ class TestSend:
         async with AgentMesh.local() as mesh:
             add_gallery(mesh)
             await mesh.catalog()
-            replies = asyncio.ensure_future(take(mesh.subscribe(subject="my.replies"), 1))
-            await subscribed(mesh, "my.replies")
+            replies = await subscription(mesh, "my.replies")
             await mesh.send("echo", {"a": 1}, reply_to="my.replies")
-            assert await replies == [{"a": 1}]
+            assert await take(replies, 1) == [{"a": 1}]
 
     @on_loop
     async def test_both_kinds_of_reply_are_a_value_error(self) -> None:
@@ -256,11 +257,10 @@ class TestSend:
             await eventually(lambda: "broken coroutine" in caplog.text)
 
 
-async def subscribed(mesh: AgentMesh, subject: str) -> None:
-    """Waits until the tasks that have been started could subscribe: one round trip of the connection."""
-    for _ in range(3):
-        await asyncio.sleep(0.05)
-        await mesh.kv.put("round.trip", subject)
+async def subscription(mesh: AgentMesh, subject: str) -> Any:
+    """An active subscription of a subject."""
+    marked = subject.replace(">", "marker")
+    return await started(mesh.subscribe(subject=subject), lambda: mesh.publish(marked, "marker"))
 
 
 class TestSubscribe:
@@ -317,15 +317,14 @@ class TestSubscribe:
     @on_loop
     async def test_values_of_each_kind_arrive(self) -> None:
         async with AgentMesh.local() as mesh:
-            events = asyncio.ensure_future(take(mesh.subscribe(subject="kinds.>"), 6))
-            await subscribed(mesh, "kinds.>")
+            events = await subscription(mesh, "kinds.>")
             await mesh.publish("kinds.a", {"a": 1})
             await mesh.publish("kinds.a.b", In(message="m"))
             await mesh.publish("kinds.c", "text")
             await mesh.publish("kinds.d", b"\x00\xff")
             await mesh.publish("kinds.e", [1, None])
             await mesh.publish("kinds.f", None, headers={"X-Own": "1"})
-            assert await events == [
+            assert await take(events, 6) == [
                 {"a": 1},
                 {"message": "m"},
                 "text",
@@ -413,9 +412,32 @@ async def test_no_timeout_is_accepted_by_each_verb() -> None:
 async def test_event_values_of_raw_bytes_are_kept() -> None:
     """A subject may carry anything, also what claims to be JSON."""
     async with AgentMesh.local() as mesh:
-        events = asyncio.ensure_future(take(mesh.subscribe(subject="raw"), 2))
-        await subscribed(mesh, "raw")
+        events = await subscription(mesh, "raw")
         core = mesh._connected()
         await core.publish("raw", b"\xff not json", "bytes")
         await core.publish("raw", b"[1]", "json")
-        assert await events == [b"\xff not json", [1]]
+        assert await take(events, 2) == [b"\xff not json", [1]]
+
+
+@on_loop
+async def test_subscription_goes_on_after_a_loss(caplog: pytest.LogCaptureFixture) -> None:
+    async with AgentMesh.local() as mesh:
+        count, flooded = 100_000, asyncio.Event()
+
+        @mesh.agent(spec("flood"))
+        async def flood() -> int:
+            for number in range(1_000_000):
+                yield number
+                if number > count:
+                    flooded.set()
+                    await asyncio.sleep(0.01)
+
+        last = -1
+        async for number in mesh.subscribe(agent="flood", timeout=DEADLINE):
+            # The publisher goes on while the consumer waits.
+            await flooded.wait()
+            assert number > last
+            last = number
+            if number > count:
+                break
+        assert "events on mesh.agent.flood.events were lost" in caplog.text

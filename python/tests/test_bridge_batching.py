@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 
-from bridge_support import collect, core, counter, echo, local_mesh, run
+from typing import Any
+
+from bridge_support import agent, collect, core, counter, echo, local_mesh, run
 
 
 def test_completions_that_arrive_together_wake_the_loop_once() -> None:
@@ -90,5 +92,34 @@ def test_batch_has_at_most_max_items() -> None:
 
     async def as_list(batch: object) -> list[bytes]:
         return batch if isinstance(batch, list) else await batch  # type: ignore[no-any-return,misc]
+
+    run(main)
+
+
+def test_consumer_and_handler_that_never_wait_let_others_run() -> None:
+    async def main() -> None:
+        async def handler(request: Any) -> None:
+            for number in range(100_000):
+                room = request.send_chunk(b"%d" % number)
+                if room is not None:
+                    await room
+            request.finish()
+
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with local_mesh(agent("busy", handler, "streamer")) as mesh:
+            running = asyncio.create_task(other())
+            peer = await core.connect(url=mesh.url)
+            chunks = await peer.stream("busy", b"1")
+            assert len(await collect(chunks)) == 100_000
+            running.cancel()
+            await peer.shutdown()
+            assert turns > 20
 
     run(main)

@@ -11,6 +11,7 @@ use pyo3::types::PyList;
 use tokio_util::sync::CancellationToken;
 
 use super::operation;
+use super::time_slice::TimeSlice;
 use crate::runtime;
 use crate::runtime::{Guarded, dispose};
 use crate::sync::lock;
@@ -20,7 +21,8 @@ const MAX_BATCH_ITEMS: usize = 4096;
 
 /// A stream whose items a Python object takes in batches.
 ///
-/// The items that have arrived are taken in the caller's thread, without a task. Otherwise a task waits for the first.
+/// The items that have arrived are taken in the caller's thread, without a task. Otherwise a task waits for the first. A
+/// caller that takes items all the time waits once in each time slice, so that its loop runs others.
 pub(crate) struct Batches<S: Stream>(Arc<Shared<S>>);
 
 /// An item of a stream as Python gets it.
@@ -42,6 +44,7 @@ struct Shared<S: Stream> {
     /// Items that a task has taken from the stream, and no list has yet. They stay when a batch is cancelled.
     ready: Mutex<VecDeque<S::Item>>,
     closed: CancellationToken,
+    time_slice: TimeSlice,
 }
 
 impl<S> Batches<S>
@@ -54,6 +57,7 @@ where
             stream: tokio::sync::Mutex::new(Some(Guarded::new(stream))),
             ready: Mutex::default(),
             closed: CancellationToken::new(),
+            time_slice: TimeSlice::default(),
         }))
     }
 
@@ -64,7 +68,7 @@ where
     /// The exception of an item that is raised.
     pub(crate) fn next<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyAny>> {
         let max = max.clamp(1, MAX_BATCH_ITEMS);
-        if self.0.take_arrived(max)? {
+        if self.0.take_arrived(max)? && !self.0.time_slice.is_over() {
             return Ok(list(py, self.0.batch(max))?.into_any());
         }
         let shared = Arc::clone(&self.0);
@@ -74,7 +78,10 @@ where
                 shared.wait(max).await;
                 Ok(shared)
             },
-            move |py, shared| Ok(list(py, shared.batch(max))?.into_any()),
+            move |py, shared| {
+                shared.time_slice.restart();
+                Ok(list(py, shared.batch(max))?.into_any())
+            },
         )
     }
 

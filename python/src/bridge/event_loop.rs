@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
+use tokio::runtime::Handle;
 
 use super::counters::{ITEMS, WAKE_UPS};
 use super::pending;
+use super::submissions::{Job, Submissions, Submitted, run_together};
 use super::waker::Waker;
-use crate::exit;
 use crate::sync::lock;
+use crate::{exit, runtime};
 
 /// Work for the thread of an event loop.
 pub(crate) type Item = Box<dyn FnOnce(Python<'_>) + Send>;
@@ -23,6 +26,7 @@ pub(crate) type Item = Box<dyn FnOnce(Python<'_>) + Send>;
 pub(crate) struct LoopQueue {
     pub(super) id: u64,
     items: Mutex<Items>,
+    submissions: Submissions,
     waker: Waker,
 }
 
@@ -53,7 +57,10 @@ impl LoopQueue {
     ///
     /// `RuntimeError` when no event loop runs.
     pub(crate) fn current(py: Python<'_>) -> PyResult<Arc<Self>> {
-        let event_loop = running_loop(py)?;
+        Self::of(py, &running_loop(py)?)
+    }
+
+    pub(super) fn of(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
         let last = LAST.with_borrow(|last| {
             let (reference, queue) = last.as_ref()?;
             Some((reference.clone_ref(py), Arc::clone(queue)))
@@ -63,11 +70,11 @@ impl LoopQueue {
             && reference
                 .bind(py)
                 .upgrade()
-                .is_some_and(|last| last.is(&event_loop))
+                .is_some_and(|last| last.is(event_loop))
         {
             return Ok(queue);
         }
-        let (reference, queue) = find_or_open(py, &event_loop)?;
+        let (reference, queue) = find_or_open(py, event_loop)?;
         let previous = LAST.replace(Some((reference, Arc::clone(&queue))));
         drop(previous);
         Ok(queue)
@@ -82,6 +89,7 @@ impl LoopQueue {
                     is_scheduled: false,
                     is_closed: false,
                 }),
+                submissions: Submissions::default(),
                 waker,
             })
         };
@@ -105,6 +113,46 @@ impl LoopQueue {
         }
         let call_soon = event_loop.getattr("call_soon_threadsafe")?;
         Ok(new(Waker::CallSoon(call_soon.unbind())))
+    }
+
+    /// Hands `job` over to the runtime, together with the others of this iteration of the event loop that runs in this
+    /// thread; at once if none does. Does nothing in a forked process.
+    pub(crate) fn submit(py: Python<'_>, job: Job) {
+        let Ok(runtime) = runtime::get() else { return };
+        if let Some(event_loop) = running_or_none(py)
+            && let Ok(queue) = Self::of(py, &event_loop)
+        {
+            queue.submit_on(py, &event_loop, runtime.handle(), job);
+        } else {
+            job.run(runtime.handle());
+        }
+    }
+
+    /// As [`Self::submit`], on the queue of `event_loop`, which runs in this thread.
+    pub(super) fn submit_on(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        event_loop: &Bound<'_, PyAny>,
+        runtime: &Handle,
+        job: Job,
+    ) {
+        let Submitted {
+            now,
+            together,
+            must_schedule,
+        } = self.submissions.add(job);
+        if let Some(job) = now {
+            job.run(runtime);
+        }
+        run_together(together, runtime);
+        if must_schedule {
+            let flush = Bound::new(py, Flush(Arc::clone(self)));
+            let scheduled =
+                flush.and_then(|flush| event_loop.call_method1(intern!(py, "call_soon"), (flush,)));
+            if scheduled.is_err() {
+                self.submissions.flush(runtime);
+            }
+        }
     }
 
     /// Hands `item` over to the event loop. Returns `false` if the loop is closed; the item is then dropped.
@@ -169,20 +217,30 @@ impl LoopQueue {
             std::mem::take(&mut items.waiting)
         };
         drop(waiting);
+        self.submissions.clear();
         pending::abandon(self.id);
     }
 }
 
 /// The running event loop of this thread.
-fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    GET_RUNNING_LOOP
-        .import(py, "asyncio", "get_running_loop")?
-        .call0()
-        .map_err(|_| {
-            PyRuntimeError::new_err(
-                "no running event loop: this method is for coroutines; in a script use `mesh.sync`, or asyncio.run()",
-            )
-        })
+///
+/// # Errors
+///
+/// `RuntimeError` when there is none.
+pub(super) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    running_or_none(py).ok_or_else(|| {
+        PyRuntimeError::new_err(
+            "no running event loop: this method is for coroutines; in a script use `mesh.sync`, or asyncio.run()",
+        )
+    })
+}
+
+/// The running event loop of this thread, if there is one.
+fn running_or_none(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    // Unlike `get_running_loop`, the function makes no exception.
+    let function = GET_RUNNING_LOOP.import(py, "asyncio", "_get_running_loop");
+    let event_loop = function.and_then(|function| function.call0()).ok()?;
+    (!event_loop.is_none()).then_some(event_loop)
 }
 
 /// The queue of `event_loop`, which another thread may have opened. Queues of closed loops are removed.
@@ -223,6 +281,18 @@ pub(super) fn count() -> usize {
         queue.upgrade().is_some_and(|queue| !queue.is_closed())
     };
     lock(&QUEUES).iter().filter(is_open).count()
+}
+
+/// The callable by which an event loop ends an iteration that has submitted jobs.
+#[pyclass(frozen, module = "openagentmesh._core")]
+struct Flush(Arc<LoopQueue>);
+
+#[pymethods]
+impl Flush {
+    fn __call__(&self) -> PyResult<()> {
+        self.0.submissions.flush(runtime::get()?.handle());
+        Ok(())
+    }
 }
 
 /// The callable by which an event loop runs the items of its queue.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt;
+use futures::future::{AbortHandle, Abortable};
 use openagentmesh::Error;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tokio::task::AbortHandle;
 
-use super::event_loop::LoopQueue;
+use super::event_loop::{LoopQueue, running_loop};
 use super::pending::{self, Pending};
+use super::submissions::Job;
 use crate::{errors, runtime};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -36,16 +37,20 @@ where
     F: Future<Output = Result<T, Error>> + Send + 'static,
     C: for<'a> FnOnce(Python<'a>, T) -> PyResult<Bound<'a, PyAny>> + Send + 'static,
 {
-    let runtime = runtime::get()?;
-    let queue = LoopQueue::current(py)?;
+    let runtime = runtime::get()?.handle();
+    let event_loop = running_loop(py)?;
+    let queue = LoopQueue::of(py, &event_loop)?;
     let (id, future) = new_future(py)?;
+    let (abort, registration) = AbortHandle::new_pair();
+    insert(id, &future, Some(abort), &queue);
     let loop_queue = Arc::clone(&queue);
-    let task = runtime.spawn(async move {
+    let task = async move {
         let result = AssertUnwindSafe(work).catch_unwind().await;
         let result = result.unwrap_or_else(|panic| Err(errors::panicked(&*panic)));
         loop_queue.push(Box::new(move |py| resolve(py, id, result, convert)));
-    });
-    insert(id, &future, Some(task.abort_handle()), &queue);
+    };
+    let task = Abortable::new(task, registration).map(drop).boxed();
+    queue.submit_on(py, &event_loop, runtime, Job::Start(task));
     Ok(future)
 }
 

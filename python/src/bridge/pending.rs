@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
+use futures::future::AbortHandle;
 use pyo3::prelude::*;
-use tokio::task::AbortHandle;
 
 use crate::sync::lock;
 
