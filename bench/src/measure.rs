@@ -29,6 +29,8 @@ pub(crate) enum Contender {
     RawSameBucket,
     /// The service API of `async-nats`, with the headers of this SDK.
     Service,
+    /// The Python package of this repository.
+    PythonPackage,
     /// The published Python SDK.
     Python,
 }
@@ -42,8 +44,14 @@ impl Contender {
             Self::Raw => "raw",
             Self::RawSameBucket => "raw, same bucket",
             Self::Service => "service API",
+            Self::PythonPackage => "ours, in Python",
             Self::Python => "Python SDK",
         }
+    }
+
+    /// Whether it is a package for Python.
+    pub(crate) const fn is_for_python(self) -> bool {
+        matches!(self, Self::PythonPackage | Self::Python)
     }
 
     /// Whether it is a build of this SDK.
@@ -60,6 +68,10 @@ pub(crate) enum Measure {
     Latency,
     /// Concurrent calls.
     Throughput,
+    /// Concurrent calls of a handler that sleeps for 100 ms.
+    Sleeping,
+    /// Resident memory before and after calls.
+    Memory,
     /// Concurrent calls with large bodies.
     LargeThroughput,
     /// Sequential calls of an agent that calls a second agent.

@@ -138,6 +138,21 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(target.to_owned())
 }
 
+/// A Python interpreter with the Python package of this repository, which is built unless it is up to date.
+pub(crate) async fn python_package() -> Result<PathBuf> {
+    eprintln!("== build the Python package, unless it is up to date");
+    let mut install = cargo();
+    install.args(["run", "--quiet", "--package", "xtask", "--"]);
+    install.args(["python", "install", "--release"]);
+    let status = install.status().await?;
+    if !status.success() {
+        return Err(format!("the Python package is not built: {status}").into());
+    }
+    let programs = if cfg!(windows) { "Scripts" } else { "bin" };
+    let environment = target()?.join("python").join("installed");
+    Ok(environment.join(programs).join(file_name("python")))
+}
+
 /// Cargo, in the repository.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

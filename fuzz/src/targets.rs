@@ -74,7 +74,10 @@ fn header_block(input: &[u8]) {
         chunk.write(&mut written);
         assert_eq!(ChunkHeaders::read(&written).as_ref(), Ok(&chunk));
     }
-    let _ = (CallerSignal::read(&headers), envelope::is_probe(&headers));
+    let _ = (
+        CallerSignal::read(&headers),
+        envelope::Probe::read(&headers),
+    );
     let _ = ContentType::read(&headers);
     let text = String::from_utf8_lossy(input);
     let _ = (Subject::parse(&text), subject::may_reply_to(&text));

@@ -15,6 +15,8 @@ usage: cargo xtask <command>
   ci                        all checks that a change must pass, in order
   interop                   the published Python SDKs and the Rust SDK on one mesh
   python [--release] [ARG]  the wheel of the Python package, installed and tested with pytest ARG
+  python install [--release]
+                            the wheel, installed into target/python/installed
   bench [OPTIONS]           cost of the SDK next to other clients; --help lists the options
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
@@ -82,6 +84,11 @@ const CI: &[Step] = &[
     step("package", "cargo xtask package"),
     // Exactly the second command of the README.
     step("test", "cargo test"),
+    Step {
+        title: "chaos",
+        command: "cargo test --test chaos",
+        environment: &[("OAM_CHAOS_SECONDS", "120")],
+    },
     // With one seed, so that a change is judged by the change. `cargo xtask fuzz` takes a new one each time.
     step("fuzz", "cargo run --release -p fuzz -- --seed 1"),
     INTEROP,

@@ -33,12 +33,18 @@ async def main() -> None:
 asyncio.run(main())
 "#;
 
-/// Runs the command. `--release` builds an optimised wheel; all other arguments are those of pytest.
+/// Runs the command. `--release` builds an optimised wheel. `install` installs the wheel into an environment that is kept,
+/// for the bench. All other arguments are those of pytest.
 pub(crate) fn run(arguments: &[&str]) -> ExitCode {
-    let (release, tests): (Vec<&str>, Vec<&str>) = arguments
+    let (release, arguments): (Vec<&str>, Vec<&str>) = arguments
         .iter()
         .partition(|argument| **argument == "--release");
-    match check(!release.is_empty(), &tests) {
+    let folder = workspace::target().join("python");
+    let done = build(&folder, !release.is_empty()).and_then(|wheel| match arguments[..] {
+        ["install"] => install(&folder, wheel),
+        ref tests => check(&folder, &wheel, tests),
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("== python failed: {problem}");
@@ -47,13 +53,13 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     }
 }
 
-fn check(is_release: bool, tests: &[&str]) -> Result<(), String> {
-    let root = workspace::root();
-    let package = root.join("python");
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let folder = target.join("python");
+/// The folder of the Python package.
+fn package() -> PathBuf {
+    workspace::root().join("python")
+}
 
+/// Builds the wheel.
+fn build(folder: &Path, is_release: bool) -> Result<PathBuf, String> {
     let build = Environment::open(&folder.join("build"))?;
     build.pip(&[MATURIN.into()])?;
     let wheels = folder.join("wheels");
@@ -66,13 +72,23 @@ fn check(is_release: bool, tests: &[&str]) -> Result<(), String> {
     if is_release {
         maturin.arg("--release");
     }
-    step("build the wheel", maturin.current_dir(&package))?;
-    let wheel = workspace::entries(&wheels)?
-        .pop()
-        .ok_or("the wheel was not built")?;
+    step("build the wheel", maturin.current_dir(package()))?;
+    let wheel = workspace::entries(&wheels)?.pop();
+    wheel.ok_or_else(|| "the wheel was not built".to_owned())
+}
+
+fn install(folder: &Path, wheel: PathBuf) -> Result<(), String> {
+    let environment = Environment::open(&folder.join("installed"))?;
+    let again = OsString::from("--force-reinstall");
+    environment.pip(&[again, wheel.into_os_string()])
+}
+
+/// Installs the wheel into fresh environments, and runs the tests.
+fn check(folder: &Path, wheel: &Path, tests: &[&str]) -> Result<(), String> {
+    let package = package();
 
     let fresh = Environment::create(&folder.join("test"))?;
-    let mut with_tests = wheel.clone().into_os_string();
+    let mut with_tests = wheel.as_os_str().to_owned();
     with_tests.push(format!("[{TEST_EXTRAS}]"));
     fresh.pip(&[with_tests])?;
     let mut pytest = fresh.command("pytest");
@@ -88,7 +104,7 @@ fn check(is_release: bool, tests: &[&str]) -> Result<(), String> {
 
     let mut bare = Environment::create(&folder.join("bare"))?;
     bare.path = Some("/usr/bin:/bin".into());
-    bare.pip(&[wheel.into_os_string()])?;
+    bare.pip(&[wheel.as_os_str().to_owned()])?;
     let mut program = bare.command("python");
     step(
         "use the wheel without Rust",

@@ -20,6 +20,12 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_owned()
 }
 
+/// The folder of what is built.
+pub(crate) fn target() -> PathBuf {
+    let own = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    own.unwrap_or_else(|| root().join("target"))
+}
+
 /// The members, in alphabetical order of their folders.
 pub(crate) fn members(root: &Path) -> Result<Vec<Member>, String> {
     let metadata = cargo(root, &["metadata", "--no-deps", "--format-version", "1"])?;

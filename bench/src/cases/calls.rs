@@ -3,7 +3,7 @@
 use super::case::Effort::{Longer, Second};
 use super::case::Target::{AtLeast, AtMost};
 use super::case::{ALL, ALL_BUT_SERVICE, Case, Work, row};
-use crate::measure::Contender::{Ours, RawWithHeaders};
+use crate::measure::Contender::{Ours, Python, RawWithHeaders};
 use crate::measure::Measure;
 use crate::unit::Unit::{Microseconds, PerSecond};
 
@@ -19,7 +19,9 @@ pub(super) const CASES: &[Case] = &[
             in_flight: 1,
         },
         rows: &[
-            row("call, p50", Microseconds).with(AtMost(1.10, RawWithHeaders)),
+            row("call, p50", Microseconds)
+                .with(AtMost(1.10, RawWithHeaders))
+                .with_python(AtMost(0.8, Python)),
             row("call, p99", Microseconds),
         ],
     },
@@ -33,7 +35,9 @@ pub(super) const CASES: &[Case] = &[
             python_messages: 5_000,
             in_flight: 64,
         },
-        rows: &[row("calls, 64 in flight", PerSecond).with(AtLeast(0.85, RawWithHeaders))],
+        rows: &[row("calls, 64 in flight", PerSecond)
+            .with(AtLeast(0.85, RawWithHeaders))
+            .with_python(AtLeast(2.5, Python))],
     },
     Case {
         name: "calls, 1,000 in flight",

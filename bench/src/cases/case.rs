@@ -70,6 +70,14 @@ pub(crate) enum Work {
     Build,
     /// Reads the size of the command line's program.
     Size,
+    /// Imports the package and connects, in a new Python process.
+    ImportAndConnect,
+    /// Calls a Python host from Rust.
+    CallsFromRust {
+        messages: u32,
+        python_messages: u32,
+        in_flight: u32,
+    },
 }
 
 /// The arguments of the command line.
@@ -85,6 +93,8 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) unit: Unit,
     pub(crate) target: Option<Target>,
+    /// The target of the Python package.
+    pub(crate) python_target: Option<Target>,
 }
 
 /// The expected value of this SDK in a row.
@@ -106,6 +116,7 @@ pub(super) const fn row(name: &'static str, unit: Unit) -> Row {
         name,
         unit,
         target: None,
+        python_target: None,
     }
 }
 
@@ -116,6 +127,13 @@ impl Row {
             ..self
         }
     }
+
+    pub(super) const fn with_python(self, target: Target) -> Self {
+        Self {
+            python_target: Some(target),
+            ..self
+        }
+    }
 }
 
 pub(super) const ALL: &[Contender] = &[
@@ -123,6 +141,7 @@ pub(super) const ALL: &[Contender] = &[
     Contender::RawWithHeaders,
     Contender::Raw,
     Contender::Service,
+    Contender::PythonPackage,
     Contender::Python,
 ];
 /// The service API has calls only.
@@ -130,14 +149,20 @@ pub(super) const ALL_BUT_SERVICE: &[Contender] = &[
     Contender::Ours,
     Contender::RawWithHeaders,
     Contender::Raw,
+    Contender::PythonPackage,
     Contender::Python,
 ];
 pub(super) const KEY_VALUE: &[Contender] = &[
     Contender::Ours,
     Contender::Raw,
     Contender::RawSameBucket,
+    Contender::PythonPackage,
     Contender::Python,
 ];
 /// For work that sends no headers.
-pub(super) const WITHOUT_HEADERS: &[Contender] =
-    &[Contender::Ours, Contender::Raw, Contender::Python];
+pub(super) const WITHOUT_HEADERS: &[Contender] = &[
+    Contender::Ours,
+    Contender::Raw,
+    Contender::PythonPackage,
+    Contender::Python,
+];

@@ -7,6 +7,7 @@ mod agents;
 mod calls;
 mod case;
 mod programs;
+mod python;
 mod state;
 mod streams;
 
@@ -20,6 +21,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         state::CASES,
         agents::CASES,
         programs::CASES,
+        python::CASES,
     ];
     lists.into_iter().flatten()
 }
@@ -46,7 +48,11 @@ mod tests {
     #[test]
     fn target_compares_to_a_contender_of_its_case() {
         for case in all() {
-            for target in case.rows.iter().filter_map(|row| row.target) {
+            let targets = case
+                .rows
+                .iter()
+                .flat_map(|row| [row.target, row.python_target]);
+            for target in targets.flatten() {
                 let (Target::AtMost(_, contender)
                 | Target::AtLeast(_, contender)
                 | Target::AsFast(_, contender)) = target

@@ -3,7 +3,7 @@
 use super::case::Effort::{Longer, Second};
 use super::case::Target::AtLeast;
 use super::case::{ALL_BUT_SERVICE, Case, Target, Work, row};
-use crate::measure::Contender::RawWithHeaders;
+use crate::measure::Contender::{Python, RawWithHeaders};
 use crate::measure::Measure;
 use crate::unit::Unit::{Microseconds, PerSecond};
 
@@ -20,7 +20,9 @@ pub(super) const CASES: &[Case] = &[
             python_messages: 2_000,
             in_flight: 1,
         },
-        rows: &[row("chunks of a stream", PerSecond).with(AtLeast(0.60, RawWithHeaders))],
+        rows: &[row("chunks of a stream", PerSecond)
+            .with(AtLeast(0.60, RawWithHeaders))
+            .with_python(AtLeast(20.0, Python))],
     },
     Case {
         name: "first chunk",
@@ -56,7 +58,9 @@ pub(super) const CASES: &[Case] = &[
             python_messages: 20_000,
             in_flight: 1,
         },
-        rows: &[row("events", PerSecond).with(EVENTS)],
+        rows: &[row("events", PerSecond)
+            .with(EVENTS)
+            .with_python(AtLeast(5.0, Python))],
     },
     Case {
         name: "events for 8 subscribers",

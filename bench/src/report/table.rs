@@ -48,10 +48,11 @@ fn compared(report: &Report, series: &Series, to: Contender) -> Option<String> {
 
 /// The verdicts on the targets.
 pub(crate) fn targets(report: &Report) -> Table {
-    let mut table = markdown(["", "this SDK", "target"]);
+    let mut table = markdown(["", "", "this SDK", "target"]);
     for verdict in report.verdicts() {
         let met = if verdict.is_met { "met" } else { "missed" };
-        table.add_row([verdict.row, &verdict.statement, met]);
+        let title = report.title(verdict.contender);
+        table.add_row([verdict.row, title, &verdict.statement, met]);
     }
     table
 }

@@ -10,6 +10,7 @@ use crate::measure::Contender;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Verdict {
     pub(crate) row: &'static str,
+    pub(crate) contender: Contender,
     /// For example `1.02 x raw, same headers; at most 1.10`.
     pub(crate) statement: String,
     /// The compared value: a median of ratios, or a median.
@@ -21,12 +22,25 @@ pub(crate) struct Verdict {
 /// The verdicts on all targets whose series were measured.
 pub(super) fn all(series: &[Series]) -> Vec<Verdict> {
     cases::rows()
-        .filter_map(|row| verdict(series, row, row.target?))
+        .flat_map(|row| {
+            [
+                (Contender::Ours, row.target),
+                (Contender::PythonPackage, row.python_target),
+            ]
+            .map(|(own, target)| verdict(series, row, own, target?))
+        })
+        .flatten()
         .collect()
 }
 
-fn verdict(series: &[Series], row: &'static Row, target: Target) -> Option<Verdict> {
-    let own = find(series, row.name, Contender::Ours)?;
+fn verdict(
+    series: &[Series],
+    row: &'static Row,
+    own: Contender,
+    target: Target,
+) -> Option<Verdict> {
+    let contender = own;
+    let own = find(series, row.name, own)?;
     let other = |contender| find(series, row.name, contender);
     let (value, bound, is_met, statement) = match target {
         Target::AtMost(bound, contender) => {
@@ -57,6 +71,7 @@ fn verdict(series: &[Series], row: &'static Row, target: Target) -> Option<Verdi
     };
     Some(Verdict {
         row: row.name,
+        contender,
         statement,
         value,
         bound,

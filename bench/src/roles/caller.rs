@@ -20,6 +20,7 @@ const KEYS: u32 = 64;
 
 pub(super) async fn run(url: &str, mut tasks: mpsc::Receiver<String>) -> Result<()> {
     let ours = ours::Caller::connect(url).await?;
+    let of_python = ours.clone().calling("python.echo");
     let raw = raw::Caller::connect(url).await?;
     let raw_with_headers = raw::Caller::connect(url).await?.with_headers();
     let service = raw_with_headers.clone().calling(raw::SERVICE_ECHO);
@@ -36,9 +37,9 @@ pub(super) async fn run(url: &str, mut tasks: mpsc::Receiver<String>) -> Result<
                 Contender::RawWithHeaders => measure(&raw_with_headers, &task).await,
                 Contender::RawSameBucket => measure(&same_bucket, &task).await,
                 Contender::Service => measure(&service, &task).await,
-                Contender::Python | Contender::Other => {
-                    Err(format!("{:?} has another caller", task.contender).into())
-                }
+                // The agents of a Python host, with this SDK as the caller.
+                Contender::PythonPackage | Contender::Python => measure(&of_python, &task).await,
+                Contender::Other => Err("the other build has another caller".into()),
             }
         };
         tokio::select! {
@@ -68,6 +69,9 @@ async fn measure(caller: &impl Calls, task: &Task) -> Result<Outcome> {
         Measure::Events => {
             caller.events(task.messages, task.in_flight).await?;
             Vec::new()
+        }
+        Measure::Sleeping | Measure::Memory => {
+            return Err(format!("{:?} has Python callers only", task.measure).into());
         }
         Measure::KvPut => puts(caller, task).await?,
         Measure::KvGet => gets(caller, task).await?,

@@ -1,4 +1,4 @@
-"""A role with the published Python SDK; roles/mod.rs describes its input and output."""
+"""A role with the published Python SDK, or the Python package; roles/mod.rs describes its input and output."""
 
 import asyncio
 import json
@@ -17,6 +17,12 @@ LARGE_BODY = "x" * (100 * 1024 - 2)
 KEYS = 64
 # Chunks per stream when only the first chunk is timed.
 SHORT_STREAM = 10
+# Events published at once: fewer than a subscriber of the package buffers.
+EVENT_BATCH = 12_000
+# In seconds.
+SUBSCRIBE_TIME = 0.3
+# Calls before the memory is read for the first time.
+FIRST_CALLS = 10_000
 # In seconds, for every wait.
 TIMEOUT = 60.0
 
@@ -44,6 +50,11 @@ async def host(url):
     async def relay(body: str) -> str:
         return await mesh.call("python.echo", body, timeout=TIMEOUT)
 
+    @mesh.agent(AgentSpec(name="python.sleep", description="Returns its input after 100 ms."))
+    async def sleep(body: str) -> str:
+        await asyncio.sleep(0.1)
+        return body
+
     @mesh.agent(AgentSpec(name="python.chunks", description="Streams bodies."))
     async def chunks(count: int) -> str:
         for _ in range(count):
@@ -53,7 +64,7 @@ async def host(url):
     async def publish(count: int) -> None:
         triggered.put_nowait(count)
 
-    @mesh.agent(AgentSpec(name="python.events", description="Publishes the triggered events."))
+    @mesh.agent(AgentSpec(name="python.news", description="Publishes the triggered events."))
     async def events() -> str:
         while True:
             for _ in range(await triggered.get()):
@@ -83,17 +94,44 @@ async def take_chunks(mesh, count):
 
 
 async def take_events(mesh, count, subscribers):
-    async def take():
-        events = mesh.subscribe(subject="mesh.agent.python.events.events", timeout=TIMEOUT)
+    """Has events published, and receives all of them by each subscriber; returns the seconds."""
+
+    async def take(events, count):
         for _ in range(count):
             await anext(events)
-        await events.aclose()
 
-    taking = [asyncio.create_task(take()) for _ in range(subscribers)]
-    # Then the subscriptions precede the call in the connection's buffer.
-    await asyncio.sleep(0)
-    await mesh.call("python.publish", count, timeout=TIMEOUT)
+    subject = "mesh.agent.python.news.events"
+    all_events = [mesh.subscribe(subject=subject, timeout=TIMEOUT) for _ in range(subscribers)]
+    taking = [asyncio.create_task(take(events, 1)) for events in all_events]
+    # A subscription starts with the first wait, and has no sign of its start.
+    await asyncio.sleep(SUBSCRIBE_TIME)
+    await mesh.call("python.publish", 1, timeout=TIMEOUT)
     await asyncio.gather(*taking)
+    started = time.perf_counter()
+    for first in range(0, count, EVENT_BATCH):
+        batch = min(EVENT_BATCH, count - first)
+        taking = [asyncio.create_task(take(events, batch)) for events in all_events]
+        await mesh.call("python.publish", batch, timeout=TIMEOUT)
+        await asyncio.gather(*taking)
+    seconds = time.perf_counter() - started
+    for events in all_events:
+        await events.aclose()
+    return seconds
+
+
+def resident_mebibytes():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def memory(mesh, count, width):
+    """The resident memory in MiB after some calls, and after `count` more; nothing where the system has none."""
+    if not os.path.exists("/proc/self/statm"):
+        return []
+    await concurrent(min(count, FIRST_CALLS), width, lambda _: call(mesh))
+    before = resident_mebibytes()
+    await concurrent(count, width, lambda _: call(mesh))
+    return [before, resident_mebibytes()]
 
 
 async def put(mesh, number):
@@ -156,6 +194,11 @@ async def measure(mesh, task):
             latencies = await sequential(count, lambda: call(mesh, "python.relay"))
         case "throughput":
             await concurrent(count, width, lambda _: call(mesh))
+        case "sleeping":
+            await concurrent(count, width, lambda _: call(mesh, "python.sleep"))
+            latencies = [time.perf_counter() - started]
+        case "memory":
+            latencies = await memory(mesh, count, width)
         case "large_throughput":
             await concurrent(count, width, lambda _: call(mesh, body=LARGE_BODY))
         case "chunks":
@@ -164,7 +207,8 @@ async def measure(mesh, task):
         case "first_chunk":
             latencies = [await take_chunks(mesh, SHORT_STREAM) for _ in range(count)]
         case "events":
-            await take_events(mesh, count, width)
+            seconds = await take_events(mesh, count, width)
+            return {"messages": count, "seconds": seconds, "latencies": []}
         case "kv_put":
             await concurrent(count, width, lambda number: put(mesh, number))
         case "kv_get":

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::error::Error;
+use crate::measure::Contender;
+
 /// Limit of one job.
 pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -48,4 +51,9 @@ impl Measured {
             values: values.into_iter().map(Some).collect(),
         }
     }
+}
+
+/// The error of a contender that does not take part.
+pub(super) fn unsupported(contender: Contender) -> Error {
+    format!("{} has no part in this case", contender.title()).into()
 }

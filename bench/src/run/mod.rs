@@ -7,6 +7,8 @@ mod measured;
 mod pair;
 mod populated;
 mod processes;
+mod python;
+mod pythons;
 mod runner;
 mod tasks;
 
@@ -88,7 +90,7 @@ fn skips(case: &Case, round: u32) -> bool {
 /// The contenders in the order of this round, which rotates from round to round.
 fn contenders(case: &Case, plan: &Plan, round: u32) -> Vec<Contender> {
     let mut contenders = case.contenders.to_vec();
-    contenders.retain(|contender| *contender != Contender::Python || plan.with_python);
+    contenders.retain(|contender| !contender.is_for_python() || plan.with_python);
     let first = round as usize % contenders.len().max(1);
     contenders.rotate_left(first);
     // The two builds run next to each other and alternate in being first. The case of builds builds

@@ -13,7 +13,7 @@ pub(super) struct Pair {
 
 impl Pair {
     /// Limit of one measurement.
-    const TASK_TIMEOUT: Duration = Duration::from_secs(60);
+    pub(super) const TASK_TIMEOUT: Duration = Duration::from_secs(60);
 
     pub(super) async fn start(start: impl Fn(Role) -> Result<Peer>) -> Result<Self> {
         let mut host = start(Role::Host)?;

@@ -83,8 +83,10 @@ impl Runner {
         contender: Contender,
         command: Command,
     ) -> Result<Measured> {
-        let program: PathBuf = match (contender, &self.python) {
-            (Contender::Python, Some(interpreter)) => interpreter.with_file_name("oam"),
+        let program: PathBuf = match contender {
+            Contender::PythonPackage | Contender::Python => {
+                self.pythons.of(contender)?.with_file_name("oam")
+            }
             _ => self.programs.path(Program::Oam, contender).await?,
         };
         let arguments = match command {
@@ -93,7 +95,7 @@ impl Runner {
         };
         let times = match (contender, self.size) {
             (_, Size::Tiny) => 1,
-            (Contender::Python, _) => 3,
+            (contender, _) if contender.is_for_python() => 3,
             _ => 11,
         };
         let mut milliseconds = Vec::new();

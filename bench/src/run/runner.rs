@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use openagentmesh_local::LocalServer;
 
-use super::measured::{JOB_TIMEOUT, Measured, Size};
+use super::measured::{JOB_TIMEOUT, Measured, Size, unsupported};
 use super::pair::Pair;
 use super::populated::PopulatedMesh;
+use super::pythons::{PythonPair, Pythons};
 use crate::cases::{Case, Work};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::measure::Contender;
 use crate::programs::{Program, Programs};
 use crate::roles::{Peer, Role};
@@ -20,11 +21,12 @@ pub(super) struct Runner {
     pub(super) size: Size,
     /// The mesh of the hosts and callers.
     pub(super) server: LocalServer,
-    /// An interpreter with the Python SDK, if it takes part.
-    pub(super) python: Option<PathBuf>,
+    /// The interpreters with the Python SDK and the Python package, if these take part.
+    pub(super) pythons: Pythons,
     pub(super) programs: Programs,
     rust_pair: Option<Pair>,
-    python_pair: Option<Pair>,
+    /// The pairs of the Python SDK and the Python package, each on a mesh of its own: their agents have the same names.
+    pub(super) python_pairs: BTreeMap<Contender, PythonPair>,
     /// The pair of the other build, on a mesh of its own: its agents have the names of this build's.
     other_pair: Option<(LocalServer, Pair)>,
     /// Meshes by their number of agents.
@@ -34,18 +36,17 @@ pub(super) struct Runner {
 impl Runner {
     pub(super) async fn start(size: Size, with_python: bool, other: Option<&Path>) -> Result<Self> {
         let programs = Programs::new(other)?;
-        let python = if with_python {
-            Some(Peer::python_interpreter().await?)
-        } else {
-            None
+        let pythons = match with_python {
+            true => Pythons::prepare().await?,
+            false => Pythons::default(),
         };
         Ok(Self {
             size,
             server: LocalServer::start().await?,
-            python,
+            pythons,
             programs,
             rust_pair: None,
-            python_pair: None,
+            python_pairs: BTreeMap::new(),
             other_pair: None,
             populated: BTreeMap::new(),
         })
@@ -56,7 +57,10 @@ impl Runner {
     }
 
     pub(super) async fn stop(self) -> Result<()> {
-        for pair in [self.rust_pair, self.python_pair].into_iter().flatten() {
+        if let Some(pair) = self.rust_pair {
+            pair.end().await?;
+        }
+        for pair in self.python_pairs.into_values() {
             pair.end().await?;
         }
         if let Some((server, pair)) = self.other_pair {
@@ -100,22 +104,19 @@ impl Runner {
             Work::Command(command) => self.command(contender, command).await,
             Work::Build => self.build(contender).await,
             Work::Size => self.size(contender).await,
+            Work::ImportAndConnect => self.import_and_connect(contender).await,
+            Work::CallsFromRust { .. } => self.calls_from_rust(case, contender, round).await,
         }
     }
 
     /// The host and the caller of a contender.
     pub(super) async fn pair(&mut self, contender: Contender) -> Result<&mut Pair> {
         let program = self.programs.bench(contender)?;
-        let url = self.server.url();
-        let pair = match (contender, &self.python) {
-            (Contender::Python, Some(interpreter)) => {
-                if self.python_pair.is_none() {
-                    let start = |role| Peer::python(interpreter, role, url);
-                    self.python_pair = Some(Pair::start(start).await?);
-                }
-                self.python_pair.as_mut()
+        let pair = match contender {
+            Contender::PythonPackage | Contender::Python => {
+                Some(&mut self.python_pair(contender).await?.pair)
             }
-            (Contender::Other, _) => {
+            Contender::Other => {
                 if self.other_pair.is_none() {
                     let server = LocalServer::start().await?;
                     let start = |role| Peer::rust(&program, role, server.url());
@@ -125,6 +126,7 @@ impl Runner {
                 self.other_pair.as_mut().map(|(_, pair)| pair)
             }
             _ => {
+                let url = self.server.url();
                 if self.rust_pair.is_none() {
                     let start = |role| Peer::rust(&program, role, url);
                     self.rust_pair = Some(Pair::start(start).await?);
@@ -138,10 +140,12 @@ impl Runner {
     /// A ready worker on the mesh at `url`.
     pub(super) async fn worker(&self, contender: Contender, url: &str) -> Result<Peer> {
         let rust = |role| Peer::rust(&self.programs.bench(contender)?, role, url);
-        let mut worker = match (contender, &self.python) {
-            (Contender::Ours | Contender::Other, _) => rust(Role::Worker)?,
-            (Contender::Raw, _) => rust(Role::RawWorker)?,
-            (Contender::Python, Some(python)) => Peer::python(python, Role::Worker, url)?,
+        let mut worker = match contender {
+            Contender::Ours | Contender::Other => rust(Role::Worker)?,
+            Contender::Raw => rust(Role::RawWorker)?,
+            Contender::PythonPackage | Contender::Python => {
+                Peer::python(self.pythons.of(contender)?, Role::Worker, url)?
+            }
             _ => return Err(unsupported(contender)),
         };
         worker.ready(JOB_TIMEOUT).await?;
@@ -157,11 +161,11 @@ impl Runner {
         prefix: &str,
         agents: u32,
     ) -> Result<Peer> {
-        let implementation = match (contender, &self.python) {
-            (Contender::Ours | Contender::Other, _) => "ours",
-            (Contender::Raw, _) => "raw",
-            (Contender::Python, Some(python)) => {
-                return Peer::python_host(python, url, prefix, agents);
+        let implementation = match contender {
+            Contender::Ours | Contender::Other => "ours",
+            Contender::Raw => "raw",
+            Contender::PythonPackage | Contender::Python => {
+                return Peer::python_host(self.pythons.of(contender)?, url, prefix, agents);
             }
             _ => return Err(unsupported(contender)),
         };
@@ -184,8 +188,4 @@ impl Runner {
     pub(super) async fn host_program(&mut self, contender: Contender) -> Result<PathBuf> {
         self.programs.path(Program::Host, contender).await
     }
-}
-
-fn unsupported(contender: Contender) -> Error {
-    format!("{} has no part in this case", contender.title()).into()
 }

@@ -26,11 +26,7 @@ impl Runner {
             Contender::Python => python_messages,
             _ => messages,
         };
-        let messages = match (self.size.messages(messages), round) {
-            // The warm-up.
-            (messages, 0) => messages.div_ceil(4),
-            (messages, _) => messages,
-        };
+        let messages = self.messages(messages, round);
         let task = Task {
             contender,
             measure,
@@ -44,14 +40,25 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// The number of messages of a round; round 0 is the warm-up.
+    pub(super) fn messages(&self, full: u32, round: u32) -> u32 {
+        match (self.size.messages(full), round) {
+            (messages, 0) => messages.div_ceil(4),
+            (messages, _) => messages,
+        }
+    }
+}
+
 /// The rate of concurrent messages; p50 and p99 of sequential ones.
-fn values(measure: Measure, outcome: Outcome) -> Vec<f64> {
+pub(super) fn values(measure: Measure, outcome: Outcome) -> Vec<f64> {
     let Outcome {
         messages,
         seconds,
         mut latencies,
     } = outcome;
     match measure {
+        Measure::Memory => latencies,
         Measure::Limits => {
             let [mut plain, mut limited] = [0, 1].map(|first| {
                 let every_other = latencies.iter().skip(first).step_by(2);

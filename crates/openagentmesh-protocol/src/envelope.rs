@@ -234,10 +234,34 @@ impl<'a> ChunkHeaders<'a> {
     }
 }
 
-/// Whether a message on a reply subject is a probe: see [`header::PROBE`].
-#[must_use]
-pub fn is_probe(source: &impl HeaderSource) -> bool {
-    is_true(source.get(header::PROBE))
+/// A message on a reply subject by which a host checks that the caller still waits: see [`header::PROBE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Probe {
+    /// Only a caller that does not wait answers, with [`CallerSignal::Cancel`](crate::CallerSignal::Cancel).
+    Check,
+    /// A caller that waits answers, too, with [`CallerSignal::Waiting`](crate::CallerSignal::Waiting).
+    Question,
+}
+
+impl Probe {
+    /// Reads the probe in a message; `None` if the message is none.
+    #[must_use]
+    pub fn read(source: &impl HeaderSource) -> Option<Self> {
+        match source.get(header::PROBE) {
+            Some("answer") => Some(Self::Question),
+            value => is_true(value).then_some(Self::Check),
+        }
+    }
+
+    /// Writes the header of the probe.
+    pub fn write(self, sink: &mut impl HeaderSink) {
+        let value = match self {
+            Self::Check => "true",
+            Self::Question => "answer",
+        };
+        sink.put(header::PROBE, value);
+    }
 }
 
 /// The format of a raw publish's body: see [`header::CONTENT_TYPE`].

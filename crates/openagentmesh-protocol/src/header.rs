@@ -24,8 +24,9 @@ pub const CONTENT_TYPE: &str = "X-Mesh-Content-Type";
 pub const USAGE: &str = "X-Mesh-Usage";
 /// `X-Mesh-Timeout-Ms`: on a request, the caller's timeout in milliseconds.
 pub const TIMEOUT_MS: &str = "X-Mesh-Timeout-Ms";
-/// `X-Mesh-Probe`: `true` on a request whose caller answers probes; `true` on a probe, the message
-/// by which a host checks that a caller still waits on the reply subject.
+/// `X-Mesh-Probe`: `true` on a request whose caller answers probes; `true` or `answer` on a probe, the
+/// message by which a host checks that a caller still waits on the reply subject. A caller that still waits answers only
+/// `answer`, with `true` on a message to the reply subject of the probe.
 pub const PROBE: &str = "X-Mesh-Probe";
 /// `X-Mesh-Cancel`: `true` on a message to the reply subject of a probe or a chunk: the caller has
 /// stopped waiting for the answer.

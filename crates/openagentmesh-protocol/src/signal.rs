@@ -19,6 +19,8 @@ pub enum CallerSignal {
     Credit(u32),
     /// The caller has stopped waiting: the host cancels the request.
     Cancel,
+    /// The caller still waits.
+    Waiting,
 }
 
 impl CallerSignal {
@@ -29,6 +31,9 @@ impl CallerSignal {
         if is_true(known.cancel) {
             return Some(Self::Cancel);
         }
+        if is_true(known.probe) {
+            return Some(Self::Waiting);
+        }
         let credit = known.stream_credit.and_then(|v| v.parse().ok());
         credit.map(Self::Credit)
     }
@@ -38,6 +43,41 @@ impl CallerSignal {
         match self {
             Self::Credit(chunks) => sink.put(header::STREAM_CREDIT, &chunks.to_string()),
             Self::Cancel => sink.put(header::CANCEL, "true"),
+            Self::Waiting => sink.put(header::PROBE, "true"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Headers;
+    use crate::envelope::Probe;
+
+    #[test]
+    fn written_signal_is_read() {
+        for signal in [
+            CallerSignal::Credit(0),
+            CallerSignal::Credit(u32::MAX),
+            CallerSignal::Cancel,
+            CallerSignal::Waiting,
+        ] {
+            let mut headers = Headers::default();
+            signal.write(&mut headers);
+            assert_eq!(CallerSignal::read(&headers), Some(signal));
+        }
+        assert_eq!(CallerSignal::read(&Headers::default()), None);
+    }
+
+    #[test]
+    fn written_probe_is_read_and_only_a_check_looks_like_an_answer() {
+        for probe in [Probe::Check, Probe::Question] {
+            let mut headers = Headers::default();
+            probe.write(&mut headers);
+            assert_eq!(Probe::read(&headers), Some(probe));
+            let answer = (probe == Probe::Check).then_some(CallerSignal::Waiting);
+            assert_eq!(CallerSignal::read(&headers), answer);
+        }
+        assert_eq!(Probe::read(&Headers::default()), None);
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn environments() -> PathBuf {
 
 /// Waits until the Python peer's catalog, which follows with a delay, lists `names`.
 pub(crate) async fn python_lists(peer: &mut Peer, names: &[&str]) -> Vec<Value> {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let catalog = peer.ask("catalog", json!({})).await.unwrap();
         let catalog = catalog.as_array().unwrap();

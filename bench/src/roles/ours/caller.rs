@@ -15,6 +15,8 @@ use crate::roles::calls::{Callee, Calls, batches, take_all};
 #[derive(Clone)]
 pub(in crate::roles) struct Caller {
     mesh: AgentMesh,
+    /// The agent that returns its input.
+    echo: &'static str,
     body: Arc<str>,
     large_body: Arc<str>,
     order: Arc<Order>,
@@ -36,11 +38,17 @@ impl Caller {
         };
         Ok(Self {
             mesh: AgentMesh::connect(url).await?,
+            echo: "bench.echo",
             body: body().into(),
             large_body: body_of(LARGE_BODY_BYTES).into(),
             order: order.into(),
             limited_order: limited_order.into(),
         })
+    }
+
+    /// The same caller, of another agent that returns its input.
+    pub(in crate::roles) fn calling(self, echo: &'static str) -> Self {
+        Self { echo, ..self }
     }
 
     async fn echo(&self, agent: &str, body: &str) -> Result<()> {
@@ -55,8 +63,8 @@ impl Caller {
 impl Calls for Caller {
     async fn call(&self, callee: Callee) -> Result<()> {
         let quantity: u32 = match callee {
-            Callee::Echo => return self.echo("bench.echo", &self.body).await,
-            Callee::LargeEcho => return self.echo("bench.echo", &self.large_body).await,
+            Callee::Echo => return self.echo(self.echo, &self.body).await,
+            Callee::LargeEcho => return self.echo(self.echo, &self.large_body).await,
             Callee::Relay => return self.echo("bench.relay", &self.body).await,
             Callee::Order => self.mesh.call("bench.order", &*self.order).await?,
             Callee::LimitedOrder => {

@@ -1,8 +1,12 @@
 //! Clusters of servers on this machine.
 
+use std::time::Duration;
+
 use async_nats::jetstream;
+use async_nats::jetstream::context::CreateStreamErrorKind;
 use openagentmesh_local::{DetachedServer, LocalCluster, LocalClusterBuilder, LocalError};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::support::process::{processes_of, servers_of};
 use crate::support::{
@@ -23,7 +27,16 @@ async fn replicated(url: &str) -> jetstream::stream::Stream {
         ..Default::default()
     };
     let jetstream = jetstream::new(client);
-    jetstream.get_or_create_stream(config).await.unwrap()
+    let created = async {
+        // A question during an election stays unanswered.
+        loop {
+            match jetstream.get_or_create_stream(config.clone()).await {
+                Err(error) if error.kind() == CreateStreamErrorKind::TimedOut => {}
+                created => return created.unwrap(),
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), created).await.unwrap()
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl Client {
 ///   `details.similar`; `not_available` when the catalog lists the name nevertheless;
 /// * `timeout` when no reply arrived in time; the host then drops the handler;
 /// * `agent_died` when the host that works on the call is dead, with its instance in `details.instance_id`: its
-///   connection is gone, or it has sent no probe for 6.5 s, as a frozen process. A host probes a call from 100 ms on;
+///   connection is gone, or it has sent no probe for 5.6 s, as a frozen process. A host probes a call from 100 ms on;
 ///   the death of a host within that time is found by what the other hosts do not have. The handler may have run: call again
 ///   only if the agent is idempotent. A host whose handlers block all threads of their runtime counts as frozen;
 /// * `payload_too_large` before anything is sent, when the input exceeds the server's limit; from the host,

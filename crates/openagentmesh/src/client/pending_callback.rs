@@ -1,12 +1,13 @@
 //! A request whose reply a callback or a handle gets.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, StatusCode, Subscriber};
 use futures::StreamExt;
-use openagentmesh_protocol::envelope::is_probe;
-use openagentmesh_protocol::{HeaderSource, RequestHeaders, Verb, header, subject};
+use openagentmesh_protocol::envelope::Probe;
+use openagentmesh_protocol::{CallerSignal, HeaderSource, RequestHeaders, Verb, header, subject};
 use tokio::sync::oneshot;
 
 use super::deadline::Deadline;
@@ -15,7 +16,7 @@ use super::reply;
 use super::request::{Checked, Content, Request};
 use super::retry::Attempts;
 use crate::error::Result;
-use crate::transport::{Action, Death, DenialWatch, Received, WatchGuard};
+use crate::transport::{Action, Death, DenialWatch, Received, WatchGuard, send_signal};
 
 /// A request with its own reply subject, which also receives the host's probes. As long as the subscription
 /// exists, the probes show the host that the request is pending.
@@ -144,14 +145,31 @@ impl PendingCallback {
                     let ended = connection.ended_error("no reply had arrived");
                     return Err(self.request.about(ended));
                 }
-                Ok(Some(message)) if is_probe(&Received(message.headers.as_ref())) => {
-                    self.replies.probed(&message);
-                }
                 Ok(Some(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => {
                     return Err(self.request.no_responders().await);
                 }
-                Ok(Some(message)) => return Ok(message),
+                Ok(Some(message)) => match Probe::read(&Received(message.headers.as_ref())) {
+                    Some(probe) => self.answer_probe(probe, message).await,
+                    None => return Ok(message),
+                },
             }
+        }
+    }
+
+    /// Answers a host that asks whether the request is still pending, if it expects an answer.
+    async fn answer_probe(&mut self, probe: Probe, message: Message) {
+        let Replies::Mesh(_, host) = &self.replies else {
+            return;
+        };
+        let headers = Received(message.headers.as_ref());
+        host.guard.probed(headers.get(header::INSTANCE_ID));
+        // The host names the subject, and is not trusted.
+        let subject = message.reply.filter(|reply| subject::may_reply_to(reply));
+        let publisher = &self.request.session().connection.publisher;
+        if let (Probe::Question, Some(subject)) = (probe, subject)
+            && publisher.is_open()
+        {
+            send_signal(Arc::clone(publisher), subject, CallerSignal::Waiting).await;
         }
     }
 }
@@ -166,14 +184,6 @@ impl Replies {
                 Ok(death) = &mut host.death => Err(request.about(death.to_error(&request.subject))),
             },
             Self::Local(pending) => pending.reply().await.map(Some),
-        }
-    }
-
-    /// The host has probed the request.
-    fn probed(&self, probe: &Message) {
-        if let Self::Mesh(_, host) = self {
-            let headers = Received(probe.headers.as_ref());
-            host.guard.probed(headers.get(header::INSTANCE_ID));
         }
     }
 }

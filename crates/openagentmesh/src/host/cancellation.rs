@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_nats::Subject;
 use bytes::Bytes;
 use futures::FutureExt;
-use openagentmesh_protocol::{AgentName, HeaderSink, RequestHeaders, RequestId, header};
+use openagentmesh_protocol::envelope::Probe;
+use openagentmesh_protocol::{AgentName, RequestHeaders, RequestId};
 use tokio::task::coop;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -23,13 +24,15 @@ const FIRST_PROBE_DELAY: Duration = Duration::from_millis(100);
 /// The wait after a probe for the report that it has no subscriber. After a missed probe the next one follows
 /// at once.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The further wait after a probe with a subscriber.
+const PROBE_INTERVAL: Duration = Duration::from_millis(1300);
 /// The number of probes that ask whether a caller still waits. A caller that has just reconnected may not answer the
 /// first one.
 const PROBES_OF_A_QUESTION: u32 = 2;
-/// The wait for a cancel message after each of them.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
-/// The further wait after a probe with a subscriber.
-const PROBE_INTERVAL: Duration = Duration::from_millis(1500);
+/// The wait for the answer after each of them.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The wait after one without a subscriber.
+const MISSED_PROBE_DELAY: Duration = Duration::from_millis(250);
 /// The number of consecutive probes without a subscriber after which the caller counts as disconnected. A lost
 /// connection is usually restored in less time.
 const MAX_MISSED_PROBES: u32 = 3;
@@ -96,7 +99,7 @@ async fn caller_disconnected(agent: &AgentState, request: &Request<'_>) {
 }
 
 /// Asks the caller of a request that may be older than it seems whether it still waits. `Err` has the reason to cancel
-/// the request. A caller that does not answer probes counts as waiting.
+/// the request. A caller that has a subscription and does not answer counts as waiting.
 pub(super) async fn still_waits(
     agent: &AgentState,
     request: &Request<'_>,
@@ -112,8 +115,7 @@ pub(super) async fn still_waits(
     }
 }
 
-/// Whether the caller waits. One that does not answers a probe with a cancel message; one that does not exist any
-/// longer has no subscription.
+/// Whether the caller waits. One that does not exist any longer has no subscription.
 async fn ask(agent: &AgentState, request: &Request<'_>) -> bool {
     let Some(caller) = request.reply().filter(|_| request.headers.probe) else {
         return true;
@@ -126,25 +128,31 @@ async fn ask(agent: &AgentState, request: &Request<'_>) -> bool {
     let (signals, connection) = (&prober.signals, &agent.session.connection);
     for _ in 0..MAX_MISSED_PROBES {
         let missed = signals.missed_probes();
-        // All on one connection. The server may have ended during the freeze, or may end now, and neither a probe nor a
-        // cancel message outlives the connection.
+        // All on one connection. The server may have ended during the freeze, or may end now, and neither a probe nor
+        // its answer outlives the connection.
         let asked = connection.repeat_after_loss(|| async {
             for _ in 0..PROBES_OF_A_QUESTION {
-                prober.probe().await;
+                prober.probe(Probe::Question).await;
                 agent.signals.catch_up(&connection.publisher).await?;
-                let answer = timeout(ANSWER_TIMEOUT, signals.disconnected());
-                if answer.await.is_ok() {
-                    return Ok(());
+                let wait = match signals.missed_probes() == missed {
+                    true => ANSWER_TIMEOUT,
+                    false => MISSED_PROBE_DELAY,
+                };
+                tokio::select! {
+                    biased;
+                    () = signals.disconnected() => return Ok(Some(false)),
+                    () = signals.still_waits() => return Ok(Some(true)),
+                    () = sleep(wait) => {}
                 }
             }
-            // The cancel message may wait in the queues of this process, after all that arrived during the freeze.
-            agent.signals.catch_up(&connection.publisher).await
+            Ok(None)
         });
-        if asked.await.is_err() || signals.is_disconnected() {
-            return false;
-        }
-        if signals.missed_probes() == missed {
-            return true;
+        match asked.await {
+            Ok(Some(waits)) => return waits,
+            // A caller that is frozen, too, answers later.
+            Ok(None) if signals.missed_probes() == missed => return true,
+            Ok(None) => {}
+            Err(_) => return false,
         }
     }
     false
@@ -182,7 +190,7 @@ impl Prober {
         while consecutive < MAX_MISSED_PROBES {
             // A lost connection has no room to spare for probes, and does not say whether the caller is there.
             if self.session.connection.is_up() {
-                self.probe().await;
+                self.probe(Probe::Check).await;
             }
             let mut cancelled = timeout(PROBE_TIMEOUT, signals.disconnected()).await.is_ok();
             let missed_before = std::mem::replace(&mut missed, signals.missed_probes());
@@ -199,7 +207,7 @@ impl Prober {
         }
     }
 
-    async fn probe(&self) {
+    async fn probe(&self, probe: Probe) {
         let mut headers = Outgoing::default();
         RequestHeaders {
             request_id: Some(self.request.clone()),
@@ -207,7 +215,7 @@ impl Prober {
             ..RequestHeaders::default()
         }
         .write(&mut headers);
-        headers.put(header::PROBE, "true");
+        probe.write(&mut headers);
         let probed = self.session.connection.publisher.publish(
             self.caller.clone(),
             Some(self.signals.subject().clone()),

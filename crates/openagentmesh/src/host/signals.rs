@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::{Message, StatusCode, Subject};
 use bytes::Bytes;
 use openagentmesh_protocol::CallerSignal;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,8 @@ struct CallerState {
     /// The number of probes without a subscriber; `None` where the first message without a subscriber means
     /// that the caller is disconnected.
     missed_probes: Option<AtomicU64>,
+    /// Notified when the caller says that it still waits.
+    waiting: Notify,
 }
 
 impl SignalRouter {
@@ -76,6 +78,7 @@ impl SignalRouter {
             credit: credit.map(|credit| Semaphore::new(permits(credit.max(1)))),
             disconnected: CancellationToken::new(),
             missed_probes: None,
+            waiting: Notify::new(),
         })
     }
 
@@ -90,6 +93,7 @@ impl SignalRouter {
             credit: None,
             disconnected: CancellationToken::new(),
             missed_probes: Some(AtomicU64::new(0)),
+            waiting: Notify::new(),
         })
     }
 
@@ -155,6 +159,7 @@ impl CallerState {
         }
         match CallerSignal::read(&Received(message.headers.as_ref())) {
             Some(CallerSignal::Cancel) => self.disconnected.cancel(),
+            Some(CallerSignal::Waiting) => self.waiting.notify_one(),
             Some(CallerSignal::Credit(chunks)) => {
                 if let Some(credit) = &self.credit {
                     // Only the reader adds permits, so that the sum stays within the semaphore's limit.
@@ -187,6 +192,11 @@ impl SignalHandle {
     /// Resolves when the caller has disconnected. Cancel-safe.
     pub(super) async fn disconnected(&self) {
         self.state.disconnected.cancelled().await;
+    }
+
+    /// Resolves when the caller has said that it still waits. Cancel-safe.
+    pub(super) async fn still_waits(&self) {
+        self.state.waiting.notified().await;
     }
 
     pub(super) fn is_disconnected(&self) -> bool {

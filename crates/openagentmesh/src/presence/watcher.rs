@@ -22,7 +22,7 @@ use crate::transport::{Action, Connection, Death};
 
 /// The sweeps for which a request has waited without a probe before it counts as one that no living host has. Hosts probe
 /// after 100 ms.
-const ORPHAN_SWEEPS: usize = 3;
+const ORPHAN_SWEEPS: usize = 5;
 /// The interval of looks for requests without a probe. Without a monitor, no notice would say that their host is gone.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// The time in which a living host probes a request again.

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::Either;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
 
@@ -46,11 +47,24 @@ where
         true => MIN_INTERVAL,
         false => MAX_INTERVAL,
     };
-    let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
     let mut progress = connection.receive_progress();
-    let mut attempts = FuturesUnordered::new();
-    attempts.push(attempt());
     let mut next = pin!(sleep_until(Instant::now() + interval + sending));
+    let mut first = pin!(attempt());
+    let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
+    let mut attempts = FuturesUnordered::new();
+    // Most questions are answered at once.
+    tokio::select! {
+        biased;
+        done = &mut first => match done {
+            Ok(done) => return Ok(done),
+            Err(Repeat::Never(error)) => return Err(error),
+            Err(Repeat::Soon(error)) => {
+                on_problem(error);
+                next.as_mut().reset(Instant::now() + backoff.next_delay());
+            }
+        },
+        () = &mut next => attempts.push(Either::Left(first)),
+    }
     loop {
         tokio::select! {
             biased;
@@ -66,7 +80,7 @@ where
                 }
             },
             () = &mut next => {
-                attempts.push(attempt());
+                attempts.push(Either::Right(attempt()));
                 // An answer may be arriving on a slow link, where further answers would delay it.
                 interval = match progress.has_advanced(interval.max(Duration::from_secs(1))) {
                     true => interval.saturating_mul(2),

@@ -101,6 +101,11 @@ impl ClientSlot {
         self.0.current.borrow().jetstream.clone()
     }
 
+    /// Calls `read` with the current client, for what a clone of the client would cost too much: it allocates.
+    pub(super) fn with_client<T>(&self, read: impl FnOnce(&Client) -> T) -> T {
+        read(&self.0.current.borrow().client)
+    }
+
     /// The maximum size of a message, in bytes.
     pub(crate) fn max_payload(&self) -> usize {
         self.0.current.borrow().client.max_payload()

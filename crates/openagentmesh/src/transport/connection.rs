@@ -18,10 +18,11 @@ use super::inbox::Inbox;
 use super::monitor::{ConnectionMonitor, LostConnection};
 use super::nats_events::NatsEvents;
 use super::publisher::Publisher;
-use super::replication::Replication;
+use super::replication::{Clustered, Replication};
 use super::send_gate::SendGate;
 use super::subscription::Subscription;
 use crate::error::{Error, Result};
+use crate::util::sync::Mutex;
 
 /// The limit of a flush.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,6 +53,7 @@ pub(crate) struct Connection {
     /// Whether the connection was made without a mesh.
     is_detached: bool,
     pub(super) replication: Arc<Replication>,
+    pub(super) clustered: Arc<Mutex<Option<Clustered>>>,
 }
 
 impl Connection {
@@ -76,6 +78,7 @@ impl Connection {
             ended: monitor.ended(),
             is_shared: false,
             replication: Arc::default(),
+            clustered: Arc::default(),
             is_detached: false,
         }
     }
@@ -228,9 +231,9 @@ impl Connection {
 
     /// Runs `attempt` until the connection is not lost while it runs. Fails with its error, and when the connection is
     /// closed.
-    pub(crate) async fn repeat_after_loss<F>(&self, attempt: impl Fn() -> F) -> Result<()>
+    pub(crate) async fn repeat_after_loss<T, F>(&self, attempt: impl Fn() -> F) -> Result<T>
     where
-        F: Future<Output = Result<()>>,
+        F: Future<Output = Result<T>>,
     {
         loop {
             match self.until_lost(attempt()).await {
@@ -390,7 +393,7 @@ impl Connection {
 
     /// Measures whether bytes arrive, from now on.
     pub(crate) fn receive_progress(&self) -> ReceiveProgress {
-        let statistics = self.client().statistics();
+        let statistics = self.slot.with_client(Client::statistics);
         ReceiveProgress {
             seen: statistics.in_bytes.load(Ordering::Relaxed),
             statistics,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use futures::FutureExt;
-use openagentmesh_protocol::envelope::is_probe;
+use openagentmesh_protocol::envelope::Probe;
 use openagentmesh_protocol::{CallerSignal, HeaderSource, header, subject};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -246,8 +246,9 @@ impl Reader {
                     continue;
                 }
             };
-            if message.reply.is_some() && is_probe(&Received(message.headers.as_ref())) {
-                self.answer_probe(number, message).await;
+            let probe = Probe::read(&Received(message.headers.as_ref()));
+            if let Some(probe) = probe.filter(|_| message.reply.is_some()) {
+                self.answer_probe(number, probe, message).await;
             } else if let Some(waiting) = self.table.remove(number) {
                 // The caller may have dropped its request at this moment.
                 drop(waiting.reply.send(Ok(message)));
@@ -255,12 +256,12 @@ impl Reader {
         }
     }
 
-    /// Answers a host that asks whether a request is still pending. If it is, the host expects no answer.
-    async fn answer_probe(&self, number: u64, probe: Message) {
+    /// Answers a host that asks whether a request is still pending.
+    async fn answer_probe(&self, number: u64, probe: Probe, message: Message) {
         // The host names the subject, and is not trusted.
-        let cancel = probe.reply.filter(|reply| subject::may_reply_to(reply));
-        let headers = Received(probe.headers.as_ref());
-        let is_pending = self.table.with(number, |waiting| {
+        let cancel = message.reply.filter(|reply| subject::may_reply_to(reply));
+        let headers = Received(message.headers.as_ref());
+        let pending = self.table.with(number, |waiting| {
             waiting.cancel.clone_from(&cancel);
             let host = waiting.host.get_or_insert_with(|| {
                 let (table, request) = (Arc::clone(&self.table), waiting.request.clone());
@@ -272,12 +273,17 @@ impl Reader {
             });
             host.probed(headers.get(header::INSTANCE_ID));
         });
+        let answer = match (pending, probe) {
+            (None, _) => CallerSignal::Cancel,
+            (Some(()), Probe::Question) => CallerSignal::Waiting,
+            (Some(()), _) => return,
+        };
         // Without a connection, the message would block the replies that have arrived. The host probes again.
-        if let (None, Some(subject)) = (is_pending, cancel)
+        if let Some(subject) = cancel
             && self.publisher.is_open()
         {
             let publisher = Arc::clone(&self.publisher);
-            send_cancel(publisher, subject).boxed().await;
+            send_signal(publisher, subject, answer).boxed().await;
         }
     }
 }
@@ -312,13 +318,13 @@ fn fail_denied(table: &Table<Waiting>, denial: &Arc<Denial>) -> bool {
     is_any
 }
 
-/// Cancels a request at its host.
-async fn send_cancel(publisher: Arc<Publisher>, subject: Subject) {
+/// Sends `signal` to the host of a request, on the subject that the host has named.
+pub(crate) async fn send_signal(publisher: Arc<Publisher>, subject: Subject, signal: CallerSignal) {
     let mut headers = Outgoing::default();
-    CallerSignal::Cancel.write(&mut headers);
+    signal.write(&mut headers);
     let sent = publisher.publish(subject, None, headers.0, Bytes::new());
     if let Err(error) = sent.await {
-        tracing::debug!(%error, "cancel message not sent");
+        tracing::debug!(%error, ?signal, "the host of a request does not receive a signal");
     }
 }
 
@@ -373,7 +379,8 @@ impl Drop for PendingReply {
             && let Some(subject) = waiting.cancel
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(send_cancel(Arc::clone(&self.publisher), subject));
+            let publisher = Arc::clone(&self.publisher);
+            runtime.spawn(send_signal(publisher, subject, CallerSignal::Cancel));
         }
     }
 }

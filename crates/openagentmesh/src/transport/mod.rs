@@ -47,8 +47,7 @@ pub(crate) use headers::{
     Outgoing, Received, check_subject, closed, header, memory, plain_headers, too_large,
 };
 pub(crate) use host_watch::{Death, WatchGuard};
-pub(crate) use inbox::Inbox;
-pub(crate) use inbox::PendingReply;
+pub(crate) use inbox::{Inbox, PendingReply, send_signal};
 pub(crate) use monitor::ConnectionMonitor;
 pub(crate) use multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};

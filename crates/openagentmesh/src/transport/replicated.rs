@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::connection::Connection;
-use super::replication::{CLUSTER_REPLICAS, Replication};
+use super::replication::{CLUSTER_REPLICAS, Clustered, Replication};
 
 impl Connection {
     /// The same connection, with `replication` for the buckets that it creates.
@@ -15,7 +15,20 @@ impl Connection {
 
     /// Whether the server is one of a cluster.
     pub(crate) fn is_clustered(&self) -> bool {
-        self.client().server_info().cluster.is_some()
+        // Nearly every operation on a bucket asks, and the client clones its whole server info for an answer.
+        let incarnation = self.incarnation();
+        let mut cached = self.clustered.lock();
+        if let Some(known) = *cached
+            && known.incarnation == incarnation
+        {
+            return known.is_clustered;
+        }
+        let is_clustered = self.client().server_info().cluster.is_some();
+        *cached = Some(Clustered {
+            is_clustered,
+            incarnation,
+        });
+        is_clustered
     }
 
     /// An id for a message, by which the server recognises it when it is written again; `None` on a single server, which

@@ -62,6 +62,14 @@ impl Replication {
     }
 }
 
+/// Whether the server is one of a cluster.
+#[derive(Clone, Copy)]
+pub(super) struct Clustered {
+    pub(super) is_clustered: bool,
+    /// The incarnation of the connection to the server.
+    pub(super) incarnation: (u64, u64),
+}
+
 /// The error of a number of replicas that JetStream does not allow.
 pub(crate) fn out_of_range(replicas: usize) -> Error {
     let remedy = format!("give a number from 1 to {MAX_REPLICAS}");

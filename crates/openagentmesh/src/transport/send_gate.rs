@@ -35,7 +35,7 @@ impl SendGate {
 
     /// Whether the current client is connected.
     pub(super) fn is_open(&self) -> bool {
-        self.slot.is_alive() && is_connected(&self.slot.client())
+        self.slot.is_alive() && self.slot.with_client(is_connected)
     }
 
     /// Waits until the current client is connected. Cancel-safe.
@@ -44,7 +44,7 @@ impl SendGate {
     ///
     /// `connection_failed` when the connection is closed instead.
     pub(super) async fn opened(&self) -> Result<()> {
-        loop {
+        while !self.is_open() {
             let mut changes = self.monitor.loss_changes();
             if self.is_open() {
                 return Ok(());
@@ -55,6 +55,7 @@ impl SendGate {
                 return Err(closed("it was lost before"));
             }
         }
+        Ok(())
     }
 }
 

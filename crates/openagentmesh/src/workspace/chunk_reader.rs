@@ -10,12 +10,12 @@ use bytes::Bytes;
 use futures::StreamExt;
 use openagentmesh_protocol::ErrorCode;
 use openagentmesh_protocol::object::ObjectMeta;
-use ring::digest;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::metadata::{ObjectInfo, chunks_subject, digest_text, is_nuid};
+use super::metadata::{ObjectInfo, chunks_subject, is_nuid};
 use super::progress::{OnProgress, Progress};
+use super::running_digest::RunningDigest;
 use crate::error::{Error, Result};
 use crate::store::{Access, ConsumerGuard, Find, ObjectBucket, SharedBucket};
 use crate::transport::DenialWatch;
@@ -65,7 +65,7 @@ pub(super) struct ChunkReader<'p> {
     /// The number of chunks read.
     chunks: u64,
     progress: Progress,
-    digest: digest::Context,
+    digest: RunningDigest,
     /// The server's denial of the requests for chunks.
     denied: DenialWatch,
 }
@@ -102,7 +102,7 @@ impl<'p> ChunkReader<'p> {
             delivered: 0,
             next_sequence: 0,
             chunks: 0,
-            digest: digest::Context::new(&digest::SHA256),
+            digest: RunningDigest::start(),
         }
     }
 
@@ -113,7 +113,7 @@ impl<'p> ChunkReader<'p> {
     /// The next chunk; `None` once all were read and match the digest.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         if self.is_complete() {
-            self.check()?;
+            self.check().await?;
             return Ok(None);
         }
         if !is_nuid(&self.meta.nuid) {
@@ -126,7 +126,7 @@ impl<'p> ChunkReader<'p> {
                 Ok(Some(chunk)) => {
                     self.chunks += 1;
                     self.progress.bytes += chunk.len() as u64;
-                    self.digest.update(&chunk);
+                    self.digest.update(chunk.clone()).await;
                     if let Some(on_progress) = &mut self.on_progress {
                         on_progress(self.progress);
                     }
@@ -310,13 +310,13 @@ impl<'p> ChunkReader<'p> {
         self.reconnections.mark_unchanged();
     }
 
-    fn check(&self) -> Result<()> {
+    async fn check(&mut self) -> Result<()> {
         if self.progress.bytes != self.meta.size {
             return Err(self.damaged("its size differs"));
         }
-        let digest = digest_text(self.digest.clone().finish().as_ref());
+        let digest = self.digest.finish().await;
         // The digest is optional.
-        if !self.meta.digest.is_empty() && digest != self.meta.digest {
+        if !self.meta.digest.is_empty() && digest != Some(&self.meta.digest) {
             return Err(self.damaged("its digest differs"));
         }
         Ok(())

@@ -6,6 +6,7 @@ mod files;
 mod local_file;
 mod metadata;
 mod progress;
+mod running_digest;
 mod upload;
 mod watch;
 

@@ -113,11 +113,14 @@ impl Drop for PanicsOnDrop {
     }
 }
 
-/// Fails the test when `work` takes longer than 20 s.
+/// The time after which a test has failed. Far longer than needed: tests run in parallel on shared machines.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Fails the test when `work` takes longer than [`DEADLINE`].
 pub(crate) async fn within<T>(work: impl IntoFuture<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work.into_future())
+    tokio::time::timeout(DEADLINE, work.into_future())
         .await
-        .expect("timeout after 20 s")
+        .unwrap_or_else(|_| panic!("timeout after {DEADLINE:?}"))
 }
 
 /// Polls `condition` every 10 ms until it returns a value.
