@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ._core import Request
     from .models import Usage
 
+_OPENTELEMETRY = "opentelemetry.trace"
 _TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 
 _current: ContextVar[RequestContext | None] = ContextVar("openagentmesh_request", default=None)
@@ -98,6 +99,8 @@ def report_usage(usage: Usage) -> None:
 def enter_request(request: RequestContext) -> None:
     """Makes `request` the current one of this context, and its trace context the current one of OpenTelemetry."""
     _current.set(request)
+    if _OPENTELEMETRY not in sys.modules:
+        return
     propagate = _opentelemetry()
     if propagate is not None:
         carrier = _trace_headers(request._request)
@@ -138,7 +141,7 @@ def _trace_headers(request: Request) -> dict[str, str]:
 
 def _opentelemetry() -> Any:
     """OpenTelemetry's propagators, if the program uses them."""
-    if "opentelemetry.trace" not in sys.modules:
+    if _OPENTELEMETRY not in sys.modules:
         return None
     try:
         from opentelemetry import propagate

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use openagentmesh::protocol::ContentType;
-use openagentmesh::{Error, Event, Events};
+use openagentmesh::{Error, Event, Events, Headers};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::bridge::batch::{BatchItem, Batches};
 use crate::errors;
@@ -45,12 +46,14 @@ impl PyEvent {
     }
 
     #[getter]
-    fn content_type(&self) -> &'static str {
-        // Few events have headers of their own; most have no content type at all.
-        match ContentType::read(&self.0.headers()) {
-            ContentType::Text => "text",
-            ContentType::Bytes => "bytes",
-            _ => "json",
+    fn content_type<'py>(&self, py: Python<'py>) -> &Bound<'py, PyString> {
+        // The one header, instead of a copy of all.
+        let name = openagentmesh::protocol::header::CONTENT_TYPE;
+        let header = self.0.header(name).map(|value| (name, value));
+        match ContentType::read(&header.into_iter().collect::<Headers>()) {
+            ContentType::Text => intern!(py, "text"),
+            ContentType::Bytes => intern!(py, "bytes"),
+            _ => intern!(py, "json"),
         }
     }
 

@@ -26,9 +26,9 @@ static RUNTIME: OnceLock<Started> = OnceLock::new();
 /// started.
 pub(crate) fn get() -> PyResult<&'static Runtime> {
     if RUNTIME.get().is_none() {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
-            .worker_threads(workers.clamp(1, MAX_WORKERS))
+            .worker_threads(cores.clamp(1, MAX_WORKERS))
             .thread_name("openagentmesh")
             .enable_all()
             .build()

@@ -1,5 +1,6 @@
 //! The shared files.
 
+use bytes::Bytes;
 use openagentmesh::{ObjectInfo, Workspace};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -47,8 +48,18 @@ impl PyWorkspace {
     }
 
     fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        operation::start(py, self.workspace()?.get(name), |py, content| {
-            Ok(PyBytes::new(py, &content).into_any())
+        let download = self.workspace()?.get(name).pieces();
+        operation::start(py, download, |py, pieces| {
+            let size = pieces.iter().map(Bytes::len).sum();
+            let content = PyBytes::new_with(py, size, |mut rest| {
+                for piece in &pieces {
+                    let (space, next) = rest.split_at_mut(piece.len());
+                    space.copy_from_slice(piece);
+                    rest = next;
+                }
+                Ok(())
+            });
+            Ok(content?.into_any())
         })
     }
 

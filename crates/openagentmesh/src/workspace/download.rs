@@ -183,6 +183,33 @@ impl<'p> Parts<'p> {
 }
 
 impl Download<'static> {
+    /// Returns the content in the pieces in which it arrived, without copying them: for callers that copy them into a
+    /// buffer of their own.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let pieces = mesh.workspace().get("reports/2026.pdf").pieces().await?;
+    /// let size: usize = pieces.iter().map(|piece| piece.len()).sum();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Download`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing running.
+    pub async fn pieces(self) -> Result<Vec<Bytes>> {
+        let mut chunks = self.0.into_parts()?.begin().await?;
+        let mut pieces = Vec::new();
+        while let Some(chunk) = chunks.next().await? {
+            pieces.push(chunk);
+        }
+        Ok(pieces)
+    }
+
     /// Returns a reader of the content. Chunks are fetched as the reader is read.
     ///
     /// # Errors
