@@ -1,7 +1,6 @@
 //! A request whose reply a callback or a handle gets.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, StatusCode, Subscriber};
@@ -16,7 +15,7 @@ use super::reply;
 use super::request::{Checked, Content, Request};
 use super::retry::Attempts;
 use crate::error::Result;
-use crate::transport::{Action, Death, DenialWatch, Received, WatchGuard, send_signal};
+use crate::transport::{Action, Death, DenialWatch, Received, WatchGuard, answer_probe};
 
 /// A request with its own reply subject, which also receives the host's probes. As long as the subscription
 /// exists, the probes show the host that the request is pending.
@@ -163,13 +162,9 @@ impl PendingCallback {
         };
         let headers = Received(message.headers.as_ref());
         host.guard.probed(headers.get(header::INSTANCE_ID));
-        // The host names the subject, and is not trusted.
-        let subject = message.reply.filter(|reply| subject::may_reply_to(reply));
-        let publisher = &self.request.session().connection.publisher;
-        if let (Probe::Question, Some(subject)) = (probe, subject)
-            && publisher.is_open()
-        {
-            send_signal(Arc::clone(publisher), subject, CallerSignal::Waiting).await;
+        if probe == Probe::Question {
+            let publisher = &self.request.session().connection.publisher;
+            answer_probe(publisher, message.reply, CallerSignal::Waiting).await;
         }
     }
 }

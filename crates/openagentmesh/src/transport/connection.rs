@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Statistics, Subject, Subscriber, jetstream};
+use async_nats::{Client, HeaderMap, Subject, Subscriber, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
 use openagentmesh_protocol::ErrorCode;
@@ -21,6 +21,7 @@ use super::publisher::Publisher;
 use super::replication::{Clustered, Replication};
 use super::send_gate::SendGate;
 use super::subscription::Subscription;
+use super::traffic::{OutgoingBytes, ReceiveProgress};
 use crate::error::{Error, Result};
 use crate::util::sync::Mutex;
 
@@ -384,20 +385,12 @@ impl Connection {
 
     /// Counts content of `bytes` bytes as sent and not confirmed, until the guard is dropped.
     pub(crate) fn count_outgoing(&self, bytes: usize) -> OutgoingBytes {
-        self.outgoing.fetch_add(bytes, Ordering::Relaxed);
-        OutgoingBytes {
-            counter: Arc::clone(&self.outgoing),
-            bytes,
-        }
+        OutgoingBytes::count(&self.outgoing, bytes)
     }
 
     /// Measures whether bytes arrive, from now on.
     pub(crate) fn receive_progress(&self) -> ReceiveProgress {
-        let statistics = self.slot.with_client(Client::statistics);
-        ReceiveProgress {
-            seen: statistics.in_bytes.load(Ordering::Relaxed),
-            statistics,
-        }
+        ReceiveProgress::start(self.slot.with_client(Client::statistics))
     }
 
     /// Whether the client has a connection now.
@@ -445,36 +438,6 @@ impl Connection {
     /// then send messages whose callers have given up.
     fn stop_reconnecting(&self) {
         self.closed.cancel();
-    }
-}
-
-/// Content that is sent and not confirmed; made by [`Connection::count_outgoing`].
-pub(crate) struct OutgoingBytes {
-    counter: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Drop for OutgoingBytes {
-    fn drop(&mut self) {
-        self.counter.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Measures whether bytes arrive on a connection: a large message on a slow link is under way then.
-pub(crate) struct ReceiveProgress {
-    statistics: Arc<Statistics>,
-    seen: u64,
-}
-
-impl ReceiveProgress {
-    /// The rate below which the received bytes are not those of a large message, in bytes per second.
-    const MIN_BYTES_PER_SECOND: u64 = 512;
-
-    /// Whether enough bytes have arrived in the last `interval`, since the call before.
-    pub(crate) fn has_advanced(&mut self, interval: Duration) -> bool {
-        let now = self.statistics.in_bytes.load(Ordering::Relaxed);
-        let arrived = now.saturating_sub(std::mem::replace(&mut self.seen, now));
-        arrived >= Self::MIN_BYTES_PER_SECOND.saturating_mul(interval.as_secs())
     }
 }
 

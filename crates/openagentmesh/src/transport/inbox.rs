@@ -258,7 +258,6 @@ impl Reader {
 
     /// Answers a host that asks whether a request is still pending.
     async fn answer_probe(&self, number: u64, probe: Probe, message: Message) {
-        // The host names the subject, and is not trusted.
         let cancel = message.reply.filter(|reply| subject::may_reply_to(reply));
         let headers = Received(message.headers.as_ref());
         let pending = self.table.with(number, |waiting| {
@@ -278,13 +277,7 @@ impl Reader {
             (Some(()), Probe::Question) => CallerSignal::Waiting,
             (Some(()), _) => return,
         };
-        // Without a connection, the message would block the replies that have arrived. The host probes again.
-        if let Some(subject) = cancel
-            && self.publisher.is_open()
-        {
-            let publisher = Arc::clone(&self.publisher);
-            send_signal(publisher, subject, answer).boxed().await;
-        }
+        answer_probe(&self.publisher, cancel, answer).boxed().await;
     }
 }
 
@@ -318,8 +311,22 @@ fn fail_denied(table: &Table<Waiting>, denial: &Arc<Denial>) -> bool {
     is_any
 }
 
-/// Sends `signal` to the host of a request, on the subject that the host has named.
-pub(crate) async fn send_signal(publisher: Arc<Publisher>, subject: Subject, signal: CallerSignal) {
+/// Answers a probe with `signal`, on the subject that the host has named. The host is not trusted: other subjects than
+/// those of replies are ignored.
+pub(crate) async fn answer_probe(
+    publisher: &Arc<Publisher>,
+    subject: Option<Subject>,
+    signal: CallerSignal,
+) {
+    // Without a connection, the message would block the replies that have arrived. The host probes again.
+    if let Some(subject) = subject.filter(|subject| subject::may_reply_to(subject))
+        && publisher.is_open()
+    {
+        send_signal(Arc::clone(publisher), subject, signal).await;
+    }
+}
+
+async fn send_signal(publisher: Arc<Publisher>, subject: Subject, signal: CallerSignal) {
     let mut headers = Outgoing::default();
     signal.write(&mut headers);
     let sent = publisher.publish(subject, None, headers.0, Bytes::new());

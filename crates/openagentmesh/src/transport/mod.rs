@@ -28,6 +28,7 @@ mod send_gate;
 mod servers;
 mod state;
 mod subscription;
+mod traffic;
 mod url_file;
 
 pub use endpoint::{
@@ -38,7 +39,7 @@ pub use replication::REPLICAS_VARIABLE;
 pub use state::{ConnectionState, ConnectionStates};
 
 pub(crate) use client_slot::ClientSlot;
-pub(crate) use connection::{Connection, ConnectionGuard, OutgoingBytes};
+pub(crate) use connection::{Connection, ConnectionGuard};
 pub(crate) use credentials::expand_home;
 pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;
@@ -47,10 +48,11 @@ pub(crate) use headers::{
     Outgoing, Received, check_subject, closed, header, memory, plain_headers, too_large,
 };
 pub(crate) use host_watch::{Death, WatchGuard};
-pub(crate) use inbox::{Inbox, PendingReply, send_signal};
+pub(crate) use inbox::{Inbox, PendingReply, answer_probe};
 pub(crate) use monitor::ConnectionMonitor;
 pub(crate) use multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};
 pub(crate) use publisher::{Publisher, Publishing};
 pub(crate) use replication::{MAX_REPLICAS, Replication, out_of_range};
 pub(crate) use subscription::Subscription;
+pub(crate) use traffic::OutgoingBytes;

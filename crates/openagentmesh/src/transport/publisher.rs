@@ -164,7 +164,7 @@ impl Publisher {
     }
 
     /// Whether a message can be handed over without a wait for the connection.
-    pub(crate) fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.shared.gate.is_open()
     }
 
