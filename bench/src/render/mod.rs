@@ -28,7 +28,7 @@ fn files(report: &Report) -> Result<[(PathBuf, String); 3]> {
     let repository = Path::new(REPOSITORY).canonicalize()?;
     let readme = repository.join("README.md");
     let current = std::fs::read_to_string(&readme)?;
-    let book = repository.join("docs").join("src");
+    let book = repository.join("docs").join("reference");
     Ok([
         (readme, readme::with(&current, report)?),
         (book.join("performance.md"), page::of(report)),

@@ -39,10 +39,10 @@ fn block(report: &Report) -> String {
     }
     format!(
         "{table}\n\n\
-         ![Speed next to the bare client](docs/src/performance.svg)\n\n\
+         ![Speed next to the bare client](docs/reference/performance.svg)\n\n\
          `cargo xtask bench` on {}. The bare client sends the same headers and uses the same bucket. The factor is the speed, \
          or the inverse of the size, of this SDK as a multiple: the median of the rounds' ratios, which may differ \
-         from the ratio of the medians in the columns. [All figures](docs/src/performance.md), \
+         from the ratio of the medians in the columns. [All figures](docs/reference/performance.md), \
          [how they are measured](bench/README.md).\n",
         report.setting()
     )

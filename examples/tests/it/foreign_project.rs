@@ -45,8 +45,7 @@ fn add_readmes(workspace: &Workspace, manifest: &Sample, readme: &[Sample]) {
     let folder = workspace.add("readme", &workspace.with_paths(&manifest.code));
     write(&folder.join("src/main.rs"), "fn main() {}\n");
     let of_crate = samples::of_markdown(&workspace.root.join("crates/openagentmesh/README.md"));
-    let of_book = of_book(&workspace.root);
-    let blocks = readme.iter().chain(&of_crate).chain(&of_book);
+    let blocks = readme.iter().chain(&of_crate);
     for (index, block) in blocks.filter(|block| block.language == "rust").enumerate() {
         let code = &block.code;
         let (kind, code) = if code.contains("fn main(") {
@@ -59,20 +58,6 @@ fn add_readmes(workspace: &Workspace, manifest: &Sample, readme: &[Sample]) {
         let file = folder.join(kind).join(format!("block_{index}.rs"));
         write(&file, &format!("// {}\n{code}", block.origin));
     }
-}
-
-/// The blocks of the book. Each page of the guide has one.
-fn of_book(root: &Path) -> Vec<Sample> {
-    let summary = fs::read_to_string(root.join("docs/src/SUMMARY.md")).unwrap();
-    let mut blocks = Vec::new();
-    for page in summary.split('(').skip(1) {
-        let page = page.split(')').next().unwrap();
-        let found = samples::of_markdown(&root.join("docs/src").join(page));
-        let is_guide = !["introduction.md", "performance.md"].contains(&page);
-        assert_eq!(is_guide, !found.is_empty(), "{page}");
-        blocks.extend(found);
-    }
-    blocks
 }
 
 /// A program around a block that shows statements: they use the echo example and a mesh.
