@@ -59,6 +59,16 @@ impl Bucket {
         }
     }
 
+    /// Writes `key`, whatever its revision.
+    pub(crate) async fn put(&self, key: &str, value: Bytes) -> Result<(), Error> {
+        self.bounded(self.store.put(key, value)).await.map(drop)
+    }
+
+    /// Deletes `key`.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), Error> {
+        self.bounded(self.store.delete(key)).await
+    }
+
     /// The first keys of the bucket.
     pub(crate) async fn keys(&self) -> Result<Vec<String>, Error> {
         let keys = self.bounded(self.store.keys()).await?;

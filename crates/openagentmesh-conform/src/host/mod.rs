@@ -110,24 +110,53 @@ impl HostCheck {
         self
     }
 
-    /// Runs the check. Takes up to about a minute with a host that answers nothing. Not cancel-safe: while a registration
-    /// is awaited, the catalog has an entry of the kit, which a dropped check leaves there.
+    /// Runs the check. Takes up to about a minute with a host that answers nothing.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] when the mesh does not know the agent, [`Error::Storage`] when a bucket cannot be read, and
-    /// [`Error::Message`] when a message cannot be sent.
+    /// [`Error::Message`] when a message cannot be sent. Not cancel-safe: use [`run_until`](Self::run_until).
     pub async fn run(&self, mesh: &Mesh) -> Result<Report, Error> {
         let verdicts = Verdicts::default();
-        let host = Host {
+        self.check(self.host(mesh, &verdicts)).await?;
+        Ok(Self::report(&verdicts))
+    }
+
+    /// Runs the check until it is complete. `None` if `stop` ends before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run`](Self::run). Not cancel-safe: while a registration is awaited, the catalog has an entry of the
+    /// kit, which a dropped future leaves there.
+    pub async fn run_until(
+        &self,
+        mesh: &Mesh,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<Report>, Error> {
+        let verdicts = Verdicts::default();
+        let host = self.host(mesh, &verdicts);
+        tokio::select! {
+            checked = self.check(host) => checked?,
+            () = stop => {
+                registration::remove_witness(host).await?;
+                return Ok(None);
+            }
+        }
+        Ok(Some(Self::report(&verdicts)))
+    }
+
+    fn host<'c>(&'c self, mesh: &'c Mesh, verdicts: &'c Verdicts) -> Host<'c> {
+        Host {
             mesh,
             name: &self.name,
             settings: self.settings,
-            verdicts: &verdicts,
-        };
-        self.check(host).await?;
+            verdicts,
+        }
+    }
+
+    fn report(verdicts: &Verdicts) -> Report {
         let judged = verdicts.judged(rules(Role::Host), "the agent has no such messages");
-        Ok(Report::new(Role::Host, judged))
+        Report::new(Role::Host, judged)
     }
 
     async fn check(&self, host: Host<'_>) -> Result<(), Error> {

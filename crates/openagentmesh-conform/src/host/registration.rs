@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::Message;
 use bytes::Bytes;
 use openagentmesh_protocol::header::{EXPECTED_LAST_SUBJECT_SEQUENCE, KV_OPERATION};
-use openagentmesh_protocol::{RequestId, bucket, subject};
+use openagentmesh_protocol::{bucket, subject};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -41,7 +41,20 @@ pub(super) async fn check(host: Host<'_>, limit: Duration, on_prompt: &(dyn Fn(&
         }
         seen.judge_record(host);
     }
-    witness.remove(host).await
+    remove_witness(host).await
+}
+
+/// Removes the entry of the kit from the catalog, if it is there.
+pub(super) async fn remove_witness(host: Host<'_>) -> Result<(), Error> {
+    let name = witness_name(host);
+    if let Some(bucket) = Bucket::open(host.mesh, bucket::CATALOG).await? {
+        change(&bucket, |entries| entries.retain(|entry| entry["name"] != name.as_str())).await?;
+    }
+    Ok(())
+}
+
+fn witness_name(host: Host<'_>) -> String {
+    format!("conform.witness.{}", host.name)
 }
 
 /// The writes of a registration so far.
@@ -122,7 +135,7 @@ impl Witness {
             return Ok(Self(None));
         };
         let entry = json!({
-            "name": format!("conform.witness-{}", RequestId::random()),
+            "name": witness_name(host),
             "description": "An entry of the conformance kit, which other writers keep.",
             "version": "0.1.0", "tags": ["conform"], "invocable": false, "streaming": false,
             "x-conform": {"kept": [1.5, null, "ä"]},
@@ -144,15 +157,6 @@ impl Witness {
         };
         host.verdicts.judge(rules::KEEPS_ENTRIES, verdict);
     }
-
-    async fn remove(self, host: Host<'_>) -> Result<(), Error> {
-        if let Some(witness) = self.0
-            && let Some(bucket) = Bucket::open(host.mesh, bucket::CATALOG).await?
-        {
-            change(&bucket, |entries| entries.retain(|entry| entry["name"] != witness["name"])).await?;
-        }
-        Ok(())
-    }
 }
 
 /// Changes the catalog by compare-and-swap. Gives up against a catalog that is not an array.
@@ -162,7 +166,11 @@ async fn change(bucket: &Bucket, change: impl Fn(&mut Vec<Value>)) -> Result<(),
         let revision = stored.as_ref().map_or(0, |stored| stored.revision);
         let text = stored.map_or(Bytes::from_static(b"[]"), |stored| stored.value);
         let Ok(mut entries) = serde_json::from_slice::<Vec<Value>>(&text) else { return Ok(()) };
+        let before = entries.len();
         change(&mut entries);
+        if entries.len() == before {
+            return Ok(());
+        }
         let text = Value::Array(entries).to_string();
         if bucket.swap(bucket::CATALOG_KEY, text.into(), revision).await? {
             return Ok(());
