@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Check;
 use super::agents::{Behaviour, FAILED};
-use super::calls::{Received, deliver};
+use super::calls::Received;
 use super::request::Request;
 use crate::error::Error;
 use crate::rules::{requests, signals as rules};
@@ -30,7 +30,7 @@ pub(super) async fn answer(check: &Check<'_>, behaviour: Behaviour, message: Mes
     };
     if !request.is_stream {
         let Some(reply) = &request.reply else { return Ok(()) };
-        return deliver(check, check.error(&request, reply, "invocation_mismatch")).await;
+        return check.mesh.send(check.error(&request, reply, "invocation_mismatch")).await;
     }
     let inbox = check.mesh.client.new_inbox();
     let signals = check.mesh.subscribe(inbox.clone()).await?;

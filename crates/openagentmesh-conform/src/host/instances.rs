@@ -53,7 +53,7 @@ pub(super) async fn check(
 }
 
 /// The records that list the agent, each with its key.
-async fn records(host: Host<'_>) -> Result<Vec<(String, Value)>, Error> {
+pub(super) async fn records(host: Host<'_>) -> Result<Vec<(String, Value)>, Error> {
     let mut records = Vec::new();
     let Some(bucket) = Bucket::open(host.mesh, bucket::INSTANCES).await? else {
         return Ok(records);

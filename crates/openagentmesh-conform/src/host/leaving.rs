@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::exchange::Host;
+use super::instances::records;
 use super::registration::is_served;
 use super::target::entry_of;
 use crate::error::Error;
@@ -22,6 +23,7 @@ pub(super) async fn check(
     is_invocable: bool,
     on_prompt: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<(), Error> {
+    let records = records(host).await?.len();
     let mut writes = host.mesh.subscribe("$KV.>").await?;
     let mut notices = host.mesh.subscribe(subject::death(host.name)).await?;
     on_prompt(&format!("stop the host of agent '{}' within {} s", host.name, limit.as_secs_f32()));
@@ -35,6 +37,15 @@ pub(super) async fn check(
     }
     let notice = next_within(&mut notices, host.settings.quiet_time).await;
     left.judge(host, notice.as_ref());
+    // A record may be removed without a write.
+    match records {
+        0 => host.verdicts.skip(rules::LEAVE_RECORD, "no instance record listed the agent"),
+        before => {
+            let after = self::records(host).await?.len();
+            let reason = "record left: the instance record still lists the agent";
+            host.verdicts.require(rules::LEAVE_RECORD, after < before, reason);
+        }
+    }
     Ok(())
 }
 
@@ -42,7 +53,6 @@ pub(super) async fn check(
 struct Left {
     has_entry_removed: bool,
     has_contract_removed: bool,
-    has_record_removed: bool,
     /// The first write that deleted the key of the catalog, or made it another thing than an array.
     array_lost: Option<&'static str>,
 }
@@ -72,8 +82,6 @@ impl Left {
             }
         } else if is_removed && subject == subject::kv(bucket::REGISTRY, host.name.as_str()) {
             self.has_contract_removed = true;
-        } else if is_removed && subject.starts_with(&subject::kv(bucket::INSTANCES, "")) {
-            self.has_record_removed = true;
         }
         Ok(())
     }
@@ -83,7 +91,6 @@ impl Left {
         let removed = [
             (rules::LEAVE_ENTRY, self.has_entry_removed, "entry left: the catalog still lists the agent"),
             (rules::LEAVE_CONTRACT, self.has_contract_removed, "contract left: the registry still has it"),
-            (rules::LEAVE_RECORD, self.has_record_removed, "record left: no instance record was removed"),
         ];
         for (rule, is_removed, reason) in removed {
             verdicts.require(rule, is_removed, reason);

@@ -7,7 +7,7 @@ rules! {
     SUBSCRIBED_FIRST Required "register-subscribed-first" "The host subscribes before the catalog lists the agent" "registration.md#registering"
     COMPARE_AND_SWAP Required "register-compare-and-swap" "The catalog is written by compare-and-swap" "registration.md#writes-of-the-catalog"
     KEEPS_ENTRIES Required "register-keeps-entries" "A write of the catalog keeps all other entries and fields" "registration.md#writes-of-the-catalog"
-    RECORD_LAST Extension "register-record-last" "The instance record follows the catalog entry" "registration.md#registering"
+    RECORD Extension "register-record" "The instance record is written with the registration" "registration.md#registering"
     LEAVE_ENTRY Required "leave-entry" "A host that leaves removes the catalog entry" "registration.md#leaving"
     LEAVE_CONTRACT Required "leave-contract" "A host that leaves removes the contract" "registration.md#leaving"
     LEAVE_UNSUBSCRIBED Required "leave-unsubscribed" "The host unsubscribes before it removes the catalog entry" "registration.md#leaving"

@@ -58,6 +58,10 @@ impl Caller {
             true => json!("nothing"),
             false => seen,
         };
+        if seen.is_null() {
+            // The fault left the request without an answer.
+            return;
+        }
         self.call("conform.report", json!({"step": step, "seen": seen})).await;
     }
 

@@ -121,7 +121,7 @@ impl Host {
         let id = read("X-Mesh-Request-Id");
         let timeout = read("X-Mesh-Timeout-Ms");
         let milliseconds = timeout.as_ref().and_then(|timeout| timeout.parse().ok());
-        let work = Work {
+        let mut work = Work {
             reply: message.reply.as_ref().map(ToString::to_string),
             is_stream: read("X-Mesh-Stream").as_deref() == Some("true"),
             deadline: milliseconds.map(|timeout| received + Duration::from_millis(timeout)),
@@ -152,9 +152,11 @@ impl Host {
             let code = if self.breaks("verb-mismatch") { "handler_error" } else { "invocation_mismatch" };
             return self.fail(&work, code, json!({})).await;
         }
-        let has_passed = work.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if has_passed && !self.breaks("deadline-passed") {
-            return self.fail(&work, "timeout", json!({})).await;
+        if work.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if !self.breaks("deadline-passed") {
+                return self.fail(&work, "timeout", json!({})).await;
+            }
+            work.deadline = None;
         }
         match self.input(&message.payload) {
             Ok(input) if work.is_stream => self.stream(&work, &input).await,
@@ -234,6 +236,7 @@ impl Host {
             if !signals.is_unserved(Duration::from_millis(20)).await {
                 return;
             }
+            sleep(Duration::from_millis(20)).await;
         }
     }
 

@@ -84,9 +84,6 @@ impl Host {
             requests: None,
             others: JoinSet::new(),
         };
-        if self.breaks("register-record-last") {
-            self.write_record().await;
-        }
         if !self.breaks("register-subscribed-first") {
             running.subscribe().await;
         }
@@ -97,21 +94,26 @@ impl Host {
         if self.breaks("register-contract-first") {
             self.write_contract().await;
         }
-        if self.breaks("register-subscribed-first") {
-            tokio::time::sleep(LATER).await;
-            running.subscribe().await;
-        }
         if !self.breaks("instance-record") {
-            self.write_record().await;
+            if !self.breaks("register-record") {
+                self.write_record().await;
+            }
             if !self.breaks("instance-lease") {
                 let host = Arc::clone(self);
                 running.others.spawn(async move {
+                    if host.breaks("register-record") {
+                        tokio::time::sleep(LATER * 2).await;
+                    }
                     loop {
                         tokio::time::sleep(RENEWAL).await;
                         host.write_record().await;
                     }
                 });
             }
+        }
+        if self.breaks("register-subscribed-first") {
+            tokio::time::sleep(LATER).await;
+            running.subscribe().await;
         }
         if self.shape == Shape::Publisher {
             let host = Arc::clone(self);
