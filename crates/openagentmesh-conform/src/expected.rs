@@ -68,7 +68,11 @@ impl Expected {
             };
             let (id, reason) = match line.split_once(':') {
                 Some((id, reason)) if !reason.trim().is_empty() => (id.trim(), reason.trim()),
-                _ => return Err(invalid("missing reason; write 'rule-id: reason'".to_owned())),
+                _ => {
+                    return Err(invalid(
+                        "missing reason; write 'rule-id: reason'".to_owned(),
+                    ));
+                }
             };
             if !rules(role).any(|rule| rule.id == id) {
                 let role = role.as_str();

@@ -13,20 +13,37 @@ const MAX_DEPTH: usize = 64;
 pub(crate) fn violation(schema: &Value, value: &Value) -> Option<String> {
     let mut steps = MAX_STEPS;
     let (root, at) = (schema, String::new());
-    Walk { root, steps: &mut steps }.check(schema, value, &at, 0)
+    Walk {
+        root,
+        steps: &mut steps,
+    }
+    .check(schema, value, &at, 0)
 }
 
 /// A value that `schema` accepts; `None` where none is known.
 pub(crate) fn sample(schema: &Value) -> Option<Value> {
     let mut steps = MAX_STEPS;
-    let value = Walk { root: schema, steps: &mut steps }.sample(schema, 0)?;
+    let value = Walk {
+        root: schema,
+        steps: &mut steps,
+    }
+    .sample(schema, 0)?;
     violation(schema, &value).is_none().then_some(value)
 }
 
 /// A value that `schema` certainly refuses; `None` where none is known.
 pub(crate) fn counterexample(schema: &Value) -> Option<Value> {
-    let candidates = [json!(null), json!([[]]), json!({"conform-violation": [[]]}), json!("\u{1}"), json!(-0.5), json!(true)];
-    candidates.into_iter().find(|value| violation(schema, value).is_some())
+    let candidates = [
+        json!(null),
+        json!([[]]),
+        json!({"conform-violation": [[]]}),
+        json!("\u{1}"),
+        json!(-0.5),
+        json!(true),
+    ];
+    candidates
+        .into_iter()
+        .find(|value| violation(schema, value).is_some())
 }
 
 struct Walk<'s> {
@@ -45,7 +62,13 @@ impl<'s> Walk<'s> {
         self.root.pointer(reference.strip_prefix('#')?)
     }
 
-    fn check(&mut self, schema: &'s Value, value: &Value, at: &str, depth: usize) -> Option<String> {
+    fn check(
+        &mut self,
+        schema: &'s Value,
+        value: &Value,
+        at: &str,
+        depth: usize,
+    ) -> Option<String> {
         if self.is_over(depth) {
             return None;
         }
@@ -55,7 +78,10 @@ impl<'s> Walk<'s> {
             _ => return None,
         };
         let fails = |problem: String| Some(format!("{}: {problem}", place(at)));
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|to| self.resolve(to))
+        if let Some(target) = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|to| self.resolve(to))
             && let Some(found) = self.check(target, value, at, depth + 1)
         {
             return Some(found);
@@ -79,8 +105,12 @@ impl<'s> Walk<'s> {
             return fails(problem);
         }
         for (keyword, needs_all) in [("allOf", true), ("anyOf", false), ("oneOf", false)] {
-            let Some(Value::Array(parts)) = schema.get(keyword) else { continue };
-            let mut found = parts.iter().map(|part| self.check(part, value, at, depth + 1));
+            let Some(Value::Array(parts)) = schema.get(keyword) else {
+                continue;
+            };
+            let mut found = parts
+                .iter()
+                .map(|part| self.check(part, value, at, depth + 1));
             let found = match needs_all {
                 true => found.flatten().next(),
                 // An empty list of alternatives is not valid.
@@ -104,10 +134,19 @@ impl<'s> Walk<'s> {
         }
     }
 
-    fn check_members(&mut self, schema: &'s Map<String, Value>, members: &Map<String, Value>, at: &str, depth: usize) -> Option<String> {
+    fn check_members(
+        &mut self,
+        schema: &'s Map<String, Value>,
+        members: &Map<String, Value>,
+        at: &str,
+        depth: usize,
+    ) -> Option<String> {
         let required = schema.get("required").and_then(Value::as_array);
         let required = required.into_iter().flatten().filter_map(Value::as_str);
-        if let Some(missing) = required.into_iter().find(|name| !members.contains_key(*name)) {
+        if let Some(missing) = required
+            .into_iter()
+            .find(|name| !members.contains_key(*name))
+        {
             return Some(format!("{}: '{missing}' is missing", place(at)));
         }
         let properties = schema.get("properties").and_then(Value::as_object);
@@ -147,30 +186,48 @@ impl<'s> Walk<'s> {
         }
         for keyword in ["anyOf", "oneOf", "allOf"] {
             if let Some(Value::Array(parts)) = schema.get(keyword) {
-                return parts.iter().find_map(|part| self.sample(part, depth + 1).filter(|value| !value.is_null()));
+                return parts.iter().find_map(|part| {
+                    self.sample(part, depth + 1)
+                        .filter(|value| !value.is_null())
+                });
             }
         }
-        let kind = schema.get("type").and_then(|kinds| types(kinds).find(|kind| *kind != "null"));
+        let kind = schema
+            .get("type")
+            .and_then(|kinds| types(kinds).find(|kind| *kind != "null"));
         match kind {
             Some("string") => text(schema).map(Value::String),
             Some("integer") => number(schema).map(|number| json!(number.ceil() as i64)),
             Some("number") => number(schema).map(|number| json!(number)),
             Some("boolean") => Some(json!(true)),
             Some("array") => {
-                let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0).min(1000);
+                let least = schema
+                    .get("minItems")
+                    .and_then(Value::as_u64)
+                    .unwrap_or(0)
+                    .min(1000);
                 let first = schema.get("prefixItems").and_then(Value::as_array);
-                let count = first.map_or(0, Vec::len).max(usize::try_from(least).unwrap_or(0));
+                let count = first
+                    .map_or(0, Vec::len)
+                    .max(usize::try_from(least).unwrap_or(0));
                 let item = |index: usize| {
-                    let own = first.and_then(|first| first.get(index)).or_else(|| schema.get("items"));
+                    let own = first
+                        .and_then(|first| first.get(index))
+                        .or_else(|| schema.get("items"));
                     own.map_or(Some(json!(index)), |own| self.sample(own, depth + 1))
                 };
-                (0..count).map(item).collect::<Option<Vec<_>>>().map(Value::Array)
+                (0..count)
+                    .map(item)
+                    .collect::<Option<Vec<_>>>()
+                    .map(Value::Array)
             }
             Some("object") => {
                 let mut members = Map::new();
                 let required = schema.get("required").and_then(Value::as_array);
                 for name in required.into_iter().flatten().filter_map(Value::as_str) {
-                    let own = schema.get("properties").and_then(|properties| properties.get(name));
+                    let own = schema
+                        .get("properties")
+                        .and_then(|properties| properties.get(name));
                     let member = own.map_or(Some(json!({})), |own| self.sample(own, depth + 1))?;
                     members.insert(name.to_owned(), member);
                 }
@@ -189,7 +246,10 @@ fn place(at: &str) -> &str {
 
 fn types(kinds: &Value) -> impl Iterator<Item = &str> {
     let list = kinds.as_array().into_iter().flatten();
-    kinds.as_str().into_iter().chain(list.filter_map(Value::as_str))
+    kinds
+        .as_str()
+        .into_iter()
+        .chain(list.filter_map(Value::as_str))
 }
 
 fn is_of(kind: &str, value: &Value) -> bool {
@@ -200,7 +260,11 @@ fn is_of(kind: &str, value: &Value) -> bool {
         "array" => value.is_array(),
         "object" => value.is_object(),
         "number" => value.is_number(),
-        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        "integer" => {
+            value.is_i64()
+                || value.is_u64()
+                || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
         _ => true,
     }
 }
@@ -262,23 +326,35 @@ fn text(schema: &Map<String, Value>) -> Option<String> {
         return Some(known.to_owned());
     }
     let limit = |keyword: &str, default: u64| {
-        let limit = schema.get(keyword).and_then(Value::as_u64).unwrap_or(default);
+        let limit = schema
+            .get(keyword)
+            .and_then(Value::as_u64)
+            .unwrap_or(default);
         usize::try_from(limit.min(100_000)).unwrap_or(100_000)
     };
     let mut text = "conform ".repeat(limit("minLength", 7) / 8 + 1);
-    text.truncate(limit("minLength", 7).max(7).min(limit("maxLength", 100_000)));
+    text.truncate(
+        limit("minLength", 7)
+            .max(7)
+            .min(limit("maxLength", 100_000)),
+    );
     Some(text)
 }
 
 fn number(schema: &Map<String, Value>) -> Option<f64> {
     let limit = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
-    let step = schema.get("multipleOf").and_then(Value::as_f64).unwrap_or(1.0);
+    let step = schema
+        .get("multipleOf")
+        .and_then(Value::as_f64)
+        .unwrap_or(1.0);
     let least = limit("exclusiveMinimum").map(|limit| limit.floor() + 1.0);
     let least = least.or(limit("minimum")).unwrap_or(f64::MIN);
     let most = limit("exclusiveMaximum").map(|limit| limit.ceil() - 1.0);
     let most = most.or(limit("maximum")).unwrap_or(f64::MAX);
     let preferred = [5.0, 1.0, 0.0, least, most, (least / step).ceil() * step];
-    preferred.into_iter().find(|number| *number >= least && *number <= most && number.is_finite() && number % step == 0.0)
+    preferred.into_iter().find(|number| {
+        *number >= least && *number <= most && number.is_finite() && number % step == 0.0
+    })
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ impl Mesh {
             url: shown.to_owned(),
             cause,
         };
-        let servers: Result<Vec<ServerAddr>, _> = url.split(',').map(ServerAddr::from_str).collect();
+        let servers: Result<Vec<ServerAddr>, _> =
+            url.split(',').map(ServerAddr::from_str).collect();
         let servers = servers.map_err(|error| failed(error.to_string()))?;
         let mut options = ConnectOptions::new()
             .name("oam-conform")
@@ -89,7 +90,11 @@ impl Mesh {
     pub(crate) async fn settle(&self) -> Result<(), Error> {
         // The server answers that the subject has no subscriber, after the earlier messages.
         let unserved = format!("conform.unserved.{}", RequestId::random());
-        let answer = timeout(ROUND_TRIP_TIMEOUT, self.client.request(unserved, Bytes::new())).await;
+        let answer = timeout(
+            ROUND_TRIP_TIMEOUT,
+            self.client.request(unserved, Bytes::new()),
+        )
+        .await;
         match answer {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::Message("the server does not answer".to_owned())),

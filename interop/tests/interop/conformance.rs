@@ -71,7 +71,13 @@ async fn python_host_fails_only_in_the_listed_rules(sdk: Sdk) {
 }
 
 /// The report about a host of one agent, which starts and leaves while it is checked.
-async fn host_report(test: &TestMesh, mesh: &Mesh, sdk: Sdk, name: &str, input: Option<&str>) -> Report {
+async fn host_report(
+    test: &TestMesh,
+    mesh: &Mesh,
+    sdk: Sdk,
+    name: &str,
+    input: Option<&str>,
+) -> Report {
     let (prompt, mut prompts) = mpsc::unbounded_channel();
     let mut check = HostCheck::new(AgentName::new(name).unwrap())
         .settings(SETTINGS)
@@ -154,8 +160,16 @@ async fn do_steps(python: &mut Peer) {
     }
     let events = json!({"key": "ticks", "agent": "conform.ticks"});
     python.ask("open_events", events).await.unwrap();
-    let taken = python.ask("take", json!({"key": "ticks", "count": 3})).await.unwrap();
-    report(python, "ticks", json!(taken["items"].as_array().unwrap().len())).await;
+    let taken = python
+        .ask("take", json!({"key": "ticks", "count": 3}))
+        .await
+        .unwrap();
+    report(
+        python,
+        "ticks",
+        json!(taken["items"].as_array().unwrap().len()),
+    )
+    .await;
     let arguments = json!({"name": "conform.endless", "count": 3, "payload": {"to": 0}});
     python.ask("break_stream", arguments).await.unwrap();
     // The agent does not answer: the command fails after its timeout.

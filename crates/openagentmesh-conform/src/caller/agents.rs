@@ -120,7 +120,10 @@ impl KitAgent {
         let output = |is_stream| (capabilities.streaming == is_stream).then(|| json!({}));
         Contract {
             name: self.name(),
-            description: format!("An agent of the conformance kit for the step {}.", self.step.unwrap_or("report")),
+            description: format!(
+                "An agent of the conformance kit for the step {}.",
+                self.step.unwrap_or("report")
+            ),
             version: "1.0.0".to_owned(),
             tags: vec!["conform".to_owned()],
             capabilities,
@@ -138,11 +141,17 @@ impl KitAgent {
 pub(super) async fn register(mesh: &Mesh) -> Result<(), Error> {
     let registry = open(mesh, bucket::REGISTRY).await?;
     for agent in AGENTS {
-        registry.put(agent.id, json!(agent.contract()).to_string().into()).await?;
+        registry
+            .put(agent.id, json!(agent.contract()).to_string().into())
+            .await?;
     }
     change_catalog(mesh, |entries| {
         without_own(entries);
-        entries.extend(AGENTS.iter().map(|agent| json!(agent.contract().to_catalog_entry())));
+        entries.extend(
+            AGENTS
+                .iter()
+                .map(|agent| json!(agent.contract().to_catalog_entry())),
+        );
     })
     .await
 }
@@ -180,10 +189,14 @@ async fn change_catalog(mesh: &Mesh, change: impl Fn(&mut Vec<Value>)) -> Result
         let revision = stored.as_ref().map_or(0, |stored| stored.revision);
         let text = stored.map_or(Bytes::from_static(b"[]"), |stored| stored.value);
         let entries = serde_json::from_slice::<Vec<Value>>(&text);
-        let mut entries = entries.map_err(|_| failed("the catalog is malformed; `oam mesh repair` repairs it"))?;
+        let mut entries = entries
+            .map_err(|_| failed("the catalog is malformed; `oam mesh repair` repairs it"))?;
         change(&mut entries);
         let text = Value::Array(entries).to_string();
-        if bucket.swap(bucket::CATALOG_KEY, text.into(), revision).await? {
+        if bucket
+            .swap(bucket::CATALOG_KEY, text.into(), revision)
+            .await?
+        {
             return Ok(());
         }
     }

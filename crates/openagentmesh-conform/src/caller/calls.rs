@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use openagentmesh_protocol::envelope::Probe;
-use openagentmesh_protocol::{CallerSignal, Headers, HeaderSource, header};
+use openagentmesh_protocol::{CallerSignal, HeaderSource, Headers, header};
 use tokio::time::{Instant, sleep_until};
 
 use super::Check;
@@ -39,14 +39,20 @@ impl HeaderSource for Received<'_> {
     }
 }
 
-pub(super) async fn answer(check: &Check<'_>, behaviour: Behaviour, message: Message) -> Result<(), Error> {
+pub(super) async fn answer(
+    check: &Check<'_>,
+    behaviour: Behaviour,
+    message: Message,
+) -> Result<(), Error> {
     let Some(request) = check.judge(behaviour, &message) else {
         return Ok(());
     };
     let Some(reply) = request.reply.clone().filter(|_| !request.is_stream) else {
         if request.is_stream {
             let subject = format!("mesh.stream.{}", request.id);
-            let error = check.error(&request, &subject, "invocation_mismatch").header(header::STREAM_END, "true");
+            let error = check
+                .error(&request, &subject, "invocation_mismatch")
+                .header(header::STREAM_END, "true");
             return check.mesh.send(error).await;
         }
         return Ok(());
@@ -56,7 +62,10 @@ pub(super) async fn answer(check: &Check<'_>, behaviour: Behaviour, message: Mes
         Behaviour::Never => return never(check, &request, &reply).await,
         Behaviour::Note => {
             check.done("note");
-            return check.mesh.send(check.output(&request, &reply, &request.input)).await;
+            return check
+                .mesh
+                .send(check.output(&request, &reply, &request.input))
+                .await;
         }
         Behaviour::Fail => {
             let error = check.error(&request, &reply, FAILED);
@@ -68,7 +77,10 @@ pub(super) async fn answer(check: &Check<'_>, behaviour: Behaviour, message: Mes
             error.headers = async_nats::HeaderMap::new();
             for (name, values) in headers.iter() {
                 let name: &str = name.as_ref();
-                let value = values.first().map(|value| value.as_str()).unwrap_or_default();
+                let value = values
+                    .first()
+                    .map(|value| value.as_str())
+                    .unwrap_or_default();
                 error = error.header(&name.to_ascii_lowercase(), value);
             }
             return deliver(check, error).await;
@@ -87,11 +99,19 @@ pub(super) async fn deliver(check: &Check<'_>, reply: Outgoing) -> Result<(), Er
     let report = next_within(&mut reports, Duration::from_millis(50)).await;
     let is_lost = report.as_ref().is_some_and(is_no_responders);
     let reason = "reply lost: the reply subject has no subscriber";
-    check.verdicts.require(requests::SUBSCRIBED, !is_lost, reason);
+    check
+        .verdicts
+        .require(requests::SUBSCRIBED, !is_lost, reason);
     Ok(())
 }
 
-async fn probe(check: &Check<'_>, request: &Request, reply: &str, signals: &str, probe: Probe) -> Result<(), Error> {
+async fn probe(
+    check: &Check<'_>,
+    request: &Request,
+    reply: &str,
+    signals: &str,
+    probe: Probe,
+) -> Result<(), Error> {
     let mut headers = Headers::default();
     probe.write(&mut headers);
     let mut message = Outgoing::to(reply)
@@ -117,21 +137,30 @@ async fn slow(check: &Check<'_>, request: &Request, reply: &str) -> Result<(), E
         let answer = next_signal(&mut signals, end).await;
         let verdict = match answer {
             Some(CallerSignal::Waiting) => Ok(()),
-            Some(signal) => Err(format!("wrong answer: the caller waits and sent {signal:?}")),
+            Some(signal) => Err(format!(
+                "wrong answer: the caller waits and sent {signal:?}"
+            )),
             None => Err("no answer: the caller waits and did not say so".to_owned()),
         };
         check.verdicts.judge(rules::WAITING, verdict);
     } else {
-        check.verdicts.skip(rules::WAITING, "the caller does not answer probes");
+        check
+            .verdicts
+            .skip(rules::WAITING, "the caller does not answer probes");
     }
     sleep_until(end).await;
-    check.mesh.send(check.output(request, reply, &request.input)).await
+    check
+        .mesh
+        .send(check.output(request, reply, &request.input))
+        .await
 }
 
 /// Probes the caller until it is gone.
 async fn never(check: &Check<'_>, request: &Request, reply: &str) -> Result<(), Error> {
     if !request.has_probes {
-        check.verdicts.skip(rules::GONE, "the caller does not answer probes");
+        check
+            .verdicts
+            .skip(rules::GONE, "the caller does not answer probes");
         check.done("never");
         return Ok(());
     }
@@ -153,7 +182,10 @@ async fn never(check: &Check<'_>, request: &Request, reply: &str) -> Result<(), 
         }
     }
     is_gone |= missed >= MAX_MISSED_PROBES;
-    let reason = format!("request not cancelled: the caller still counted as waiting after {} s", NEVER_TIMEOUT.as_secs());
+    let reason = format!(
+        "request not cancelled: the caller still counted as waiting after {} s",
+        NEVER_TIMEOUT.as_secs()
+    );
     check.verdicts.require(rules::GONE, is_gone, reason);
     check.done("never");
     Ok(())

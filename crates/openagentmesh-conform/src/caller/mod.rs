@@ -125,14 +125,18 @@ impl CallerCheck {
         let served = check.serve(self.timeout, stop).await;
         let left = agents::deregister(mesh).await;
         served.and(left)?;
-        let judged = check.verdicts.judged(rules(Role::Caller), "the caller did not do the step");
+        let judged = check
+            .verdicts
+            .judged(rules(Role::Caller), "the caller did not do the step");
         Ok(Report::new(Role::Caller, judged))
     }
 }
 
 impl std::fmt::Debug for CallerCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CallerCheck").field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("CallerCheck")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -161,9 +165,16 @@ impl Check<'_> {
         let mut requests = Vec::new();
         for agent in AGENTS.iter().filter(|agent| agent.is_served()) {
             let name = agent.name();
-            let subscribed = self.mesh.client.queue_subscribe(subject::agent(&name), subject::queue_group(&name));
+            let subscribed = self
+                .mesh
+                .client
+                .queue_subscribe(subject::agent(&name), subject::queue_group(&name));
             let messages = subscribed.await.map_err(failed)?;
-            requests.push(messages.map(move |message| (agent.behaviour, message)).boxed());
+            requests.push(
+                messages
+                    .map(move |message| (agent.behaviour, message))
+                    .boxed(),
+            );
         }
         let mut requests = select_all(requests);
         self.mesh.settle().await?;
@@ -205,8 +216,12 @@ impl Check<'_> {
     /// Notes that a step is done.
     fn done(&self, step: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = AGENTS.iter().any(|agent| agent.step == Some(step)) && state.steps.insert(step.to_owned());
-        let (done, all) = (state.steps.len(), AGENTS.iter().filter(|agent| agent.step.is_some()).count());
+        let is_new = AGENTS.iter().any(|agent| agent.step == Some(step))
+            && state.steps.insert(step.to_owned());
+        let (done, all) = (
+            state.steps.len(),
+            AGENTS.iter().filter(|agent| agent.step.is_some()).count(),
+        );
         drop(state);
         if is_new {
             (self.on_prompt)(&format!("step {step} is done ({done} of {all})"));

@@ -24,13 +24,22 @@ const CHUNK_INTERVAL: Duration = Duration::from_millis(30);
 /// The limit of an endless stream.
 const ENDLESS_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn answer(check: &Check<'_>, behaviour: Behaviour, message: Message) -> Result<(), Error> {
+pub(super) async fn answer(
+    check: &Check<'_>,
+    behaviour: Behaviour,
+    message: Message,
+) -> Result<(), Error> {
     let Some(request) = check.judge(behaviour, &message) else {
         return Ok(());
     };
     if !request.is_stream {
-        let Some(reply) = &request.reply else { return Ok(()) };
-        return check.mesh.send(check.error(&request, reply, "invocation_mismatch")).await;
+        let Some(reply) = &request.reply else {
+            return Ok(());
+        };
+        return check
+            .mesh
+            .send(check.error(&request, reply, "invocation_mismatch"))
+            .await;
     }
     let inbox = check.mesh.client.new_inbox();
     let signals = check.mesh.subscribe(inbox.clone()).await?;
@@ -73,7 +82,10 @@ struct Seen {
 impl Stream<'_> {
     /// Streams numbers, except `gap`, and ends with the end marker or with an error.
     async fn run(&mut self, error: &str, gap: Option<u64>) -> Result<(), Error> {
-        let to = self.request.input["to"].as_u64().unwrap_or(0).min(MAX_CHUNKS);
+        let to = self.request.input["to"]
+            .as_u64()
+            .unwrap_or(0)
+            .min(MAX_CHUNKS);
         for number in (0..to).filter(|number| Some(*number) != gap) {
             if !self.take_credit().await {
                 break;
@@ -89,7 +101,9 @@ impl Stream<'_> {
         if self.seen.has_credit {
             self.check.verdicts.pass(rules::CREDIT);
         } else if self.request.credit.is_none_or(|credit| credit >= to) {
-            self.check.verdicts.skip(rules::CREDIT, "the caller asked for all chunks at once");
+            self.check
+                .verdicts
+                .skip(rules::CREDIT, "the caller asked for all chunks at once");
         }
         let end = match error {
             "" => Outgoing::to(self.subject.as_str())
@@ -98,7 +112,10 @@ impl Stream<'_> {
                 .header(header::INSTANCE_ID, self.check.instance.as_str()),
             code => self.check.error(&self.request, &self.subject, code),
         };
-        self.check.mesh.send(end.header(header::STREAM_END, "true")).await
+        self.check
+            .mesh
+            .send(end.header(header::STREAM_END, "true"))
+            .await
     }
 
     /// Streams until the caller is gone, and judges how it left.
@@ -150,9 +167,14 @@ impl Stream<'_> {
     /// Judges whether the first chunk has a subscriber.
     async fn judge_subscribed(&mut self) -> Result<(), Error> {
         self.check.mesh.settle().await?;
-        self.read_until(Instant::now() + Duration::from_millis(20)).await;
+        self.read_until(Instant::now() + Duration::from_millis(20))
+            .await;
         let reason = "chunk lost: the subject of the stream has no subscriber";
-        self.check.verdicts.require(requests::STREAM_SUBSCRIBED, !self.seen.is_unsubscribed, reason);
+        self.check.verdicts.require(
+            requests::STREAM_SUBSCRIBED,
+            !self.seen.is_unsubscribed,
+            reason,
+        );
         Ok(())
     }
 
@@ -189,7 +211,9 @@ impl Stream<'_> {
             Some(CallerSignal::Cancel) => self.seen.is_cancelled = true,
             Some(CallerSignal::Credit(more)) => {
                 self.seen.has_credit = true;
-                self.credit = self.credit.map(|credit| credit.saturating_add(u64::from(more)));
+                self.credit = self
+                    .credit
+                    .map(|credit| credit.saturating_add(u64::from(more)));
             }
             _ => {}
         }

@@ -22,7 +22,11 @@ const LATE_BY: Duration = Duration::from_millis(50);
 const LATE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Checks calls and sends. Returns the id of the instance that replied.
-pub(super) async fn check(host: Host<'_>, target: &Target, input: &Input) -> Result<Option<String>, Error> {
+pub(super) async fn check(
+    host: Host<'_>,
+    target: &Target,
+    input: &Input,
+) -> Result<Option<String>, Error> {
     let verdicts = host.verdicts;
     let Some(body) = &input.body else {
         verdicts.skip_all(rules::TABLE, NO_INPUT);
@@ -32,10 +36,14 @@ pub(super) async fn check(host: Host<'_>, target: &Target, input: &Input) -> Res
     let Some(reply) = base.output() else {
         let answer = base.describe();
         if base.error().is_some() && !input.is_given {
-            let reason = format!("the generated input got {answer}; give a valid one with --input JSON");
+            let reason =
+                format!("the generated input got {answer}; give a valid one with --input JSON");
             verdicts.skip_all(rules::TABLE, reason.as_str());
         } else {
-            verdicts.fail(rules::ANSWERED, format!("no output: the request got {answer}"));
+            verdicts.fail(
+                rules::ANSWERED,
+                format!("no output: the request got {answer}"),
+            );
             verdicts.skip_all(rules::TABLE, "a valid request got no output");
         }
         return Ok(None);
@@ -65,14 +73,23 @@ async fn check_sends(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
     let id = RequestId::random();
     let results = Ask::with_id(host.name, body, id.to_string()).reply_on(subject::results(&id));
     let chosen = format!("conform.replies.{}", RequestId::random());
-    let reply_to = Ask::call(host.name, body).header(header::REPLY_TO, &chosen).reply_on(chosen);
+    let reply_to = Ask::call(host.name, body)
+        .header(header::REPLY_TO, &chosen)
+        .reply_on(chosen);
     let forgotten = Ask::call(host.name, body).without_reply();
-    let (results, reply_to, forgotten) =
-        futures::try_join!(host.exchange(results), host.exchange(reply_to), host.exchange(forgotten))?;
+    let (results, reply_to, forgotten) = futures::try_join!(
+        host.exchange(results),
+        host.exchange(reply_to),
+        host.exchange(forgotten)
+    )?;
     host.expect_served(rules::RESULTS, &results);
     host.expect_served(rules::REPLY_TO, &reply_to);
     let letter = forgotten.letters.is_empty();
-    host.verdicts.require(rules::NO_REPLY_SUBJECT, letter, "request failed: a dead letter arrived");
+    host.verdicts.require(
+        rules::NO_REPLY_SUBJECT,
+        letter,
+        "request failed: a dead letter arrived",
+    );
     Ok(())
 }
 
@@ -86,7 +103,10 @@ async fn check_late(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
     sleep(LATE_BY).await;
     let mut replies = host.mesh.subscribe(results).await?;
     let reply = next_within(&mut replies, LATE_TIMEOUT).await;
-    let reason = format!("reply lost: none arrived within {} ms", LATE_TIMEOUT.as_millis());
+    let reason = format!(
+        "reply lost: none arrived within {} ms",
+        LATE_TIMEOUT.as_millis()
+    );
     host.verdicts.require(rules::LATE, reply.is_some(), reason);
     Ok(())
 }
@@ -94,12 +114,24 @@ async fn check_late(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
 /// Checks that the host does not publish in its own name for a caller that may not.
 async fn check_reserved(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
     let token = RequestId::random();
-    let reserved = [format!("$CONFORM.{token}"), format!("mesh.death.conform-{token}"), format!("mesh.logs.conform-{token}")];
-    let exchanges = reserved.iter().map(|reply| host.exchange_quietly(Ask::call(host.name, body).reply_on(reply.clone())));
+    let reserved = [
+        format!("$CONFORM.{token}"),
+        format!("mesh.death.conform-{token}"),
+        format!("mesh.logs.conform-{token}"),
+    ];
+    let exchanges = reserved
+        .iter()
+        .map(|reply| host.exchange_quietly(Ask::call(host.name, body).reply_on(reply.clone())));
     let observed = futures::future::try_join_all(exchanges).await?;
-    let published = reserved.iter().zip(observed).find(|(_, observed)| !observed.replies.is_empty());
-    let reason = published.map(|(reply, _)| format!("message on a reserved subject: the host published to '{reply}'"));
-    host.verdicts.judge(rules::RESERVED_REPLY, reason.map_or(Ok(()), Err));
+    let published = reserved
+        .iter()
+        .zip(observed)
+        .find(|(_, observed)| !observed.replies.is_empty());
+    let reason = published.map(|(reply, _)| {
+        format!("message on a reserved subject: the host published to '{reply}'")
+    });
+    host.verdicts
+        .judge(rules::RESERVED_REPLY, reason.map_or(Ok(()), Err));
     Ok(())
 }
 
@@ -111,11 +143,16 @@ async fn check_empty(host: Host<'_>, schema: Option<&Value>) -> Result<(), Error
     };
     let observed = host.exchange(Ask::call(host.name, &Bytes::new())).await?;
     if schema::violation(schema, &Value::Null).is_some() {
-        let reason = format!("no input was accepted: an empty body got {} instead of an error", observed.describe());
-        host.verdicts.require(rules::EMPTY, observed.error().is_some(), reason);
+        let reason = format!(
+            "no input was accepted: an empty body got {} instead of an error",
+            observed.describe()
+        );
+        host.verdicts
+            .require(rules::EMPTY, observed.error().is_some(), reason);
     } else {
         let is_answered = observed.output().is_some() || observed.error().is_some();
-        host.verdicts.require(rules::EMPTY, is_answered, "no answer to an empty body");
+        host.verdicts
+            .require(rules::EMPTY, is_answered, "no answer to an empty body");
     }
     Ok(())
 }

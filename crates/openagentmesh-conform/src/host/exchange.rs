@@ -153,7 +153,8 @@ impl Host<'_> {
             ..Observed::default()
         };
         self.mesh.send(ask.message).await?;
-        self.collect(select_all(sources), &mut observed, limit).await;
+        self.collect(select_all(sources), &mut observed, limit)
+            .await;
         Ok(observed)
     }
 
@@ -167,8 +168,7 @@ impl Host<'_> {
         let end = Instant::now() + limit * MAX_TIMEOUTS;
         let mut deadline = Instant::now() + limit;
         let mut is_done = false;
-        while let Ok(Some((source, message))) =
-            timeout_at(deadline.min(end), messages.next()).await
+        while let Ok(Some((source, message))) = timeout_at(deadline.min(end), messages.next()).await
         {
             observed.add(source, message);
             if observed.is_full() {
@@ -189,7 +189,9 @@ impl Observed {
         self.bytes += message.length;
         match source {
             Source::Reply if is_no_responders(&message) => self.is_unserved = true,
-            Source::Reply if header_of(&message, header::PROBE).is_some() => self.probes.push(message),
+            Source::Reply if header_of(&message, header::PROBE).is_some() => {
+                self.probes.push(message)
+            }
             Source::Reply => self.replies.push(message),
             Source::Chunk => self.chunks.push(message),
             Source::Letter if self.is_own(&message) => self.letters.push(message),
@@ -204,7 +206,8 @@ impl Observed {
     }
 
     fn is_full(&self) -> bool {
-        let messages = self.chunks.len() + self.replies.len() + self.letters.len() + self.probes.len();
+        let messages =
+            self.chunks.len() + self.replies.len() + self.letters.len() + self.probes.len();
         messages >= MAX_CHUNKS || self.bytes >= MAX_BYTES
     }
 
@@ -223,7 +226,10 @@ impl Observed {
 
     /// The first error, in a reply or at the end of a stream.
     pub(crate) fn error(&self) -> Option<&Message> {
-        self.replies.iter().chain(&self.chunks).find(|message| is_error(message))
+        self.replies
+            .iter()
+            .chain(&self.chunks)
+            .find(|message| is_error(message))
     }
 
     /// The code of the first error.

@@ -26,7 +26,11 @@ pub(super) async fn check(
     let records = records(host).await?.len();
     let mut writes = host.mesh.subscribe("$KV.>").await?;
     let mut notices = host.mesh.subscribe(subject::death(host.name)).await?;
-    on_prompt(&format!("stop the host of agent '{}' within {} s", host.name, limit.as_secs_f32()));
+    on_prompt(&format!(
+        "stop the host of agent '{}' within {} s",
+        host.name,
+        limit.as_secs_f32()
+    ));
     let mut deadline = Instant::now() + limit;
     let mut left = Left::default();
     while let Some(write) = next_until(&mut writes, deadline).await {
@@ -39,11 +43,14 @@ pub(super) async fn check(
     left.judge(host, notice.as_ref());
     // A record may be removed without a write.
     match records {
-        0 => host.verdicts.skip(rules::LEAVE_RECORD, "no instance record listed the agent"),
+        0 => host
+            .verdicts
+            .skip(rules::LEAVE_RECORD, "no instance record listed the agent"),
         before => {
             let after = self::records(host).await?.len();
             let reason = "record left: the instance record still lists the agent";
-            host.verdicts.require(rules::LEAVE_RECORD, after < before, reason);
+            host.verdicts
+                .require(rules::LEAVE_RECORD, after < before, reason);
         }
     }
     Ok(())
@@ -62,7 +69,12 @@ impl Left {
         self.has_entry_removed && self.has_contract_removed
     }
 
-    async fn apply(&mut self, host: Host<'_>, write: &Message, is_invocable: bool) -> Result<(), Error> {
+    async fn apply(
+        &mut self,
+        host: Host<'_>,
+        write: &Message,
+        is_invocable: bool,
+    ) -> Result<(), Error> {
         let (verdicts, subject) = (host.verdicts, write.subject.as_str());
         let is_removed = header_of(write, KV_OPERATION).is_some();
         if subject == subject::kv(bucket::CATALOG, bucket::CATALOG_KEY) {
@@ -89,8 +101,16 @@ impl Left {
     fn judge(&self, host: Host<'_>, notice: Option<&Message>) {
         let verdicts = host.verdicts;
         let removed = [
-            (rules::LEAVE_ENTRY, self.has_entry_removed, "entry left: the catalog still lists the agent"),
-            (rules::LEAVE_CONTRACT, self.has_contract_removed, "contract left: the registry still has it"),
+            (
+                rules::LEAVE_ENTRY,
+                self.has_entry_removed,
+                "entry left: the catalog still lists the agent",
+            ),
+            (
+                rules::LEAVE_CONTRACT,
+                self.has_contract_removed,
+                "contract left: the registry still has it",
+            ),
         ];
         for (rule, is_removed, reason) in removed {
             verdicts.require(rule, is_removed, reason);
@@ -100,8 +120,13 @@ impl Left {
             None => Err("no notice: none arrived on the agent's subject".to_owned()),
             Some(notice) => match serde_json::from_slice::<DeathNotice>(&notice.payload) {
                 Err(error) => Err(format!("invalid notice: {error}")),
-                Ok(notice) if notice.agent != *host.name => Err(format!("wrong notice: it is about '{}'", notice.agent)),
-                Ok(DeathNotice { reason: DeathReason::GracefulShutdown, .. }) => Ok(()),
+                Ok(notice) if notice.agent != *host.name => {
+                    Err(format!("wrong notice: it is about '{}'", notice.agent))
+                }
+                Ok(DeathNotice {
+                    reason: DeathReason::GracefulShutdown,
+                    ..
+                }) => Ok(()),
                 Ok(_) => Err("wrong notice: the reason is not graceful_shutdown".to_owned()),
             },
         };

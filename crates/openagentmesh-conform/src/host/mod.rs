@@ -183,7 +183,7 @@ impl HostCheck {
         match (capabilities.invocable, capabilities.streaming) {
             (true, false) => {
                 instance = calls::check(host, &target, &input).await?;
-                slow::check(host, self.slow_input.as_ref()).await?;
+                slow::check(host, &input, self.slow_input.as_ref()).await?;
             }
             (true, true) => instance = streams::check(host, &target, &input).await?,
             (false, streaming) => {
@@ -199,9 +199,12 @@ impl HostCheck {
         }
         instances::check(host, instance.as_deref(), &input, capabilities).await?;
         match self.leaving {
-            Some(limit) => leaving::check(host, limit, capabilities.invocable, &*self.on_prompt).await,
+            Some(limit) => {
+                leaving::check(host, limit, capabilities.invocable, &*self.on_prompt).await
+            }
             None => {
-                host.verdicts.skip_all(leaving, "the host was not asked to leave");
+                host.verdicts
+                    .skip_all(leaving, "the host was not asked to leave");
                 Ok(())
             }
         }
@@ -210,7 +213,9 @@ impl HostCheck {
 
 impl std::fmt::Debug for HostCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HostCheck").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("HostCheck")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

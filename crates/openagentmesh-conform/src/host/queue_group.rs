@@ -23,16 +23,29 @@ pub(super) async fn check(host: Host<'_>, is_stream: bool) -> Result<(), Error> 
     let failed = |error: async_nats::SubscribeError| Error::Message(error.to_string());
     let (mesh, client) = (host.mesh, &host.mesh.client);
     // With the verb that does not fit, no handler runs.
-    let asks: Vec<Ask> = (0..REQUESTS).map(|_| Ask::call(host.name, &Bytes::new()).by(!is_stream)).collect();
+    let asks: Vec<Ask> = (0..REQUESTS)
+        .map(|_| Ask::call(host.name, &Bytes::new()).by(!is_stream))
+        .collect();
     let inbox = client.new_inbox();
-    let mut answers = vec![client.subscribe(inbox.clone()).await.map_err(failed)?.boxed()];
+    let mut answers = vec![
+        client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(failed)?
+            .boxed(),
+    ];
     for ask in asks.iter().filter(|_| !is_stream) {
-        let chunks = client.subscribe(format!("mesh.stream.{}", ask.id)).await.map_err(failed)?;
+        let chunks = client
+            .subscribe(format!("mesh.stream.{}", ask.id))
+            .await
+            .map_err(failed)?;
         answers.push(chunks.boxed());
     }
     let mut answers = select_all(answers);
     let group = subject::queue_group(host.name);
-    let own = client.queue_subscribe(subject::agent(host.name), group).await;
+    let own = client
+        .queue_subscribe(subject::agent(host.name), group)
+        .await;
     let mut own = own.map_err(failed)?;
     mesh.settle().await?;
     let ids: HashSet<&str> = asks.iter().map(|ask| ask.id.as_str()).collect();
@@ -70,11 +83,16 @@ pub(super) async fn check(host: Host<'_>, is_stream: bool) -> Result<(), Error> 
     }
     let twice = here.intersection(&there).count();
     if here.is_empty() || there.is_empty() {
-        let reason = format!("of {REQUESTS} requests, {} were answered by the host", there.len());
+        let reason = format!(
+            "of {REQUESTS} requests, {} were answered by the host",
+            there.len()
+        );
         host.verdicts.skip(QUEUE_GROUP, reason);
     } else {
         let group = subject::queue_group(host.name);
-        let reason = format!("requests delivered twice: {twice} of {REQUESTS} also reached a member of '{group}'");
+        let reason = format!(
+            "requests delivered twice: {twice} of {REQUESTS} also reached a member of '{group}'"
+        );
         host.verdicts.require(QUEUE_GROUP, twice == 0, reason);
     }
     Ok(())
@@ -95,5 +113,7 @@ async fn give_back(host: Host<'_>, request: &Message) -> Result<(), Error> {
     };
     let message = Outgoing::to(reply).header(header::STATUS, "error");
     let message = message.header(header::REQUEST_ID, id);
-    host.mesh.send(message.body(serde_json::json!(error).to_string())).await
+    host.mesh
+        .send(message.body(serde_json::json!(error).to_string()))
+        .await
 }

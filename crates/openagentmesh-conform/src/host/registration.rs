@@ -22,10 +22,18 @@ const MAX_ATTEMPTS: usize = 20;
 const ALL_WRITES: &str = "$KV.>";
 
 /// Waits for the registration of the agent and judges its order.
-pub(super) async fn check(host: Host<'_>, limit: Duration, on_prompt: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Error> {
+pub(super) async fn check(
+    host: Host<'_>,
+    limit: Duration,
+    on_prompt: &(dyn Fn(&str) + Send + Sync),
+) -> Result<(), Error> {
     let mut writes = host.mesh.subscribe(ALL_WRITES).await?;
     let witness = Witness::add(host).await?;
-    on_prompt(&format!("agent '{}' is not registered; start its host within {} s", host.name, limit.as_secs_f32()));
+    on_prompt(&format!(
+        "agent '{}' is not registered; start its host within {} s",
+        host.name,
+        limit.as_secs_f32()
+    ));
     let end = Instant::now() + limit;
     let mut seen = Seen::default();
     while !seen.is_listed
@@ -40,7 +48,8 @@ pub(super) async fn check(host: Host<'_>, limit: Duration, on_prompt: &(dyn Fn(&
             seen.apply(host, &write, &witness).await?;
         }
         let reason = "no record: none listed the agent when the catalog did";
-        host.verdicts.require(rules::RECORD, seen.has_record, reason);
+        host.verdicts
+            .require(rules::RECORD, seen.has_record, reason);
     }
     remove_witness(host).await
 }
@@ -49,7 +58,10 @@ pub(super) async fn check(host: Host<'_>, limit: Duration, on_prompt: &(dyn Fn(&
 pub(super) async fn remove_witness(host: Host<'_>) -> Result<(), Error> {
     let name = witness_name(host);
     if let Some(bucket) = Bucket::open(host.mesh, bucket::CATALOG).await? {
-        change(&bucket, |entries| entries.retain(|entry| entry["name"] != name.as_str())).await?;
+        change(&bucket, |entries| {
+            entries.retain(|entry| entry["name"] != name.as_str())
+        })
+        .await?;
     }
     Ok(())
 }
@@ -68,7 +80,12 @@ struct Seen {
 }
 
 impl Seen {
-    async fn apply(&mut self, host: Host<'_>, write: &Message, witness: &Witness) -> Result<(), Error> {
+    async fn apply(
+        &mut self,
+        host: Host<'_>,
+        write: &Message,
+        witness: &Witness,
+    ) -> Result<(), Error> {
         let verdicts = host.verdicts;
         if header_of(write, KV_OPERATION).is_some() {
             return Ok(());
@@ -80,23 +97,30 @@ impl Seen {
             if self.is_listed {
                 return Ok(());
             }
-            let Some(entry) = entry_of(&write.payload, host.name) else { return Ok(()) };
+            let Some(entry) = entry_of(&write.payload, host.name) else {
+                return Ok(());
+            };
             self.is_listed = true;
-            let reason = "wrong order: the catalog lists the agent, and the registry had no contract";
+            let reason =
+                "wrong order: the catalog lists the agent, and the registry had no contract";
             verdicts.require(rules::CONTRACT_FIRST, self.has_contract, reason);
             let swaps = header_of(write, EXPECTED_LAST_SUBJECT_SEQUENCE).is_some();
-            let reason = format!("unguarded write: the catalog was written without {EXPECTED_LAST_SUBJECT_SEQUENCE}");
+            let reason = format!(
+                "unguarded write: the catalog was written without {EXPECTED_LAST_SUBJECT_SEQUENCE}"
+            );
             verdicts.require(rules::COMPARE_AND_SWAP, swaps, reason);
             witness.judge(host, &write.payload);
             if entry["invocable"] == true {
                 let is_served = is_served(host).await?;
-                let reason = "wrong order: the catalog lists the agent, and its subject has no subscriber";
+                let reason =
+                    "wrong order: the catalog lists the agent, and its subject has no subscriber";
                 verdicts.require(rules::SUBSCRIBED_FIRST, is_served, reason);
             }
         } else if subject.starts_with(&subject::kv(bucket::INSTANCES, "")) {
             let record: Value = serde_json::from_slice(&write.payload).unwrap_or_default();
             let agents = record["agents"].as_array();
-            self.has_record |= agents.is_some_and(|agents| agents.iter().any(|agent| agent == host.name.as_str()));
+            self.has_record |=
+                agents.is_some_and(|agents| agents.iter().any(|agent| agent == host.name.as_str()));
         }
         Ok(())
     }
@@ -107,7 +131,8 @@ pub(super) async fn is_served(host: Host<'_>) -> Result<bool, Error> {
     let inbox = host.mesh.client.new_inbox();
     let mut replies = host.mesh.subscribe(inbox.clone()).await?;
     // A deadline that has passed, so that a host with deadlines runs no handler.
-    let ask = Ask::call(host.name, &Bytes::new()).header(openagentmesh_protocol::header::TIMEOUT_MS, "0");
+    let ask =
+        Ask::call(host.name, &Bytes::new()).header(openagentmesh_protocol::header::TIMEOUT_MS, "0");
     host.mesh.send(ask.message.reply(inbox)).await?;
     host.mesh.settle().await?;
     // The report of the server precedes the end of the round trip.
@@ -135,13 +160,19 @@ impl Witness {
 
     fn judge(&self, host: Host<'_>, catalog: &[u8]) {
         let Some(witness) = &self.0 else {
-            return host.verdicts.skip(rules::KEEPS_ENTRIES, "the mesh had no catalog before");
+            return host
+                .verdicts
+                .skip(rules::KEEPS_ENTRIES, "the mesh had no catalog before");
         };
         let entries: Vec<Value> = serde_json::from_slice(catalog).unwrap_or_default();
-        let found = entries.iter().find(|entry| entry["name"] == witness["name"]);
+        let found = entries
+            .iter()
+            .find(|entry| entry["name"] == witness["name"]);
         let verdict = match found {
             None => Err("entry lost: the write removed the entry of another host"),
-            Some(entry) if entry != witness => Err("field lost: the write changed the entry of another host"),
+            Some(entry) if entry != witness => {
+                Err("field lost: the write changed the entry of another host")
+            }
             Some(_) => Ok(()),
         };
         host.verdicts.judge(rules::KEEPS_ENTRIES, verdict);
@@ -154,14 +185,19 @@ async fn change(bucket: &Bucket, change: impl Fn(&mut Vec<Value>)) -> Result<(),
         let stored = bucket.get(bucket::CATALOG_KEY).await?;
         let revision = stored.as_ref().map_or(0, |stored| stored.revision);
         let text = stored.map_or(Bytes::from_static(b"[]"), |stored| stored.value);
-        let Ok(mut entries) = serde_json::from_slice::<Vec<Value>>(&text) else { return Ok(()) };
+        let Ok(mut entries) = serde_json::from_slice::<Vec<Value>>(&text) else {
+            return Ok(());
+        };
         let before = entries.len();
         change(&mut entries);
         if entries.len() == before {
             return Ok(());
         }
         let text = Value::Array(entries).to_string();
-        if bucket.swap(bucket::CATALOG_KEY, text.into(), revision).await? {
+        if bucket
+            .swap(bucket::CATALOG_KEY, text.into(), revision)
+            .await?
+        {
             return Ok(());
         }
     }

@@ -53,14 +53,19 @@ impl Host<'_> {
     ) -> Result<(), String> {
         match header_of(message, name) {
             Some(value) if value == expected => Ok(()),
-            value => Err(format!("wrong {name}: expected '{expected}', got {}", shown(value))),
+            value => Err(format!(
+                "wrong {name}: expected '{expected}', got {}",
+                shown(value)
+            )),
         }
     }
 
     /// Judges an output, of an agent with `schema` for its outputs.
     pub(crate) fn judge_output(&self, observed: &Observed, schema: Option<&Value>) {
         let (verdicts, id) = (self.verdicts, &observed.id);
-        let Some(reply) = observed.output() else { return };
+        let Some(reply) = observed.output() else {
+            return;
+        };
         let expect = |name, expected| self.expect_header(reply, name, expected);
         let spelling = misspelled(reply);
         // A misspelled header fails one rule, not all.
@@ -70,7 +75,10 @@ impl Host<'_> {
             verdicts.judge(calls::SOURCE, expect(header::SOURCE, self.name.as_str()));
             verdicts.judge(calls::INSTANCE, instance_id(reply));
         }
-        verdicts.judge(calls::SPELLING, spelling.map_or(Ok(()), |name| Err(format!("misspelled header: '{name}'"))));
+        verdicts.judge(
+            calls::SPELLING,
+            spelling.map_or(Ok(()), |name| Err(format!("misspelled header: '{name}'"))),
+        );
         let several = format!("several replies: {} arrived", observed.replies.len());
         verdicts.require(calls::ONCE, observed.replies.len() == 1, several);
         match serde_json::from_slice::<Value>(&reply.payload) {
@@ -82,7 +90,8 @@ impl Host<'_> {
                     Some(schema) => {
                         let violation = schema::violation(schema, &output);
                         // A handler without an output is answered with {}.
-                        let is_nothing = output == serde_json::json!({}) && schema::violation(schema, &Value::Null).is_none();
+                        let is_nothing = output == serde_json::json!({})
+                            && schema::violation(schema, &Value::Null).is_none();
                         let violation = violation.filter(|_| !is_nothing);
                         let invalid = |at| Err(format!("invalid output: {at}"));
                         verdicts.judge(calls::OUTPUT, violation.map_or(Ok(()), invalid));
@@ -95,18 +104,28 @@ impl Host<'_> {
     /// Judges the first error of an exchange, and its dead letter.
     pub(crate) fn judge_error(&self, observed: &Observed) {
         let verdicts = self.verdicts;
-        let Some(error) = observed.error() else { return };
+        let Some(error) = observed.error() else {
+            return;
+        };
         let is_chunk = observed.replies.is_empty();
         let expect = |name, expected| self.expect_header(error, name, expected);
-        let headers = expect(header::STATUS, "error").and_then(|()| expect(header::REQUEST_ID, &observed.id));
+        let headers =
+            expect(header::STATUS, "error").and_then(|()| expect(header::REQUEST_ID, &observed.id));
         verdicts.judge(errors::HEADERS, headers);
         let source = header_of(error, header::SOURCE);
-        verdicts.require(errors::NO_SOURCE, source.is_none(), format!("unexpected header: {} is {}", header::SOURCE, shown(source)));
+        verdicts.require(
+            errors::NO_SOURCE,
+            source.is_none(),
+            format!("unexpected header: {} is {}", header::SOURCE, shown(source)),
+        );
         if is_chunk {
             let numbered = header_of(error, header::STREAM_SEQ).is_some();
             let verdict = expect(header::STREAM_END, "true");
             let verdict = verdict.and_then(|()| match numbered {
-                true => Err(format!("unexpected header: the error has {}", header::STREAM_SEQ)),
+                true => Err(format!(
+                    "unexpected header: the error has {}",
+                    header::STREAM_SEQ
+                )),
                 false => Ok(()),
             });
             verdicts.judge(streams::STREAM_ERROR, verdict);
@@ -114,20 +133,32 @@ impl Host<'_> {
         let Some(object) = error_object(error) else {
             return verdicts.fail(errors::OBJECT, "invalid body: expected a JSON object");
         };
-        let wrong = ["code", "message", "agent", "request_id"].into_iter().find(|field| !object[*field].is_string());
+        let wrong = ["code", "message", "agent", "request_id"]
+            .into_iter()
+            .find(|field| !object[*field].is_string());
         let wrong = wrong.or((!object["details"].is_object()).then_some("details"));
-        let missing = |field| Err(format!("invalid error object: field '{field}' is missing or has another type"));
+        let missing = |field| {
+            Err(format!(
+                "invalid error object: field '{field}' is missing or has another type"
+            ))
+        };
         verdicts.judge(errors::OBJECT, wrong.map_or(Ok(()), missing));
         let field = |name: &str, expected: &str| match object[name].as_str() {
-            Some(value) if value != expected => Err(format!("wrong field '{name}': expected '{expected}', got '{value}'")),
+            Some(value) if value != expected => Err(format!(
+                "wrong field '{name}': expected '{expected}', got '{value}'"
+            )),
             _ => Ok(()),
         };
         verdicts.judge(errors::AGENT, field("agent", self.name.as_str()));
         verdicts.judge(errors::ERROR_ID, field("request_id", &observed.id));
         let verdict = match observed.letters.as_slice() {
             [] => Err("no dead letter: none arrived".to_owned()),
-            [letter, ..] if letter.payload != error.payload => Err("wrong dead letter: its body is not that of the error".to_owned()),
-            [letter, ..] if !is_error(letter) || header_of(letter, header::STATUS).is_none() => Err("wrong dead letter: it has no status".to_owned()),
+            [letter, ..] if letter.payload != error.payload => {
+                Err("wrong dead letter: its body is not that of the error".to_owned())
+            }
+            [letter, ..] if !is_error(letter) || header_of(letter, header::STATUS).is_none() => {
+                Err("wrong dead letter: it has no status".to_owned())
+            }
             _ => Ok(()),
         };
         verdicts.judge(errors::DEAD_LETTER, verdict);

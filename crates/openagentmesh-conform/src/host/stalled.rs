@@ -35,14 +35,16 @@ struct Stalled<'c> {
 pub(super) async fn check(host: Host<'_>, body: &Bytes, count: usize) -> Result<(), Error> {
     let all = [streams::CREDIT, streams::CANCEL, streams::NO_INTEREST];
     if count < MIN_CHUNKS_CANCEL {
-        let reason = format!("the stream has {count} chunks, and the rule needs {MIN_CHUNKS_CREDIT}");
+        let reason =
+            format!("the stream has {count} chunks, and the rule needs {MIN_CHUNKS_CREDIT}");
         host.verdicts.skip_all(&all, reason.as_str());
         host.verdicts.skip_all(&rules::TABLE[1..], reason.as_str());
         return Ok(());
     }
     if count < MIN_CHUNKS_CREDIT {
         let reason = "the stream has fewer than 3 chunks";
-        host.verdicts.skip_all(&[streams::CREDIT, streams::NO_INTEREST], reason);
+        host.verdicts
+            .skip_all(&[streams::CREDIT, streams::NO_INTEREST], reason);
     } else if !check_credit(host, body).await? {
         let reason = "the host ignores credit";
         host.verdicts.skip_all(&all[1..], reason);
@@ -61,21 +63,40 @@ pub(super) async fn check(host: Host<'_>, body: &Bytes, count: usize) -> Result<
 }
 
 /// Checks that a request whose deadline has passed is not worked on.
-pub(super) async fn check_passed_deadline(host: Host<'_>, body: &Bytes, is_stream: bool) -> Result<(), Error> {
-    let ask = Ask::call(host.name, body).by(is_stream).header(header::TIMEOUT_MS, "0");
+pub(super) async fn check_passed_deadline(
+    host: Host<'_>,
+    body: &Bytes,
+    is_stream: bool,
+) -> Result<(), Error> {
+    let ask = Ask::call(host.name, body)
+        .by(is_stream)
+        .header(header::TIMEOUT_MS, "0");
     let observed = host.exchange(ask).await?;
-    let reason = format!("deadline ignored: the request got {} instead of the error timeout", observed.describe());
-    host.verdicts.require(rules::PASSED, observed.code().as_deref() == Some("timeout"), reason);
+    let reason = format!(
+        "deadline ignored: the request got {} instead of the error timeout",
+        observed.describe()
+    );
+    host.verdicts.require(
+        rules::PASSED,
+        observed.code().as_deref() == Some("timeout"),
+        reason,
+    );
     Ok(())
 }
 
 impl<'c> Stalled<'c> {
     /// Opens a stream with credit for one chunk. `None` where the first chunk does not arrive.
-    async fn open(host: Host<'c>, body: &Bytes, headers: &[(&str, &str)]) -> Result<Option<Self>, Error> {
+    async fn open(
+        host: Host<'c>,
+        body: &Bytes,
+        headers: &[(&str, &str)],
+    ) -> Result<Option<Self>, Error> {
         let inbox_subject = host.mesh.client.new_inbox();
         let id = RequestId::random().to_string();
         let mut ask = Ask::with_id(host.name, body, id.clone()).stream();
-        ask = ask.header(header::STREAM_CREDIT, "1").reply_on(inbox_subject.clone());
+        ask = ask
+            .header(header::STREAM_CREDIT, "1")
+            .reply_on(inbox_subject.clone());
         for (name, value) in headers {
             ask = ask.header(name, value);
         }
@@ -101,7 +122,9 @@ impl<'c> Stalled<'c> {
 
     /// Whether no chunk arrives in the quiet time.
     async fn is_quiet(&mut self) -> bool {
-        next_within(&mut self.chunks, self.host.settings.quiet_time).await.is_none()
+        next_within(&mut self.chunks, self.host.settings.quiet_time)
+            .await
+            .is_none()
     }
 
     /// Judges that the stream has ended: that credit brings no chunk. An error in place of an end marker is accepted.
@@ -115,7 +138,11 @@ impl<'c> Stalled<'c> {
             arrived = next_within(&mut self.chunks, self.host.settings.quiet_time).await;
         }
         let is_ended = arrived.as_ref().is_none_or(is_error);
-        self.host.verdicts.require(rule, is_ended, "stream not cancelled: further chunks arrived");
+        self.host.verdicts.require(
+            rule,
+            is_ended,
+            "stream not cancelled: further chunks arrived",
+        );
         Ok(())
     }
 
@@ -143,7 +170,11 @@ impl Drop for Stalled<'_> {
 }
 
 /// Sends a signal to a subject that the host has named.
-pub(super) async fn send_signal(host: Host<'_>, subject: &str, signal: CallerSignal) -> Result<(), Error> {
+pub(super) async fn send_signal(
+    host: Host<'_>,
+    subject: &str,
+    signal: CallerSignal,
+) -> Result<(), Error> {
     let mut headers = Headers::default();
     signal.write(&mut headers);
     let mut message = Outgoing::to(subject);
@@ -156,20 +187,34 @@ pub(super) async fn send_signal(host: Host<'_>, subject: &str, signal: CallerSig
 /// Returns whether the host waits for credit.
 async fn check_credit(host: Host<'_>, body: &Bytes) -> Result<bool, Error> {
     let Some(mut stream) = Stalled::open(host, body, &[]).await? else {
-        host.verdicts.fail(streams::CREDIT, "no chunk: none arrived with credit for one");
+        host.verdicts.fail(
+            streams::CREDIT,
+            "no chunk: none arrived with credit for one",
+        );
         return Ok(false);
     };
     if !stream.is_quiet().await {
-        host.verdicts.fail(streams::CREDIT, "too many chunks: two arrived with credit for one");
+        host.verdicts.fail(
+            streams::CREDIT,
+            "too many chunks: two arrived with credit for one",
+        );
         return Ok(false);
     }
     stream.signal(CallerSignal::Credit(1)).await?;
-    if next_within(&mut stream.chunks, host.settings.answer_timeout).await.is_none() {
-        host.verdicts.fail(streams::CREDIT, "credit ignored: no chunk arrived after it");
+    if next_within(&mut stream.chunks, host.settings.answer_timeout)
+        .await
+        .is_none()
+    {
+        host.verdicts
+            .fail(streams::CREDIT, "credit ignored: no chunk arrived after it");
         return Ok(false);
     }
     let is_quiet = stream.is_quiet().await;
-    host.verdicts.require(streams::CREDIT, is_quiet, "too many chunks: three arrived with credit for two");
+    host.verdicts.require(
+        streams::CREDIT,
+        is_quiet,
+        "too many chunks: three arrived with credit for two",
+    );
     Ok(is_quiet)
 }
 
@@ -184,7 +229,10 @@ async fn check_no_interest(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
     stream.signal(CallerSignal::Credit(1)).await?;
     host.mesh.settle().await?;
     tokio::time::sleep(host.settings.quiet_time).await;
-    stream.chunks = host.mesh.subscribe(format!("mesh.stream.{}", stream.id)).await?;
+    stream.chunks = host
+        .mesh
+        .subscribe(format!("mesh.stream.{}", stream.id))
+        .await?;
     stream.judge_ended(streams::NO_INTEREST).await
 }
 
@@ -198,12 +246,16 @@ async fn check_cancel(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
 }
 
 async fn check_running_deadline(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
-    let Some(mut stream) = Stalled::open(host, body, &[(header::TIMEOUT_MS, DEADLINE_MS)]).await? else {
+    let Some(mut stream) = Stalled::open(host, body, &[(header::TIMEOUT_MS, DEADLINE_MS)]).await?
+    else {
         host.verdicts.skip(rules::RUNNING, "no chunk arrived");
         return Ok(());
     };
     let end = next_within(&mut stream.chunks, host.settings.answer_timeout).await;
-    let code = end.as_ref().and_then(error_object).map(|object| object["code"].clone());
+    let code = end
+        .as_ref()
+        .and_then(error_object)
+        .map(|object| object["code"].clone());
     let is_timeout = code.as_ref().is_some_and(|code| code == "timeout");
     let reason = format!("deadline ignored: a stream of {DEADLINE_MS} ms got no error timeout");
     host.verdicts.require(rules::RUNNING, is_timeout, reason);
@@ -227,21 +279,37 @@ async fn check_probes(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
 /// Judges a probe. Returns its reply subject.
 pub(super) fn judge_probe(host: Host<'_>, probe: Option<&Message>, id: &str) -> Option<String> {
     let reason = "no probe: the request ran without one";
-    host.verdicts.require(rules::PROBED, probe.is_some(), reason);
+    host.verdicts
+        .require(rules::PROBED, probe.is_some(), reason);
     let Some(probe) = probe else {
-        host.verdicts.skip_all(&[rules::PROBE_HEADERS, rules::PROBE_CANCEL], "no probe arrived");
+        host.verdicts.skip_all(
+            &[rules::PROBE_HEADERS, rules::PROBE_CANCEL],
+            "no probe arrived",
+        );
         return None;
     };
     let request = header_of(probe, header::REQUEST_ID);
     let verdict = match request {
         Some(found) if found == id => instance_id(probe),
-        found => Err(format!("wrong {}: expected '{id}', got {}", header::REQUEST_ID, shown(found))),
+        found => Err(format!(
+            "wrong {}: expected '{id}', got {}",
+            header::REQUEST_ID,
+            shown(found)
+        )),
     };
     let reply = probe.reply.as_deref().filter(|reply| may_reply_to(reply));
-    let verdict = verdict.and_then(|()| reply.map(drop).ok_or_else(|| "missing reply subject".to_owned()));
-    host.verdicts.judge(rules::PROBE_HEADERS, verdict.map_err(|error| format!("invalid probe: {error}")));
+    let verdict = verdict.and_then(|()| {
+        reply
+            .map(drop)
+            .ok_or_else(|| "missing reply subject".to_owned())
+    });
+    host.verdicts.judge(
+        rules::PROBE_HEADERS,
+        verdict.map_err(|error| format!("invalid probe: {error}")),
+    );
     if reply.is_none() {
-        host.verdicts.skip(rules::PROBE_CANCEL, "the probe has no reply subject");
+        host.verdicts
+            .skip(rules::PROBE_CANCEL, "the probe has no reply subject");
     }
     reply.map(str::to_owned)
 }
@@ -250,7 +318,8 @@ async fn check_unasked(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
     if let Some(mut stream) = Stalled::open(host, body, &[]).await? {
         let message = next_within(&mut stream.inbox, host.settings.quiet_time).await;
         let reason = "unexpected message: a caller that does not answer probes received one";
-        host.verdicts.require(rules::UNASKED, message.is_none(), reason);
+        host.verdicts
+            .require(rules::UNASKED, message.is_none(), reason);
     }
     Ok(())
 }

@@ -33,7 +33,11 @@ const VALID: &[crate::rule::Rule] = &[
 ];
 
 /// Checks streams. Returns the id of the instance that sent the chunks.
-pub(super) async fn check(host: Host<'_>, target: &Target, input: &Input) -> Result<Option<String>, Error> {
+pub(super) async fn check(
+    host: Host<'_>,
+    target: &Target,
+    input: &Input,
+) -> Result<Option<String>, Error> {
     let verdicts = host.verdicts;
     let Some(body) = &input.body else {
         verdicts.skip_all(VALID, NO_INPUT);
@@ -42,11 +46,16 @@ pub(super) async fn check(host: Host<'_>, target: &Target, input: &Input) -> Res
     let base = host.exchange(Ask::call(host.name, body).stream()).await?;
     if base.error().is_some() && !input.is_given && base.chunks.len() <= 1 {
         let answer = base.describe();
-        let reason = format!("the generated input got {answer}; give a valid one with --input JSON");
+        let reason =
+            format!("the generated input got {answer}; give a valid one with --input JSON");
         verdicts.skip_all(VALID, reason.as_str());
         return Ok(None);
     }
-    let reason = format!("no chunk arrived on mesh.stream.{}: the request got {}", base.id, base.describe());
+    let reason = format!(
+        "no chunk arrived on mesh.stream.{}: the request got {}",
+        base.id,
+        base.describe()
+    );
     verdicts.require(rules::CHUNKS, Host::is_served(&base), reason);
     if !Host::is_served(&base) {
         verdicts.skip_all(VALID, "a valid request got no chunk");
@@ -65,7 +74,9 @@ pub(super) async fn check(host: Host<'_>, target: &Target, input: &Input) -> Res
     }
     stalled::check_passed_deadline(host, body, true).await?;
     let first = chunks.first().copied();
-    Ok(first.and_then(|chunk| header_of(chunk, header::INSTANCE_ID)).map(str::to_owned))
+    Ok(first
+        .and_then(|chunk| header_of(chunk, header::INSTANCE_ID))
+        .map(str::to_owned))
 }
 
 /// The chunks until the end of the stream.
@@ -81,26 +92,39 @@ fn judge_chunks(host: Host<'_>, observed: &Observed, schema: Option<&Value>) {
     let verdicts = host.verdicts;
     let chunks: Vec<&Message> = data(observed).collect();
     if let Some(name) = observed.chunks.iter().find_map(misspelled) {
-        return verdicts.fail(calls::SPELLING, format!("misspelled header: '{name}' of a chunk"));
+        return verdicts.fail(
+            calls::SPELLING,
+            format!("misspelled header: '{name}' of a chunk"),
+        );
     }
     verdicts.pass(calls::SPELLING);
     for (index, chunk) in chunks.iter().enumerate() {
         let expect = |name, expected: &str| {
-            host.expect_header(chunk, name, expected).map_err(|error| format!("chunk {index}: {error}"))
+            host.expect_header(chunk, name, expected)
+                .map_err(|error| format!("chunk {index}: {error}"))
         };
-        verdicts.judge(rules::SEQUENCE, expect(header::STREAM_SEQ, &index.to_string()));
+        verdicts.judge(
+            rules::SEQUENCE,
+            expect(header::STREAM_SEQ, &index.to_string()),
+        );
         verdicts.judge(rules::END_FLAG, expect(header::STREAM_END, "false"));
         verdicts.judge(rules::CHUNK_ID, expect(header::REQUEST_ID, &observed.id));
         verdicts.judge(rules::STREAM_INSTANCE, instance_id(chunk));
         let missing = format!("missing reply subject: chunk {index} has none");
         verdicts.require(rules::REPLY_SUBJECT, chunk.reply.is_some(), missing);
-        verdicts.judge(rules::CHUNK_BODY, body_problem(chunk, schema).map_or(Ok(()), Err));
+        verdicts.judge(
+            rules::CHUNK_BODY,
+            body_problem(chunk, schema).map_or(Ok(()), Err),
+        );
     }
     let Some(end) = observed.end() else {
         let answer = format!("no end marker: {} chunks arrived without one", chunks.len());
         verdicts.skip(rules::SILENT, &answer);
         return match chunks.len() >= super::exchange::MAX_CHUNKS {
-            true => verdicts.skip(rules::END_MARKER, "the stream does not end; give an input whose stream does, with --input JSON"),
+            true => verdicts.skip(
+                rules::END_MARKER,
+                "the stream does not end; give an input whose stream does, with --input JSON",
+            ),
             false => verdicts.fail(rules::END_MARKER, answer),
         };
     };
@@ -108,11 +132,19 @@ fn judge_chunks(host: Host<'_>, observed: &Observed, schema: Option<&Value>) {
         return host.judge_error(observed);
     }
     let after = observed.chunks.len() - chunks.len() - 1;
-    verdicts.require(rules::SILENT, after == 0, format!("messages after the end: {after} arrived"));
+    verdicts.require(
+        rules::SILENT,
+        after == 0,
+        format!("messages after the end: {after} arrived"),
+    );
     let seq = header_of(end, header::STREAM_SEQ);
     let verdict = match end.payload.is_empty() {
         true if seq == Some(&chunks.len().to_string()) => Ok(()),
-        true => Err(format!("wrong number: expected '{}', got {}", chunks.len(), shown(seq))),
+        true => Err(format!(
+            "wrong number: expected '{}', got {}",
+            chunks.len(),
+            shown(seq)
+        )),
         false => Err("unexpected body: the end marker has one".to_owned()),
     };
     verdicts.judge(rules::END_MARKER, verdict);
@@ -138,8 +170,14 @@ async fn check_empty(host: Host<'_>, schema: Option<&Value>) -> Result<(), Error
         host.verdicts.skip(calls::EMPTY, "the schema accepts null");
         return Ok(());
     }
-    let observed = host.exchange(Ask::call(host.name, &Bytes::new()).stream()).await?;
-    let reason = format!("no input was accepted: an empty body got {}", observed.describe());
-    host.verdicts.require(calls::EMPTY, observed.error().is_some(), reason);
+    let observed = host
+        .exchange(Ask::call(host.name, &Bytes::new()).stream())
+        .await?;
+    let reason = format!(
+        "no input was accepted: an empty body got {}",
+        observed.describe()
+    );
+    host.verdicts
+        .require(calls::EMPTY, observed.error().is_some(), reason);
     Ok(())
 }

@@ -45,21 +45,33 @@ impl Target {
             streaming: source["streaming"].as_bool().unwrap_or(false),
             invocable: source["invocable"].as_bool().unwrap_or(true),
         };
-        let contract = self.contract.as_ref().map(|contract| flags(&contract["capabilities"]));
+        let contract = self
+            .contract
+            .as_ref()
+            .map(|contract| flags(&contract["capabilities"]));
         let entry = self.entry.as_ref().map(flags);
         contract.or(entry).unwrap_or_default()
     }
 
     pub(crate) fn input_schema(&self) -> Option<&Value> {
-        self.contract.as_ref()?.pointer("/skills/0/inputSchema").filter(|schema| !schema.is_null())
+        self.contract
+            .as_ref()?
+            .pointer("/skills/0/inputSchema")
+            .filter(|schema| !schema.is_null())
     }
 
     pub(crate) fn output_schema(&self) -> Option<&Value> {
-        self.contract.as_ref()?.pointer("/skills/0/outputSchema").filter(|schema| !schema.is_null())
+        self.contract
+            .as_ref()?
+            .pointer("/skills/0/outputSchema")
+            .filter(|schema| !schema.is_null())
     }
 
     pub(crate) fn chunk_schema(&self) -> Option<&Value> {
-        self.contract.as_ref()?.pointer("/x-agentmesh/chunk_schema").filter(|schema| !schema.is_null())
+        self.contract
+            .as_ref()?
+            .pointer("/x-agentmesh/chunk_schema")
+            .filter(|schema| !schema.is_null())
     }
 
     /// Judges the entry and the contract.
@@ -82,39 +94,71 @@ impl Target {
     }
 
     fn judge_contract(&self, name: &AgentName, verdicts: &Verdicts) {
-        let missing = format!("contract not found: the registry has no key '{name}', or no JSON there");
+        let missing =
+            format!("contract not found: the registry has no key '{name}', or no JSON there");
         verdicts.require(rules::CONTRACT, self.contract.is_some(), missing);
-        let Some(contract) = &self.contract else { return };
+        let Some(contract) = &self.contract else {
+            return;
+        };
         let (extension, skill) = (&contract["x-agentmesh"], &contract["skills"][0]);
-        verdicts.judge(rules::CONTRACT_NAME, full_name(contract, &extension["channel"], name));
+        verdicts.judge(
+            rules::CONTRACT_NAME,
+            full_name(contract, &extension["channel"], name),
+        );
         let fields = texts(contract, &["name", "description", "version"])
             .and_then(|()| flags(&contract["capabilities"]))
-            .and_then(|()| texts(skill, &["id", "name", "description"]).map_err(|error| format!("skill: {error}")))
+            .and_then(|()| {
+                texts(skill, &["id", "name", "description"])
+                    .map_err(|error| format!("skill: {error}"))
+            })
             .and_then(|()| tags(&skill["tags"]))
             .and_then(|()| tags(&extension["tags"]));
         verdicts.judge(rules::CONTRACT_FIELDS, fields);
         let expected = subject::agent(name);
         let is_subject = extension["subject"] == expected.as_str();
-        let wrong = format!("wrong subject: expected '{expected}', got {}", extension["subject"]);
+        let wrong = format!(
+            "wrong subject: expected '{expected}', got {}",
+            extension["subject"]
+        );
         verdicts.require(rules::CONTRACT_SUBJECT, is_subject, wrong);
         let time = extension["registered_at"].as_str().unwrap_or_default();
         let is_time = OffsetDateTime::parse(time, &Rfc3339).is_ok();
-        verdicts.require(rules::CONTRACT_TIME, is_time, format!("invalid time: '{time}' is not RFC 3339"));
+        verdicts.require(
+            rules::CONTRACT_TIME,
+            is_time,
+            format!("invalid time: '{time}' is not RFC 3339"),
+        );
         verdicts.judge(rules::SCHEMAS, self.schemas());
     }
 
     fn schemas(&self) -> Result<(), String> {
-        let Capabilities { streaming, invocable } = self.capabilities();
-        let all = [("inputSchema", self.input_schema()), ("outputSchema", self.output_schema()), ("chunk_schema", self.chunk_schema())];
-        if let Some((name, _)) = all.iter().find(|(_, schema)| schema.is_some_and(|schema| !schema.is_object() && !schema.is_boolean())) {
-            return Err(format!("invalid {name}: a schema is an object or a boolean"));
+        let Capabilities {
+            streaming,
+            invocable,
+        } = self.capabilities();
+        let all = [
+            ("inputSchema", self.input_schema()),
+            ("outputSchema", self.output_schema()),
+            ("chunk_schema", self.chunk_schema()),
+        ];
+        if let Some((name, _)) = all.iter().find(|(_, schema)| {
+            schema.is_some_and(|schema| !schema.is_object() && !schema.is_boolean())
+        }) {
+            return Err(format!(
+                "invalid {name}: a schema is an object or a boolean"
+            ));
         }
-        let unexpected = |name: &str| Err(format!("unexpected {name}: the capabilities exclude it"));
+        let unexpected =
+            |name: &str| Err(format!("unexpected {name}: the capabilities exclude it"));
         match () {
             () if !invocable && self.input_schema().is_some() => unexpected("inputSchema"),
-            () if (streaming || !invocable) && self.output_schema().is_some() => unexpected("outputSchema"),
+            () if (streaming || !invocable) && self.output_schema().is_some() => {
+                unexpected("outputSchema")
+            }
             () if !streaming && self.chunk_schema().is_some() => unexpected("chunk_schema"),
-            () if streaming && self.chunk_schema().is_none() => Err("missing chunk_schema: the agent streams".to_owned()),
+            () if streaming && self.chunk_schema().is_none() => {
+                Err("missing chunk_schema: the agent streams".to_owned())
+            }
             () => Ok(()),
         }
     }
@@ -123,7 +167,9 @@ impl Target {
 /// The entry of the agent in the text of a catalog, in either spelling of its name.
 pub(crate) fn entry_of(catalog: &[u8], name: &AgentName) -> Option<Value> {
     let catalog: Vec<Value> = serde_json::from_slice(catalog).ok()?;
-    catalog.into_iter().find(|entry| spelled(entry, &entry["channel"]).as_deref() == Some(name.as_str()))
+    catalog
+        .into_iter()
+        .find(|entry| spelled(entry, &entry["channel"]).as_deref() == Some(name.as_str()))
 }
 
 /// The full name, of which the channel may be apart.
@@ -137,41 +183,80 @@ fn spelled(document: &Value, channel: &Value) -> Option<String> {
 
 fn full_name(document: &Value, channel: &Value, name: &AgentName) -> Result<(), String> {
     match document["name"].as_str() {
-        _ if channel.as_str().is_some_and(|channel| !channel.is_empty()) => Err(format!("wrong name: the channel {channel} is a field of its own")),
+        _ if channel.as_str().is_some_and(|channel| !channel.is_empty()) => Err(format!(
+            "wrong name: the channel {channel} is a field of its own"
+        )),
         Some(found) if found == name.as_str() => Ok(()),
-        _ => Err(format!("wrong name: expected '{name}', got {}", document["name"])),
+        _ => Err(format!(
+            "wrong name: expected '{name}', got {}",
+            document["name"]
+        )),
     }
 }
 
 fn texts(document: &Value, fields: &[&str]) -> Result<(), String> {
     match fields.iter().find(|field| !document[**field].is_string()) {
-        Some(field) => Err(format!("invalid field '{field}': expected a text, got {}", document[*field])),
+        Some(field) => Err(format!(
+            "invalid field '{field}': expected a text, got {}",
+            document[*field]
+        )),
         None => Ok(()),
     }
 }
 
 fn tags(tags: &Value) -> Result<(), String> {
-    let is_list = tags.as_array().is_some_and(|tags| tags.iter().all(Value::is_string));
-    if is_list { Ok(()) } else { Err(format!("invalid field 'tags': expected a list of texts, got {tags}")) }
+    let is_list = tags
+        .as_array()
+        .is_some_and(|tags| tags.iter().all(Value::is_string));
+    if is_list {
+        Ok(())
+    } else {
+        Err(format!(
+            "invalid field 'tags': expected a list of texts, got {tags}"
+        ))
+    }
 }
 
 fn flags(document: &Value) -> Result<(), String> {
-    match ["invocable", "streaming"].into_iter().find(|field| !document[*field].is_boolean()) {
-        Some(field) => Err(format!("invalid field '{field}': expected true or false, got {}", document[field])),
+    match ["invocable", "streaming"]
+        .into_iter()
+        .find(|field| !document[*field].is_boolean())
+    {
+        Some(field) => Err(format!(
+            "invalid field '{field}': expected true or false, got {}",
+            document[field]
+        )),
         None => Ok(()),
     }
 }
 
 fn agrees(entry: &Value, contract: &Value) -> Result<(), String> {
     let same = [
-        ("description", &entry["description"], &contract["description"]),
+        (
+            "description",
+            &entry["description"],
+            &contract["description"],
+        ),
         ("version", &entry["version"], &contract["version"]),
         ("tags", &entry["tags"], &contract["x-agentmesh"]["tags"]),
-        ("invocable", &entry["invocable"], &contract["capabilities"]["invocable"]),
-        ("streaming", &entry["streaming"], &contract["capabilities"]["streaming"]),
+        (
+            "invocable",
+            &entry["invocable"],
+            &contract["capabilities"]["invocable"],
+        ),
+        (
+            "streaming",
+            &entry["streaming"],
+            &contract["capabilities"]["streaming"],
+        ),
     ];
-    match same.into_iter().find(|(_, entry, contract)| !entry.is_null() && !contract.is_null() && entry != contract) {
-        Some((field, entry, contract)) => Err(format!("different '{field}': {entry} in the catalog, {contract} in the contract")),
+    match same
+        .into_iter()
+        .find(|(_, entry, contract)| !entry.is_null() && !contract.is_null() && entry != contract)
+    {
+        Some((field, entry, contract)) => Err(format!(
+            "different '{field}': {entry} in the catalog, {contract} in the contract"
+        )),
         None => Ok(()),
     }
 }

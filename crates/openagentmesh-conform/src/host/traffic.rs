@@ -10,7 +10,8 @@ use crate::rule::Rule;
 use crate::rules::calls as rules;
 
 /// The reason to skip the rules of outputs, where no valid input is known.
-pub(super) const NO_INPUT: &str = "no valid input can be generated from the schema; give one with --input JSON";
+pub(super) const NO_INPUT: &str =
+    "no valid input can be generated from the schema; give one with --input JSON";
 
 impl Host<'_> {
     /// Whether the exchange has an output or a chunk, and no error.
@@ -21,7 +22,8 @@ impl Host<'_> {
     /// Passes where the request was served as any other.
     pub(super) fn expect_served(&self, rule: Rule, observed: &Observed) {
         let reason = format!("not served: {} instead of an output", observed.describe());
-        self.verdicts.require(rule, Self::is_served(observed), reason);
+        self.verdicts
+            .require(rule, Self::is_served(observed), reason);
     }
 
     /// Checks requests with unusual headers.
@@ -31,7 +33,10 @@ impl Host<'_> {
             .header("X-Conform-Unknown", "1")
             .header("X-Mesh-Conform", "{}")
             .header(header::IDEMPOTENCY_KEY, "conform")
-            .header(header::TRACEPARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+            .header(
+                header::TRACEPARENT,
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            )
             .header(header::TIMEOUT_MS, "60000");
         let id = RequestId::random().to_string();
         let mut other_case = Ask::with_id(self.name, body, id.clone()).without_headers();
@@ -53,17 +58,24 @@ impl Host<'_> {
         self.expect_id(rules::OPAQUE_ID, &opaque, is_stream);
         let answered = Self::is_served(&invalid) || invalid.error().is_some();
         let reason = format!("no answer to {}: soon", header::TIMEOUT_MS);
-        self.verdicts.require(rules::INVALID_HEADER, answered, reason);
+        self.verdicts
+            .require(rules::INVALID_HEADER, answered, reason);
         Ok(())
     }
 
     /// Passes where the request was served, and its reply has its id.
     fn expect_id(&self, rule: Rule, observed: &Observed, is_stream: bool) {
-        if let (false, Some(Outcome::Failed(_))) = (is_stream, self.verdicts.of(rules::REQUEST_ID)) {
-            return self.verdicts.skip(rule, "replies have no correct id at all");
+        if let (false, Some(Outcome::Failed(_))) = (is_stream, self.verdicts.of(rules::REQUEST_ID))
+        {
+            return self
+                .verdicts
+                .skip(rule, "replies have no correct id at all");
         }
         match observed.output() {
-            Some(reply) => self.verdicts.judge(rule, self.expect_header(reply, header::REQUEST_ID, &observed.id)),
+            Some(reply) => self.verdicts.judge(
+                rule,
+                self.expect_header(reply, header::REQUEST_ID, &observed.id),
+            ),
             None => self.expect_served(rule, observed),
         }
     }

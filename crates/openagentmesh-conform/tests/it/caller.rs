@@ -15,7 +15,8 @@ const CREDIT: u64 = 50;
 
 /// The steps of the caller.
 pub(crate) const STEPS: [&str; 12] = [
-    "echo", "fail", "lower", "absent", "slow", "count", "gap", "stumble", "ticks", "endless", "never", "note",
+    "echo", "fail", "lower", "absent", "slow", "count", "gap", "stumble", "ticks", "endless",
+    "never", "note",
 ];
 
 /// The caller.
@@ -62,7 +63,8 @@ impl Caller {
             // The fault left the request without an answer.
             return;
         }
-        self.call("conform.report", json!({"step": step, "seen": seen})).await;
+        self.call("conform.report", json!({"step": step, "seen": seen}))
+            .await;
     }
 
     /// Whether the caller treats the outcome of the step wrongly.
@@ -123,16 +125,24 @@ impl Caller {
         let subject = format!("mesh.agent.{agent}");
         let body = self.body(input);
         if self.breaks("request-subscribed") {
-            self.client.publish_with_reply_and_headers(subject, inbox.clone(), headers, body.into()).await.unwrap();
+            self.client
+                .publish_with_reply_and_headers(subject, inbox.clone(), headers, body.into())
+                .await
+                .unwrap();
             self.client.flush().await.unwrap();
             tokio::time::sleep(Duration::from_millis(500)).await;
             return self.client.subscribe(inbox).await.unwrap();
         }
         let replies = self.client.subscribe(inbox.clone()).await.unwrap();
         if self.breaks("request-reply-subject") {
-            self.client.publish_with_headers(subject, headers, body.into()).await.unwrap();
+            self.client
+                .publish_with_headers(subject, headers, body.into())
+                .await
+                .unwrap();
         } else {
-            let sent = self.client.publish_with_reply_and_headers(subject, inbox, headers, body.into());
+            let sent =
+                self.client
+                    .publish_with_reply_and_headers(subject, inbox, headers, body.into());
             sent.await.unwrap();
         }
         replies
@@ -142,7 +152,9 @@ impl Caller {
     async fn call(&self, agent: &str, input: Value) -> Value {
         let mut replies = self.publish_call(agent, &input).await;
         let limit = match self.fault {
-            "request-reply-subject" | "request-subscribed" | "request-call-flag" => Duration::from_millis(300),
+            "request-reply-subject" | "request-subscribed" | "request-call-flag" => {
+                Duration::from_millis(300)
+            }
             _ => LIMIT,
         };
         loop {
@@ -153,7 +165,10 @@ impl Caller {
                 return json!("not_available");
             }
             match header(&reply, "X-Mesh-Probe").as_deref() {
-                Some("answer") => self.signal(&reply, "X-Mesh-Probe", "true", "probe-question").await,
+                Some("answer") => {
+                    self.signal(&reply, "X-Mesh-Probe", "true", "probe-question")
+                        .await
+                }
                 Some(_) => {}
                 None => return outcome(&reply),
             }
@@ -165,7 +180,10 @@ impl Caller {
         if let Some(subject) = message.reply.clone().filter(|_| !self.breaks(rule)) {
             let mut headers = HeaderMap::new();
             headers.insert(name, value);
-            self.client.publish_with_headers(subject, headers, "".into()).await.unwrap();
+            self.client
+                .publish_with_headers(subject, headers, "".into())
+                .await
+                .unwrap();
         }
     }
 
@@ -183,17 +201,26 @@ impl Caller {
         let subject = format!("mesh.agent.{agent}");
         if self.breaks("request-stream-subscribed") {
             let inbox = self.client.new_inbox();
-            self.client.publish_with_reply_and_headers(subject, inbox, headers, body.into()).await.unwrap();
+            self.client
+                .publish_with_reply_and_headers(subject, inbox, headers, body.into())
+                .await
+                .unwrap();
             self.client.flush().await.unwrap();
             tokio::time::sleep(Duration::from_millis(500)).await;
             return self.client.subscribe(chunks).await.unwrap();
         }
         let chunks = self.client.subscribe(chunks).await.unwrap();
         if self.breaks("request-stream-inbox") {
-            self.client.publish_with_headers(subject, headers, body.into()).await.unwrap();
+            self.client
+                .publish_with_headers(subject, headers, body.into())
+                .await
+                .unwrap();
         } else {
             let inbox = self.client.new_inbox();
-            self.client.publish_with_reply_and_headers(subject, inbox, headers, body.into()).await.unwrap();
+            self.client
+                .publish_with_reply_and_headers(subject, inbox, headers, body.into())
+                .await
+                .unwrap();
         }
         chunks
     }
@@ -202,7 +229,9 @@ impl Caller {
     async fn stream(&self, agent: &str, to: u64) -> Value {
         let mut chunks = self.publish_stream(agent, to).await;
         let limit = match self.fault {
-            "request-stream-flag" | "request-stream-subscribed" | "credit-returned" => Duration::from_millis(500),
+            "request-stream-flag" | "request-stream-subscribed" | "credit-returned" => {
+                Duration::from_millis(500)
+            }
             _ => LIMIT,
         };
         let mut count = 0_u64;
@@ -219,7 +248,8 @@ impl Caller {
             count += 1;
             if count.is_multiple_of(CREDIT) && !self.breaks("request-credit") {
                 let more = CREDIT.to_string();
-                self.signal(&chunk, "X-Mesh-Stream-Credit", &more, "credit-returned").await;
+                self.signal(&chunk, "X-Mesh-Stream-Credit", &more, "credit-returned")
+                    .await;
             }
         }
         Value::Null
@@ -232,7 +262,8 @@ impl Caller {
         for _ in 0..3 {
             last = timeout(LIMIT, chunks.next()).await.unwrap();
         }
-        self.signal(&last.unwrap(), "X-Mesh-Cancel", "true", "drop-cancels").await;
+        self.signal(&last.unwrap(), "X-Mesh-Cancel", "true", "drop-cancels")
+            .await;
         if self.breaks("drop-unsubscribes") {
             // Longer than the kit waits.
             let end = Instant::now() + Duration::from_secs(3);
@@ -244,7 +275,9 @@ impl Caller {
 
     /// Calls an agent that does not answer, and cancels the request after some time.
     async fn give_up(&self) {
-        let mut replies = self.publish_call("conform.never", &json!({"text": "hello"})).await;
+        let mut replies = self
+            .publish_call("conform.never", &json!({"text": "hello"}))
+            .await;
         let end = Instant::now() + Duration::from_millis(500);
         while timeout_at(end, replies.next()).await.is_ok() {}
         if self.breaks("probe-cancelled") {
@@ -261,8 +294,16 @@ impl Caller {
         if !self.breaks("request-reply-to") {
             headers.insert("X-Mesh-Reply-To", "conform.replies");
         }
-        let (subject, body) = ("mesh.agent.conform.note", self.body(&json!({"text": "hello"})));
-        let sent = self.client.publish_with_reply_and_headers(subject, "conform.replies", headers, body.into());
+        let (subject, body) = (
+            "mesh.agent.conform.note",
+            self.body(&json!({"text": "hello"})),
+        );
+        let sent = self.client.publish_with_reply_and_headers(
+            subject,
+            "conform.replies",
+            headers,
+            body.into(),
+        );
         sent.await.unwrap();
         self.client.flush().await.unwrap();
     }
@@ -272,7 +313,11 @@ impl Caller {
         if self.breaks("events-subscribed") {
             return json!(3);
         }
-        let mut events = self.client.subscribe("mesh.agent.conform.ticks.events").await.unwrap();
+        let mut events = self
+            .client
+            .subscribe("mesh.agent.conform.ticks.events")
+            .await
+            .unwrap();
         for _ in 0..3 {
             timeout(LIMIT, events.next()).await.unwrap().unwrap();
         }
@@ -292,6 +337,7 @@ fn outcome(reply: &Message) -> Value {
 /// The value of a header, in any case.
 fn header(message: &Message, name: &str) -> Option<String> {
     let headers = message.headers.iter().flat_map(HeaderMap::iter);
-    let mut found = headers.filter(|(found, _)| AsRef::<str>::as_ref(*found).eq_ignore_ascii_case(name));
+    let mut found =
+        headers.filter(|(found, _)| AsRef::<str>::as_ref(*found).eq_ignore_ascii_case(name));
     Some(found.next()?.1.first()?.to_string())
 }

@@ -19,7 +19,10 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// The step by which a rule is broken.
 fn step(rule: &str) -> &'static str {
     match rule {
-        "request-stream-flag" | "request-stream-subscribed" | "request-stream-inbox" | "request-credit" => "stumble",
+        "request-stream-flag"
+        | "request-stream-subscribed"
+        | "request-stream-inbox"
+        | "request-credit" => "stumble",
         "request-reply-to" => "note",
         "events-subscribed" | "outcome-events" => "ticks",
         "outcome-error" => "fail",
@@ -55,12 +58,21 @@ async fn report(mesh: &TestMesh, steps: &[&str], fault: &'static str) -> Report 
             assert!(done.unwrap().unwrap().contains("is done"));
         }
         let waits = fault == "credit-returned";
-        sleep(if waits { SETTINGS.answer_timeout + VERDICT_TIME } else { VERDICT_TIME }).await;
+        sleep(if waits {
+            SETTINGS.answer_timeout + VERDICT_TIME
+        } else {
+            VERDICT_TIME
+        })
+        .await;
     };
     let report = check.run_until(&mesh.mesh, calling).await.unwrap();
     let jetstream = async_nats::jetstream::new(mesh.nats().await);
     let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
-    assert_eq!(catalog.get("catalog").await.unwrap().unwrap(), "[]", "the kit has left");
+    assert_eq!(
+        catalog.get("catalog").await.unwrap().unwrap(),
+        "[]",
+        "the kit has left"
+    );
     report
 }
 
@@ -88,7 +100,10 @@ async fn each_rule_fails_for_a_caller_that_breaks_it() {
 async fn check_without_a_caller_ends_at_its_timeout() {
     let mesh = TestMesh::start().await;
     let check = CallerCheck::new().timeout(Duration::from_millis(300));
-    let report = check.run_until(&mesh.mesh, std::future::pending()).await.unwrap();
+    let report = check
+        .run_until(&mesh.mesh, std::future::pending())
+        .await
+        .unwrap();
     assert_eq!(failures(&report), []);
     assert_eq!(skips(&report).len(), rules(Role::Caller).count());
     assert!(report.is_success());

@@ -82,7 +82,13 @@ fn assert_only(rule: &str, report: &Report) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn correct_hosts_pass_every_rule() {
     let mesh = TestMesh::start().await;
-    let shapes = [Shape::Responder, Shape::Trigger, Shape::Streamer, Shape::Publisher, Shape::Watcher];
+    let shapes = [
+        Shape::Responder,
+        Shape::Trigger,
+        Shape::Streamer,
+        Shape::Publisher,
+        Shape::Watcher,
+    ];
     let mut whole: Option<Report> = None;
     for shape in shapes {
         let name = format!("t.{}", format!("{shape:?}").to_lowercase());
@@ -99,10 +105,17 @@ async fn correct_hosts_pass_every_rule() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_rule_fails_for_a_host_that_breaks_it() {
     let mesh = TestMesh::start().await;
-    let broken = rules(Role::Host).map(|rule| rule.id).filter(|id| !is_of_registration(id));
+    let broken = rules(Role::Host)
+        .map(|rule| rule.id)
+        .filter(|id| !is_of_registration(id));
     let reports = broken.map(|rule| {
         let mesh = &mesh;
-        async move { (rule, report(mesh, &format!("t.{rule}"), shape(rule), rule).await) }
+        async move {
+            (
+                rule,
+                report(mesh, &format!("t.{rule}"), shape(rule), rule).await,
+            )
+        }
     });
     let mut reports = stream::iter(reports).buffer_unordered(CONCURRENT);
     while let Some((rule, report)) = reports.next().await {
@@ -112,7 +125,10 @@ async fn each_rule_fails_for_a_host_that_breaks_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_rule_of_registration_fails_for_a_host_that_breaks_it() {
-    for rule in rules(Role::Host).map(|rule| rule.id).filter(|id| is_of_registration(id)) {
+    for rule in rules(Role::Host)
+        .map(|rule| rule.id)
+        .filter(|id| is_of_registration(id))
+    {
         // Some of the hosts destroy the catalog.
         let mesh = TestMesh::start().await;
         let report = whole_report(&mesh, "t.agent", Shape::Trigger, rule).await;
@@ -129,7 +145,10 @@ async fn unregistered_agent_is_not_found() {
     let mesh = TestMesh::start().await;
     let check = check("t.nothing", Shape::Watcher).await_registration(Duration::from_millis(100));
     let error = check.run(&mesh.mesh).await.unwrap_err();
-    assert!(error.to_string().contains("'t.nothing' not found"), "{error}");
+    assert!(
+        error.to_string().contains("'t.nothing' not found"),
+        "{error}"
+    );
     let jetstream = async_nats::jetstream::new(mesh.nats().await);
     let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
     assert_eq!(catalog.get("catalog").await.unwrap().unwrap(), "[]");
@@ -145,5 +164,9 @@ async fn listed_agent_without_host_fails_within_the_timeouts() {
     let report = tokio::time::timeout(Duration::from_secs(120), checking).await;
     let report = report.expect("the check ends").unwrap();
     assert!(!report.is_success());
-    assert!(failures(&report).iter().any(|(id, _)| *id == "call-answered"));
+    assert!(
+        failures(&report)
+            .iter()
+            .any(|(id, _)| *id == "call-answered")
+    );
 }

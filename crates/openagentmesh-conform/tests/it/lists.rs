@@ -12,19 +12,35 @@ fn invalid_list_names_its_line() {
     for (text, part) in [
         ("reply-status", "line 1: missing reason"),
         ("\n# comment\nreply-status: ", "line 3: missing reason"),
-        ("no-such-rule: reason", "rule 'no-such-rule' of a host not found"),
-        ("reply-status: one\nreply-status: two", "line 2: rule 'reply-status' is listed twice"),
-        ("request-id: of a caller", "rule 'request-id' of a host not found"),
+        (
+            "no-such-rule: reason",
+            "rule 'no-such-rule' of a host not found",
+        ),
+        (
+            "reply-status: one\nreply-status: two",
+            "line 2: rule 'reply-status' is listed twice",
+        ),
+        (
+            "request-id: of a caller",
+            "rule 'request-id' of a host not found",
+        ),
     ] {
         let error = Expected::parse(text, Role::Host).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
-    assert!(Expected::parse("# nothing\n", Role::Host).unwrap().is_empty());
+    assert!(
+        Expected::parse("# nothing\n", Role::Host)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
 fn ids_of_rules_are_unique() {
-    let mut ids: Vec<&str> = rules(Role::Host).chain(rules(Role::Caller)).map(|rule| rule.id).collect();
+    let mut ids: Vec<&str> = rules(Role::Host)
+        .chain(rules(Role::Caller))
+        .map(|rule| rule.id)
+        .collect();
     let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
@@ -43,12 +59,27 @@ async fn unlisted_failure_and_listed_pass_are_surprises() {
     let check = CallerCheck::new().settings(SETTINGS);
     let report = check.run_until(&mesh.mesh, calling).await.unwrap();
     assert!(report.is_success(), "the rule is one of an extension");
-    let compare = |text: &str| Expected::parse(text, Role::Caller).unwrap().compare(&report);
-    assert_eq!(compare("request-timeout: writes none\noutcome-gap: not checked"), []);
+    let compare = |text: &str| {
+        Expected::parse(text, Role::Caller)
+            .unwrap()
+            .compare(&report)
+    };
+    assert_eq!(
+        compare("request-timeout: writes none\noutcome-gap: not checked"),
+        []
+    );
     assert!(matches!(
         &compare("")[..],
-        [Surprise::UnlistedFailure { rule: "request-timeout", .. }]
+        [Surprise::UnlistedFailure {
+            rule: "request-timeout",
+            ..
+        }]
     ));
     let surprises = compare("request-timeout: writes none\nrequest-probe: writes none");
-    assert_eq!(surprises, [Surprise::ListedPass { rule: "request-probe" }]);
+    assert_eq!(
+        surprises,
+        [Surprise::ListedPass {
+            rule: "request-probe"
+        }]
+    );
 }

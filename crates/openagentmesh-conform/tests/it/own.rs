@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
-use openagentmesh::{Agent, AgentMesh, AgentSpec, Error, agent, agents};
+use openagentmesh::{Agent, AgentMesh, Error, agent, agents};
 use openagentmesh_conform::{CallerCheck, HostCheck, Report};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,8 +57,9 @@ fn ticks() -> impl Stream<Item = u32> {
 }
 
 /// Watches.
-fn watcher() -> Agent {
-    AgentSpec::new("own.watcher", "Watches.").handler(|| std::future::pending::<()>())
+#[agent(channel = "own")]
+async fn watcher() {
+    std::future::pending().await
 }
 
 /// The report about a host of the SDK that starts and leaves while it is checked.
@@ -91,7 +92,7 @@ async fn hosts_of_the_sdk_pass_every_rule() {
         ("own.noon", agents![noon]),
         ("own.count", agents![count]),
         ("own.ticks", agents![ticks]),
-        ("own.watcher", [watcher()]),
+        ("own.watcher", agents![watcher]),
     ];
     let mut whole: Option<Report> = None;
     for (name, agent) in hosts {
@@ -134,20 +135,32 @@ async fn do_steps(mesh: &AgentMesh) {
         report(step, seen(outcome)).await;
     }
     for (step, to) in [("count", 300), ("gap", 5), ("stumble", 2)] {
-        report(step, count_chunks(mesh, &format!("conform.{step}"), to).await).await;
+        report(
+            step,
+            count_chunks(mesh, &format!("conform.{step}"), to).await,
+        )
+        .await;
     }
     let events = mesh.subscribe::<u64>("conform.ticks").await.unwrap();
     let events: Vec<_> = events.take(3).collect().await;
     let count = events.iter().filter(|event| event.is_ok()).count();
     report("ticks", json!(count)).await;
-    let mut chunks = mesh.stream::<u64>("conform.endless", json!({"to": 0})).await.unwrap();
+    let mut chunks = mesh
+        .stream::<u64>("conform.endless", json!({"to": 0}))
+        .await
+        .unwrap();
     for _ in 0..3 {
         chunks.next().await.unwrap().unwrap();
     }
     drop(chunks);
-    let never = mesh.call::<Value>("conform.never", &text).timeout(Duration::from_secs(1));
+    let never = mesh
+        .call::<Value>("conform.never", &text)
+        .timeout(Duration::from_secs(1));
     assert_eq!(seen(never.await), "timeout");
-    mesh.send("conform.note", &text).reply_to("conform.replies").await.unwrap();
+    mesh.send("conform.note", &text)
+        .reply_to("conform.replies")
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,8 @@ pub(crate) async fn run(arguments: ConformHost, printer: &Printer) -> Result<Exi
     let names: Result<Vec<AgentName>, _> = arguments.names.iter().map(AgentName::new).collect();
     let names = names.map_err(Error::from)?;
     if names.len() > 1 && (arguments.input.is_some() || arguments.slow_input.is_some()) {
-        let message = "conflicting arguments: --input and --slow-input belong to one agent; give one NAME";
+        let message =
+            "conflicting arguments: --input and --slow-input belong to one agent; give one NAME";
         return Err(Failure::usage(message));
     }
     let input = parse("--input", arguments.input.as_deref())?;

@@ -64,7 +64,10 @@ impl Expectations {
         report: &Report,
         printer: &Printer,
     ) -> Result<ExitCode, Failure> {
-        let surprises = self.expected.as_ref().map(|expected| expected.compare(report));
+        let surprises = self
+            .expected
+            .as_ref()
+            .map(|expected| expected.compare(report));
         let success = match &surprises {
             Some(surprises) => surprises.is_empty(),
             None => report.is_success(),

@@ -88,7 +88,9 @@ impl Host {
                 });
                 contract["x-agentmesh"]["chunk_schema"] = json!({"type": "integer"});
             }
-            Shape::Publisher => contract["x-agentmesh"]["chunk_schema"] = json!({"type": "integer"}),
+            Shape::Publisher => {
+                contract["x-agentmesh"]["chunk_schema"] = json!({"type": "integer"})
+            }
             Shape::Watcher => {}
         }
         if self.breaks("contract-name") {
@@ -127,13 +129,19 @@ impl Host {
             deadline: milliseconds.map(|timeout| received + Duration::from_millis(timeout)),
             has_probes: read("X-Mesh-Probe").as_deref() == Some("true"),
             credit: read("X-Mesh-Stream-Credit").and_then(|credit| credit.parse().ok()),
-            id: id.clone().unwrap_or_else(|| RequestId::random().to_string()),
+            id: id
+                .clone()
+                .unwrap_or_else(|| RequestId::random().to_string()),
         };
         let is_ignored = self.breaks("call-plain-request") && message.headers.is_none()
             || self.breaks("call-opaque-id") && work.id.len() != 32
             || self.breaks("call-invalid-header") && timeout.as_deref() == Some("soon")
             || self.breaks("send-reply-to") && read("X-Mesh-Reply-To").is_some()
-            || self.breaks("send-results") && work.reply.as_deref().is_some_and(|reply| reply.starts_with("mesh.results."))
+            || self.breaks("send-results")
+                && work
+                    .reply
+                    .as_deref()
+                    .is_some_and(|reply| reply.starts_with("mesh.results."))
             || self.breaks("input-nested") && message.payload.starts_with(b"[[[[");
         if is_ignored {
             return;
@@ -144,15 +152,25 @@ impl Host {
         if self.breaks("send-without-reply") && work.reply.is_none() {
             return self.fail(&work, "handler_error", json!({})).await;
         }
-        let is_reserved = work.reply.as_ref().is_some_and(|reply| !may_reply_to(reply));
+        let is_reserved = work
+            .reply
+            .as_ref()
+            .is_some_and(|reply| !may_reply_to(reply));
         if is_reserved && !self.breaks("reply-reserved-subject") {
             return;
         }
         if work.is_stream != (self.shape == Shape::Streamer) {
-            let code = if self.breaks("verb-mismatch") { "handler_error" } else { "invocation_mismatch" };
+            let code = if self.breaks("verb-mismatch") {
+                "handler_error"
+            } else {
+                "invocation_mismatch"
+            };
             return self.fail(&work, code, json!({})).await;
         }
-        if work.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if work
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
             if !self.breaks("deadline-passed") {
                 return self.fail(&work, "timeout", json!({})).await;
             }
@@ -163,7 +181,11 @@ impl Host {
             Ok(input) if !self.breaks("call-answered") => self.call(&work, &input).await,
             Ok(_) => {}
             Err(problem) => {
-                let code = if self.breaks("input-code") { "handler_error" } else { "invalid_input" };
+                let code = if self.breaks("input-code") {
+                    "handler_error"
+                } else {
+                    "invalid_input"
+                };
                 let details = match self.breaks("input-problems") {
                     true => json!({}),
                     false => json!({"errors": [{"location": "", "message": problem}]}),
@@ -179,11 +201,17 @@ impl Host {
         }
         let stand_in = json!({"text": "x", "to": 5});
         if body.is_empty() {
-            return if self.breaks("input-empty") { Ok(stand_in) } else { Err("empty".to_owned()) };
+            return if self.breaks("input-empty") {
+                Ok(stand_in)
+            } else {
+                Err("empty".to_owned())
+            };
         }
         let input: Value = match serde_json::from_slice(body) {
             // Nesting is an error of the parser, too.
-            Err(_) if self.breaks("input-malformed") && !body.starts_with(b"[[[") => return Ok(stand_in),
+            Err(_) if self.breaks("input-malformed") && !body.starts_with(b"[[[") => {
+                return Ok(stand_in);
+            }
             Err(error) => return Err(error.to_string()),
             Ok(input) => input,
         };
@@ -202,14 +230,32 @@ impl Host {
         if input["text"] == "slow" && self.is_cancelled(work).await {
             return;
         }
-        let Some(reply) = work.reply.clone() else { return };
+        let Some(reply) = work.reply.clone() else {
+            return;
+        };
         let mut headers = HeaderMap::new();
-        let status = if self.breaks("reply-status") { "fine" } else { "ok" };
+        let status = if self.breaks("reply-status") {
+            "fine"
+        } else {
+            "ok"
+        };
         headers.insert("X-Mesh-Status", status);
-        let id = if self.breaks("reply-request-id") { "other" } else { &work.id };
+        let id = if self.breaks("reply-request-id") {
+            "other"
+        } else {
+            &work.id
+        };
         headers.insert("X-Mesh-Request-Id", id);
-        let source = if self.breaks("reply-source") { "other" } else { &self.name };
-        let name = if self.breaks("reply-header-spelling") { "x-mesh-source" } else { "X-Mesh-Source" };
+        let source = if self.breaks("reply-source") {
+            "other"
+        } else {
+            &self.name
+        };
+        let name = if self.breaks("reply-header-spelling") {
+            "x-mesh-source"
+        } else {
+            "X-Mesh-Source"
+        };
         headers.insert(name, source);
         if !self.breaks("reply-instance-id") {
             headers.insert("X-Mesh-Instance-Id", self.instance.as_str());
@@ -224,7 +270,8 @@ impl Host {
         }
         let times = if self.breaks("reply-once") { 2 } else { 1 };
         for _ in 0..times {
-            self.publish_with(reply.clone(), None, headers.clone(), body.clone()).await;
+            self.publish_with(reply.clone(), None, headers.clone(), body.clone())
+                .await;
         }
     }
 
@@ -232,7 +279,13 @@ impl Host {
     async fn deliver(&self, reply: String, headers: HeaderMap, body: String) {
         for _ in 0..DELIVERIES {
             let mut signals = Signals::open(&self.client).await;
-            self.publish_with(reply.clone(), Some(signals.subject.clone()), headers.clone(), body.clone()).await;
+            self.publish_with(
+                reply.clone(),
+                Some(signals.subject.clone()),
+                headers.clone(),
+                body.clone(),
+            )
+            .await;
             if !signals.is_unserved(Duration::from_millis(20)).await {
                 return;
             }
@@ -244,7 +297,10 @@ impl Host {
     async fn is_cancelled(&self, work: &Work) -> bool {
         let end = Instant::now() + SLOW;
         let ignores_deadline = self.breaks("deadline-running");
-        let deadline = work.deadline.filter(|_| !ignores_deadline).unwrap_or(end + SLOW);
+        let deadline = work
+            .deadline
+            .filter(|_| !ignores_deadline)
+            .unwrap_or(end + SLOW);
         tokio::select! {
             () = sleep_until(end) => false,
             () = sleep_until(deadline) => {
@@ -258,7 +314,11 @@ impl Host {
     /// Probes the caller until it has cancelled the request.
     pub(super) async fn probe(&self, work: &Work) {
         let asks = work.has_probes || self.breaks("probe-asked-only");
-        let Some(reply) = work.reply.clone().filter(|_| asks && !self.breaks("probe-sent")) else {
+        let Some(reply) = work
+            .reply
+            .clone()
+            .filter(|_| asks && !self.breaks("probe-sent"))
+        else {
             return std::future::pending().await;
         };
         sleep(Duration::from_millis(100)).await;
@@ -271,8 +331,11 @@ impl Host {
                 headers.insert("X-Mesh-Request-Id", work.id.as_str());
             }
             let signal = Some(signals.subject.clone());
-            self.publish_with(reply.clone(), signal, headers, String::new()).await;
-            if signals.is_cancelled(Duration::from_millis(300)).await && !self.breaks("probe-cancel") {
+            self.publish_with(reply.clone(), signal, headers, String::new())
+                .await;
+            if signals.is_cancelled(Duration::from_millis(300)).await
+                && !self.breaks("probe-cancel")
+            {
                 return;
             }
         }
@@ -280,8 +343,16 @@ impl Host {
 
     /// Answers with an error, and writes it to the dead letters.
     pub(super) async fn fail(&self, work: &Work, code: &str, details: Value) {
-        let agent = if self.breaks("error-agent") { "other" } else { &self.name };
-        let id = if self.breaks("error-request-id") { "other" } else { &work.id };
+        let agent = if self.breaks("error-agent") {
+            "other"
+        } else {
+            &self.name
+        };
+        let id = if self.breaks("error-request-id") {
+            "other"
+        } else {
+            &work.id
+        };
         let mut object = json!({"code": code, "message": "failed", "agent": agent, "request_id": id, "details": details});
         if self.breaks("error-object") {
             object["message"] = json!(5);
@@ -301,12 +372,20 @@ impl Host {
             if self.breaks("stream-error") {
                 headers.insert("X-Mesh-Stream-Seq", "0");
             }
-            self.publish_with(format!("mesh.stream.{}", work.id), None, headers, body.clone()).await;
+            self.publish_with(
+                format!("mesh.stream.{}", work.id),
+                None,
+                headers,
+                body.clone(),
+            )
+            .await;
         } else if let Some(reply) = &work.reply {
-            self.publish_with(reply.clone(), None, headers, body.clone()).await;
+            self.publish_with(reply.clone(), None, headers, body.clone())
+                .await;
         }
         if !self.breaks("dead-letter") {
-            self.publish_with(format!("mesh.errors.{}", self.name), None, letter, body).await;
+            self.publish_with(format!("mesh.errors.{}", self.name), None, letter, body)
+                .await;
         }
     }
 }

@@ -125,7 +125,10 @@ impl Host {
     async fn write_contract(&self) {
         if !self.breaks("contract-document") {
             let contract = self.contract().to_string();
-            self.registry.put(&self.name, contract.into()).await.unwrap();
+            self.registry
+                .put(&self.name, contract.into())
+                .await
+                .unwrap();
         }
     }
 
@@ -135,7 +138,9 @@ impl Host {
         }
         let entry = self.entry();
         if self.breaks("register-keeps-entries") {
-            return self.change_catalog(|entries| *entries = vec![entry.clone()]).await;
+            return self
+                .change_catalog(|entries| *entries = vec![entry.clone()])
+                .await;
         }
         if self.breaks("register-compare-and-swap") {
             let mut entries = self.read_catalog().await.0;
@@ -144,14 +149,16 @@ impl Host {
             self.catalog.put("catalog", text.into()).await.unwrap();
             return;
         }
-        self.change_catalog(|entries| entries.push(entry.clone())).await;
+        self.change_catalog(|entries| entries.push(entry.clone()))
+            .await;
     }
 
     async fn read_catalog(&self) -> (Vec<Value>, u64) {
         match self.catalog.entry("catalog").await.unwrap() {
-            Some(entry) if !entry.value.is_empty() => {
-                (serde_json::from_slice(&entry.value).unwrap(), entry.revision)
-            }
+            Some(entry) if !entry.value.is_empty() => (
+                serde_json::from_slice(&entry.value).unwrap(),
+                entry.revision,
+            ),
             other => (Vec::new(), other.map_or(0, |entry| entry.revision)),
         }
     }
@@ -161,7 +168,12 @@ impl Host {
             let (mut entries, revision) = self.read_catalog().await;
             change(&mut entries);
             let text = Value::Array(entries).to_string();
-            if self.catalog.update("catalog", text.into(), revision).await.is_ok() {
+            if self
+                .catalog
+                .update("catalog", text.into(), revision)
+                .await
+                .is_ok()
+            {
                 return;
             }
         }
@@ -173,7 +185,10 @@ impl Host {
             false => json!([self.name]),
         };
         let record = json!({"agents": agents, "lease_ms": LEASE_MS}).to_string();
-        self.instances.put(self.record_key(), record.into()).await.unwrap();
+        self.instances
+            .put(self.record_key(), record.into())
+            .await
+            .unwrap();
     }
 
     /// Publishes events until the task is aborted.
@@ -193,7 +208,8 @@ impl Host {
                 false => json!(number),
             };
             let subject = format!("mesh.agent.{}.events", self.name);
-            self.publish_with(subject, None, headers, body.to_string()).await;
+            self.publish_with(subject, None, headers, body.to_string())
+                .await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -208,10 +224,14 @@ impl Host {
         let client = &self.client;
         match reply {
             Some(reply) => {
-                let sent = client.publish_with_reply_and_headers(subject, reply, headers, body.into());
+                let sent =
+                    client.publish_with_reply_and_headers(subject, reply, headers, body.into());
                 sent.await.unwrap();
             }
-            None => client.publish_with_headers(subject, headers, body.into()).await.unwrap(),
+            None => client
+                .publish_with_headers(subject, headers, body.into())
+                .await
+                .unwrap(),
         }
     }
 }
@@ -255,7 +275,10 @@ impl Running {
         if host.breaks("leave-array") {
             host.catalog.delete("catalog").await.unwrap();
         } else if !host.breaks("leave-entry") {
-            host.change_catalog(|entries| entries.retain(|entry| entry["name"] != host.name.as_str())).await;
+            host.change_catalog(|entries| {
+                entries.retain(|entry| entry["name"] != host.name.as_str())
+            })
+            .await;
         }
         if host.breaks("leave-unsubscribed") {
             tokio::time::sleep(LATER).await;
@@ -270,7 +293,10 @@ impl Running {
                 "detected_at": "2026-01-02T03:04:05Z", "instance_id": host.instance,
             });
             let subject = format!("mesh.death.{}", host.name);
-            host.client.publish(subject, notice.to_string().into()).await.unwrap();
+            host.client
+                .publish(subject, notice.to_string().into())
+                .await
+                .unwrap();
         }
         host.client.flush().await.unwrap();
     }
@@ -302,6 +328,7 @@ async fn serve(host: Arc<Host>, mut messages: async_nats::Subscriber) {
 /// The value of a header, in any case.
 fn header(message: &Message, name: &str) -> Option<String> {
     let headers = message.headers.iter().flat_map(HeaderMap::iter);
-    let mut found = headers.filter(|(found, _)| AsRef::<str>::as_ref(*found).eq_ignore_ascii_case(name));
+    let mut found =
+        headers.filter(|(found, _)| AsRef::<str>::as_ref(*found).eq_ignore_ascii_case(name));
     Some(found.next()?.1.first()?.to_string())
 }

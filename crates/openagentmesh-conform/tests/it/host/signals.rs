@@ -22,7 +22,10 @@ impl Signals {
 
     /// The next signal until `deadline`.
     pub(super) async fn next(&mut self, deadline: Instant) -> Option<Message> {
-        timeout_at(deadline, self.messages.next()).await.ok().flatten()
+        timeout_at(deadline, self.messages.next())
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Whether the server reports within `limit` that a message had no subscriber.

@@ -58,14 +58,21 @@ impl Host {
                 false => json!(number),
             };
             let reply = (!self.breaks("stream-reply-subject")).then(|| signals.subject.clone());
-            self.publish_with(subject(work), reply, headers, body.to_string()).await;
+            self.publish_with(subject(work), reply, headers, body.to_string())
+                .await;
         }
         let headers = self.chunk_headers(work, count, true);
-        let body = if self.breaks("stream-end-marker") { "0" } else { "" };
-        self.publish_with(subject(work), None, headers, body.to_owned()).await;
+        let body = if self.breaks("stream-end-marker") {
+            "0"
+        } else {
+            ""
+        };
+        self.publish_with(subject(work), None, headers, body.to_owned())
+            .await;
         if self.breaks("stream-silent-after-end") {
             let headers = self.chunk_headers(work, count + 1, false);
-            self.publish_with(subject(work), None, headers, json!(count).to_string()).await;
+            self.publish_with(subject(work), None, headers, json!(count).to_string())
+                .await;
         }
     }
 
@@ -78,7 +85,11 @@ impl Host {
     fn chunk_headers_without_end(&self, work: &Work, number: u64) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert("X-Mesh-Stream-Seq", number.to_string().as_str());
-        let id = if self.breaks("stream-request-id") { "other" } else { &work.id };
+        let id = if self.breaks("stream-request-id") {
+            "other"
+        } else {
+            &work.id
+        };
         headers.insert("X-Mesh-Request-Id", id);
         if !self.breaks("stream-instance-id") {
             headers.insert("X-Mesh-Instance-Id", self.instance.as_str());
