@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::Input;
 use super::exchange::{Ask, Host};
-use super::traffic::NO_INPUT;
 use super::stalled::{check_passed_deadline, judge_probe, send_signal};
+use super::traffic::NO_INPUT;
 use crate::error::Error;
 use crate::rules::cancellation as rules;
 use crate::wire::{header as header_of, next_until};
