@@ -10,6 +10,7 @@ mod html;
 mod include;
 mod links;
 mod pages;
+mod recording;
 mod reference;
 mod session;
 mod summary;
@@ -21,6 +22,7 @@ use crate::pages::Page;
 const USAGE: &str = "\
 usage: book build            the book as HTML and Markdown, with its links and reference checked
        book update           the pages that are generated from the code
+       book record           the terminal recording of the README, from a run
        book test [PAGE…]     the blocks of shell and Python of the pages whose paths contain PAGE
        book session PAGE     one page, in this process";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let done = pages::load().and_then(|pages| match (command, rest) {
         ("build", []) => build(&pages),
         ("update", []) => reference::update(),
+        ("record", []) => recording::record(),
         ("test", names) => session::run_all(&pages, names).and_then(all),
         ("session", [path]) => {
             let page = pages.iter().find(|page| page.path == *path);

@@ -15,14 +15,16 @@ const PREPARATION: &[&str] = &[
 /// The folder of the page whose programs need packages of Node.
 const NODE_PAGES: &str = "docs/protocol/javascript";
 
-/// Runs the command. Without arguments, builds the book. `--update` writes the generated pages. `--test` runs the
+/// Runs the command. Without arguments, builds the book. `--update` writes the generated pages, and
+/// `--record` the terminal recording of the README. `--test` runs the
 /// blocks of the pages whose paths contain one of the other arguments, or of all pages.
 pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     let done = match arguments {
         [] => cargo("run -p book -- build"),
         ["--update"] => cargo("run -p book -- update"),
+        ["--record"] => cargo("build -p oam-cli").and_then(|()| cargo("run -p book -- record")),
         ["--test", pages @ ..] => test(pages),
-        _ => Err("usage: cargo xtask book [--update | --test [PAGE…]]".to_owned()),
+        _ => Err("usage: cargo xtask book [--update | --record | --test [PAGE…]]".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ usage: cargo xtask <command>
   python [--release] [ARG]  the wheel of the Python package, installed and tested with pytest ARG
   python install [--release]
                             the wheel, installed into target/python/installed
-  book [--update | --test [PAGE]]
+  book [--update | --record | --test [PAGE]]
                             the book in docs/: its HTML, its generated pages, or what PAGE shows, run
   bench [OPTIONS]           cost of the SDK next to other clients; --help lists the options
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json

@@ -94,13 +94,17 @@ fn meaning(argument: &Arg) -> String {
     if !possible.is_empty() && argument.get_action().takes_values() {
         meaning += &format!("; one of {}", possible.join(", "));
     }
-    if let Some(default) = argument.get_default_values().first() {
+    if let Some(default) = argument.get_default_values().first()
+        && argument.get_action().takes_values()
+    {
         meaning += &format!("; by default `{}`", default.to_string_lossy());
     }
     if let Some(variable) = argument.get_env() {
         meaning += &format!("; or the variable `{}`", variable.to_string_lossy());
     }
-    escaped(&meaning.replace("\n\n", " ").replace('\n', " ")).replace('|', "\\|")
+    // The first paragraph of a help has no period.
+    let meaning = meaning.replacen("\n\n", ". ", 1).replace('\n', " ");
+    escaped(&meaning).replace('|', "\\|")
 }
 
 /// Text of the help as Markdown: `<` would begin an HTML element.
