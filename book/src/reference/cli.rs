@@ -2,6 +2,9 @@
 
 use clap::{Arg, ArgAction, Command};
 
+/// The path of the page.
+pub(super) const PAGE: &str = "reference/cli.md";
+
 /// The page.
 pub(super) fn page() -> String {
     let mut page = String::from(

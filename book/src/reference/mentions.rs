@@ -28,7 +28,7 @@ const BUCKETS: &str = "crates/openagentmesh-protocol/src/bucket.rs";
 /// The source that cannot be read.
 pub(super) fn missing(pages: &[Page]) -> Result<Vec<String>, String> {
     // The generated page has all commands, and decisions are no documentation of a feature.
-    let is_written = |page: &&Page| page.path != super::CLI_PAGE && !page.is_decision();
+    let is_written = |page: &&Page| page.path != cli::PAGE && !page.is_decision();
     let written: Vec<&str> = pages
         .iter()
         .filter(is_written)

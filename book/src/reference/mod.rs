@@ -10,16 +10,13 @@ use std::fs;
 
 use crate::pages::{self, Page};
 
-/// The page that is generated from the arguments of `oam`.
-const CLI_PAGE: &str = "reference/cli.md";
-
 /// Writes the generated pages.
 ///
 /// # Errors
 ///
 /// The page that cannot be written.
 pub(crate) fn update() -> Result<(), String> {
-    let path = pages::docs().join(CLI_PAGE);
+    let path = pages::docs().join(cli::PAGE);
     let fail = |error| format!("cannot write {}: {error}", path.display());
     fs::write(&path, cli::page()).map_err(fail)?;
     let path = pages::docs().join(limits::PAGE);
@@ -35,10 +32,11 @@ pub(crate) fn update() -> Result<(), String> {
 /// The file that cannot be read.
 pub(crate) fn differences(pages: &[Page]) -> Result<Vec<String>, String> {
     let mut problems = Vec::new();
-    let is_current = |page: &Page| page.path == CLI_PAGE && page.text == cli::page();
+    let is_current = |page: &Page| page.path == cli::PAGE && page.text == cli::page();
     if !pages.iter().any(is_current) {
         problems.push(format!(
-            "docs/{CLI_PAGE} differs from the arguments of oam: `cargo xtask book --update` writes it"
+            "docs/{} differs from the arguments of oam: `cargo xtask book --update` writes it",
+            cli::PAGE
         ));
     }
     problems.extend(errors::missing(pages));
