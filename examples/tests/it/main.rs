@@ -5,6 +5,7 @@
 mod examples;
 mod foreign_project;
 mod llm_tools;
+mod orders;
 #[path = "../../../crates/openagentmesh-protocol/tests/it/provider_rules.rs"]
 mod provider_rules;
 mod readme;
