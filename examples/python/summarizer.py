@@ -29,5 +29,5 @@ async def summarize(text: Text) -> Summary:
 
 
 if __name__ == "__main__":
-    print(f"serving text.summarize on {mesh.url}", flush=True)
+    print("serving text.summarize", flush=True)
     mesh.run()

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cookbook;
 mod examples;
 mod foreign_project;
 mod llm_tools;
