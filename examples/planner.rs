@@ -44,7 +44,12 @@ async fn plan(ctx: Context, city: String) -> Result<Plan> {
     let (weather, museums) = tokio::try_join!(
         forecast::call(mesh, &city),
         mesh.call::<Vec<String>>("city.museums", &city),
-    )?;
+    )
+    .map_err(|error| match error.is("unknown_city") {
+        // A code of this agent. Any other error of a call is a `handler_error` for the caller.
+        true => Error::new("unknown_city", error.message()),
+        false => error,
+    })?;
     let visit = match weather.as_str() {
         "sunny" => format!("the beach of {city}"),
         _ => museums.into_iter().next().unwrap_or("a café".to_owned()),

@@ -95,7 +95,7 @@ pub(crate) async fn tool_selection(example: Example, _: &AgentMesh) {
     assert!(bytes(&lines[4]) * 50 < bytes(&lines[2]), "{lines:?}");
     assert_eq!(
         lines[5],
-        r#"order_cancel({"number":17}): cancel order 17: done"#
+        r#"order_cancel({"number":17}): "cancel order 17: done""#
     );
 }
 
