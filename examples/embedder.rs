@@ -4,7 +4,7 @@
 
 use openagentmesh::{AgentMesh, agent, agents};
 
-const DIMENSIONS: usize = 64;
+const DIMENSIONS: usize = 256;
 
 /// Returns the embedding of a text: a vector of length 1.
 #[agent(channel = "text", concurrency = 8, queue = 1000, idempotent)]

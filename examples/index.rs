@@ -46,6 +46,7 @@ async fn main() -> Result<()> {
         .map(|document| (similarity(&asked, &document.vector), document))
         .collect();
     ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    ranked.retain(|(similarity, _)| *similarity > 0.1);
     for (similarity, document) in ranked.iter().take(2) {
         println!("{similarity:.2} {}", document.text);
     }

@@ -104,7 +104,7 @@ pub(crate) async fn embedder(mut example: Example, mesh: &AgentMesh) {
     let vector: Vec<f32> = within_deadline(mesh.call("text.embed", "two words"))
         .await
         .unwrap();
-    assert_eq!(vector.len(), 64);
+    assert_eq!(vector.len(), 256);
     let length: f32 = vector.iter().map(|x| x * x).sum();
     assert!((length - 1.0).abs() < 0.001, "{vector:?}");
     example.terminate().await;
