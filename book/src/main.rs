@@ -57,6 +57,7 @@ fn build(pages: &[Page]) -> Result<(), String> {
     let folder = html::build(pages)?;
     println!("the book is in {}", folder.display());
     let mut problems = links::broken(&folder)?;
+    problems.extend(session::unrun(pages));
     problems.extend(reference::differences(pages)?);
     all(problems)
 }

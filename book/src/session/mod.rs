@@ -34,6 +34,25 @@ fn is_session(page: &Page) -> bool {
     !page.is_decision() && blocks::of(&page.text).iter().any(runs)
 }
 
+/// The shell blocks of a page that no session would run.
+pub(crate) fn unrun(pages: &[Page]) -> Vec<String> {
+    let mut unrun = Vec::new();
+    for page in pages.iter().filter(|page| !page.is_decision()) {
+        let lines: Vec<&str> = page.text.lines().collect();
+        for block in blocks::of(&page.text) {
+            let at = format!("docs/{}:{}", page.path, block.line);
+            if matches!(block.language.as_str(), "sh" | "bash" | "shell") {
+                unrun.push(format!("{at}: a shell block is `console`, with its output"));
+            }
+            let before = lines[..block.line - 1].last().unwrap_or(&"");
+            if block.is("untested") && !before.trim().starts_with("<!-- untested: ") {
+                unrun.push(format!("{at}: an untested block has its reason above it"));
+            }
+        }
+    }
+    unrun
+}
+
 fn is_run(block: &Block) -> bool {
     matches!(block.language.as_str(), "console" | "python") && !block.is("untested")
 }
