@@ -15,6 +15,9 @@ from .errors import InvalidInput
 NO_INPUT = b"null"
 """The body of a request without input."""
 
+MAX_PROBLEMS = 20
+"""The problems of an input that are listed; the details have the number of all others."""
+
 NO_OUTPUT = b"{}"
 """The output of a handler that returns nothing."""
 
@@ -71,12 +74,19 @@ class AnyOutput:
 
 
 def invalid_input(error: ValidationError) -> InvalidInput:
-    """The mesh's error for an error of pydantic. Its details list the problems without the input itself."""
+    """The mesh's error for an error of pydantic. Its details list the problems without the input itself.
+
+    The problems have the fields of those of an agent in Rust: a JSON pointer, a message, and the rule.
+    """
     try:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         listed = [
-            {"loc": list(problem["loc"]), "msg": problem["msg"], "type": problem["type"]}
-            for problem in problems
+            {
+                "location": "".join(f"/{_token(step)}" for step in problem["loc"]),
+                "message": problem["msg"],
+                "rule": problem["type"],
+            }
+            for problem in problems[:MAX_PROBLEMS]
         ]
         message = "; ".join(
             ".".join(map(str, problem["loc"])) + ": " + problem["msg"]
@@ -85,10 +95,18 @@ def invalid_input(error: ValidationError) -> InvalidInput:
             for problem in problems[:3]
         )
     except Exception as failure:
-        listed, message = [], f"{error.title}: {failure}"
-    more = len(listed) - 3
+        problems, listed, message = [], [], f"{error.title}: {failure}"
+    more = len(problems) - 3
     message += f"; and {more} more" if more > 0 else ""
-    return InvalidInput(f"invalid input: {message}", details={"errors": listed})
+    details: dict[str, Any] = {"errors": listed}
+    if len(problems) > MAX_PROBLEMS:
+        details["omitted"] = len(problems) - MAX_PROBLEMS
+    return InvalidInput(f"invalid input: {message}", details=details)
+
+
+def _token(step: str | int) -> str:
+    """A step of a location as a token of a JSON pointer."""
+    return str(step).replace("~", "~0").replace("/", "~1")
 
 
 def _adapter(annotation: Any, agent: str, role: str) -> TypeAdapter[Any]:

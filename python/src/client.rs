@@ -57,7 +57,7 @@ impl PyClient {
 
     #[getter]
     fn connection_state(&self) -> PyResult<&'static str> {
-        Ok(match self.get()?.connection_state() {
+        Ok(match self.get()?.status() {
             ConnectionState::Lost => "reconnecting",
             ConnectionState::Closed => "closed",
             _ => "connected",

@@ -216,9 +216,9 @@ class TestInputs:
             with pytest.raises(InvalidInput) as caught:
                 await mesh.call("order", {"count": 0})
             problems = caught.value.details["errors"]
-            assert [(problem["loc"], problem["type"]) for problem in problems] == [
-                (["item"], "missing"),
-                (["count"], "greater_than"),
+            assert [(problem["location"], problem["rule"]) for problem in problems] == [
+                ("/item", "missing"),
+                ("/count", "greater_than"),
             ]
             assert "item: Field required" in caught.value.message
             assert caught.value.agent == "order"

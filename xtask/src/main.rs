@@ -1,6 +1,7 @@
-//! Developer commands: `cargo xtask <command>`. Most need only Rust; `interop`, `bench` and `python`
-//! also need Python, and `instructions` and `profile` name the tools that they need.
+//! Developer commands: `cargo xtask <command>`. Most need only Rust; `interop`, `bench`, `python`
+//! and `book --test` also need Python, the latter also Node, and `instructions` and `profile` name the tools that they need.
 
+mod book;
 mod layers;
 mod package;
 mod prose;
@@ -17,6 +18,8 @@ usage: cargo xtask <command>
   python [--release] [ARG]  the wheel of the Python package, installed and tested with pytest ARG
   python install [--release]
                             the wheel, installed into target/python/installed
+  book [--update | --record | --test [PAGE]]
+                            the book in docs/: its HTML, its generated pages, or what PAGE shows, run
   bench [OPTIONS]           cost of the SDK next to other clients; --help lists the options
   instructions [--update]   the instructions of the hot paths, compared to bench/instructions.json
   profile CASE              flame graphs of a caller and of its host, in target/profile
@@ -93,6 +96,7 @@ const CI: &[Step] = &[
     step("fuzz", "cargo run --release -p fuzz -- --seed 1"),
     INTEROP,
     step("python", "cargo xtask python"),
+    step("book", "cargo xtask book --test"),
 ];
 
 fn main() -> ExitCode {
@@ -109,6 +113,7 @@ fn main() -> ExitCode {
             return layers::run(folder.first().copied());
         }
         ["package"] => return package::run(),
+        ["book", ref arguments @ ..] => return book::run(arguments),
         ["python", ref arguments @ ..] => return python::run(arguments),
         ["prose", ref arguments @ ..] => return prose::run(arguments),
         _ => {

@@ -17,6 +17,9 @@ const MATURIN: &str = "maturin>=1.9,<2";
 /// The extras of the distribution with the dependencies of its tests and examples.
 const TEST_EXTRAS: &str = "test,examples";
 
+/// The NATS client of the programs that take part in a mesh without an SDK.
+const NATS_CLIENT: &str = "nats-py>=2.9,<3";
+
 /// A program that a user without Rust may run.
 const BARE_PROGRAM: &str = r#"
 import asyncio, shutil
@@ -51,6 +54,17 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Installs the wheel into the environment of the pages of the book, with the packages of their programs.
+pub(crate) fn install_for_book() -> Result<(), String> {
+    let folder = workspace::target().join("python");
+    let mut wheel = build(&folder, false)?.into_os_string();
+    let environment = Environment::open(&folder.join("book"))?;
+    let again = ["--force-reinstall", "--no-deps"].map(OsString::from);
+    environment.pip(&[&again[..], &[wheel.clone()]].concat())?;
+    wheel.push(format!("[{TEST_EXTRAS}]"));
+    environment.pip(&[wheel, NATS_CLIENT.into()])
 }
 
 /// The folder of the Python package.

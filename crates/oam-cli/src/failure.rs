@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use crate::exit::ExitCode;
 use crate::shell;
 
+/// The folder of the pages of the error codes.
+const PAGES: &str =
+    "https://github.com/openagentmesh/openagentmesh-rs/blob/main/docs/reference/errors";
+
 /// The error of a command. `hint` is the remedy.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -93,6 +97,15 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The page with the causes and remedies of the code; `None` for a code that a handler has chosen.
+    pub(crate) fn page(&self) -> Option<String> {
+        let code = self.code.as_ref()?;
+        let mut known = ErrorCode::KNOWN.iter().chain(ErrorCode::LOCAL);
+        known
+            .any(|known| known == code)
+            .then(|| format!("{PAGES}/{code}.md"))
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

@@ -56,6 +56,12 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     code.to_u8()
 }
 
+/// The definitions of all commands and their arguments, for programs that document them.
+#[must_use]
+pub fn arguments() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 async fn run(cli: Cli, printer: &Printer) -> ExitCode {
     match commands::run(cli, printer).await {
         Ok(code) => code,

@@ -185,6 +185,9 @@ impl Printer {
         if let Some(hint) = &failure.hint {
             self.err(&format!("  {HINT}hint{HINT:#}: {}", printable(hint)));
         }
+        if let Some(page) = failure.page() {
+            self.err(&format!("  {HINT}page{HINT:#}: {page}"));
+        }
     }
 
     fn err(&self, text: &str) {

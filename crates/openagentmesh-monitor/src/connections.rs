@@ -70,6 +70,28 @@ struct Connection {
     cid: u64,
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    subscriptions_list_detail: Vec<Subscription>,
+}
+
+#[derive(Deserialize)]
+struct Subscription {
+    #[serde(default)]
+    subject: String,
+    /// The queue group, of a subscription that has one.
+    #[serde(default)]
+    qgroup: String,
+}
+
+impl Connection {
+    /// Whether the connection has a subscription to exactly `subject` in a queue group, as a host has. A wildcard and a
+    /// subscription without a group are those of a listener.
+    fn serves(&self, subject: &str) -> bool {
+        let serves = |subscription: &Subscription| {
+            subscription.subject == subject && !subscription.qgroup.is_empty()
+        };
+        self.subscriptions_list_detail.iter().any(serves)
+    }
 }
 
 /// The report of a server cannot be read.
@@ -91,6 +113,29 @@ impl Connections {
     ///
     /// If `report` is not a server's report of connections.
     pub fn add(&mut self, report: &[u8]) -> Result<Option<u64>, InvalidReport> {
+        self.add_if(report, |_| true)
+    }
+
+    /// Adds the connections of one server's report that serve `subject`: those with a subscription to exactly that
+    /// subject in a queue group. The report needs the details of the subscriptions. A connection that only listens,
+    /// such as that of `oam mesh listen`, is not added. Returns the offset of the next page, as [`add`](Self::add).
+    ///
+    /// # Errors
+    ///
+    /// If `report` is not a server's report of connections.
+    pub fn add_hosts(
+        &mut self,
+        report: &[u8],
+        subject: &str,
+    ) -> Result<Option<u64>, InvalidReport> {
+        self.add_if(report, |connection| connection.serves(subject))
+    }
+
+    fn add_if(
+        &mut self,
+        report: &[u8],
+        is_added: impl Fn(&Connection) -> bool,
+    ) -> Result<Option<u64>, InvalidReport> {
         let report: Report =
             serde_json::from_slice(report).map_err(|error| InvalidReport(error.to_string()))?;
         let Some(data) = report.data else {
@@ -98,7 +143,7 @@ impl Connections {
         };
         let next = data.offset.saturating_add(data.connections.len() as u64);
         let has_more = !data.connections.is_empty() && next < data.total;
-        for connection in data.connections {
+        for connection in data.connections.into_iter().filter(is_added) {
             let id = ConnectionId {
                 server_id: report.server.id.clone(),
                 client_id: connection.cid,

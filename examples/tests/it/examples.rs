@@ -9,6 +9,7 @@ use openagentmesh::{AgentMesh, Error};
 use openagentmesh_local::LocalServer;
 use serde_json::{Value, json};
 
+use crate::cookbook::*;
 use crate::llm_tools;
 use crate::support::{Example, PrintedCommand, within_deadline};
 
@@ -35,12 +36,21 @@ macro_rules! run {
 
 run![
     agents_with_state,
+    album,
+    approval,
+    bookings,
     call,
     discovery,
     echo,
+    embedder,
     fan_out,
+    index,
+    pipeline,
+    plan_worker,
+    planner,
     publish,
     publisher,
+    quotes,
     relay,
     responder,
     send,
@@ -50,8 +60,11 @@ run![
     stream,
     streamer,
     subscribe,
+    text_tools,
+    tool_selection,
     trigger,
     watcher,
+    worker,
 ];
 
 #[test]
@@ -68,7 +81,7 @@ fn every_example_file_has_a_test() {
 }
 
 /// Runs the printed command `oam agent call …`.
-async fn run_call(mesh: &AgentMesh, command: &PrintedCommand) -> Result<Value, Error> {
+pub(crate) async fn run_call(mesh: &AgentMesh, command: &PrintedCommand) -> Result<Value, Error> {
     assert_eq!(command.verb, "call");
     within_deadline(mesh.call(&command.agent, &command.input)).await
 }
@@ -82,7 +95,7 @@ async fn run_stream(mesh: &AgentMesh, command: &PrintedCommand, chunks: usize) -
         .unwrap()
 }
 
-fn code(result: Result<Value, Error>) -> String {
+pub(crate) fn code(result: Result<Value, Error>) -> String {
     result.unwrap_err().code().to_string()
 }
 

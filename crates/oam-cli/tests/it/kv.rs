@@ -94,6 +94,7 @@ async fn second_create_is_key_exists() {
     insta::assert_snapshot!(output.stderr, @r"
     error[kv_key_exists]: key 'leader' already has a value
       hint: oam kv put leader VALUE replaces it
+      page: https://github.com/openagentmesh/openagentmesh-rs/blob/main/docs/reference/errors/kv_key_exists.md
     ");
     let leader = mesh.client.kv().get("leader").await.unwrap().unwrap();
     assert_eq!(leader.text().unwrap(), "first");

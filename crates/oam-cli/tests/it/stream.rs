@@ -109,6 +109,7 @@ async fn failure_is_printed_after_the_chunks_before_it() {
     insta::assert_snapshot!(output.stderr, @r"
     error[handler_error]: the disk is full
       hint: the agent failed; look at the output of the process that serves fragile
+      page: https://github.com/openagentmesh/openagentmesh-rs/blob/main/docs/reference/errors/handler_error.md
     ");
 
     let output = mesh.oam(&["agent", "stream", "digits", "\"a text\""]);

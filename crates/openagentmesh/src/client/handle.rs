@@ -73,7 +73,7 @@ impl Client {
 
     /// The state of the connection: for a readiness probe, for example.
     #[must_use]
-    pub fn connection_state(&self) -> ConnectionState {
+    pub fn status(&self) -> ConnectionState {
         self.session.connection.monitor().state()
     }
 
@@ -89,14 +89,14 @@ impl Client {
     /// # async fn example(mesh: openagentmesh::AgentMesh) {
     /// use futures::StreamExt;
     ///
-    /// let mut states = mesh.watch_connection();
+    /// let mut states = mesh.status_changes();
     /// while let Some(state) = states.next().await {
     ///     println!("the connection is {state}");
     /// }
     /// # }
     /// ```
     #[must_use]
-    pub fn watch_connection(&self) -> ConnectionStates {
+    pub fn status_changes(&self) -> ConnectionStates {
         self.session.connection.monitor().states()
     }
 

@@ -275,7 +275,8 @@ fn first_attempt(
 
 impl<R> SendRequest<R> {
     /// Sets the time to wait for the reply: 60 s by default. The host is sent the timeout and cancels the
-    /// request at the same time.
+    /// request at the same time. Exception: without a callback or a handle, this process waits for no reply, and the
+    /// handler runs to its end.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.change(|parts| parts.timeout = timeout);
         self

@@ -105,12 +105,15 @@ async fn refuse(session: &Session, name: &AgentName, message: &Message) {
     else {
         return;
     };
-    let error = Error::raised(
+    let request = RequestHeaders::read(&Received(message.headers.as_ref())).unwrap_or_default();
+    let mut error = Error::raised(
         ErrorCode::NotAvailable,
         format!("agent '{name}' is not available: this instance does not serve it"),
     )
     .with_agent(name);
-    let request = RequestHeaders::read(&Received(message.headers.as_ref())).unwrap_or_default();
+    if let Some(request_id) = &request.request_id {
+        error = error.with_request(request_id);
+    }
     let mut headers = Outgoing::default();
     ReplyHeaders {
         status: Status::Error,

@@ -31,8 +31,9 @@ const ANSWERS_TIMEOUT: Duration = Duration::from_secs(4);
 const PAGE_SIZE: u64 = 512;
 /// The number of pages of one question.
 const MAX_PAGES: u64 = 128;
-/// The number of connections of one agent that are reported. One more than that of the instance in question suffices.
-const MAX_SUBSCRIBERS: u64 = 4;
+/// The number of connections of one agent that are reported. One more than that of the instance in question suffices,
+/// but the report has connections that only listen, too.
+const MAX_SUBSCRIBERS: u64 = 32;
 /// The time for which no question is sent after the servers refused one.
 const REFUSED_DELAY: Duration = Duration::from_secs(60);
 /// The time for which no question is sent after one was not answered.
@@ -91,23 +92,23 @@ impl LiveConnections {
         Ok(connections)
     }
 
-    /// Connections that subscribe to the requests of `agent`, if there are any.
+    /// Connections that serve `agent`, if there are any.
     ///
     /// # Errors
     ///
-    /// Those of [`one`](Self::one), and `connection_failed` when no connection subscribes and the account has leaf nodes:
+    /// Those of [`one`](Self::one), and `connection_failed` when no connection serves it and the account has leaf nodes:
     /// connections to their servers are not reported.
     pub(crate) async fn of_agent(&self, agent: &AgentName) -> Result<Connections> {
         let mut connections = Connections::default();
-        let question = subscribers(agent, MAX_SUBSCRIBERS);
-        self.add(&question, &mut connections).await?;
+        self.add_hosts(agent, MAX_SUBSCRIBERS, &mut connections)
+            .await?;
         if connections.is_empty() && self.has_leaf_nodes().await? {
             return Err(failed("a leaf node may have the connection"));
         }
         Ok(connections)
     }
 
-    /// All connections that subscribe to the requests of `agent`.
+    /// All connections that serve `agent`.
     ///
     /// # Errors
     ///
@@ -115,10 +116,9 @@ impl LiveConnections {
     /// nodes.
     pub(crate) async fn all_of_agent(&self, agent: &AgentName) -> Result<Connections> {
         let mut connections = Connections::default();
-        let question = subscribers(agent, PAGE_SIZE);
+        let reported = self.add_hosts(agent, PAGE_SIZE, &mut connections).await?;
         // The total that a server reports is that of all connections.
-        self.add(&question, &mut connections).await?;
-        if connections.len() as u64 >= PAGE_SIZE {
+        if reported >= PAGE_SIZE {
             return Err(failed("too many hosts of the agent"));
         }
         if self.has_leaf_nodes().await? {
@@ -156,6 +156,32 @@ impl LiveConnections {
         };
         self.ask(CONNECTIONS_SUBJECT, question, add).await?;
         Ok(has_more)
+    }
+
+    /// Adds up to `limit` connections of each server that serve `agent`. Returns the largest number of connections that
+    /// a server has reported, with those that listen.
+    async fn add_hosts(
+        &self,
+        agent: &AgentName,
+        limit: u64,
+        connections: &mut Connections,
+    ) -> Result<u64> {
+        let subject = subject::agent(agent);
+        // The filter needs `subscriptions`.
+        let question = json!({
+            "filter_subject": subject,
+            "subscriptions": true,
+            "subscriptions_detail": true,
+            "limit": limit,
+        });
+        let mut reported = 0;
+        let add = |answer: &[u8]| {
+            let next = connections.add_hosts(answer, &subject).map_err(invalid)?;
+            reported = reported.max(next.unwrap_or(0));
+            Ok(())
+        };
+        self.ask(CONNECTIONS_SUBJECT, &question, add).await?;
+        Ok(reported)
     }
 
     async fn has_leaf_nodes(&self) -> Result<bool> {
@@ -260,11 +286,6 @@ impl LiveConnections {
     fn is_single_server(&self) -> bool {
         self.connection.client().server_info().cluster.is_none()
     }
-}
-
-/// The question for up to `limit` connections that subscribe to the requests of `agent`.
-fn subscribers(agent: &AgentName, limit: u64) -> Value {
-    json!({"filter_subject": subject::agent(agent), "subscriptions": true, "limit": limit})
 }
 
 fn invalid(error: impl std::error::Error) -> Error {

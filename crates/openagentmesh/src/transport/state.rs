@@ -47,7 +47,7 @@ impl fmt::Display for ConnectionState {
 }
 
 /// The changes of a connection's state, as a stream; returned by
-/// [`Client::watch_connection`](crate::Client::watch_connection).
+/// [`Client::status_changes`](crate::Client::status_changes).
 ///
 /// Yields the present state first. A slow reader misses states that were followed by others. Ends after
 /// [`ConnectionState::Closed`].

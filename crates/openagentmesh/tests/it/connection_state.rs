@@ -11,8 +11,8 @@ use crate::support::{PlainServer, TestMesh, within};
 async fn loss_return_and_close_of_the_connection_are_reported() {
     let mut server = PlainServer::start(None).await;
     let mesh = server.connect().await;
-    assert_eq!(mesh.connection_state(), ConnectionState::Connected);
-    let mut states = mesh.watch_connection();
+    assert_eq!(mesh.status(), ConnectionState::Connected);
+    let mut states = mesh.status_changes();
     assert_eq!(
         within(states.next()).await,
         Some(ConnectionState::Connected)
@@ -20,20 +20,20 @@ async fn loss_return_and_close_of_the_connection_are_reported() {
 
     server.stop().await;
     assert_eq!(within(states.next()).await, Some(ConnectionState::Lost));
-    assert_eq!(mesh.connection_state(), ConnectionState::Lost);
+    assert_eq!(mesh.status(), ConnectionState::Lost);
 
     server.start_again();
     assert_eq!(
         within(states.next()).await,
         Some(ConnectionState::Connected)
     );
-    assert_eq!(mesh.connection_state(), ConnectionState::Connected);
+    assert_eq!(mesh.status(), ConnectionState::Connected);
 
     within(mesh.shutdown()).await.unwrap();
     assert_eq!(within(states.next()).await, Some(ConnectionState::Closed));
     assert_eq!(within(states.next()).await, None);
-    assert_eq!(mesh.connection_state(), ConnectionState::Closed);
-    let mut late = mesh.watch_connection();
+    assert_eq!(mesh.status(), ConnectionState::Closed);
+    let mut late = mesh.status_changes();
     assert_eq!(within(late.next()).await, Some(ConnectionState::Closed));
     assert_eq!(within(late.next()).await, None);
 }

@@ -136,7 +136,7 @@ impl World {
             answered.await;
             assert_eq!(held.await.unwrap().unwrap(), 1, "{}", poison.name);
         }
-        assert_eq!(victim.connection_state(), ConnectionState::Connected);
+        assert_eq!(victim.status(), ConnectionState::Connected);
     }
 }
 
@@ -286,13 +286,13 @@ async fn requests_wait_for_the_next_client_until_their_deadline() {
     let mut news = mesh.subscribe_subject::<u32>("news").await.unwrap();
     let held = world.held(&mesh).await;
     assert_eq!(mesh.kv().get("missing").await.unwrap(), None);
-    let mut states = mesh.watch_connection();
+    let mut states = mesh.status_changes();
     assert_eq!(states.next().await, Some(ConnectionState::Connected));
     proxy.refuse();
     world.poison("news", POISONS[0]).await;
     assert_lost(&within(held).await.unwrap().unwrap_err(), POISONS[0]);
     assert_eq!(within(states.next()).await, Some(ConnectionState::Lost));
-    assert_eq!(mesh.connection_state(), ConnectionState::Lost);
+    assert_eq!(mesh.status(), ConnectionState::Lost);
 
     let late = mesh.call::<String>("echo", "x").timeout(SHORT);
     let error = within(late).await.unwrap_err();
@@ -343,7 +343,7 @@ async fn connection_closed_without_a_client_stays_closed() {
     let waiting = tokio::spawn(mesh.call::<String>("echo", "x"));
     // Fails to leave the catalog, if it tries.
     drop(within(mesh.shutdown()).await);
-    assert_eq!(mesh.connection_state(), ConnectionState::Closed);
+    assert_eq!(mesh.status(), ConnectionState::Closed);
     assert!(within(news.next()).await.is_none());
     let error = within(waiting).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
@@ -362,9 +362,9 @@ async fn client_of_the_program_that_dies_closes_its_connection() {
     let mut events = mesh.subscribe_subject::<u32>("news").raw().await.unwrap();
     poison::publish(test.server.url(), "news", BARE_CR.headers, b"").await;
     assert!(within(events.next()).await.is_none());
-    let mut states = mesh.watch_connection();
+    let mut states = mesh.status_changes();
     while within(states.next()).await.is_some() {}
-    assert_eq!(mesh.connection_state(), ConnectionState::Closed);
+    assert_eq!(mesh.status(), ConnectionState::Closed);
     let error = within(mesh.call::<String>("echo", "x")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
     assert!(error.message().contains("closed"), "{error}");

@@ -316,7 +316,7 @@ async fn publisher_whose_events_are_denied_fails() {
 /// The permissions that the page on security of the book names.
 #[tokio::test]
 async fn permissions_of_the_guide_suffice_to_call_and_to_serve() {
-    const GUIDE: &str = include_str!("../../../../docs/security.md");
+    const GUIDE: &str = include_str!("../../../../docs/concepts/security.md");
     let permissions = |user: &str| {
         let row = GUIDE
             .lines()

@@ -354,7 +354,7 @@ async fn events_of_a_subject_after_a_reconnect_follow_an_error() {
     let mut events = subscriber.subscribe_subject::<u32>("news").await.unwrap();
     test.mesh.publish("news", 1).await.unwrap();
     assert_eq!(within(events.next()).await.unwrap().unwrap().data, 1);
-    let mut states = subscriber.watch_connection();
+    let mut states = subscriber.status_changes();
     assert_eq!(
         within(states.next()).await,
         Some(ConnectionState::Connected)

@@ -113,7 +113,13 @@ async fn monitor_has_looked(url: &str) {
 async fn killed_only_host_is_removed() {
     let test = TestMesh::start().await;
     test.mesh.register(named("other")).await.unwrap();
-    let mut deaths = subscribed(&test.raw().await, "mesh.death.victim").await;
+    let raw = test.raw().await;
+    let mut deaths = subscribed(&raw, "mesh.death.victim").await;
+    // Clients that listen do not count as hosts.
+    let _listeners = [
+        subscribed(&raw, "mesh.>").await,
+        subscribed(&raw, "mesh.agent.victim").await,
+    ];
     let mut host = spawn_host(test.server.url()).await;
     let victim = other_instance(&test.mesh).await;
     host.start_kill().unwrap();
@@ -133,7 +139,13 @@ async fn killed_only_host_is_removed() {
 #[tokio::test]
 async fn killed_last_host_is_removed_by_its_caller() {
     let test = TestMesh::start().await;
-    let mut deaths = subscribed(&test.raw().await, "mesh.death.victim").await;
+    let raw = test.raw().await;
+    let mut deaths = subscribed(&raw, "mesh.death.victim").await;
+    // Clients that listen do not count as hosts.
+    let _listeners = [
+        subscribed(&raw, "mesh.>").await,
+        subscribed(&raw, "mesh.agent.victim").await,
+    ];
     let mut host = spawn_host(test.server.url()).await;
     let victim = other_instance(&test.mesh).await;
     let call = test.mesh.call::<bool>("sleeper", ()).into_future();

@@ -90,7 +90,7 @@ async fn server_that_announces_its_shutdown_is_left_for_another_one() {
     let mesh = connect(&first).await;
     let mut events = within(mesh.subscribe_subject::<u32>("news")).await.unwrap();
     receives(&other, &mut events, 1).await;
-    let mut states = mesh.watch_connection();
+    let mut states = mesh.status_changes();
     assert_eq!(
         within(states.next()).await,
         Some(ConnectionState::Connected)

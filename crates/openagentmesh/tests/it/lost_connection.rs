@@ -54,7 +54,7 @@ fn lost() -> openagentmesh::Error {
 }
 
 async fn is_lost(mesh: &AgentMesh) {
-    let mut states = mesh.watch_connection();
+    let mut states = mesh.status_changes();
     while within(states.next()).await != Some(ConnectionState::Lost) {}
 }
 

@@ -73,7 +73,7 @@ async fn loss_of_an_existing_client_is_noticed() {
     let builder = AgentMesh::builder().nats_client(client);
     let mesh = within(builder.connect()).await.unwrap();
     mesh.register(echo()).await.unwrap();
-    let mut states = mesh.watch_connection();
+    let mut states = mesh.status_changes();
     assert_eq!(
         within(states.next()).await,
         Some(ConnectionState::Connected)
@@ -100,7 +100,7 @@ async fn shutdown_while_the_server_is_away_ends_replies_and_events() {
     let call = tokio::spawn(peer.call::<u32>("silent", ()));
     eventually(|| async { peer.catalog().await.ok() }).await;
     server.stop().await;
-    eventually(|| async { (peer.connection_state() == ConnectionState::Lost).then_some(()) }).await;
+    eventually(|| async { (peer.status() == ConnectionState::Lost).then_some(()) }).await;
     // Writes of the catalog are not due: this process serves nothing.
     within(peer.shutdown()).await.unwrap();
     assert!(within(events.next()).await.is_none());

@@ -110,7 +110,7 @@ fn detached_context_has_the_parts_of_its_builder_without_a_runtime() {
 
     let bare = Context::detached().build();
     assert!(bare.agent().is_none() && bare.caller().is_none() && bare.deadline().is_none());
-    assert_eq!(bare.mesh().connection_state(), ConnectionState::Closed);
+    assert_eq!(bare.mesh().status(), ConnectionState::Closed);
 }
 
 #[tokio::test]
@@ -346,7 +346,7 @@ async fn detached_context_without_a_mesh_fails_at_once() {
         assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error:?}");
         assert!(error.message().contains("AgentMesh::local()"), "{error}");
     }
-    let states: Vec<_> = mesh.watch_connection().collect().await;
+    let states: Vec<_> = mesh.status_changes().collect().await;
     assert_eq!(states, [ConnectionState::Closed]);
     assert_eq!(start.elapsed(), Duration::ZERO, "nothing has waited");
 }
