@@ -20,7 +20,7 @@ pub enum Error {
     #[error("cannot send a message: {0}; check the connection and the permissions of the user")]
     Message(String),
     /// The agent is neither in the catalog nor in the registry.
-    #[error("agent '{agent}' not found within {} s; start its host", waited.as_secs_f32())]
+    #[error("agent '{agent}' not found{}; start its host", within(waited))]
     NotFound {
         /// The agent.
         agent: AgentName,
@@ -35,4 +35,11 @@ pub enum Error {
         /// The cause.
         cause: String,
     },
+}
+
+fn within(waited: &Duration) -> String {
+    match waited.is_zero() {
+        true => String::new(),
+        false => format!(" within {} s", waited.as_secs_f32()),
+    }
 }
