@@ -237,6 +237,11 @@ class Peer:
             message = await replies.next_msg(timeout=20.0)
         return {"headers": dict(message.headers), "body": json.loads(message.data)}
 
+    async def send_to(self, name, subject, payload=None):
+        """Sends with a reply subject, and does not wait for the reply."""
+        await self.mesh.send(name, payload, reply_to=subject)
+        await synchronize(self.mesh._nc)
+
     async def ask_in_every_way(self, name, payload):
         """Sends concurrently by every verb with a reply, and returns the replies by verb."""
         ways = ("call", "send_on_reply", "send_reply_to")

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+mod conformance;
 mod errors_at_python;
 mod events_from_python;
 mod events_from_rust;

@@ -1,6 +1,7 @@
 //! Arguments of the command line, one file per command group.
 
 mod agent;
+mod conform;
 mod kv;
 mod mesh;
 mod parse;
@@ -17,6 +18,7 @@ pub(crate) use self::agent::{
     AgentCall, AgentCommand, AgentContract, AgentRequest, AgentStream, AgentSubscribe,
     ContractFormat,
 };
+pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
 pub(crate) use self::mesh::{
     MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshRepair,
@@ -92,6 +94,9 @@ pub(crate) enum Command {
     /// name of the agent for each name of a tool. "skipped" has the agents that cannot be tools,
     /// and with --strict "not_strict" those whose tools are not strict, each with the reason.
     Tools(Tools),
+    /// Check another implementation against the rules of the protocol
+    #[command(subcommand)]
+    Conform(ConformCommand),
     /// Read, write and watch the shared values of the mesh
     #[command(subcommand)]
     Kv(KvCommand),

@@ -1,13 +1,16 @@
 //! One file per command, and the dispatch from the arguments to them.
 
 mod agent;
+mod conform;
 mod demo;
 mod kv;
 mod mesh;
 mod tools;
 mod workspace;
 
-use crate::cli::{AgentCommand, Cli, Command, KvCommand, MeshCommand, WorkspaceCommand};
+use crate::cli::{
+    AgentCommand, Cli, Command, ConformCommand, KvCommand, MeshCommand, WorkspaceCommand,
+};
 use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -33,6 +36,12 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             AgentCommand::Subscribe(arguments) => agent::subscribe::run(arguments, printer).await?,
         },
         Command::Tools(arguments) => tools::run(arguments, printer).await?,
+        Command::Conform(command) => {
+            return match command {
+                ConformCommand::Host(arguments) => conform::host::run(arguments, printer).await,
+                ConformCommand::Caller(arguments) => conform::caller::run(arguments, printer).await,
+            };
+        }
         Command::Kv(command) => match command {
             KvCommand::Get(arguments) => kv::get::run(arguments, printer).await?,
             KvCommand::Put(arguments) => kv::put::run(arguments, printer).await?,

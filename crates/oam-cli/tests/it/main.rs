@@ -4,6 +4,7 @@
 
 mod call;
 mod catalog;
+mod conform;
 mod connect;
 mod contract;
 mod dead_client;
