@@ -93,7 +93,10 @@ async fn wrong_verb_reports_the_command_to_use() {
         assert_eq!(lines.next(), Some(&*expected), "{arguments:?}");
         let page = lines.next().unwrap_or_default();
         assert!(page.starts_with("  page: https://"), "{output:?}");
-        assert!(page.ends_with("/errors/invocation_mismatch.md"), "{output:?}");
+        assert!(
+            page.ends_with("/errors/invocation_mismatch.md"),
+            "{output:?}"
+        );
         assert_eq!(lines.next(), None);
     }
     let output = mesh.oam_with_stdin(&["agent", "call", "counter"], "{\n \"piped\": 1\n}\n");

@@ -120,7 +120,8 @@ fn judge_problems(host: Host<'_>, observed: &Observed) {
     };
     // The elements are free: each validator has fields of its own.
     let problems = object["details"]["errors"].as_array();
-    let is_listed = problems.is_some_and(|problems| !problems.is_empty() && problems.iter().all(Value::is_object));
+    let is_listed = problems
+        .is_some_and(|problems| !problems.is_empty() && problems.iter().all(Value::is_object));
     let reason = "missing problems: details.errors is not a list of objects";
     host.verdicts.require(rules::PROBLEMS, is_listed, reason);
 }
