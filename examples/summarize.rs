@@ -34,7 +34,7 @@ async fn answer_probes(listener: TcpListener, mesh: AgentMesh) -> std::io::Resul
 
 async fn answer_probe(mut connection: TcpStream, mesh: &AgentMesh) -> std::io::Result<()> {
     connection.read(&mut [0; 1024]).await?;
-    let status = match mesh.connection_state() {
+    let status = match mesh.status() {
         ConnectionState::Connected => "200 OK",
         _ => "503 Service Unavailable",
     };
