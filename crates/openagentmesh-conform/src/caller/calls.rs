@@ -7,8 +7,8 @@ use openagentmesh_protocol::envelope::Probe;
 use openagentmesh_protocol::{CallerSignal, HeaderSource, Headers, header};
 use tokio::time::{Instant, sleep_until};
 
-use super::Check;
 use super::agents::{Behaviour, FAILED};
+use super::check::Check;
 use super::request::Request;
 use crate::error::Error;
 use crate::rules::{requests, signals as rules};

@@ -6,7 +6,7 @@ use openagentmesh_protocol::header;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::Check;
+use super::check::Check;
 use super::streams::has_subscriber;
 use crate::error::Error;
 use crate::rules::requests as rules;

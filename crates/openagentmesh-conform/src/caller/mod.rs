@@ -2,13 +2,13 @@
 
 mod agents;
 mod calls;
+mod check;
 mod events;
 mod reports;
 mod request;
 mod streams;
 
-use std::collections::{BTreeSet, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_nats::Message;
@@ -18,6 +18,7 @@ use openagentmesh_protocol::{InstanceId, subject};
 use tokio::time::{Instant, sleep_until};
 
 use self::agents::{AGENTS, Behaviour};
+use self::check::Check;
 use crate::error::Error;
 use crate::report::Report;
 use crate::rule::Role;
@@ -28,8 +29,6 @@ use crate::wire::Mesh;
 
 /// The number of requests that are served at once. Further ones are not answered.
 const MAX_RUNNING: usize = 256;
-/// The number of request ids that are compared.
-const MAX_IDS: usize = 10_000;
 
 /// The steps of a caller that is checked: each is done once, in any order.
 ///
@@ -122,7 +121,7 @@ impl CallerCheck {
             state: Mutex::default(),
             on_prompt: &*self.on_prompt,
         };
-        let served = check.serve(self.timeout, stop).await;
+        let served = serve(&check, self.timeout, stop).await;
         let left = agents::deregister(mesh).await;
         served.and(left)?;
         let judged = check
@@ -140,112 +139,59 @@ impl std::fmt::Debug for CallerCheck {
     }
 }
 
-/// A running check.
-struct Check<'c> {
-    mesh: &'c Mesh,
-    settings: Settings,
-    verdicts: Verdicts,
-    /// The id of this kit as a host.
-    instance: InstanceId,
-    state: Mutex<State>,
-    on_prompt: &'c (dyn Fn(&str) + Send + Sync),
-}
-
-#[derive(Default)]
-struct State {
-    ids: HashSet<String>,
-    steps: BTreeSet<String>,
-    /// The instance of the first request.
-    instance: Option<String>,
-}
-
-impl Check<'_> {
-    async fn serve(&self, limit: Duration, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let failed = |error: async_nats::SubscribeError| Error::Message(error.to_string());
-        let mut requests = Vec::new();
-        for agent in AGENTS.iter().filter(|agent| agent.is_served()) {
-            let name = agent.name();
-            let subscribed = self
-                .mesh
-                .client
-                .queue_subscribe(subject::agent(&name), subject::queue_group(&name));
-            let messages = subscribed.await.map_err(failed)?;
-            requests.push(
-                messages
-                    .map(move |message| (agent.behaviour, message))
-                    .boxed(),
-            );
-        }
-        let mut requests = select_all(requests);
-        self.mesh.settle().await?;
-        agents::register(self.mesh).await?;
-        (self.on_prompt)(INSTRUCTIONS);
-
-        let end = Instant::now() + limit;
-        let mut running = FuturesUnordered::new();
-        let mut publishing = std::pin::pin!(events::publish(self));
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            tokio::select! {
-                Some((behaviour, message)) = requests.next() => {
-                    if running.len() < MAX_RUNNING {
-                        running.push(self.answer(behaviour, message));
-                    }
-                }
-                Some(answered) = running.next() => answered?,
-                published = &mut publishing => published?,
-                () = sleep_until(end) => return Ok(()),
-                () = &mut stop => return Ok(()),
-            }
-            if running.is_empty() && self.is_done() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn answer(&self, behaviour: Behaviour, message: Message) -> Result<(), Error> {
-        match behaviour {
-            Behaviour::Report => reports::answer(self, message).await,
-            Behaviour::Count | Behaviour::Gap | Behaviour::Stumble | Behaviour::Endless => {
-                streams::answer(self, behaviour, message).await
-            }
-            _ => calls::answer(self, behaviour, message).await,
-        }
-    }
-
-    /// Notes that a step is done.
-    fn done(&self, step: &str) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = AGENTS.iter().any(|agent| agent.step == Some(step))
-            && state.steps.insert(step.to_owned());
-        let (done, all) = (
-            state.steps.len(),
-            AGENTS.iter().filter(|agent| agent.step.is_some()).count(),
+async fn serve(
+    check: &Check<'_>,
+    limit: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let failed = |error: async_nats::SubscribeError| Error::Message(error.to_string());
+    let mut requests = Vec::new();
+    for agent in AGENTS.iter().filter(|agent| agent.is_served()) {
+        let name = agent.name();
+        let subscribed = check
+            .mesh
+            .client
+            .queue_subscribe(subject::agent(&name), subject::queue_group(&name));
+        let messages = subscribed.await.map_err(failed)?;
+        requests.push(
+            messages
+                .map(move |message| (agent.behaviour, message))
+                .boxed(),
         );
-        drop(state);
-        if is_new {
-            (self.on_prompt)(&format!("step {step} is done ({done} of {all})"));
+    }
+    let mut requests = select_all(requests);
+    check.mesh.settle().await?;
+    agents::register(check.mesh).await?;
+    (check.on_prompt)(INSTRUCTIONS);
+
+    let end = Instant::now() + limit;
+    let mut running = FuturesUnordered::new();
+    let mut publishing = std::pin::pin!(events::publish(check));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            Some((behaviour, message)) = requests.next() => {
+                if running.len() < MAX_RUNNING {
+                    running.push(answer(check, behaviour, message));
+                }
+            }
+            Some(answered) = running.next() => answered?,
+            published = &mut publishing => published?,
+            () = sleep_until(end) => return Ok(()),
+            () = &mut stop => return Ok(()),
+        }
+        if running.is_empty() && check.is_done() {
+            return Ok(());
         }
     }
+}
 
-    fn is_done(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut steps = AGENTS.iter().filter_map(|agent| agent.step);
-        steps.all(|step| state.steps.contains(step))
-    }
-
-    /// Whether no earlier request had this id.
-    fn is_new_id(&self, id: &str) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.ids.len() >= MAX_IDS {
-            return true;
+async fn answer(check: &Check<'_>, behaviour: Behaviour, message: Message) -> Result<(), Error> {
+    match behaviour {
+        Behaviour::Report => reports::answer(check, message).await,
+        Behaviour::Count | Behaviour::Gap | Behaviour::Stumble | Behaviour::Endless => {
+            streams::answer(check, behaviour, message).await
         }
-        state.ids.insert(id.to_owned())
-    }
-
-    /// Whether the instance is that of the first request.
-    fn is_same_instance(&self, id: &str) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.instance.get_or_insert_with(|| id.to_owned()) == id
+        _ => calls::answer(check, behaviour, message).await,
     }
 }

@@ -3,9 +3,9 @@
 use async_nats::Message;
 use serde_json::{Value, json};
 
-use super::Check;
 use super::agents::{Behaviour, FAILED};
 use super::calls::deliver;
+use super::check::Check;
 use crate::error::Error;
 use crate::rule::Rule;
 use crate::rules::{outcomes as rules, requests};

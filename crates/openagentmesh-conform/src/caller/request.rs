@@ -6,8 +6,8 @@ use openagentmesh_protocol::subject::may_reply_to;
 use openagentmesh_protocol::{AgentName, InstanceId, RequestId, Shape, header, subject};
 use serde_json::{Value, json};
 
-use super::Check;
 use super::agents::Behaviour;
+use super::check::Check;
 use crate::host::{misspelled, shown};
 use crate::rules::requests as rules;
 use crate::schema;

@@ -7,9 +7,9 @@ use openagentmesh_protocol::{CallerSignal, header};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::Check;
 use super::agents::{Behaviour, FAILED};
 use super::calls::Received;
+use super::check::Check;
 use super::request::Request;
 use crate::error::Error;
 use crate::rules::{requests, signals as rules};

@@ -7,8 +7,8 @@ use openagentmesh_protocol::{RequestId, header, subject};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::Input;
 use super::exchange::{Ask, Host};
+use super::input::Input;
 use super::target::Target;
 use super::traffic::NO_INPUT;
 use crate::error::Error;

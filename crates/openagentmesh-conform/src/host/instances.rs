@@ -5,8 +5,8 @@ use std::time::Duration;
 use openagentmesh_protocol::{Capabilities, InstanceId, bucket, subject};
 use serde_json::Value;
 
-use super::Input;
 use super::exchange::{Ask, Host};
+use super::input::Input;
 use crate::error::Error;
 use crate::rules::instances as rules;
 use crate::store::Bucket;

@@ -3,6 +3,7 @@
 mod calls;
 mod events;
 mod exchange;
+mod input;
 mod inputs;
 mod instances;
 mod leaving;
@@ -17,17 +18,16 @@ mod traffic;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use openagentmesh_protocol::AgentName;
 use serde_json::Value;
 
 use self::exchange::Host;
+use self::input::Input;
 use self::target::Target;
 use crate::error::Error;
 use crate::report::Report;
 use crate::rule::Role;
 use crate::rules::{self, rules};
-use crate::schema;
 use crate::settings::Settings;
 use crate::verdicts::Verdicts;
 use crate::wire::Mesh;
@@ -216,33 +216,5 @@ impl std::fmt::Debug for HostCheck {
         f.debug_struct("HostCheck")
             .field("name", &self.name)
             .finish_non_exhaustive()
-    }
-}
-
-/// A valid input of the agent.
-pub(crate) struct Input {
-    /// The body; `None` where no input is known.
-    body: Option<Bytes>,
-    /// Whether the input is certainly one that the agent can work on.
-    is_given: bool,
-}
-
-impl Input {
-    fn of(target: &Target, given: Option<&Value>) -> Self {
-        let encode = |value: &Value| Bytes::from(value.to_string());
-        match (given, target.input_schema()) {
-            (Some(input), _) => Self {
-                body: Some(encode(input)),
-                is_given: true,
-            },
-            (None, None) => Self {
-                body: Some(Bytes::new()),
-                is_given: true,
-            },
-            (None, Some(schema)) => Self {
-                body: schema::sample(schema).as_ref().map(encode),
-                is_given: false,
-            },
-        }
     }
 }

@@ -6,8 +6,8 @@ use openagentmesh_protocol::{CallerSignal, header};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::Input;
 use super::exchange::{Ask, Host};
+use super::input::Input;
 use super::stalled::{check_passed_deadline, judge_probe, send_signal};
 use super::traffic::NO_INPUT;
 use crate::error::Error;

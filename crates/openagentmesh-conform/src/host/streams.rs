@@ -5,8 +5,8 @@ use bytes::Bytes;
 use openagentmesh_protocol::header;
 use serde_json::Value;
 
-use super::Input;
 use super::exchange::{Ask, Host, Observed, is_error};
+use super::input::Input;
 use super::replies::{instance_id, misspelled, shown};
 use super::stalled;
 use super::target::Target;

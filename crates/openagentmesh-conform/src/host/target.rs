@@ -11,7 +11,7 @@ use crate::store::Bucket;
 use crate::verdicts::Verdicts;
 use crate::wire::Mesh;
 
-/// What the mesh says about the agent.
+/// The catalog entry and the contract of the agent, as the mesh has them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Target {
     pub(crate) entry: Option<Value>,

@@ -23,5 +23,5 @@ rules! {
     REPLY_TO Required "send-reply-to" "The reply to a send arrives on the subject that its caller chose" "calls.md#sends"
     LATE Extension "send-late-subscriber" "The reply reaches a caller that subscribes late to its results subject" "calls.md#late-subscribers"
     RESERVED_REPLY Required "reply-reserved-subject" "A host does not reply to reserved subjects" "calls.md#reply-subjects"
-    EMPTY Required "input-empty" "An empty body is no input" "messages.md#bodies"
+    EMPTY Required "input-empty" "An empty body stands for no input" "messages.md#bodies"
 }

@@ -7,7 +7,7 @@ use openagentmesh_conform::{HostCheck, Report, Role, rules};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::host::{Host, Shape};
+use crate::host::{FLOOD, Host, Shape};
 use crate::support::{SETTINGS, TestMesh, failures, skips};
 
 /// The number of hosts that are checked at once.
@@ -169,4 +169,15 @@ async fn listed_agent_without_host_fails_within_the_timeouts() {
             .iter()
             .any(|(id, _)| *id == "call-answered")
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_host_fails_within_the_timeouts() {
+    let mesh = TestMesh::start().await;
+    for shape in [Shape::Responder, Shape::Streamer] {
+        let name = format!("t.{}", format!("{shape:?}").to_lowercase());
+        let checking = report(&mesh, &name, shape, FLOOD);
+        let report = tokio::time::timeout(Duration::from_secs(120), checking).await;
+        assert!(!report.expect("the check ends").is_success());
+    }
 }

@@ -16,6 +16,9 @@ const SLOW: Duration = Duration::from_millis(1200);
 /// The number of attempts to deliver a reply to a caller that subscribes late.
 const DELIVERIES: usize = 50;
 
+/// A fault in place of a rule: each request gets thousands of messages that mean nothing.
+pub(crate) const FLOOD: &str = "flood";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Responder,
@@ -146,6 +149,9 @@ impl Host {
         if is_ignored {
             return;
         }
+        if self.breaks(FLOOD) {
+            return self.flood(&work).await;
+        }
         if self.breaks("call-unknown-headers") && read("X-Conform-Unknown").is_some() {
             return self.fail(&work, "invalid_input", json!({})).await;
         }
@@ -191,6 +197,19 @@ impl Host {
                     false => json!({"errors": [{"location": "", "message": problem}]}),
                 };
                 self.fail(&work, code, details).await;
+            }
+        }
+    }
+
+    /// Answers with many messages that mean nothing.
+    async fn flood(&self, work: &Work) {
+        let stream = Some(format!("mesh.stream.{}", work.id));
+        for subject in [&stream, &work.reply].into_iter().flatten() {
+            for _ in 0..3000 {
+                let mut headers = HeaderMap::new();
+                headers.insert("X-Mesh-Probe", "\u{7f}");
+                let body = "[".repeat(300);
+                self.publish_with(subject.clone(), None, headers, body).await;
             }
         }
     }

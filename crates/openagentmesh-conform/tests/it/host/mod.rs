@@ -14,7 +14,7 @@ use openagentmesh_protocol::RequestId;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-pub(crate) use self::agent::Shape;
+pub(crate) use self::agent::{FLOOD, Shape};
 
 /// The lease of the instance record, and the time between its writes.
 const LEASE_MS: u64 = 3000;
