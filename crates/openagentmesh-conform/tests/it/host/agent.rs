@@ -209,7 +209,8 @@ impl Host {
                 let mut headers = HeaderMap::new();
                 headers.insert("X-Mesh-Probe", "\u{7f}");
                 let body = "[".repeat(300);
-                self.publish_with(subject.clone(), None, headers, body).await;
+                self.publish_with(subject.clone(), None, headers, body)
+                    .await;
             }
         }
     }
