@@ -13,6 +13,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+/// The text without the attribute `file=…` of Rust blocks, which rustdoc does not know.
+fn for_rustdoc(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.split_once(",file=") {
+        Some((before, _)) if line.starts_with("```rust") => before,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn main() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     println!("cargo::rerun-if-changed={}", docs.display());
@@ -29,6 +38,7 @@ fn main() {
             continue;
         }
         let text = include::expand(&docs.join(page), &text).expect("an included file");
+        let text = for_rustdoc(&text);
         let file = out.join(format!("page_{number}.md"));
         fs::write(&file, text).expect("OUT_DIR is writable");
         let module = page.replace(['/', '-', '.'], "_");

@@ -24,6 +24,7 @@ pub(crate) fn build(pages: &[Page]) -> Result<PathBuf, String> {
     let mut book = MDBook::load(pages::docs()).map_err(|error| format!("{error:#}"))?;
     book.config.build.build_dir.clone_from(&folder);
     book.build().map_err(|error| format!("{error:#}"))?;
+    make_accessible(&folder)?;
     let write = |path: &Path, text: &str| {
         fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
     };
@@ -36,6 +37,47 @@ pub(crate) fn build(pages: &[Page]) -> Result<PathBuf, String> {
     write(&folder.join("llms.txt"), &list(pages))?;
     write(&folder.join("llms-full.txt"), &full)?;
     Ok(folder)
+}
+
+/// Parts of the HTML of mdBook that assistive technology cannot use, and what they become.
+const ACCESSIBLE: &[(&str, &str)] = &[
+    // The bar is a landmark, and its switch of the sidebar a button.
+    (
+        "<div id=\"mdbook-menu-bar\"",
+        "<div role=\"banner\" id=\"mdbook-menu-bar\"",
+    ),
+    (
+        "<label id=\"mdbook-sidebar-toggle\"",
+        "<label role=\"button\" tabindex=\"0\" id=\"mdbook-sidebar-toggle\"",
+    ),
+    // A header without a text is no header.
+    ("<th></th>", "<td></td>"),
+    // Code that is wider than the page is scrolled by the keyboard, too.
+    (
+        "<code class=\"language-",
+        "<code tabindex=\"0\" class=\"language-",
+    ),
+];
+
+/// Changes the HTML files in `folder` and below as [`ACCESSIBLE`] says.
+fn make_accessible(folder: &Path) -> Result<(), String> {
+    let fail = |error: std::io::Error| format!("cannot change {}: {error}", folder.display());
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.is_dir() {
+            make_accessible(&path)?;
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "html")
+        {
+            let mut text = fs::read_to_string(&path).map_err(fail)?;
+            for (before, after) in ACCESSIBLE {
+                text = text.replace(before, after);
+            }
+            fs::write(&path, text).map_err(fail)?;
+        }
+    }
+    Ok(())
 }
 
 /// The Markdown of a page as a reader of the HTML sees it: with included files, without hidden lines.

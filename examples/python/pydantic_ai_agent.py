@@ -30,7 +30,7 @@ def add_assistant(mesh: AgentMesh, model: Model) -> None:
     async def assistant(question: str) -> str:
         tools = [pydantic_ai_tool(tool) for tool in await mesh.tools(channel="weather")]
         result = await Agent(model, tools=tools).run(question)
-        usage = result.usage() if callable(result.usage) else result.usage
+        usage = result.usage if hasattr(result.usage, "input_tokens") else result.usage()
         report_usage(Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens))
         return result.output
 

@@ -173,10 +173,19 @@ class AgentMesh(Client):
     def run(self) -> None:
         """Connects, serves the agents, and blocks until SIGINT (Ctrl-C) or SIGTERM; then finishes running requests.
 
+        Prints one line to stderr when the agents are served.
+
         A second signal ends at once. Raises `ConnectionFailed` if there is no server, and `RuntimeError` if an event
         loop runs in this thread.
         """
         run(self)
+
+    def _served(self) -> str:
+        """The agents of this mesh object, for a line of text."""
+        names = list(self._agents)
+        if len(names) > 3:
+            return f"{len(names)} agents"
+        return ", ".join(names) or "no agents"
 
     async def _enter(self, *, local: bool) -> None:
         loop = asyncio.get_running_loop()

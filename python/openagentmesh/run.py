@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ async def _serve(mesh: AgentMesh) -> None:
                 loop.add_signal_handler(number, interrupt)
     try:
         async with mesh:
+            # To stderr: stdout belongs to the program.
+            print(f"serving {mesh._served()} on {mesh.url}; Ctrl-C stops it", file=sys.stderr)
             await asyncio.Event().wait()
     except asyncio.CancelledError:
         if not signals:

@@ -14,7 +14,7 @@ import pytest
 
 from api_support import on_loop
 from conftest import REPOSITORY
-from openagentmesh import AgentMesh
+from openagentmesh import AgentMesh, AgentSpec, MeshError
 
 EXAMPLES = REPOSITORY / "examples" / "python"
 TIMEOUT = 240.0
@@ -145,3 +145,35 @@ def test_notebook_runs(tmp_path: Path) -> None:
         if output.output_type == "error"
     ]
     assert errors == []
+
+
+def test_tests_of_the_book_pass(tmp_path: Path) -> None:
+    tests = str(EXAMPLES / "test_orders.py")
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 passed" in ended.stdout
+
+
+@on_loop
+async def test_summarizer_calls_another_agent(example: Any) -> None:
+    summarizer = example("summarizer")
+    async with AgentMesh.local() as mesh:
+
+        @mesh.agent(AgentSpec(name="text.count", description="Counts the words of a text."))
+        async def count(text: summarizer.Text) -> int:
+            if not text.text.split():
+                raise MeshError("empty_text", "the text has no words")
+            return len(text.text.split())
+
+        summarizer.mesh._url = mesh.url
+        async with summarizer.mesh:
+            summary = await mesh.call("text.summarize", {"text": "to be or not"})
+            assert summary == {"summary": "to be or", "words": 4}
+            empty = await mesh.call("text.summarize", {"text": " "})
+            assert empty == {"summary": "nothing", "words": 0}

@@ -6,11 +6,9 @@ use std::{fs, path::Path};
 use crate::{python, workspace};
 
 /// Programs that the pages run, and the Rust blocks.
-const PREPARATION: &[&str] = &[
-    "test -p book",
-    "build -p oam-cli",
-    "build -p openagentmesh-examples --examples",
-];
+///
+/// The programs are those that `cargo test` has built: other selections of packages have other features.
+const PREPARATION: &[&str] = &["test -p book", "build --bins --examples"];
 
 /// The folder of the page whose programs need packages of Node.
 const NODE_PAGES: &str = "docs/protocol/javascript";

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use syn::visit::Visit;
-use syn::{Attribute, BinOp, Expr, ItemConst, ItemMod, Lit, Meta};
+use syn::{Attribute, BinOp, Expr, Ident, ImplItemConst, ItemConst, ItemMod, Lit, Meta};
 
 use crate::pages;
 
@@ -77,6 +77,19 @@ struct Visitor<'a> {
     found: &'a mut Vec<Constant>,
 }
 
+impl Visitor<'_> {
+    fn add(&mut self, name: &Ident, expression: &Expr, attributes: &[Attribute]) {
+        if let Some(value) = value(expression) {
+            self.found.push(Constant {
+                file: self.file.clone(),
+                name: name.to_string(),
+                meaning: meaning(attributes),
+                value: value.shown(&name.to_string()),
+            });
+        }
+    }
+}
+
 impl<'ast> Visit<'ast> for Visitor<'_> {
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         if module.ident != "tests" {
@@ -85,14 +98,11 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
     }
 
     fn visit_item_const(&mut self, constant: &'ast ItemConst) {
-        if let Some(value) = value(&constant.expr) {
-            self.found.push(Constant {
-                file: self.file.clone(),
-                name: constant.ident.to_string(),
-                meaning: meaning(&constant.attrs),
-                value: value.shown(&constant.ident.to_string()),
-            });
-        }
+        self.add(&constant.ident, &constant.expr, &constant.attrs);
+    }
+
+    fn visit_impl_item_const(&mut self, constant: &'ast ImplItemConst) {
+        self.add(&constant.ident, &constant.expr, &constant.attrs);
     }
 }
 

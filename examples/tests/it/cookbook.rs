@@ -229,3 +229,13 @@ pub(crate) async fn text_tools(mut example: Example, mesh: &AgentMesh) {
     mesh.deregister(["text.summarize"]).await.unwrap();
     example.terminate().await;
 }
+
+/// Without `PROBE_ADDRESS`. A console block of the book runs it with readiness probes.
+pub(crate) async fn summarize(mut example: Example, mesh: &AgentMesh) {
+    let [] = example.until_serving(mesh).await;
+    let summary: String = within_deadline(mesh.call("summarize", "to be or not to be"))
+        .await
+        .unwrap();
+    assert_eq!(summary, "to be or not to");
+    example.terminate().await;
+}

@@ -60,6 +60,7 @@ run![
     stream,
     streamer,
     subscribe,
+    summarize,
     text_tools,
     tool_selection,
     trigger,

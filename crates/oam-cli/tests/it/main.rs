@@ -17,6 +17,9 @@ mod listen;
 mod mesh_monitor;
 mod mesh_status;
 mod mesh_up;
+#[allow(dead_code, reason = "the tests of the SDK use more of it")]
+#[path = "../../../openagentmesh/tests/it/support/operator.rs"]
+mod operator;
 #[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
 mod provider_rules;
 mod stdin;

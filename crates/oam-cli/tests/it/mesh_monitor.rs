@@ -7,6 +7,7 @@ use futures::StreamExt;
 use openagentmesh::{AgentMesh, Instance, agent, agents};
 use serde_json::{Value, json};
 
+use crate::operator::Operator;
 use crate::support::{ConfiguredServer, Running, Sandbox, within_deadline};
 
 const ROLE: &str = "OAM_TEST_HOST";
@@ -34,6 +35,54 @@ struct Test {
     server: ConfiguredServer,
     mesh: AgentMesh,
     sandbox: Sandbox,
+}
+
+/// A user of the system account with a credentials file, who may do no more than a monitor needs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_host_is_removed_by_advisories_with_system_credentials() {
+    let sandbox = Sandbox::new();
+    let file = |name: &str| sandbox.work().join(name);
+    let permissions = json!({
+        "pub": {"allow": ["$SYS.REQ.SERVER.PING"]},
+        "sub": {"allow": ["$SYS.ACCOUNT.*.DISCONNECT", "_INBOX.>"]},
+    });
+    let (operator, system_user) =
+        Operator::generate().with_system_account(&file("data"), &permissions);
+    std::fs::write(file("user.creds"), operator.credentials_file()).unwrap();
+    std::fs::write(file("sys.creds"), system_user).unwrap();
+    let server = ConfiguredServer::start(false, operator.configuration()).await;
+    let url = format!("nats://{}", server.address);
+
+    let mut monitor = Running::start(sandbox.command(&[
+        "mesh",
+        "monitor",
+        "--json",
+        "--url",
+        &url,
+        "--creds",
+        "user.creds",
+        "--sys-creds",
+        "sys.creds",
+    ]));
+    event(&mut monitor, "active").await;
+    let mut command = sandbox.program(std::env::current_exe().unwrap());
+    command
+        .args(["mesh_monitor::host", "--exact", "--ignored", "--nocapture"])
+        .env(ROLE, "host")
+        .env("OAM_URL", &url)
+        .env("OAM_CREDS", file("user.creds"));
+    let mut host = Running::start(command);
+    while host.line().await.expect("the host ended") != "serving" {}
+    host.signal("-KILL");
+    let down = event(&mut monitor, "instance_down").await;
+    assert_eq!(down["agents"], json!(["victim"]));
+    assert_eq!(down["confirmed"], true);
+    assert_eq!(
+        event(&mut monitor, "agent_removed").await["agent"],
+        "victim"
+    );
+    monitor.signal("-INT");
+    assert_eq!(monitor.end().await.0.code(), Some(0));
 }
 
 impl Test {

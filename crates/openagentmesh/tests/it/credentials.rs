@@ -5,7 +5,8 @@ use std::time::Duration;
 use openagentmesh::{AgentMesh, ErrorCode, MeshBuilder};
 use tempfile::TempDir;
 
-use crate::support::secured::{Operator, SecuredServer};
+use crate::support::operator::Operator;
+use crate::support::secured::SecuredServer;
 use crate::support::{Proxy, eventually, within};
 
 /// The message of a connect that the server denies. `state` is that of the credentials.

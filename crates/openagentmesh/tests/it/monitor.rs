@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::support::secured::{Operator, SecuredServer};
+use crate::support::operator::Operator;
+use crate::support::secured::SecuredServer;
 use crate::support::{TestMesh, echo, eventually, within};
 
 /// A server of an operator with a system account.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use nkeys::{KeyPair, KeyPairType};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode, MeshBuilder};
 
+use crate::support::operator::Operator;
 use crate::support::role::{is_role, role};
-use crate::support::secured::{Certificates, Operator, SecuredServer};
+use crate::support::secured::{Certificates, SecuredServer};
 use crate::support::{TestMesh, echo, eventually, subscribed, within};
 
 /// A mesh that is connected: a message to itself comes back.

@@ -1,5 +1,6 @@
 //! Helpers of the tests: each test has its own server, which ends with the test.
 
+pub(crate) mod operator;
 mod plain_server;
 pub(crate) mod poison;
 mod proxy;
