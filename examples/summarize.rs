@@ -36,7 +36,7 @@ async fn answer_probe(mut connection: TcpStream, mesh: &AgentMesh) -> std::io::R
     if connection.read(&mut [0; 1024]).await? == 0 {
         return Ok(());
     }
-    let status = match mesh.connection_state() {
+    let status = match mesh.status() {
         ConnectionState::Connected => "200 OK",
         _ => "503 Service Unavailable",
     };
