@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-/// Invoices of up to this amount are paid without approval.
-const MAX_CENTS_WITHOUT_APPROVAL: u32 = 100_00;
+/// Invoices of up to this amount, 100.00, are paid without approval.
+const MAX_CENTS_WITHOUT_APPROVAL: u32 = 10_000;
 
 /// The time that is left for the reply when no decision has come.
 const REPLY_TIME: Duration = Duration::from_secs(1);

@@ -33,7 +33,9 @@ async fn answer_probes(listener: TcpListener, mesh: AgentMesh) -> std::io::Resul
 }
 
 async fn answer_probe(mut connection: TcpStream, mesh: &AgentMesh) -> std::io::Result<()> {
-    connection.read(&mut [0; 1024]).await?;
+    if connection.read(&mut [0; 1024]).await? == 0 {
+        return Ok(());
+    }
     let status = match mesh.status() {
         ConnectionState::Connected => "200 OK",
         _ => "503 Service Unavailable",

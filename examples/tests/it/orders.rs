@@ -62,8 +62,7 @@ async fn order_is_listed_and_validates_its_input() -> Result<()> {
     assert_eq!(mesh.catalog().channel("shop").await?.len(), 2);
     let invalid = mesh.call::<u32>("shop.order", 7).await.unwrap_err();
     assert_eq!(*invalid.code(), ErrorCode::InvalidInput);
-    let slow =
-        AgentSpec::new("shop.slow", "Never answers.").handler(|| std::future::pending::<()>());
+    let slow = AgentSpec::new("shop.slow", "Never answers.").handler(std::future::pending::<()>);
     mesh.register(slow).await?;
     let call = mesh
         .call::<()>("shop.slow", ())
