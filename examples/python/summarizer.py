@@ -29,5 +29,4 @@ async def summarize(text: Text) -> Summary:
 
 
 if __name__ == "__main__":
-    print("serving text.summarize", flush=True)
     mesh.run()

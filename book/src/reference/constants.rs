@@ -11,6 +11,7 @@ use crate::pages;
 /// The folders of the sources whose constants are limits of the software.
 const SOURCES: &[&str] = &[
     "crates/openagentmesh/src",
+    "crates/openagentmesh-conform/src",
     "crates/openagentmesh-monitor/src",
     "crates/openagentmesh-local/src",
     "crates/openagentmesh-name/src",
