@@ -47,12 +47,18 @@ const ACCESSIBLE: &[(&str, &str)] = &[
         "<div role=\"banner\" id=\"mdbook-menu-bar\"",
     ),
     (
-        "<label id=\"mdbook-sidebar-toggle\"",
-        "<label role=\"button\" tabindex=\"0\" id=\"mdbook-sidebar-toggle\"",
+        "<label id=\"mdbook-sidebar-toggle\" class=\"icon-button\" for=\"mdbook-sidebar-toggle-anchor\"",
+        "<button type=\"button\" id=\"mdbook-sidebar-toggle\" class=\"icon-button\" \
+         onclick=\"document.getElementById('mdbook-sidebar-toggle-anchor').click()\"",
     ),
+    ("</label>", "</button>"),
     // A header without a text is no header.
     ("<th></th>", "<td></td>"),
-    // Code that is wider than the page is scrolled by the keyboard, too.
+    // Code and tables that are wider than the page are scrolled by the keyboard, too.
+    (
+        "<div class=\"table-wrapper\">",
+        "<div tabindex=\"0\" class=\"table-wrapper\">",
+    ),
     (
         "<code class=\"language-",
         "<code tabindex=\"0\" class=\"language-",
