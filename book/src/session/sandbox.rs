@@ -134,10 +134,7 @@ fn environment(
             "BOOK_EXAMPLES",
             programs.rust.join("examples").into_os_string(),
         ),
-        (
-            "BOOK_CARGO",
-            env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
-        ),
+        ("BOOK_CARGO", cargo()?.into_os_string()),
         ("LANG", "C.UTF-8".into()),
         ("TERM", "dumb".into()),
         ("NO_COLOR", "1".into()),
@@ -147,6 +144,14 @@ fn environment(
         environment.push(("OAM_NATS_SERVER", server));
     }
     Ok(environment)
+}
+
+/// The path of Cargo. The program of this name in the sandbox would find itself.
+fn cargo() -> Result<PathBuf, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut candidates = env::split_paths(&path).map(|folder| folder.join("cargo"));
+    let found = candidates.find(|cargo| cargo.is_file());
+    found.ok_or_else(|| "cargo not found: PATH has no folder with it".to_owned())
 }
 
 /// The settings for a page that installs this repository: from the local commit, into the directory of the page, and
