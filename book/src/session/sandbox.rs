@@ -162,6 +162,7 @@ fn for_installation(root: &Path) -> Vec<(&'static str, OsString)> {
         ("GIT_CONFIG_COUNT", "1".into()),
         ("GIT_CONFIG_KEY_0", local.into()),
         ("GIT_CONFIG_VALUE_0", ADDRESS.into()),
+        ("PIP_DISABLE_PIP_VERSION_CHECK", "1".into()),
         ("CARGO_NET_GIT_FETCH_WITH_CLI", "true".into()),
         (
             "CARGO_INSTALL_ROOT",
