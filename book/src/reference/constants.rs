@@ -143,6 +143,8 @@ impl Value {
             Self::Microseconds(time) if time < 120e6 => format!("{} s", time / 1e6),
             Self::Microseconds(time) if time < 120.0 * 60e6 => format!("{} min", time / 60e6),
             Self::Microseconds(time) => format!("{} h", time / 3_600e6),
+            // A port is a name rather than a quantity.
+            Self::Number(port) if name.ends_with("PORT") => port.to_string(),
             Self::Number(number) if !is_size(name) => grouped(number),
             Self::Number(bytes) => {
                 let units = [("MiB", 1024.0 * 1024.0), ("KiB", 1024.0)];
