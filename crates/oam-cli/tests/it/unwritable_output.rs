@@ -141,6 +141,29 @@ async fn result_on_a_full_device_is_an_error() {
     assert_eq!(sandbox.url(), None, "the mesh is stopped");
 }
 
+/// The kit prints its progress to stderr.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn report_on_conformance_on_a_full_device_is_an_error() {
+    let mesh = start_mesh().await;
+    for arguments in [
+        &["conform", "host", "echo"][..],
+        &["conform", "host", "echo", "--json"],
+        &["conform", "caller", "--timeout", "1"],
+        &["conform", "caller", "--timeout", "1", "--json"],
+    ] {
+        let arguments = [arguments, &["--url", &mesh.url]].concat();
+        let mut command = mesh.sandbox.command(&arguments);
+        command.stdout(full());
+        let output = run(command).await;
+        assert_eq!(output.code, 1, "{arguments:?}: {output:?}");
+        let expected = "error: cannot write the result to stdout: No space left";
+        assert!(
+            output.stderr.contains(expected),
+            "{arguments:?}: {output:?}"
+        );
+    }
+}
+
 /// The words of all commands, from the help texts.
 fn commands_in_help(sandbox: &Sandbox, words: &[&str]) -> Vec<Vec<String>> {
     let help = sandbox.oam(&[words, &["--help"]].concat());
@@ -183,7 +206,7 @@ async fn help_on_a_full_device_is_an_error() {
         let words = words.join(" ");
         let is_tested = tested.iter().any(|tested| tested.starts_with(&words));
         assert!(
-            is_tested || words == "mesh connect",
+            is_tested || words == "mesh connect" || words.starts_with("conform "),
             "not in a table: {words}"
         );
     }
