@@ -71,27 +71,7 @@ struct Connection {
     #[serde(default)]
     name: String,
     #[serde(default)]
-    subscriptions_list_detail: Vec<Subscription>,
-}
-
-#[derive(Deserialize)]
-struct Subscription {
-    #[serde(default)]
-    subject: String,
-    /// The queue group, of a subscription that has one.
-    #[serde(default)]
-    qgroup: String,
-}
-
-impl Connection {
-    /// Whether the connection has a subscription to exactly `subject` in a queue group, as a host has. A wildcard and a
-    /// subscription without a group are those of a listener.
-    fn serves(&self, subject: &str) -> bool {
-        let serves = |subscription: &Subscription| {
-            subscription.subject == subject && !subscription.qgroup.is_empty()
-        };
-        self.subscriptions_list_detail.iter().any(serves)
-    }
+    subscriptions_list: Vec<String>,
 }
 
 /// The report of a server cannot be read.
@@ -117,8 +97,8 @@ impl Connections {
     }
 
     /// Adds the connections of one server's report that serve `subject`: those with a subscription to exactly that
-    /// subject in a queue group. The report needs the details of the subscriptions. A connection that only listens,
-    /// such as that of `oam mesh listen`, is not added. Returns the offset of the next page, as [`add`](Self::add).
+    /// subject. The report needs the subscriptions. A connection that listens by a wildcard, such as that of
+    /// `oam mesh listen 'mesh.>'`, is not added. Returns the offset of the next page, as [`add`](Self::add).
     ///
     /// # Errors
     ///
@@ -128,7 +108,10 @@ impl Connections {
         report: &[u8],
         subject: &str,
     ) -> Result<Option<u64>, InvalidReport> {
-        self.add_if(report, |connection| connection.serves(subject))
+        self.add_if(report, |connection| {
+            let mut subscriptions = connection.subscriptions_list.iter();
+            subscriptions.any(|subscription| subscription == subject)
+        })
     }
 
     fn add_if(
@@ -260,6 +243,27 @@ mod tests {
                 ..InstanceRecord::default()
             },
             revision: 1,
+        }
+    }
+
+    #[test]
+    fn listener_by_a_wildcard_is_no_host() {
+        let report = |subscriptions: &str| {
+            format!(
+                r#"{{"server": {{"id": "A"}}, "data": {{"total": 1, "offset": 0, "connections":
+                [{{"cid": 5, "name": "x", "subscriptions_list": {subscriptions}}}]}}}}"#
+            )
+        };
+        for (subscriptions, is_host) in [
+            (r#"["mesh.>"]"#, false),
+            (r#"["mesh.agent.*"]"#, false),
+            ("[]", false),
+            (r#"["mesh.>", "mesh.agent.echo"]"#, true),
+        ] {
+            let mut connections = Connections::default();
+            let next = connections.add_hosts(report(subscriptions).as_bytes(), "mesh.agent.echo");
+            assert_eq!(next.unwrap(), None);
+            assert_eq!(!connections.is_empty(), is_host, "{subscriptions}");
         }
     }
 

@@ -167,13 +167,7 @@ impl LiveConnections {
         connections: &mut Connections,
     ) -> Result<u64> {
         let subject = subject::agent(agent);
-        // The filter needs `subscriptions`.
-        let question = json!({
-            "filter_subject": subject,
-            "subscriptions": true,
-            "subscriptions_detail": true,
-            "limit": limit,
-        });
+        let question = json!({"filter_subject": subject, "subscriptions": true, "limit": limit});
         let mut reported = 0;
         let add = |answer: &[u8]| {
             let next = connections.add_hosts(answer, &subject).map_err(invalid)?;
