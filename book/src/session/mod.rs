@@ -143,6 +143,20 @@ fn run_apart(page: &Page, server: &Path, is_isolated: bool, problems: &Mutex<Vec
 pub(crate) fn run(page: &Page) -> Result<(), String> {
     let sandbox = Sandbox::new(&Programs::find(), page.text.contains(NEEDS_NETWORK))?;
     let mut terminals = BTreeMap::new();
+    let outcome = run_blocks(page, &sandbox, &mut terminals);
+    // The last terminal usually has the callers, and the first one the server.
+    while let Some((_, terminal)) = terminals.pop_last() {
+        drop(terminal);
+    }
+    stop_mesh(&sandbox);
+    outcome
+}
+
+fn run_blocks(
+    page: &Page,
+    sandbox: &Sandbox,
+    terminals: &mut BTreeMap<String, Terminal>,
+) -> Result<(), String> {
     for (number, block) in blocks::of(&page.text).iter().enumerate() {
         let at = |problem: String| format!("line {}: {problem}", block.line);
         if let Some(file) = block.attribute("file") {
@@ -154,25 +168,19 @@ pub(crate) fn run(page: &Page) -> Result<(), String> {
         } else if !is_run(block) {
             continue;
         } else if block.language == "python" {
-            run_python(&sandbox, number, block).map_err(at)?;
+            run_python(sandbox, number, block).map_err(at)?;
         } else {
             let name = block.attribute("terminal").unwrap_or("1").to_owned();
             let terminal = match terminals.entry(name) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => {
-                    entry.insert(Terminal::open(&sandbox, &sandbox.page())?)
+                    entry.insert(Terminal::open(sandbox, &sandbox.page())?)
                 }
             };
             run_console(terminal, block)?;
         }
     }
-    terminals.values_mut().try_for_each(Terminal::close)?;
-    // The last terminal usually has the callers, and the first one the server.
-    while let Some((_, terminal)) = terminals.pop_last() {
-        drop(terminal);
-    }
-    stop_mesh(&sandbox);
-    Ok(())
+    terminals.values_mut().try_for_each(Terminal::close)
 }
 
 /// Runs the commands of a block.
@@ -236,12 +244,18 @@ fn run_python(sandbox: &Sandbox, number: usize, block: &Block) -> Result<(), Str
     }
 }
 
-/// Stops the mesh that the page may have started and left.
+/// Stops the meshes that the page may have started and left, in its directory or in a folder of it.
 fn stop_mesh(sandbox: &Sandbox) {
-    if !sandbox.page().join(".oam-url").exists() {
-        return;
+    let page = sandbox.page();
+    let folders = fs::read_dir(&page).into_iter().flatten().flatten();
+    let folders = folders.map(|entry| entry.path());
+    for folder in folders.chain([page]) {
+        if !folder.join(".oam-url").exists() {
+            continue;
+        }
+        // The page may have installed its own in a virtual environment.
+        let mut down = Command::new(Programs::find().rust.join("oam"));
+        sandbox.prepare(&mut down);
+        let _ = down.args(["mesh", "down"]).current_dir(folder).output();
     }
-    let mut down = Command::new("oam");
-    sandbox.prepare(&mut down);
-    let _ = down.args(["mesh", "down"]).output();
 }

@@ -22,6 +22,23 @@ exec "$BOOK_CARGO" "$@"
 /// The address of this repository, which a page that installs gets from this machine.
 const ADDRESS: &str = "https://github.com/openagentmesh/openagentmesh-rs";
 
+/// Settings of this machine by which programs reach the network.
+const NETWORK_VARIABLES: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "CARGO_HTTP_CAINFO",
+];
+
 /// The programs that pages use, prepared by `cargo xtask book --test`.
 pub(crate) struct Programs {
     /// The folder of `oam`; `examples` in it has the built examples.
@@ -158,7 +175,10 @@ fn cargo() -> Result<PathBuf, String> {
 /// without the optimisations, which take minutes.
 fn for_installation(root: &Path) -> Vec<(&'static str, OsString)> {
     let local = format!("url.file://{}.insteadOf", pages::repository().display());
-    vec![
+    let network = NETWORK_VARIABLES
+        .iter()
+        .filter_map(|name| Some((*name, env::var_os(name)?)));
+    let settings = [
         ("GIT_CONFIG_COUNT", "1".into()),
         ("GIT_CONFIG_KEY_0", local.into()),
         ("GIT_CONFIG_VALUE_0", ADDRESS.into()),
@@ -176,7 +196,8 @@ fn for_installation(root: &Path) -> Vec<(&'static str, OsString)> {
         ("CARGO_PROFILE_RELEASE_LTO", "off".into()),
         ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16".into()),
         ("CARGO_PROFILE_DEV_DEBUG", "0".into()),
-    ]
+    ];
+    network.chain(settings).collect()
 }
 
 /// Runs `command` alone on a loopback of its own, so that all pages may use the same ports; its processes end with it.
