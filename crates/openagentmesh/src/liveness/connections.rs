@@ -33,7 +33,7 @@ const PAGE_SIZE: u64 = 512;
 const MAX_PAGES: u64 = 128;
 /// The number of connections of one agent that are reported. One more than that of the instance in question suffices,
 /// but the report has connections that only listen, too.
-const MAX_SUBSCRIBERS: u64 = 32;
+const MAX_SUBSCRIBERS: u64 = 512;
 /// The time for which no question is sent after the servers refused one.
 const REFUSED_DELAY: Duration = Duration::from_secs(60);
 /// The time for which no question is sent after one was not answered.
