@@ -33,6 +33,25 @@ pub const PROBE: &str = "X-Mesh-Probe";
 pub const CANCEL: &str = "X-Mesh-Cancel";
 /// `X-Mesh-Idempotency-Key`: on a request, the same value for every attempt at it.
 pub const IDEMPOTENCY_KEY: &str = "X-Mesh-Idempotency-Key";
+/// All headers above, which begin with `X-Mesh-`, in their spelling.
+pub const X_MESH: &[&str] = &[
+    REQUEST_ID,
+    STREAM,
+    REPLY_TO,
+    STATUS,
+    SOURCE,
+    INSTANCE_ID,
+    STREAM_SEQ,
+    STREAM_END,
+    STREAM_CREDIT,
+    CONTENT_TYPE,
+    USAGE,
+    TIMEOUT_MS,
+    PROBE,
+    CANCEL,
+    IDEMPOTENCY_KEY,
+];
+
 /// `traceparent`: the W3C trace context of a request.
 pub const TRACEPARENT: &str = "traceparent";
 /// `tracestate`: the vendor-specific part of the W3C trace context of a request.

@@ -9,29 +9,10 @@ use crate::rules::{calls, errors, streams};
 use crate::schema;
 use crate::wire::{header as header_of, header_names};
 
-/// The headers of the protocol in their spelling.
-const NAMES: &[&str] = &[
-    header::REQUEST_ID,
-    header::STREAM,
-    header::REPLY_TO,
-    header::STATUS,
-    header::SOURCE,
-    header::INSTANCE_ID,
-    header::STREAM_SEQ,
-    header::STREAM_END,
-    header::STREAM_CREDIT,
-    header::CONTENT_TYPE,
-    header::USAGE,
-    header::TIMEOUT_MS,
-    header::PROBE,
-    header::CANCEL,
-    header::IDEMPOTENCY_KEY,
-];
-
 /// A header of the protocol in another spelling.
 pub(crate) fn misspelled(message: &Message) -> Option<&str> {
     let is_misspelled = |found: &&str| {
-        NAMES
+        header::X_MESH
             .iter()
             .any(|name| found.eq_ignore_ascii_case(name) && found != name)
     };

@@ -48,25 +48,6 @@ impl ExtraHeaders {
     }
 }
 
-/// The headers of the protocol's messages. The SDK writes them itself; interceptors must not.
-const WRITTEN_BY_SDK: &[&str] = &[
-    header::REQUEST_ID,
-    header::STREAM,
-    header::REPLY_TO,
-    header::STATUS,
-    header::SOURCE,
-    header::INSTANCE_ID,
-    header::STREAM_SEQ,
-    header::STREAM_END,
-    header::STREAM_CREDIT,
-    header::CONTENT_TYPE,
-    header::USAGE,
-    header::TIMEOUT_MS,
-    header::PROBE,
-    header::CANCEL,
-    header::IDEMPOTENCY_KEY,
-];
-
 /// The headers of a request after its interceptors have run.
 ///
 /// Interceptors may set any valid header, those with the prefixes `X-Mesh-` and `Nats-` included, except
@@ -79,7 +60,7 @@ pub(super) fn from_interceptors(headers: &Headers) -> Result<HeaderMap> {
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
         let is_reserved = |reserved: &&str| reserved.eq_ignore_ascii_case(name);
-        let added = if WRITTEN_BY_SDK.iter().any(is_reserved) {
+        let added = if header::X_MESH.iter().any(is_reserved) {
             Err(format!(
                 "invalid header '{name}' of an interceptor: the SDK writes it itself"
             ))
@@ -119,7 +100,7 @@ mod tests {
 
     #[test]
     fn interceptor_header_of_the_sdk_is_refused() {
-        for name in WRITTEN_BY_SDK {
+        for name in header::X_MESH {
             for name in [(*name).to_owned(), name.to_ascii_lowercase()] {
                 let error = checked(&name, "1").unwrap_err();
                 assert_eq!(error.code(), &ErrorCode::InvalidInput, "{name}");
