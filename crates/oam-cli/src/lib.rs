@@ -17,6 +17,7 @@ mod line;
 mod live;
 mod log;
 mod printer;
+mod schema;
 mod shell;
 mod stdin;
 mod text;

@@ -1,0 +1,340 @@
+//! Schemas as schemars, pydantic and other generators write them, and hostile ones.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use openagentmesh::protocol::AgentName;
+use openagentmesh::schemars::{JsonSchema, schema_for};
+use openagentmesh::{Contract, protocol};
+use serde_json::{Map, Value, json};
+
+use super::example::Example;
+use super::{command_input, example, fields, missing_input};
+
+/// A JSON object of schemas that pydantic 2 wrote for types of each kind.
+const PYDANTIC: &str = include_str!("pydantic.json");
+
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+enum Plain {
+    /// The cheap one.
+    Standard,
+    Express,
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+enum External {
+    Stop,
+    Go { speed: f32, #[schemars(range(min = -5, max = 5))] gear: i8 },
+    Turn(i32, bool),
+    Say(String),
+}
+
+#[derive(JsonSchema)]
+#[schemars(tag = "kind")]
+#[allow(dead_code)]
+enum Internal {
+    Circle { radius: f64 },
+    Square { side: f64, label: Option<String> },
+}
+
+#[derive(JsonSchema)]
+#[schemars(tag = "t", content = "c")]
+#[allow(dead_code)]
+enum Adjacent {
+    One(u8),
+    Many(Vec<u8>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Untagged {
+    Number(i64),
+    Text(String),
+    Both { number: i64, text: String },
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct Node {
+    value: i32,
+    next: Option<Box<Node>>,
+    children: Vec<Node>,
+    named: BTreeMap<String, Node>,
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct Order {
+    /// The article, by its name.
+    #[schemars(length(min = 1, max = 40))]
+    sku: String,
+    #[schemars(range(min = 1, max = 99))]
+    quantity: u32,
+    #[schemars(email)]
+    email: String,
+    kind: Plain,
+    note: Option<String>,
+    #[schemars(length(min = 2))]
+    tags: HashSet<String>,
+    #[schemars(regex(pattern = "^[A-Z]{3}-\\d{4}$"))]
+    code: String,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Everything {
+    order: Order,
+    external: External,
+    externals: Vec<External>,
+    #[schemars(flatten)]
+    internal: FlatPart,
+    adjacent: Adjacent,
+    untagged: Untagged,
+    node: Node,
+    pair: (i32, String),
+    array: [u8; 4],
+    map: HashMap<String, Vec<u16>>,
+    large: i128,
+    char: char,
+    unit: (),
+    any: Value,
+    duration: std::time::Duration,
+    path: std::path::PathBuf,
+    ip: std::net::IpAddr,
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct FlatPart {
+    flat: bool,
+    shape: Internal,
+}
+
+/// Schemas of each kind by their names.
+fn good_schemas() -> Vec<(String, Value)> {
+    let pydantic: Map<String, Value> = serde_json::from_str(PYDANTIC).unwrap();
+    let mut schemas: Vec<(String, Value)> = pydantic.into_iter().collect();
+    schemas.extend([
+        ("Plain".to_owned(), schema_for!(Plain).to_value()),
+        ("External".to_owned(), schema_for!(External).to_value()),
+        ("Internal".to_owned(), schema_for!(Internal).to_value()),
+        ("Adjacent".to_owned(), schema_for!(Adjacent).to_value()),
+        ("Untagged".to_owned(), schema_for!(Untagged).to_value()),
+        ("Node".to_owned(), schema_for!(Node).to_value()),
+        ("Order".to_owned(), schema_for!(Order).to_value()),
+        ("Everything".to_owned(), schema_for!(Everything).to_value()),
+        ("Option".to_owned(), schema_for!(Option<Order>).to_value()),
+        ("Vec".to_owned(), schema_for!(Vec<Internal>).to_value()),
+        ("Value".to_owned(), schema_for!(Value).to_value()),
+        ("u8".to_owned(), schema_for!(u8).to_value()),
+        ("u128".to_owned(), schema_for!(u128).to_value()),
+        ("String".to_owned(), schema_for!(String).to_value()),
+    ]);
+    let others = [
+        json!({"type": "integer", "multipleOf": 7, "exclusiveMinimum": 20}),
+        json!({"type": "integer", "maximum": -3}),
+        json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
+        json!({"type": "number", "multipleOf": 0.1, "minimum": 0.25}),
+        json!({"type": "number", "minimum": 1.5, "maximum": 1.5}),
+        json!({"type": "integer", "minimum": 9_223_372_036_854_775_807_i64}),
+        json!({"type": "string", "minLength": 20, "maxLength": 20}),
+        json!({"type": "string", "maxLength": 2}),
+        json!({"type": "string", "pattern": "^(a|b)+[0-9_]*$", "minLength": 8}),
+        json!({"type": "array", "items": {"type": "string"}, "minItems": 3, "uniqueItems": true}),
+        json!({"type": "array", "items": {"enum": [1, 2, 3]}, "minItems": 3, "uniqueItems": true}),
+        json!({"type": "array", "contains": {"const": 5}, "minItems": 2}),
+        json!({"type": "array", "prefixItems": [{"type": "null"}, {"type": "boolean"}], "items": false}),
+        json!({"type": "object", "minProperties": 2, "additionalProperties": {"type": "integer"}}),
+        json!({"type": "object", "patternProperties": {"^x-[a-z]+$": {"type": "integer"}}, "minProperties": 1,
+            "additionalProperties": false}),
+        json!({"type": "object", "propertyNames": {"enum": ["a", "b"]}, "minProperties": 2}),
+        json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+            "dependentRequired": {"a": ["b"]}, "required": ["a"]}),
+        json!({"type": "object", "required": ["unknown"], "additionalProperties": {"type": "boolean"}}),
+        json!({"allOf": [{"properties": {"a": {"type": "integer", "minimum": 3}}, "required": ["a"]},
+            {"properties": {"a": {"maximum": 5}, "b": {"const": true}}, "required": ["b"]}]}),
+        json!({"oneOf": [{"type": "number"}, {"type": "string"}]}),
+        json!({"oneOf": [{"type": "number", "multipleOf": 3}, {"type": "number", "multipleOf": 1}]}),
+        json!({"type": ["string", "null"], "format": "date-time"}),
+        json!({"type": "string", "format": "hostname"}),
+        json!({"type": "string", "examples": ["one", "two"], "default": "three"}),
+        json!({"type": "string", "examples": [1], "minLength": 2}),
+        json!({"$ref": "#/$defs/a%20b~1c", "$defs": {"a b/c": {"type": "boolean"}}}),
+        json!({"definitions": {"D": {"type": "integer"}}, "$schema": "http://json-schema.org/draft-07/schema#",
+            "type": "array", "items": [{"$ref": "#/definitions/D"}, {"type": "string"}], "additionalItems": false}),
+        json!({"enum": [null, "a"]}),
+        json!({"type": "object"}),
+        json!(true),
+    ];
+    schemas.extend(others.into_iter().map(|schema| (schema.to_string(), schema)));
+    schemas
+}
+
+#[test]
+fn example_of_each_good_schema_is_valid() {
+    for (name, schema) in good_schemas() {
+        for found in [Example::full(&schema), Example::short(&schema), command_input(&schema)] {
+            assert_eq!(found.problem, None, "{name}: {}", found.value);
+        }
+        assert_eq!(example(&schema), Example::full(&schema).value);
+    }
+}
+
+#[test]
+fn full_example_has_all_fields_and_short_example_the_required_ones() {
+    let schema = schema_for!(Order).to_value();
+    insta::assert_snapshot!(example(&schema), @"");
+    insta::assert_snapshot!(Example::short(&schema).value, @"");
+    let schema = schema_for!(Node).to_value();
+    insta::assert_snapshot!(example(&schema), @"");
+}
+
+#[test]
+fn example_that_cannot_be_valid_has_its_problem() {
+    for schema in [
+        json!({"type": "string", "not": {"type": "string"}}),
+        json!({"type": "string", "minLength": 1_000_000_000}),
+        json!({"type": "string", "pattern": "^(?!a)b$"}),
+        json!({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}),
+        json!({"$ref": "https://example.com/schema"}),
+        json!({"type": "unknown"}),
+        json!(false),
+    ] {
+        assert!(Example::full(&schema).problem.is_some(), "{schema}");
+    }
+}
+
+/// The rows as lines.
+fn table(schema: &Value) -> String {
+    let fields = fields(schema);
+    assert!(!fields.is_truncated);
+    let lines = fields.rows.iter().map(|field| {
+        let need = match (&field.default, field.required) {
+            (_, true) => "required",
+            (Some(default), _) => default,
+            (None, _) => "-",
+        };
+        format!("{} | {} | {need} | {}", field.name, field.kind, field.description)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn fields_have_name_type_need_and_description() {
+    insta::assert_snapshot!(table(&schema_for!(Order).to_value()), @"");
+    insta::assert_snapshot!(table(&schema_for!(Everything).to_value()), @"");
+    let pydantic: Value = serde_json::from_str(PYDANTIC).unwrap();
+    insta::assert_snapshot!(table(&pydantic["everything"]), @"");
+}
+
+#[test]
+fn value_that_is_no_object_is_a_row_without_a_name() {
+    let kinds = [
+        (schema_for!(u8).to_value(), "integer 0–255"),
+        (schema_for!(Vec<Internal>).to_value(), "array of object"),
+        (schema_for!(Option<Plain>).to_value(), "one of Standard|Express or null"),
+        (json!({"enum": ["a b", "1", 1, true, "true", null]}), r#"one of "a b"|"1"|1|true|"true" or null"#),
+        (json!({"const": "x"}), "always x"),
+        (json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1}), "number > 0, ≤ 1"),
+        (json!({"type": "string", "format": "email"}), "string, email"),
+        (json!({"type": "string", "nullable": true}), "string or null"),
+        (json!({"type": "array", "items": {"type": "integer"}, "minItems": 1, "uniqueItems": true}),
+            "array of integer, 1+ items, all different"),
+        (json!({"type": "object", "additionalProperties": {"type": "number"}}), "object of number"),
+        (json!({"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]}), "integer or string or null"),
+        (json!({"$ref": "https://example.com/x"}), "defined in another document"),
+        (json!(true), "any value"),
+        (json!(false), "no value"),
+    ];
+    for (schema, kind) in kinds {
+        let first = fields(&schema).rows.remove(0);
+        assert_eq!((first.name.as_str(), first.kind.as_str()), ("", kind));
+    }
+}
+
+#[test]
+fn hostile_schema_is_bounded() {
+    let long = "x\u{1b}[31m\n".repeat(200_000);
+    let mut deep = json!({"type": "integer"});
+    for _ in 0..5_000 {
+        deep = json!({"type": "array", "items": deep, "minItems": 1});
+    }
+    let mut deep_objects = json!({"type": "integer"});
+    for _ in 0..5_000 {
+        deep_objects = json!({"properties": {"a": deep_objects}, "required": ["a"]});
+    }
+    let wide: Map<String, Value> =
+        (0..50_000).map(|n| (format!("field{n}"), json!({"$ref": "#"}))).collect();
+    let required: Vec<&String> = wide.keys().collect();
+    let alternatives = vec![json!({"$ref": "#"}); 300];
+    let doubled = |n: usize| json!({"allOf": [{"$ref": format!("#/$defs/d{}", n + 1)}, {"$ref": format!("#/$defs/d{}", n + 1)}],
+        "properties": {"a": {"$ref": format!("#/$defs/d{}", n + 1)}, "b": {"$ref": format!("#/$defs/d{}", n + 1)}},
+        "required": ["a", "b"]});
+    let bomb: Map<String, Value> = (0..60).map(|n| (format!("d{n}"), doubled(n))).collect();
+    for schema in [
+        json!({"$ref": "#"}),
+        json!({"allOf": [{"$ref": "#"}, {"$ref": "#/allOf/0"}]}),
+        json!({"anyOf": alternatives, "oneOf": [{"anyOf": [{"$ref": "#"}]}]}),
+        json!({"type": "array", "items": {"$ref": "#"}, "minItems": 10}),
+        json!({"properties": wide, "required": required}),
+        json!({"$ref": "#/$defs/d0", "$defs": bomb}),
+        json!({"type": "object", "properties": {&long: {"type": "string", "description": long, "default": long,
+            "enum": [long], "pattern": long, "format": long}}, "required": [long]}),
+        json!({"type": "string", "pattern": "((((a{1000}){1000}){1000}){1000})"}),
+        json!({"type": "string", "pattern": "(".repeat(1_900)}),
+        json!({"type": "array", "minItems": 1e300, "items": {"type": "string", "minLength": 1e300}}),
+        json!({"type": "object", "minProperties": 900, "additionalProperties": {"$ref": "#"}}),
+        json!({"type": "number", "minimum": 1e308, "multipleOf": 1e-300}),
+        json!({"type": "integer", "minimum": 5, "maximum": 4, "multipleOf": 0.3}),
+        json!({"properties": [], "required": {}, "anyOf": {}, "enum": 1, "type": {}, "$ref": 1, "items": 5}),
+        json!([1]),
+        deep,
+        deep_objects,
+    ] {
+        let found = fields(&schema);
+        assert!(found.rows.len() <= 200);
+        for row in &found.rows {
+            for text in [&row.name, &row.kind, &row.description] {
+                assert!(text.len() < 20_000 && !text.contains(['\u{1b}', '\n']), "{text}");
+            }
+        }
+        assert!(example(&schema).to_string().len() < 10_000_000);
+        missing_input(&contract(schema), "call");
+    }
+}
+
+fn contract(input: Value) -> Contract {
+    Contract::from(protocol::Contract {
+        name: AgentName::new("shop.price").unwrap(),
+        description: String::new(),
+        version: String::new(),
+        tags: Vec::new(),
+        capabilities: protocol::Capabilities::default(),
+        input_schema: Some(input),
+        output_schema: None,
+        chunk_schema: None,
+        registered_at: None,
+        mcp: None,
+        idempotent: false,
+    })
+}
+
+#[test]
+fn missing_input_says_what_the_agent_takes_and_shows_a_command() {
+    let cases = [
+        (schema_for!(Order).to_value(), "", ""),
+        (schema_for!(u8).to_value(), "", ""),
+        (schema_for!(Internal).to_value(), "", ""),
+        (json!({"type": "object", "properties": {"it's": {"type": "string"}}}), "", ""),
+        (json!({"type": "object"}), "", ""),
+        (json!({"not": {}}), "", ""),
+    ];
+    for (schema, message, hint) in cases {
+        let failure = missing_input(&contract(schema), "call");
+        assert_eq!(failure.message, message);
+        assert_eq!(failure.hint.as_deref(), Some(hint));
+    }
+}
