@@ -24,6 +24,9 @@ const USAGE_CODE: &str = "invalid_input";
 /// The detail of a failed call within a handler: the error of that call.
 const CAUSE: &str = "cause";
 
+/// The location of a problem of the input as a whole.
+const WHOLE_INPUT: &str = "input: ";
+
 /// A longer detail is truncated for people.
 const MAX_DETAIL_CHARS: usize = 500;
 
@@ -36,6 +39,8 @@ pub(crate) struct Failure {
     /// Boxed, because an error is part of each result.
     pub(crate) details: Box<Map<String, Value>>,
     pub(crate) hint: Option<String>,
+    /// The name that was not found.
+    pub(crate) missing: Option<String>,
     kind: Kind,
 }
 
@@ -80,6 +85,7 @@ impl Failure {
             message: message.into(),
             details: Box::default(),
             hint: None,
+            missing: None,
             kind: Kind::Error,
         }
     }
@@ -132,22 +138,53 @@ impl Failure {
         }
     }
 
+    /// The message for people. It does not repeat the problems of the input that [`detail_lines`](Self::detail_lines) lists.
+    pub(crate) fn shown_message(&self) -> &str {
+        let problems = self.problems();
+        match self.start_of_problems() {
+            Some(start) if problems.len() > 1 => {
+                let before = self.message.get(..start).unwrap_or(&self.message);
+                before.trim_end_matches([':', ' '])
+            }
+            _ => &self.message,
+        }
+    }
+
+    fn problems(&self) -> &[Value] {
+        match self.details.get("errors") {
+            Some(Value::Array(problems)) => problems,
+            _ => &[],
+        }
+    }
+
+    /// The place in the message at which the problems of the input begin, if the message has them.
+    fn start_of_problems(&self) -> Option<usize> {
+        let first = problem(self.problems().first()?);
+        let without_location = first.strip_prefix(WHOLE_INPUT).unwrap_or(&first);
+        self.message.find(without_location)
+    }
+
     /// The details for people, a line each: the problems of the input, then the others.
     pub(crate) fn detail_lines(&self) -> Vec<String> {
-        let problems = match self.details.get("errors") {
-            Some(Value::Array(problems)) => problems.as_slice(),
-            _ => &[],
+        // The message has a single problem.
+        let problems: &[Value] = match self.problems() {
+            [_] if self.start_of_problems().is_some() => &[],
+            problems => problems,
         };
+        let omitted = self.details.get("omitted").filter(|_| !problems.is_empty());
+        let omitted = omitted.map(|omitted| format!("and {omitted} more"));
         // The message or the hint has the details of a known code in words.
         let is_known = self.page().is_some();
         let is_shown = |name: &str| match name {
-            "errors" => problems.is_empty(),
+            "errors" => self.problems().is_empty(),
+            "omitted" => self.problems().is_empty() && !is_known,
             name => !is_known || name == CAUSE,
         };
         let others = self.details.iter().filter(|(name, _)| is_shown(name));
         problems
             .iter()
             .map(problem)
+            .chain(omitted)
             .chain(others.map(|(name, value)| format!("{name}: {}", in_words(value))))
             .map(|line| truncated(line, MAX_DETAIL_CHARS))
             .collect()
@@ -192,6 +229,7 @@ impl From<Error> for Failure {
         Self {
             details: Box::new(error.details().clone()),
             hint: next_step(&error),
+            missing: is_about_agent(&error).then(|| error.agent().unwrap_or_default().to_owned()),
             kind,
             ..Self::mesh(error.code().clone(), error.message())
         }
@@ -210,10 +248,18 @@ impl From<LocalError> for Failure {
     }
 }
 
+/// Whether the agent itself was not found. An agent may answer with the same code about anything else.
+fn is_about_agent(error: &Error) -> bool {
+    let prefix = format!("agent '{}' not found", error.agent().unwrap_or_default());
+    error.code() == &ErrorCode::NotFound && error.message().starts_with(&prefix)
+}
+
 fn next_step(error: &Error) -> Option<String> {
     let agent = error.agent().unwrap_or("NAME");
     match error.code() {
-        ErrorCode::NotFound => Some("oam mesh catalog lists the agents".to_owned()),
+        ErrorCode::NotFound if is_about_agent(error) => {
+            Some("oam mesh catalog lists the agents".to_owned())
+        }
         ErrorCode::NotAvailable => Some(format!(
             "start the process that serves {agent}; the catalog still lists it"
         )),
@@ -228,7 +274,6 @@ fn next_step(error: &Error) -> Option<String> {
         ErrorCode::Timeout if error.details().get("connection") == Some(&json!("lost")) => Some(
             "check the server and the network; the agent may be running the request".to_owned(),
         ),
-        ErrorCode::Timeout => Some("--timeout TIME waits longer".to_owned()),
         ErrorCode::HandlerError => Some(format!(
             "the agent failed; look at the output of the process that serves {agent}"
         )),
@@ -242,13 +287,11 @@ fn next_step(error: &Error) -> Option<String> {
 /// A problem of the input: where it is, and the violated rule.
 fn problem(problem: &Value) -> String {
     let text = |field: &str| problem[field].as_str().unwrap_or_default();
-    let location = Some(text("location"))
-        .filter(|location| !location.is_empty())
-        .unwrap_or("input");
-    match text("message") {
+    match (text("location"), text("message")) {
         // The problems of another SDK may have any form.
-        "" => in_words(problem),
-        message => format!("{location}: {message}"),
+        (_, "") => in_words(problem),
+        ("", message) => format!("{WHOLE_INPUT}{message}"),
+        (location, message) => format!("{location}: {message}"),
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
 //! mesh, `printer` owns all output, `table` lays out tables, `live` prints results as they arrive, `log` prints the log,
-//! `transfer` shows the progress of a file, `failure` is the error type, and `exit` the exit code.
+//! `transfer` shows the progress of a file, `failure` is the error type, `hint` its
+//! remedy for the command as it was typed, and `exit` the exit code. `schema` describes the input of an agent, and `similar` finds
+//! the name that was meant.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -12,6 +14,7 @@ mod connection;
 mod deadline;
 mod exit;
 mod failure;
+mod hint;
 mod json;
 mod line;
 mod live;
@@ -19,6 +22,7 @@ mod log;
 mod printer;
 mod schema;
 mod shell;
+mod similar;
 mod stdin;
 mod table;
 mod text;
@@ -39,6 +43,7 @@ use crate::printer::Printer;
 #[must_use = "the exit code is that of the process"]
 pub fn main(arguments: Vec<OsString>) -> u8 {
     let asked = cli::requested_output(&arguments);
+    let typed = arguments.clone();
     let cli = match Cli::parse_arguments(arguments) {
         Ok(cli) => cli,
         Err(error) => return Printer::new(asked).arguments(&error).to_u8(),
@@ -53,7 +58,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
             return failure.exit_code().to_u8();
         }
     };
-    let code = runtime.block_on(run(cli, &printer));
+    let code = runtime.block_on(run(cli, &printer, &typed));
     // A blocking thread may still wait for input on stdin; the process exits without it.
     runtime.shutdown_background();
     code.to_u8()
@@ -65,10 +70,11 @@ pub fn arguments() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }
 
-async fn run(cli: Cli, printer: &Printer) -> ExitCode {
+async fn run(cli: Cli, printer: &Printer, typed: &[OsString]) -> ExitCode {
     match commands::run(cli, printer).await {
         Ok(code) => code,
         Err(failure) => {
+            let failure = hint::adapted(failure, typed);
             printer.failure(&failure);
             failure.exit_code()
         }

@@ -37,16 +37,17 @@ impl From<End> for ExitCode {
     }
 }
 
-/// Prints each of `lines` as it arrives, and reads them no faster than stdout is read. On return,
+/// Prints each of `lines` as it arrives, the first `count` if it is given, and reads them no faster than stdout is read. On return,
 /// `lines` is dropped, which cancels the request that produces them.
 pub(crate) async fn print(
     printer: &Printer,
     lines: impl Stream<Item = Result<Line, Failure>>,
+    count: Option<usize>,
     signal: impl Future<Output = Result<(), Failure>>,
 ) -> Result<End, Failure> {
     let printing = async {
         let writer = Writer::start()?;
-        let mut lines = pin!(lines);
+        let mut lines = pin!(lines.take(count.unwrap_or(usize::MAX)));
         let mut failure = None;
         while failure.is_none() {
             let line = tokio::select! {

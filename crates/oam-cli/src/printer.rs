@@ -131,8 +131,11 @@ impl Printer {
         self.line(format!("{STRONG}{text}{STRONG:#}"))
     }
 
-    /// A suggested command and its effect.
+    /// A suggested command and its effect, which may be empty.
     pub(crate) fn command(&self, command: &str, effect: &str) -> Result<(), Failure> {
+        if effect.is_empty() {
+            return self.line(format!("  {HINT}{command}{HINT:#}"));
+        }
         self.line(format!(
             "  {HINT}{command}{HINT:#}  {FAINT}{effect}{FAINT:#}"
         ))
@@ -237,7 +240,7 @@ impl Printer {
             .map(|code| format!("[{code}]"))
             .unwrap_or_default();
         let code = on_one_line(&code);
-        let message = printable(&failure.message);
+        let message = printable(failure.shown_message());
         self.err(&format!("{ERROR}error{code}{ERROR:#}: {message}"));
         for detail in failure.detail_lines() {
             self.err(&format!("  {}", printable(&detail)));

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use openagentmesh::Operation;
+use openagentmesh::Error;
+use openagentmesh::protocol::name::is_visible;
 use strsim::osa_distance;
 
 use crate::shell;
@@ -31,7 +32,7 @@ const MIN_PREFIX_CHARS: usize = 3;
 const MAX_COMMAND_CHARS: usize = 300;
 
 /// Those of `names` that are most similar to `name`, best first: by their edit distance, in another case, with the same last
-/// part after `.` or `/`, or with `name` as their beginning.
+/// part after `.` or `/`, or with `name` as their beginning. A name with invisible characters is left out: no command has it.
 pub(crate) fn similar<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
     if name.chars().count() > MAX_COMPARED_CHARS {
         return Vec::new();
@@ -40,19 +41,31 @@ pub(crate) fn similar<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) 
     let mut similar: Vec<(usize, Reverse<usize>, &str)> = names
         .into_iter()
         .take(MAX_COMPARED)
-        .filter(|candidate| *candidate != name)
-        .filter_map(|candidate| Some((rank(&wanted, candidate)?, Reverse(common_start(name, candidate)), candidate)))
+        .filter(|candidate| *candidate != name && candidate.chars().all(is_visible))
+        .filter_map(|candidate| {
+            Some((
+                rank(&wanted, candidate)?,
+                Reverse(common_start(name, candidate)),
+                candidate,
+            ))
+        })
         .collect();
     similar.sort_unstable();
     similar.dedup();
     similar.truncate(MAX_SUGGESTIONS);
-    similar.into_iter().map(|(_, _, name)| name.to_owned()).collect()
+    similar
+        .into_iter()
+        .map(|(_, _, name)| name.to_owned())
+        .collect()
 }
 
 /// The names that `listing` finds and that are similar to `name`. None if the names cannot be listed in time, or must not
 /// be listed: the error that follows is about `name`.
-pub(crate) async fn among(name: &str, listing: Operation<'_, Vec<String>>) -> Vec<String> {
-    match tokio::time::timeout(LIST_TIMEOUT, listing).await {
+pub(crate) async fn among(
+    name: &str,
+    listing: impl IntoFuture<Output = Result<Vec<String>, Error>>,
+) -> Vec<String> {
+    match tokio::time::timeout(LIST_TIMEOUT, listing.into_future()).await {
         Ok(Ok(names)) => similar(name, names.iter().map(String::as_str)),
         Ok(Err(error)) => {
             tracing::debug!(%error, "names for a suggestion cannot be listed");
@@ -68,7 +81,11 @@ pub(crate) async fn among(name: &str, listing: Operation<'_, Vec<String>>) -> Ve
 /// The command as it was `typed`, with `right` in place of `wrong`, quoted for a shell. A password in a URL is not
 /// repeated, nor is a long input: `…` stands for the rest then.
 pub(crate) fn command(typed: &[OsString], wrong: &str, right: &str) -> Option<String> {
-    let words: Vec<&str> = typed.iter().skip(1).map(|word| word.to_str()).collect::<Option<_>>()?;
+    let words: Vec<&str> = typed
+        .iter()
+        .skip(1)
+        .map(|word| word.to_str())
+        .collect::<Option<_>>()?;
     let place = words.iter().position(|word| *word == wrong)?;
     let has_password = |word: &&str| word.contains("://") && word.contains('@');
     let corrected = |words: &[&str]| {
@@ -103,7 +120,11 @@ fn rank(wanted: &str, candidate: &str) -> Option<usize> {
     let by_last_part = (last_part(wanted) == last_part(&candidate)).then_some(3);
     let is_start = wanted.chars().count() >= MIN_PREFIX_CHARS && candidate.starts_with(wanted);
     let by_start = is_start.then_some(5);
-    by_distance.into_iter().chain(by_last_part).chain(by_start).min()
+    by_distance
+        .into_iter()
+        .chain(by_last_part)
+        .chain(by_start)
+        .min()
 }
 
 fn last_part(name: &str) -> &str {
@@ -123,7 +144,10 @@ fn distance(one: &str, other: &str) -> Option<usize> {
 
 /// The characters with which both begin.
 fn common_start(one: &str, other: &str) -> usize {
-    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
+    one.chars()
+        .zip(other.chars())
+        .take_while(|(a, b)| a == b)
+        .count()
 }
 
 #[cfg(test)]
@@ -162,25 +186,43 @@ mod tests {
 
     #[test]
     fn three_best_names_are_suggested() {
-        assert_eq!(similar("ping", ["ping5", "ping3", "Ping", "ping2", "ping3"]), ["Ping", "ping2", "ping3"]);
+        assert_eq!(
+            similar("ping", ["ping5", "ping3", "Ping", "ping2", "ping3"]),
+            ["Ping", "ping2", "ping3"]
+        );
     }
 
     #[test]
     fn command_has_the_right_name_and_is_quoted() {
-        let typed = typed(&["/usr/bin/oam", "agent", "call", "shop.prise", "{\"sku\": \"a b\"}"]);
+        let typed = typed(&[
+            "/usr/bin/oam",
+            "agent",
+            "call",
+            "shop.prise",
+            "{\"sku\": \"a b\"}",
+        ]);
         let expected = r#"oam agent call shop.price '{"sku": "a b"}'"#;
-        assert_eq!(command(&typed, "shop.prise", "shop.price").as_deref(), Some(expected));
+        assert_eq!(
+            command(&typed, "shop.prise", "shop.price").as_deref(),
+            Some(expected)
+        );
         assert_eq!(command(&typed, "other", "shop.price"), None);
     }
 
     #[test]
     fn command_without_passwords_and_long_inputs_is_its_start() {
         let url = ["oam", "kv", "get", "limts", "--url", "nats://user:pw@host"];
-        assert_eq!(command(&typed(&url), "limts", "limits").as_deref(), Some("oam kv get limits …"));
+        assert_eq!(
+            command(&typed(&url), "limts", "limits").as_deref(),
+            Some("oam kv get limits …")
+        );
         let first = ["oam", "--url", "nats://user:pw@host", "kv", "get", "limts"];
         assert_eq!(command(&typed(&first), "limts", "limits"), None);
         let long = "1".repeat(1_000);
         let input = ["oam", "agent", "call", "eco", &long];
-        assert_eq!(command(&typed(&input), "eco", "echo").as_deref(), Some("oam agent call echo …"));
+        assert_eq!(
+            command(&typed(&input), "eco", "echo").as_deref(),
+            Some("oam agent call echo …")
+        );
     }
 }

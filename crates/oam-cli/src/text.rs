@@ -12,6 +12,10 @@ use time::macros::format_description;
 const FOR_PEOPLE: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
 
+/// The time of a day, in UTC.
+const CLOCK: &[BorrowedFormatItem<'_>] =
+    format_description!("[hour]:[minute]:[second].[subsecond digits:3]Z");
+
 /// Escapes invisible characters, except line breaks and tabs.
 pub(crate) fn printable(text: &str) -> String {
     escape(text, |character| {
@@ -37,6 +41,11 @@ pub(crate) fn time(time: OffsetDateTime) -> String {
     time.format(FOR_PEOPLE).unwrap_or_else(|_| time.to_string())
 }
 
+/// The time of a day for people, to the millisecond.
+pub(crate) fn clock(time: OffsetDateTime) -> String {
+    time.format(CLOCK).unwrap_or_else(|_| time.to_string())
+}
+
 /// A time for programs, as RFC 3339.
 pub(crate) fn timestamp(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
@@ -59,7 +68,7 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
 mod tests {
     use time::macros::datetime;
 
-    use super::{on_one_line, printable, time, timestamp, truncated};
+    use super::{clock, on_one_line, printable, time, timestamp, truncated};
 
     #[test]
     fn text_with_control_characters_is_escaped() {
@@ -103,6 +112,7 @@ mod tests {
     fn time_is_formatted_for_people_and_for_programs() {
         let noon = datetime!(2026-11-22 12:00:00.25 UTC);
         assert_eq!(time(noon), "2026-11-22 12:00:00Z");
+        assert_eq!(clock(noon), "12:00:00.250Z");
         assert_eq!(timestamp(noon), "2026-11-22T12:00:00.25Z");
     }
 }

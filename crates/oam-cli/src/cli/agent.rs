@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::mesh::MeshCatalog;
-use super::parse::duration;
+use super::parse::{count, duration};
 use super::target::Target;
 
 #[derive(Debug, Subcommand)]
@@ -13,7 +13,9 @@ pub(crate) enum AgentCommand {
     /// List the agents on the mesh, as `oam mesh catalog` does
     #[command(alias = "ls")]
     List(MeshCatalog),
-    /// Print an agent's contract: its input and its output
+    /// Print an agent's contract: its fields of input and output, and a command to paste
+    ///
+    /// --json prints the document of the registry, an A2A agent card with the JSON Schemas.
     Contract(AgentContract),
     /// Call an agent and print its reply
     Call(AgentCall),
@@ -34,9 +36,12 @@ pub(crate) struct AgentContract {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Output format
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: ContractFormat,
+    /// Form of the output [default: fields for people, and a command to paste]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ContractFormat>,
+    /// Print a line for each property of the agent, without the schemas; the same as --format text
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) text: bool,
     /// Rewrite the input schema for strict mode (with --format openai)
     #[arg(long)]
     pub(crate) strict: bool,
@@ -48,13 +53,12 @@ pub(crate) struct AgentContract {
     pub(crate) agent_url: Option<String>,
 }
 
-/// Output format of a contract.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+/// Form of a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ContractFormat {
-    /// The document of the registry
-    #[default]
+    /// The document of the registry, as --json prints it
     Json,
-    /// A description for people
+    /// A line for each property, without the schemas
     Text,
     /// A tool for the chat API of OpenAI
     Openai,
@@ -103,4 +107,7 @@ pub(crate) struct AgentSubscribe {
     /// Time to wait for each event [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// End after this many events
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
+    pub(crate) count: Option<usize>,
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::parse::count;
 use super::target::Target;
 
 #[derive(Debug, Subcommand)]
@@ -82,4 +83,7 @@ pub(crate) struct KvWatch {
     /// Leave out the current values
     #[arg(long)]
     pub(crate) updates_only: bool,
+    /// End after this many lines
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
+    pub(crate) count: Option<usize>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::parse::duration;
+use super::parse::{count, duration};
 use super::target::Target;
 
 #[derive(Debug, Subcommand)]
@@ -79,9 +79,12 @@ pub(crate) enum MeshCommand {
     /// mesh.agent.NAME.events, streamed replies on mesh.stream.ID, errors on mesh.errors.NAME.
     /// Ctrl-C ends the command.
     ///
-    /// With --json, each message is an object on one line: the subject, the reply subject (if set), the
-    /// headers (an object; a repeated header is an array) and the body: the value if it is JSON, else
-    /// the text. A body that is not UTF-8 is base64, marked by "encoding": "base64".
+    /// Each line has the time of arrival, the start of the request id, the subject and the body.
+    /// A reply goes to an inbox of its caller and is not among the messages of its agent.
+    ///
+    /// With --json, each message is an object on one line: the time, the subject, "request_id" and
+    /// "reply" (if set), the headers (an object; a repeated header is an array) and the body: the value
+    /// if it is JSON, else the text. A body that is not UTF-8 is base64, marked by "encoding": "base64".
     Listen(MeshListen),
 }
 
@@ -161,6 +164,12 @@ pub(crate) struct MeshListen {
     /// Time to wait for each message [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// Print the headers of each message below it; JSON always has them
+    #[arg(long)]
+    pub(crate) headers: bool,
+    /// End after this many messages
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
+    pub(crate) count: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -194,4 +203,7 @@ pub(crate) struct MeshCatalog {
     /// "added", "changed" or "removed", and "agent" is the catalog entry.
     #[arg(long)]
     pub(crate) watch: bool,
+    /// End after this many lines (with --watch)
+    #[arg(short = 'n', long, value_name = "N", value_parser = count, requires = "watch")]
+    pub(crate) count: Option<usize>,
 }

@@ -13,6 +13,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a time span above 0, as in 500ms, 2m or 1.5 (seconds)".to_owned())
 }
 
+/// A number of results, above 0.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "write a whole number above 0".to_owned())
+}
+
 /// `KEY=VALUE`; the value may contain further `=`.
 pub(super) fn key_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -27,6 +27,9 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Alternatives that are tried before the first one that fits.
 const MAX_PICKS: usize = 4;
 
+/// Alternatives of an optional member that may lead back to an object around it.
+const MAX_ALTERNATIVES: usize = 20;
+
 /// A longer input is not part of a suggested command if a shorter one is valid.
 const MAX_COMMAND_BYTES: usize = 160;
 
@@ -83,7 +86,10 @@ impl Example {
                         continue;
                     };
                     let problem = match &contract {
-                        Ok(contract) => contract.validate(&value).err().map(|error| error.message().to_owned()),
+                        Ok(contract) => contract
+                            .validate(&value)
+                            .err()
+                            .map(|error| error.message().to_owned()),
                         Err(reason) => Some(reason.to_string()),
                     };
                     let is_valid = problem.is_none();
@@ -97,7 +103,9 @@ impl Example {
         }
         first.unwrap_or_else(|| Self {
             value: Value::Null,
-            problem: Some("no example found: the schema takes more than its keywords say".to_owned()),
+            problem: Some(
+                "no example found: the schema takes more than its keywords say".to_owned(),
+            ),
         })
     }
 }
@@ -157,26 +165,49 @@ impl<'s> Sampler<'_, 's> {
         if types.is_empty() {
             return string::text(node, nth).map(Value::String);
         }
-        let (nulls, others): (Vec<Type>, Vec<Type>) = types.into_iter().partition(|one| *one == Type::Null);
-        others.into_iter().chain(nulls).find_map(|one| self.typed(node, one, depth, nth))
+        let (nulls, others): (Vec<Type>, Vec<Type>) =
+            types.into_iter().partition(|one| *one == Type::Null);
+        others
+            .into_iter()
+            .chain(nulls)
+            .find_map(|one| self.typed(node, one, depth, nth))
     }
 
     /// The example or the default of the schema itself.
     fn given(&self, node: &Node<'s>, nth: usize) -> Option<Value> {
-        let listed = node.get("examples").and_then(Value::as_array).and_then(|values| values.get(nth));
-        let first = [node.get("example"), node.get("default").filter(|default| is_informative(default))];
+        let listed = node
+            .get("examples")
+            .and_then(Value::as_array)
+            .and_then(|values| values.get(nth));
+        let first = [
+            node.get("example"),
+            node.get("default")
+                .filter(|default| is_informative(default)),
+        ];
         let first = first.into_iter().flatten().next().filter(|_| nth == 0);
         self.copy(listed.or(first)?)
     }
 
     /// The `nth` value that all lists of constants have.
     fn constant(&self, node: &Node<'s>, nth: usize) -> Option<Value> {
-        let lists: Vec<&[Value]> = node.all("enum").filter_map(Value::as_array).map(Vec::as_slice).collect();
+        let lists: Vec<&[Value]> = node
+            .all("enum")
+            .filter_map(Value::as_array)
+            .map(Vec::as_slice)
+            .collect();
         let (first, others) = lists.split_first()?;
+        if !self.root.charge(first.len()) {
+            return None;
+        }
         let is_in_all = |value: &&Value| {
-            others.iter().all(|list| self.root.charge(list.len()) && list.contains(value))
+            others
+                .iter()
+                .all(|list| self.root.charge(list.len()) && list.contains(value))
         };
-        let (nulls, values): (Vec<&Value>, Vec<&Value>) = first.iter().filter(is_in_all).partition(|value| value.is_null());
+        let (nulls, values): (Vec<&Value>, Vec<&Value>) = first
+            .iter()
+            .filter(is_in_all)
+            .partition(|value| value.is_null());
         match values.len() {
             0 => self.copy(nulls.first()?),
             count => self.copy(values.get(nth % count)?),
@@ -184,8 +215,15 @@ impl<'s> Sampler<'_, 's> {
     }
 
     /// A value of the first alternative that has one; `null` comes last, unless the value is deep.
-    fn alternative(&self, node: &Node<'s>, union: &'s [Value], depth: usize, nth: usize) -> Option<Value> {
-        let is_null = |alternative: &&Value| alternative.get("type").is_some_and(|name| name == "null");
+    fn alternative(
+        &self,
+        node: &Node<'s>,
+        union: &'s [Value],
+        depth: usize,
+        nth: usize,
+    ) -> Option<Value> {
+        let is_null =
+            |alternative: &&Value| alternative.get("type").is_some_and(|name| name == "null");
         let (nulls, others): (Vec<&Value>, Vec<&Value>) = union.iter().partition(is_null);
         let shift = self.pick % others.len().max(1);
         let (before, after) = others.split_at(shift);
@@ -209,7 +247,8 @@ impl<'s> Sampler<'_, 's> {
             Type::Integer => Some(Value::Number(Range::of(node).integer(nth))),
             Type::Number => Some(Value::Number(Range::of(node).number(nth))),
             Type::String => {
-                let text = string::text(node, nth).or_else(|| Some("string".to_owned()).filter(|_| self.pick > 0))?;
+                let text = string::text(node, nth)
+                    .or_else(|| Some("string".to_owned()).filter(|_| self.pick > 0))?;
                 self.take_bytes(text.len()).then_some(Value::String(text))
             }
             Type::Array => self.items(node, depth, nth),
@@ -237,8 +276,12 @@ impl<'s> Sampler<'_, 's> {
             }
         }
         let item = self.root.node(&node.items());
-        let is_circle = item.identity().any(|part| self.active.borrow().contains(&part));
-        let is_full = self.is_full(depth) && items.is_empty() && most > 0 && !is_circle && !node.items().is_empty();
+        let is_circle = self.is_circle(&item);
+        let is_full = self.is_full(depth)
+            && items.is_empty()
+            && most > 0
+            && !is_circle
+            && !node.items().is_empty();
         let wanted = least.max(u64::from(is_full));
         let is_unique = node.get("uniqueItems") == Some(&Value::Bool(true));
         let mut next = nth;
@@ -262,11 +305,10 @@ impl<'s> Sampler<'_, 's> {
     }
 
     fn object(&self, node: &Node<'s>, depth: usize, nth: usize) -> Option<Value> {
-        let required = self.required(node);
         let least = usize::try_from(node.at_least("minProperties").min(MAX_ITEMS)).ok()?;
         let mut members = Map::new();
         let mut optional = Vec::new();
-        let mut missing = required.clone();
+        let mut missing = self.required(node);
         for (name, schemas) in node.properties(self.root) {
             let property = self.root.node(&schemas);
             let is_required = missing.remove(name);
@@ -274,8 +316,11 @@ impl<'s> Sampler<'_, 's> {
                 members.insert(name.to_owned(), self.sample(&property, depth + 1, nth)?);
                 continue;
             }
-            let is_circle = property.unions.iter().copied().flatten().map(|one| self.root.node(&[one])).chain([property.clone()])
-                .any(|node| node.identity().any(|part| self.active.borrow().contains(&part)));
+            let alternatives = property.unions.iter().copied().flatten();
+            let is_circle = self.is_circle(&property)
+                || alternatives
+                    .take(MAX_ALTERNATIVES)
+                    .any(|one| self.is_circle(&self.root.node(&[one])));
             if self.is_full(depth) && !is_circle {
                 if let Some(value) = self.sample(&property, depth + 1, nth) {
                     members.insert(name.to_owned(), value);
@@ -290,7 +335,10 @@ impl<'s> Sampler<'_, 's> {
             if !self.take_bytes(name.len()) {
                 return None;
             }
-            members.insert(name.to_owned(), self.sample(&self.root.node(&node.others()), depth + 1, nth)?);
+            members.insert(
+                name.to_owned(),
+                self.sample(&self.root.node(&node.others()), depth + 1, nth)?,
+            );
         }
         for (name, property) in optional {
             if members.len() >= least {
@@ -300,12 +348,16 @@ impl<'s> Sampler<'_, 's> {
                 members.insert(name.to_owned(), value);
             }
         }
+        let others = self.root.node(&node.others());
         let has_others = !node.others().is_empty() || node.get("patternProperties").is_some();
-        let is_map = has_others && members.is_empty() && self.is_full(depth);
-        let least = least.max(usize::from(is_map && node.at_most("maxProperties") != Some(0)));
+        let is_map =
+            has_others && members.is_empty() && self.is_full(depth) && !self.is_circle(&others);
+        let least = least.max(usize::from(
+            is_map && node.at_most("maxProperties") != Some(0),
+        ));
         let mut next = 0;
         while members.len() < least {
-            let (name, schemas) = self.other(node, next)?;
+            let (name, schemas) = self.other(node, depth, next)?;
             let value = self.sample(&self.root.node(&schemas), depth + 1, nth);
             match value {
                 Some(value) => drop(members.insert(name, value)),
@@ -328,6 +380,7 @@ impl<'s> Sampler<'_, 's> {
                 for (name, names) in dependent {
                     if required.contains(name.as_str()) || self.is_full {
                         let names = names.as_array().into_iter().flatten();
+                        let names = names.take_while(|_| self.root.charge(1));
                         required.extend(names.filter_map(Value::as_str));
                     }
                 }
@@ -337,14 +390,17 @@ impl<'s> Sampler<'_, 's> {
     }
 
     /// The `nth` member without a schema of its own: its name, and the schemas of the others.
-    fn other(&self, node: &Node<'s>, nth: usize) -> Option<(String, Vec<&'s Value>)> {
+    fn other(&self, node: &Node<'s>, depth: usize, nth: usize) -> Option<(String, Vec<&'s Value>)> {
         if let Some(names) = node.get("propertyNames") {
-            return match self.sample(&self.root.node(&[names]), 0, nth)? {
+            return match self.sample(&self.root.node(&[names]), depth + 1, nth)? {
                 Value::String(name) => Some((name, node.others())),
                 _ => None,
             };
         }
-        let mut patterns = node.all("patternProperties").filter_map(Value::as_object).flatten();
+        let mut patterns = node
+            .all("patternProperties")
+            .filter_map(Value::as_object)
+            .flatten();
         if let Some((pattern, schema)) = patterns.next() {
             let name = string::matching(pattern, 0, usize::MAX, nth)?;
             return Some((name, vec![schema]));
@@ -354,6 +410,12 @@ impl<'s> Sampler<'_, 's> {
             nth => format!("key{}", nth + 1),
         };
         Some((name, node.others()))
+    }
+
+    /// Whether the value contains itself.
+    fn is_circle(&self, node: &Node<'s>) -> bool {
+        let active = self.active.borrow();
+        node.identity().any(|part| active.contains(&part))
     }
 
     fn is_full(&self, depth: usize) -> bool {

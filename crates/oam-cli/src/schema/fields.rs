@@ -59,7 +59,12 @@ pub(crate) fn fields(schema: &Value) -> Fields {
     walk.add(String::new(), &node, true);
     walk.inside("", &node, 0);
     // The row of an object says nothing that its fields do not say.
-    if walk.rows.len() > 1 && walk.rows.first().is_some_and(|row| row.kind.in_words() == "object") {
+    if walk.rows.len() > 1
+        && walk
+            .rows
+            .first()
+            .is_some_and(|row| row.kind.in_words() == "object")
+    {
         walk.rows.remove(0);
     }
     Fields {
@@ -89,7 +94,9 @@ struct Condition {
 
 impl Row {
     fn into_field(self) -> Field {
-        let condition = self.condition.map(|Condition { field, values }| format!("if {field} is {}", values.join("|")));
+        let condition = self
+            .condition
+            .map(|Condition { field, values }| format!("if {field} is {}", values.join("|")));
         Field {
             kind: self.kind.in_words(),
             name: self.name,
@@ -129,7 +136,10 @@ impl<'s> Walk<'_, 's> {
             kind: Kind::of(self.root, node),
             required,
             default: node.get("default").map(json),
-            description: one_line(node.text("description").unwrap_or(""), MAX_DESCRIPTION_CHARS),
+            description: one_line(
+                node.text("description").unwrap_or(""),
+                MAX_DESCRIPTION_CHARS,
+            ),
             condition: None,
         });
     }
@@ -143,6 +153,9 @@ impl<'s> Walk<'_, 's> {
 
     /// Adds the fields inside of a value at `path`.
     fn inside(&mut self, path: &str, node: &Node<'s>, depth: usize) {
+        if node.identity().next().is_none() {
+            return;
+        }
         // A type that contains itself is listed once.
         if node.identity().any(|part| self.active.contains(&part)) {
             return;
@@ -163,7 +176,11 @@ impl<'s> Walk<'_, 's> {
             if !self.root.charge(1) {
                 break;
             }
-            self.inside(&format!("{path}[{index}]"), &self.root.node(&[item]), depth + 1);
+            self.inside(
+                &format!("{path}[{index}]"),
+                &self.root.node(&[item]),
+                depth + 1,
+            );
         }
         let others = node.others();
         if !others.is_empty() {
@@ -216,10 +233,14 @@ impl<'s> Walk<'_, 's> {
                 if known.contains(&row.name) {
                     continue;
                 }
-                let condition = condition.as_ref().filter(|condition| condition.field != row.name);
+                let condition = condition
+                    .as_ref()
+                    .filter(|condition| condition.field != row.name);
                 if let Some((place, times)) = places.get_mut(&row.name) {
                     *times += 1;
-                    let Some(merged) = self.rows.get_mut(*place) else { continue };
+                    let Some(merged) = self.rows.get_mut(*place) else {
+                        continue;
+                    };
                     merged.kind.merge(row.kind);
                     merged.required &= row.required;
                     match (&mut merged.condition, condition) {
@@ -255,7 +276,10 @@ fn condition(path: &str, rows: &[Row]) -> Option<Condition> {
         let local = row.name.strip_prefix(path).unwrap_or(&row.name);
         !local.trim_start_matches('.').contains(['.', '['])
     };
-    let tag = rows.iter().filter(is_direct).find(|row| row.required && row.kind.constants.len() == 1)?;
+    let tag = rows
+        .iter()
+        .filter(is_direct)
+        .find(|row| row.required && row.kind.constants.len() == 1)?;
     Some(Condition {
         field: tag.name.clone(),
         values: tag.kind.constants.clone(),

@@ -44,8 +44,14 @@ impl Kind {
     /// The type of a value that is of this type or of the `other`.
     pub(super) fn merge(&mut self, other: Self) {
         self.is_nullable |= other.is_nullable;
-        other.constants.into_iter().for_each(|constant| add(&mut self.constants, constant));
-        other.names.into_iter().for_each(|name| add(&mut self.names, name));
+        other
+            .constants
+            .into_iter()
+            .for_each(|constant| add(&mut self.constants, constant));
+        other
+            .names
+            .into_iter()
+            .for_each(|name| add(&mut self.names, name));
     }
 
     /// Whether nothing is known of the value.
@@ -61,7 +67,10 @@ impl Kind {
             return self.constant(value);
         }
         if let Some(Value::Array(values)) = node.get("enum") {
-            return values.iter().take(MAX_LISTED).for_each(|value| self.constant(value));
+            return values
+                .iter()
+                .take(MAX_LISTED)
+                .for_each(|value| self.constant(value));
         }
         if depth < MAX_DEPTH
             && let Some(alternatives) = node.unions.first()
@@ -110,7 +119,8 @@ impl Kind {
         let mut parts = Vec::new();
         match self.constants.as_slice() {
             [] => {}
-            [one] => parts.push(format!("always {one}")),
+            [one] if self.names.is_empty() && !self.is_nullable => return format!("always {one}"),
+            [one] => parts.push(one.clone()),
             several => parts.push(format!("one of {}", several.join("|"))),
         }
         parts.extend(self.names.iter().cloned());
@@ -177,7 +187,11 @@ fn array(root: &Root<'_>, node: &Node<'_>, depth: usize) -> String {
 
 fn object(root: &Root<'_>, node: &Node<'_>, depth: usize) -> String {
     let others = node.others();
-    if others.is_empty() || node.get("properties").is_some() || depth >= MAX_DEPTH || !root.charge(1) {
+    if others.is_empty()
+        || node.get("properties").is_some()
+        || depth >= MAX_DEPTH
+        || !root.charge(1)
+    {
         return "object".to_owned();
     }
     let mut kind = Kind::default();
@@ -210,7 +224,8 @@ fn constant(value: &Value) -> String {
 
 fn is_plain(text: &str) -> bool {
     let is_other = matches!(text, "true" | "false" | "null") || text.parse::<f64>().is_ok();
-    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '+' | '#');
+    let is_word =
+        |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '+' | '#');
     !text.is_empty() && !is_other && text.chars().take(MAX_CHARS).all(is_word)
 }
 

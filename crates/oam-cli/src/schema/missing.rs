@@ -34,7 +34,10 @@ pub(crate) fn missing_input(contract: &Contract, verb: &str) -> Failure {
 /// The input in words: the names of its fields, or its type.
 fn takes(schema: &Value) -> String {
     let fields = fields(schema);
-    let own = fields.rows.iter().filter(|field| !field.name.contains(['.', '[']));
+    let own = fields
+        .rows
+        .iter()
+        .filter(|field| !field.name.contains(['.', '[']));
     let (required, optional): (Vec<_>, Vec<_>) = own.partition(|field| field.required);
     if let [only] = required.as_slice()
         && only.name.is_empty()
@@ -42,7 +45,10 @@ fn takes(schema: &Value) -> String {
         return format!("one value: {}", only.kind);
     }
     let listed = |fields: &[&super::Field]| {
-        let names = fields.iter().take(MAX_NAMES).map(|field| field.name.as_str());
+        let names = fields
+            .iter()
+            .take(MAX_NAMES)
+            .map(|field| field.name.as_str());
         let mut names = names.collect::<Vec<_>>().join(", ");
         if fields.len() > MAX_NAMES {
             names.push_str(", …");
@@ -53,6 +59,8 @@ fn takes(schema: &Value) -> String {
         ([], []) => "a JSON object".to_owned(),
         (required, []) => listed(required),
         ([], optional) => format!("optionally {}", listed(optional)),
-        (required, optional) => format!("{}, and optionally {}", listed(required), listed(optional)),
+        (required, optional) => {
+            format!("{}, and optionally {}", listed(required), listed(optional))
+        }
     }
 }

@@ -203,22 +203,43 @@ impl<'s> Node<'s> {
             types.push(Type::Null);
         }
         let mut known = Vec::new();
-        types.retain(|one| !known.contains(one) && {
-            known.push(*one);
-            true
+        types.retain(|one| {
+            !known.contains(one) && {
+                known.push(*one);
+                true
+            }
         });
         types
     }
 
     fn suggested_type(&self) -> Option<Type> {
         let by_keyword = [
-            (Type::Object, &["properties", "additionalProperties", "required", "patternProperties"][..]),
+            (
+                Type::Object,
+                &[
+                    "properties",
+                    "additionalProperties",
+                    "required",
+                    "patternProperties",
+                ][..],
+            ),
             (Type::Array, &["items", "prefixItems", "minItems"]),
             (Type::String, &["pattern", "minLength", "maxLength"]),
-            (Type::Number, &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]),
+            (
+                Type::Number,
+                &[
+                    "minimum",
+                    "maximum",
+                    "exclusiveMinimum",
+                    "exclusiveMaximum",
+                    "multipleOf",
+                ],
+            ),
         ];
         let suggested = by_keyword.iter().find(|(_, keywords)| {
-            keywords.iter().any(|keyword| self.get(keyword).is_some_and(|value| !value.is_boolean()))
+            keywords
+                .iter()
+                .any(|keyword| self.get(keyword).is_some_and(|value| !value.is_boolean()))
         });
         suggested.map(|(suggested, _)| *suggested)
     }
@@ -253,7 +274,9 @@ impl<'s> Node<'s> {
 
     /// The schemas of the items of an array without a position of their own.
     pub(super) fn items(&self) -> Vec<&'s Value> {
-        self.all("items").filter(|items| items.is_object()).collect()
+        self.all("items")
+            .filter(|items| items.is_object())
+            .collect()
     }
 
     /// The schemas of items by their position.
@@ -272,11 +295,21 @@ impl<'s> Node<'s> {
     /// The parts that describe members or items, by which a circle is found.
     pub(super) fn identity(&self) -> impl Iterator<Item = *const Map<String, Value>> + '_ {
         let has_inner = |part: &&&Map<String, Value>| {
-            ["properties", "items", "prefixItems", "additionalProperties", "anyOf", "oneOf"]
-                .iter()
-                .any(|keyword| part.get(*keyword).is_some_and(|inner| !inner.is_boolean()))
+            [
+                "properties",
+                "items",
+                "prefixItems",
+                "additionalProperties",
+                "anyOf",
+                "oneOf",
+            ]
+            .iter()
+            .any(|keyword| part.get(*keyword).is_some_and(|inner| !inner.is_boolean()))
         };
-        self.parts.iter().filter(has_inner).map(|part| std::ptr::from_ref(*part))
+        self.parts
+            .iter()
+            .filter(has_inner)
+            .map(|part| std::ptr::from_ref(*part))
     }
 }
 

@@ -21,7 +21,9 @@ impl<'s> Range<'s> {
         let mut range = Self::default();
         for (keyword, is_excluded) in [("minimum", false), ("exclusiveMinimum", true)] {
             for limit in node.all(keyword).filter_map(Value::as_number) {
-                let Some(value) = limit.as_f64() else { continue };
+                let Some(value) = limit.as_f64() else {
+                    continue;
+                };
                 if range.lower.is_none_or(|(lower, ..)| value >= lower) {
                     range.lower = Some((value, is_excluded, limit));
                 }
@@ -29,7 +31,9 @@ impl<'s> Range<'s> {
         }
         for (keyword, is_excluded) in [("maximum", false), ("exclusiveMaximum", true)] {
             for limit in node.all(keyword).filter_map(Value::as_number) {
-                let Some(value) = limit.as_f64() else { continue };
+                let Some(value) = limit.as_f64() else {
+                    continue;
+                };
                 if range.upper.is_none_or(|(upper, ..)| value <= upper) {
                     range.upper = Some((value, is_excluded, limit));
                 }
@@ -82,19 +86,26 @@ impl<'s> Range<'s> {
             true => limit.ceil() - 1.0,
             false => limit.floor(),
         });
-        let step = self.step.map_or(1.0, |(step, _)| match step.fract() == 0.0 {
-            true => step,
-            // Of the multiples of such a step, some are whole.
-            false => (step * 1e6).round() / gcd((step * 1e6).round(), 1e6),
-        });
+        let step = self
+            .step
+            .map_or(1.0, |(step, _)| match step.fract() == 0.0 {
+                true => step,
+                // Of the multiples of such a step, some are whole.
+                false => (step * 1e6).round() / gcd((step * 1e6).round(), 1e6),
+            });
         let value = pick(lower, upper, step, nth);
         if value.abs() <= MAX_EXACT {
             return Number::from(value as i64);
         }
         // The limits themselves are exact.
         let limits = [self.lower, self.upper].into_iter().flatten();
-        let exact = limits.map(|(_, _, limit)| limit).find(|limit| limit.as_f64() == Some(value));
-        exact.cloned().or_else(|| Number::from_f64(value)).unwrap_or_else(|| 0.into())
+        let exact = limits
+            .map(|(_, _, limit)| limit)
+            .find(|limit| limit.as_f64() == Some(value));
+        exact
+            .cloned()
+            .or_else(|| Number::from_f64(value))
+            .unwrap_or_else(|| 0.into())
     }
 
     /// The `nth` number of the range.
@@ -103,13 +114,13 @@ impl<'s> Range<'s> {
             let value = pick(self.lower_included(), self.upper_included(), step, nth);
             return shortest(value);
         }
+        let plain = 1.0 + nth as f64;
         let value = match (self.lower, self.upper) {
-            (Some((lower, ..)), Some((upper, ..))) if !(self.contains(1.0 + nth as f64)) => {
-                lower + (upper - lower) * (1.0 / (2.0 + nth as f64))
-            }
+            _ if self.contains(plain) => plain,
+            (Some((lower, ..)), Some((upper, ..))) => lower + (upper - lower) / (1.0 + plain),
             (lower, upper) => {
-                let lower = lower.map(|(limit, is_excluded, _)| limit + f64::from(u8::from(is_excluded)));
-                let upper = upper.map(|(limit, is_excluded, _)| limit - f64::from(u8::from(is_excluded)));
+                let lower = lower.map(|(limit, is_excluded, _)| limit + offset(is_excluded));
+                let upper = upper.map(|(limit, is_excluded, _)| limit - offset(is_excluded));
                 pick(lower, upper, 1.0, nth)
             }
         };
@@ -117,18 +128,23 @@ impl<'s> Range<'s> {
     }
 
     fn contains(&self, value: f64) -> bool {
-        self.lower.is_none_or(|(lower, is_excluded, _)| value > lower || (value == lower && !is_excluded))
-            && self.upper.is_none_or(|(upper, is_excluded, _)| value < upper || (value == upper && !is_excluded))
+        self.lower
+            .is_none_or(|(lower, is_excluded, _)| value > lower || (value == lower && !is_excluded))
+            && self.upper.is_none_or(|(upper, is_excluded, _)| {
+                value < upper || (value == upper && !is_excluded)
+            })
     }
 
     fn lower_included(&self) -> Option<f64> {
         let tiny = self.step.map_or(0.0, |(step, _)| step / 2.0);
-        self.lower.map(|(limit, is_excluded, _)| if is_excluded { limit + tiny } else { limit })
+        self.lower
+            .map(|(limit, is_excluded, _)| if is_excluded { limit + tiny } else { limit })
     }
 
     fn upper_included(&self) -> Option<f64> {
         let tiny = self.step.map_or(0.0, |(step, _)| step / 2.0);
-        self.upper.map(|(limit, is_excluded, _)| if is_excluded { limit - tiny } else { limit })
+        self.upper
+            .map(|(limit, is_excluded, _)| if is_excluded { limit - tiny } else { limit })
     }
 }
 
@@ -141,13 +157,18 @@ fn pick(lower: Option<f64>, upper: Option<f64>, step: f64, nth: usize) -> f64 {
     if upper.is_none_or(|upper| up + nth * step <= upper) {
         return up + nth * step;
     }
-    let from = upper.unwrap_or(1.0).min(upper.unwrap_or(1.0).max(1.0));
+    let from = upper.unwrap_or(1.0);
     let down = (from / step).floor() * step;
     let value = down - nth * step;
     match lower {
         Some(lower) if value < lower => (lower / step).ceil() * step,
         _ => value,
     }
+}
+
+/// The distance from an excluded limit.
+fn offset(is_excluded: bool) -> f64 {
+    f64::from(u8::from(is_excluded))
 }
 
 /// A number without a fraction is written as an integer.

@@ -20,7 +20,9 @@ const MAX_PATTERN_DEPTH: u32 = 50;
 /// The `nth` text that `node` describes; `None` if it takes more to find one.
 pub(super) fn text(node: &Node<'_>, nth: usize) -> Option<String> {
     let min = usize::try_from(node.at_least("minLength")).ok()?;
-    let max = node.at_most("maxLength").and_then(|max| usize::try_from(max).ok());
+    let max = node
+        .at_most("maxLength")
+        .and_then(|max| usize::try_from(max).ok());
     if min > MAX_CHARS {
         return None;
     }
@@ -28,7 +30,10 @@ pub(super) fn text(node: &Node<'_>, nth: usize) -> Option<String> {
     if let Some(pattern) = node.text("pattern") {
         return matching(pattern, min, max, nth);
     }
-    if let Some(text) = node.text("format").and_then(|format| formatted(format, nth)) {
+    if let Some(text) = node
+        .text("format")
+        .and_then(|format| formatted(format, nth))
+    {
         return Some(text);
     }
     let suffix = match nth {
@@ -36,7 +41,10 @@ pub(super) fn text(node: &Node<'_>, nth: usize) -> Option<String> {
         nth => (nth + 1).to_string(),
     };
     let length = (TEXT.len() + suffix.len()).clamp(min, max.max(min));
-    let stem = TEXT.chars().cycle().take(length.saturating_sub(suffix.len()));
+    let stem = TEXT
+        .chars()
+        .cycle()
+        .take(length.saturating_sub(suffix.len()));
     Some(stem.chain(suffix.chars()).take(length).collect())
 }
 
@@ -74,10 +82,18 @@ pub(super) fn matching(pattern: &str, min: usize, max: usize, nth: usize) -> Opt
     if pattern.len() > MAX_PATTERN_BYTES {
         return None;
     }
-    let pattern = ParserBuilder::new().nest_limit(MAX_PATTERN_DEPTH).build().parse(pattern).ok()?;
+    let pattern = ParserBuilder::new()
+        .nest_limit(MAX_PATTERN_DEPTH)
+        .build()
+        .parse(pattern)
+        .ok()?;
     // Repetitions without an upper limit make the text longer, one by one.
     for extra in [0].into_iter().chain(1..=min.min(100)).chain([min]) {
-        let mut text = Matching { text: String::new(), extra, nth };
+        let mut text = Matching {
+            text: String::new(),
+            extra,
+            nth,
+        };
         text.add(&pattern)?;
         let length = text.text.chars().count();
         if (min..=max).contains(&length) {
@@ -134,15 +150,25 @@ impl Matching {
 /// The `nth` character of a class, letters and digits first.
 fn character(class: &Class, nth: usize) -> Option<char> {
     let ranges: Vec<(char, char)> = match class {
-        Class::Unicode(class) => class.iter().map(|range| (range.start(), range.end())).collect(),
+        Class::Unicode(class) => class
+            .iter()
+            .map(|range| (range.start(), range.end()))
+            .collect(),
         Class::Bytes(class) => class
             .iter()
             .filter(|range| range.end().is_ascii())
             .map(|range| (char::from(range.start()), char::from(range.end())))
             .collect(),
     };
-    let is_in = |wanted: &char| ranges.iter().any(|(start, end)| (start..=end).contains(&wanted));
-    let common = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("-_. /:".chars());
+    let is_in = |wanted: &char| {
+        ranges
+            .iter()
+            .any(|(start, end)| (start..=end).contains(&wanted))
+    };
+    let common = ('a'..='z')
+        .chain('A'..='Z')
+        .chain('0'..='9')
+        .chain("-_. /:".chars());
     let common: Vec<char> = common.filter(is_in).collect();
     match common.len() {
         0 => ranges.first().map(|(start, _)| *start),

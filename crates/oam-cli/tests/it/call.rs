@@ -93,7 +93,7 @@ async fn failed_call_reports_code_and_hint() {
         (
             &["agent", "call", "math.sum", "{\"numbers\": []}"],
             1,
-            &["error[invalid_input]", "  /numbers: ", " 1 item"],
+            &["error[invalid_input]", "'math.sum': /numbers: ", " 1 item"],
         ),
         (
             &["agent", "call", "math.sum", "{}"],

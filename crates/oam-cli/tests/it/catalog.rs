@@ -146,6 +146,16 @@ async fn compact_catalog_has_one_line_per_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watch_ends_after_the_count_of_lines() {
+    let mesh = start_mesh().await;
+    let output = mesh.oam(&["mesh", "catalog", "--watch", "-n", "2"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout.lines().count(), 2, "{output:?}");
+    let command = ["mesh", "catalog", "-n", "2"];
+    mesh.oam(&command).assert_failure(&command, 2, &["--watch"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watch_prints_added_changed_and_removed_agents() {
     let mesh = TestMesh::start(agents![ticker]).await;
     let mut people = mesh.start_oam(&["mesh", "catalog", "--watch", "--invocable"]);

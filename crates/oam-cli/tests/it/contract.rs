@@ -1,11 +1,11 @@
-//! `oam agent contract`: each format, and the options that fit it.
+//! `oam agent contract`: fields and a command for people, each format, and the options that fit it.
 
 use std::collections::HashMap;
 
 use futures::{Stream, stream};
 use openagentmesh::schemars::JsonSchema;
 use openagentmesh::serde::{Deserialize, Serialize};
-use openagentmesh::{AgentSpec, agent, agents};
+use openagentmesh::{AgentSpec, RawHandler, agent, agents};
 use serde_json::{Value, json};
 
 use crate::provider_rules::{Form, checked};
@@ -29,6 +29,55 @@ struct Counts {
 async fn count(input: Text) -> Counts {
     Counts {
         words: input.text.len() + input.language.map_or(0, |language| language.len()),
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Delivery {
+    Standard,
+    Express,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Address {
+    street: String,
+    /// The postal code.
+    #[schemars(regex(pattern = "^[0-9]{5}$"))]
+    code: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Order {
+    /// The article, as the label on its shelf has it.
+    #[schemars(length(min = 1))]
+    sku: String,
+    #[schemars(range(min = 1, max = 99))]
+    quantity: u32,
+    /// The address for the invoice and for questions.
+    #[schemars(email)]
+    email: String,
+    delivery: Delivery,
+    #[serde(default)]
+    tags: Vec<String>,
+    to: Option<Address>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Price {
+    cents: u64,
+    /// Days until the delivery.
+    days: Option<u8>,
+}
+
+/// Prices an order of any quantity, in cents.
+#[agent(channel = "shop", tags = ["sales"], version = "1.0.0")]
+async fn price(order: Order) -> Price {
+    let words = [&order.sku, &order.email].map(String::len);
+    let to = order.to.map_or(0, |to| to.street.len() + to.code.len());
+    Price {
+        cents: u64::from(order.quantity) * (words[0] + words[1] + to + order.tags.len()) as u64,
+        days: matches!(order.delivery, Delivery::Express).then_some(1),
     }
 }
 
@@ -63,7 +112,10 @@ async fn anything(input: HashMap<String, String>) -> usize {
 }
 
 async fn start_mesh() -> TestMesh {
-    TestMesh::start(agents![count, counter, ticker, idle, trigger, anything]).await
+    TestMesh::start(agents![
+        price, count, counter, ticker, idle, trigger, anything
+    ])
+    .await
 }
 
 fn parsed(mesh: &TestMesh, arguments: &[&str]) -> Value {
@@ -73,116 +125,97 @@ fn parsed(mesh: &TestMesh, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn text_format_describes_input_and_output() {
+async fn contract_is_a_table_of_fields_and_a_command_to_paste() {
     let mesh = start_mesh().await;
-    let text = |name: &str| {
-        let output = mesh.oam(&["agent", "contract", name, "--format", "text"]);
+    let shown = |name: &str| {
+        let output = mesh.oam(&["agent", "contract", name]);
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{name}");
         output.stdout
     };
-    insta::assert_snapshot!(text("text.count"), @r#"
-    text.count
-    Counts the words of a text.
+    insta::assert_snapshot!(shown("shop.price"), @"");
+    insta::assert_snapshot!(shown("text.count"), @"");
+    insta::assert_snapshot!(shown("counter"), @"");
+    insta::assert_snapshot!(shown("ticker"), @"");
+    insta::assert_snapshot!(shown("trigger"), @"");
+    insta::assert_snapshot!(shown("idle"), @"");
+}
 
-    Version       1.2.0
-    Tags          text, numbers
-    Use           oam agent call text.count JSON
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn printed_command_works_as_it_is_printed() {
+    let mesh = start_mesh().await;
+    for name in ["shop.price", "text.count", "counter", "trigger", "anything"] {
+        let output = mesh.oam(&["agent", "contract", name]);
+        let command = output
+            .stdout
+            .lines()
+            .find_map(|line| line.strip_prefix("  oam "))
+            .unwrap();
+        let mut shell = mesh.sandbox.program("sh");
+        let oam = env!("CARGO_BIN_EXE_oam");
+        shell
+            .args(["-c", &format!("{oam} {command}")])
+            .env("OAM_URL", &mesh.url);
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+}
 
-    Takes
-    {
-      "type": "object",
-      "properties": {
-        "text": {
-          "type": "string",
-          "description": "The text to analyze.",
-          "minLength": 1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_fits_a_narrow_terminal_except_for_its_command() {
+    let mesh = start_mesh().await;
+    let (code, seen) = mesh.oam_in_terminal_of(40, &["agent", "contract", "shop.price"]);
+    assert_eq!(code, 0, "{seen}");
+    for line in seen.lines().filter(|line| !line.contains("oam agent call")) {
+        let plain = anstream::adapter::strip_str(line).to_string();
+        assert!(plain.chars().count() <= 40, "{seen}");
+    }
+    insta::assert_snapshot!(anstream::adapter::strip_str(&seen), @"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_form_has_the_lines_of_the_published_command_line() {
+    let mesh = start_mesh().await;
+    let output = mesh.oam(&["agent", "contract", "text.count", "--text"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    insta::assert_snapshot!(output.stdout, @"");
+    let alias = mesh.oam(&["agent", "contract", "text.count", "--format", "text"]);
+    assert_eq!(alias.stdout, output.stdout);
+    let output = mesh.oam(&["agent", "contract", "ticker", "--text"]);
+    insta::assert_snapshot!(output.stdout, @"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_with_hostile_texts_is_shown_without_control_characters() {
+    let mesh = start_mesh().await;
+    let handler = RawHandler::responder(|request| async move { Ok(request.body) });
+    let handler = handler.input_schema(json!({
+        "type": "object",
+        "properties": {
+            "a\u{1b}[31m\nb": {"type": "string", "description": "\u{202e}x", "default": "\u{1b}[0m",
+                "enum": ["it's", "\u{9b}"]}
         },
-        "language": {
-          "type": [
-            "string",
-            "null"
-          ]
-        }
-      },
-      "required": [
-        "text"
-      ],
-      "title": "Text"
-    }
-
-    Gives
-    {
-      "type": "object",
-      "properties": {
-        "words": {
-          "type": "integer",
-          "format": "uint",
-          "minimum": 0
-        }
-      },
-      "required": [
-        "words"
-      ],
-      "title": "Counts"
-    }
-    "#);
-    insta::assert_snapshot!(text("counter"), @r#"
-    counter
-    Counts to a number.
-
-    Version       0.1.0
-    Use           oam agent stream counter JSON
-
-    Takes
-    {
-      "type": "integer",
-      "format": "uint32",
-      "minimum": 0
-    }
-
-    Gives, one by one
-    {
-      "type": "integer",
-      "format": "uint32",
-      "minimum": 0
-    }
-    "#);
-    insta::assert_snapshot!(text("trigger"), @r#"
-    trigger
-    Answers without input.
-
-    Version       0.1.0
-    Use           oam agent call trigger
-
-    Takes
-    nothing
-
-    Gives
-    {
-      "type": "integer",
-      "format": "uint8",
-      "minimum": 0,
-      "maximum": 255
-    }
-    "#);
-    insta::assert_snapshot!(text("idle"), @r"
-    idle
-    Does nothing.
-
-    Version       0.1.0
-    Use           none: it works in the background
-    ");
+        "required": ["a\u{1b}[31m\nb"]
+    }));
+    let hostile = AgentSpec::new("hostile", "Red \u{1b}[31m.").raw(handler);
+    mesh.client.register(hostile).await.unwrap();
+    let output = mesh.oam(&["agent", "contract", "hostile"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    let is_control = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    assert!(!output.stdout.contains(is_control), "{output:?}");
+    insta::assert_snapshot!(output.stdout, @"");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn json_format_is_the_document_of_the_registry() {
     let mesh = start_mesh().await;
-    let document = parsed(&mesh, &["text.count"]);
+    let document = parsed(&mesh, &["text.count", "--json"]);
     assert_eq!(document["x-agentmesh"]["subject"], "mesh.agent.text.count");
     let text = &document["skills"][0]["inputSchema"]["properties"]["text"];
     assert_eq!(text["description"], "The text to analyze.");
     assert_eq!(text["minLength"], 1);
     assert_eq!(document, parsed(&mesh, &["text.count", "--format", "json"]));
+    let output = mesh.oam(&["agent", "contract", "text.count", "--json"]);
+    assert_eq!(output.stdout.lines().count(), 1, "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -259,6 +292,16 @@ async fn option_or_agent_that_does_not_fit_is_rejected() {
             &["text.count", "--agent-url", "https://mesh.example"],
             2,
             &["--agent-url requires --format a2a"],
+        ),
+        (
+            &["text.count", "--text", "--pretty"],
+            2,
+            &["  hint: oam agent contract text.count --json"],
+        ),
+        (
+            &["text.count", "--text", "--format", "json"],
+            2,
+            &["cannot be used with"],
         ),
         (
             &["text.count", "--format", "yaml"],

@@ -4,12 +4,14 @@ use openagentmesh::AgentMesh;
 
 use crate::support::{ConfiguredServer, Sandbox};
 
-/// A server with JetStream and the user "ann", who may not publish to "mesh.agent.echo" and the key "secret".
+/// A server with JetStream and two users: "ann" may not publish to "mesh.agent.echo" and the key "secret", and "bob" may not
+/// list keys and files.
 async fn start_server() -> ConfiguredServer {
     ConfiguredServer::start(
         true,
         "authorization { users: [ { user: ann, password: pw, permissions: { publish: { deny: \
-         [\"mesh.agent.echo\", \"$KV.mesh-context.secret\"] } } } ] }",
+         [\"mesh.agent.echo\", \"$KV.mesh-context.secret\"] } } }, { user: bob, password: pw, permissions: { publish: { \
+         deny: [\"$JS.API.CONSUMER.>\"] } } } ] }",
     )
     .await
 }
@@ -36,6 +38,22 @@ async fn denied_command_names_the_subject() {
     }
     let put = sandbox.oam(&["kv", "put", "open", "x", "--url", &url]);
     assert_eq!(put.code, 0, "{put:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_key_without_the_permission_to_list_keys_has_no_suggestion() {
+    let server = start_server().await;
+    let ann = server.url_of("ann");
+    let mesh = AgentMesh::connect(&ann).await.unwrap();
+    mesh.create_buckets().await.unwrap();
+    mesh.kv().put("limits", "1").await.unwrap();
+    let bob = server.url_of("bob");
+    let output = Sandbox::new().oam(&["kv", "get", "limts", "--url", &bob]);
+    assert_eq!(output.code, 5, "{output:?}");
+    let lines: Vec<_> = output.stderr.lines().collect();
+    assert_eq!(lines[0], "error[not_found]: key 'limts' has no value");
+    assert_eq!(lines[1], "  hint: oam kv list lists the keys with a value");
+    assert_eq!(lines.len(), 3, "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -62,7 +62,8 @@ async fn text_of_others_is_shown_escaped() {
         &["mesh", "catalog", "--compact"],
         &["mesh", "catalog", "--json"],
         &["agent", "contract", "echo"],
-        &["agent", "contract", "echo", "--format", "text"],
+        &["agent", "contract", "echo", "--json"],
+        &["agent", "contract", "echo", "--text"],
         &["agent", "contract", "echo", "--format", "openai"],
         &["agent", "contract", "echo", "--format", "anthropic"],
         &["agent", "stream", "words", "1"],
@@ -82,6 +83,7 @@ async fn text_of_others_is_shown_escaped() {
     for command in [
         &["agent", "call", "broken"][..],
         &["workspace", "info", "nosuch\u{202e}"],
+        &["workspace", "info", &name[..name.len() - 1]],
         &["agent", "call", "nosuch\u{202e}"],
         &["agent", "call", "echo", "1", "\u{1b}[31m\u{202e}"],
         &["mesh", "\u{202e}"],
@@ -107,7 +109,7 @@ async fn escaped_json_is_the_same_value() {
         let reply: String = serde_json::from_str(&output.stdout).unwrap();
         assert_eq!(reply, hostile());
     }
-    let output = mesh.oam(&["agent", "contract", "echo"]);
+    let output = mesh.oam(&["agent", "contract", "echo", "--json"]);
     let contract: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(contract["description"], hostile());
     // For programs, a value is not changed at all.

@@ -57,6 +57,18 @@ async fn watch_prints_changes_of_other_processes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watch_ends_after_the_count_of_lines() {
+    let mesh = TestMesh::start([]).await;
+    let kv = mesh.client.kv();
+    for key in ["a", "b", "c"] {
+        kv.put(key, "1").await.unwrap();
+    }
+    let output = mesh.oam(&["kv", "watch", "-n", "2"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout, "a  1\nb  1\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watch_of_updates_omits_current_values() {
     let mesh = TestMesh::start([]).await;
     let kv = mesh.client.kv();

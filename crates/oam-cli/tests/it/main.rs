@@ -22,6 +22,7 @@ mod mesh_up;
 mod operator;
 #[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
 mod provider_rules;
+mod similar;
 mod stdin;
 mod stored_poison;
 mod stream;

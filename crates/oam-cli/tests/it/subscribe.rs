@@ -60,6 +60,14 @@ async fn event_is_printed_until_a_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn command_ends_after_the_count_of_events() {
+    let mesh = TestMesh::start(agents![readings]).await;
+    let output = mesh.oam(&["agent", "subscribe", "weather.readings", "--count", "3"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout.lines().count(), 3, "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn event_with_pretty_option_is_printed_over_several_lines() {
     let mesh = TestMesh::start(agents![readings]).await;
     let mut events = mesh.start_oam(&["agent", "subscribe", "weather.readings", "--pretty"]);

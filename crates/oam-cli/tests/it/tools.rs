@@ -79,6 +79,26 @@ async fn tools_of_all_agents_are_printed_with_their_agents() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_with_a_long_name_has_a_short_unique_one() {
+    let mesh = start_mesh().await;
+    let names = ["a", "b"].map(|last| format!("long.{}.{last}", "x".repeat(70)));
+    for name in &names {
+        let agent = AgentSpec::new(name, "Has a long name.").handler(|| async { 1 });
+        mesh.client.register(agent).await.unwrap();
+    }
+    for format in ["openai", "openai-responses", "anthropic", "neutral"] {
+        let document = document(&mesh, &["--format", format]);
+        let tools = document["agents"].as_object().unwrap();
+        let long = tools
+            .iter()
+            .filter(|(_, agent)| names.iter().any(|name| *agent == name));
+        let long: Vec<_> = long.map(|(tool, _)| tool.len()).collect();
+        assert_eq!(long, [64, 64], "{format}: {document}");
+        assert_eq!(document.get("skipped"), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strict_tools_are_strict_except_for_those_listed() {
     let mesh = start_mesh().await;
     for (format, strict) in [

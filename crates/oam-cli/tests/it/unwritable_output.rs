@@ -38,7 +38,7 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
-const COMMANDS: [&[&str]; 45] = [
+const COMMANDS: [&[&str]; 46] = [
     &["mesh", "init"],
     &["mesh", "init", "--json"],
     &["mesh", "status"],
@@ -56,7 +56,8 @@ const COMMANDS: [&[&str]; 45] = [
     &["mesh", "listen", "mesh.agent.ticker.events", "--json"],
     &["agent", "list"],
     &["agent", "contract", "echo"],
-    &["agent", "contract", "echo", "--format", "text"],
+    &["agent", "contract", "echo", "--text"],
+    &["agent", "contract", "echo", "--json"],
     &["agent", "contract", "echo", "--format", "openai"],
     &["agent", "contract", "echo", "--format", "anthropic"],
     &["agent", "call", "echo", "\"a\""],

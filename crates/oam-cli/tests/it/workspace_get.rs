@@ -54,13 +54,39 @@ async fn existing_file_in_a_terminal_is_kept_without_force() {
     assert_eq!(std::fs::read(&path).unwrap(), b"second");
 
     let (code, seen) = mesh.oam_in_terminal(&["workspace", "get", "reports/a.txt", "-"]);
-    assert_eq!((code, seen.as_str()), (0, "second"));
+    assert_eq!((code, seen.as_str()), (0, "second\n"));
     let (code, seen) = mesh.oam_in_terminal(&["workspace", "get", "reports/.."]);
     assert_eq!(code, 2, "{seen}");
     assert!(
         seen.contains("cannot derive a file name from 'reports/..'"),
         "{seen}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terminal_gets_text_without_control_characters_and_no_binary_file() {
+    let mesh = TestMesh::start([]).await;
+    let files = mesh.client.workspace();
+    files.put("text", "red: \u{1b}[31m\n").await.unwrap();
+    files.put("binary", vec![0xff, 0x00]).await.unwrap();
+    files.put("large", "a".repeat(LARGE_BYTES)).await.unwrap();
+    let (code, seen) = mesh.oam_in_terminal(&["workspace", "get", "text", "-"]);
+    assert_eq!((code, seen.as_str()), (0, "red: \\u{1b}[31m\n"));
+    for (name, problem) in [
+        ("binary", "binary file not printed"),
+        ("large", "file of 5000000 bytes not printed"),
+    ] {
+        let (code, seen) = mesh.oam_in_terminal(&["workspace", "get", name, "-"]);
+        assert_eq!(code, 1, "{seen}");
+        assert!(seen.contains(problem), "{seen}");
+        assert!(
+            seen.contains(&format!("oam workspace get {name} FILE")),
+            "{seen}"
+        );
+    }
+    let (code, seen) = mesh.oam_in_terminal(&["workspace", "get", "txt", "-"]);
+    assert_eq!(code, 5, "{seen}");
+    assert!(seen.contains("oam workspace get text -"), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

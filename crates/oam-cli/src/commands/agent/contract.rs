@@ -1,34 +1,34 @@
 use openagentmesh::protocol::Verb;
 use openagentmesh::protocol::tool::{OpenAiApi, ToolError};
 use openagentmesh::{Contract, ErrorCode};
-use serde_json::Value;
 
+use super::describe;
 use crate::cli::{AgentContract, ContractFormat};
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::text::{on_one_line, printable};
+use crate::text::printable;
 
 pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(), Failure> {
-    let format = arguments.format;
-    check_options(&arguments)?;
+    let format = format(&arguments, printer)?;
     let mesh = connect(arguments.target).await?;
     let contract = mesh.contract(&arguments.name).await?;
     let not_a_tool = |error| not_a_tool(&contract, &error);
     match format {
-        ContractFormat::Json => printer.json(&contract),
-        ContractFormat::Text => for_people(&contract, printer),
-        ContractFormat::Openai => {
+        None => describe::print(&contract, printer),
+        Some(ContractFormat::Json) => printer.json(&contract),
+        Some(ContractFormat::Text) => as_text(&contract, printer),
+        Some(ContractFormat::Openai) => {
             let tool = contract.to_openai_tool(OpenAiApi::Chat, arguments.strict);
             printer.json(&tool.map_err(not_a_tool)?)
         }
-        ContractFormat::Anthropic => {
+        Some(ContractFormat::Anthropic) => {
             printer.json(&contract.to_anthropic_tool().map_err(not_a_tool)?)
         }
-        ContractFormat::A2a if !contract.capabilities.invocable => Err(not_a_tool(
+        Some(ContractFormat::A2a) if !contract.capabilities.invocable => Err(not_a_tool(
             ToolError::NotInvocable(contract.name.to_string()),
         )),
-        ContractFormat::A2a => {
+        Some(ContractFormat::A2a) => {
             let url = arguments.agent_url.unwrap_or_else(|| {
                 printer.note(
                     "the url of the card is a placeholder; --agent-url URL sets the URL at which a \
@@ -42,18 +42,28 @@ pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(
     }
 }
 
-fn check_options(arguments: &AgentContract) -> Result<(), Failure> {
+/// The form of the output; `None` for people.
+fn format(arguments: &AgentContract, printer: &Printer) -> Result<Option<ContractFormat>, Failure> {
     let mismatch = |option: &str, format: &str| {
         Failure::usage(format!("{option} requires --format {format}"))
             .hint(format!("add --format {format}, or leave {option} out"))
     };
-    if arguments.strict && arguments.format != ContractFormat::Openai {
+    let format = match arguments.format {
+        None if arguments.text => Some(ContractFormat::Text),
+        None if printer.is_json() => Some(ContractFormat::Json),
+        given => given,
+    };
+    if format == Some(ContractFormat::Text) && printer.is_json() {
+        return Err(Failure::usage("the text form of a contract cannot be JSON")
+            .hint(format!("oam agent contract {} --json", arguments.name)));
+    }
+    if arguments.strict && format != Some(ContractFormat::Openai) {
         return Err(mismatch("--strict", "openai"));
     }
-    if arguments.agent_url.is_some() && arguments.format != ContractFormat::A2a {
+    if arguments.agent_url.is_some() && format != Some(ContractFormat::A2a) {
         return Err(mismatch("--agent-url", "a2a"));
     }
-    Ok(())
+    Ok(format)
 }
 
 /// The error of an agent that cannot be a tool or have a card, with an alternative as the hint.
@@ -83,64 +93,25 @@ fn not_a_tool(contract: &Contract, error: &ToolError) -> Failure {
         )
         .hint("leave --strict out"),
         other => Failure::mesh(ErrorCode::InvalidInput, other.to_string())
-            .hint("--format json prints the contract unchanged"),
+            .hint("--json prints the contract unchanged"),
     }
 }
 
-fn for_people(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
-    printer.title(contract.name.as_str())?;
-    if !contract.description.is_empty() {
-        printer.line(printable(&contract.description))?;
-    }
-    printer.line("")?;
-    printer.field("Version", on_one_line(&contract.version))?;
+/// The lines that the published command line prints with `--text`.
+fn as_text(contract: &Contract, printer: &Printer) -> Result<(), Failure> {
+    let yes = |is: bool| if is { "yes" } else { "no" };
+    let mut lines = vec![
+        ("name", contract.name.to_string()),
+        ("description", printable(&contract.description)),
+        ("version", printable(&contract.version)),
+        ("streaming", yes(contract.capabilities.streaming).to_owned()),
+        ("invocable", yes(contract.capabilities.invocable).to_owned()),
+    ];
     if !contract.tags.is_empty() {
-        printer.field("Tags", on_one_line(&contract.tags.join(", ")))?;
+        lines.push(("tags", printable(&contract.tags.join(", "))));
     }
-    let name = &contract.name;
-    let input = match contract.input_schema {
-        Some(_) => " JSON",
-        None => "",
-    };
-    printer.field(
-        "Use",
-        match contract.capabilities.verb() {
-            Some(Verb::Call) => format!("oam agent call {name}{input}"),
-            Some(Verb::Stream) => format!("oam agent stream {name}{input}"),
-            Some(Verb::Subscribe) => format!("oam agent subscribe {name}"),
-            _ => "none: it works in the background".to_owned(),
-        },
-    )?;
-    let (input, output) = (&contract.input_schema, &contract.output_schema);
-    if contract.capabilities.invocable {
-        schema("Takes", input.as_ref(), "nothing", printer)?;
-    }
-    if contract.capabilities.streaming {
-        let each = contract.chunk_schema.as_ref();
-        return schema(
-            "Gives, one by one",
-            each,
-            "values without a schema",
-            printer,
-        );
-    }
-    if contract.capabilities.invocable {
-        schema("Gives", output.as_ref(), "nothing", printer)?;
-    }
-    Ok(())
-}
-
-/// A section of the contract, with the text `without` if it has no schema.
-fn schema(
-    title: &str,
-    schema: Option<&Value>,
-    without: &str,
-    printer: &Printer,
-) -> Result<(), Failure> {
-    printer.line("")?;
-    printer.title(title)?;
-    match schema {
-        None => printer.line(without),
-        Some(schema) => printer.json(schema),
-    }
+    lines.into_iter().try_for_each(|(name, value)| {
+        let name = format!("{name}:");
+        printer.line(format!("{name:<13}{value}"))
+    })
 }

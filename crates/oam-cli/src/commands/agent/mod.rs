@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod contract;
+mod describe;
 mod payload;
 pub(crate) mod stream;
 pub(crate) mod subscribe;

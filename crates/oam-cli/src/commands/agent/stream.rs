@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
         Ok(chunk) => Ok(printer.value_line(chunk)),
         Err(error) => Err(failure(error)),
     });
-    let ended = live::print(printer, lines, interrupt()).await;
+    let ended = live::print(printer, lines, None, interrupt()).await;
     live::leave(mesh).await?;
     Ok(ended?.into())
 }

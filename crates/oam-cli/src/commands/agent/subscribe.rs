@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: AgentSubscribe, printer: &Printer) -> Result<
     ));
     let lines = live::report_recoverable_errors(printer, events)
         .map(|event| event.map(|event| printer.value_line(event.data)));
-    let ended = live::print(printer, lines, live::shutdown_signal()).await;
+    let ended = live::print(printer, lines, arguments.count, live::shutdown_signal()).await;
     live::leave(mesh).await?;
     Ok(ended?.into())
 }

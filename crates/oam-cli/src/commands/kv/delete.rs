@@ -12,7 +12,7 @@ pub(crate) async fn run(arguments: KvDelete, printer: &Printer) -> Result<(), Fa
     let kv = mesh.kv();
     // A delete of a missing key succeeds on the mesh; a mistyped key must be reported.
     if kv.get(&key).await.map_err(key_failure)?.is_none() {
-        return Err(not_found(&key));
+        return Err(not_found(&kv, &key).await);
     }
     kv.delete(&key).await.map_err(key_failure)?;
     if printer.is_json() {

@@ -1,16 +1,18 @@
 //! Errors of keys and patterns, with hints.
 
-use openagentmesh::{Error, ErrorCode};
+use openagentmesh::{Error, ErrorCode, Kv};
 
 use crate::failure::Failure;
-use crate::shell;
+use crate::{hint, shell, similar};
 
 const TOO_LARGE_HINT: &str = "oam workspace put NAME FILE shares content of any size";
 
-/// The key has no value.
-pub(super) fn not_found(key: &str) -> Failure {
-    Failure::mesh(ErrorCode::NotFound, format!("key '{key}' has no value"))
-        .hint("oam kv list lists the keys with a value")
+/// The key has no value. Similar keys are suggested, if the keys can be listed quickly.
+pub(super) async fn not_found(kv: &Kv, key: &str) -> Failure {
+    let failure = Failure::mesh(ErrorCode::NotFound, format!("key '{key}' has no value"))
+        .hint("oam kv list lists the keys with a value");
+    let similar = similar::among(key, kv.keys(">")).await;
+    hint::with_similar(failure, key, similar)
 }
 
 /// The key already has a value.

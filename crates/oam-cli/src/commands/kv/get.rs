@@ -7,8 +7,11 @@ use crate::printer::Printer;
 
 pub(crate) async fn run(arguments: KvGet, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
-    let entry = mesh.kv().get(&arguments.key).await.map_err(key_failure)?;
-    let entry = entry.ok_or_else(|| not_found(&arguments.key))?;
+    let kv = mesh.kv();
+    let entry = kv.get(&arguments.key).await.map_err(key_failure)?;
+    let Some(entry) = entry else {
+        return Err(not_found(&kv, &arguments.key).await);
+    };
     if printer.is_json() {
         return printer.json(&Entry::from(&entry));
     }

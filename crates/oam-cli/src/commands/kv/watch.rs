@@ -40,7 +40,7 @@ pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<ExitCod
         };
         std::future::ready(line)
     });
-    let ended = live::print(printer, lines, live::shutdown_signal()).await;
+    let ended = live::print(printer, lines, arguments.count, live::shutdown_signal()).await;
     live::leave(mesh).await?;
     Ok(ended?.into())
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<Exi
     await_repair(&mesh, printer).await?;
     note_invalid(&mesh, printer).await?;
     if arguments.watch {
-        return watch(mesh, filter, show, printer).await;
+        return watch(mesh, filter, show, arguments.count, printer).await;
     }
     let mut entries = mesh.catalog().filter(filter).await?;
     entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -120,12 +120,13 @@ async fn watch(
     mesh: AgentMesh,
     filter: CatalogFilter,
     show: Show,
+    count: Option<usize>,
     printer: &Printer,
 ) -> Result<ExitCode, Failure> {
     let changes = mesh.catalog().filter(filter).watch();
     printer.hint_for_people("watching the catalog; Ctrl-C ends it");
     let lines = changes.map(|change| line(&change, show, printer));
-    let ended = live::print(printer, lines, live::shutdown_signal()).await;
+    let ended = live::print(printer, lines, count, live::shutdown_signal()).await;
     live::leave(mesh).await?;
     Ok(ended?.into())
 }

@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: MeshMonitor, printer: &Printer) -> Result<(),
     let printed = tokio::select! {
         // A failure to start, or a closed connection.
         ended = &mut running => return Ok(ended?),
-        printed = live::print(printer, lines, live::shutdown_signal()) => printed,
+        printed = live::print(printer, lines, None, live::shutdown_signal()) => printed,
     };
     stop.cancel();
     running.await?;

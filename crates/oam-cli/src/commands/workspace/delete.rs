@@ -32,8 +32,9 @@ pub(crate) async fn run(arguments: WorkspaceDelete, printer: &Printer) -> Result
     }
     let name = name.unwrap_or_default();
     let mesh = connect(target).await?;
-    if !mesh.workspace().delete(&name).await? {
-        return Err(not_found(&name));
+    let workspace = mesh.workspace();
+    if !workspace.delete(&name).await? {
+        return Err(not_found(&workspace, &name).await);
     }
     if printer.is_json() {
         return printer.json(&json!({ "deleted": 1 }));

@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 
 use super::failure::not_found;
 use super::file::File;
+use super::show;
 use crate::cli::WorkspaceGet;
 use crate::connection::connect;
 use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
-use crate::transfer::Transfer;
 use crate::{live, shell};
 
 pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<ExitCode, Failure> {
@@ -29,10 +29,10 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
     };
     let path = destination.path();
     let mesh = connect(arguments.target).await?;
-    let transfer = match &destination {
-        Destination::Stdout if io::stdout().is_terminal() => Transfer::hidden(),
-        _ => printer.transfer(format!("Getting {}", on_one_line(&name))),
-    };
+    if path.is_none() && io::stdout().is_terminal() {
+        return show::print(&mesh, &name, printer).await;
+    }
+    let transfer = printer.transfer(format!("Getting {}", on_one_line(&name)));
     let download = mesh.workspace().get(&name);
     let has_begun = Notify::new();
     let download = download.on_progress(|progress| {
@@ -67,7 +67,9 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
                     "the workspace still has the file: free some space, or choose another FILE",
                 ));
             }
-            _ if error.code() == &ErrorCode::NotFound => return Err(not_found(&name)),
+            _ if error.code() == &ErrorCode::NotFound => {
+                return Err(not_found(&mesh.workspace(), &name).await);
+            }
             _ => return Err(error.into()),
         },
     }

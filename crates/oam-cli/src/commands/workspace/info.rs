@@ -11,8 +11,10 @@ use crate::text::{on_one_line, printable, time};
 
 pub(crate) async fn run(arguments: WorkspaceInfo, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
-    let object = mesh.workspace().info(&arguments.name).await?;
-    let object = object.ok_or_else(|| not_found(&arguments.name))?;
+    let workspace = mesh.workspace();
+    let Some(object) = workspace.info(&arguments.name).await? else {
+        return Err(not_found(&workspace, &arguments.name).await);
+    };
     if printer.is_json() {
         return printer.json(&File::from(&object));
     }

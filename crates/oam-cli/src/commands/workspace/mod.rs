@@ -7,3 +7,4 @@ pub(crate) mod get;
 pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod put;
+mod show;

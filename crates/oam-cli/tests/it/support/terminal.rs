@@ -14,7 +14,12 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
+    /// A terminal of 120 columns.
     pub(super) fn open() -> Self {
+        Self::with_columns(120)
+    }
+
+    pub(super) fn with_columns(columns: u16) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let screen = pty::openpt(flags).unwrap();
         pty::grantpt(&screen).unwrap();
@@ -27,7 +32,7 @@ impl Terminal {
             .unwrap();
         let size = Winsize {
             ws_row: 24,
-            ws_col: 120,
+            ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };

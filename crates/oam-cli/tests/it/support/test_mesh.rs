@@ -55,6 +55,11 @@ impl TestMesh {
         Terminal::open().run(self.sandbox.command(&self.with_url(arguments)))
     }
 
+    /// As [`TestMesh::oam_in_terminal`], with the width of the terminal.
+    pub(crate) fn oam_in_terminal_of(&self, columns: u16, arguments: &[&str]) -> (i32, String) {
+        Terminal::with_columns(columns).run(self.sandbox.command(&self.with_url(arguments)))
+    }
+
     /// Starts a command that the test interacts with while it runs.
     pub(crate) fn start_oam(&self, arguments: &[&str]) -> Running {
         Running::start(self.sandbox.command(&self.with_url(arguments)))
