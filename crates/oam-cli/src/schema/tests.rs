@@ -198,10 +198,16 @@ fn example_of_each_good_schema_is_valid() {
 #[test]
 fn full_example_has_all_fields_and_short_example_the_required_ones() {
     let schema = schema_for!(Order).to_value();
-    insta::assert_snapshot!(example(&schema), @"");
-    insta::assert_snapshot!(Example::short(&schema).value, @"");
+    insta::assert_snapshot!(example(&schema), @r#"
+    {"sku":"string","quantity":1,"email":"ada@example.com","kind":"Express","note":"string","tags":["string","string2"],"code":"AAA-0000"}
+    "#);
+    insta::assert_snapshot!(Example::short(&schema).value, @r#"
+    {"sku":"string","quantity":1,"email":"ada@example.com","kind":"Express","tags":["string","string2"],"code":"AAA-0000"}
+    "#);
     let schema = schema_for!(Node).to_value();
-    insta::assert_snapshot!(example(&schema), @"");
+    insta::assert_snapshot!(example(&schema), @r#"
+    {"value":1,"children":[],"named":{}}
+    "#);
 }
 
 #[test]
@@ -239,10 +245,97 @@ fn table(schema: &Value) -> String {
 
 #[test]
 fn fields_have_name_type_need_and_description() {
-    insta::assert_snapshot!(table(&schema_for!(Order).to_value()), @"");
-    insta::assert_snapshot!(table(&schema_for!(Everything).to_value()), @"");
+    insta::assert_snapshot!(table(&schema_for!(Order).to_value()), @r#"
+    sku | string, 1–40 characters | required | The article, by its name.
+    quantity | integer 1–99 | required | 
+    email | string, email | required | 
+    kind | one of Express|Standard | required | 
+    note | string or null | - | 
+    tags | array of string, 2+ items, all different | required | 
+    code | string, matches ^[A-Z]{3}-\d{4}$ | required |
+    "#);
+    insta::assert_snapshot!(table(&schema_for!(Everything).to_value()), @r#"
+    order | object | required | 
+    order.sku | string, 1–40 characters | required | The article, by its name.
+    order.quantity | integer 1–99 | required | 
+    order.email | string, email | required | 
+    order.kind | one of Express|Standard | required | 
+    order.note | string or null | - | 
+    order.tags | array of string, 2+ items, all different | required | 
+    order.code | string, matches ^[A-Z]{3}-\d{4}$ | required | 
+    external | Stop or object | required | 
+    external.Go | object | - | 
+    external.Go.speed | number | - | 
+    external.Go.gear | integer -5–5 | - | 
+    external.Turn | array [integer, boolean] | - | 
+    external.Say | string | - | 
+    externals | array of Stop or object | required | 
+    externals[].Go | object | - | 
+    externals[].Go.speed | number | - | 
+    externals[].Go.gear | integer -5–5 | - | 
+    externals[].Turn | array [integer, boolean] | - | 
+    externals[].Say | string | - | 
+    flat | boolean | required | 
+    shape | object | required | 
+    shape.kind | one of Circle|Square | required | 
+    shape.radius | number | - | if shape.kind is Circle
+    shape.side | number | - | if shape.kind is Square
+    shape.label | string or null | - | if shape.kind is Square
+    adjacent | object | required | 
+    adjacent.t | one of One|Many | required | 
+    adjacent.c | integer 0–255 or array of integer 0–255 | required | 
+    untagged | integer or string or object | required | 
+    untagged.number | integer | required | 
+    untagged.text | string | required | 
+    node | object | required | 
+    node.value | integer | required | 
+    node.next | object or null | - | 
+    node.children | array of object | required | 
+    node.named | object of object | required | 
+    pair | array [integer, string] | required | 
+    array | array of integer 0–255, 4 items | required | 
+    map | object of array of integer 0–65535 | required | 
+    large | integer | required | 
+    char | string, 1 character | required | 
+    unit | null | required | 
+    any | any value | required | 
+    duration | object | required | 
+    duration.secs | integer ≥ 0 | required | 
+    duration.nanos | integer ≥ 0 | required | 
+    path | string | required | 
+    ip | string, ip | required |
+    "#);
     let pydantic: Value = serde_json::from_str(PYDANTIC).unwrap();
-    insta::assert_snapshot!(table(&pydantic["everything"]), @"");
+    insta::assert_snapshot!(table(&pydantic["everything"]), @r#"
+    s | string, 3–20 characters | required | A text.
+    i | integer > 0, < 10, multiple of 3 | required | 
+    f | number > 0.5, ≤ 1 | required | 
+    d | string, date-time | required | 
+    day | string, date | required | 
+    tm | string, time | required | 
+    dur | string, duration | required | 
+    u | string, uuid | required | 
+    url | string, uri, 1+ characters | required | 
+    dec | number or string | required | 
+    k | one of std|express | "std" | 
+    lit | one of x|1 or null | required | 
+    opt | integer or null | null | 
+    uni | integer or string or array of integer | required | 
+    pet | object | required | 
+    pet.pet | one of cat|dog | required | 
+    pet.lives | integer 1–9 | 9 | if pet.pet is cat
+    pet.name | string | - | if pet.pet is dog
+    tup | array [integer, string] | required | 
+    st | array of integer, 2+ items, all different | required | 
+    lst | array of integer, 3–5 items | required | 
+    mp | object of integer | required | 
+    node | object | required | 
+    node.value | integer | required | 
+    node.next | object or null | null | 
+    node.children | array of object | [] | 
+    b | string, binary | required | 
+    anyv | any value | required |
+    "#);
 }
 
 #[test]

@@ -132,12 +132,90 @@ async fn contract_is_a_table_of_fields_and_a_command_to_paste() {
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{name}");
         output.stdout
     };
-    insta::assert_snapshot!(shown("shop.price"), @"");
-    insta::assert_snapshot!(shown("text.count"), @"");
-    insta::assert_snapshot!(shown("counter"), @"");
-    insta::assert_snapshot!(shown("ticker"), @"");
-    insta::assert_snapshot!(shown("trigger"), @"");
-    insta::assert_snapshot!(shown("idle"), @"");
+    insta::assert_snapshot!(shown("shop.price"), @r#"
+    shop.price
+    Prices an order of any quantity, in cents.
+
+    Verb          call
+    Version       1.0.0
+    Tags          sales
+
+    Input
+    FIELD      TYPE                        DEFAULT   DESCRIPTION
+    sku        string, 1+ characters       required  The article, as the label on its shelf has it.
+    quantity   integer 1–99                required
+    email      string, email               required  The address for the invoice and for questions.
+    delivery   one of standard|express     required
+    tags       array of string             []
+    to         object or null              -
+    to.street  string                      required
+    to.code    string, matches ^[0-9]{5}$  required  The postal code.
+
+    Output
+    FIELD  TYPE                   DEFAULT   DESCRIPTION
+    cents  integer ≥ 0            required
+    days   integer 0–255 or null  required  Days until the delivery.
+
+      oam agent call shop.price '{"sku":"string","quantity":1,"email":"ada@example.com","delivery":"standard","tags":["string"],"to":{"street":"string","code":"00000"}}'
+    "#);
+    insta::assert_snapshot!(shown("text.count"), @r#"
+    text.count
+    Counts the words of a text.
+
+    Verb          call
+    Version       1.2.0
+    Tags          text, numbers
+
+    Input
+    FIELD     TYPE                   DEFAULT   DESCRIPTION
+    text      string, 1+ characters  required  The text to analyze.
+    language  string or null         -
+
+    Output
+    FIELD  TYPE         DEFAULT   DESCRIPTION
+    words  integer ≥ 0  required
+
+      oam agent call text.count '{"text":"string","language":"string"}'
+    "#);
+    insta::assert_snapshot!(shown("counter"), @r#"
+    counter
+    Counts to a number.
+
+    Verb          stream
+    Version       0.1.0
+    Input         integer ≥ 0
+    Chunk         integer ≥ 0
+
+      oam agent stream counter 1
+    "#);
+    insta::assert_snapshot!(shown("ticker"), @r#"
+    ticker
+    Publishes nothing.
+
+    Verb          subscribe
+    Version       0.1.0
+    Event         integer ≥ 0
+
+      oam agent subscribe ticker
+    "#);
+    insta::assert_snapshot!(shown("trigger"), @r#"
+    trigger
+    Answers without input.
+
+    Verb          call
+    Version       0.1.0
+    Input         nothing
+    Output        integer 0–255
+
+      oam agent call trigger
+    "#);
+    insta::assert_snapshot!(shown("idle"), @r#"
+    idle
+    Does nothing.
+
+    Verb          none: the agent works in the background
+    Version       0.1.0
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,11 +255,24 @@ async fn text_form_has_the_lines_of_the_published_command_line() {
     let mesh = start_mesh().await;
     let output = mesh.oam(&["agent", "contract", "text.count", "--text"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-    insta::assert_snapshot!(output.stdout, @"");
+    insta::assert_snapshot!(output.stdout, @r#"
+    name:        text.count
+    description: Counts the words of a text.
+    version:     1.2.0
+    streaming:   no
+    invocable:   yes
+    tags:        text, numbers
+    "#);
     let alias = mesh.oam(&["agent", "contract", "text.count", "--format", "text"]);
     assert_eq!(alias.stdout, output.stdout);
     let output = mesh.oam(&["agent", "contract", "ticker", "--text"]);
-    insta::assert_snapshot!(output.stdout, @"");
+    insta::assert_snapshot!(output.stdout, @r#"
+    name:        ticker
+    description: Publishes nothing.
+    version:     0.1.0
+    streaming:   yes
+    invocable:   no
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,7 +293,21 @@ async fn contract_with_hostile_texts_is_shown_without_control_characters() {
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     let is_control = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
     assert!(!output.stdout.contains(is_control), "{output:?}");
-    insta::assert_snapshot!(output.stdout, @"");
+    insta::assert_snapshot!(output.stdout, @r#"
+    hostile
+    Red \u{1b}[31m.
+
+    Verb          call
+    Version       0.1.0
+
+    Input
+    FIELD          TYPE                    DEFAULT   DESCRIPTION
+    a\u{1b}[31m b  one of "it's"|"\u{9b}"  required  \u{202e}x
+
+    Output        any value
+
+      oam agent call hostile '{"a\u001b[31m\nb":"it'\''s"}'
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -151,7 +151,17 @@ async fn problems_of_an_input_are_printed_once() {
     let mesh = TestMesh::start([strict]).await;
     let output = mesh.oam(&["agent", "call", "strict", "[1, \"x\", true]"]);
     assert_eq!(output.code, 1);
-    insta::assert_snapshot!(output.stderr, @"");
+    insta::assert_snapshot!(output.stderr, @r#"
+    error[invalid_input]: invalid input for agent 'strict'
+      /1: "x" is not of type "integer"
+      /2: true is not of type "integer"
+      hint: oam agent contract strict shows the input it takes
+      page: https://github.com/openagentmesh/openagentmesh-rs/blob/main/docs/reference/errors/invalid_input.md
+    "#);
     let output = mesh.oam(&["agent", "call", "strict", "1"]);
-    insta::assert_snapshot!(output.stderr, @"");
+    insta::assert_snapshot!(output.stderr, @r#"
+    error[invalid_input]: invalid input for agent 'strict': 1 is not of type "array"
+      hint: oam agent contract strict shows the input it takes
+      page: https://github.com/openagentmesh/openagentmesh-rs/blob/main/docs/reference/errors/invalid_input.md
+    "#);
 }
