@@ -169,10 +169,16 @@ fn io_errors(error: &ConnectError) -> impl Iterator<Item = &io::Error> {
 
 /// The error of a mesh that does not answer.
 pub(super) fn unreachable(endpoint: &Endpoint, servers: &Servers, reason: &str) -> Error {
-    let remedy = if servers.are_local() {
-        "is it running? try: oam mesh up"
-    } else {
-        "check the address, and that the server runs and can be reached from here"
+    // The mesh of the command is at its default port, and another `.oam-url` would not replace a URL that is named
+    // otherwise.
+    let may_be_started = matches!(
+        endpoint.source,
+        EndpointSource::Default | EndpointSource::File(_)
+    );
+    let remedy = match (servers.are_local(), may_be_started) {
+        (true, true) => "is it running? try: oam mesh up",
+        (true, false) => "check the port, and that the server runs",
+        (false, _) => "check the address, and that the server runs and can be reached from here",
     };
     failed(format!(
         "cannot reach the mesh at {}{}: {reason}; {remedy}",
@@ -184,9 +190,8 @@ pub(super) fn unreachable(endpoint: &Endpoint, servers: &Servers, reason: &str) 
 fn named_by(endpoint: &Endpoint) -> String {
     match &endpoint.source {
         EndpointSource::Explicit => String::new(),
-        EndpointSource::Variable => " (from OAM_URL)".to_owned(),
-        EndpointSource::File(path) => format!(" (from {})", path.display()),
         EndpointSource::Default => " (the default)".to_owned(),
+        source => format!(" (from {source})"),
     }
 }
 
