@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::parse::seconds;
+use super::mesh::MeshCatalog;
+use super::parse::duration;
 use super::target::Target;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
+    /// List the agents on the mesh, as `oam mesh catalog` does
+    #[command(alias = "ls")]
+    List(MeshCatalog),
     /// Print an agent's contract: its input and its output
     Contract(AgentContract),
     /// Call an agent and print its reply
@@ -76,24 +80,18 @@ pub(crate) struct AgentRequest {
 pub(crate) struct AgentCall {
     #[command(flatten)]
     pub(crate) request: AgentRequest,
-    /// Seconds that the command may take, reading stdin included
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    /// Time that the command may take, reading stdin included: 500ms, 2m, or seconds
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Print the reply over several lines
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AgentStream {
     #[command(flatten)]
     pub(crate) request: AgentRequest,
-    /// Seconds that the whole stream may take, reading stdin included [default: no limit, but 60 for each chunk]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time that the whole stream may take, reading stdin included [default: no limit, but 60s for each chunk]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Print each chunk over several lines
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -102,10 +100,7 @@ pub(crate) struct AgentSubscribe {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Seconds to wait for each event [default: no limit]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time to wait for each event [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Print each event over several lines
-    #[arg(long)]
-    pub(crate) json: bool,
 }

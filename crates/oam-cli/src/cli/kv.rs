@@ -10,18 +10,29 @@ pub(crate) enum KvCommand {
     ///
     /// Prints the bytes of the value unchanged. A terminal gets text only, with invisible characters
     /// escaped and a line break after it.
+    ///
+    /// With --json, an object: the key, its revision, "created" (the time of writing) and the value, a
+    /// string: the text, or base64 if the value is not UTF-8, marked by "encoding": "base64".
     Get(KvGet),
     /// Write the value of a key, replacing any previous value
+    #[command(alias = "set")]
     Put(KvWrite),
     /// Write the value of a key that has none
     Create(KvWrite),
     /// Delete the value of a key
+    ///
+    /// With --json, an object with the number of deleted values: {"deleted": 1}.
+    #[command(alias = "del", alias = "rm")]
     Delete(KvDelete),
     /// List keys and their values
+    ///
+    /// With --json, an array of the objects that `oam kv get --json` prints.
+    #[command(alias = "ls")]
     List(KvList),
     /// Print the current values, then every change as it arrives
     ///
-    /// Ctrl-C ends the command.
+    /// Ctrl-C ends the command. With --json, each change is an object on one line: "change" is "put" or
+    /// "deleted", and the rest is as in `oam kv get --json`.
     Watch(KvWatch),
 }
 
@@ -31,12 +42,6 @@ pub(crate) struct KvGet {
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print a JSON object: the key, its revision, its time of writing, and the value
-    ///
-    /// The value is a string: the text, or base64 if the value is not UTF-8, marked by
-    /// "encoding": "base64".
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -48,9 +53,6 @@ pub(crate) struct KvWrite {
     pub(crate) value: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print the key and its new revision as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -68,9 +70,6 @@ pub(crate) struct KvList {
     pub(crate) pattern: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print JSON, with the values as in `oam kv get --json`, instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -83,9 +82,4 @@ pub(crate) struct KvWatch {
     /// Leave out the current values
     #[arg(long)]
     pub(crate) updates_only: bool,
-    /// Print each change as a JSON object on one line
-    ///
-    /// "change" is "put" or "deleted"; the rest is as in `oam kv get --json`.
-    #[arg(long)]
-    pub(crate) json: bool,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::parse::seconds;
+use super::parse::duration;
 use super::target::Target;
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +40,9 @@ pub(crate) enum MeshCommand {
     /// The exit code is 0 also with warnings and parts that are not readable. It is 1 when the mesh
     /// is not reachable or a part of it does not work: no JetStream, a bucket without a leader, a
     /// malformed catalog.
+    ///
+    /// With --json, a part that cannot be read is null, and "unreadable" has the reason. "errors" and
+    /// "warnings" have the texts that are printed to stderr otherwise.
     Status(MeshStatus),
     /// Run a monitor of the mesh, and print the deaths of processes
     ///
@@ -50,8 +53,15 @@ pub(crate) enum MeshCommand {
     /// learns of each disconnect within milliseconds. Without them, a frozen or dead process is found by its lease.
     ///
     /// Ctrl-C or SIGTERM ends the command and returns its role; another monitor takes over within seconds.
+    ///
+    /// With --json, each event is an object on one line: "event" is "active", "standby", "instance_down"
+    /// or "agent_removed". "confirmed" is false when another monitor has announced the death: any client
+    /// can publish such a notice.
     Monitor(MeshMonitor),
     /// List the agents on the mesh, or watch the changes
+    ///
+    /// With --json, an array of the entries of the catalog.
+    #[command(alias = "agents")]
     Catalog(MeshCatalog),
     /// Repair a catalog that another program has overwritten
     ///
@@ -59,12 +69,19 @@ pub(crate) enum MeshCommand {
     /// valid catalog is left as it is. Hosts repair the catalog on their own; the command is for a
     /// mesh without such a host. Agents that are missing afterwards are listed when their hosts
     /// start again.
+    ///
+    /// With --json: whether the catalog was repaired, its problem if it was malformed, and the number of
+    /// its agents.
     Repair(MeshRepair),
     /// Print the messages on a subject as they arrive
     ///
     /// All traffic on the mesh is messages: requests are on mesh.agent.NAME, events on
     /// mesh.agent.NAME.events, streamed replies on mesh.stream.ID, errors on mesh.errors.NAME.
     /// Ctrl-C ends the command.
+    ///
+    /// With --json, each message is an object on one line: the subject, the reply subject (if set), the
+    /// headers (an object; a repeated header is an array) and the body: the value if it is JSON, else
+    /// the text. A body that is not UTF-8 is base64, marked by "encoding": "base64".
     Listen(MeshListen),
 }
 
@@ -105,17 +122,15 @@ pub(crate) struct MeshInit {
     /// Number of servers that hold each bucket, 1 to 5
     #[arg(long, value_name = "N")]
     pub(crate) replicas: Option<usize>,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct MeshConnect {
     /// URL of the mesh, such as nats://127.0.0.1:4222
-    pub(crate) url: String,
-    /// NATS credentials file; .oam-url then names it too
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_name = "URL")]
+    pub(crate) address: String,
+    /// The credentials file, which .oam-url then names too.
+    #[arg(from_global)]
     pub(crate) creds: Option<PathBuf>,
 }
 
@@ -123,12 +138,6 @@ pub(crate) struct MeshConnect {
 pub(crate) struct MeshStatus {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print JSON instead of tables
-    ///
-    /// A part that cannot be read is null, and "unreadable" has the reason. "errors" and
-    /// "warnings" have the texts that are printed to stderr otherwise.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -141,12 +150,6 @@ pub(crate) struct MeshMonitor {
     /// URL for the connection of the system account, which may have a login [default: the URL of the mesh]
     #[arg(long, value_name = "URL")]
     pub(crate) sys_url: Option<String>,
-    /// Print each event as a JSON object on one line
-    ///
-    /// "event" is "active", "standby", "instance_down" or "agent_removed". "confirmed" is false when
-    /// another monitor has announced the death: any client can publish such a notice.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -155,25 +158,15 @@ pub(crate) struct MeshListen {
     pub(crate) subject: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Seconds to wait for each message [default: no limit]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time to wait for each message [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Print each message as a JSON object on one line
-    ///
-    /// The object has the subject, the reply subject (if set), the headers (an object; a repeated
-    /// header is an array) and the body: the value if it is JSON, else the text. A body that is
-    /// not UTF-8 is base64, marked by "encoding": "base64".
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct MeshRepair {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print JSON: whether the catalog was repaired, its problem if it was malformed, and the number of its agents
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -201,7 +194,4 @@ pub(crate) struct MeshCatalog {
     /// "added", "changed" or "removed", and "agent" is the catalog entry.
     #[arg(long)]
     pub(crate) watch: bool,
-    /// Print JSON instead of a table
-    #[arg(long, conflicts_with = "compact")]
-    pub(crate) json: bool,
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod conform;
+mod global;
 mod kv;
 mod mesh;
 mod parse;
@@ -12,13 +13,15 @@ mod workspace;
 use std::ffi::OsString;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::agent::{
     AgentCall, AgentCommand, AgentContract, AgentRequest, AgentStream, AgentSubscribe,
     ContractFormat,
 };
 pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
+pub(crate) use self::global::{Global, Output};
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
 pub(crate) use self::mesh::{
     MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshRepair,
@@ -43,6 +46,8 @@ pub(crate) struct Cli {
     /// The name by which the program was started.
     #[arg(skip)]
     pub(crate) program: String,
+    #[command(flatten)]
+    pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -62,7 +67,39 @@ impl Cli {
             arguments.iter_mut().for_each(mark_as_value);
         }
         let cli = Self::try_parse_from(arguments)?;
+        cli.check_target()?;
         Ok(Self { program, ..cli })
+    }
+
+    /// Refuses options of the mesh at a command that does not read them.
+    fn check_target(&self) -> Result<(), clap::Error> {
+        let (takes_url, takes_creds) = match &self.command {
+            Command::Demo | Command::Mesh(MeshCommand::Up(_) | MeshCommand::Down(_)) => {
+                (false, false)
+            }
+            Command::Mesh(MeshCommand::Connect(_)) => (false, true),
+            _ => (true, true),
+        };
+        let given = [
+            ("--url", self.global.url.is_some() && !takes_url),
+            ("--creds", self.global.creds.is_some() && !takes_creds),
+        ];
+        match given.iter().find(|(_, is_refused)| *is_refused) {
+            None => Ok(()),
+            Some((option, _)) => Err(Self::command().error(
+                ErrorKind::ArgumentConflict,
+                format!("{option} has no meaning for this command"),
+            )),
+        }
+    }
+}
+
+/// The form of the output that the arguments ask for, for errors of arguments that cannot be parsed.
+pub(crate) fn requested_output(arguments: &[OsString]) -> Output {
+    let mut options = arguments.iter().take_while(|argument| *argument != "--");
+    Output {
+        json: options.any(|argument| argument == "--json"),
+        ..Output::default()
     }
 }
 

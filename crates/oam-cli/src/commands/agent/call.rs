@@ -3,7 +3,6 @@ use serde_json::value::RawValue;
 use super::payload::Request;
 use crate::cli::AgentCall;
 use crate::failure::Failure;
-use crate::line::Line;
 use crate::printer::Printer;
 
 pub(crate) async fn run(arguments: AgentCall, printer: &Printer) -> Result<(), Failure> {
@@ -15,5 +14,5 @@ pub(crate) async fn run(arguments: AgentCall, printer: &Printer) -> Result<(), F
         call = call.timeout(left);
     }
     let reply: Box<RawValue> = call.await.map_err(|error| request.failure(error))?;
-    printer.line(Line::json(reply, arguments.json))
+    printer.line(printer.value_line(reply))
 }

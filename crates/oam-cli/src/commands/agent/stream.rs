@@ -6,8 +6,7 @@ use super::payload::Request;
 use crate::cli::AgentStream;
 use crate::exit::ExitCode;
 use crate::failure::Failure;
-use crate::line::Line;
-use crate::live::{self, End};
+use crate::live;
 use crate::printer::Printer;
 
 pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<ExitCode, Failure> {
@@ -21,15 +20,12 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
     let failure = |error| request.failure(error);
     let chunks: Chunks<Box<RawValue>> = stream.await.map_err(failure)?;
     let lines = chunks.map(|chunk| match chunk {
-        Ok(chunk) => Ok(Line::json(chunk, arguments.json)),
+        Ok(chunk) => Ok(printer.value_line(chunk)),
         Err(error) => Err(failure(error)),
     });
     let ended = live::print(printer, lines, interrupt()).await;
     live::leave(mesh).await?;
-    Ok(match ended? {
-        End::Complete | End::ReaderClosed => ExitCode::SUCCESS,
-        End::Interrupted => ExitCode::from(live::INTERRUPTED),
-    })
+    Ok(ended?.into())
 }
 
 /// Waits for Ctrl-C. SIGTERM ends the process at once; the agent detects the lost caller.
