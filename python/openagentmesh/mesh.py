@@ -43,7 +43,8 @@ class AgentMesh(Client):
     """A mesh: serves the agents of this process, and calls those of others.
 
     `url` is the server's; `creds` the path of a NATS credentials file; `tls_cert` and `tls_key` the paths of a client
-    certificate and its key; `tls_ca` the path of the certificates to trust.
+    certificate and its key; `tls_ca` the path of the certificates to trust; `context` the name of a mesh that `oam
+    context add` has stored, with its credentials, in place of `url`.
 
     ```python
     mesh = AgentMesh()
@@ -74,9 +75,13 @@ class AgentMesh(Client):
         tls_cert: str | None = None,
         tls_key: str | None = None,
         tls_ca: str | None = None,
+        context: str | None = None,
     ) -> None:
-        self._url: str | None = url
-        self._credentials: dict[str, Any] = {
+        # The default URL is no choice of the program.
+        has_default = context is not None and url == _core.DEFAULT_URL
+        self._url: str | None = None if has_default else url
+        self._options: dict[str, Any] = {
+            "context": context,
             "creds": creds,
             "tls_cert": tls_cert,
             "tls_key": tls_key,
@@ -98,8 +103,9 @@ class AgentMesh(Client):
 
     @classmethod
     def from_env(cls) -> AgentMesh:
-        """The mesh that the environment names: `OAM_URL`, else the file `.oam-url` of this directory or a parent of
-        it, else `nats://localhost:4222`; with the credentials of `OAM_CREDS` or of that file."""
+        """The mesh that the environment names: `OAM_URL`, else the context `OAM_CONTEXT`, else the file `.oam-url` of
+        this directory or a parent of it, else the context that `oam context use` has selected, else
+        `nats://localhost:4222`; with the credentials of `OAM_CREDS`, of the context or of that file."""
         mesh = cls()
         mesh._url = None
         return mesh
@@ -214,7 +220,7 @@ class AgentMesh(Client):
         if local:
             core = await _core.connect(local=True)
         else:
-            core = await _core.connect(url=self._url, **self._credentials)
+            core = await _core.connect(url=self._url, **self._options)
         self._core, self._is_local = core, local
         self._pending = dict(self._agents)
         try:
