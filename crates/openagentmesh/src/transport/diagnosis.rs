@@ -61,7 +61,7 @@ pub(super) async fn explain(
     let url = redact_credentials(&endpoint.url);
     let failure = match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            denied(&url, servers, credentials, &error).await
+            denied(endpoint, servers, credentials, &error).await
         }
         ConnectErrorKind::Dns => failed(format!(
             "cannot reach the mesh at {url}{}: the host name cannot be resolved ({error}); check the name \
@@ -104,22 +104,33 @@ pub(super) async fn explain(
 
 /// The error of a server that refuses the credentials.
 async fn denied(
-    url: &str,
+    endpoint: &Endpoint,
     servers: &Servers,
     credentials: &[Credentials],
     error: &ConnectError,
 ) -> Error {
-    let place = |credentials: &Credentials| match credentials {
-        Credentials::File(path) => path.display().to_string(),
-        _ if servers.login.is_some() => "the login in the URL".to_owned(),
-        other => other.option().to_owned(),
+    let context = endpoint.source.context();
+    let place = |credentials: &Credentials| match (credentials, context) {
+        (Credentials::File(path), _) => path.display().to_string(),
+        (_, Some(context)) if servers.login.is_some() => {
+            format!("the login in the URL of context {context}")
+        }
+        (_, None) if servers.login.is_some() => "the login in the URL".to_owned(),
+        (other, _) => other.option().to_owned(),
     };
     let (state, cause) = match credentials {
         [] => (
             "missing",
-            "the server asks for credentials and got none; name a credentials file by OAM_CREDS, in \
-             .oam-url or with credentials()"
-                .to_owned(),
+            match context {
+                Some(context) => format!(
+                    "the server asks for credentials, and context {context} has none; name a credentials file by \
+                     OAM_CREDS or with credentials(), or store it with the context: oam context add {context} URL \
+                     --creds FILE --replace"
+                ),
+                None => "the server asks for credentials and got none; name a credentials file by OAM_CREDS, in \
+                         .oam-url or with credentials()"
+                    .to_owned(),
+            },
         ),
         [first, rest @ ..] => {
             let mut expired = expired_at(first).await.map(|at| (first, at));
@@ -142,7 +153,10 @@ async fn denied(
     };
     Error::raised(
         ErrorCode::ConnectionDenied,
-        format!("connection denied by the mesh at {url}: {cause}"),
+        format!(
+            "connection denied by the mesh at {}: {cause}",
+            redact_credentials(&endpoint.url)
+        ),
     )
     .with_detail("credentials", state)
 }
