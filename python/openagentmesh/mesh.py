@@ -43,8 +43,7 @@ class AgentMesh(Client):
     """A mesh: serves the agents of this process, and calls those of others.
 
     `url` is the server's; `creds` the path of a NATS credentials file; `tls_cert` and `tls_key` the paths of a client
-    certificate and its key; `tls_ca` the path of the certificates to trust; `context` the name of a mesh that `oam
-    context add` has stored, with its credentials, in place of `url`.
+    certificate and its key; `tls_ca` the path of the certificates to trust.
 
     ```python
     mesh = AgentMesh()
@@ -75,13 +74,9 @@ class AgentMesh(Client):
         tls_cert: str | None = None,
         tls_key: str | None = None,
         tls_ca: str | None = None,
-        context: str | None = None,
     ) -> None:
-        # The default URL is no choice of the program.
-        has_default = context is not None and url == _core.DEFAULT_URL
-        self._url: str | None = None if has_default else url
+        self._url: str | None = url
         self._options: dict[str, Any] = {
-            "context": context,
             "creds": creds,
             "tls_cert": tls_cert,
             "tls_key": tls_key,
@@ -108,6 +103,14 @@ class AgentMesh(Client):
         `nats://localhost:4222`; with the credentials of `OAM_CREDS`, of the context or of that file."""
         mesh = cls()
         mesh._url = None
+        return mesh
+
+    @classmethod
+    def from_context(cls, name: str, *, creds: str | None = None) -> AgentMesh:
+        """The mesh that `oam context add` has stored as `name`, with its credentials; `creds` goes before them."""
+        mesh = cls(creds=creds)
+        mesh._url = None
+        mesh._options["context"] = name
         return mesh
 
     # The state

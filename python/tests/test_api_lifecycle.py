@@ -224,8 +224,10 @@ async def test_mesh_of_a_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         monkeypatch.delenv("OAM_URL", raising=False)
         file = tmp_path / ".agentmesh" / "contexts.toml"
         file.parent.mkdir(mode=0o700)
-        file.write_text(f'selected = "b"\n[contexts.a]\nurl = "{server.url}"\n[contexts.b]\nurl = "nats://127.0.0.1:1"\n')
-        async with AgentMesh(context="a") as mesh:
+        file.write_text(
+            f'selected = "b"\n[contexts.a]\nurl = "{server.url}"\n[contexts.b]\nurl = "nats://127.0.0.1:1"\n'
+        )
+        async with AgentMesh.from_context("a") as mesh:
             assert mesh.url == server.url
         with pytest.raises(ConnectionFailed, match="selected context b"):
             async with AgentMesh.from_env():
@@ -234,10 +236,10 @@ async def test_mesh_of_a_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         async with AgentMesh.from_env() as mesh:
             assert mesh.url == server.url
         with pytest.raises(Exception, match="contexts are a, b; oam context add c URL"):
-            async with AgentMesh(context="c"):
+            async with AgentMesh.from_context("c"):
                 pass
-        with pytest.raises(Exception, match="conflicting options url and context"):
-            async with AgentMesh(server.url, context="a"):
+        with pytest.raises(Exception, match="missing.creds"):
+            async with AgentMesh.from_context("a", creds="/nowhere/missing.creds"):
                 pass
 
 
