@@ -5,7 +5,7 @@ use std::path::Path;
 use openagentmesh::agents;
 use serde_json::{Value, json};
 
-use crate::support::{CommandOutput, Sandbox, TestMesh};
+use crate::support::{CommandOutput, ConfiguredServer, Sandbox, TestMesh};
 
 /// A command with variables of the environment.
 fn oam_with(sandbox: &Sandbox, arguments: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
@@ -379,6 +379,35 @@ async fn credentials_option_replaces_those_of_the_context() {
     );
     missing(&[], &[("OAM_CONTEXT", "file")], "own.creds");
     missing(&[], &[("OAM_CONTEXT", "file"), variable], "variable.creds");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_or_wrong_login_names_the_context() {
+    let server = ConfiguredServer::start(true, "authorization { user: ann, password: pw }").await;
+    let sandbox = Sandbox::new();
+    let bare = format!("nats://{}", server.address);
+    let wrong = format!("nats://ann:wr0ng@{}", server.address);
+    for (name, url) in [
+        ("bare", &bare),
+        ("wrong", &wrong),
+        ("right", &server.url_of("ann")),
+    ] {
+        succeed(&sandbox, &["context", "add", name, url]);
+    }
+    for (name, expected) in [
+        (
+            "bare",
+            "context bare has none; name a credentials file by OAM_CREDS or with credentials(), or store it with \
+             the context: oam context add bare URL --creds FILE --replace",
+        ),
+        ("wrong", "check the login in the URL of context wrong"),
+    ] {
+        let command = ["mesh", "catalog", "--context", name];
+        let output = sandbox.oam(&command);
+        output.assert_failure(&command, 4, &["error[connection_denied]", expected]);
+        assert!(!output.stderr.contains("wr0ng"), "{output:?}");
+    }
+    succeed(&sandbox, &["mesh", "catalog", "--context", "right"]);
 }
 
 #[test]
