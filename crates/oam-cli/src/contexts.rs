@@ -15,7 +15,7 @@ use crate::failure::Failure;
 const LOCK_FILE: &str = "contexts.lock";
 
 /// The time that a change waits for the change of another command.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Interval between attempts to take the lock.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);

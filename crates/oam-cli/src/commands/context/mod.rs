@@ -37,7 +37,7 @@ impl<'a> Shown<'a> {
             login: url_file::has_login(&context.url),
             creds: context.credentials.as_deref(),
             description: context.description.as_deref(),
-            selected: selected == Some(&context.name),
+            selected: selected == Some(context.name.as_str()),
         }
     }
 

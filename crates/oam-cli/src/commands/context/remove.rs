@@ -14,7 +14,7 @@ pub(crate) async fn run(arguments: ContextRemove, printer: &Printer) -> Result<(
             get(&document.contexts, &name)?;
         }
         document.remove(&name);
-        let was_selected = document.contexts.selected() == Some(&name);
+        let was_selected = document.contexts.selected() == Some(name.as_str());
         if was_selected {
             document.select(None);
         }
