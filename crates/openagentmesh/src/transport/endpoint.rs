@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use openagentmesh_protocol::ErrorCode;
-
 use super::contexts::{MeshContext, MeshContexts};
 use super::credentials::expand_home;
 use super::servers::Servers;
 use super::url_file;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The URL of a mesh when neither the program nor the environment names one.
 pub const DEFAULT_URL: &str = "nats://localhost:4222";

@@ -1,5 +1,7 @@
 //! The sources of an endpoint, and their order.
 
+use openagentmesh_protocol::ErrorCode;
+
 use super::*;
 
 struct Directory(PathBuf);
