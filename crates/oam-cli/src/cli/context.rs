@@ -44,7 +44,7 @@ pub(crate) enum ContextCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ContextAdd {
-    /// Name of the context: letters, digits and - _ .
+    /// Name of the context: letters, digits, hyphens, underscores and dots
     pub(crate) name: String,
     /// URL of the mesh, such as tls://mesh.example.com:4222; several servers with commas between them
     #[arg(value_name = "URL")]

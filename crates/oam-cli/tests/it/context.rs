@@ -52,7 +52,7 @@ async fn context_selects_the_mesh_by_option_variable_and_selection() {
     let variable = oam_with(sandbox, &get, &[("OAM_CONTEXT", "here")]);
     assert_eq!(
         (variable.code, &*variable.stdout),
-        (0, "1\n"),
+        (0, "1"),
         "{variable:?}"
     );
 

@@ -266,6 +266,7 @@ impl MeshContexts {
         let shown: Vec<_> = names.by_ref().take(MAX_SHOWN_NAMES).collect();
         match (shown.len(), names.count()) {
             (0, _) => "no contexts are stored".to_owned(),
+            (1, 0) => format!("the only context is {}", shown.join("")),
             (_, 0) => format!("contexts are {}", shown.join(", ")),
             (_, more) => format!("contexts are {} and {more} more", shown.join(", ")),
         }
