@@ -146,7 +146,7 @@ impl Endpoint {
         Environment::of_process(directory.as_deref()).resolve(url, credentials)
     }
 
-    /// The endpoint of the [context](MeshContexts) `name`, with `credentials` in place of those of the context. A
+    /// The endpoint of the [context](MeshContexts) `name`, with `credentials` in place of those of the context and of the login in its URL. A
     /// context without credentials has those of `OAM_CREDS`. `OAM_URL` and `.oam-url` do not matter.
     ///
     /// # Errors
@@ -265,6 +265,9 @@ impl<'a> Environment<'a> {
         let mut endpoint = Endpoint::of(self.contexts()?.get(name)?, source);
         let own = endpoint.credentials.take();
         let given = credentials.map(Path::to_owned);
+        if given.is_some() {
+            endpoint.url = redact_credentials(&endpoint.url);
+        }
         let path = given.or(own).or(self.credentials.map(PathBuf::from));
         endpoint.credentials = path.map(|path| expand_home(&path));
         Ok(endpoint)

@@ -269,6 +269,8 @@ fn credentials_of_an_explicit_context_precede_the_variable() {
     assert_eq!(explicit("staging", variable, Some("x")), path("x"));
     assert_eq!(explicit("prod", variable, None), path("variable.creds"));
     assert_eq!(explicit("prod", None, None), None);
+    let prod = environment(None).resolve_context("prod", Some(Path::new("x")));
+    assert_eq!(prod.unwrap().url, "tls://prod:1");
     let selected = |variable| {
         environment(variable)
             .resolve(None, None)
