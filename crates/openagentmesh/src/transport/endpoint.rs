@@ -146,8 +146,8 @@ impl Endpoint {
         Environment::of_process(directory.as_deref()).resolve(url, credentials)
     }
 
-    /// The endpoint of the [context](MeshContexts) `name`, with `credentials` in place of those of the context and of the login in its URL. A
-    /// context without credentials has those of `OAM_CREDS`. `OAM_URL` and `.oam-url` do not matter.
+    /// The endpoint of the [context](MeshContexts) `name`. `credentials` replace those of the context and the login in
+    /// its URL. A context without credentials has those of `OAM_CREDS`. `OAM_URL` and `.oam-url` do not matter.
     ///
     /// # Errors
     ///
