@@ -202,8 +202,8 @@ impl<'s> Walk<'_, 's> {
         }
     }
 
-    /// Adds the fields of all alternatives. A field is required if every alternative requires it; a field of some says
-    /// which, if a constant tells them apart.
+    /// Adds the fields of all alternatives. A field is required if every alternative requires it. A field of some says
+    /// which, if a constant tells them apart, and is required if these require it.
     fn alternatives(&mut self, path: &str, node: &Node<'s>, depth: usize) {
         for union in &node.unions {
             let mut listed = Vec::new();
@@ -219,11 +219,11 @@ impl<'s> Walk<'_, 's> {
                     listed.push((condition(path, &inner.rows), inner.rows));
                 }
             }
-            self.merge(listed);
+            self.merge(path, listed);
         }
     }
 
-    fn merge(&mut self, alternatives: Vec<(Option<Condition>, Vec<Row>)>) {
+    fn merge(&mut self, path: &str, alternatives: Vec<(Option<Condition>, Vec<Row>)>) {
         let count = alternatives.len();
         let known: HashSet<String> = self.rows.iter().map(|row| row.name.clone()).collect();
         // The row of each name, and the number of alternatives that have it.
@@ -261,9 +261,10 @@ impl<'s> Walk<'_, 's> {
         }
         for (place, times) in places.into_values() {
             if let Some(row) = self.rows.get_mut(place) {
-                row.required &= times == count;
                 if times == count {
                     row.condition = None;
+                } else if row.condition.is_none() && is_direct(path, &row.name) {
+                    row.required = false;
                 }
             }
         }
@@ -272,18 +273,18 @@ impl<'s> Walk<'_, 's> {
 
 /// The first required constant of an alternative at `path`.
 fn condition(path: &str, rows: &[Row]) -> Option<Condition> {
-    let is_direct = |row: &&Row| {
-        let local = row.name.strip_prefix(path).unwrap_or(&row.name);
-        !local.trim_start_matches('.').contains(['.', '['])
-    };
-    let tag = rows
-        .iter()
-        .filter(is_direct)
-        .find(|row| row.required && row.kind.constants.len() == 1)?;
+    let mut direct = rows.iter().filter(|row| is_direct(path, &row.name));
+    let tag = direct.find(|row| row.required && row.kind.constants.len() == 1)?;
     Some(Condition {
         field: tag.name.clone(),
         values: tag.kind.constants.clone(),
     })
+}
+
+/// Whether `name` is that of a field of the object at `path`, and not of one within.
+fn is_direct(path: &str, name: &str) -> bool {
+    let local = name.strip_prefix(path).unwrap_or(name);
+    !local.trim_start_matches('.').contains(['.', '['])
 }
 
 fn joined(path: &str, name: &str) -> String {

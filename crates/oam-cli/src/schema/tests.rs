@@ -265,21 +265,21 @@ fn fields_have_name_type_need_and_description() {
     order.code | string, matches ^[A-Z]{3}-\d{4}$ | required | 
     external | Stop or object | required | 
     external.Go | object | - | 
-    external.Go.speed | number | - | 
-    external.Go.gear | integer -5–5 | - | 
+    external.Go.speed | number | required | 
+    external.Go.gear | integer -5–5 | required | 
     external.Turn | array [integer, boolean] | - | 
     external.Say | string | - | 
     externals | array of Stop or object | required | 
     externals[].Go | object | - | 
-    externals[].Go.speed | number | - | 
-    externals[].Go.gear | integer -5–5 | - | 
+    externals[].Go.speed | number | required | 
+    externals[].Go.gear | integer -5–5 | required | 
     externals[].Turn | array [integer, boolean] | - | 
     externals[].Say | string | - | 
     flat | boolean | required | 
     shape | object | required | 
     shape.kind | one of Circle|Square | required | 
-    shape.radius | number | - | if shape.kind is Circle
-    shape.side | number | - | if shape.kind is Square
+    shape.radius | number | required | if shape.kind is Circle
+    shape.side | number | required | if shape.kind is Square
     shape.label | string or null | - | if shape.kind is Square
     adjacent | object | required | 
     adjacent.t | one of One|Many | required | 
@@ -324,7 +324,7 @@ fn fields_have_name_type_need_and_description() {
     pet | object | required | 
     pet.pet | one of cat|dog | required | 
     pet.lives | integer 1–9 | 9 | if pet.pet is cat
-    pet.name | string | - | if pet.pet is dog
+    pet.name | string | required | if pet.pet is dog
     tup | array [integer, string] | required | 
     st | array of integer, 2+ items, all different | required | 
     lst | array of integer, 3–5 items | required | 
@@ -345,7 +345,7 @@ fn value_that_is_no_object_is_a_row_without_a_name() {
         (schema_for!(Vec<Internal>).to_value(), "array of object"),
         (
             schema_for!(Option<Plain>).to_value(),
-            "one of Standard|Express or null",
+            "one of Express|Standard or null",
         ),
         (
             json!({"enum": ["a b", "1", 1, true, "true", null]}),
@@ -466,20 +466,32 @@ fn contract(input: Value) -> Contract {
 #[test]
 fn missing_input_says_what_the_agent_takes_and_shows_a_command() {
     let cases = [
-        (schema_for!(Order).to_value(), "", ""),
-        (schema_for!(u8).to_value(), "", ""),
-        (schema_for!(Internal).to_value(), "", ""),
+        (
+            schema_for!(Order).to_value(),
+            "sku, quantity, email, kind, tags, code, and optionally note",
+            r#"oam agent call shop.price '{"sku":"string","quantity":1,"email":"ada@example.com","kind":"Express","note":"string","tags":["string","string2"],"code":"AAA-0000"}'"#,
+        ),
+        (schema_for!(u8).to_value(), "one value: integer 0–255", "oam agent call shop.price 1"),
+        (
+            schema_for!(Internal).to_value(),
+            "kind, radius, side, and optionally label",
+            r#"oam agent call shop.price '{"kind":"Circle","radius":1}'"#,
+        ),
         (
             json!({"type": "object", "properties": {"it's": {"type": "string"}}}),
-            "",
-            "",
+            "optionally it's",
+            r#"oam agent call shop.price '{"it'\''s":"string"}'"#,
         ),
-        (json!({"type": "object"}), "", ""),
-        (json!({"not": {}}), "", ""),
+        (json!({"type": "object"}), "one value: object", "oam agent call shop.price '{}'"),
+        (
+            json!({"not": {}}),
+            "one value: any value",
+            "oam agent contract shop.price",
+        ),
     ];
     for (schema, message, hint) in cases {
         let failure = missing_input(&contract(schema), "call");
-        assert_eq!(failure.message, message);
+        assert_eq!(failure.message, format!("no input given: shop.price takes {message}"));
         assert_eq!(failure.hint.as_deref(), Some(hint));
     }
 }

@@ -88,7 +88,20 @@ const COMMANDS: [&[&str]; 46] = [
 ];
 
 /// The commands that need no mesh, or make one.
-const LOCAL_COMMANDS: [&[&str]; 3] = [&["demo"], &["mesh", "up", "--port", "0"], &["mesh", "down"]];
+const LOCAL_COMMANDS: [&[&str]; 12] = [
+    &["context", "add", "a", "nats://127.0.0.1:1"],
+    &["context", "add", "b", "nats://127.0.0.1:2", "--json"],
+    &["context", "use", "a"],
+    &["context", "list"],
+    &["context", "list", "--json"],
+    &["context", "show"],
+    &["context", "show", "a"],
+    &["context", "show", "a", "--json"],
+    &["context", "remove", "a"],
+    &["demo"],
+    &["mesh", "up", "--port", "0"],
+    &["mesh", "down"],
+];
 
 async fn start_mesh() -> TestMesh {
     let mesh = TestMesh::start(agents![echo, broken, counter, ticker]).await;
