@@ -40,6 +40,8 @@ pub(crate) struct Field {
     pub(crate) kind: String,
     /// Whether the field must be in its object.
     pub(crate) required: bool,
+    /// Whether only some alternatives have the field, which the description names.
+    pub(crate) is_conditional: bool,
     /// The default as JSON.
     pub(crate) default: Option<String>,
     pub(crate) description: String,
@@ -94,6 +96,7 @@ struct Condition {
 
 impl Row {
     fn into_field(self) -> Field {
+        let is_conditional = self.condition.is_some();
         let condition = self
             .condition
             .map(|Condition { field, values }| format!("if {field} is {}", values.join("|")));
@@ -101,6 +104,7 @@ impl Row {
             kind: self.kind.in_words(),
             name: self.name,
             required: self.required,
+            is_conditional,
             default: self.default,
             description: match (condition, self.description) {
                 (None, description) => description,

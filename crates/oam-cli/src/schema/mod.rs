@@ -14,6 +14,9 @@ mod string;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::example::{Example, command_input, example};
+#[allow(unused_imports, reason = "the input of a request uses it")]
+pub(crate) use self::example::example;
+pub(crate) use self::example::{Example, command_input};
 pub(crate) use self::fields::{Field, Fields, fields};
+#[allow(unused_imports, reason = "the input of a request uses it")]
 pub(crate) use self::missing::missing_input;

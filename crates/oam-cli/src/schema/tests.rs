@@ -471,10 +471,14 @@ fn missing_input_says_what_the_agent_takes_and_shows_a_command() {
             "sku, quantity, email, kind, tags, code, and optionally note",
             r#"oam agent call shop.price '{"sku":"string","quantity":1,"email":"ada@example.com","kind":"Express","note":"string","tags":["string","string2"],"code":"AAA-0000"}'"#,
         ),
-        (schema_for!(u8).to_value(), "one value: integer 0–255", "oam agent call shop.price 1"),
+        (
+            schema_for!(u8).to_value(),
+            "one value: integer 0–255",
+            "oam agent call shop.price 1",
+        ),
         (
             schema_for!(Internal).to_value(),
-            "kind, radius, side, and optionally label",
+            "kind, and optionally radius, side, label",
             r#"oam agent call shop.price '{"kind":"Circle","radius":1}'"#,
         ),
         (
@@ -482,7 +486,11 @@ fn missing_input_says_what_the_agent_takes_and_shows_a_command() {
             "optionally it's",
             r#"oam agent call shop.price '{"it'\''s":"string"}'"#,
         ),
-        (json!({"type": "object"}), "one value: object", "oam agent call shop.price '{}'"),
+        (
+            json!({"type": "object"}),
+            "one value: object",
+            "oam agent call shop.price '{}'",
+        ),
         (
             json!({"not": {}}),
             "one value: any value",
@@ -491,7 +499,10 @@ fn missing_input_says_what_the_agent_takes_and_shows_a_command() {
     ];
     for (schema, message, hint) in cases {
         let failure = missing_input(&contract(schema), "call");
-        assert_eq!(failure.message, format!("no input given: shop.price takes {message}"));
+        assert_eq!(
+            failure.message,
+            format!("no input given: shop.price takes {message}")
+        );
         assert_eq!(failure.hint.as_deref(), Some(hint));
     }
 }

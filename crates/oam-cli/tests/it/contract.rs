@@ -70,7 +70,7 @@ struct Price {
     days: Option<u8>,
 }
 
-/// Prices an order of any quantity, in cents.
+/// Prices an order, in cents.
 #[agent(channel = "shop", tags = ["sales"], version = "1.0.0")]
 async fn price(order: Order) -> Price {
     let words = [&order.sku, &order.email].map(String::len);
@@ -134,7 +134,7 @@ async fn contract_is_a_table_of_fields_and_a_command_to_paste() {
     };
     insta::assert_snapshot!(shown("shop.price"), @r#"
     shop.price
-    Prices an order of any quantity, in cents.
+    Prices an order, in cents.
 
     Verb          call
     Version       1.0.0

@@ -1,8 +1,8 @@
 //! A name that was not found: the hint is the command with the name that was meant.
 
-use openagentmesh::{AgentSpec, Error, ErrorCode, agent, agents};
+use openagentmesh::{AgentMesh, AgentSpec, Error, ErrorCode, agent, agents};
 
-use crate::support::TestMesh;
+use crate::support::{ConfiguredServer, Sandbox, TestMesh};
 
 /// Echoes a message back.
 #[agent(channel = "shop")]
@@ -135,13 +135,19 @@ async fn mistyped_command_and_option_name_the_one_that_was_meant() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn password_in_a_url_is_not_part_of_a_hint() {
-    let mesh = TestMesh::start(agents![price]).await;
-    let url = mesh.url.replace("nats://", "nats://user:secret@");
-    let output = mesh
-        .sandbox
-        .oam(&["agent", "call", "shop.prise", "1", "--url", &url]);
-    assert!(!output.stderr.contains("secret"), "{output:?}");
-    assert_eq!(hint(&output.stderr), Some("oam agent call shop.price …"));
+    let users = "authorization { users: [ { user: ann, password: pw } ] }";
+    let server = ConfiguredServer::start(true, users).await;
+    let url = server.url_of("ann");
+    let mesh = AgentMesh::connect(&url).await.unwrap();
+    mesh.create_buckets().await.unwrap();
+    mesh.kv().put("limits", "1").await.unwrap();
+    let output = Sandbox::new().oam(&["kv", "get", "limts", "--url", &url]);
+    assert!(!output.stderr.contains("pw"), "{output:?}");
+    assert_eq!(
+        hint(&output.stderr),
+        Some("oam kv get limits …"),
+        "{output:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
