@@ -2,6 +2,7 @@
 
 mod agent;
 mod conform;
+mod header;
 mod kv;
 mod mesh;
 mod parse;
@@ -15,14 +16,17 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::agent::{
-    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentStream, AgentSubscribe,
+    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentSend, AgentStream, AgentSubscribe,
     ContractFormat,
 };
 pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
-pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
+pub(crate) use self::header::Header;
+pub(crate) use self::kv::{
+    KvCommand, KvDelete, KvGet, KvHistory, KvList, KvUpdate, KvValue, KvWatch, KvWrite,
+};
 pub(crate) use self::mesh::{
-    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshRepair,
-    MeshStatus, MeshUp,
+    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshPublish,
+    MeshRepair, MeshStatus, MeshUp,
 };
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};
