@@ -8,7 +8,11 @@ use crate::{python, workspace};
 /// Programs that the pages run, and the Rust blocks.
 ///
 /// The programs are those that `cargo test` has built: other selections of packages have other features.
-const PREPARATION: &[&str] = &["test -p book", "build --bins --examples"];
+const PREPARATION: &[&str] = &[
+    "test --workspace --bin book",
+    "test --workspace --doc",
+    "build --bins --examples",
+];
 
 /// The folder of the page whose programs need packages of Node.
 const NODE_PAGES: &str = "docs/protocol/javascript";
@@ -18,9 +22,9 @@ const NODE_PAGES: &str = "docs/protocol/javascript";
 /// blocks of the pages whose paths contain one of the other arguments, or of all pages.
 pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     let done = match arguments {
-        [] => cargo("run -p book -- build"),
-        ["--update"] => cargo("run -p book -- update"),
-        ["--record"] => cargo("build -p oam-cli").and_then(|()| cargo("run -p book -- record")),
+        [] => book(&["build"]),
+        ["--update"] => book(&["update"]),
+        ["--record"] => cargo("build --bins").and_then(|()| book(&["record"])),
         ["--test", pages @ ..] => test(pages),
         _ => Err("usage: cargo xtask book [--update | --record | --test [PAGE…]]".to_owned()),
     };
@@ -40,9 +44,21 @@ fn test(pages: &[&str]) -> Result<(), String> {
     python::install_for_book()?;
     install_for_node()?;
     if pages.is_empty() {
-        cargo("run -p book -- build")?;
+        book(&["build"])?;
     }
-    cargo(&format!("run -p book -- test {}", pages.join(" ")))
+    book(&[&["test"], pages].concat())
+}
+
+/// Runs the tool of the book. It is built with the features of the whole workspace, which `cargo run` cannot select.
+fn book(arguments: &[&str]) -> Result<(), String> {
+    cargo("build --workspace --bin book")?;
+    let program = workspace::target().join("debug").join("book");
+    step(
+        Command::new(program)
+            .args(arguments)
+            .current_dir(workspace::root()),
+        "the build has made it",
+    )
 }
 
 /// Installs the packages of the programs in JavaScript.

@@ -9,6 +9,7 @@ mod python;
 mod workspace;
 
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -43,7 +44,8 @@ const fn step(title: &'static str, command: &'static str) -> Step {
     }
 }
 
-const INTEROP: Step = step("interop", "cargo test -p interop");
+// All tests select the whole workspace or its default members, which have the same features: see `xtask/features`.
+const INTEROP: Step = step("interop", "cargo test --workspace --test interop");
 
 const BENCH: &[Step] = &[
     // The bench starts `oam`, and would build it without printing progress.
@@ -92,8 +94,9 @@ const CI: &[Step] = &[
         command: "cargo test",
         environment: &[("OAM_CHAOS_SECONDS", "120")],
     },
-    // With one seed, so that a change is judged by the change. `cargo xtask fuzz` takes a new one each time.
-    step("fuzz", "cargo run --release -p fuzz -- --seed 1"),
+    // With one seed, so that a change is judged by the change, and with the build of the tests. `cargo xtask fuzz` takes a new
+    // seed each time, and optimises.
+    step("fuzz", "cargo run --bin fuzz -- --seed 1"),
     INTEROP,
     step("python", "cargo xtask python"),
     step("book", "cargo xtask book --test"),
@@ -128,10 +131,12 @@ fn main() -> ExitCode {
             command.extend(more);
         }
         eprintln!("\n== {}: {}", step.title, command.join(" "));
+        let started = Instant::now();
         if let Err(reason) = run(&command, step.environment) {
             eprintln!("== {} failed: {reason}", step.title);
             return ExitCode::FAILURE;
         }
+        eprintln!("== {} took {} s", step.title, started.elapsed().as_secs());
     }
     ExitCode::SUCCESS
 }

@@ -12,6 +12,15 @@ pub(super) fn page() -> String {
          The commands of `oam` with their arguments and options. `oam help COMMAND` prints the same in a terminal. This \
          page is generated from the definitions of the arguments.\n",
     );
+    let mut root = oam_cli::arguments();
+    root.build();
+    let global: Vec<&Arg> = root
+        .get_arguments()
+        .filter(|argument| argument.is_global_set())
+        .collect();
+    page += "\n## Options of every command\n\n\
+             Before or after the name of the command. [Output and exit codes](output.md) says what they do.\n";
+    page += &table(&global);
     for command in all() {
         page += &section(&command);
     }
@@ -47,21 +56,26 @@ fn section(command: &Command) -> String {
     let about = about.map(ToString::to_string).unwrap_or_default();
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim();
-    let mut section = format!(
+    let section = format!(
         "\n## {name}\n\n{}\n\n```text\n{usage}\n```\n",
         escaped(&about)
     );
     let arguments: Vec<&Arg> = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set() && argument.get_id() != "help")
+        .filter(|argument| !argument.is_global_set())
         .collect();
-    if !arguments.is_empty() {
-        section += "\n| argument | meaning |\n|---|---|\n";
+    section + &table(&arguments)
+}
+
+fn table(arguments: &[&Arg]) -> String {
+    if arguments.is_empty() {
+        return String::new();
     }
-    for argument in arguments {
-        section += &format!("| {} | {} |\n", form(argument), meaning(argument));
-    }
-    section
+    let rows = arguments
+        .iter()
+        .map(|argument| format!("| {} | {} |\n", form(argument), meaning(argument)));
+    "\n| argument | meaning |\n|---|---|\n".to_owned() + &rows.collect::<String>()
 }
 
 /// The argument as it is written, such as `--url <URL>`.

@@ -31,7 +31,7 @@ impl Edited {
 
     /// Keeps the file of the text, and adds its path to `failure`.
     pub(crate) fn kept_for(&self, mut failure: Failure) -> Failure {
-        failure.details.push(self.keep());
+        failure.message = format!("{}; {}", failure.message, self.keep());
         failure
     }
 }

@@ -4,14 +4,28 @@ use std::io::{self, ErrorKind};
 
 use openagentmesh::{Error, ErrorCode};
 use openagentmesh_local::LocalError;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::exit::ExitCode;
 use crate::shell;
+use crate::text::truncated;
 
 /// The folder of the pages of the error codes.
 const PAGES: &str =
     "https://github.com/openagentmesh/openagentmesh-rs/blob/main/docs/reference/errors";
+
+/// The code in JSON of a problem of this machine, which has no code on the wire.
+const LOCAL_CODE: &str = "failed";
+
+/// The code in JSON of an invalid command line.
+const USAGE_CODE: &str = "invalid_input";
+
+/// The detail of a failed call within a handler: the error of that call.
+const CAUSE: &str = "cause";
+
+/// A longer detail is truncated for people.
+const MAX_DETAIL_CHARS: usize = 500;
 
 /// The error of a command. `hint` is the remedy.
 #[derive(Debug)]
@@ -19,7 +33,8 @@ pub(crate) struct Failure {
     /// The code on the wire; `None` for a problem of this machine.
     pub(crate) code: Option<ErrorCode>,
     pub(crate) message: String,
-    pub(crate) details: Vec<String>,
+    /// Boxed, because an error is part of each result.
+    pub(crate) details: Box<Map<String, Value>>,
     pub(crate) hint: Option<String>,
     kind: Kind,
 }
@@ -63,7 +78,7 @@ impl Failure {
         Self {
             code: None,
             message: message.into(),
-            details: Vec::new(),
+            details: Box::default(),
             hint: None,
             kind: Kind::Error,
         }
@@ -109,11 +124,60 @@ impl Failure {
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
-        match self.kind {
-            Kind::Error => ExitCode::FAILURE,
-            Kind::Usage => ExitCode::from(2),
-            Kind::ReaderClosed => ExitCode::SUCCESS,
+        match (self.kind, &self.code) {
+            (Kind::Error, Some(code)) => code.into(),
+            (Kind::Error, None) => ExitCode::FAILURE,
+            (Kind::Usage, _) => ExitCode::USAGE,
+            (Kind::ReaderClosed, _) => ExitCode::SUCCESS,
         }
+    }
+
+    /// The details for people, a line each: the problems of the input, then the others.
+    pub(crate) fn detail_lines(&self) -> Vec<String> {
+        let problems = match self.details.get("errors") {
+            Some(Value::Array(problems)) => problems.as_slice(),
+            _ => &[],
+        };
+        // The message or the hint has the details of a known code in words.
+        let is_known = self.page().is_some();
+        let is_shown = |name: &str| match name {
+            "errors" => problems.is_empty(),
+            name => !is_known || name == CAUSE,
+        };
+        let others = self.details.iter().filter(|(name, _)| is_shown(name));
+        problems
+            .iter()
+            .map(problem)
+            .chain(others.map(|(name, value)| format!("{name}: {}", in_words(value))))
+            .map(|line| truncated(line, MAX_DETAIL_CHARS))
+            .collect()
+    }
+
+    /// The error for programs.
+    pub(crate) fn to_json(&self) -> Value {
+        #[derive(Serialize)]
+        struct Document<'f> {
+            code: &'f str,
+            message: &'f str,
+            details: &'f Map<String, Value>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            hint: Option<&'f str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            page: Option<String>,
+        }
+
+        let code = match (&self.code, self.kind) {
+            (Some(code), _) => code.as_str(),
+            (None, Kind::Usage) => USAGE_CODE,
+            (None, _) => LOCAL_CODE,
+        };
+        json!({ "error": Document {
+            code,
+            message: &self.message,
+            details: &self.details,
+            hint: self.hint.as_deref(),
+            page: self.page(),
+        }})
     }
 }
 
@@ -126,7 +190,7 @@ impl From<Error> for Failure {
             _ => Kind::Error,
         };
         Self {
-            details: problems(&error),
+            details: Box::new(error.details().clone()),
             hint: next_step(&error),
             kind,
             ..Self::mesh(error.code().clone(), error.message())
@@ -164,7 +228,7 @@ fn next_step(error: &Error) -> Option<String> {
         ErrorCode::Timeout if error.details().get("connection") == Some(&json!("lost")) => Some(
             "check the server and the network; the agent may be running the request".to_owned(),
         ),
-        ErrorCode::Timeout => Some("--timeout SECONDS waits longer".to_owned()),
+        ErrorCode::Timeout => Some("--timeout TIME waits longer".to_owned()),
         ErrorCode::HandlerError => Some(format!(
             "the agent failed; look at the output of the process that serves {agent}"
         )),
@@ -175,18 +239,23 @@ fn next_step(error: &Error) -> Option<String> {
     }
 }
 
-fn problems(error: &Error) -> Vec<String> {
-    let Some(Value::Array(problems)) = error.details().get("errors") else {
-        return Vec::new();
-    };
-    problems
-        .iter()
-        .map(|problem| {
-            let text = |field: &str| problem[field].as_str().unwrap_or_default();
-            let location = Some(text("location"))
-                .filter(|l| !l.is_empty())
-                .unwrap_or("input");
-            format!("{location}: {}", text("message"))
-        })
-        .collect()
+/// A problem of the input: where it is, and the violated rule.
+fn problem(problem: &Value) -> String {
+    let text = |field: &str| problem[field].as_str().unwrap_or_default();
+    let location = Some(text("location"))
+        .filter(|location| !location.is_empty())
+        .unwrap_or("input");
+    match text("message") {
+        // The problems of another SDK may have any form.
+        "" => in_words(problem),
+        message => format!("{location}: {message}"),
+    }
+}
+
+/// A text without quotes; any other value as JSON.
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

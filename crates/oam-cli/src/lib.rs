@@ -1,7 +1,8 @@
 //! `oam`, the command line of OpenAgentMesh, as a function: the binary and the Python package call it.
 //!
 //! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
-//! mesh, `input` reads inputs, `editor` lets the user edit one, `printer` owns all output, `live` prints results as they arrive, `log` prints the log,
+//! mesh, `input` reads inputs, `editor` lets the user edit one, `schema` explains the input of an agent, `printer` owns all
+//! output, `table` lays out tables, `live` prints results as they arrive, `log` prints the log,
 //! `transfer` shows the progress of a file, `failure` is the error type, and `exit` the exit code.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -22,6 +23,7 @@ mod printer;
 mod schema;
 mod shell;
 mod stdin;
+mod table;
 mod text;
 mod transfer;
 mod url_file;
@@ -39,12 +41,13 @@ use crate::printer::Printer;
 /// the process, a thread may still read stdin afterwards, and a second call panics.
 #[must_use = "the exit code is that of the process"]
 pub fn main(arguments: Vec<OsString>) -> u8 {
-    let printer = Printer::new();
+    let asked = cli::requested_output(&arguments);
     let cli = match Cli::parse_arguments(arguments) {
         Ok(cli) => cli,
-        Err(error) => return printer.arguments(&error).to_u8(),
+        Err(error) => return Printer::new(asked).arguments(&error).to_u8(),
     };
-    log::init();
+    let printer = Printer::new(cli.global.output);
+    log::init(&cli.global);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt};
 use openagentmesh::{AgentMesh, Error, ErrorCode, Event, Events};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::printer::Printer;
@@ -15,9 +16,6 @@ use crate::printer::Printer;
 /// Limit of each step that ends a command: the clean-up of an upload, and the shutdown of the
 /// client.
 pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The exit code of a command that Ctrl-C ended: the result is incomplete.
-pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The reason for which printing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +26,15 @@ pub(crate) enum End {
     ReaderClosed,
     /// A signal arrived.
     Interrupted,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Complete | End::ReaderClosed => Self::SUCCESS,
+            End::Interrupted => Self::INTERRUPTED,
+        }
+    }
 }
 
 /// Prints each of `lines` as it arrives, and reads them no faster than stdout is read. On return,

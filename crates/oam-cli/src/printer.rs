@@ -3,13 +3,20 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use clap::error::ErrorKind;
 use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use terminal_size::{Width, terminal_size_of};
 
+use crate::cli::Output;
 use crate::exit::ExitCode;
 use crate::failure::Failure;
+use crate::json;
 use crate::line::Line;
+use crate::table::{self, Column};
 use crate::text::{on_one_line, printable};
+use crate::transfer::Transfer;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
@@ -22,11 +29,22 @@ pub(crate) const FAINT: Style = Style::new().dimmed();
 ///
 /// A failed write to stdout is an error of the command, because a part of the result is lost. A failed
 /// write to stderr is not, because the exit code tells the outcome.
-pub(crate) struct Printer;
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    output: Output,
+}
+
+/// The width of a terminal that does not tell it.
+const DEFAULT_WIDTH: usize = 80;
 
 impl Printer {
-    pub(crate) fn new() -> Self {
-        Self
+    pub(crate) fn new(output: Output) -> Self {
+        Self { output }
+    }
+
+    /// Whether the result is a JSON document, or a line of JSON for each result as it arrives.
+    pub(crate) fn is_json(&self) -> bool {
+        self.output.json || self.output.pretty
     }
 
     /// A line of the result.
@@ -34,9 +52,26 @@ impl Printer {
         line.into().write().map_err(|error| Failure::stdout(&error))
     }
 
-    /// A result as JSON over several lines.
+    /// A result as one JSON document: on one line with `--json`, else over several.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        self.line(Line::serialized(value, true)?)
+        self.line(Line::serialized(
+            value,
+            !self.output.json || self.output.pretty,
+        )?)
+    }
+
+    /// One of several results that arrive one by one, as JSON: on one line, or over several with `--pretty`.
+    ///
+    /// # Errors
+    ///
+    /// If the value cannot be serialized as JSON.
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<Line, Failure> {
+        Line::serialized(value, self.output.pretty)
+    }
+
+    /// A value of an agent: on one line, or over several with `--pretty`.
+    pub(crate) fn value_line(&self, value: Box<RawValue>) -> Line {
+        Line::json(value, self.output.pretty)
     }
 
     /// A result as raw bytes. A terminal gets text only, with invisible characters escaped and a
@@ -62,26 +97,28 @@ impl Printer {
             .map_err(|error| Failure::stdout(&error))
     }
 
-    /// A result as a table without borders.
+    /// A result as a table without borders, one line for each row. On a terminal the table has its width: texts are
+    /// shortened, and columns left out, unless `--wide` was given.
     pub(crate) fn table<const COLUMNS: usize>(
         &self,
-        header: [&str; COLUMNS],
+        columns: [Column; COLUMNS],
         rows: impl IntoIterator<Item = [String; COLUMNS]>,
     ) -> Result<(), Failure> {
-        let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(header);
-        for row in rows {
-            table.add_row(row);
+        let width = if self.output.wide {
+            None
+        } else {
+            terminal_width()
+        };
+        let table = table::lay_out(columns, rows, width);
+        self.title(&table.header)?;
+        if !table.rows.is_empty() {
+            self.line(table.rows.join("\n"))?;
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
+        if !table.left_out.is_empty() {
+            let left_out = table.left_out.join(", ");
+            self.hint_for_people(&format!("left out: {left_out}; --wide prints all columns"));
         }
-        let table = table.to_string();
-        let lines: Vec<_> = table.lines().map(str::trim_end).collect();
-        self.line(lines.join("\n"))
+        Ok(())
     }
 
     /// A named field of the result.
@@ -103,13 +140,27 @@ impl Printer {
 
     /// A note on stderr, which a pipe does not contain.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
-        self.err(&printable(text.as_ref()));
+        match self.output {
+            Output { quiet: true, .. } => {}
+            Output { json: true, .. } => {
+                self.err_json(&json!({ "note": text.as_ref() }).to_string())
+            }
+            _ => self.err(&printable(text.as_ref())),
+        }
     }
 
     /// A note that is printed only when stdout is a terminal.
     pub(crate) fn hint_for_people(&self, text: &str) {
-        if io::stdout().is_terminal() {
+        if io::stdout().is_terminal() && !self.output.quiet && !self.output.json {
             self.err(&format!("{FAINT}{}{FAINT:#}", printable(text)));
+        }
+    }
+
+    /// The progress of a file on a terminal, labelled with `title`.
+    pub(crate) fn transfer(&self, title: String) -> Transfer {
+        match self.output.quiet || self.output.json {
+            true => Transfer::hidden(),
+            false => Transfer::new(title),
         }
     }
 
@@ -144,6 +195,12 @@ impl Printer {
     /// The help, the version, or the error of the arguments. Returns the exit code.
     pub(crate) fn arguments(&self, error: &clap::Error) -> ExitCode {
         let text = error.render();
+        let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if error.use_stderr() && self.output.json && !is_help {
+            let text = text.to_string();
+            self.failure(&Failure::usage(problem(&text)));
+            return ExitCode::USAGE;
+        }
         if error.use_stderr() {
             let plain = text.to_string();
             let shown = printable(&plain);
@@ -154,7 +211,7 @@ impl Printer {
                 shown
             };
             self.err(shown.trim_end_matches('\n'));
-            return ExitCode::from(2);
+            return ExitCode::USAGE;
         }
         let text = text.ansi().to_string();
         match self.line(text.trim_end_matches('\n').to_owned()) {
@@ -171,6 +228,9 @@ impl Printer {
         if failure.is_reader_closed() {
             return;
         }
+        if self.output.json {
+            return self.err_json(&failure.to_json().to_string());
+        }
         let code = failure
             .code
             .as_ref()
@@ -179,8 +239,8 @@ impl Printer {
         let code = on_one_line(&code);
         let message = printable(&failure.message);
         self.err(&format!("{ERROR}error{code}{ERROR:#}: {message}"));
-        for detail in &failure.details {
-            self.err(&format!("  {}", printable(detail)));
+        for detail in failure.detail_lines() {
+            self.err(&format!("  {}", printable(&detail)));
         }
         if let Some(hint) = &failure.hint {
             self.err(&format!("  {HINT}hint{HINT:#}: {}", printable(hint)));
@@ -190,8 +250,32 @@ impl Printer {
         }
     }
 
+    /// A JSON object on one line of stderr.
+    fn err_json(&self, object: &str) {
+        self.err(&json::on_one_line(object));
+    }
+
     fn err(&self, text: &str) {
         // Without stderr there is no place for the text.
         drop(writeln!(anstream::stderr().lock(), "{text}"));
     }
+}
+
+/// The width of the terminal at stdout; `None` if stdout is none.
+fn terminal_width() -> Option<usize> {
+    let stdout = io::stdout();
+    stdout
+        .is_terminal()
+        .then(|| match terminal_size_of(&stdout) {
+            Some((Width(columns), _)) if columns > 0 => columns.into(),
+            _ => DEFAULT_WIDTH,
+        })
+}
+
+/// The problem that the error of an argument names: its first paragraph, on one line.
+fn problem(rendered: &str) -> String {
+    let problem = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let paragraph = problem.split("\n\n").next().unwrap_or(problem);
+    let lines: Vec<_> = paragraph.lines().map(str::trim).collect();
+    lines.join(" ")
 }

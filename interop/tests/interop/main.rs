@@ -18,6 +18,7 @@ mod registering_together;
 mod rust_agents;
 mod rust_calls_python;
 mod rust_streams_python;
+mod schema;
 mod sends;
 mod setup;
 mod shared_catalog;

@@ -5,11 +5,15 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::header::{Header, header};
-use super::parse::seconds;
+use super::mesh::MeshCatalog;
+use super::parse::duration;
 use super::target::Target;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
+    /// List the agents on the mesh, as `oam mesh catalog` does
+    #[command(alias = "ls")]
+    List(MeshCatalog),
     /// Print an agent's contract: its input and its output
     Contract(AgentContract),
     /// Call an agent and print its reply
@@ -23,6 +27,8 @@ pub(crate) enum AgentCommand {
     ///
     /// The command ends once the server has the request, and prints the id of the request. Whether the
     /// agent succeeds is not reported: --wait prints the reply, and --reply-to sends it to a subject.
+    ///
+    /// With --json, an object with "agent" and "request_id"; with --wait, the reply.
     Send(AgentSend),
     /// Print the events of a publisher as they arrive
     ///
@@ -100,32 +106,26 @@ pub(crate) struct AgentRequest {
 pub(crate) struct AgentCall {
     #[command(flatten)]
     pub(crate) request: AgentRequest,
-    /// Seconds that the command may take, reading stdin included
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    /// Time that the command may take, reading stdin included: 500ms, 2m, or seconds
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Print the reply over several lines
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AgentStream {
     #[command(flatten)]
     pub(crate) request: AgentRequest,
-    /// Seconds that the whole stream may take, reading stdin included [default: no limit, but 60 for each chunk]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time that the whole stream may take, reading stdin included [default: no limit, but 60s for each chunk]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Print each chunk over several lines
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AgentSend {
     #[command(flatten)]
     pub(crate) request: AgentRequest,
-    /// Seconds that the command may take, reading stdin and waiting included
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    /// Time that the command may take, reading stdin and waiting included
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = duration)]
     pub(crate) timeout: Duration,
     /// Wait for the reply, and print it
     #[arg(long)]
@@ -133,9 +133,6 @@ pub(crate) struct AgentSend {
     /// Subject to which the agent sends its reply
     #[arg(long, value_name = "SUBJECT", conflicts_with = "wait")]
     pub(crate) reply_to: Option<String>,
-    /// Print the agent and the id of the request as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -144,10 +141,7 @@ pub(crate) struct AgentSubscribe {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Seconds to wait for each event [default: no limit]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time to wait for each event [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Print each event over several lines
-    #[arg(long)]
-    pub(crate) json: bool,
 }

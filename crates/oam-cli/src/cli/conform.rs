@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::parse::seconds;
+use super::parse::duration;
 use super::target::Target;
 
 #[derive(Debug, Subcommand)]
@@ -15,12 +15,16 @@ pub(crate) enum ConformCommand {
     /// Sends valid, invalid and hostile requests, so the mesh should be one for tests. Prints one line
     /// per rule with its outcome and the address of the page that explains it. The exit code is 1 when
     /// a required rule failed. Rules of extensions do not change it.
+    ///
+    /// With --json, "rules" has an object for each rule: id, title, requirement, page, outcome, the reason
+    /// of a failure or a skip, and "expected" with the reason of the list. "summary" has the counts,
+    /// "surprises" the differences from the list, and "success" whether the exit code is 0.
     Host(ConformHost),
     /// Check a caller: serve known agents and judge the requests to them
     ///
     /// Prints the steps that the caller has to do, to stderr, and then waits for its requests. Ends when
     /// all steps are done, at --timeout, or with Ctrl-C, and prints one line per rule. The exit code is 1
-    /// when a required rule failed.
+    /// when a required rule failed. With --json, the document is that of `oam conform host`.
     Caller(ConformCaller),
 }
 
@@ -33,13 +37,6 @@ pub(crate) struct ConformReport {
     /// a rule of the list passed.
     #[arg(long, value_name = "FILE")]
     pub(crate) expected: Option<PathBuf>,
-    /// Print one JSON document instead of lines
-    ///
-    /// "rules" has an object for each rule: id, title, requirement, page, outcome, the reason of a failure
-    /// or a skip, and "expected" with the reason of the list. "summary" has the counts, "surprises" the
-    /// differences from the list, and "success" whether the exit code is 0.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -57,14 +54,14 @@ pub(crate) struct ConformHost {
     /// For deadlines, probes and cancellation of calls. A streamer needs none.
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub(crate) slow_input: Option<String>,
-    /// Seconds to wait for each answer
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    /// Time to wait for each answer
+    #[arg(long, value_name = "TIME", default_value = "5", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Seconds to wait for an agent that is not registered yet; its registration is checked
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time to wait for an agent that is not registered yet; its registration is checked
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) await_registration: Option<Duration>,
-    /// Seconds to wait for the host to leave at the end; its leaving is checked
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time to wait for the host to leave at the end; its leaving is checked
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) await_leaving: Option<Duration>,
     #[command(flatten)]
     pub(crate) report: ConformReport,
@@ -74,8 +71,8 @@ pub(crate) struct ConformHost {
 pub(crate) struct ConformCaller {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Seconds to wait for all steps
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    /// Time to wait for all steps
+    #[arg(long, value_name = "TIME", default_value = "60", value_parser = duration)]
     pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) report: ConformReport,

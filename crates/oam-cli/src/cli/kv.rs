@@ -10,8 +10,12 @@ pub(crate) enum KvCommand {
     ///
     /// Prints the bytes of the value unchanged. A terminal gets text only, with invisible characters
     /// escaped and a line break after it.
+    ///
+    /// With --json, an object: the key, its revision, "created" (the time of writing) and the value, a
+    /// string: the text, or base64 if the value is not UTF-8, marked by "encoding": "base64".
     Get(KvGet),
     /// Write the value of a key, replacing any previous value
+    #[command(alias = "set")]
     Put(KvWrite),
     /// Write the value of a key that has none
     Create(KvWrite),
@@ -23,14 +27,24 @@ pub(crate) enum KvCommand {
     /// Print the kept revisions of a key, oldest first
     ///
     /// A mesh keeps the last write of each key, unless the operator has raised the history of the bucket.
+    ///
+    /// With --json, an array of objects: "change" is "put" or "deleted", and the rest is as in
+    /// `oam kv get --json`.
     History(KvHistory),
     /// Delete the value of a key
+    ///
+    /// With --json, an object with the number of deleted values: {"deleted": 1}.
+    #[command(alias = "del", alias = "rm")]
     Delete(KvDelete),
     /// List keys and their values
+    ///
+    /// With --json, an array of the objects that `oam kv get --json` prints.
+    #[command(alias = "ls")]
     List(KvList),
     /// Print the current values, then every change as it arrives
     ///
-    /// Ctrl-C ends the command.
+    /// Ctrl-C ends the command. With --json, each change is an object on one line: "change" is "put" or
+    /// "deleted", and the rest is as in `oam kv get --json`.
     Watch(KvWatch),
 }
 
@@ -40,12 +54,6 @@ pub(crate) struct KvGet {
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print a JSON object: the key, its revision, its time of writing, and the value
-    ///
-    /// The value is a string: the text, or base64 if the value is not UTF-8, marked by
-    /// "encoding": "base64".
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// The value of a command that writes.
@@ -69,9 +77,6 @@ pub(crate) struct KvWrite {
     pub(crate) value: KvValue,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print the key and its new revision as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -89,11 +94,6 @@ pub(crate) struct KvHistory {
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print a JSON array, oldest revision first
-    ///
-    /// "change" is "put" or "deleted"; the rest is as in `oam kv get --json`.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -111,9 +111,6 @@ pub(crate) struct KvList {
     pub(crate) pattern: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print JSON, with the values as in `oam kv get --json`, instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -126,9 +123,4 @@ pub(crate) struct KvWatch {
     /// Leave out the current values
     #[arg(long)]
     pub(crate) updates_only: bool,
-    /// Print each change as a JSON object on one line
-    ///
-    /// "change" is "put" or "deleted"; the rest is as in `oam kv get --json`.
-    #[arg(long)]
-    pub(crate) json: bool,
 }

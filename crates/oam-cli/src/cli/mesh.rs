@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::header::{Header, header};
-use super::parse::seconds;
+use super::parse::duration;
 use super::target::Target;
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +41,9 @@ pub(crate) enum MeshCommand {
     /// The exit code is 0 also with warnings and parts that are not readable. It is 1 when the mesh
     /// is not reachable or a part of it does not work: no JetStream, a bucket without a leader, a
     /// malformed catalog.
+    ///
+    /// With --json, a part that cannot be read is null, and "unreadable" has the reason. "errors" and
+    /// "warnings" have the texts that are printed to stderr otherwise.
     Status(MeshStatus),
     /// Run a monitor of the mesh, and print the deaths of processes
     ///
@@ -51,8 +54,15 @@ pub(crate) enum MeshCommand {
     /// learns of each disconnect within milliseconds. Without them, a frozen or dead process is found by its lease.
     ///
     /// Ctrl-C or SIGTERM ends the command and returns its role; another monitor takes over within seconds.
+    ///
+    /// With --json, each event is an object on one line: "event" is "active", "standby", "instance_down"
+    /// or "agent_removed". "confirmed" is false when another monitor has announced the death: any client
+    /// can publish such a notice.
     Monitor(MeshMonitor),
     /// List the agents on the mesh, or watch the changes
+    ///
+    /// With --json, an array of the entries of the catalog.
+    #[command(alias = "agents")]
     Catalog(MeshCatalog),
     /// Repair a catalog that another program has overwritten
     ///
@@ -60,17 +70,26 @@ pub(crate) enum MeshCommand {
     /// valid catalog is left as it is. Hosts repair the catalog on their own; the command is for a
     /// mesh without such a host. Agents that are missing afterwards are listed when their hosts
     /// start again.
+    ///
+    /// With --json: whether the catalog was repaired, its problem if it was malformed, and the number of
+    /// its agents.
     Repair(MeshRepair),
     /// Print the messages on a subject as they arrive
     ///
     /// All traffic on the mesh is messages: requests are on mesh.agent.NAME, events on
     /// mesh.agent.NAME.events, streamed replies on mesh.stream.ID, errors on mesh.errors.NAME.
     /// Ctrl-C ends the command.
+    ///
+    /// With --json, each message is an object on one line: the subject, the reply subject (if set), the
+    /// headers (an object; a repeated header is an array) and the body: the value if it is JSON, else
+    /// the text. A body that is not UTF-8 is base64, marked by "encoding": "base64".
     Listen(MeshListen),
     /// Publish a message on a subject
     ///
     /// For subjects of programs, such as orders.new. The message is not stored, and subscribers are not required.
     /// The command ends once the server has the message.
+    ///
+    /// With --json, an object with "subject" and "bytes".
     Publish(MeshPublish),
 }
 
@@ -111,17 +130,15 @@ pub(crate) struct MeshInit {
     /// Number of servers that hold each bucket, 1 to 5
     #[arg(long, value_name = "N")]
     pub(crate) replicas: Option<usize>,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct MeshConnect {
     /// URL of the mesh, such as nats://127.0.0.1:4222
-    pub(crate) url: String,
-    /// NATS credentials file; .oam-url then names it too
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_name = "URL")]
+    pub(crate) address: String,
+    /// The credentials file, which .oam-url then names too.
+    #[arg(from_global)]
     pub(crate) creds: Option<PathBuf>,
 }
 
@@ -129,12 +146,6 @@ pub(crate) struct MeshConnect {
 pub(crate) struct MeshStatus {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print JSON instead of tables
-    ///
-    /// A part that cannot be read is null, and "unreadable" has the reason. "errors" and
-    /// "warnings" have the texts that are printed to stderr otherwise.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -147,12 +158,6 @@ pub(crate) struct MeshMonitor {
     /// URL for the connection of the system account, which may have a login [default: the URL of the mesh]
     #[arg(long, value_name = "URL")]
     pub(crate) sys_url: Option<String>,
-    /// Print each event as a JSON object on one line
-    ///
-    /// "event" is "active", "standby", "instance_down" or "agent_removed". "confirmed" is false when
-    /// another monitor has announced the death: any client can publish such a notice.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -161,16 +166,9 @@ pub(crate) struct MeshListen {
     pub(crate) subject: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Seconds to wait for each message [default: no limit]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time to wait for each message [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Print each message as a JSON object on one line
-    ///
-    /// The object has the subject, the reply subject (if set), the headers (an object; a repeated
-    /// header is an array) and the body: the value if it is JSON, else the text. A body that is
-    /// not UTF-8 is base64, marked by "encoding": "base64".
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -188,21 +186,15 @@ pub(crate) struct MeshPublish {
     /// Publish the bytes unchanged: they need not be JSON
     #[arg(long)]
     pub(crate) raw: bool,
-    /// Seconds that the command may take, reading stdin included
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    /// Time that the command may take, reading stdin included
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Print the subject and the size in bytes as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct MeshRepair {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print JSON: whether the catalog was repaired, its problem if it was malformed, and the number of its agents
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -230,7 +222,4 @@ pub(crate) struct MeshCatalog {
     /// "added", "changed" or "removed", and "agent" is the catalog entry.
     #[arg(long)]
     pub(crate) watch: bool,
-    /// Print JSON instead of a table
-    #[arg(long, conflicts_with = "compact")]
-    pub(crate) json: bool,
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod conform;
+mod global;
 mod header;
 mod kv;
 mod mesh;
@@ -13,13 +14,15 @@ mod workspace;
 use std::ffi::OsString;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::agent::{
     AgentCall, AgentCommand, AgentContract, AgentRequest, AgentSend, AgentStream, AgentSubscribe,
     ContractFormat,
 };
 pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
+pub(crate) use self::global::{Global, Output};
 pub(crate) use self::header::Header;
 pub(crate) use self::kv::{
     KvCommand, KvDelete, KvGet, KvHistory, KvList, KvUpdate, KvValue, KvWatch, KvWrite,
@@ -47,6 +50,8 @@ pub(crate) struct Cli {
     /// The name by which the program was started.
     #[arg(skip)]
     pub(crate) program: String,
+    #[command(flatten)]
+    pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -62,11 +67,44 @@ impl Cli {
             || "oam".to_owned(),
             |program| program.to_string_lossy().into_owned(),
         );
-        if arguments.get(1).is_some_and(|group| group == "agent") {
+        let takes_json = |word: &OsString| word == "agent" || word == "publish";
+        if arguments.iter().skip(1).any(takes_json) {
             arguments.iter_mut().for_each(mark_as_value);
         }
         let cli = Self::try_parse_from(arguments)?;
+        cli.check_target()?;
         Ok(Self { program, ..cli })
+    }
+
+    /// Refuses options of the mesh at a command that does not read them.
+    fn check_target(&self) -> Result<(), clap::Error> {
+        let (takes_url, takes_creds) = match &self.command {
+            Command::Demo | Command::Mesh(MeshCommand::Up(_) | MeshCommand::Down(_)) => {
+                (false, false)
+            }
+            Command::Mesh(MeshCommand::Connect(_)) => (false, true),
+            _ => (true, true),
+        };
+        let given = [
+            ("--url", self.global.url.is_some() && !takes_url),
+            ("--creds", self.global.creds.is_some() && !takes_creds),
+        ];
+        match given.iter().find(|(_, is_refused)| *is_refused) {
+            None => Ok(()),
+            Some((option, _)) => Err(Self::command().error(
+                ErrorKind::ArgumentConflict,
+                format!("{option} has no meaning for this command"),
+            )),
+        }
+    }
+}
+
+/// The form of the output that the arguments ask for, for errors of arguments that cannot be parsed.
+pub(crate) fn requested_output(arguments: &[OsString]) -> Output {
+    let mut options = arguments.iter().take_while(|argument| *argument != "--");
+    Output {
+        json: options.any(|argument| argument == "--json"),
+        ..Output::default()
     }
 }
 

@@ -1,16 +1,14 @@
-//! The arguments that select the mesh.
+//! The options that select the mesh.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// The mesh that a command connects to.
+/// The mesh that a command connects to: the values of the [global options](super::Global).
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// URL of the mesh [default: OAM_URL, else the nearest .oam-url, else nats://localhost:4222]
-    #[arg(long)]
+    #[arg(from_global)]
     pub(crate) url: Option<String>,
-    /// NATS credentials file [default: OAM_CREDS, else the file that .oam-url names]
-    #[arg(long, value_name = "FILE")]
+    #[arg(from_global)]
     pub(crate) creds: Option<PathBuf>,
 }

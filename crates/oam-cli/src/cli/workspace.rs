@@ -16,13 +16,24 @@ pub(crate) enum WorkspaceCommand {
     /// Get a file from the workspace
     ///
     /// The content is checked against its digest. An existing file on this machine is replaced
-    /// only when the download is complete.
+    /// only when the download is complete. With --json, and a file on this machine, the metadata is
+    /// printed as in `oam workspace info --json`.
     Get(WorkspaceGet),
     /// List the files in the workspace
+    ///
+    /// With --json, an array of the objects that `oam workspace info --json` prints.
+    #[command(alias = "ls")]
     List(WorkspaceList),
     /// Print the metadata of a file
+    ///
+    /// With --json, an object: the name, the size in bytes, the time of the change, and the digest, the
+    /// type, the description and the metadata if set.
+    #[command(alias = "stat")]
     Info(WorkspaceInfo),
     /// Delete a file, or all files with a common prefix
+    ///
+    /// With --json, an object with the number of deleted files, as in {"deleted": 3}.
+    #[command(alias = "rm", alias = "del")]
     Delete(WorkspaceDelete),
 }
 
@@ -43,9 +54,6 @@ pub(crate) struct WorkspacePut {
     /// Further metadata; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
     pub(crate) metadata: Vec<(String, String)>,
-    /// Print the metadata of the new version as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -71,9 +79,6 @@ pub(crate) struct WorkspaceList {
     pub(crate) prefix: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -82,9 +87,6 @@ pub(crate) struct WorkspaceInfo {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -25,17 +25,20 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             MeshCommand::Connect(arguments) => mesh::connect::run(arguments, printer).await?,
             MeshCommand::Status(arguments) => return mesh::status::run(arguments, printer).await,
             MeshCommand::Monitor(arguments) => mesh::monitor::run(arguments, printer).await?,
-            MeshCommand::Catalog(arguments) => mesh::catalog::run(arguments, printer).await?,
+            MeshCommand::Catalog(arguments) => return mesh::catalog::run(arguments, printer).await,
             MeshCommand::Repair(arguments) => mesh::repair::run(arguments, printer).await?,
-            MeshCommand::Listen(arguments) => mesh::listen::run(arguments, printer).await?,
-            MeshCommand::Publish(arguments) => return mesh::publish::run(arguments, printer).await,
+            MeshCommand::Listen(arguments) => return mesh::listen::run(arguments, printer).await,
+            MeshCommand::Publish(arguments) => mesh::publish::run(arguments, printer).await?,
         },
         Command::Agent(command) => match command {
+            AgentCommand::List(arguments) => return mesh::catalog::run(arguments, printer).await,
             AgentCommand::Contract(arguments) => agent::contract::run(arguments, printer).await?,
             AgentCommand::Call(arguments) => return agent::call::run(arguments, printer).await,
             AgentCommand::Stream(arguments) => return agent::stream::run(arguments, printer).await,
             AgentCommand::Send(arguments) => return agent::send::run(arguments, printer).await,
-            AgentCommand::Subscribe(arguments) => agent::subscribe::run(arguments, printer).await?,
+            AgentCommand::Subscribe(arguments) => {
+                return agent::subscribe::run(arguments, printer).await;
+            }
         },
         Command::Tools(arguments) => tools::run(arguments, printer).await?,
         Command::Conform(command) => {
@@ -52,7 +55,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             KvCommand::History(arguments) => kv::history::run(arguments, printer).await?,
             KvCommand::Delete(arguments) => kv::delete::run(arguments, printer).await?,
             KvCommand::List(arguments) => kv::list::run(arguments, printer).await?,
-            KvCommand::Watch(arguments) => kv::watch::run(arguments, printer).await?,
+            KvCommand::Watch(arguments) => return kv::watch::run(arguments, printer).await,
         },
         Command::Workspace(command) => match command {
             WorkspaceCommand::Put(arguments) => {

@@ -13,8 +13,9 @@ use super::tree::{Step, Tree};
 pub(crate) struct Problem {
     /// The number of the field, from 0.
     pub(crate) index: usize,
-    /// The key and the reason.
-    pub(crate) message: String,
+    /// The key of the field or of its part.
+    pub(crate) key: String,
+    pub(crate) reason: String,
     /// The key that was probably meant.
     pub(crate) meant: Option<String>,
 }
@@ -37,18 +38,24 @@ pub(crate) fn object(fields: &[Field], schema: &Value) -> Result<Box<RawValue>, 
     let mut problems = Vec::new();
     for (index, field) in fields.iter().enumerate() {
         if let Err((reason, meant)) = set(&mut tree, field, &root) {
-            let message = format!("{}: {reason}", field.key);
-            problems.push(Problem { index, message, meant });
+            let key = field.key.clone();
+            problems.push(Problem {
+                index,
+                key,
+                reason,
+                meant,
+            });
         }
     }
-    let json = tree.to_json().and_then(|json| {
-        RawValue::from_string(json).map_err(|error| format!("the input: {error}"))
-    });
+    let json = tree.to_json().map(RawValue::from_string);
     match json {
-        Ok(json) if problems.is_empty() => Ok(json),
+        Ok(Ok(json)) if problems.is_empty() => Ok(json),
+        // Its parts are JSON.
+        Ok(Err(error)) if problems.is_empty() => Err(NoObject::NotTaken(error.to_string())),
         Err(place) if problems.is_empty() => Err(NoObject::Problems(vec![Problem {
             index: 0,
-            message: format!("{place}: the element is missing; indexes count from 0"),
+            key: place,
+            reason: "the element is missing; indexes count from 0".to_owned(),
             meant: None,
         }])),
         _ => Err(NoObject::Problems(problems)),
@@ -170,7 +177,8 @@ mod tests {
             let Err(NoObject::Problems(problems)) = read(arguments) else {
                 panic!("{arguments:?}");
             };
-            assert_eq!(problems[0].message, expected);
+            let message = format!("{}: {}", problems[0].key, problems[0].reason);
+            assert_eq!(message, expected);
             assert_eq!(problems.len(), 1);
         }
     }

@@ -8,7 +8,6 @@ use crate::cli::AgentCall;
 use crate::deadline::Deadline;
 use crate::exit::ExitCode;
 use crate::failure::Failure;
-use crate::line::Line;
 use crate::live;
 use crate::printer::Printer;
 
@@ -31,9 +30,9 @@ pub(crate) async fn run(arguments: AgentCall, printer: &Printer) -> Result<ExitC
     let Some(reply) = unless_interrupted(call).await? else {
         request.interrupted();
         live::leave(mesh).await?;
-        return Ok(ExitCode::from(live::INTERRUPTED));
+        return Ok(ExitCode::INTERRUPTED);
     };
     let reply = reply.map_err(|error| request.failure(error))?;
-    printer.line(Line::json(reply, arguments.json))?;
+    printer.line(printer.value_line(reply))?;
     Ok(ExitCode::SUCCESS)
 }

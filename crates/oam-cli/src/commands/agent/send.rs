@@ -9,7 +9,6 @@ use crate::cli::AgentSend;
 use crate::deadline::Deadline;
 use crate::exit::ExitCode;
 use crate::failure::Failure;
-use crate::line::Line;
 use crate::live;
 use crate::printer::Printer;
 
@@ -45,17 +44,17 @@ pub(crate) async fn run(arguments: AgentSend, printer: &Printer) -> Result<ExitC
     let Some(sent) = unless_interrupted(sending).await? else {
         request.interrupted();
         live::leave(mesh).await?;
-        return Ok(ExitCode::from(live::INTERRUPTED));
+        return Ok(ExitCode::INTERRUPTED);
     };
     match sent.map_err(|error| request.failure(error))? {
-        Some(reply) => printer.line(Line::json(reply, arguments.json))?,
-        None => print(&request, &id, arguments.json, printer)?,
+        Some(reply) => printer.line(printer.value_line(reply))?,
+        None => print(&request, &id, printer)?,
     }
     live::leave(mesh).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(request: &Ready<'_>, id: &str, as_json: bool, printer: &Printer) -> Result<(), Failure> {
+fn print(request: &Ready<'_>, id: &str, printer: &Printer) -> Result<(), Failure> {
     #[derive(Serialize)]
     struct Sent<'r> {
         agent: &'r str,
@@ -63,7 +62,7 @@ fn print(request: &Ready<'_>, id: &str, as_json: bool, printer: &Printer) -> Res
     }
 
     let agent = request.agent().as_str();
-    if as_json {
+    if printer.is_json() {
         return printer.json(&Sent {
             agent,
             request_id: id,

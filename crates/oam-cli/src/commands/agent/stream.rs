@@ -10,7 +10,6 @@ use crate::cli::AgentStream;
 use crate::deadline::Deadline;
 use crate::exit::ExitCode;
 use crate::failure::Failure;
-use crate::line::Line;
 use crate::live::{self, End};
 use crate::printer::Printer;
 
@@ -33,16 +32,14 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
     let failure = |error| request.failure(error);
     let chunks: Chunks<Box<RawValue>> = stream.await.map_err(failure)?;
     let lines = chunks.map(|chunk| match chunk {
-        Ok(chunk) => Ok(Line::json(chunk, arguments.json)),
+        Ok(chunk) => Ok(printer.value_line(chunk)),
         Err(error) => Err(failure(error)),
     });
     let ended = live::print(printer, lines, interrupt()).await;
     live::leave(mesh).await?;
-    Ok(match ended? {
-        End::Complete | End::ReaderClosed => ExitCode::SUCCESS,
-        End::Interrupted => {
-            request.interrupted();
-            ExitCode::from(live::INTERRUPTED)
-        }
-    })
+    let ended = ended?;
+    if ended == End::Interrupted {
+        request.interrupted();
+    }
+    Ok(ended.into())
 }

@@ -4,12 +4,12 @@ use serde_json::value::RawValue;
 
 use crate::cli::AgentSubscribe;
 use crate::connection::connect;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
-use crate::line::Line;
 use crate::live;
 use crate::printer::Printer;
 
-pub(crate) async fn run(arguments: AgentSubscribe, printer: &Printer) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: AgentSubscribe, printer: &Printer) -> Result<ExitCode, Failure> {
     let mesh = connect(arguments.target).await?;
     let mut request = mesh.subscribe(&arguments.name);
     if let Some(timeout) = arguments.timeout {
@@ -23,8 +23,8 @@ pub(crate) async fn run(arguments: AgentSubscribe, printer: &Printer) -> Result<
         arguments.name
     ));
     let lines = live::report_recoverable_errors(printer, events)
-        .map(|event| event.map(|event| Line::json(event.data, arguments.json)));
+        .map(|event| event.map(|event| printer.value_line(event.data)));
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
-    ended.map(|_| ())
+    Ok(ended?.into())
 }

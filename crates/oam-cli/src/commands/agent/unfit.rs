@@ -2,10 +2,10 @@
 
 use openagentmesh::AgentName;
 use openagentmesh::protocol::Verb;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::input::NoObject;
+use crate::input::{NoObject, Problem};
 use crate::{schema, shell};
 
 /// A longer command is not suggested.
@@ -49,6 +49,11 @@ fn words<T: AsRef<str>>(arguments: &[T]) -> String {
     words.map(|word| format!(" {word}")).collect()
 }
 
+/// A problem in the form of the error `invalid_input`.
+fn to_json(problem: &Problem) -> Value {
+    json!({"location": problem.key, "message": problem.reason})
+}
+
 /// The failure of fields that make no object of `schema`.
 pub(super) fn failure(error: NoObject, command: &Command, schema: &Value) -> Failure {
     let agent = &command.agent;
@@ -78,7 +83,7 @@ pub(super) fn failure(error: NoObject, command: &Command, schema: &Value) -> Fai
             }
             let corrected = format!("{}{}", command.without_input(), words(&arguments));
             let mut failure = Failure::usage(format!("invalid input for agent '{agent}'"));
-            failure.details = problems.into_iter().map(|problem| problem.message).collect();
+            failure.details.insert("errors".to_owned(), problems.iter().map(to_json).collect());
             let is_short = corrected.chars().count() <= MAX_COMMAND_CHARS;
             failure.hint(if is_corrected && is_short { corrected } else { command.contract_hint() })
         }

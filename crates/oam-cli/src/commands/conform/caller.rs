@@ -13,9 +13,10 @@ use crate::printer::Printer;
 pub(crate) async fn run(arguments: ConformCaller, printer: &Printer) -> Result<ExitCode, Failure> {
     let expectations = Expectations::read(&arguments.report, Role::Caller)?;
     let mesh = connect(arguments.target).await?;
+    let notes = *printer;
     let check = CallerCheck::new()
         .timeout(arguments.timeout)
-        .on_prompt(|prompt| Printer::new().note(prompt));
+        .on_prompt(move |prompt| notes.note(prompt));
     let stop = async { drop(live::shutdown_signal().await) };
     let report = check.run_until(&mesh, stop).await.map_err(failure)?;
     expectations.print(&[], &report, printer)

@@ -29,11 +29,14 @@ pub(crate) async fn run(arguments: ConformHost, printer: &Printer) -> Result<Exi
     };
     let mesh = connect(arguments.target).await?;
     let mut signal = std::pin::pin!(live::shutdown_signal());
+    let notes = *printer;
     let mut whole: Option<Report> = None;
     for name in names {
-        let mut check = HostCheck::new(name).settings(settings).on_prompt(|prompt| {
-            Printer::new().note(prompt);
-        });
+        let mut check = HostCheck::new(name)
+            .settings(settings)
+            .on_prompt(move |prompt| {
+                notes.note(prompt);
+            });
         if let Some(input) = input.clone() {
             check = check.input(input);
         }
@@ -48,7 +51,7 @@ pub(crate) async fn run(arguments: ConformHost, printer: &Printer) -> Result<Exi
         }
         let stop = async { drop(signal.as_mut().await) };
         let Some(report) = check.run_until(&mesh, stop).await.map_err(failure)? else {
-            return Ok(ExitCode::from(live::INTERRUPTED));
+            return Ok(ExitCode::INTERRUPTED);
         };
         match &mut whole {
             Some(whole) => whole.merge(report),

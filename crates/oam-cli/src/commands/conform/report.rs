@@ -18,7 +18,6 @@ const ID_COLUMNS: usize = 27;
 /// The list of expected failures, and the form of the report.
 pub(super) struct Expectations {
     expected: Option<Expected>,
-    json: bool,
 }
 
 #[derive(Serialize)]
@@ -53,7 +52,6 @@ impl Expectations {
         };
         Ok(Self {
             expected: arguments.expected.as_ref().map(read).transpose()?,
-            json: arguments.json,
         })
     }
 
@@ -76,7 +74,7 @@ impl Expectations {
             judged,
             expected: self.reason(judged),
         });
-        if self.json {
+        if printer.is_json() {
             printer.json(&Document {
                 role: report.role(),
                 agents,

@@ -16,5 +16,5 @@ pub(crate) async fn run(arguments: KvWrite, printer: &Printer) -> Result<(), Fai
         ErrorCode::KvKeyExists => key_exists(&key),
         _ => key_failure(error),
     })?;
-    written::print(&key, revision, arguments.json, printer)
+    written::print(&key, revision, printer)
 }

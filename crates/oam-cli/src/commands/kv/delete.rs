@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::failure::{key_failure, not_found};
 use crate::cli::KvDelete;
 use crate::connection::connect;
@@ -13,5 +15,8 @@ pub(crate) async fn run(arguments: KvDelete, printer: &Printer) -> Result<(), Fa
         return Err(not_found(&key));
     }
     kv.delete(&key).await.map_err(key_failure)?;
+    if printer.is_json() {
+        return printer.json(&json!({ "deleted": 1 }));
+    }
     printer.line(format!("deleted {key}"))
 }

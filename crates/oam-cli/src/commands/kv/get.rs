@@ -9,7 +9,7 @@ pub(crate) async fn run(arguments: KvGet, printer: &Printer) -> Result<(), Failu
     let mesh = connect(arguments.target).await?;
     let entry = mesh.kv().get(&arguments.key).await.map_err(key_failure)?;
     let entry = entry.ok_or_else(|| not_found(&arguments.key))?;
-    if arguments.json {
+    if printer.is_json() {
         return printer.json(&Entry::from(&entry));
     }
     printer.bytes(&entry.value)

@@ -7,13 +7,14 @@ use crate::cli::KvHistory;
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::table::Column;
 use crate::text;
 
 /// Longer values are truncated in the table.
 const MAX_VALUE_CHARS: usize = 80;
 
 pub(crate) async fn run(arguments: KvHistory, printer: &Printer) -> Result<(), Failure> {
-    let KvHistory { key, target, json } = arguments;
+    let KvHistory { key, target } = arguments;
     let mesh = connect(target).await?;
     let writes = mesh.kv().history(&key).await.map_err(key_failure)?;
     if writes.is_empty() {
@@ -21,11 +22,15 @@ pub(crate) async fn run(arguments: KvHistory, printer: &Printer) -> Result<(), F
         return Err(Failure::mesh(ErrorCode::NotFound, message)
             .hint("oam kv list lists the keys with a value"));
     }
-    if json {
+    if printer.is_json() {
         return printer.json(&writes.iter().map(Change::from).collect::<Vec<_>>());
     }
     printer.table(
-        ["REVISION", "TIME", "VALUE"],
+        [
+            Column::key("REVISION"),
+            Column::whole("TIME", 2),
+            Column::text("VALUE", 1),
+        ],
         writes.iter().map(|write| {
             let value = match &write.value {
                 Some(value) => text::truncated(value_on_one_line(value), MAX_VALUE_CHARS),

@@ -4,7 +4,8 @@ use crate::cli::KvList;
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::text::{on_one_line, truncated};
+use crate::table::Column;
+use crate::text::truncated;
 
 /// Longer values are truncated in the table.
 const MAX_VALUE_CHARS: usize = 80;
@@ -13,7 +14,7 @@ pub(crate) async fn run(arguments: KvList, printer: &Printer) -> Result<(), Fail
     let mesh = connect(arguments.target).await?;
     let listed = mesh.kv().list(&arguments.pattern).await;
     let entries = listed.map_err(pattern_failure)?;
-    if arguments.json {
+    if printer.is_json() {
         return printer.json(&entries.iter().map(Entry::from).collect::<Vec<_>>());
     }
     if entries.is_empty() {
@@ -24,10 +25,14 @@ pub(crate) async fn run(arguments: KvList, printer: &Printer) -> Result<(), Fail
         return Ok(());
     }
     printer.table(
-        ["KEY", "REVISION", "VALUE"],
+        [
+            Column::key("KEY"),
+            Column::whole("REVISION", 2),
+            Column::text("VALUE", 1),
+        ],
         entries.into_iter().map(|entry| {
             let value = truncated(value_on_one_line(&entry.value), MAX_VALUE_CHARS);
-            [on_one_line(&entry.key), entry.revision.to_string(), value]
+            [entry.key, entry.revision.to_string(), value]
         }),
     )
 }

@@ -10,5 +10,5 @@ pub(crate) async fn run(arguments: KvWrite, printer: &Printer) -> Result<(), Fai
     let value = value::read(arguments.value, printer).await?;
     let mesh = connect(arguments.target).await?;
     let revision = mesh.kv().put(&key, value).await.map_err(key_failure)?;
-    written::print(&key, revision, arguments.json, printer)
+    written::print(&key, revision, printer)
 }

@@ -20,7 +20,7 @@ pub(crate) async fn run(arguments: KvUpdate, printer: &Printer) -> Result<(), Fa
         }
         Err(error) => return Err(key_failure(error)),
     };
-    written::print(&key, written, write.json, printer)
+    written::print(&key, written, printer)
 }
 
 /// The failure of an update whose revision is not that of the key, with the one that the key has now.

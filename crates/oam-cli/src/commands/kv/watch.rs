@@ -8,13 +8,14 @@ use super::entry::{Entry, value_on_one_line};
 use super::failure::pattern_failure;
 use crate::cli::KvWatch;
 use crate::connection::connect;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::live;
 use crate::printer::{FAINT, Printer, STRONG};
 use crate::text::on_one_line;
 
-pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<ExitCode, Failure> {
     let mesh = connect(arguments.target).await?;
     let mut watch = mesh.kv().watch(&arguments.pattern);
     if arguments.updates_only {
@@ -25,19 +26,23 @@ pub(crate) async fn run(arguments: KvWatch, printer: &Printer) -> Result<(), Fai
         "watching the keys that match {}; Ctrl-C ends it",
         arguments.pattern
     ));
-    let show = if arguments.json { as_json } else { for_people };
+    let show = if printer.is_json() {
+        as_json
+    } else {
+        for_people
+    };
     let mut known = KnownKeys::new(arguments.updates_only);
     let lines = changes.filter_map(move |change| {
         let line = match change {
             Ok(change) if !known.observe(&change) => None,
-            Ok(change) => Some(show(&change)),
+            Ok(change) => Some(show(&change, printer)),
             Err(error) => Some(Err(error.into())),
         };
         std::future::ready(line)
     });
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
-    ended.map(|_| ())
+    Ok(ended?.into())
 }
 
 /// The keys whose values were printed. The deletion of any other key is not printed.
@@ -68,7 +73,7 @@ impl KnownKeys {
     }
 }
 
-fn for_people(change: &KvChange) -> Result<Line, Failure> {
+fn for_people(change: &KvChange, _: &Printer) -> Result<Line, Failure> {
     let key = on_one_line(change.key());
     let line = match change {
         KvChange::Put(entry) => {
@@ -80,7 +85,7 @@ fn for_people(change: &KvChange) -> Result<Line, Failure> {
     Ok(line.into())
 }
 
-fn as_json(change: &KvChange) -> Result<Line, Failure> {
+fn as_json(change: &KvChange, printer: &Printer) -> Result<Line, Failure> {
     #[derive(Serialize)]
     #[serde(tag = "change", rename_all = "lowercase")]
     enum Change<'c> {
@@ -89,10 +94,10 @@ fn as_json(change: &KvChange) -> Result<Line, Failure> {
     }
 
     match change {
-        KvChange::Put(entry) => Line::serialized(&Change::Put(entry.into()), false),
+        KvChange::Put(entry) => printer.json_line(&Change::Put(entry.into())),
         KvChange::Deleted { key, revision } => {
             let revision = *revision;
-            Line::serialized(&Change::Deleted { key, revision }, false)
+            printer.json_line(&Change::Deleted { key, revision })
         }
         // The enum is non-exhaustive.
         other => Err(Failure::local(format!(

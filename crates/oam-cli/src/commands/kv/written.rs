@@ -6,19 +6,14 @@ use crate::failure::Failure;
 use crate::printer::Printer;
 
 /// Prints `key` and the `revision` of its new value.
-pub(super) fn print(
-    key: &str,
-    revision: u64,
-    as_json: bool,
-    printer: &Printer,
-) -> Result<(), Failure> {
+pub(super) fn print(key: &str, revision: u64, printer: &Printer) -> Result<(), Failure> {
     #[derive(Serialize)]
     struct Written<'k> {
         key: &'k str,
         revision: u64,
     }
 
-    if as_json {
+    if printer.is_json() {
         return printer.json(&Written { key, revision });
     }
     printer.line(format!("put {key}, revision {revision}"))

@@ -6,18 +6,35 @@ use serde::Serialize;
 
 use crate::cli::MeshCatalog;
 use crate::connection::connect;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::live;
 use crate::printer::{Printer, STRONG};
-use crate::text::{on_one_line, printable};
+use crate::table::Column;
+use crate::text::on_one_line;
 
 /// The limit of the wait for the repair of a malformed catalog, and the interval of the checks.
 const REPAIR_TIMEOUT: Duration = Duration::from_secs(5);
 const REPAIR_INTERVAL: Duration = Duration::from_millis(100);
 
-pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(), Failure> {
-    let show = Show::from_arguments(&arguments);
+const COLUMNS: [Column; 4] = [
+    Column::key("NAME"),
+    Column::whole("USE", 1),
+    Column::text("TAGS", 3),
+    Column::text("DESCRIPTION", 2),
+];
+
+pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<ExitCode, Failure> {
+    let show = match (printer.is_json(), arguments.compact) {
+        (true, true) => {
+            return Err(Failure::usage("--compact and --json exclude each other")
+                .hint("leave one of them out"));
+        }
+        (true, false) => Show::Json,
+        (false, true) => Show::Compact,
+        (false, false) => Show::Table,
+    };
     let filter = filter(&arguments);
     let mesh = connect(arguments.target).await?;
     await_repair(&mesh, printer).await?;
@@ -28,19 +45,16 @@ pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(),
     let mut entries = mesh.catalog().filter(filter).await?;
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     match show {
-        Show::Json => return printer.json(&entries),
+        Show::Json => printer.json(&entries)?,
         Show::Compact => {
             for entry in &entries {
                 printer.line(compact(entry))?;
             }
         }
         Show::Table if entries.is_empty() => {}
-        Show::Table => printer.table(
-            ["NAME", "USE", "TAGS", "DESCRIPTION"],
-            entries.iter().map(row),
-        )?,
+        Show::Table => printer.table(COLUMNS, entries.iter().map(row))?,
     }
-    if entries.is_empty() {
+    if entries.is_empty() && !printer.is_json() {
         let all = mesh.catalog().await?.len();
         printer.note(match all {
             0 => format!("no agents on the mesh at {}", mesh.url()),
@@ -48,7 +62,7 @@ pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<(),
             _ => format!("none of the {all} agents on this mesh matches"),
         });
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reports a malformed catalog, and waits for a host to repair it. If none does in time, the query that follows has the
@@ -85,16 +99,6 @@ enum Show {
     Json,
 }
 
-impl Show {
-    fn from_arguments(arguments: &MeshCatalog) -> Self {
-        match arguments {
-            MeshCatalog { json: true, .. } => Self::Json,
-            MeshCatalog { compact: true, .. } => Self::Compact,
-            _ => Self::Table,
-        }
-    }
-}
-
 fn filter(arguments: &MeshCatalog) -> CatalogFilter {
     let mut filter = CatalogFilter::default();
     if let Some(channel) = &arguments.channel {
@@ -117,16 +121,16 @@ async fn watch(
     filter: CatalogFilter,
     show: Show,
     printer: &Printer,
-) -> Result<(), Failure> {
+) -> Result<ExitCode, Failure> {
     let changes = mesh.catalog().filter(filter).watch();
     printer.hint_for_people("watching the catalog; Ctrl-C ends it");
-    let lines = changes.map(|change| line(&change, show));
+    let lines = changes.map(|change| line(&change, show, printer));
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
-    ended.map(|_| ())
+    Ok(ended?.into())
 }
 
-fn line(change: &CatalogChange, show: Show) -> Result<Line, Failure> {
+fn line(change: &CatalogChange, show: Show, printer: &Printer) -> Result<Line, Failure> {
     #[derive(Serialize)]
     struct Change<'c> {
         change: &'static str,
@@ -147,7 +151,7 @@ fn line(change: &CatalogChange, show: Show) -> Result<Line, Failure> {
                 change: word,
                 agent,
             };
-            return Line::serialized(&change, false);
+            return printer.json_line(&change);
         }
         (_, CatalogChange::Removed(_)) => format!("{sign} {STRONG}{name}{STRONG:#}"),
         (Show::Compact, _) => format!("{sign} {}", compact(agent)),
@@ -166,10 +170,10 @@ fn compact(entry: &CatalogEntry) -> String {
 
 fn row(entry: &CatalogEntry) -> [String; 4] {
     [
-        printable(&entry.name),
+        entry.name.clone(),
         how_to_use(entry).to_owned(),
-        printable(&entry.tags.join(", ")),
-        printable(&entry.description),
+        entry.tags.join(", "),
+        entry.description.clone(),
     ]
 }
 

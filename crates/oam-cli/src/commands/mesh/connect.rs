@@ -10,7 +10,7 @@ use crate::text::on_one_line;
 use crate::url_file;
 
 pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(), Failure> {
-    let url = arguments.url.trim();
+    let url = arguments.address.trim();
     let replaced = replaced(url).await?;
 
     let creds = match arguments.creds {

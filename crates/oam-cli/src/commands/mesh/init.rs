@@ -4,6 +4,7 @@ use crate::cli::MeshInit;
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::table::Column;
 
 /// One bucket, as JSON.
 #[derive(Serialize)]
@@ -16,7 +17,7 @@ struct Bucket<'a> {
 pub(crate) async fn run(arguments: MeshInit, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
     let buckets = mesh.replicate_buckets(arguments.replicas).await?;
-    if arguments.json {
+    if printer.is_json() {
         let buckets = buckets.iter().map(|bucket| Bucket {
             bucket: &bucket.bucket,
             replicas: bucket.replicas,
@@ -31,7 +32,7 @@ pub(crate) async fn run(arguments: MeshInit, printer: &Printer) -> Result<(), Fa
             };
             [bucket.bucket.clone(), replicas]
         });
-        printer.table(["BUCKET", "REPLICAS"], rows)?;
+        printer.table([Column::key("BUCKET"), Column::whole("REPLICAS", 1)], rows)?;
     }
     let fewer = buckets
         .iter()

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::MeshListen;
 use crate::connection::connect;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::json::on_one_line;
 use crate::line::Line;
@@ -15,7 +16,7 @@ use crate::live;
 use crate::printer::{FAINT, Printer, STRONG};
 use crate::text::printable;
 
-pub(crate) async fn run(arguments: MeshListen, printer: &Printer) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: MeshListen, printer: &Printer) -> Result<ExitCode, Failure> {
     let mesh = connect(arguments.target).await?;
     let mut request = mesh.subscribe_subject::<Value>(&arguments.subject);
     if let Some(timeout) = arguments.timeout {
@@ -26,12 +27,17 @@ pub(crate) async fn run(arguments: MeshListen, printer: &Printer) -> Result<(), 
         "listening on {}; Ctrl-C ends it",
         arguments.subject
     ));
-    let show = if arguments.json { as_json } else { for_people };
-    let lines = live::report_recoverable_errors(printer, messages)
-        .map(|message| message.and_then(|message| show(&message, Body::read(&message.data))));
+    let show = if printer.is_json() {
+        as_json
+    } else {
+        for_people
+    };
+    let lines = live::report_recoverable_errors(printer, messages).map(|message| {
+        message.and_then(|message| show(&message, Body::read(&message.data), printer))
+    });
     let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
-    ended.map(|_| ())
+    Ok(ended?.into())
 }
 
 /// The body of a message, classified by its bytes: not every sender sets a content type.
@@ -58,7 +64,7 @@ fn base64<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
 }
 
-fn for_people<T>(message: &Event<T>, body: Body<'_>) -> Result<Line, Failure> {
+fn for_people<T>(message: &Event<T>, body: Body<'_>, _: &Printer) -> Result<Line, Failure> {
     let subject = printable(message.subject());
     let body = match body {
         Body::Json(json) => on_one_line(json.get()),
@@ -80,7 +86,7 @@ struct Message<'m> {
     encoding: Option<&'static str>,
 }
 
-fn as_json<T>(message: &Event<T>, body: Body<'_>) -> Result<Line, Failure> {
+fn as_json<T>(message: &Event<T>, body: Body<'_>, printer: &Printer) -> Result<Line, Failure> {
     let message = Message {
         subject: message.subject(),
         reply: message.reply_to(),
@@ -88,7 +94,7 @@ fn as_json<T>(message: &Event<T>, body: Body<'_>) -> Result<Line, Failure> {
         encoding: matches!(body, Body::Bytes(_)).then_some("base64"),
         body,
     };
-    Line::serialized(&message, false)
+    printer.json_line(&message)
 }
 
 /// The headers; a repeated header has an array of values.

@@ -38,10 +38,14 @@ pub(crate) async fn run(arguments: MeshMonitor, printer: &Printer) -> Result<(),
         monitor = monitor.system_account(system);
     }
     printer.hint_for_people("monitoring the mesh; Ctrl-C ends it");
-    let show = if arguments.json { as_json } else { for_people };
+    let show = if printer.is_json() {
+        as_json
+    } else {
+        for_people
+    };
     let lines = stream::unfold(receiver, move |mut events| async move {
         let event = events.recv().await?;
-        Some((show(&event), events))
+        Some((show(&event, printer), events))
     });
     let stop = CancellationToken::new();
     let mut running = monitor.run_until(stop.clone());
@@ -125,11 +129,11 @@ impl<'e> From<&'e MonitorEvent> for Shown<'e> {
     }
 }
 
-fn as_json(event: &MonitorEvent) -> Result<Line, Failure> {
-    Line::serialized(&Shown::from(event), false)
+fn as_json(event: &MonitorEvent, printer: &Printer) -> Result<Line, Failure> {
+    printer.json_line(&Shown::from(event))
 }
 
-fn for_people(event: &MonitorEvent) -> Result<Line, Failure> {
+fn for_people(event: &MonitorEvent, _: &Printer) -> Result<Line, Failure> {
     let (at, text) = match Shown::from(event) {
         Shown::Active { at, monitor } => (
             at,

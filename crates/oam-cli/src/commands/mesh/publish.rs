@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 use crate::cli::MeshPublish;
 use crate::connection::connect;
 use crate::deadline::Deadline;
-use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::input::{self, Source};
 use crate::printer::Printer;
@@ -20,7 +19,7 @@ enum Message {
     Bytes(Vec<u8>),
 }
 
-pub(crate) async fn run(arguments: MeshPublish, printer: &Printer) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: MeshPublish, printer: &Printer) -> Result<(), Failure> {
     let subject = arguments.subject.as_str();
     check(subject)?;
     let deadline = Deadline::after(Some(arguments.timeout));
@@ -42,8 +41,7 @@ pub(crate) async fn run(arguments: MeshPublish, printer: &Printer) -> Result<Exi
     publish.await?;
     // The server has the message once the connection is flushed.
     live::leave(mesh).await?;
-    print(subject, size, arguments.json, printer)?;
-    Ok(ExitCode::SUCCESS)
+    print(subject, size, printer)
 }
 
 /// Checks that programs may publish on `subject`.
@@ -113,14 +111,14 @@ fn not_json(subject: &str, text: &str, name: &str, error: &serde_json::Error) ->
     ))
 }
 
-fn print(subject: &str, bytes: usize, as_json: bool, printer: &Printer) -> Result<(), Failure> {
+fn print(subject: &str, bytes: usize, printer: &Printer) -> Result<(), Failure> {
     #[derive(Serialize)]
     struct Published<'p> {
         subject: &'p str,
         bytes: usize,
     }
 
-    if as_json {
+    if printer.is_json() {
         return printer.json(&Published { subject, bytes });
     }
     let subject = on_one_line(subject);

@@ -18,7 +18,7 @@ pub(crate) async fn run(arguments: MeshRepair, printer: &Printer) -> Result<(), 
     let problem = mesh.catalog().problem().await?;
     let repaired = mesh.repair_catalog().await?;
     let agents = mesh.catalog().fresh().await?.len();
-    if arguments.json {
+    if printer.is_json() {
         let problem = problem.map(|problem| problem.to_string());
         return printer.json(&Repair {
             repaired,

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::failure::not_found;
 use crate::cli::WorkspaceDelete;
 use crate::connection::connect;
@@ -20,6 +22,9 @@ pub(crate) async fn run(arguments: WorkspaceDelete, printer: &Printer) -> Result
         }
         let mesh = connect(target).await?;
         let deleted = mesh.workspace().delete_prefix(&prefix).await?;
+        if printer.is_json() {
+            return printer.json(&json!({ "deleted": deleted }));
+        }
         return printer.line(match deleted {
             1 => "deleted 1 file".to_owned(),
             _ => format!("deleted {deleted} files"),
@@ -29,6 +34,9 @@ pub(crate) async fn run(arguments: WorkspaceDelete, printer: &Printer) -> Result
     let mesh = connect(target).await?;
     if !mesh.workspace().delete(&name).await? {
         return Err(not_found(&name));
+    }
+    if printer.is_json() {
+        return printer.json(&json!({ "deleted": 1 }));
     }
     printer.line(format!("deleted {}", on_one_line(&name)))
 }

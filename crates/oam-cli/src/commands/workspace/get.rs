@@ -7,6 +7,7 @@ use tokio::fs;
 use tokio::sync::Notify;
 
 use super::failure::not_found;
+use super::file::File;
 use crate::cli::WorkspaceGet;
 use crate::connection::connect;
 use crate::exit::ExitCode;
@@ -30,7 +31,7 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
     let mesh = connect(arguments.target).await?;
     let transfer = match &destination {
         Destination::Stdout if io::stdout().is_terminal() => Transfer::hidden(),
-        _ => Transfer::new(format!("Getting {}", on_one_line(&name))),
+        _ => printer.transfer(format!("Getting {}", on_one_line(&name))),
     };
     let download = mesh.workspace().get(&name);
     let has_begun = Notify::new();
@@ -50,7 +51,8 @@ pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<Ex
     };
     drop(transfer);
     match (downloaded, path) {
-        (None, _) => return Ok(ExitCode::from(live::INTERRUPTED)),
+        (None, _) => return Ok(ExitCode::INTERRUPTED),
+        (Some(Ok(object)), Some(_)) if printer.is_json() => printer.json(&File::from(&object))?,
         (Some(Ok(object)), Some(path)) => printer.line(format!(
             "got {}, {}, into {}",
             on_one_line(&name),

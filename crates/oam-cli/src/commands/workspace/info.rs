@@ -13,7 +13,7 @@ pub(crate) async fn run(arguments: WorkspaceInfo, printer: &Printer) -> Result<(
     let mesh = connect(arguments.target).await?;
     let object = mesh.workspace().info(&arguments.name).await?;
     let object = object.ok_or_else(|| not_found(&arguments.name))?;
-    if arguments.json {
+    if printer.is_json() {
         return printer.json(&File::from(&object));
     }
     for_people(&object, printer)

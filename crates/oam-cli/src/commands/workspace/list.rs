@@ -5,12 +5,13 @@ use crate::cli::WorkspaceList;
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::text::{on_one_line, time};
+use crate::table::Column;
+use crate::text::time;
 
 pub(crate) async fn run(arguments: WorkspaceList, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
     let objects = mesh.workspace().list(&arguments.prefix).await?;
-    if arguments.json {
+    if printer.is_json() {
         return printer.json(&objects.iter().map(File::from).collect::<Vec<_>>());
     }
     if objects.is_empty() {
@@ -21,13 +22,18 @@ pub(crate) async fn run(arguments: WorkspaceList, printer: &Printer) -> Result<(
         return Ok(());
     }
     printer.table(
-        ["NAME", "SIZE", "MODIFIED", "TYPE"],
+        [
+            Column::key("NAME"),
+            Column::whole("SIZE", 1),
+            Column::whole("MODIFIED", 2),
+            Column::text("TYPE", 3),
+        ],
         objects.iter().map(|object| {
             [
-                on_one_line(&object.name),
+                object.name.clone(),
                 HumanBytes(object.size).to_string(),
                 time(object.modified),
-                on_one_line(object.content_type.as_deref().unwrap_or("-")),
+                object.content_type.as_deref().unwrap_or("-").to_owned(),
             ]
         }),
     )

@@ -10,14 +10,13 @@ use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
-use crate::transfer::Transfer;
 use crate::{live, stdin};
 
 pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<ExitCode, Failure> {
     let source = Source::find(arguments.file).await?;
     let name = arguments.name;
     let mesh = connect(arguments.target).await?;
-    let transfer = Transfer::new(format!("Putting {}", on_one_line(&name)));
+    let transfer = printer.transfer(format!("Putting {}", on_one_line(&name)));
     let is_stdin = matches!(source, Source::Stdin);
     let is_empty = AtomicBool::new(true);
     let mut upload = match source {
@@ -48,10 +47,10 @@ pub(crate) async fn run(arguments: WorkspacePut, printer: &Printer) -> Result<Ex
         let clean_up = files.info(&name);
         drop(tokio::time::timeout(live::LEAVE_TIMEOUT, clean_up).await);
         live::leave(mesh).await?;
-        return Ok(ExitCode::from(live::INTERRUPTED));
+        return Ok(ExitCode::INTERRUPTED);
     };
     let object = uploaded?;
-    if arguments.json {
+    if printer.is_json() {
         printer.json(&File::from(&object))?;
     } else {
         let name = on_one_line(&name);

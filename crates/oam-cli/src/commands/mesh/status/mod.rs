@@ -18,7 +18,7 @@ pub(crate) async fn run(arguments: MeshStatus, printer: &Printer) -> Result<Exit
     let mesh = connect(arguments.target).await?;
     let inspection = mesh.inspect().await?;
     let findings = inspection.findings();
-    if arguments.json {
+    if printer.is_json() {
         printer.json(&json::Status::new(&inspection, &findings))?;
     } else {
         text::print(&inspection, printer)?;

@@ -11,7 +11,32 @@ use openagentmesh::{Error, ErrorCode, InstanceState};
 
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::table::Column;
 use crate::text::{on_one_line, time};
+
+const BUCKET_COLUMNS: [Column; 6] = [
+    Column::key("BUCKET"),
+    Column::whole("MESSAGES", 1),
+    Column::whole("SIZE", 2),
+    Column::whole("REPLICAS", 4),
+    Column::text("LEADER", 5),
+    Column::text("BEHIND", 3),
+];
+
+const INSTANCE_COLUMNS: [Column; 7] = [
+    Column::key("INSTANCE"),
+    Column::whole("STATE", 1),
+    Column::whole("CONNECTED", 3),
+    Column::whole("SINCE", 5),
+    Column::whole("RENEWED", 4),
+    Column::text("SDK", 6),
+    Column::text("AGENTS", 2),
+];
+
+const AGENT_COLUMNS: [Column; 2] = [
+    Column::key("AGENT WITHOUT INSTANCE"),
+    Column::whole("SUBSCRIBED", 1),
+];
 
 pub(super) fn print(inspection: &Inspection, printer: &Printer) -> Result<(), Failure> {
     let server = &inspection.server;
@@ -24,35 +49,18 @@ pub(super) fn print(inspection: &Inspection, printer: &Printer) -> Result<(), Fa
     printer.field("Monitor", monitor(inspection))?;
     printer.field("Catalog", catalog(inspection))?;
     printer.line("")?;
-    printer.table(
-        ["BUCKET", "MESSAGES", "SIZE", "REPLICAS", "LEADER", "BEHIND"],
-        inspection.buckets.iter().map(bucket),
-    )?;
+    printer.table(BUCKET_COLUMNS, inspection.buckets.iter().map(bucket))?;
     printer.line("")?;
     match inspection.instances.as_deref() {
         Ok([]) => printer.field("Instances", "none")?,
-        Ok(instances) => printer.table(
-            [
-                "INSTANCE",
-                "STATE",
-                "CONNECTED",
-                "SINCE",
-                "RENEWED",
-                "SDK",
-                "AGENTS",
-            ],
-            instances.iter().map(instance),
-        )?,
+        Ok(instances) => printer.table(INSTANCE_COLUMNS, instances.iter().map(instance))?,
         Err(error) => printer.field("Instances", unreadable(error))?,
     }
     match inspection.unrecorded.as_deref() {
         Ok([]) => {}
         Ok(agents) => {
             printer.line("")?;
-            printer.table(
-                ["AGENT WITHOUT INSTANCE", "SUBSCRIBED"],
-                agents.iter().map(unrecorded),
-            )?;
+            printer.table(AGENT_COLUMNS, agents.iter().map(unrecorded))?;
         }
         Err(error) if inspection.instances.is_ok() => {
             printer.field("Other agents", unreadable(error))?;

@@ -1,0 +1,3 @@
+//! No code. The dependencies of this crate have the features that the whole workspace needs.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
