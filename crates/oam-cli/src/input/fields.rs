@@ -47,19 +47,21 @@ pub(crate) fn object(fields: &[Field], schema: &Value) -> Result<Box<RawValue>, 
             });
         }
     }
-    let json = tree.to_json().map(RawValue::from_string);
-    match json {
-        Ok(Ok(json)) if problems.is_empty() => Ok(json),
-        // Its parts are JSON.
-        Ok(Err(error)) if problems.is_empty() => Err(NoObject::NotTaken(error.to_string())),
-        Err(place) if problems.is_empty() => Err(NoObject::Problems(vec![Problem {
-            index: 0,
-            key: place,
-            reason: "the element is missing; indexes count from 0".to_owned(),
-            meant: None,
-        }])),
-        _ => Err(NoObject::Problems(problems)),
+    if !problems.is_empty() {
+        return Err(NoObject::Problems(problems));
     }
+    let failed = |key: String, reason: String| {
+        NoObject::Problems(vec![Problem {
+            index: 0,
+            key,
+            reason,
+            meant: None,
+        }])
+    };
+    let json = tree.to_json().map_err(|place| {
+        failed(place, "the element is missing; indexes count from 0".to_owned())
+    })?;
+    RawValue::from_string(json).map_err(|error| failed(String::new(), error.to_string()))
 }
 
 fn set(

@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 use super::entry::subjects;
 use super::key::check_key;
 use super::store::Kv;
-use crate::error::Result;
 use crate::store::{Find, Meaning};
 use crate::util::operation::Operation;
 

@@ -32,8 +32,12 @@ async fn conflict(mesh: &AgentMesh, key: &str, expected: u64, error: Error) -> F
                 "key '{key}' has revision {}, not {expected}: it was written in between",
                 current.revision
             );
-            Failure::mesh(ErrorCode::KvWrongRevision, message)
-                .hint(format!("oam kv get {word} --json shows the current value"))
+            let mut failure = Failure::mesh(ErrorCode::KvWrongRevision, message)
+                .hint(format!("oam kv get {word} --json shows the current value"));
+            *failure.details = error.details().clone();
+            let revision = current.revision.into();
+            failure.details.insert("current".to_owned(), revision);
+            failure
         }
         Ok(None) => {
             let message = format!("key '{key}' has no value, so that its revision is not {expected}");
