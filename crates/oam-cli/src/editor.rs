@@ -54,7 +54,9 @@ impl Drop for Edited {
 /// If the editor cannot be run or fails, and if the text is unchanged or empty afterwards, by which the user cancels.
 pub(crate) async fn edit(text: &str) -> Result<Edited, Failure> {
     let path = write(text).map_err(|error| {
-        Failure::local(format!("cannot write the input into a temporary file: {error}"))
+        Failure::local(format!(
+            "cannot write the input into a temporary file: {error}"
+        ))
     })?;
     let mut edited = Edited {
         text: text.to_owned(),
@@ -64,13 +66,19 @@ pub(crate) async fn edit(text: &str) -> Result<Edited, Failure> {
     let editor = editor(|name| std::env::var(name).ok());
     let status = run(&editor, &edited.path).await;
     let bytes = std::fs::read(&edited.path).map_err(|error| {
-        edited.kept_for(Failure::local(format!("cannot read the edited input: {error}")))
+        edited.kept_for(Failure::local(format!(
+            "cannot read the edited input: {error}"
+        )))
     })?;
     let is_changed = bytes.trim_ascii() != text.trim().as_bytes();
     let failed = |reason: String| {
         let failure = Failure::local(format!("the editor '{editor}' failed: {reason}"))
             .hint("VISUAL or EDITOR names the editor, as in EDITOR=nano");
-        if is_changed { edited.kept_for(failure) } else { failure }
+        if is_changed {
+            edited.kept_for(failure)
+        } else {
+            failure
+        }
     };
     match status {
         Err(error) => return Err(failed(error.to_string())),
@@ -128,7 +136,9 @@ async fn run(editor: &str, file: &Path) -> io::Result<ExitStatus> {
 #[cfg(not(windows))]
 fn command(editor: &str, file: &Path) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("{editor} \"$@\""), editor]).arg(file);
+    command
+        .args(["-c", &format!("{editor} \"$@\""), editor])
+        .arg(file);
     command
 }
 
@@ -202,6 +212,9 @@ mod tests {
     #[test]
     fn command_is_split_at_spaces_outside_quotes() {
         assert_eq!(words("code --wait"), ["code", "--wait"]);
-        assert_eq!(words(r#""C:\My Editor\e.exe"  -n"#), [r"C:\My Editor\e.exe", "-n"]);
+        assert_eq!(
+            words(r#""C:\My Editor\e.exe"  -n"#),
+            [r"C:\My Editor\e.exe", "-n"]
+        );
     }
 }

@@ -193,7 +193,8 @@ mod tests {
     fn shell_is_recognised_by_its_environment() {
         let user = r"C:\Users\ada\Documents\";
         let machine = r"C:\Program Files\WindowsPowerShell\Modules;C:\Windows\system32\WindowsPowerShell\v1.0\Modules";
-        let newer = format!(r"{user}PowerShell\Modules;C:\Program Files\PowerShell\7\Modules;{machine}");
+        let newer =
+            format!(r"{user}PowerShell\Modules;C:\Program Files\PowerShell\7\Modules;{machine}");
         let older = format!(r"{user}WindowsPowerShell\Modules;{machine}");
         let of = |is_windows, variables: &[(&str, &str)]| {
             Shell::of_user(is_windows, |name| {
@@ -205,7 +206,10 @@ mod tests {
         assert_eq!(of(true, &[]), Shell::Cmd);
         assert_eq!(of(true, &[("PSModulePath", machine)]), Shell::Cmd);
         assert_eq!(of(true, &[("PSModulePath", &newer)]), Shell::PowerShell);
-        assert_eq!(of(true, &[("PSModulePath", &older)]), Shell::WindowsPowerShell);
+        assert_eq!(
+            of(true, &[("PSModulePath", &older)]),
+            Shell::WindowsPowerShell
+        );
         let bash = [("PSModulePath", machine), ("MSYSTEM", "MINGW64")];
         assert_eq!(of(true, &bash), Shell::Posix);
     }

@@ -25,8 +25,9 @@ pub(crate) enum AgentCommand {
     Stream(AgentStream),
     /// Send a request to an agent without waiting for its reply
     ///
-    /// The command ends once the server has the request, and prints the id of the request. Whether the
-    /// agent succeeds is not reported: --wait prints the reply, and --reply-to sends it to a subject.
+    /// The command ends once the server has the request, and prints the id of the request. Whether a
+    /// process serves the agent and succeeds is not reported: --wait prints the reply, and --reply-to sends
+    /// it to a subject.
     ///
     /// With --json, an object with "agent" and "request_id"; with --wait, the reply.
     Send(AgentSend),

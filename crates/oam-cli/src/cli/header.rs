@@ -18,7 +18,11 @@ pub(super) fn header(text: &str) -> Result<Header, String> {
         );
         return Err(format!("write NAME=VALUE, as in {meant}"));
     };
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
+    if name.is_empty()
+        || !name
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b':')
+    {
         return Err(
             "invalid name: only visible ASCII characters except the colon are allowed".to_owned(),
         );

@@ -28,8 +28,8 @@ pub(crate) use self::kv::{
     KvCommand, KvDelete, KvGet, KvHistory, KvList, KvUpdate, KvValue, KvWatch, KvWrite,
 };
 pub(crate) use self::mesh::{
-    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshPublish,
-    MeshRepair, MeshStatus, MeshUp,
+    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor,
+    MeshPublish, MeshRepair, MeshStatus, MeshUp,
 };
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};

@@ -96,8 +96,19 @@ mod tests {
         assert_eq!(split("a=b=c"), Some(("a", false, "b=c")));
         assert_eq!(split("a:=[1]"), Some(("a", true, "[1]")));
         assert_eq!(split("a.b[0]="), Some(("a.b[0]", false, "")));
-        assert_eq!(split("url=http://x/?a=b"), Some(("url", false, "http://x/?a=b")));
-        for argument in ["a", "=b", ":=b", "{\"a\": \"b=c\"}", "\"a=b\"", "[\"=\"]", ""] {
+        assert_eq!(
+            split("url=http://x/?a=b"),
+            Some(("url", false, "http://x/?a=b"))
+        );
+        for argument in [
+            "a",
+            "=b",
+            ":=b",
+            "{\"a\": \"b=c\"}",
+            "\"a=b\"",
+            "[\"=\"]",
+            "",
+        ] {
             assert_eq!(split(argument), None, "{argument}");
         }
     }

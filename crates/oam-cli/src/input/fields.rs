@@ -59,7 +59,10 @@ pub(crate) fn object(fields: &[Field], schema: &Value) -> Result<Box<RawValue>, 
         }])
     };
     let json = tree.to_json().map_err(|place| {
-        failed(place, "the element is missing; indexes count from 0".to_owned())
+        failed(
+            place,
+            "the element is missing; indexes count from 0".to_owned(),
+        )
     })?;
     RawValue::from_string(json).map_err(|error| failed(String::new(), error.to_string()))
 }
@@ -104,8 +107,8 @@ fn set(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
     use serde_json::value::RawValue;
+    use serde_json::{Value, json};
 
     use super::super::field::{Field, FieldValue};
     use super::{NoObject, object};
@@ -135,7 +138,10 @@ mod tests {
             },
             None => {
                 let (key, text) = argument.split_once('=').unwrap();
-                Field { key: key.to_owned(), value: FieldValue::Text(text.to_owned()) }
+                Field {
+                    key: key.to_owned(),
+                    value: FieldValue::Text(text.to_owned()),
+                }
             }
         };
         let fields: Vec<_> = arguments.iter().map(field).collect();
@@ -145,17 +151,29 @@ mod tests {
     #[test]
     fn fields_make_an_object() {
         for (arguments, expected) in [
-            (&["name=3", "count=3", "price=1.50"][..], r#"{"name":"3","count":3,"price":1.50}"#),
+            (
+                &["name=3", "count=3", "price=1.50"][..],
+                r#"{"name":"3","count":3,"price":1.50}"#,
+            ),
             (&["name=a \"b\"=c"], r#"{"name":"a \"b\"=c"}"#),
-            (&["express=true", "kind=low"], r#"{"express":true,"kind":"low"}"#),
+            (
+                &["express=true", "kind=low"],
+                r#"{"express":true,"kind":"low"}"#,
+            ),
             (&["tags=a", "tags=b,c"], r#"{"tags":["a","b,c"]}"#),
             (&["tags[]=a", "tags[1]=b"], r#"{"tags":["a","b"]}"#),
             (&["tags[1]=b", "tags[0]=a"], r#"{"tags":["a","b"]}"#),
             (&["tags:=[]"], r#"{"tags":[]}"#),
             (&["numbers=1", "numbers=2.50"], r#"{"numbers":[1,2.50]}"#),
             (&["customer.email=a@b"], r#"{"customer":{"email":"a@b"}}"#),
-            (&["items[0].sku=A", "items[1][sku]=B"], r#"{"items":[{"sku":"A"},{"sku":"B"}]}"#),
-            (&["customer:={\"email\": 1}"], r#"{"customer":{"email": 1}}"#),
+            (
+                &["items[0].sku=A", "items[1][sku]=B"],
+                r#"{"items":[{"sku":"A"},{"sku":"B"}]}"#,
+            ),
+            (
+                &["customer:={\"email\": 1}"],
+                r#"{"customer":{"email": 1}}"#,
+            ),
         ] {
             assert_eq!(read(arguments).as_deref(), Ok(expected), "{arguments:?}");
         }
@@ -164,17 +182,44 @@ mod tests {
     #[test]
     fn field_that_does_not_fit_names_its_key() {
         for (arguments, expected) in [
-            (&["count=three"][..], "count: expected an integer, got 'three'"),
+            (
+                &["count=three"][..],
+                "count: expected an integer, got 'three'",
+            ),
             (&["count=3.5"], "count: expected an integer, got '3.5'"),
-            (&["express=yes"], "express: expected true or false, got 'yes'"),
-            (&["kind=lwo"], "kind: expected one of \"low\", \"high\", got 'lwo'"),
-            (&["numbers=1,2"], "numbers: expected a number, got '1,2'; each element of an array has its own argument"),
-            (&["customer=ada"], "customer: expected an object, got 'ada'; write customer.NAME=TEXT or customer:=JSON"),
+            (
+                &["express=yes"],
+                "express: expected true or false, got 'yes'",
+            ),
+            (
+                &["kind=lwo"],
+                "kind: expected one of \"low\", \"high\", got 'lwo'",
+            ),
+            (
+                &["numbers=1,2"],
+                "numbers: expected a number, got '1,2'; each element of an array has its own argument",
+            ),
+            (
+                &["customer=ada"],
+                "customer: expected an object, got 'ada'; write customer.NAME=TEXT or customer:=JSON",
+            ),
             (&["nmae=a"], "nmae: unknown key; similar: 'name'"),
-            (&["name=a", "name=b"], "name: an earlier argument gives its value"),
-            (&["tags:=[]", "tags=a"], "tags: an earlier argument gives another kind of value"),
-            (&["tags[1]=a"], "tags[0]: the element is missing; indexes count from 0"),
-            (&["tags[4000000000]=a"], "tags[0]: the element is missing; indexes count from 0"),
+            (
+                &["name=a", "name=b"],
+                "name: an earlier argument gives its value",
+            ),
+            (
+                &["tags:=[]", "tags=a"],
+                "tags: an earlier argument gives another kind of value",
+            ),
+            (
+                &["tags[1]=a"],
+                "tags[0]: the element is missing; indexes count from 0",
+            ),
+            (
+                &["tags[4000000000]=a"],
+                "tags[0]: the element is missing; indexes count from 0",
+            ),
         ] {
             let Err(NoObject::Problems(problems)) = read(arguments) else {
                 panic!("{arguments:?}");

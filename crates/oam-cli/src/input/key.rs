@@ -63,7 +63,11 @@ pub(super) fn locate<'s>(key: &str, root: &SchemaNode<'s>) -> Result<Place<'s>, 
         rest = match rest.strip_prefix('.') {
             _ if rest.is_empty() => return Ok(place),
             Some(rest) => rest,
-            None => return Err(KeyError::new("after a bracket, a dot or a bracket must follow")),
+            None => {
+                return Err(KeyError::new(
+                    "after a bracket, a dot or a bracket must follow",
+                ));
+            }
         };
         if place.path.len() > MAX_STEPS {
             return Err(KeyError::new(format!("more than {MAX_STEPS} levels")));
@@ -87,7 +91,9 @@ impl Place<'_> {
         let index = match inner {
             "" => None,
             _ if is_array && inner.bytes().all(|byte| byte.is_ascii_digit()) => {
-                let index = inner.parse().map_err(|_| KeyError::new("the index is too large"))?;
+                let index = inner
+                    .parse()
+                    .map_err(|_| KeyError::new("the index is too large"))?;
                 Some(index)
             }
             _ => return self.enter_member(inner, before, after),
@@ -119,10 +125,12 @@ impl Place<'_> {
                 reason: format!("unknown key; similar: '{before}{nearest}'"),
                 meant: Some(format!("{before}{nearest}{after}")),
             },
-            None => KeyError::new(match self.schema.names().take(MAX_NAMES).collect::<Vec<_>>() {
-                names if names.is_empty() => "unknown key".to_owned(),
-                names => format!("unknown key; known: {}", names.join(", ")),
-            }),
+            None => KeyError::new(
+                match self.schema.names().take(MAX_NAMES).collect::<Vec<_>>() {
+                    names if names.is_empty() => "unknown key".to_owned(),
+                    names => format!("unknown key; known: {}", names.join(", ")),
+                },
+            ),
         }
     }
 }
@@ -141,7 +149,9 @@ fn first_name<'k>(rest: &'k str, schema: &SchemaNode<'_>) -> &'k str {
     }
     let end = rest.find(['.', '[']).unwrap_or(rest.len());
     let name = &rest[..end];
-    let is_map_of_scalars = schema.member(name).is_some_and(|value| !value.takes_container());
+    let is_map_of_scalars = schema
+        .member(name)
+        .is_some_and(|value| !value.takes_container());
     if is_map_of_scalars { rest } else { name }
 }
 
@@ -184,10 +194,19 @@ mod tests {
             ("limits[retries]", vec![member("limits"), member("retries")]),
             ("tags[]", vec![member("tags"), Append]),
             ("tags[2]", vec![member("tags"), Element(2)]),
-            ("items[0].retries", vec![member("items"), Element(0), member("retries")]),
-            ("items[0][retries]", vec![member("items"), Element(0), member("retries")]),
+            (
+                "items[0].retries",
+                vec![member("items"), Element(0), member("retries")],
+            ),
+            (
+                "items[0][retries]",
+                vec![member("items"), Element(0), member("retries")],
+            ),
             ("env.PATH.x", vec![member("env"), member("PATH.x")]),
-            ("any.x[0].y", vec![member("any"), member("x"), Element(0), member("y")]),
+            (
+                "any.x[0].y",
+                vec![member("any"), member("x"), Element(0), member("y")],
+            ),
         ] {
             assert_eq!(locate(key, &root).unwrap().path, path, "{key}");
         }
@@ -200,25 +219,55 @@ mod tests {
         for (key, reason, meant) in [
             ("nmae", "unknown key; similar: 'name'", Some("name")),
             ("NAME", "unknown key; similar: 'name'", Some("name")),
-            ("limits.retires", "unknown key; similar: 'limits.retries'", Some("limits.retries")),
-            ("itmes[0].retries", "unknown key; similar: 'items'", Some("items[0].retries")),
-            ("limits[retires]", "unknown key; similar: 'limits[retries'", Some("limits[retries]")),
-            ("zzz", "unknown key; known: name, a.b, limits, tags, items, env, any", None),
+            (
+                "limits.retires",
+                "unknown key; similar: 'limits.retries'",
+                Some("limits.retries"),
+            ),
+            (
+                "itmes[0].retries",
+                "unknown key; similar: 'items'",
+                Some("items[0].retries"),
+            ),
+            (
+                "limits[retires]",
+                "unknown key; similar: 'limits[retries'",
+                Some("limits[retries]"),
+            ),
+            (
+                "zzz",
+                "unknown key; known: name, a.b, limits, tags, items, env, any",
+                None,
+            ),
             ("name.first", "expected text, without further names", None),
             ("name[]", "expected text, not an array", None),
             ("limits.", "a name is missing", None),
             (".name", "a name is missing", None),
             ("tags[0", "a closing bracket is missing", None),
-            ("tags[99999999999999999999999]", "the index is too large", None),
-            ("items[0]retries", "after a bracket, a dot or a bracket must follow", None),
+            (
+                "tags[99999999999999999999999]",
+                "the index is too large",
+                None,
+            ),
+            (
+                "items[0]retries",
+                "after a bracket, a dot or a bracket must follow",
+                None,
+            ),
         ] {
             let error = locate(key, &root).unwrap_err();
             assert_eq!(error.reason, reason, "{key}");
             assert_eq!(error.meant.as_deref(), meant, "{key}");
         }
         let deep = format!("any{}", ".a".repeat(100_000));
-        assert_eq!(locate(&deep, &root).unwrap_err().reason, "more than 64 levels");
+        assert_eq!(
+            locate(&deep, &root).unwrap_err().reason,
+            "more than 64 levels"
+        );
         let deep = format!("any{}", "[0]".repeat(100_000));
-        assert_eq!(locate(&deep, &root).unwrap_err().reason, "more than 64 levels");
+        assert_eq!(
+            locate(&deep, &root).unwrap_err().reason,
+            "more than 64 levels"
+        );
     }
 }

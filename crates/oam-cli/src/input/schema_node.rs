@@ -145,11 +145,23 @@ impl<'s> SchemaNode<'s> {
 
     /// The values of this place, for a message.
     pub(super) fn expected(&self) -> String {
-        let values: Vec<_> = self.alternatives.iter().flat_map(|schema| values(schema)).collect();
+        let values: Vec<_> = self
+            .alternatives
+            .iter()
+            .flat_map(|schema| values(schema))
+            .collect();
         let mut expected = Vec::new();
         if !values.is_empty() {
-            let listed: Vec<_> = values.iter().take(MAX_LISTED_VALUES).map(ToString::to_string).collect();
-            let more = if values.len() > MAX_LISTED_VALUES { ", …" } else { "" };
+            let listed: Vec<_> = values
+                .iter()
+                .take(MAX_LISTED_VALUES)
+                .map(ToString::to_string)
+                .collect();
+            let more = if values.len() > MAX_LISTED_VALUES {
+                ", …"
+            } else {
+                ""
+            };
             expected.push(format!("one of {}{more}", listed.join(", ")));
         }
         for (kind, shown) in [
@@ -163,7 +175,11 @@ impl<'s> SchemaNode<'s> {
         ] {
             let free = || self.of_type(kind).any(|schema| values_of(schema).is_none());
             // An integer is a number as well.
-            let is_repeated = kind == "integer" && self.takes("number") && self.of_type("number").any(|schema| values_of(schema).is_none());
+            let is_repeated = kind == "integer"
+                && self.takes("number")
+                && self
+                    .of_type("number")
+                    .any(|schema| values_of(schema).is_none());
             if free() && !is_repeated {
                 expected.push(shown.to_owned());
             }
@@ -175,7 +191,10 @@ impl<'s> SchemaNode<'s> {
     }
 
     fn of_type(&self, kind: &str) -> impl Iterator<Item = &'s Value> {
-        self.alternatives.iter().copied().filter(move |schema| has_type(schema, kind))
+        self.alternatives
+            .iter()
+            .copied()
+            .filter(move |schema| has_type(schema, kind))
     }
 }
 
@@ -190,7 +209,12 @@ fn has_type(schema: &Value, kind: &str) -> bool {
     if let Some(values) = values_of(schema) {
         return values.iter().any(|value| is_of_type(value, kind));
     }
-    let is_object = has(&["properties", "additionalProperties", "patternProperties", "required"]);
+    let is_object = has(&[
+        "properties",
+        "additionalProperties",
+        "patternProperties",
+        "required",
+    ]);
     let is_array = has(&["items", "prefixItems"]);
     match kind {
         "object" => is_object || !is_array,
@@ -242,7 +266,9 @@ fn other_members(schema: &Value) -> Option<&Value> {
 fn is_whole(number: &str) -> bool {
     let digits = number.strip_prefix('-').unwrap_or(number);
     digits.bytes().all(|byte| byte.is_ascii_digit())
-        || number.parse::<f64>().is_ok_and(|number| number.fract() == 0.0)
+        || number
+            .parse::<f64>()
+            .is_ok_and(|number| number.fract() == 0.0)
 }
 
 #[cfg(test)]
@@ -264,7 +290,11 @@ mod tests {
             (json!({"type": "integer"}), "3", Some("3")),
             (json!({"type": "integer"}), "-3", Some("-3")),
             (json!({"type": "integer"}), "1e3", Some("1e3")),
-            (json!({"type": "integer"}), "123456789012345678901234567890", Some("123456789012345678901234567890")),
+            (
+                json!({"type": "integer"}),
+                "123456789012345678901234567890",
+                Some("123456789012345678901234567890"),
+            ),
             (json!({"type": "integer"}), "3.5", None),
             (json!({"type": "integer"}), "three", None),
             (json!({"type": "integer"}), "", None),
@@ -276,7 +306,11 @@ mod tests {
             (json!({"type": "boolean"}), "true", Some("true")),
             (json!({"type": "boolean"}), "yes", None),
             (json!({"type": ["integer", "null"]}), "null", Some("null")),
-            (json!({"type": ["string", "null"]}), "null", Some("\"null\"")),
+            (
+                json!({"type": ["string", "null"]}),
+                "null",
+                Some("\"null\""),
+            ),
             (json!({"type": ["string", "integer"]}), "5", Some("\"5\"")),
             (json!({"enum": ["low", 3, true]}), "low", Some("\"low\"")),
             (json!({"enum": ["low", 3, true]}), "3", Some("3")),
@@ -284,17 +318,37 @@ mod tests {
             (json!({"enum": ["low", 3, true]}), "4", None),
             (json!({"type": "string", "enum": ["low"]}), "high", None),
             (json!({"const": 1}), "1", Some("1")),
-            (json!({"anyOf": [{"enum": ["auto"]}, {"type": "integer"}]}), "5", Some("5")),
-            (json!({"anyOf": [{"enum": ["auto"]}, {"type": "integer"}]}), "auto", Some("\"auto\"")),
-            (json!({"$ref": "#/$defs/N", "$defs": {"N": {"type": "number"}}}), "5", Some("5")),
-            (json!({"allOf": [{"type": "number"}], "description": "x"}), "5", Some("5")),
+            (
+                json!({"anyOf": [{"enum": ["auto"]}, {"type": "integer"}]}),
+                "5",
+                Some("5"),
+            ),
+            (
+                json!({"anyOf": [{"enum": ["auto"]}, {"type": "integer"}]}),
+                "auto",
+                Some("\"auto\""),
+            ),
+            (
+                json!({"$ref": "#/$defs/N", "$defs": {"N": {"type": "number"}}}),
+                "5",
+                Some("5"),
+            ),
+            (
+                json!({"allOf": [{"type": "number"}], "description": "x"}),
+                "5",
+                Some("5"),
+            ),
             (json!({}), "5", Some("\"5\"")),
             (json!(true), "5", Some("\"5\"")),
             (json!(false), "5", None),
             (json!({"type": "object"}), "5", None),
             (json!({"$ref": "#"}), "5", None),
         ] {
-            assert_eq!(scalar(&schema, text).as_deref(), expected, "{schema}: {text}");
+            assert_eq!(
+                scalar(&schema, text).as_deref(),
+                expected,
+                "{schema}: {text}"
+            );
         }
     }
 
@@ -333,9 +387,15 @@ mod tests {
     fn expected_values_are_listed() {
         for (schema, expected) in [
             (json!({"type": "integer"}), "an integer"),
-            (json!({"type": ["boolean", "null"]}), "true or false or null"),
+            (
+                json!({"type": ["boolean", "null"]}),
+                "true or false or null",
+            ),
             (json!({"enum": ["a", 1]}), "one of \"a\", 1"),
-            (json!({"anyOf": [{"enum": ["auto"]}, {"type": "number"}]}), "one of \"auto\" or a number"),
+            (
+                json!({"anyOf": [{"enum": ["auto"]}, {"type": "number"}]}),
+                "one of \"auto\" or a number",
+            ),
             (json!(false), "no value"),
         ] {
             assert_eq!(SchemaNode::root(&schema).expected(), expected, "{schema}");

@@ -72,9 +72,9 @@ async fn file_bytes(path: PathBuf) -> Result<Vec<u8>, Failure> {
     let reading = tokio::task::spawn_blocking(move || read_file(&path));
     match reading.await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::IsADirectory => {
-            Err(Failure::usage(format!("cannot read {shown}: the path is a directory")))
-        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::IsADirectory => Err(Failure::usage(
+            format!("cannot read {shown}: the path is a directory"),
+        )),
         Ok(Err(error)) => Err(Failure::usage(format!("cannot read {shown}: {error}"))),
         Err(error) => Err(Failure::usage(format!(
             "reading {shown} was aborted: {error}"
@@ -88,7 +88,9 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

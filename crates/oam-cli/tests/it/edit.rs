@@ -61,12 +61,23 @@ async fn edited_input_is_sent_and_its_file_removed() {
     let call = ["agent", "call", "echo", "--edit", "\"abc\""];
     let script = "stat -c %a \"$1\" > mode; cp \"$1\" seen; echo '\"edited\"' > \"$1\"";
     let output = edit(&mesh, &call, script);
-    assert_eq!((output.code, output.stdout.as_str()), (0, "\"edited\"\n"), "{output:?}");
+    assert_eq!(
+        (output.code, output.stdout.as_str()),
+        (0, "\"edited\"\n"),
+        "{output:?}"
+    );
     let read = |name| std::fs::read_to_string(mesh.sandbox.work().join(name)).unwrap();
-    assert_eq!((read("mode").as_str(), read("seen").as_str()), ("600\n", "\"abc\"\n"));
+    assert_eq!(
+        (read("mode").as_str(), read("seen").as_str()),
+        ("600\n", "\"abc\"\n")
+    );
     assert_eq!(kept(&mesh), Vec::<PathBuf>::new());
     // Without an input, the editor starts with an example.
-    let output = edit(&mesh, &["agent", "call", "echo", "-e"], "echo '\"new\"' > \"$1\"");
+    let output = edit(
+        &mesh,
+        &["agent", "call", "echo", "-e"],
+        "echo '\"new\"' > \"$1\"",
+    );
     assert_eq!(output.stdout, "\"new\"\n", "{output:?}");
 }
 
@@ -75,9 +86,15 @@ async fn unchanged_or_empty_input_cancels() {
     let mesh = start_mesh().await;
     let call = ["agent", "call", "echo", "\"abc\"", "--edit"];
     for (script, fragment) in [
-        ("true", "cancelled: the input is unchanged; nothing was sent"),
+        (
+            "true",
+            "cancelled: the input is unchanged; nothing was sent",
+        ),
         ("echo >> \"$1\"", "unchanged"),
-        (": > \"$1\"", "cancelled: the input is empty; nothing was sent"),
+        (
+            ": > \"$1\"",
+            "cancelled: the input is empty; nothing was sent",
+        ),
         ("exit 3", "failed: exit status: 3"),
     ] {
         edit(&mesh, &call, script).assert_failure(&call, 1, &[fragment]);
@@ -94,8 +111,18 @@ async fn edited_input_of_a_failed_command_is_kept() {
         ("echo", "echo '\"half' > \"$1\"", 2, "invalid JSON input"),
         ("echo", "echo 5 > \"$1\"", 2, "5 is not of type"),
         ("echo", "printf '\\377\\376' > \"$1\"", 2, "UTF-16"),
-        ("echo", "echo '\"x\"' > \"$1\"; exit 1", 1, "failed: exit status: 1"),
-        ("broken", "echo '\"x\"' > \"$1\"", 1, "error[handler_error]: the disk is full"),
+        (
+            "echo",
+            "echo '\"x\"' > \"$1\"; exit 1",
+            1,
+            "failed: exit status: 1",
+        ),
+        (
+            "broken",
+            "echo '\"x\"' > \"$1\"",
+            1,
+            "error[handler_error]: the disk is full",
+        ),
     ] {
         let call = ["agent", "call", agent, "\"abc\"", "--edit"];
         let output = edit(&mesh, &call, script);
@@ -104,7 +131,10 @@ async fn edited_input_of_a_failed_command_is_kept() {
         let [file] = files.as_slice() else {
             panic!("{script}: {files:?}");
         };
-        assert!(output.stderr.contains(&*file.to_string_lossy()), "{output:?}");
+        assert!(
+            output.stderr.contains(&*file.to_string_lossy()),
+            "{output:?}"
+        );
         assert!(Path::new(file).metadata().unwrap().len() > 0);
         std::fs::remove_file(file).unwrap();
     }

@@ -108,7 +108,10 @@ fn hint(output: &CommandOutput) -> &str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fields_get_the_types_of_the_contract() {
     let mesh = start_mesh().await;
-    let order = ordered(&mesh, &["sku=123", "quantity=3", "price=1.5", "express=true"]);
+    let order = ordered(
+        &mesh,
+        &["sku=123", "quantity=3", "price=1.5", "express=true"],
+    );
     assert_eq!(order["sku"], "123");
     assert_eq!(order["quantity"], 3);
     assert_eq!(order["price"], 1.5);
@@ -135,14 +138,23 @@ async fn fields_get_the_types_of_the_contract() {
     assert_eq!(order["kind"], "large");
     assert_eq!(order["tags"], json!(["red", "1"]));
     assert_eq!(order["sizes"], json!([0.5]));
-    assert_eq!(order["customer"], json!({"name": "Ada", "email": "ada@example.org"}));
+    assert_eq!(
+        order["customer"],
+        json!({"name": "Ada", "email": "ada@example.org"})
+    );
     let parts = json!([{"sku": "A", "amount": 7}, {"sku": "B", "amount": null}]);
     assert_eq!(order["parts"], parts);
     assert_eq!(order["labels"], json!({"a.b": 1}));
 
     let order = ordered(
         &mesh,
-        &["sku=", "quantity=0", "tags:=[\"a\", \"b\"]", "price:=null", "customer:={\"name\": \"x\"}"],
+        &[
+            "sku=",
+            "quantity=0",
+            "tags:=[\"a\", \"b\"]",
+            "price:=null",
+            "customer:={\"name\": \"x\"}",
+        ],
     );
     assert_eq!(order["sku"], "");
     assert_eq!(order["tags"], json!(["a", "b"]));
@@ -157,19 +169,52 @@ async fn field_that_does_not_fit_is_a_usage_error() {
             &["sku=a", "quantity=three"][..],
             &["  quantity: expected an integer, got 'three'"][..],
         ),
-        (&["sku=a", "quantity=1.5"], &["  quantity: expected an integer, got '1.5'"]),
+        (
+            &["sku=a", "quantity=1.5"],
+            &["  quantity: expected an integer, got '1.5'"],
+        ),
         (&["sku=a", "quantity=-1"], &["quantity: -1 is less than"]),
-        (&["sku=a", "quantity=1", "express=yes"], &["  express: expected true or false, got 'yes'"]),
-        (&["sku=a", "quantity=1", "kind=huge"], &["  kind: expected one of \"small\", \"large\"", "got 'huge'"]),
-        (&["sku=a", "quantity=1", "sizes=1,2"], &["  sizes: expected a number, got '1,2'; each element"]),
+        (
+            &["sku=a", "quantity=1", "express=yes"],
+            &["  express: expected true or false, got 'yes'"],
+        ),
+        (
+            &["sku=a", "quantity=1", "kind=huge"],
+            &["  kind: expected one of \"small\", \"large\"", "got 'huge'"],
+        ),
+        (
+            &["sku=a", "quantity=1", "sizes=1,2"],
+            &["  sizes: expected a number, got '1,2'; each element"],
+        ),
         (&["sku=a"], &["quantity"]),
-        (&["sku=a", "quantity=1", "customer=Ada"], &["customer.NAME=TEXT or customer:=JSON"]),
-        (&["sku=a", "sku=b", "quantity=1"], &["  sku: an earlier argument gives its value"]),
-        (&["sku=a", "quantity=1", "parts[1].sku=A"], &["  parts[0]: the element is missing"]),
-        (&["sku=a", "quantity:=many"], &["invalid JSON value of 'quantity'", "quantity=TEXT"]),
+        (
+            &["sku=a", "quantity=1", "customer=Ada"],
+            &["customer.NAME=TEXT or customer:=JSON"],
+        ),
+        (
+            &["sku=a", "sku=b", "quantity=1"],
+            &["  sku: an earlier argument gives its value"],
+        ),
+        (
+            &["sku=a", "quantity=1", "parts[1].sku=A"],
+            &["  parts[0]: the element is missing"],
+        ),
+        (
+            &["sku=a", "quantity:=many"],
+            &["invalid JSON value of 'quantity'", "quantity=TEXT"],
+        ),
         (&["sku=a", "many"], &["invalid input 'many'", "KEY=TEXT"]),
-        (&["sku=a", "tags[0=x"], &["  tags[0: a closing bracket is missing"]),
-        (&["sku=three", "quantity=three", "x=1"], &["  quantity: expected", "  x: unknown key; known: sku, quantity"]),
+        (
+            &["sku=a", "tags[0=x"],
+            &["  tags[0: a closing bracket is missing"],
+        ),
+        (
+            &["sku=three", "quantity=three", "x=1"],
+            &[
+                "  quantity: expected",
+                "  x: unknown key; known: sku, quantity",
+            ],
+        ),
     ] {
         let command = [&["agent", "call", "shop.order"], arguments].concat();
         let output = mesh.oam(&command);
@@ -186,7 +231,10 @@ async fn unknown_key_is_answered_with_the_command_that_was_meant() {
         (&["SKU=a b", "quantity=2"], "'sku'"),
         (&["sku=a b", "quanttiy:=2"], "'quantity'"),
         (&["sku=a b", "quantity=2", "costumer.name=x"], "'customer'"),
-        (&["sku=a b", "quantity=2", "customer.nmae=x"], "'customer.name'"),
+        (
+            &["sku=a b", "quantity=2", "customer.nmae=x"],
+            "'customer.name'",
+        ),
     ] {
         let command = [&["agent", "call", "shop.order"], arguments].concat();
         let output = mesh.oam(&command);
@@ -194,7 +242,10 @@ async fn unknown_key_is_answered_with_the_command_that_was_meant() {
         let repeated = run_as_printed(&mesh, hint(&output));
         assert_eq!(repeated.code, 0, "{output:?}: {repeated:?}");
         let order: Value = serde_json::from_str(&repeated.stdout).unwrap();
-        assert_eq!((&order["sku"], &order["quantity"]), (&json!("a b"), &json!(2)));
+        assert_eq!(
+            (&order["sku"], &order["quantity"]),
+            (&json!("a b"), &json!(2))
+        );
     }
 }
 
@@ -204,7 +255,11 @@ async fn agent_without_an_object_takes_no_fields() {
     for (arguments, expected, reply) in [
         (&["echo", "a=b"][..], "expected text", "\"a=b\"\n"),
         (&["echo", "see", "x=1", "and"], "KEY=TEXT", ""),
-        (&["echo", "hello", "big world"], "2 arguments", "\"hello big world\"\n"),
+        (
+            &["echo", "hello", "big world"],
+            "2 arguments",
+            "\"hello big world\"\n",
+        ),
         (&["echo", "it's"], "invalid JSON input", "\"it's\"\n"),
         (&["double", "x=1"], "expected a number", ""),
         (&["clock", "x=1"], "agent 'clock' takes none", "\"12:00\"\n"),
@@ -233,7 +288,10 @@ async fn file_is_an_input() {
     write("tags.json", "[\"x\"]\n");
     write("count", "7");
     assert_eq!(ordered(&mesh, &["@in.json"])["sku"], "f");
-    let order = ordered(&mesh, &["sku=@note.txt", "quantity=@count", "tags:=@tags.json"]);
+    let order = ordered(
+        &mesh,
+        &["sku=@note.txt", "quantity=@count", "tags:=@tags.json"],
+    );
     assert_eq!(order["sku"], "two\nlines");
     assert_eq!(order["quantity"], 7);
     assert_eq!(order["tags"], json!(["x"]));
@@ -262,13 +320,29 @@ async fn unreadable_file_is_a_usage_error() {
     std::fs::write(path("latin1"), b"\"\xe4\"").unwrap();
     std::fs::write(path("broken"), "{\n  \"sku\": \n").unwrap();
     for (arguments, fragments) in [
-        (&["@missing"][..], &["cannot read missing: No such file"][..]),
+        (
+            &["@missing"][..],
+            &["cannot read missing: No such file"][..],
+        ),
         (&["sku=@missing"], &["cannot read missing: No such file"]),
-        (&["@folder"], &["cannot read folder: the path is a directory"]),
+        (
+            &["@folder"],
+            &["cannot read folder: the path is a directory"],
+        ),
         (&["@utf16"], &["utf16 is UTF-16", "iconv"]),
         (&["@latin1"], &["byte 2 of latin1 is not UTF-8"]),
-        (&["sku=@latin1"], &["invalid value of 'sku'", "byte 2 of latin1 is not UTF-8"]),
-        (&["@broken"], &["invalid JSON input", "line", "broken must be one JSON value"]),
+        (
+            &["sku=@latin1"],
+            &["invalid value of 'sku'", "byte 2 of latin1 is not UTF-8"],
+        ),
+        (
+            &["@broken"],
+            &[
+                "invalid JSON input",
+                "line",
+                "broken must be one JSON value",
+            ],
+        ),
         (&["@"], &["missing file name after @"]),
         (&["sku=@-", "tags=@-"], &["stdin can be read once only"]),
     ] {
@@ -276,7 +350,9 @@ async fn unreadable_file_is_a_usage_error() {
         mesh.oam(&command).assert_failure(&command, 2, fragments);
         // The input is read before the connection.
         let unreachable = [&command[..], &["--url", "nats://127.0.0.9:9"]].concat();
-        mesh.sandbox.oam(&unreachable).assert_failure(&command, 2, fragments);
+        mesh.sandbox
+            .oam(&unreachable)
+            .assert_failure(&command, 2, fragments);
     }
 }
 
@@ -317,7 +393,8 @@ async fn example_is_printed_and_nothing_is_sent() {
     assert_eq!((output.code, output.stdout.as_str()), (0, "null\n"));
     assert_eq!(output.stderr, "agent 'clock' takes no input\n");
     let conflict = ["agent", "call", "counted", "1", "--example"];
-    mesh.oam(&conflict).assert_failure(&conflict, 2, &["cannot be used with"]);
+    mesh.oam(&conflict)
+        .assert_failure(&conflict, 2, &["cannot be used with"]);
     runs.reaches(0).await;
     assert_eq!(mesh.oam(&["agent", "call", "counted", "1"]).code, 0);
     runs.reaches(1).await;

@@ -120,13 +120,23 @@ async fn value_is_text_a_file_or_stdin() {
     ] {
         let command = [&["kv"], arguments].concat();
         let output = mesh.oam_with_stdin(&command, stdin);
-        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{command:?}");
+        assert_eq!(
+            (output.code, output.stderr.as_str()),
+            (0, ""),
+            "{command:?}"
+        );
         let stored = mesh.client.kv().get(arguments[1]).await.unwrap().unwrap();
         assert_eq!(stored.value, expected, "{command:?}");
     }
     for (value, fragments) in [
-        ("@missing", &["cannot read missing", "--literal stores the value"][..]),
-        ("@", &["missing file name after @", "--literal stores the value"]),
+        (
+            "@missing",
+            &["cannot read missing", "--literal stores the value"][..],
+        ),
+        (
+            "@",
+            &["missing file name after @", "--literal stores the value"],
+        ),
         ("@.", &["cannot read .: the path is a directory"]),
     ] {
         let command = ["kv", "put", "a", value];
@@ -157,16 +167,24 @@ async fn update_of_another_revision_names_the_current_one() {
     let output = mesh.oam(&arguments);
     let error: Value = serde_json::from_str(&output.stderr).unwrap();
     assert_eq!(error["error"]["code"], "kv_wrong_revision");
-    assert_eq!(error["error"]["details"], json!({"key": "plan", "expected": 1, "current": 2}));
+    assert_eq!(
+        error["error"]["details"],
+        json!({"key": "plan", "expected": 1, "current": 2})
+    );
 
     mesh.client.kv().delete("plan").await.unwrap();
     let command = ["kv", "update", "plan", "x", "--revision", "2"];
-    let expected = ["error[kv_wrong_revision]: key 'plan' has no value", "oam kv create plan VALUE"];
+    let expected = [
+        "error[kv_wrong_revision]: key 'plan' has no value",
+        "oam kv create plan VALUE",
+    ];
     mesh.oam(&command).assert_failure(&command, 1, &expected);
     let command = ["kv", "update", "plan", "x"];
-    mesh.oam(&command).assert_failure(&command, 2, &["--revision <N>"]);
+    mesh.oam(&command)
+        .assert_failure(&command, 2, &["--revision <N>"]);
     let command = ["kv", "update", "plan", "x", "--revision", "-1"];
-    mesh.oam(&command).assert_failure(&command, 2, &["--revision"]);
+    mesh.oam(&command)
+        .assert_failure(&command, 2, &["--revision"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,7 +195,10 @@ async fn history_has_the_kept_revisions() {
     kv.put("plan", "two").await.unwrap();
     let last = mesh.oam(&["kv", "history", "plan"]);
     assert_eq!(last.stdout.lines().count(), 2, "{last:?}");
-    assert!(last.stdout.lines().nth(1).unwrap().starts_with("2 "), "{last:?}");
+    assert!(
+        last.stdout.lines().nth(1).unwrap().starts_with("2 "),
+        "{last:?}"
+    );
     assert!(last.stdout.ends_with("  two\n"), "{last:?}");
 
     let nats = async_nats::connect(&mesh.url).await.unwrap();
@@ -203,11 +224,16 @@ async fn history_has_the_kept_revisions() {
     ]);
     assert_eq!(Value::from(writes), expected);
     let output = mesh.oam(&["kv", "history", "plan"]);
-    let values: Vec<_> = output.stdout.lines().map(|line| line.rsplit("  ").next().unwrap()).collect();
+    let values: Vec<_> = output
+        .stdout
+        .lines()
+        .map(|line| line.rsplit("  ").next().unwrap())
+        .collect();
     assert_eq!(values, ["VALUE", "two", "(1 bytes)", "(deleted)", "five"]);
 
     let command = ["kv", "history", "nosuch"];
-    mesh.oam(&command).assert_failure(&command, 5, &["key 'nosuch' was never written"]);
+    mesh.oam(&command)
+        .assert_failure(&command, 5, &["key 'nosuch' was never written"]);
     let command = ["kv", "history", "a.*"];
     mesh.oam(&command).assert_failure(&command, 2, &["'a.*'"]);
 }

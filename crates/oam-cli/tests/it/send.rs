@@ -9,6 +9,12 @@ use tokio::sync::mpsc;
 
 use crate::support::{ConfiguredServer, HandlerCount, Sandbox, TestMesh, within_deadline};
 
+/// Echoes a number.
+#[agent]
+async fn echo(number: u32) -> u32 {
+    number
+}
+
 /// Counts to a number.
 #[agent]
 fn counter(to: u32) -> impl Stream<Item = u32> {
@@ -46,7 +52,14 @@ async fn next(received: &mut Received) -> (String, Option<String>, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sent_request_arrives_under_the_printed_id() {
     let (mesh, mut received) = start_mesh().await;
-    let send = ["agent", "send", "jobs.take", "{\"n\": 1}", "-H", "Tenant=acme"];
+    let send = [
+        "agent",
+        "send",
+        "jobs.take",
+        "{\"n\": 1}",
+        "-H",
+        "Tenant=acme",
+    ];
     let output = mesh.oam(&send);
     let (id, tenant, input) = next(&mut received).await;
     let expected = format!("sent to jobs.take, request {id}\n");
@@ -65,14 +78,33 @@ async fn sent_request_arrives_under_the_printed_id() {
 async fn reply_is_printed_or_sent_to_a_subject() {
     let (mesh, _received) = start_mesh().await;
     let output = mesh.oam(&["agent", "send", "jobs.take", "7", "--wait"]);
-    assert_eq!((output.code, output.stdout.as_str()), (0, "7\n"), "{output:?}");
+    assert_eq!(
+        (output.code, output.stdout.as_str()),
+        (0, "7\n"),
+        "{output:?}"
+    );
     let failed = ["agent", "send", "broken", "\"x\"", "--wait"];
-    mesh.oam(&failed).assert_failure(&failed, 1, &["error[handler_error]: the disk is full"]);
+    mesh.oam(&failed)
+        .assert_failure(&failed, 1, &["error[handler_error]: the disk is full"]);
 
-    let mut replies = mesh.client.subscribe_subject::<Value>("my.replies").await.unwrap();
-    let output = mesh.oam(&["agent", "send", "jobs.take", "8", "--reply-to", "my.replies"]);
+    let mut replies = mesh
+        .client
+        .subscribe_subject::<Value>("my.replies")
+        .await
+        .unwrap();
+    let output = mesh.oam(&[
+        "agent",
+        "send",
+        "jobs.take",
+        "8",
+        "--reply-to",
+        "my.replies",
+    ]);
     assert_eq!(output.code, 0, "{output:?}");
-    let reply = within_deadline("reply", replies.next()).await.unwrap().unwrap();
+    let reply = within_deadline("reply", replies.next())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(reply.data, json!(8));
 }
 
@@ -83,15 +115,43 @@ async fn send_that_fails_reports_code_and_hint() {
         (
             &["agent", "send", "counter", "3"][..],
             1,
-            &["error[invocation_mismatch]", "hint: oam agent stream counter 3"][..],
+            &[
+                "error[invocation_mismatch]",
+                "hint: oam agent stream counter 3",
+            ][..],
         ),
-        (&["agent", "send", "nosuch", "1", "--wait"], 5, &["error[not_found]"]),
-        (&["agent", "send", "jobs.take", "{"], 2, &["invalid JSON input"]),
-        (&["agent", "send", "jobs.take", "1", "--reply-to", "a b"], 2, &["invalid subject 'a b'"]),
-        (&["agent", "send", "jobs.take", "1", "--reply-to", "a", "--wait"], 2, &["cannot be used with"]),
-        (&["agent", "send", "jobs.take", "1", "--jsn"], 2, &["unexpected argument", "'--json'"]),
+        (&["agent", "send", "nosuch", "1"], 5, &["error[not_found]"]),
+        (
+            &["agent", "send", "jobs.take", "{"],
+            2,
+            &["invalid JSON input"],
+        ),
+        (
+            &["agent", "send", "jobs.take", "1", "--reply-to", "a b"],
+            2,
+            &["invalid subject 'a b'"],
+        ),
+        (
+            &[
+                "agent",
+                "send",
+                "jobs.take",
+                "1",
+                "--reply-to",
+                "a",
+                "--wait",
+            ],
+            2,
+            &["cannot be used with"],
+        ),
+        (
+            &["agent", "send", "jobs.take", "1", "--jsn"],
+            2,
+            &["unexpected argument", "'--json'"],
+        ),
     ] {
-        mesh.oam(arguments).assert_failure(arguments, code, fragments);
+        mesh.oam(arguments)
+            .assert_failure(arguments, code, fragments);
     }
 }
 
@@ -105,7 +165,7 @@ async fn denied_send_or_publish_is_exit_code_4() {
     .await;
     let url = server.url_of("ann");
     let mesh = openagentmesh::AgentMesh::connect(&url).await.unwrap();
-    mesh.create_buckets().await.unwrap();
+    mesh.register(agents![echo]).await.unwrap();
     for (arguments, subject) in [
         (["agent", "send", "echo", "7"], "mesh.agent.echo"),
         (["mesh", "publish", "orders.secret", "7"], "orders.secret"),
@@ -169,12 +229,19 @@ async fn interrupted_request_is_cancelled_at_the_agent() {
         }
     });
     mesh.client.register(spec).await.unwrap();
-    for arguments in [&["agent", "call", "slow"][..], &["agent", "send", "slow", "--wait"]] {
+    for arguments in [
+        &["agent", "call", "slow"][..],
+        &["agent", "send", "slow", "--wait"],
+    ] {
         let mut command = mesh.start_oam(arguments);
         running.reaches(1).await;
         command.signal("-INT");
         let (status, stderr) = command.end().await;
-        assert_eq!((status.code(), stderr.as_str()), (Some(130), ""), "{arguments:?}");
+        assert_eq!(
+            (status.code(), stderr.as_str()),
+            (Some(130), ""),
+            "{arguments:?}"
+        );
         running.reaches(0).await;
     }
 }

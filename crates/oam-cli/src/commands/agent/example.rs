@@ -22,7 +22,10 @@ pub(super) async fn print(
     };
     let contract = deadline.bound("no contract received", reading).await?;
     if !contract.capabilities.invocable {
-        let reason = contract.capabilities.mismatch(Verb::Call).unwrap_or("takes no requests");
+        let reason = contract
+            .capabilities
+            .mismatch(Verb::Call)
+            .unwrap_or("takes no requests");
         let message = format!("agent '{name}' {reason}");
         return Err(Failure::mesh(ErrorCode::InvocationMismatch, message));
     }

@@ -112,7 +112,10 @@ impl<'r> Request<'r> {
             }
             fields => {
                 let reading = Field::read_all(fields, self.printer);
-                let fields = self.deadline.bound("the input was not read", reading).await?;
+                let fields = self
+                    .deadline
+                    .bound("the input was not read", reading)
+                    .await?;
                 Ok(Given::Fields(fields))
             }
         }
@@ -125,8 +128,12 @@ impl<'r> Request<'r> {
         edit: bool,
         mesh: &AgentMesh,
     ) -> Result<(Payload, Option<Edited>), Failure> {
+        // A send to an unknown agent would seem to succeed.
+        let is_checked = edit || self.command.verb == Verb::Send;
         let given = match given {
-            Given::Json(payload) if payload.0.is_some() && !edit => return Ok((payload, None)),
+            Given::Json(payload) if payload.0.is_some() && !is_checked => {
+                return Ok((payload, None));
+            }
             given => given,
         };
         let contract = self.contract(mesh).await?;
@@ -189,7 +196,8 @@ impl<'r> Request<'r> {
         let text = trimmed(argument);
         let failure = Failure::usage(format!("invalid JSON input: {error}"));
         if text.starts_with(['{', '[', '"']) || text.contains('\n') {
-            return failure.hint("nothing was sent; put the JSON between single quotes in the shell");
+            return failure
+                .hint("nothing was sent; put the JSON between single quotes in the shell");
         }
         if Path::new(text).is_file() {
             let command = self.command.with(&format!("@{text}"));
@@ -206,7 +214,8 @@ impl<'r> Request<'r> {
     ) -> Result<Payload, Failure> {
         let contract = contract.map_err(|error| {
             let cause = error.message();
-            let message = format!("the types of the members are unknown: {cause}; write the input as JSON");
+            let message =
+                format!("the types of the members are unknown: {cause}; write the input as JSON");
             Failure::mesh(error.code().clone(), message)
         })?;
         let Some(schema) = &contract.input_schema else {
@@ -231,7 +240,10 @@ impl<'r> Request<'r> {
             (Some(json), _) => json::over_lines(json.get()),
             (None, Some(schema)) => json::over_lines(&schema::example(schema).to_string()),
             (None, None) => {
-                let message = format!("nothing to edit: agent '{}' takes no input", self.command.agent);
+                let message = format!(
+                    "nothing to edit: agent '{}' takes no input",
+                    self.command.agent
+                );
                 return Err(Failure::usage(message).hint(self.command.without_input()));
             }
         };
@@ -239,7 +251,9 @@ impl<'r> Request<'r> {
         // The time in the editor does not count.
         self.deadline = Deadline::after(self.timeout);
         let payload = parse(&edited.text).map_err(|error| {
-            edited.kept_for(Failure::usage(format!("invalid JSON input: {error}; nothing was sent")))
+            edited.kept_for(Failure::usage(format!(
+                "invalid JSON input: {error}; nothing was sent"
+            )))
         })?;
         if let Some(json) = &payload.0
             && let Some(error) = is_invalid(contract, json)

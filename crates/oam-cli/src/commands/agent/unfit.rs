@@ -83,9 +83,15 @@ pub(super) fn failure(error: NoObject, command: &Command, schema: &Value) -> Fai
             }
             let corrected = format!("{}{}", command.without_input(), words(&arguments));
             let mut failure = Failure::usage(format!("invalid input for agent '{agent}'"));
-            failure.details.insert("errors".to_owned(), problems.iter().map(to_json).collect());
+            failure
+                .details
+                .insert("errors".to_owned(), problems.iter().map(to_json).collect());
             let is_short = corrected.chars().count() <= MAX_COMMAND_CHARS;
-            failure.hint(if is_corrected && is_short { corrected } else { command.contract_hint() })
+            failure.hint(if is_corrected && is_short {
+                corrected
+            } else {
+                command.contract_hint()
+            })
         }
     }
 }

@@ -23,7 +23,12 @@ pub(super) struct Entry<'e> {
 }
 
 impl<'e> Entry<'e> {
-    pub(super) fn new(key: &'e str, revision: u64, created: OffsetDateTime, value: &'e [u8]) -> Self {
+    pub(super) fn new(
+        key: &'e str,
+        revision: u64,
+        created: OffsetDateTime,
+        value: &'e [u8],
+    ) -> Self {
         let (value, encoding) = match str::from_utf8(value) {
             Ok(text) => (text.into(), None),
             Err(_) => (BASE64_STANDARD.encode(value).into(), Some("base64")),

@@ -40,7 +40,8 @@ async fn conflict(mesh: &AgentMesh, key: &str, expected: u64, error: Error) -> F
             failure
         }
         Ok(None) => {
-            let message = format!("key '{key}' has no value, so that its revision is not {expected}");
+            let message =
+                format!("key '{key}' has no value, so that its revision is not {expected}");
             Failure::mesh(ErrorCode::KvWrongRevision, message)
                 .hint(format!("oam kv create {word} VALUE writes the first value"))
         }

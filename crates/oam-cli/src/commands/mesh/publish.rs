@@ -26,7 +26,9 @@ pub(crate) async fn run(arguments: MeshPublish, printer: &Printer) -> Result<(),
     let reading = read(subject, arguments.message, arguments.raw, printer);
     let message = deadline.bound("the message was not read", reading).await?;
     let connecting = connect(arguments.target);
-    let mesh = deadline.bound("not connected to the mesh", connecting).await?;
+    let mesh = deadline
+        .bound("not connected to the mesh", connecting)
+        .await?;
     let (size, mut publish) = match message {
         Message::Json(json) => (json.get().len(), mesh.publish(subject, &json)),
         Message::Text(text) => (text.len(), mesh.publish_text(subject, text)),
@@ -66,9 +68,8 @@ async fn read(
     let source = match &argument {
         Some(argument) => Source::of_argument(argument)?,
         None if stdin::is_terminal() => {
-            return Err(Failure::usage("missing message").hint(
-                "add JSON after the subject, @FILE, or - for stdin, which Ctrl-D ends",
-            ));
+            return Err(Failure::usage("missing message")
+                .hint("add JSON after the subject, @FILE, or - for stdin, which Ctrl-D ends"));
         }
         None => Some(Source::Stdin),
     };
