@@ -23,8 +23,12 @@ pub(crate) struct Problem {
 /// The reason for which no object can be made of the fields.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoObject {
-    /// The schema is not that of an object. Has what is expected instead.
-    NotTaken(String),
+    /// The schema is not that of an object.
+    NotTaken {
+        /// What is expected instead.
+        expected: String,
+        takes_text: bool,
+    },
     Problems(Vec<Problem>),
 }
 
@@ -32,7 +36,10 @@ pub(crate) enum NoObject {
 pub(crate) fn object(fields: &[Field], schema: &Value) -> Result<Box<RawValue>, NoObject> {
     let root = SchemaNode::root(schema);
     if !root.takes("object") {
-        return Err(NoObject::NotTaken(root.expected()));
+        return Err(NoObject::NotTaken {
+            expected: root.expected(),
+            takes_text: root.takes("string"),
+        });
     }
     let mut tree = Tree::default();
     let mut problems = Vec::new();
@@ -238,7 +245,12 @@ mod tests {
             (json!({"type": ["number", "null"]}), "a number or null"),
         ] {
             let taken = object(&[], &schema);
-            assert_eq!(taken.unwrap_err(), NoObject::NotTaken(expected.to_owned()));
+            let (expected, takes_text) = (expected.to_owned(), expected == "text");
+            let error = NoObject::NotTaken {
+                expected,
+                takes_text,
+            };
+            assert_eq!(taken.unwrap_err(), error);
         }
     }
 }

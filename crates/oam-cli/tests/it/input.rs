@@ -69,7 +69,7 @@ async fn double(number: f64) -> f64 {
 /// Greets.
 #[agent]
 async fn greet(name: Option<String>) -> String {
-    name.unwrap_or_else(|| "nobody".to_owned())
+    name.unwrap_or_else(|| "stranger".to_owned())
 }
 
 /// Returns the time.
@@ -371,7 +371,7 @@ async fn missing_input_is_a_usage_error_of_agents_that_need_one() {
         assert!(hint(&output).contains(&verb), "{output:?}");
     }
     let output = mesh.oam(&["agent", "call", "greet"]);
-    assert_eq!((output.code, output.stdout.as_str()), (0, "\"nobody\"\n"));
+    assert_eq!((output.code, output.stdout.as_str()), (0, "\"stranger\"\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

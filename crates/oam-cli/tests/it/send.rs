@@ -35,7 +35,7 @@ async fn start_mesh() -> (TestMesh, Received) {
     let mesh = TestMesh::start(agents![counter, broken]).await;
     let (sender, received) = mpsc::unbounded_channel();
     let spec = AgentSpec::new("jobs.take", "Takes a job.");
-    let spec = spec.handler(move |input: Value, context: Context| {
+    let spec = spec.handler(move |context: Context, input: Value| {
         let header = context.header("Tenant").map(str::to_owned);
         let request = (context.request_id().to_string(), header, input.clone());
         drop(sender.send(request));
@@ -187,7 +187,7 @@ async fn header_reaches_the_agent_of_each_verb() {
         drop(sender.send(tenant(&context)));
         async { 1 }
     });
-    let many = AgentSpec::new("many", "Streams.").handler(move |_: u32, context: Context| {
+    let many = AgentSpec::new("many", "Streams.").handler(move |context: Context, _: u32| {
         drop(streams.send(tenant(&context)));
         stream::iter(0..1)
     });

@@ -58,13 +58,16 @@ fn to_json(problem: &Problem) -> Value {
 pub(super) fn failure(error: NoObject, command: &Command, schema: &Value) -> Failure {
     let agent = &command.agent;
     match error {
-        NoObject::NotTaken(expected) => {
+        NoObject::NotTaken {
+            expected,
+            takes_text,
+        } => {
             let message = format!(
                 "invalid input for agent '{agent}': expected {expected}, not the members of an object"
             );
-            let meant = match schema::example(schema) {
-                Value::String(_) => command.with_text(&command.arguments.join(" ")),
-                example => command.with(&example.to_string()),
+            let meant = match takes_text {
+                true => command.with_text(&command.arguments.join(" ")),
+                false => command.with(&schema::example(schema).to_string()),
             };
             Failure::usage(message).hint(meant)
         }
