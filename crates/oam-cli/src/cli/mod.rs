@@ -67,8 +67,7 @@ impl Cli {
             || "oam".to_owned(),
             |program| program.to_string_lossy().into_owned(),
         );
-        let takes_json = |word: &OsString| word == "agent" || word == "publish";
-        if arguments.iter().skip(1).any(takes_json) {
+        if group(&arguments).is_some_and(|group| group == "agent" || group == "mesh") {
             arguments.iter_mut().for_each(mark_as_value);
         }
         let cli = Self::try_parse_from(arguments)?;
@@ -106,6 +105,21 @@ pub(crate) fn requested_output(arguments: &[OsString]) -> Output {
         json: options.any(|argument| argument == "--json"),
         ..Output::default()
     }
+}
+
+/// The first word that is neither an option nor the value of one.
+fn group(arguments: &[OsString]) -> Option<&OsString> {
+    const WITH_VALUES: [&str; 3] = ["--url", "--creds", "--context"];
+
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        if WITH_VALUES.iter().any(|option| word == option) {
+            words.next();
+        } else if !word.as_encoded_bytes().starts_with(b"-") {
+            return Some(word);
+        }
+    }
+    None
 }
 
 /// clap takes a number with a signed exponent, such as `-1e-5`, for an option. With a space before it,
@@ -150,6 +164,20 @@ pub(crate) enum Command {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn group_is_found_after_options() {
+        for (line, expected) in [
+            ("oam agent call a", Some("agent")),
+            ("oam --json -q --url agent kv put agent -1e5", Some("kv")),
+            ("oam --url=x mesh publish a", Some("mesh")),
+            ("oam --json", None),
+        ] {
+            let arguments: Vec<_> = line.split(' ').map(Into::into).collect();
+            let group = super::group(&arguments);
+            assert_eq!(group.map(|group| group.to_str().unwrap()), expected);
+        }
+    }
 
     #[test]
     fn argument_definitions_are_consistent() {
