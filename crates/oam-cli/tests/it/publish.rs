@@ -2,7 +2,6 @@
 
 use std::process::Stdio;
 
-use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::support::{CommandOutput, Sandbox, TestMesh, within_deadline};
@@ -44,7 +43,7 @@ async fn message_reaches_its_subscribers() {
             .await
             .unwrap()
             .unwrap();
-        assert_eq!((order.subject(), order.data), ("orders.new", expected));
+        assert_eq!((order.subject(), &order.data), ("orders.new", &expected));
     }
     let output = mesh.oam(&["mesh", "publish", "orders.x", "\"é\"", "--json"]);
     let printed: Value = serde_json::from_str(&output.stdout).unwrap();

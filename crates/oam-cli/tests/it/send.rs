@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, stream};
 use openagentmesh::{AgentSpec, Context, agent, agents};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
