@@ -69,9 +69,6 @@ pub(super) fn locate<'s>(key: &str, root: &SchemaNode<'s>) -> Result<Place<'s>, 
                 ));
             }
         };
-        if place.path.len() > MAX_STEPS {
-            return Err(KeyError::new(format!("more than {MAX_STEPS} levels")));
-        }
     }
 }
 
@@ -82,8 +79,7 @@ impl Place<'_> {
             return Err(self.unknown(name, before, after));
         };
         self.schema = member;
-        self.path.push(Step::Member(name.to_owned()));
-        Ok(())
+        self.push(Step::Member(name.to_owned()))
     }
 
     fn enter_bracket(&mut self, inner: &str, before: &str, after: &str) -> Result<(), KeyError> {
@@ -103,7 +99,14 @@ impl Place<'_> {
             return Err(KeyError::new(format!("expected {expected}, not an array")));
         }
         self.schema = self.schema.element(index);
-        self.path.push(index.map_or(Step::Append, Step::Element));
+        self.push(index.map_or(Step::Append, Step::Element))
+    }
+
+    fn push(&mut self, step: Step) -> Result<(), KeyError> {
+        if self.path.len() >= MAX_STEPS {
+            return Err(KeyError::new(format!("more than {MAX_STEPS} levels")));
+        }
+        self.path.push(step);
         Ok(())
     }
 

@@ -126,7 +126,11 @@ impl<'s> SchemaNode<'s> {
         let listed = self.alternatives.iter().flat_map(|schema| values(schema));
         for value in listed {
             let json = value.to_string();
-            if value.as_str() == Some(text) || (!value.is_string() && json == text) {
+            let is_meant = match value {
+                Value::String(value) => value == text || value == text.trim(),
+                _ => json == text.trim(),
+            };
+            if is_meant {
                 return RawValue::from_string(json).ok();
             }
         }
@@ -134,6 +138,8 @@ impl<'s> SchemaNode<'s> {
         if takes("string") {
             return RawValue::from_string(Value::from(text).to_string()).ok();
         }
+        // A file ends with a line break.
+        let text = text.trim();
         let fits = match text {
             "true" | "false" => takes("boolean"),
             "null" => takes("null"),
@@ -302,7 +308,9 @@ mod tests {
             (json!({"type": "number"}), "+1", None),
             (json!({"type": "number"}), ".5", None),
             (json!({"type": "number"}), "NaN", None),
-            (json!({"type": "number"}), "1 ", None),
+            (json!({"type": "number"}), "1 2", None),
+            (json!({"type": "integer"}), "7\n", Some("7")),
+            (json!({"enum": ["low", 3, true]}), "low\n", Some("\"low\"")),
             (json!({"type": "boolean"}), "true", Some("true")),
             (json!({"type": "boolean"}), "yes", None),
             (json!({"type": ["integer", "null"]}), "null", Some("null")),

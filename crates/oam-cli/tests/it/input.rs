@@ -286,7 +286,7 @@ async fn file_is_an_input() {
     write("in.json", "\u{feff}{\"sku\": \"f\", \"quantity\": 1}\r\n");
     write("note.txt", "\u{feff}two\nlines");
     write("tags.json", "[\"x\"]\n");
-    write("count", "7");
+    write("count", "7\n");
     assert_eq!(ordered(&mesh, &["@in.json"])["sku"], "f");
     let order = ordered(
         &mesh,
