@@ -12,6 +12,8 @@ mod contract;
 mod dead_client;
 mod demo;
 mod denied;
+mod edit;
+mod input;
 mod invisible_text;
 mod kv;
 mod kv_watch;
@@ -24,6 +26,8 @@ mod mesh_up;
 mod operator;
 #[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
 mod provider_rules;
+mod publish;
+mod send;
 mod stdin;
 mod stored_poison;
 mod stream;
