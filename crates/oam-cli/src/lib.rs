@@ -17,6 +17,7 @@ mod line;
 mod live;
 mod log;
 mod printer;
+mod private_file;
 mod shell;
 mod stdin;
 mod table;
