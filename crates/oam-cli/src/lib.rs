@@ -22,6 +22,7 @@ mod live;
 mod log;
 mod printer;
 mod schema;
+mod private_file;
 mod shell;
 mod stdin;
 mod table;

@@ -34,6 +34,7 @@ mod stream;
 mod subscribe;
 mod support;
 mod tools;
+#[cfg(target_os = "linux")]
 mod unwritable_output;
 mod url_file;
 mod workspace;
