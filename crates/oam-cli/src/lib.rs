@@ -1,7 +1,7 @@
 //! `oam`, the command line of OpenAgentMesh, as a function: the binary and the Python package call it.
 //!
 //! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
-//! mesh, `printer` owns all output, `table` lays out tables, `live` prints results as they arrive, `log` prints the log,
+//! mesh, `printer` owns all output, `table` lays out tables, `wrap` breaks lines, `live` prints results as they arrive, `log` prints the log,
 //! `transfer` shows the progress of a file, `failure` is the error type, and `exit` the exit code.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -23,6 +23,7 @@ mod table;
 mod text;
 mod transfer;
 mod url_file;
+mod wrap;
 
 use std::ffi::OsString;
 
