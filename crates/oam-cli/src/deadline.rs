@@ -41,8 +41,7 @@ impl Deadline {
             Ok(done) => done,
             Err(_) => {
                 let message = format!("{problem} within {:?}", limit.timeout);
-                Err(Failure::mesh(ErrorCode::Timeout, message)
-                    .hint("--timeout SECONDS waits longer"))
+                Err(Failure::mesh(ErrorCode::Timeout, message).hint("--timeout TIME waits longer"))
             }
         }
     }

@@ -82,7 +82,7 @@ async fn failed_call_reports_code_and_hint() {
     for (arguments, code, fragments) in [
         (
             &["agent", "call", "nosuch", "1"][..],
-            1,
+            5,
             &["error[not_found]", "'nosuch'", "oam mesh catalog lists"][..],
         ),
         (
@@ -108,7 +108,7 @@ async fn failed_call_reports_code_and_hint() {
         (
             &["agent", "call", "echo", "1", "--timeout", "0"],
             2,
-            &["a number of seconds above 0"],
+            &["a time span above 0"],
         ),
         (&["agent", "shout", "echo"], 2, &["unrecognized subcommand"]),
     ] {
@@ -183,7 +183,7 @@ fn timeout_covers_the_connection() {
     let expected = ["error[timeout]: not connected to the mesh within 300ms"];
     Sandbox::new()
         .oam(&command)
-        .assert_failure(&command, 1, &expected);
+        .assert_failure(&command, 124, &expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,8 +196,8 @@ async fn slow_agent_is_timeout() {
         .unwrap();
     let command = ["agent", "call", "slow", "--timeout", "0.2"];
     // The message is that of the caller or that of the host, whichever notices the deadline first.
-    let expected = ["error[timeout]", "'slow'", "--timeout SECONDS"];
-    mesh.oam(&command).assert_failure(&command, 1, &expected);
+    let expected = ["error[timeout]", "'slow'", "--timeout TIME"];
+    mesh.oam(&command).assert_failure(&command, 124, &expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,7 +217,7 @@ async fn timeout_of_a_lost_connection_does_not_advise_to_wait_longer() {
     running.reaches(1).await;
     mesh.server.stop().await.unwrap();
     let (status, stderr) = command.end().await;
-    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert_eq!(status.code(), Some(124), "{stderr}");
     assert!(stderr.contains("has been lost for"), "{stderr}");
     assert!(stderr.contains("check the server"), "{stderr}");
     assert!(!stderr.contains("--timeout"), "{stderr}");

@@ -115,7 +115,7 @@ async fn list_of_expected_failures_is_strict() {
 async fn unknown_agent_and_invalid_arguments_are_errors() {
     let mesh = start_mesh().await;
     for (command, code, fragment) in [
-        (&["conform", "host", "nothing"][..], 1, "error[not_found]"),
+        (&["conform", "host", "nothing"][..], 5, "error[not_found]"),
         (&["conform", "host", "a b"], 2, "a b"),
         (&["conform", "host", "noon", "--input", "{"], 2, "--input"),
         (

@@ -62,7 +62,7 @@ fn unreachable_mesh_is_not_written() {
     let sandbox = Sandbox::new();
     let url = unused_url();
     let output = sandbox.oam(&["mesh", "connect", &url]);
-    assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+    assert_eq!((output.code, output.stdout.as_str()), (3, ""), "{output:?}");
     assert!(
         output.stderr.contains("error[connection_failed]"),
         "{output:?}"
@@ -72,7 +72,7 @@ fn unreachable_mesh_is_not_written() {
 
     let file = sandbox.work().join(".oam-url");
     std::fs::write(&file, "nats://192.0.2.1:4222\n").unwrap();
-    assert_eq!(sandbox.oam(&["mesh", "connect", &url]).code, 1);
+    assert_eq!(sandbox.oam(&["mesh", "connect", &url]).code, 3);
     assert_eq!(sandbox.url().as_deref(), Some("nats://192.0.2.1:4222"));
     let output = sandbox.oam(&["mesh", "connect", "nats://"]);
     assert_eq!(output.code, 2, "{output:?}");

@@ -301,7 +301,7 @@ async fn option_or_agent_that_does_not_fit_is_rejected() {
         ),
         (
             &["nosuch", "--format", "text"],
-            1,
+            5,
             &[
                 "error[not_found]",
                 "'nosuch'",

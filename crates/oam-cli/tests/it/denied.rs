@@ -26,7 +26,7 @@ async fn denied_command_names_the_subject() {
         (["kv", "put", "secret", "x"], "$KV.mesh-context.secret"),
     ] {
         let output = sandbox.oam(&[&arguments[..], &["--url", &url]].concat());
-        assert_eq!(output.code, 1, "{output:?}");
+        assert_eq!(output.code, 4, "{output:?}");
         assert!(
             output.stderr.contains("error[connection_denied]"),
             "{output:?}"
@@ -43,7 +43,7 @@ async fn missing_credentials_name_the_option() {
     let server = start_server().await;
     let url = format!("nats://{}", server.address);
     let output = Sandbox::new().oam(&["mesh", "catalog", "--url", &url]);
-    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!(output.code, 4, "{output:?}");
     assert!(output.stderr.contains("got none"), "{output:?}");
     assert!(output.stderr.contains("--creds FILE"), "{output:?}");
 }

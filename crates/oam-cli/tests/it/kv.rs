@@ -142,13 +142,13 @@ async fn failed_command_reports_code_and_hint() {
     for (arguments, code, fragments) in [
         (
             &["kv", "get", "nosuch"][..],
-            1,
+            5,
             &[
                 "error[not_found]: key 'nosuch' has no value",
                 "  hint: oam kv list lists",
             ][..],
         ),
-        (&["kv", "delete", "nosuch"], 1, &["error[not_found]"]),
+        (&["kv", "delete", "nosuch"], 5, &["error[not_found]"]),
         (
             &["kv", "get", "no spaces"],
             2,
@@ -206,7 +206,7 @@ async fn failed_command_reports_code_and_hint() {
     let output = mesh
         .sandbox
         .oam(&["kv", "get", "a", "--url", "nats://127.0.0.9:9"]);
-    assert_eq!(output.code, 1);
+    assert_eq!(output.code, 3);
     assert!(output.stderr.contains("oam mesh up"), "{output:?}");
 }
 

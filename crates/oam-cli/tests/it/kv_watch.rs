@@ -53,7 +53,7 @@ async fn watch_prints_changes_of_other_processes() {
     assert_eq!(watch.line().await.unwrap(), "limits.tries  two\\nlines");
     watch.signal("-INT");
     let (status, stderr) = watch.end().await;
-    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+    assert_eq!((status.code(), stderr.as_str()), (Some(130), ""));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,5 +83,5 @@ async fn watch_of_updates_omits_current_values() {
         json!({"change": "deleted", "key": "before", "revision": revision + 1})
     );
     watch.signal("-TERM");
-    assert_eq!(watch.end().await.0.code(), Some(0));
+    assert_eq!(watch.end().await.0.code(), Some(130));
 }

@@ -59,7 +59,7 @@ async fn messages_are_printed_for_people() {
     "#);
     listen.signal("-INT");
     let (status, stderr) = listen.end().await;
-    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+    assert_eq!((status.code(), stderr.as_str()), (Some(130), ""));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,7 +138,7 @@ async fn quiet_subject_is_timeout() {
     let mesh = TestMesh::start([]).await;
     let command = ["mesh", "listen", "nothing.here", "--timeout", "0.2"];
     mesh.oam(&command)
-        .assert_failure(&command, 1, &["error[timeout]"]);
+        .assert_failure(&command, 124, &["error[timeout]"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

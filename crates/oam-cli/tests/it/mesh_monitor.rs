@@ -410,8 +410,8 @@ async fn user_of_another_account_is_refused() {
     let test = Test::start().await;
     let mut monitor = test.start_monitor(&["--sys-url", &test.server.url_of("app")]);
     let (status, stderr) = monitor.end().await;
-    assert_eq!(status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("error[connection_denied]"), "{stderr}");
+    assert_eq!(status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains(r#""code":"connection_denied""#), "{stderr}");
     assert!(stderr.contains("system account"), "{stderr}");
 }
 

@@ -279,7 +279,7 @@ async fn part_that_does_not_work_is_exit_code_1() {
 
     drop((plain, server));
     let gone = sandbox.oam(&["mesh", "status", "--url", &url]);
-    gone.assert_failure(&["mesh", "status"], 1, &["error[connection_failed]"]);
+    gone.assert_failure(&["mesh", "status"], 3, &["error[connection_failed]"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,7 +41,7 @@ fn mesh_in_the_background_runs_until_down() {
     assert_eq!(again.code, 0, "down is idempotent: {again:?}");
 
     let gone = sandbox.oam(&["mesh", "catalog", "--url", &url]);
-    assert_eq!(gone.code, 1);
+    assert_eq!(gone.code, 3);
     assert!(gone.stderr.contains("error[connection_failed]"), "{gone:?}");
     assert!(gone.stderr.contains("oam mesh up"), "{gone:?}");
 }
@@ -108,7 +108,7 @@ async fn mesh_in_the_foreground_ends_with_its_signal() {
         up.signal(signal);
         assert_eq!(up.end().await.0.code(), Some(0));
         assert_eq!(sandbox.url(), None);
-        assert_eq!(sandbox.oam(&["mesh", "catalog", "--url", &url]).code, 1);
+        assert_eq!(sandbox.oam(&["mesh", "catalog", "--url", &url]).code, 3);
     }
 }
 
@@ -208,7 +208,7 @@ fn mesh_of_a_directory_above_is_stopped_after_a_connect() {
     }
     assert!(!below.join(".oam-url").exists());
     assert_eq!(sandbox.url(), None);
-    assert_eq!(sandbox.oam(&["mesh", "catalog", "--url", &url]).code, 1);
+    assert_eq!(sandbox.oam(&["mesh", "catalog", "--url", &url]).code, 3);
 }
 
 #[test]

@@ -62,14 +62,14 @@ async fn stdin_is_left_alone_without_an_input() {
     let output = end(start(&mesh, &["agent", "call", "clock"])).await;
     assert_eq!((output.code, output.stdout.as_str()), (0, "\"12:00\"\n"));
     assert_eq!(output.stderr, "");
-    for (arguments, code) in [
-        (&["agent", "call", "nosuch"][..], "not_found"),
-        (&["agent", "stream", "nosuch"], "not_found"),
-        (&["agent", "call", "hours"], "invocation_mismatch"),
-        (&["agent", "stream", "clock"], "invocation_mismatch"),
+    for (arguments, code, exit_code) in [
+        (&["agent", "call", "nosuch"][..], "not_found", 5),
+        (&["agent", "stream", "nosuch"], "not_found", 5),
+        (&["agent", "call", "hours"], "invocation_mismatch", 1),
+        (&["agent", "stream", "clock"], "invocation_mismatch", 1),
     ] {
         let output = end(start(&mesh, arguments)).await;
-        assert_eq!(output.code, 1, "{arguments:?}: {output:?}");
+        assert_eq!(output.code, exit_code, "{arguments:?}: {output:?}");
         let expected = format!("error[{code}]");
         assert!(output.stderr.starts_with(&expected), "{output:?}");
     }
@@ -101,7 +101,11 @@ async fn timeout_covers_reading_stdin() {
         &["agent", "call", "clock", "-", "--timeout", "1.5"],
     ] {
         let output = end(start(&mesh, arguments)).await;
-        assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (124, ""),
+            "{output:?}"
+        );
         for expected in [
             NOTE,
             "error[timeout]: stdin did not end within 1.5s",
@@ -147,7 +151,7 @@ async fn wait_for_stdin_is_reported_after_a_second() {
 async fn slow_command_fails_within_its_whole_timeout() {
     let mesh = start_mesh().await;
     let output = mesh.oam_with_stdin(&["agent", "stream", "silent", "--timeout", "1"], "1");
-    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!(output.code, 124, "{output:?}");
     assert!(output.stderr.contains("error[timeout]"), "{output:?}");
     assert!(output.stderr.contains("within 1s"), "{output:?}");
 }

@@ -58,7 +58,7 @@ async fn commands_read_past_poisonous_messages() {
         assert_eq!(line, "z  3");
         watch.signal("-INT");
         let (status, _) = watch.end().await;
-        assert_eq!(status.code(), Some(0));
+        assert_eq!(status.code(), Some(130));
 
         let output = mesh.oam(&["kv", "list", "--json"]);
         assert_eq!(output.code, 0, "{output:?}");

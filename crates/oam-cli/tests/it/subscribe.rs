@@ -51,14 +51,18 @@ async fn event_is_printed_until_a_signal() {
         }
         events.signal(signal);
         let (status, stderr) = events.end().await;
-        assert_eq!((status.code(), stderr.as_str()), (Some(0), ""), "{signal}");
+        assert_eq!(
+            (status.code(), stderr.as_str()),
+            (Some(130), ""),
+            "{signal}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn event_with_json_option_is_printed_over_several_lines() {
+async fn event_with_pretty_option_is_printed_over_several_lines() {
     let mesh = TestMesh::start(agents![readings]).await;
-    let mut events = mesh.start_oam(&["agent", "subscribe", "weather.readings", "--json"]);
+    let mut events = mesh.start_oam(&["agent", "subscribe", "weather.readings", "--pretty"]);
     assert_eq!(events.line().await.as_deref(), Some("{"));
     let number = events.line().await.unwrap();
     assert!(number.starts_with("  \"number\": "), "{number}");
@@ -102,9 +106,9 @@ async fn quiet_publisher_is_timeout() {
         "error[timeout]",
         "mesh.agent.quiet.events",
         "200ms",
-        "  hint: --timeout SECONDS waits longer",
+        "  hint: --timeout TIME waits longer",
     ];
-    mesh.oam(&command).assert_failure(&command, 1, &expected);
+    mesh.oam(&command).assert_failure(&command, 124, &expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,7 +159,7 @@ async fn lost_events_are_reported_and_do_not_end_the_command() {
     assert_eq!(events.line().await, Some((seq + 4).to_string()));
     events.signal("-INT");
     let (status, stderr) = events.end().await;
-    assert_eq!(status.code(), Some(0));
+    assert_eq!(status.code(), Some(130));
     for fragment in [
         "error[chunk_sequence_error]",
         "4 ",
@@ -169,7 +173,7 @@ async fn lost_events_are_reported_and_do_not_end_the_command() {
 async fn invalid_or_unknown_publisher_is_rejected() {
     let mesh = TestMesh::start(agents![]).await;
     for (name, code, fragments) in [
-        ("nosuch", 1, &["error[not_found]", "'nosuch'"][..]),
+        ("nosuch", 5, &["error[not_found]", "'nosuch'"][..]),
         ("no spaces", 2, &["error[invalid_input]", "'no spaces'"]),
     ] {
         let command = ["agent", "subscribe", name];

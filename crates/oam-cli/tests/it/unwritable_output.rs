@@ -38,7 +38,7 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
-const COMMANDS: [&[&str]; 44] = [
+const COMMANDS: [&[&str]; 45] = [
     &["mesh", "init"],
     &["mesh", "init", "--json"],
     &["mesh", "status"],
@@ -54,6 +54,7 @@ const COMMANDS: [&[&str]; 44] = [
     &["mesh", "repair", "--json"],
     &["mesh", "listen", "mesh.agent.ticker.events"],
     &["mesh", "listen", "mesh.agent.ticker.events", "--json"],
+    &["agent", "list"],
     &["agent", "contract", "echo"],
     &["agent", "contract", "echo", "--format", "text"],
     &["agent", "contract", "echo", "--format", "openai"],
@@ -119,8 +120,9 @@ async fn assert_lost(mut command: Command) {
     let output = run(command).await;
     assert_eq!(output.code, 1, "{shown}: {output:?}");
     assert_eq!(output.stderr.lines().count(), 1, "{shown}: {output:?}");
-    let expected = "error: cannot write the result to stdout: No space left";
-    assert!(output.stderr.starts_with(expected), "{shown}: {output:?}");
+    let expected = "cannot write the result to stdout: No space left";
+    assert!(output.stderr.contains(expected), "{shown}: {output:?}");
+    assert!(output.stderr.starts_with("error: ") || output.stderr.starts_with("{\"error\":"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,7 +158,7 @@ async fn report_on_conformance_on_a_full_device_is_an_error() {
         command.stdout(full());
         let output = run(command).await;
         assert_eq!(output.code, 1, "{arguments:?}: {output:?}");
-        let expected = "error: cannot write the result to stdout: No space left";
+        let expected = "cannot write the result to stdout: No space left";
         assert!(
             output.stderr.contains(expected),
             "{arguments:?}: {output:?}"
@@ -266,15 +268,15 @@ async fn failed_command_fails_whatever_happens_to_its_output() {
     let mesh = start_mesh().await;
     let url = ["--url", &mesh.url];
     for (arguments, code) in [
-        (&["agent", "call", "nosuch", "1"][..], 1),
+        (&["agent", "call", "nosuch", "1"][..], 5),
         (&["agent", "call", "broken"], 1),
         (&["agent", "call", "echo", "{"], 2),
         (&["agent", "stream", "counter", "\"a\""], 1),
         (&["agent", "subscribe", "echo"], 1),
-        (&["agent", "contract", "nosuch"], 1),
-        (&["kv", "get", "nosuch"], 1),
+        (&["agent", "contract", "nosuch"], 5),
+        (&["kv", "get", "nosuch"], 5),
         (&["kv", "put", "a b", "1"], 2),
-        (&["workspace", "get", "nosuch"], 1),
+        (&["workspace", "get", "nosuch"], 5),
         (&["mesh", "catalog", "--jsn"], 2),
         (&["nosuch"], 2),
     ] {

@@ -149,7 +149,7 @@ async fn file_is_described_listed_and_deleted() {
         (0, "deleted notes\n")
     );
     let output = mesh.oam(&["workspace", "delete", "notes"]);
-    assert_eq!(output.code, 1);
+    assert_eq!(output.code, 5);
     let output = mesh.oam(&["workspace", "delete", "--prefix", "reports/"]);
     assert_eq!(
         (output.code, output.stdout.as_str()),
@@ -169,15 +169,15 @@ async fn failed_command_reports_code_and_hint() {
     for (arguments, code, fragments) in [
         (
             &["workspace", "get", "nosuch"][..],
-            1,
+            5,
             &[
                 "error[not_found]: file 'nosuch' not found",
                 "  hint: oam workspace list",
             ][..],
         ),
-        (&["workspace", "get", "nosuch", "new"], 1, &["[not_found]"]),
-        (&["workspace", "info", "nosuch"], 1, &["[not_found]"]),
-        (&["workspace", "delete", "nosuch"], 1, &["[not_found]"]),
+        (&["workspace", "get", "nosuch", "new"], 5, &["[not_found]"]),
+        (&["workspace", "info", "nosuch"], 5, &["[not_found]"]),
+        (&["workspace", "delete", "nosuch"], 5, &["[not_found]"]),
         (
             &["workspace", "delete", "--prefix", ""],
             2,

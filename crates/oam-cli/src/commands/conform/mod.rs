@@ -26,7 +26,7 @@ fn failure(error: Error) -> Failure {
     let failure = Failure::mesh(code, error.to_string());
     match error {
         Error::NotFound { .. } => failure.hint(
-            "oam mesh catalog lists the agents; --await-registration SECONDS waits for the agent",
+            "oam mesh catalog lists the agents; --await-registration TIME waits for the agent",
         ),
         _ => failure,
     }
