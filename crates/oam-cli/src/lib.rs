@@ -66,7 +66,12 @@ pub fn arguments() -> clap::Command {
 }
 
 async fn run(cli: Cli, printer: &Printer) -> ExitCode {
-    match commands::run(cli, printer).await {
+    let ended = tokio::select! {
+        biased;
+        () = live::interrupted() => return ExitCode::INTERRUPTED,
+        ended = commands::run(cli, printer) => ended,
+    };
+    match ended {
         Ok(code) => code,
         Err(failure) => {
             printer.failure(&failure);

@@ -146,7 +146,10 @@ impl Printer {
 
     /// A named field of the result.
     pub(crate) fn field(&self, name: &str, value: impl AsRef<str>) -> Result<(), Failure> {
-        let line = format!("{FAINT}{name:<FIELD_NAME_WIDTH$}{FAINT:#}{}", value.as_ref());
+        let line = format!(
+            "{FAINT}{name:<FIELD_NAME_WIDTH$}{FAINT:#}{}",
+            value.as_ref()
+        );
         self.hanging_line(line.into(), FIELD_NAME_WIDTH)
     }
 
@@ -276,7 +279,11 @@ impl Printer {
 
     /// A JSON object on one line of stderr.
     fn err_json(&self, object: &str) {
-        drop(writeln!(io::stderr().lock(), "{}", json::on_one_line(object)));
+        drop(writeln!(
+            io::stderr().lock(),
+            "{}",
+            json::on_one_line(object)
+        ));
     }
 
     fn err(&self, text: &str) {

@@ -77,7 +77,13 @@ fn pieces(line: &str) -> Vec<Piece<'_>> {
         let words: Vec<&str> = rest.split(' ').collect();
         let end = match command_length(&words) {
             0 => words[0].len(),
-            length => words[..length].iter().map(|word| word.len() + 1).sum::<usize>() - 1,
+            length => {
+                words[..length]
+                    .iter()
+                    .map(|word| word.len() + 1)
+                    .sum::<usize>()
+                    - 1
+            }
         };
         let (text, following) = rest.split_at(end);
         rest = following.trim_start_matches(' ');
@@ -118,7 +124,8 @@ fn command_length(words: &[&str]) -> usize {
     let Some(first) = words.first().map(|word| plain(word)) else {
         return 0;
     };
-    let name = first.trim_start_matches(|character: char| !character.is_alphanumeric() && character != '/');
+    let name = first
+        .trim_start_matches(|character: char| !character.is_alphanumeric() && character != '/');
     let length = if name.rsplit('/').next() == Some("oam") {
         oam_length(words)
     } else {
@@ -167,7 +174,9 @@ fn oam_length(words: &[&str]) -> usize {
 
 fn option<'c>(command: &'c Command, long: &str) -> Option<&'c Arg> {
     let options = command.get_arguments().chain(COMMANDS.get_arguments());
-    options.into_iter().find(|option| option.get_long() == Some(long))
+    options
+        .into_iter()
+        .find(|option| option.get_long() == Some(long))
 }
 
 /// The number of words of an argument: several between single quotes, else one.
@@ -197,13 +206,22 @@ mod tests {
             wrap("  hint: the agent takes no input\nnext", 16, 2),
             "  hint: the\n    agent takes\n    no input\nnext"
         );
-        assert_eq!(wrap("Name      one two three", 16, 10), "Name      one\n        two\n        three");
-        assert_eq!(wrap("see https://example.com/a-long-page", 10, 0), "see\nhttps://example.com/a-long-page");
+        assert_eq!(
+            wrap("Name      one two three", 16, 10),
+            "Name      one\n        two\n        three"
+        );
+        assert_eq!(
+            wrap("see https://example.com/a-long-page", 10, 0),
+            "see\nhttps://example.com/a-long-page"
+        );
     }
 
     #[test]
     fn styles_have_no_width() {
-        assert_eq!(wrap("\u{1b}[1mone\u{1b}[0m two three", 7, 0), "\u{1b}[1mone\u{1b}[0m two\nthree");
+        assert_eq!(
+            wrap("\u{1b}[1mone\u{1b}[0m two three", 7, 0),
+            "\u{1b}[1mone\u{1b}[0m two\nthree"
+        );
     }
 
     #[test]
@@ -215,8 +233,14 @@ mod tests {
     #[test]
     fn command_is_not_broken() {
         for (text, expected) in [
-            ("lists the agents: oam mesh catalog", "lists the agents:\noam mesh catalog"),
-            ("oam mesh catalog lists the agents of all", "oam mesh catalog\nlists the agents of\nall"),
+            (
+                "lists the agents: oam mesh catalog",
+                "lists the agents:\noam mesh catalog",
+            ),
+            (
+                "oam mesh catalog lists the agents of all",
+                "oam mesh catalog\nlists the agents of\nall",
+            ),
             (
                 "write oam agent call a '{\"b\": \"c d\"}' --timeout 5 to wait",
                 "write\noam agent call a '{\"b\": \"c d\"}' --timeout 5\nto wait",
@@ -225,7 +249,10 @@ mod tests {
                 "stop it with: cd /tmp/a && oam mesh down, or wait",
                 "stop it with:\ncd /tmp/a && oam mesh down,\nor wait",
             ),
-            ("use it, or \u{1b}[36moam mesh down --force\u{1b}[0m now", "use it, or\n\u{1b}[36moam mesh down --force\u{1b}[0m\nnow"),
+            (
+                "use it, or \u{1b}[36moam mesh down --force\u{1b}[0m now",
+                "use it, or\n\u{1b}[36moam mesh down --force\u{1b}[0m\nnow",
+            ),
         ] {
             assert_eq!(wrap(text, 20, 0), expected);
         }

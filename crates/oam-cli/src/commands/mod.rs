@@ -32,7 +32,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
         Command::Agent(command) => match command {
             AgentCommand::List(arguments) => return mesh::catalog::run(arguments, printer).await,
             AgentCommand::Contract(arguments) => agent::contract::run(arguments, printer).await?,
-            AgentCommand::Call(arguments) => agent::call::run(arguments, printer).await?,
+            AgentCommand::Call(arguments) => return agent::call::run(arguments, printer).await,
             AgentCommand::Stream(arguments) => return agent::stream::run(arguments, printer).await,
             AgentCommand::Subscribe(arguments) => {
                 return agent::subscribe::run(arguments, printer).await;

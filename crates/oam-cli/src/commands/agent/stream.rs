@@ -23,14 +23,7 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
         Ok(chunk) => Ok(printer.value_line(chunk)),
         Err(error) => Err(failure(error)),
     });
-    let ended = live::print(printer, lines, interrupt()).await;
+    let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
     Ok(ended?.into())
-}
-
-/// Waits for Ctrl-C. SIGTERM ends the process at once; the agent detects the lost caller.
-async fn interrupt() -> Result<(), Failure> {
-    tokio::signal::ctrl_c()
-        .await
-        .map_err(|error| Failure::local(format!("cannot listen for Ctrl-C: {error}")))
 }
