@@ -12,7 +12,7 @@ trap 'kill $host; wait $host || :; oam mesh down --quiet' EXIT
 oam mesh catalog --watch --json | grep -q '"shop.total"'
 
 expect "$(oam agent call shop.total '[290, 340]')" 630
-oam agent stream shop.menu | while read -r item; do
+oam agent stream shop.menu '"drinks"' | while read -r item; do
     echo "$item" | oam kv put "menu.$(oam kv list --json | count)" --quiet
 done
 expect "$(oam kv get menu.1)" '"coffee"'

@@ -18,6 +18,9 @@ use crate::printer::Printer;
 /// client.
 pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The time in which an interrupted command ends, unless it is blocked in a write.
+const BLOCKED_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// The reason for which printing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -142,11 +145,11 @@ impl Drop for Listener {
 }
 
 /// Resolves when Ctrl-C or SIGTERM arrives and the command does not end in order by itself. If the command then goes on,
-/// because it waits for the reader of its output, the process exits after [`LEAVE_TIMEOUT`].
+/// because it waits for the reader of its output, the process exits after [`BLOCKED_TIMEOUT`].
 pub(crate) async fn interrupted() {
     let watchdog = tokio::spawn(async {
         unhandled_signal().await;
-        tokio::time::sleep(LEAVE_TIMEOUT).await;
+        tokio::time::sleep(BLOCKED_TIMEOUT).await;
         std::process::exit(ExitCode::INTERRUPTED.to_u8().into());
     });
     unhandled_signal().await;

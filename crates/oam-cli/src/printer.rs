@@ -185,9 +185,11 @@ impl Printer {
 
     /// The progress of a file on a terminal, labelled with `title`.
     pub(crate) fn transfer(&self, title: String) -> Transfer {
-        match self.output.quiet || self.output.json {
-            true => Transfer::hidden(),
-            false => Transfer::new(title),
+        match width_of(&io::stderr()) {
+            Some(columns) if !self.output.quiet && !self.output.json => {
+                Transfer::new(title, columns)
+            }
+            _ => Transfer::hidden(),
         }
     }
 

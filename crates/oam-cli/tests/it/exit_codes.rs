@@ -43,7 +43,7 @@ async fn slow() -> u32 {
 
 /// Streams nothing.
 #[agent]
-fn slow_stream() -> impl Stream<Item = u32> {
+fn slow_stream(_to: u32) -> impl Stream<Item = u32> {
     stream::pending()
 }
 
@@ -64,12 +64,12 @@ type Case<'c> = (&'c [&'c str], i32, &'c str);
 fn assert_failures(sandbox: &Sandbox, url: &str, cases: &[Case<'_>]) -> Vec<Value> {
     let mut errors = Vec::new();
     for (arguments, code, error) in cases {
-        let arguments = [&["--url", url], *arguments].concat();
+        let arguments = [&["--url", url][..], arguments].concat();
         let output = sandbox.oam(&arguments);
         assert_eq!(output.code, *code, "{arguments:?}: {output:?}");
         assert_eq!(output.stdout, "", "{arguments:?}");
         assert!(output.stderr.contains("error"), "{arguments:?}: {output:?}");
-        let arguments = [&["--json"], &arguments[..]].concat();
+        let arguments = [&["--json"][..], &arguments].concat();
         let output = sandbox.oam(&arguments);
         assert_eq!(
             (output.code, &*output.stdout),
@@ -338,7 +338,7 @@ async fn passed_time_limit_is_exit_code_124() {
     let limit = ["--timeout", "150ms"];
     for arguments in [
         &["agent", "call", "slow"][..],
-        &["agent", "stream", "slow_stream"],
+        &["agent", "stream", "slow_stream", "1"],
         &["agent", "subscribe", "silent"],
         &["mesh", "listen", "mesh.agent.nosuch"],
     ] {
@@ -406,7 +406,7 @@ async fn interrupted_command_is_exit_code_130_while_it_connects() {
     let commands = connecting_commands().into_iter().chain([&connect[..]]);
     for (arguments, signal) in commands.zip(["-INT", "-TERM"].into_iter().cycle()) {
         let url = ["--url", &url];
-        let options = if arguments == connect { &[] } else { &url[..] };
+        let options = if arguments == connect { &[][..] } else { &url };
         let running = Running::start(sandbox.command(&[arguments, options].concat()));
         let connection = within_deadline("connection of the command", server.accept())
             .await

@@ -148,7 +148,7 @@ async fn quiet_command_prints_results_and_errors_only() {
     assert!(failed.stderr.starts_with("error[not_found]"), "{failed:?}");
     // Hints that only a terminal gets.
     let narrow = |options: &[&str]| {
-        let arguments = [&["mesh", "catalog", "--url", &mesh.url], options].concat();
+        let arguments = [&["mesh", "catalog", "--url", &mesh.url][..], options].concat();
         Terminal::with_columns(40)
             .run(mesh.sandbox.command(&arguments))
             .1
@@ -184,7 +184,7 @@ async fn verbose_command_logs_to_stderr() {
     let mesh = TestMesh::start(agents![echo]).await;
     let command = ["agent", "call", "echo", "\"a\""];
     let run = |options: &[&str], log: Option<&str>| -> CommandOutput {
-        let arguments = [&command, options, &["--url", &mesh.url]].concat();
+        let arguments = [&command[..], options, &["--url", &mesh.url]].concat();
         let mut command = mesh.sandbox.command(&arguments);
         if let Some(log) = log {
             command.env("RUST_LOG", log);
@@ -228,7 +228,7 @@ fn option_of_the_mesh_is_refused_where_it_has_no_meaning() {
             let output = sandbox.oam(&arguments);
             let expected = format!("{option} has no meaning for this command");
             output.assert_failure(&arguments, 2, &[&expected]);
-            let output = sandbox.oam(&[&["--json"], &arguments[..]].concat());
+            let output = sandbox.oam(&[&["--json"][..], &arguments].concat());
             let error: Value = serde_json::from_str(&output.stderr).unwrap();
             assert_eq!(
                 error,

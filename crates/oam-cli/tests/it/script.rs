@@ -19,7 +19,7 @@ async fn total(prices: Vec<u32>) -> u32 {
 
 /// Streams the menu.
 #[agent(channel = "shop")]
-fn menu() -> impl Stream<Item = &'static str> {
+fn menu(_course: String) -> impl Stream<Item = &'static str> {
     stream::iter(["tea", "coffee"])
 }
 

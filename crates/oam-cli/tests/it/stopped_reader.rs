@@ -36,7 +36,7 @@ async fn result_in_any_form_on_a_full_device_is_an_error() {
                 continue;
             }
             reset(&mesh).await;
-            assert_lost(mesh.sandbox.command(&[&command, options].concat())).await;
+            assert_lost(mesh.sandbox.command(&[&command[..], options].concat())).await;
         }
     }
 }
@@ -106,18 +106,22 @@ async fn signal_ends_every_command_whose_reader_has_stopped() {
         command.stdout(writer);
         (Running::start_without_stdout(command), reader)
     };
-    for (command, signal) in commands(&mesh).zip(["-INT", "-TERM"].into_iter().cycle()) {
+    let mut blocked = Vec::new();
+    for command in commands(&mesh) {
         reset(&mesh).await;
-        let (mut running, _reader) = start(mesh.sandbox.command(&command));
+        let (running, reader) = start(mesh.sandbox.command(&command));
         blocked_in_write(running.id()).await;
+        blocked.push((command, running, reader));
+    }
+    let signals = ["-INT", "-TERM"].into_iter().cycle();
+    for ((_, running, _), signal) in blocked.iter().zip(signals) {
         running.signal(signal);
+    }
+    for (command, mut running, _reader) in blocked {
         let (status, stderr) = running.end().await;
         assert!(!stderr.contains("error"), "{command:?}: {stderr}");
-        let code = if command.starts_with(&["mesh", "monitor"]) {
-            0
-        } else {
-            130
-        };
-        assert_eq!(status.code(), Some(code), "{command:?} {signal}: {stderr}");
+        let is_server = command.starts_with(&["mesh", "monitor"]);
+        let code = if is_server { 0 } else { 130 };
+        assert_eq!(status.code(), Some(code), "{command:?}: {stderr}");
     }
 }

@@ -131,7 +131,7 @@ pub(crate) async fn assert_lost(mut command: Command) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_on_a_full_device_is_an_error() {
     let mesh = start_mesh().await;
-    for arguments in COMMANDS {
+    for arguments in COMMANDS.iter().copied() {
         let arguments = [arguments, &["--url", &mesh.url]].concat();
         assert_lost(mesh.sandbox.command(&arguments)).await;
     }

@@ -116,7 +116,7 @@ pub(super) const CASES: &[Case] = &[
     case("oam agent call shop.orders"),
     case("oam agent call shop.broken"),
     case("oam agent call shop.slow --timeout 100ms"),
-    case("oam agent stream shop.menu").data(),
+    case("oam agent stream shop.menu '\"drinks\"'").data(),
     case("oam agent stream shop.price '{\"item\": \"tea\"}'"),
     case("oam agent subscribe shop.orders").until("tea").data(),
     case("oam agent subscribe shop.price"),

@@ -104,7 +104,7 @@ async fn price(article: Article) -> Result<Price, Error> {
 
 /// Streams the menu.
 #[agent(channel = "shop")]
-fn menu() -> impl futures::Stream<Item = &'static str> {
+fn menu(_course: String) -> impl futures::Stream<Item = &'static str> {
     stream::iter(["tea", "coffee"])
 }
 
