@@ -89,8 +89,20 @@ pub(crate) const COMMANDS: &[&[&str]] = &[
 ];
 
 /// The commands that need no mesh, or make one.
-pub(crate) const LOCAL_COMMANDS: &[&[&str]] =
-    &[&["demo"], &["mesh", "up", "--port", "0"], &["mesh", "down"]];
+pub(crate) const LOCAL_COMMANDS: &[&[&str]] = &[
+    &["context", "add", "a", "nats://127.0.0.1:1"],
+    &["context", "add", "b", "nats://127.0.0.1:2", "--json"],
+    &["context", "use", "a"],
+    &["context", "list"],
+    &["context", "list", "--json"],
+    &["context", "show"],
+    &["context", "show", "a"],
+    &["context", "show", "a", "--json"],
+    &["context", "remove", "a"],
+    &["demo"],
+    &["mesh", "up", "--port", "0"],
+    &["mesh", "down"],
+];
 
 pub(crate) async fn start_mesh() -> TestMesh {
     let mesh = TestMesh::start(agents![echo, broken, counter, ticker]).await;

@@ -89,7 +89,7 @@ async fn correct_caller_passes_every_rule() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_rule_fails_for_a_caller_that_breaks_it() {
-    let reports = rules(Role::Caller).map(|rule| async {
+    let reports = rules(Role::Caller).map(|rule| async move {
         // The kit serves the same agents in each check.
         let mesh = TestMesh::start().await;
         let step = step(rule.id);

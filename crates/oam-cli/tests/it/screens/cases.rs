@@ -18,6 +18,10 @@ pub(super) struct Case {
 /// The contents of a list: no entry, one, 200, and texts that are long and wide.
 const LIST: &[Content] = &[Empty, One, Many, Long];
 
+/// Two meshes by name.
+const CONTEXTS: &str = "oam context add home nats://127.0.0.1:1 && \
+    oam context add the-mesh-of-the-accounting-department-in-the-second-building tls://mesh.accounting.example.com:4222";
+
 const fn case(line: &'static str) -> Case {
     Case {
         line,
@@ -63,6 +67,23 @@ pub(super) const CASES: &[Case] = &[
     case("oam demo")
         .on(&[Alone])
         .until("Ctrl-C stops the mesh."),
+    // oam context
+    case("oam context list").on(&[Alone]),
+    case("oam context list").on(&[Alone]).before(CONTEXTS),
+    case("oam context list --json")
+        .on(&[Alone])
+        .before(CONTEXTS),
+    case("oam context add home nats://127.0.0.1:1").on(&[Alone]),
+    case("oam context add home nats://127.0.0.1:1")
+        .on(&[Alone])
+        .before(CONTEXTS),
+    case("oam context use home").on(&[Alone]).before(CONTEXTS),
+    case("oam context use hom").on(&[Alone]).before(CONTEXTS),
+    case("oam context show").on(&[Alone]),
+    case("oam context show home").on(&[Alone]).before(CONTEXTS),
+    case("oam context remove home")
+        .on(&[Alone])
+        .before(CONTEXTS),
     // oam mesh
     case("oam mesh up --port 0").on(&[Alone]),
     case("oam mesh up --port 0")
