@@ -55,8 +55,9 @@ fn broken(line: &str, width: usize, hanging: usize) -> String {
     for piece in pieces(words) {
         if !is_first && column + spaces + piece.width > width {
             broken.push('\n');
-            column = next_indent;
-            spaces = next_indent;
+            // A long word, such as an address, gets the place of the indentation.
+            column = next_indent.min(width.saturating_sub(piece.width));
+            spaces = column;
         } else {
             column += spaces;
         }
@@ -211,8 +212,12 @@ mod tests {
             "Name      one\n        two\n        three"
         );
         assert_eq!(
-            wrap("see https://example.com/a-long-page", 10, 0),
-            "see\nhttps://example.com/a-long-page"
+            wrap("  see https://example.com/a-long-page now", 10, 2),
+            "  see\nhttps://example.com/a-long-page\n    now"
+        );
+        assert_eq!(
+            wrap("  see 12345678 now", 10, 2),
+            "  see\n  12345678\n    now"
         );
     }
 
