@@ -13,6 +13,9 @@ static COMMANDS: LazyLock<Command> = LazyLock::new(crate::arguments);
 /// Other commands of hints, and the number of their words.
 const OTHER_COMMANDS: [(&str, usize); 3] = [("cd", 2), ("export", 2), ("mkdir", 3)];
 
+/// A command in a sentence ends before these.
+const PUNCTUATION: [char; 6] = [';', ',', ':', '.', ')', '`'];
+
 /// A part of a line that is not broken.
 struct Piece<'t> {
     text: &'t str,
@@ -146,27 +149,33 @@ fn oam_length(words: &[&str]) -> usize {
     let mut length = 1;
     while let Some(word) = words.get(length) {
         let word = plain(word);
-        let bare = word.trim_end_matches([';', ',', ':', '.', ')', '`']);
+        let bare = word.trim_end_matches(PUNCTUATION);
         if bare.is_empty() || bare.starts_with(['[', '<', '(']) {
             break;
         }
         if let Some(sub) = command.find_subcommand(bare) {
             command = sub;
             arguments = command.get_positionals().count();
+            length += 1;
         } else if bare.starts_with("--") {
             let option = option(command, bare.trim_start_matches('-'));
+            length += 1;
             if option.is_some_and(|option| option.get_action().takes_values()) {
-                length += argument_length(&words[length + 1..]);
+                length += argument_length(&words[length.min(words.len())..]);
             }
         } else if arguments > 0 {
             arguments -= 1;
-            length += argument_length(&words[length..]) - 1;
-        } else if !bare.starts_with('-') {
+            length += argument_length(&words[length..]);
+        } else if bare.starts_with('-') {
+            length += 1;
+        } else {
             break;
         }
-        length += 1;
         // A sentence goes on after the command.
-        if bare.len() < word.len() {
+        if words
+            .get(length - 1)
+            .is_some_and(|last| plain(last).ends_with(PUNCTUATION))
+        {
             break;
         }
     }
