@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 /// A shell, by its rules of quoting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "PowerShell is the name of the shell"
+)]
 enum Shell {
     Posix,
     /// The command prompt of Windows.
@@ -75,7 +79,7 @@ fn for_cmd(text: &str) -> String {
 
     let quoted = format!("\"{}\"", escape_quotes(text, true));
     // The command prompt takes each double quote for the begin or the end of its own quotes, the escaped ones too.
-    if !text.contains(['%', '!']) && !(text.contains('"') && text.contains(META)) {
+    if !(text.contains(['%', '!']) || text.contains('"') && text.contains(META)) {
         return quoted;
     }
     let mut escaped = String::with_capacity(quoted.len() * 2);
