@@ -4,16 +4,19 @@
 
 mod call;
 mod catalog;
+mod completions;
 mod conform;
 mod connect;
 mod contract;
 mod dead_client;
 mod demo;
 mod denied;
+mod help;
 mod invisible_text;
 mod kv;
 mod kv_watch;
 mod listen;
+mod man;
 mod mesh_monitor;
 mod mesh_status;
 mod mesh_up;
@@ -22,6 +25,7 @@ mod mesh_up;
 mod operator;
 #[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
 mod provider_rules;
+mod self_uninstall;
 mod stdin;
 mod stored_poison;
 mod stream;
@@ -30,6 +34,7 @@ mod support;
 mod tools;
 mod unwritable_output;
 mod url_file;
+mod version;
 mod workspace;
 mod workspace_get;
 mod workspace_interrupt;

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use futures::{Stream, stream};
 use openagentmesh::{agent, agents};
 
-use crate::support::{CommandOutput, Running, Sandbox, TestMesh, within_deadline};
+use crate::support::{
+    CommandOutput, Running, Sandbox, TestMesh, commands_in_help, within_deadline,
+};
 
 /// Echoes a message back.
 #[agent]
@@ -87,7 +89,17 @@ const COMMANDS: [&[&str]; 45] = [
 ];
 
 /// The commands that need no mesh, or make one.
-const LOCAL_COMMANDS: [&[&str]; 3] = [&["demo"], &["mesh", "up", "--port", "0"], &["mesh", "down"]];
+const LOCAL_COMMANDS: [&[&str]; 9] = [
+    &["demo"],
+    &["mesh", "up", "--port", "0"],
+    &["mesh", "down"],
+    &["completions", "bash"],
+    &["man"],
+    &["man", "pages"],
+    &["version", "--client"],
+    &["version", "--client", "--json"],
+    &["self", "uninstall", "--yes"],
+];
 
 async fn start_mesh() -> TestMesh {
     let mesh = TestMesh::start(agents![echo, broken, counter, ticker]).await;
@@ -164,23 +176,6 @@ async fn report_on_conformance_on_a_full_device_is_an_error() {
             "{arguments:?}: {output:?}"
         );
     }
-}
-
-/// The words of all commands, from the help texts.
-fn commands_in_help(sandbox: &Sandbox, words: &[&str]) -> Vec<Vec<String>> {
-    let help = sandbox.oam(&[words, &["--help"]].concat());
-    assert_eq!(help.code, 0, "{help:?}");
-    let Some((_, listed)) = help.stdout.split_once("Commands:\n") else {
-        return vec![words.iter().map(|word| (*word).to_owned()).collect()];
-    };
-    let listed = listed.split("\n\n").next().unwrap();
-    let names = listed.lines().filter_map(|line| {
-        let name = line.strip_prefix("  ")?.split_whitespace().next()?;
-        (!line.starts_with("   ") && name != "help").then_some(name)
-    });
-    names
-        .flat_map(|name| commands_in_help(sandbox, &[words, &[name]].concat()))
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

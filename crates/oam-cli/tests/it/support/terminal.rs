@@ -38,6 +38,11 @@ impl Terminal {
         }
     }
 
+    /// The side of the screen and the keyboard, and that of the program.
+    pub(super) fn into_sides(self) -> (File, File) {
+        (self.screen, self.command_side)
+    }
+
     /// Runs a command to its end. Returns the exit code and the text in the terminal.
     pub(super) fn run(self, mut command: Command) -> (i32, String) {
         let Self {
