@@ -11,6 +11,7 @@ mod cli;
 mod commands;
 mod complete;
 mod connection;
+mod contexts;
 mod deadline;
 mod exit;
 mod failure;

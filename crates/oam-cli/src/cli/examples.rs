@@ -18,6 +18,14 @@ Exit codes:
 /// The commands as they are typed, in the order of the help.
 const EXAMPLES: &[(&str, &str)] = &[
     ("demo", "oam demo"),
+    (
+        "context add",
+        "oam context add shop tls://mesh.example.com:4222 --creds shop.creds",
+    ),
+    ("context use", "oam context use shop"),
+    ("context list", "oam context list"),
+    ("context show", "oam context show"),
+    ("context remove", "oam context remove shop"),
     ("mesh up", "oam mesh up --port 4333"),
     ("mesh down", "oam mesh down"),
     ("mesh init", "oam mesh init --replicas 3"),

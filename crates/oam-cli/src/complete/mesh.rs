@@ -9,7 +9,7 @@ use clap::{Args, Command, FromArgMatches};
 use clap_complete::engine::CompletionCandidate;
 use openagentmesh::protocol::name::AgentName;
 use openagentmesh::protocol::subject;
-use openagentmesh::{AgentMesh, CatalogEntry};
+use openagentmesh::{AgentMesh, CatalogEntry, MeshContexts};
 
 use super::sources::Source;
 use crate::cli::{Global, Target};
@@ -103,6 +103,11 @@ fn target(options: &[OsString]) -> Option<Target> {
 }
 
 fn read_until(deadline: Instant, target: Target, source: Source) -> Names {
+    if source == Source::Contexts {
+        let contexts = MeshContexts::read().ok();
+        let names = contexts.iter().flat_map(MeshContexts::names);
+        return names.map(|name| (name.to_owned(), None)).collect();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

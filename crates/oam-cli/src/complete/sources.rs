@@ -20,6 +20,8 @@ pub(super) enum Source {
     Tags,
     Channels,
     Subjects,
+    /// Names of meshes on this machine.
+    Contexts,
 }
 
 /// `command` with completers for the arguments that take the names of a mesh.
@@ -57,6 +59,7 @@ fn source(command: &str, argument: &str) -> Option<Source> {
         ("kv", _, "key" | "pattern") => Source::Keys,
         ("workspace", _, "name" | "prefix") => Source::Files,
         ("mesh", "listen" | "publish", "subject") => Source::Subjects,
+        ("context", "use" | "show" | "remove", "name") | (_, _, "context") => Source::Contexts,
         (_, _, "tags" | "tag") => Source::Tags,
         (_, _, "channel") => Source::Channels,
         _ => return None,
@@ -73,6 +76,9 @@ mod tests {
         assert_eq!(source("agent contract", "name"), Some(Source::Agents));
         assert_eq!(source("mesh catalog", "tags"), Some(Source::Tags));
         assert_eq!(source("tools", "channel"), Some(Source::Channels));
+        assert_eq!(source("", "context"), Some(Source::Contexts));
+        assert_eq!(source("context use", "name"), Some(Source::Contexts));
+        assert_eq!(source("context add", "name"), None);
         assert_eq!(source("kv create", "key"), None);
         assert_eq!(source("kv get", "key"), Some(Source::Keys));
         assert_eq!(source("workspace delete", "prefix"), Some(Source::Files));

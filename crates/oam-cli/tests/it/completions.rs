@@ -165,6 +165,12 @@ async fn command_and_option_are_completed_without_a_mesh() {
     );
     let agents = in_bash(&sandbox, &format!("oam {url} agent call te"), "te");
     assert!(agents.is_empty(), "{agents:?}");
+    for (name, url) in [("shop", "nats://127.0.0.1:1"), ("test", "nats://127.0.0.1:2")] {
+        let added = sandbox.oam(&["context", "add", name, url]);
+        assert_eq!(added.code, 0, "{added:?}");
+    }
+    assert_eq!(in_bash(&sandbox, "oam --context s", "s"), ["shop"]);
+    assert_eq!(in_bash(&sandbox, "oam context use t", "t"), ["test"]);
     std::fs::write(sandbox.work().join("a file.creds"), "").unwrap();
     assert_eq!(in_bash(&sandbox, "oam --creds a", "a"), ["a\\ file.creds"]);
 }

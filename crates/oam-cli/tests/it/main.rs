@@ -7,6 +7,8 @@ mod catalog;
 mod completions;
 mod conform;
 mod connect;
+mod context;
+mod context_file;
 mod contract;
 mod dead_client;
 mod demo;
