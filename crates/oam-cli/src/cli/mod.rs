@@ -6,6 +6,7 @@ mod conform;
 mod context;
 mod examples;
 mod global;
+mod header;
 mod itself;
 mod kv;
 mod man;
@@ -23,7 +24,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::agent::{
-    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentStream, AgentSubscribe,
+    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentSend, AgentStream, AgentSubscribe,
     ContractFormat,
 };
 pub(crate) use self::completions::{Completions, Shell};
@@ -32,12 +33,15 @@ pub(crate) use self::context::{
     ContextAdd, ContextCommand, ContextRemove, ContextShow, ContextUse,
 };
 pub(crate) use self::global::{Global, Output};
+pub(crate) use self::header::Header;
 pub(crate) use self::itself::{SelfCommand, SelfUninstall};
-pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
+pub(crate) use self::kv::{
+    KvCommand, KvDelete, KvGet, KvHistory, KvList, KvUpdate, KvValue, KvWatch, KvWrite,
+};
 pub(crate) use self::man::Man;
 pub(crate) use self::mesh::{
-    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshRepair,
-    MeshStatus, MeshUp,
+    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor,
+    MeshPublish, MeshRepair, MeshStatus, MeshUp,
 };
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};
@@ -76,7 +80,7 @@ impl Cli {
             || "oam".to_owned(),
             |program| program.to_string_lossy().into_owned(),
         );
-        if arguments.get(1).is_some_and(|group| group == "agent") {
+        if group(&arguments).is_some_and(|group| group == "agent" || group == "mesh") {
             arguments.iter_mut().for_each(mark_as_value);
         }
         let matches = Self::definitions().try_get_matches_from(arguments)?;
@@ -130,6 +134,21 @@ pub(crate) fn requested_output(arguments: &[OsString]) -> Output {
         json: options.any(|argument| argument == "--json"),
         ..Output::default()
     }
+}
+
+/// The first word that is neither an option nor the value of one.
+fn group(arguments: &[OsString]) -> Option<&OsString> {
+    const WITH_VALUES: [&str; 3] = ["--url", "--creds", "--context"];
+
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        if WITH_VALUES.iter().any(|option| word == option) {
+            words.next();
+        } else if !word.as_encoded_bytes().starts_with(b"-") {
+            return Some(word);
+        }
+    }
+    None
 }
 
 /// clap takes a number with a signed exponent, such as `-1e-5`, for an option. With a space before it,
@@ -200,6 +219,20 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn group_is_found_after_options() {
+        for (line, expected) in [
+            ("oam agent call a", Some("agent")),
+            ("oam --json -q --url agent kv put agent -1e5", Some("kv")),
+            ("oam --url=x mesh publish a", Some("mesh")),
+            ("oam --json", None),
+        ] {
+            let arguments: Vec<_> = line.split(' ').map(Into::into).collect();
+            let group = super::group(&arguments);
+            assert_eq!(group.map(|group| group.to_str().unwrap()), expected);
+        }
+    }
+
     #[test]
     fn argument_definitions_are_consistent() {
         super::Cli::definitions().debug_assert();

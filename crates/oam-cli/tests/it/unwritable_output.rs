@@ -40,7 +40,7 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
-const COMMANDS: [&[&str]; 45] = [
+const COMMANDS: [&[&str]; 55] = [
     &["mesh", "init"],
     &["mesh", "init", "--json"],
     &["mesh", "status"],
@@ -56,6 +56,8 @@ const COMMANDS: [&[&str]; 45] = [
     &["mesh", "repair", "--json"],
     &["mesh", "listen", "mesh.agent.ticker.events"],
     &["mesh", "listen", "mesh.agent.ticker.events", "--json"],
+    &["mesh", "publish", "orders.new", "1"],
+    &["mesh", "publish", "orders.new", "1", "--json"],
     &["agent", "list"],
     &["agent", "contract", "echo"],
     &["agent", "contract", "echo", "--format", "text"],
@@ -63,6 +65,10 @@ const COMMANDS: [&[&str]; 45] = [
     &["agent", "contract", "echo", "--format", "anthropic"],
     &["agent", "call", "echo", "\"a\""],
     &["agent", "call", "echo", "\"a\"", "--json"],
+    &["agent", "call", "echo", "--example"],
+    &["agent", "send", "echo", "\"a\""],
+    &["agent", "send", "echo", "\"a\"", "--json"],
+    &["agent", "send", "echo", "\"a\"", "--wait"],
     &["agent", "stream", "counter", "3"],
     &["agent", "stream", "counter", "3", "--json"],
     &["agent", "subscribe", "ticker"],
@@ -71,6 +77,10 @@ const COMMANDS: [&[&str]; 45] = [
     &["tools", "--format", "openai"],
     &["kv", "create", "b", "1"],
     &["kv", "create", "c", "1", "--json"],
+    &["kv", "update", "u", "1", "--revision", "0"],
+    &["kv", "update", "v", "1", "--revision", "0", "--json"],
+    &["kv", "history", "a"],
+    &["kv", "history", "a", "--json"],
     &["kv", "get", "a"],
     &["kv", "get", "a", "--json"],
     &["kv", "list"],
