@@ -4,6 +4,7 @@
 
 mod call;
 mod catalog;
+mod completions;
 mod conform;
 mod connect;
 mod context;
@@ -15,11 +16,13 @@ mod denied;
 mod edit;
 mod exit_codes;
 mod global_options;
+mod help;
 mod input;
 mod invisible_text;
 mod kv;
 mod kv_watch;
 mod listen;
+mod man;
 mod mesh_monitor;
 mod mesh_status;
 mod mesh_up;
@@ -31,6 +34,7 @@ mod provider_rules;
 mod publish;
 mod screens;
 mod script;
+mod self_uninstall;
 mod send;
 mod stdin;
 mod stopped_reader;
@@ -42,6 +46,7 @@ mod tools;
 #[cfg(target_os = "linux")]
 mod unwritable_output;
 mod url_file;
+mod version;
 mod workspace;
 mod workspace_get;
 mod workspace_interrupt;

@@ -112,6 +112,12 @@ pub(crate) const LOCAL_COMMANDS: &[&[&str]] = &[
     &["demo"],
     &["mesh", "up", "--port", "0"],
     &["mesh", "down"],
+    &["completions", "bash"],
+    &["man"],
+    &["man", "pages"],
+    &["version", "--client"],
+    &["version", "--client", "--json"],
+    &["self", "uninstall", "--yes"],
 ];
 
 pub(crate) async fn start_mesh() -> TestMesh {
