@@ -1,6 +1,6 @@
 //! The connection of a command to the mesh.
 
-use openagentmesh::AgentMesh;
+use openagentmesh::{AgentMesh, Endpoint};
 
 use crate::cli::Target;
 use crate::failure::Failure;
@@ -15,4 +15,10 @@ pub(crate) async fn connect(target: Target) -> Result<AgentMesh, Failure> {
         builder = builder.credentials(creds);
     }
     Ok(builder.connect().await?)
+}
+
+/// The address of that mesh and its source. Nothing is connected to.
+pub(crate) fn endpoint(target: &Target) -> Result<Endpoint, Failure> {
+    let creds = target.creds.as_deref();
+    Ok(Endpoint::resolve(target.url.as_deref(), creds)?)
 }

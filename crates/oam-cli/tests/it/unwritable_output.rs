@@ -87,7 +87,16 @@ const COMMANDS: [&[&str]; 45] = [
 ];
 
 /// The commands that need no mesh, or make one.
-const LOCAL_COMMANDS: [&[&str]; 3] = [&["demo"], &["mesh", "up", "--port", "0"], &["mesh", "down"]];
+const LOCAL_COMMANDS: [&[&str]; 8] = [
+    &["demo"],
+    &["mesh", "up", "--port", "0"],
+    &["mesh", "list"],
+    &["mesh", "list", "--json"],
+    &["mesh", "logs"],
+    &["mesh", "logs", "--follow"],
+    &["mesh", "logs", "--json"],
+    &["mesh", "down"],
+];
 
 async fn start_mesh() -> TestMesh {
     let mesh = TestMesh::start(agents![echo, broken, counter, ticker]).await;
