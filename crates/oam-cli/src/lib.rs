@@ -9,6 +9,7 @@
 mod cli;
 mod commands;
 mod connection;
+mod contexts;
 mod deadline;
 mod exit;
 mod failure;

@@ -75,8 +75,8 @@ pub(crate) enum MeshCommand {
     ///
     /// With --json, a part that cannot be read is null, and "unreadable" has the reason. "errors" and
     /// "warnings" have the texts that are printed to stderr otherwise.
-    /// "selection" has the source of the URL ("option", "oam_url", "file" or "default"), the file that
-    /// names it and the credentials file; "local" has the directory of the start, the process ids, the
+    /// "selection" has the source of the URL ("option", "context", "oam_url", "oam_context", "file",
+    /// "selected_context" or "default"), the context or the file that names it, and the credentials file; "local" has the directory of the start, the process ids, the
     /// logs and the data of a mesh that `oam mesh up` runs on this machine, and is null for others.
     Status(MeshStatus),
     /// Run a monitor of the mesh, and print the deaths of processes

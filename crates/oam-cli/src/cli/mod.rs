@@ -2,6 +2,7 @@
 
 mod agent;
 mod conform;
+mod context;
 mod global;
 mod kv;
 mod mesh;
@@ -21,6 +22,9 @@ pub(crate) use self::agent::{
     ContractFormat,
 };
 pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
+pub(crate) use self::context::{
+    ContextAdd, ContextCommand, ContextRemove, ContextShow, ContextUse,
+};
 pub(crate) use self::global::{Global, Output};
 pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
 pub(crate) use self::mesh::{
@@ -73,15 +77,23 @@ impl Cli {
 
     /// Refuses options of the mesh at a command that does not read them.
     fn check_target(&self) -> Result<(), clap::Error> {
-        let (takes_url, takes_creds) = match &self.command {
+        let (takes_mesh, takes_creds) = match &self.command {
             Command::Demo | Command::Mesh(MeshCommand::Up(_) | MeshCommand::Down(_)) => {
                 (false, false)
             }
-            Command::Mesh(MeshCommand::Connect(_)) => (false, true),
+            Command::Context(ContextCommand::Show(show)) => {
+                let takes = show.name.is_none();
+                (takes, takes)
+            }
+            Command::Mesh(MeshCommand::Connect(_)) | Command::Context(ContextCommand::Add(_)) => {
+                (false, true)
+            }
+            Command::Context(_) => (false, false),
             _ => (true, true),
         };
         let given = [
-            ("--url", self.global.url.is_some() && !takes_url),
+            ("--url", self.global.url.is_some() && !takes_mesh),
+            ("--context", self.global.context.is_some() && !takes_mesh),
             ("--creds", self.global.creds.is_some() && !takes_creds),
         ];
         match given.iter().find(|(_, is_refused)| *is_refused) {
@@ -122,6 +134,9 @@ pub(crate) enum Command {
     /// Start, stop, connect to and inspect a mesh
     #[command(subcommand)]
     Mesh(MeshCommand),
+    /// Name meshes and their credentials, and select one of them
+    #[command(subcommand)]
+    Context(ContextCommand),
     /// Inspect and call one agent
     #[command(subcommand)]
     Agent(AgentCommand),

@@ -2,6 +2,7 @@
 
 mod agent;
 mod conform;
+mod context;
 mod demo;
 mod kv;
 mod mesh;
@@ -9,7 +10,8 @@ mod tools;
 mod workspace;
 
 use crate::cli::{
-    AgentCommand, Cli, Command, ConformCommand, KvCommand, MeshCommand, WorkspaceCommand,
+    AgentCommand, Cli, Command, ConformCommand, ContextCommand, KvCommand, MeshCommand,
+    WorkspaceCommand,
 };
 use crate::exit::ExitCode;
 use crate::failure::Failure;
@@ -30,6 +32,13 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             MeshCommand::Catalog(arguments) => return mesh::catalog::run(arguments, printer).await,
             MeshCommand::Repair(arguments) => mesh::repair::run(arguments, printer).await?,
             MeshCommand::Listen(arguments) => return mesh::listen::run(arguments, printer).await,
+        },
+        Command::Context(command) => match command {
+            ContextCommand::Add(arguments) => context::add::run(arguments, printer).await?,
+            ContextCommand::Use(arguments) => context::select::run(arguments, printer).await?,
+            ContextCommand::List => context::list::run(printer)?,
+            ContextCommand::Show(arguments) => context::show::run(arguments, printer)?,
+            ContextCommand::Remove(arguments) => context::remove::run(arguments, printer).await?,
         },
         Command::Agent(command) => match command {
             AgentCommand::List(arguments) => return mesh::catalog::run(arguments, printer).await,

@@ -153,6 +153,7 @@ async fn every_file_is_in_the_table_and_every_row_has_a_file() {
     // Only `oam mesh down` removes the file of an owner that was killed.
     files.oam(&["mesh", "down"]);
     files.assert_at_rest("after a killed owner", false);
+    files.oam(&["context", "add", "a", "nats://127.0.0.1:1"]);
 
     let unseen: Vec<_> = rows()
         .into_iter()

@@ -207,7 +207,7 @@ async fn failed_command_reports_code_and_hint() {
         .sandbox
         .oam(&["kv", "get", "a", "--url", "nats://127.0.0.9:9"]);
     assert_eq!(output.code, 3);
-    assert!(output.stderr.contains("oam mesh up"), "{output:?}");
+    assert!(output.stderr.contains("check the port"), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

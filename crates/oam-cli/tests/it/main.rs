@@ -6,6 +6,8 @@ mod call;
 mod catalog;
 mod conform;
 mod connect;
+mod context;
+mod context_file;
 mod contract;
 mod dead_client;
 mod demo;

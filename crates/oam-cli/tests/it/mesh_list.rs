@@ -73,7 +73,7 @@ fn status_names_the_source_and_the_files_of_a_local_mesh() {
     let status = parse(&sandbox.oam(&["mesh", "status", "--json"]));
     assert_eq!(
         status["selection"],
-        json!({"source": "file", "file": file, "credentials": null})
+        json!({"source": "file", "context": null, "file": file, "credentials": null})
     );
     assert!(status["server"]["ping_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(status["server"]["protocol"], 1);

@@ -87,7 +87,16 @@ const COMMANDS: [&[&str]; 45] = [
 ];
 
 /// The commands that need no mesh, or make one.
-const LOCAL_COMMANDS: [&[&str]; 8] = [
+const LOCAL_COMMANDS: [&[&str]; 17] = [
+    &["context", "add", "a", "nats://127.0.0.1:1"],
+    &["context", "add", "b", "nats://127.0.0.1:2", "--json"],
+    &["context", "use", "a"],
+    &["context", "list"],
+    &["context", "list", "--json"],
+    &["context", "show"],
+    &["context", "show", "a"],
+    &["context", "show", "a", "--json"],
+    &["context", "remove", "a"],
     &["demo"],
     &["mesh", "up", "--port", "0"],
     &["mesh", "list"],

@@ -53,6 +53,7 @@ struct ClientVersion {
 #[derive(Serialize)]
 struct Selection<'s> {
     source: &'static str,
+    context: Option<&'s str>,
     file: Option<&'s PathBuf>,
     credentials: Option<&'s PathBuf>,
 }
@@ -194,6 +195,7 @@ impl<'s> Status<'s> {
             },
             selection: Selection {
                 source: origin.kind(),
+                context: origin.context(),
                 file: origin.file(),
                 credentials: origin.credentials.as_ref(),
             },

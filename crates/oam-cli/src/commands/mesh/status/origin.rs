@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use openagentmesh::{CREDENTIALS_VARIABLE, Endpoint, EndpointSource, URL_VARIABLE};
+use openagentmesh::{CREDENTIALS_VARIABLE, Endpoint, EndpointSource};
 use openagentmesh_local::RunningMesh;
 use time::OffsetDateTime;
 
@@ -43,12 +43,12 @@ impl Origin {
 
     /// A stable word for programs.
     pub(super) fn kind(&self) -> &'static str {
-        match self.source {
-            EndpointSource::Explicit => "option",
-            EndpointSource::Variable => "oam_url",
-            EndpointSource::File(_) => "file",
-            EndpointSource::Default => "default",
-        }
+        self.source.kind()
+    }
+
+    /// The name of the context that names the mesh.
+    pub(super) fn context(&self) -> Option<&str> {
+        self.source.context()
     }
 
     /// The file that names the mesh.
@@ -61,12 +61,7 @@ impl Origin {
 
     /// The source for people.
     pub(super) fn source(&self) -> String {
-        match &self.source {
-            EndpointSource::Explicit => "an option".to_owned(),
-            EndpointSource::Variable => URL_VARIABLE.to_owned(),
-            EndpointSource::File(path) => path.to_string_lossy().into_owned(),
-            EndpointSource::Default => "the default".to_owned(),
-        }
+        self.source.to_string()
     }
 
     /// The credentials for people.
