@@ -245,7 +245,7 @@ pub enum LocalError {
     /// The data belongs to another number of servers.
     #[error(
         "unusable data directory {path}: its data belongs to {}; \
-         start as many servers, or choose another directory",
+         serve it so, or choose another directory",
         match nodes { 1 => "a single server".to_owned(), n => format!("a cluster of {n} servers") },
         path = path.display()
     )]

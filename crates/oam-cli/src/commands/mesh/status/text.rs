@@ -52,7 +52,7 @@ pub(super) fn print(
     printer.field("Credentials", on_one_line(&origin.credentials()))?;
     printer.field("Ping", ping(server.round_trip))?;
     let version = env!("CARGO_PKG_VERSION");
-    let client = format!("oam {version}, protocol {PROTOCOL_VERSION}");
+    let client = format!("oam {version}, protocol of the Python SDK {PROTOCOL_VERSION}");
     printer.field("Client", client)?;
     let cluster = server.cluster.as_deref().unwrap_or("none");
     printer.field("Cluster", on_one_line(cluster))?;
