@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::shell;
+use crate::{live, shell};
 
 /// Events that the demo prints.
 const MAX_EVENTS: usize = 3;
 
 /// `program` is the name by which `oam` was started.
 pub(crate) async fn run(program: &str, printer: &Printer) -> Result<(), Failure> {
+    let _listener = live::Listener::new();
     tokio::select! {
         mesh = show(printer) => serve(mesh?, program, printer).await,
         signal = openagentmesh::shutdown_signal() => Ok(signal?),

@@ -8,6 +8,7 @@ pub(crate) mod list;
 pub(crate) mod listen;
 pub(crate) mod logs;
 pub(crate) mod monitor;
+pub(crate) mod publish;
 pub(crate) mod repair;
 pub(crate) mod status;
 mod stored;

@@ -8,7 +8,7 @@ use crate::cli::MeshUp;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
-use crate::{shell, url_file};
+use crate::{live, shell, url_file};
 
 /// A mesh that has started, for programs.
 #[derive(Debug, Serialize)]
@@ -100,6 +100,7 @@ async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failu
 }
 
 async fn in_foreground(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+    let _listener = live::Listener::new();
     // One signal listener for both waits, so that no signal is lost between them.
     let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
     let directory = url_file::working_directory()?;
