@@ -220,12 +220,8 @@ async fn verbose_command_logs_to_stderr() {
 fn option_of_the_mesh_is_refused_where_it_has_no_meaning() {
     let sandbox = Sandbox::new();
     let connect = ["mesh", "connect", "nats://127.0.0.1:1"];
-    let takes_all = |command: &[&str]| {
-        matches!(
-            command,
-            ["context", "show"] | ["mesh", "list" | "logs", ..]
-        )
-    };
+    let takes_all =
+        |command: &[&str]| matches!(command, ["context", "show"] | ["mesh", "list" | "logs", ..]);
     let takes_creds: [&[&str]; 2] = [&["mesh", "connect"], &["context", "add"]];
     let commands = LOCAL_COMMANDS.iter().copied().chain([&connect[..]]);
     let cases = commands
