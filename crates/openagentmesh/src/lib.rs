@@ -300,7 +300,7 @@ pub use client::{
 };
 pub use detached::ContextBuilder;
 pub use error::{BoxError, Error, Result};
-pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
+pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvRevision, KvValue, KvWatch};
 pub use liveness::{Instance, MonitorEvent};
 pub use mesh::{AgentMesh, MeshBuilder, Monitor, shutdown_signal};
 pub use store::BucketReplicas;
@@ -331,6 +331,9 @@ pub mod inspect {
     pub use crate::liveness::{InstanceStatus, MonitorStatus, UnrecordedAgent};
     pub use crate::store::{BucketStatus, JetStreamStatus, PeerStatus, StoredBucket};
 }
+
+/// The version of this SDK, such as `0.1.0`.
+pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub use async_nats;
 pub use openagentmesh_macros::{AgentError, agent};

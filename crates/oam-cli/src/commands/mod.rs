@@ -1,17 +1,21 @@
 //! One file per command, and the dispatch from the arguments to them.
 
 mod agent;
+mod completions;
 mod conform;
 mod context;
 mod demo;
+mod itself;
 mod kv;
+mod man;
 mod mesh;
 mod tools;
+mod version;
 mod workspace;
 
 use crate::cli::{
     AgentCommand, Cli, Command, ConformCommand, ContextCommand, KvCommand, MeshCommand,
-    WorkspaceCommand,
+    SelfCommand, WorkspaceCommand,
 };
 use crate::exit::ExitCode;
 use crate::failure::Failure;
@@ -24,12 +28,15 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             MeshCommand::Up(arguments) => mesh::up::run(arguments, printer).await?,
             MeshCommand::Init(arguments) => mesh::init::run(arguments, printer).await?,
             MeshCommand::Down(arguments) => mesh::down::run(arguments, printer).await?,
+            MeshCommand::List(arguments) => mesh::list::run(arguments, printer).await?,
+            MeshCommand::Logs(arguments) => return mesh::logs::run(arguments, printer).await,
             MeshCommand::Connect(arguments) => mesh::connect::run(arguments, printer).await?,
             MeshCommand::Status(arguments) => return mesh::status::run(arguments, printer).await,
             MeshCommand::Monitor(arguments) => mesh::monitor::run(arguments, printer).await?,
             MeshCommand::Catalog(arguments) => return mesh::catalog::run(arguments, printer).await,
             MeshCommand::Repair(arguments) => mesh::repair::run(arguments, printer).await?,
             MeshCommand::Listen(arguments) => return mesh::listen::run(arguments, printer).await,
+            MeshCommand::Publish(arguments) => mesh::publish::run(arguments, printer).await?,
         },
         Command::Context(command) => match command {
             ContextCommand::Add(arguments) => context::add::run(arguments, printer).await?,
@@ -41,12 +48,19 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
         Command::Agent(command) => match command {
             AgentCommand::List(arguments) => return mesh::catalog::run(arguments, printer).await,
             AgentCommand::Contract(arguments) => agent::contract::run(arguments, printer).await?,
-            AgentCommand::Call(arguments) => agent::call::run(arguments, printer).await?,
+            AgentCommand::Call(arguments) => return agent::call::run(arguments, printer).await,
             AgentCommand::Stream(arguments) => return agent::stream::run(arguments, printer).await,
+            AgentCommand::Send(arguments) => return agent::send::run(arguments, printer).await,
             AgentCommand::Subscribe(arguments) => {
                 return agent::subscribe::run(arguments, printer).await;
             }
         },
+        Command::Completions(arguments) => completions::run(&arguments, &cli.program, printer)?,
+        Command::Man(arguments) => man::run(arguments, printer)?,
+        Command::Version(arguments) => version::run(arguments, printer).await?,
+        Command::Itself(SelfCommand::Uninstall(arguments)) => {
+            itself::uninstall::run(arguments, &cli.program, printer).await?;
+        }
         Command::Tools(arguments) => tools::run(arguments, printer).await?,
         Command::Conform(command) => {
             return match command {
@@ -58,6 +72,8 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             KvCommand::Get(arguments) => kv::get::run(arguments, printer).await?,
             KvCommand::Put(arguments) => kv::put::run(arguments, printer).await?,
             KvCommand::Create(arguments) => kv::create::run(arguments, printer).await?,
+            KvCommand::Update(arguments) => kv::update::run(arguments, printer).await?,
+            KvCommand::History(arguments) => kv::history::run(arguments, printer).await?,
             KvCommand::Delete(arguments) => kv::delete::run(arguments, printer).await?,
             KvCommand::List(arguments) => kv::list::run(arguments, printer).await?,
             KvCommand::Watch(arguments) => return kv::watch::run(arguments, printer).await,

@@ -43,7 +43,6 @@ pub(crate) struct Example {
 }
 
 /// An input with all fields of `schema` that is valid, or a best effort.
-#[allow(dead_code, reason = "the input of a request uses it")]
 pub(crate) fn example(schema: &Value) -> Value {
     Example::full(schema).value
 }

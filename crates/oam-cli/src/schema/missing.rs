@@ -16,7 +16,6 @@ const MAX_HINT_BYTES: usize = 1_000;
 
 /// The error of a request to the agent of `contract`, without the input that it takes. The hint is a command of the
 /// `verb`, such as "call", with an example.
-#[allow(dead_code, reason = "the input of a request uses it")]
 pub(crate) fn missing_input(contract: &Contract, verb: &str) -> Failure {
     let name = shell::word(contract.name.as_str());
     let any = Value::Bool(true);

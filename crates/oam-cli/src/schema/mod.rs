@@ -14,9 +14,6 @@ mod string;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "the input of a request uses it")]
-pub(crate) use self::example::example;
-pub(crate) use self::example::{Example, command_input};
+pub(crate) use self::example::{Example, command_input, example};
 pub(crate) use self::fields::{Field, Fields, fields};
-#[allow(unused_imports, reason = "the input of a request uses it")]
 pub(crate) use self::missing::missing_input;

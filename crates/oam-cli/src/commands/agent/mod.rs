@@ -3,6 +3,9 @@
 pub(crate) mod call;
 pub(crate) mod contract;
 mod describe;
+mod example;
 mod payload;
+pub(crate) mod send;
 pub(crate) mod stream;
 pub(crate) mod subscribe;
+mod unfit;
