@@ -1,21 +1,20 @@
 use openagentmesh::protocol::Verb;
 use openagentmesh::protocol::tool::{OpenAiApi, ToolError};
-use openagentmesh::{AgentMesh, Contract, Error, ErrorCode};
+use openagentmesh::{Contract, ErrorCode};
 
-use super::describe;
+use super::{describe, missing};
 use crate::cli::{AgentContract, ContractFormat};
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::printable;
-use crate::{hint, similar};
 
 pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(), Failure> {
     let format = format(&arguments, printer)?;
     let mesh = connect(arguments.target).await?;
     let contract = match mesh.contract(&arguments.name).await {
         Ok(contract) => contract,
-        Err(error) => return Err(failure(error, &mesh, &arguments.name).await),
+        Err(error) => return Err(missing::failure(error, &mesh, &arguments.name).await),
     };
     let not_a_tool = |error| not_a_tool(&contract, &error);
     match format {
@@ -44,21 +43,6 @@ pub(crate) async fn run(arguments: AgentContract, printer: &Printer) -> Result<(
             printer.json(&contract.to_a2a_card(&url).map_err(not_a_tool)?)
         }
     }
-}
-
-/// The failure of the lookup of a contract, with similar names if the agent was not found.
-async fn failure(error: Error, mesh: &AgentMesh, name: &str) -> Failure {
-    let is_missing = error.code() == &ErrorCode::NotFound;
-    let has_similar = error.details().contains_key("similar");
-    let failure = Failure::from(error);
-    if !is_missing || has_similar {
-        return failure;
-    }
-    let names = async {
-        let entries = mesh.catalog().await?;
-        Ok::<Vec<String>, Error>(entries.into_iter().map(|entry| entry.name).collect())
-    };
-    hint::with_similar(failure, name, similar::among(name, names).await)
 }
 
 /// The form of the output; `None` for people.

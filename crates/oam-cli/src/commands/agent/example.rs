@@ -7,7 +7,7 @@ use crate::connection::connect;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::schema;
+use crate::schema::Example;
 
 /// Prints an input that the agent takes.
 pub(super) async fn print(
@@ -30,7 +30,13 @@ pub(super) async fn print(
         return Err(Failure::mesh(ErrorCode::InvocationMismatch, message));
     }
     match &contract.input_schema {
-        Some(schema) => printer.json(&schema::example(schema)),
+        Some(schema) => {
+            let Example { value, problem } = Example::full(schema);
+            if let Some(problem) = problem {
+                printer.note(format!("the example is a guess that may be refused: {problem}"));
+            }
+            printer.json(&value)
+        }
         None => {
             printer.note(format!("agent '{name}' takes no input"));
             printer.json(&Value::Null)

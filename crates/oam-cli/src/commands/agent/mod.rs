@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod contract;
 mod describe;
 mod example;
+mod missing;
 mod payload;
 pub(crate) mod send;
 pub(crate) mod stream;

@@ -8,6 +8,7 @@ use openagentmesh::{AgentMesh, AgentName, Contract, Error, ErrorCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::missing;
 use super::unfit::{self, Command};
 use crate::cli::{AgentRequest, Header};
 use crate::connection::connect;
@@ -170,7 +171,9 @@ impl<'r> Request<'r> {
         let contract = async { Ok(mesh.contract(&self.command.agent).await) };
         let contract = self.deadline.bound("no contract received", contract);
         match contract.await? {
-            Err(error) if error.code() == &ErrorCode::NotFound => Err(error.into()),
+            Err(error) if error.code() == &ErrorCode::NotFound => {
+                Err(missing::failure(error, mesh, self.command.agent.as_str()).await)
+            }
             contract => Ok(contract),
         }
     }

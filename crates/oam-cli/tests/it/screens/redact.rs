@@ -15,7 +15,7 @@ const PATTERNS: [(&str, &str); 16] = [
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z",
         "0000-00-00T00:00:00Z",
     ),
-    (r"\b\d\d:\d\d:\d\d(\.\d+)?\b", ""),
+    (r"\b\d\d:\d\d:\d\d(\.\d+)?Z?\b", ""),
     // Ids, also shortened ones.
     (r"\b[0-9a-f]{8,}(\b|…)", "0"),
     (r"\b[A-Z0-9]{20,}(\b|…)", "0"),
