@@ -33,7 +33,9 @@ pub(super) async fn print(
         Some(schema) => {
             let Example { value, problem } = Example::full(schema);
             if let Some(problem) = problem {
-                printer.note(format!("the example is a guess that may be refused: {problem}"));
+                printer.note(format!(
+                    "the example is a guess that may be refused: {problem}"
+                ));
             }
             printer.json(&value)
         }
