@@ -247,7 +247,34 @@ async fn contract_fits_a_narrow_terminal_except_for_its_command() {
         let plain = anstream::adapter::strip_str(line).to_string();
         assert!(plain.chars().count() <= 40, "{seen}");
     }
-    insta::assert_snapshot!(anstream::adapter::strip_str(&seen), @"");
+    insta::assert_snapshot!(anstream::adapter::strip_str(&seen), @r#"
+    shop.price
+    Prices an order, in cents.
+
+    Verb          call
+    Version       1.0.0
+    Tags          sales
+
+    Input
+    FIELD      TYPE                 DEFAULT
+    sku        string, 1+ charact…  required
+    quantity   integer 1–99         required
+    email      string, email        required
+    delivery   one of standard|ex…  required
+    tags       array of string      []
+    to         object or null       -
+    to.street  string               required
+    to.code    string, matches ^[…  required
+    left out: DESCRIPTION; --wide prints all
+      columns
+
+    Output
+    FIELD  TYPE        DEFAULT   DESCRIPTION
+    cents  integer ≥…  required
+    days   integer 0…  required  Days until…
+
+      oam agent call shop.price '{"sku":"string","quantity":1,"email":"ada@example.com","delivery":"standard","tags":["string"],"to":{"street":"string","code":"00000"}}'
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
