@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use crate::failure::Failure;
 use crate::input;
+use crate::live::Listener;
 
 #[cfg(not(windows))]
 const DEFAULT_EDITOR: &str = "vi";
@@ -120,16 +121,8 @@ async fn run(editor: &str, file: &Path) -> io::Result<ExitStatus> {
     let mut command = command(editor, file);
     let (stdin, stdout) = terminal();
     command.stdin(stdin).stdout(stdout);
-    let mut child = command.spawn()?;
-    let ignore_interrupts = async {
-        while tokio::signal::ctrl_c().await.is_ok() {}
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        biased;
-        status = child.wait() => status,
-        () = ignore_interrupts => child.wait().await,
-    }
+    let _listener = Listener::new();
+    command.spawn()?.wait().await
 }
 
 /// A shell runs the editor, because the command may have arguments and quotes.

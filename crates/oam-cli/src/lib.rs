@@ -37,8 +37,11 @@ mod url_file;
 mod wrap;
 
 use std::ffi::OsString;
+use std::io;
 
-use crate::cli::Cli;
+use tokio::runtime::Runtime;
+
+use crate::cli::{AgentCommand, Cli, Command, MeshCommand};
 use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -61,7 +64,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     };
     let printer = Printer::new(cli.global.output);
     log::init(&cli.global);
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => {
             let failure = Failure::local(format!("cannot start the async runtime: {error}"));
@@ -73,6 +76,21 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     // A blocking thread may still wait for input on stdin; the process exits without it.
     runtime.shutdown_background();
     code.to_u8()
+}
+
+/// The async runtime of a command.
+///
+/// A denial of the server arrives without a reference to the message. On one thread, the denial of a message without a
+/// reply is known before the round trips that confirm the message have ended; on several threads it may come later.
+fn runtime(command: &Command) -> io::Result<Runtime> {
+    match command {
+        Command::Agent(AgentCommand::Send(_)) | Command::Mesh(MeshCommand::Publish(_)) => {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+        }
+        _ => Runtime::new(),
+    }
 }
 
 /// The definitions of all commands and their arguments, for programs that document them.
