@@ -158,8 +158,11 @@ impl Printer {
         self.line(format!("{STRONG}{text}{STRONG:#}"))
     }
 
-    /// A suggested command and its effect.
+    /// A suggested command, and its effect if that is not empty.
     pub(crate) fn command(&self, command: &str, effect: &str) -> Result<(), Failure> {
+        if effect.is_empty() {
+            return self.line(format!("  {HINT}{command}{HINT:#}"));
+        }
         self.line(format!(
             "  {HINT}{command}{HINT:#}  {FAINT}{effect}{FAINT:#}"
         ))

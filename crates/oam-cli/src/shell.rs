@@ -128,6 +128,20 @@ fn single_quoted(text: &str) -> String {
     quoted
 }
 
+/// The command of the user's shell that sets an environment variable for the commands after it.
+pub(crate) fn export(name: &str, value: &str) -> String {
+    let shell = Shell::of_user(cfg!(windows), |name| std::env::var(name).ok());
+    let is_fish = std::env::var("SHELL").is_ok_and(|shell| shell.ends_with("/fish"));
+    match shell {
+        Shell::Posix if is_fish => format!("set --export {name} {}", word(value)),
+        Shell::Posix => format!("export {name}={}", word(value)),
+        Shell::Cmd => format!("set {name}={value}"),
+        Shell::WindowsPowerShell | Shell::PowerShell => {
+            format!("$env:{name} = {}", single_quoted(value))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Shell;

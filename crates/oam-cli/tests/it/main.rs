@@ -4,6 +4,7 @@
 
 mod call;
 mod catalog;
+mod completions;
 mod conform;
 mod connect;
 mod context;
@@ -16,11 +17,13 @@ mod edit;
 mod exit_codes;
 mod files;
 mod global_options;
+mod help;
 mod input;
 mod invisible_text;
 mod kv;
 mod kv_watch;
 mod listen;
+mod man;
 mod mesh_data;
 mod mesh_list;
 mod mesh_logs;
@@ -35,6 +38,7 @@ mod provider_rules;
 mod publish;
 mod screens;
 mod script;
+mod self_uninstall;
 mod send;
 mod stdin;
 mod stopped_reader;
@@ -46,6 +50,7 @@ mod tools;
 #[cfg(target_os = "linux")]
 mod unwritable_output;
 mod url_file;
+mod version;
 mod workspace;
 mod workspace_get;
 mod workspace_interrupt;

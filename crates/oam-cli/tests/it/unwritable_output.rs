@@ -117,6 +117,12 @@ pub(crate) const LOCAL_COMMANDS: &[&[&str]] = &[
     &["mesh", "logs", "--follow"],
     &["mesh", "logs", "--json"],
     &["mesh", "down"],
+    &["completions", "bash"],
+    &["man"],
+    &["man", "pages"],
+    &["version", "--client"],
+    &["version", "--client", "--json"],
+    &["self", "uninstall", "--yes"],
 ];
 
 pub(crate) async fn start_mesh() -> TestMesh {
