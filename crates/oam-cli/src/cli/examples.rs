@@ -28,6 +28,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("context remove", "oam context remove shop"),
     ("mesh up", "oam mesh up --port 4333"),
     ("mesh down", "oam mesh down"),
+    ("mesh list", "oam mesh list"),
+    ("mesh logs", "oam mesh logs -n 50"),
     ("mesh init", "oam mesh init --replicas 3"),
     ("mesh connect", "oam mesh connect nats://127.0.0.1:4222"),
     ("mesh status", "oam mesh status --json"),

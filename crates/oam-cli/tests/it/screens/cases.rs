@@ -67,6 +67,16 @@ pub(super) const CASES: &[Case] = &[
     case("oam demo")
         .on(&[Alone])
         .until("Ctrl-C stops the mesh."),
+    case("oam completions bash").on(&[Alone]).data(),
+    case("oam completions nosuch").on(&[Alone]),
+    case("oam man pages").on(&[Alone]),
+    case("oam version").data(),
+    case("oam version --json"),
+    case("oam version --client").on(&[Alone]).data(),
+    case("oam self uninstall").on(&[Alone]).data(),
+    case("oam self uninstall --yes --json")
+        .on(&[Alone])
+        .before("mkdir -p ~/.agentmesh/bin"),
     // oam context
     case("oam context list").on(&[Alone]),
     case("oam context list").on(&[Alone]).before(CONTEXTS),

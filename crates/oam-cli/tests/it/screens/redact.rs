@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 /// A pattern, and its replacement: digits become zeros if it is empty.
-const PATTERNS: [(&str, &str); 16] = [
+const PATTERNS: [(&str, &str); 18] = [
     // Directories of tests, and the paths of this machine.
     (r"\.tmp[A-Za-z0-9]{6}", ".tmpXXXXXX"),
     (r"/\S*/target/\S*/oam\b|/\S*/targets/\S*/oam\b", "oam"),
@@ -19,6 +19,11 @@ const PATTERNS: [(&str, &str); 16] = [
     // Ids, also shortened ones.
     (r"\b[0-9a-f]{8,}(\b|…)", "0"),
     (r"\b[A-Z0-9]{20,}(\b|…)", "0"),
+    (r"/[^\s\x22]*/nats-server\b", "/nats-server"),
+    (
+        r#"(SDK|oam|nats-server|protocol) +v?\d+\.\d+\.\d+|"\w+": ?"\d+\.\d+\.\d+""#,
+        "",
+    ),
     (r"nats-server (v?\d+\.\d+\.\d+)", ""),
     (r"(rust/|oam )\d+\.\d+\.\d+", ""),
     (r"\b\d+\.\d s\b", ""),
