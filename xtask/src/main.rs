@@ -4,6 +4,8 @@
 mod book;
 mod layers;
 mod package;
+#[cfg(test)]
+mod portable;
 mod prose;
 mod python;
 mod workspace;

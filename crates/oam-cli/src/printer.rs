@@ -200,17 +200,22 @@ impl Printer {
         use std::os::fd::AsFd;
 
         use tokio::io::Interest;
-        use tokio::net::unix::pipe::Sender;
+        use tokio::io::unix::AsyncFd;
 
         let stdout = io::stdout();
         if !stdout.is_terminal()
+            // Nothing is written through the copy: stdout stays blocking.
             && let Ok(stdout) = stdout.as_fd().try_clone_to_owned()
-            // Unchecked, because nothing is written through the copy: stdout stays blocking. A file
-            // cannot be watched and fails here.
-            && let Ok(stdout) = Sender::from_owned_fd_unchecked(stdout)
-            && stdout.ready(Interest::ERROR).await.is_ok()
+            // A file cannot be watched, and fails here.
+            && let Ok(stdout) = AsyncFd::with_interest(stdout, Interest::WRITABLE)
         {
-            return;
+            // Linux reports the closed pipe as an error, too, macOS only as writable.
+            while let Ok(mut ready) = stdout.writable().await {
+                if ready.ready().is_write_closed() {
+                    return;
+                }
+                ready.clear_ready();
+            }
         }
         std::future::pending().await
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::private_file;
 
 /// The nearest `.oam-url` in or above the working directory, and the URL in it.
 pub(crate) fn nearest() -> Result<Option<(PathBuf, String)>, Failure> {
@@ -104,13 +105,12 @@ fn not_found(file: &Path) -> impl FnOnce(std::io::Error) -> Failure {
 /// Writes `text`. A secret is readable only by its owner before the first byte is written.
 fn write_private_if(secret: bool, path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = File::create(path)?;
-    #[cfg(unix)]
-    if secret {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    if secret && let Err(error) = private_file::restrict(path) {
+        // An empty file would be malformed for later commands.
+        drop(file);
+        std::fs::remove_file(path)?;
+        return Err(error);
     }
-    #[cfg(not(unix))]
-    let _ = secret;
     file.write_all(text.as_bytes())
 }
 

@@ -300,7 +300,7 @@ pub use client::{
 };
 pub use detached::ContextBuilder;
 pub use error::{BoxError, Error, Result};
-pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
+pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvRevision, KvValue, KvWatch};
 pub use liveness::{Instance, MonitorEvent};
 pub use mesh::{AgentMesh, MeshBuilder, Monitor, shutdown_signal};
 pub use store::BucketReplicas;

@@ -4,6 +4,7 @@ mod agent;
 mod conform;
 mod context;
 mod global;
+mod header;
 mod kv;
 mod mesh;
 mod parse;
@@ -18,7 +19,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::agent::{
-    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentStream, AgentSubscribe,
+    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentSend, AgentStream, AgentSubscribe,
     ContractFormat,
 };
 pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
@@ -26,10 +27,13 @@ pub(crate) use self::context::{
     ContextAdd, ContextCommand, ContextRemove, ContextShow, ContextUse,
 };
 pub(crate) use self::global::{Global, Output};
-pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
+pub(crate) use self::header::Header;
+pub(crate) use self::kv::{
+    KvCommand, KvDelete, KvGet, KvHistory, KvList, KvUpdate, KvValue, KvWatch, KvWrite,
+};
 pub(crate) use self::mesh::{
-    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshRepair,
-    MeshStatus, MeshUp,
+    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor,
+    MeshPublish, MeshRepair, MeshStatus, MeshUp,
 };
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};
@@ -67,7 +71,7 @@ impl Cli {
             || "oam".to_owned(),
             |program| program.to_string_lossy().into_owned(),
         );
-        if first_command(&arguments).is_some_and(|group| group == "agent") {
+        if group(&arguments).is_some_and(|group| group == "agent" || group == "mesh") {
             arguments.iter_mut().for_each(mark_as_value);
         }
         let cli = Self::try_parse_from(arguments)?;
@@ -115,18 +119,16 @@ pub(crate) fn requested_output(arguments: &[OsString]) -> Output {
     }
 }
 
-/// The first word of the command, which global options may precede.
-fn first_command(arguments: &[OsString]) -> Option<&OsString> {
+/// The first word that is neither an option nor the value of one.
+fn group(arguments: &[OsString]) -> Option<&OsString> {
+    const WITH_VALUES: [&str; 3] = ["--url", "--creds", "--context"];
+
     let mut words = arguments.iter().skip(1);
     while let Some(word) = words.next() {
-        if !word.to_string_lossy().starts_with('-') {
-            return Some(word);
-        }
-        if ["--url", "--creds", "--context"]
-            .iter()
-            .any(|option| word == option)
-        {
+        if WITH_VALUES.iter().any(|option| word == option) {
             words.next();
+        } else if !word.as_encoded_bytes().starts_with(b"-") {
+            return Some(word);
         }
     }
     None
@@ -177,6 +179,20 @@ pub(crate) enum Command {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn group_is_found_after_options() {
+        for (line, expected) in [
+            ("oam agent call a", Some("agent")),
+            ("oam --json -q --url agent kv put agent -1e5", Some("kv")),
+            ("oam --url=x mesh publish a", Some("mesh")),
+            ("oam --json", None),
+        ] {
+            let arguments: Vec<_> = line.split(' ').map(Into::into).collect();
+            let group = super::group(&arguments);
+            assert_eq!(group.map(|group| group.to_str().unwrap()), expected);
+        }
+    }
 
     #[test]
     fn argument_definitions_are_consistent() {

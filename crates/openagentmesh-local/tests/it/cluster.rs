@@ -9,9 +9,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::support::process::{processes_of, servers_of};
-use crate::support::{
-    assert_nothing_left, eventually, eventually_nothing_left, free_ports, home, nats_server, role,
-};
+use crate::support::{assert_nothing_left, eventually, free_ports, home, nats_server};
 
 async fn builder(home: &TempDir) -> LocalClusterBuilder {
     LocalCluster::builder()
@@ -75,18 +73,6 @@ async fn dropped_cluster_leaves_nothing() {
     assert_eq!(servers_of(home.path()).len(), 3);
     drop(cluster);
     assert_nothing_left(home.path());
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn cluster_of_a_killed_owner_is_ended() {
-    let home = home();
-    nats_server().await;
-    let owner = role::start("cluster_owner", home.path());
-    eventually("the nodes run", || home.path().join("ready").exists()).await;
-    assert_eq!(servers_of(home.path()).len(), 3);
-    drop(owner);
-    eventually_nothing_left(home.path()).await;
 }
 
 #[tokio::test]

@@ -21,7 +21,6 @@ async fn owner() {
 }
 
 /// Owns a cluster until the process is killed, without handling signals.
-#[cfg(unix)]
 #[tokio::test]
 #[ignore = "a role for child processes"]
 async fn cluster_owner() {

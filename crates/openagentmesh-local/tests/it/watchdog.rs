@@ -10,7 +10,7 @@ use crate::support::process::{
 };
 use crate::support::{
     CONDITION_TIMEOUT, assert_nothing_left, builder, contents, eventually, eventually_nothing_left,
-    home, role,
+    home, nats_server, role,
 };
 
 /// Starts an owner of two servers and waits until the servers are ready.
@@ -191,4 +191,15 @@ async fn watchdog_pipe_is_not_inherited_by_other_processes() {
             assert_eq!(held, expected, "{process}");
         }
     }
+}
+
+#[tokio::test]
+async fn cluster_of_a_killed_owner_is_ended() {
+    let home = home();
+    nats_server().await;
+    let owner = role::start("cluster_owner", home.path());
+    eventually("the nodes run", || home.path().join("ready").exists()).await;
+    assert_eq!(servers_of(home.path()).len(), 3);
+    drop(owner);
+    eventually_nothing_left(home.path()).await;
 }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::{AgentName, ErrorCode, InstanceId};
 
-use super::signals::Signals;
+use super::signals::{Signal, Signals};
 use crate::agent::{Agent, IntoAgents};
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -197,7 +197,8 @@ impl AgentMesh {
     /// Serves the registered agents until Ctrl-C or SIGTERM, then shuts down in order.
     ///
     /// A second signal during the shutdown cancels running requests. A third one ends the wait for the
-    /// catalog.
+    /// catalog. The signals are those of [`shutdown_signal`](crate::shutdown_signal). On Windows, requests have 2 s when
+    /// the console, the session or the system ends, because the process has 5 s.
     ///
     /// # Errors
     ///
@@ -222,17 +223,18 @@ impl AgentMesh {
 
     async fn run_until_signal(&self) -> Result<()> {
         let mut signals = Signals::listen()?;
-        signals.next().await;
+        let signal = signals.next().await;
         tracing::info!("shutting down");
         let mut shutdown = self.shutdown();
         tokio::select! {
             ended = &mut shutdown => return ended,
-            () = signals.next() => self.0.host.abort(),
+            _ = signals.next() => self.0.host.abort(),
+            () = time_for_requests(signal) => self.0.host.abort(),
         }
         // Running requests are cancelled; the agents are still removed from the catalog.
         tokio::select! {
             ended = tokio::time::timeout(FORCED_SHUTDOWN_TIMEOUT, shutdown) => ended.unwrap_or_else(|_| Err(shutdown_interrupted())),
-            () = signals.next() => Err(shutdown_interrupted()),
+            _ = signals.next() => Err(shutdown_interrupted()),
         }
     }
 
@@ -315,6 +317,15 @@ fn run_to_completion(
     .boxed()
 }
 
+/// Resolves when running requests must be cancelled, so that the agents leave the catalog before the system ends the
+/// process.
+async fn time_for_requests(signal: Signal) {
+    match signal.time_left {
+        Some(left) => tokio::time::sleep(left.saturating_sub(FORCED_SHUTDOWN_TIMEOUT)).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn shutdown_interrupted() -> Error {
     Error::raised(
         ErrorCode::Timeout,
@@ -333,5 +344,22 @@ impl std::fmt::Debug for AgentMesh {
         f.debug_struct("AgentMesh")
             .field("instance_id", self.instance_id())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_of_a_process_that_the_system_ends_leave_time_for_the_catalog() {
+        let begin = Instant::now();
+        let time_left = Some(Duration::from_secs(5));
+        time_for_requests(Signal { time_left }).await;
+        assert_eq!(begin.elapsed(), Duration::from_secs(2));
+        let endless = time_for_requests(Signal { time_left: None });
+        assert!(timeout(Duration::from_secs(3600), endless).await.is_err());
     }
 }

@@ -93,7 +93,7 @@ impl Monitor {
             let mut running = self.run_until(stop.clone());
             tokio::select! {
                 ended = &mut running => return ended,
-                () = signals.next() => stop.cancel(),
+                _ = signals.next() => stop.cancel(),
             }
             running.await
         })

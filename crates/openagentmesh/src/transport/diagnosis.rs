@@ -8,9 +8,9 @@ use async_nats::{ConnectError, ConnectErrorKind, ServerAddr};
 use openagentmesh_protocol::ErrorCode;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::any_address;
 use super::credentials::expired_at;
 use super::endpoint::{Endpoint, EndpointSource, redact_credentials};
 use super::options::Credentials;
@@ -44,7 +44,7 @@ async fn probe(server: &ServerAddr) -> Result<(), ()> {
     let Ok(addresses) = resolved.map(Iterator::collect::<Vec<_>>) else {
         return Ok(());
     };
-    match timeout(PROBE_TIMEOUT, TcpStream::connect(&*addresses)).await {
+    match timeout(PROBE_TIMEOUT, any_address::connect_to(&addresses)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(()),
     }
@@ -235,7 +235,7 @@ impl Info {
 
 impl Greeting {
     async fn read(server: &ServerAddr) -> Self {
-        let connecting = TcpStream::connect((server.host(), server.port()));
+        let connecting = any_address::connect(server);
         let Ok(Ok(mut connection)) = timeout(GREETING_TIMEOUT, connecting).await else {
             return Self::Unknown;
         };

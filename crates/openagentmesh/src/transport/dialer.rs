@@ -56,6 +56,12 @@ impl Dialer {
             client = client.require_tls(true);
         }
         let mut addresses = self.servers.addresses.clone();
+        if cfg!(windows)
+            && let Some(ordered) = self.servers.with_ipv4_first()
+        {
+            addresses = ordered;
+            client = client.retain_servers_order();
+        }
         if self.servers.are_mixed() {
             client = client.ignore_discovered_servers();
         } else {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_nats::ServerAddr;
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::any_address;
 use super::client_slot::{ClientSlot, WeakSlot};
 use super::inbox::Inbox;
 use super::monitor::ConnectionMonitor;
@@ -66,8 +66,7 @@ async fn other_server(slot: &ClientSlot, servers: &[ServerAddr]) -> Option<Strin
     let discovered = slot.discovered_servers();
     let discovered = discovered.iter().filter_map(|url| url.parse().ok());
     for server in servers.iter().cloned().chain(discovered) {
-        let address = (server.host(), server.port());
-        if let Ok(Ok(_)) = timeout(STEP_TIMEOUT, TcpStream::connect(address)).await {
+        if let Ok(Ok(_)) = timeout(STEP_TIMEOUT, any_address::connect(&server)).await {
             return Some(format!("{}:{}", server.host(), server.port()));
         }
     }

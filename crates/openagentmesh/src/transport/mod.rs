@@ -1,5 +1,6 @@
 //! Everything that touches the NATS client: dialing, reconnecting, publishing, replies, headers.
 
+mod any_address;
 mod client_events;
 mod client_slot;
 mod connection;

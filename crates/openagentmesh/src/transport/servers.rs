@@ -43,6 +43,30 @@ impl Servers {
         self.addresses.iter().any(ServerAddr::tls_required) && !self.require_tls()
     }
 
+    /// The servers with `127.0.0.1` before each `localhost`; `None` without a `localhost`, and for servers of another
+    /// machine. The name stays: its certificate may have no address, and its server no IPv4.
+    ///
+    /// Windows tries `::1` first, and takes 2 s to find that nothing listens there.
+    pub(super) fn with_ipv4_first(&self) -> Option<Vec<ServerAddr>> {
+        let is_name = |server: &ServerAddr| server.host().eq_ignore_ascii_case("localhost");
+        if !self.are_local() || !self.addresses.iter().any(is_name) {
+            return None;
+        }
+        let address = |server: &ServerAddr| {
+            let mut url = server.clone().into_inner();
+            url.set_host(Some("127.0.0.1")).ok()?;
+            ServerAddr::from_url(url).ok()
+        };
+        let mut ordered = Vec::new();
+        for server in &self.addresses {
+            if is_name(server) {
+                ordered.extend(address(server));
+            }
+            ordered.push(server.clone());
+        }
+        Some(ordered)
+    }
+
     /// Whether all servers are on this machine.
     pub(super) fn are_local(&self) -> bool {
         self.addresses.iter().all(|server| {
@@ -153,6 +177,23 @@ mod tests {
             let error = Servers::parse(url).unwrap_err();
             assert_eq!(error.code(), &ErrorCode::Configuration, "{url}");
             assert!(error.message().contains(remedy), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn localhost_is_dialed_by_its_ipv4_address_first() {
+        let ordered = |urls: &str| -> Option<Vec<String>> {
+            let servers = Servers::parse(urls).unwrap().with_ipv4_first()?;
+            let urls = servers.iter().map(|server| server.as_url_str().to_owned());
+            Some(urls.collect())
+        };
+        let both = ["nats://127.0.0.1:4222", "nats://localhost:4222"];
+        assert_eq!(ordered("nats://localhost:4222").unwrap(), both);
+        let tls = ["nats://[::1]:1", "tls://127.0.0.1:2", "tls://LOCALHOST:2"];
+        let servers = ordered("nats://[::1]:1,tls://u:p@LOCALHOST:2").unwrap();
+        assert_eq!(servers, tls);
+        for unchanged in ["127.0.0.1", "localhost,nats.example", "localhost.example"] {
+            assert_eq!(ordered(unchanged), None, "{unchanged}");
         }
     }
 

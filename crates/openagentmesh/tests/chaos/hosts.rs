@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::agents::{INDEX_VARIABLE, INSTANCE, RUNS_VARIABLE};
 use crate::ledger::Ledger;
 use crate::schedule::Disturbance;
-use crate::support::role::{role, signal};
+use crate::support::peer::signal;
+use crate::support::role::role;
 
 /// The limit of the end of a process after `SIGTERM`.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);

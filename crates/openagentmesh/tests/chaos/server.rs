@@ -37,7 +37,7 @@ impl Server {
 
     /// Ends the process, and waits until it has ended.
     pub(crate) async fn end(&mut self, signal: &str) {
-        crate::support::role::signal(&self.process, signal);
+        crate::support::peer::signal(&self.process, signal);
         within(self.process.wait()).await.unwrap();
     }
 

@@ -2,67 +2,20 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::role::{Peer, is_role};
+use crate::support::peer::Peer;
+use crate::support::role::is_role;
 use crate::support::{TestMesh, eventually, subscribed, synchronize, within};
 use futures::future::join_all;
-use futures::stream;
+use futures::{StreamExt, stream};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 const MIB: usize = 1024 * 1024;
-
-#[tokio::test]
-async fn stream_of_a_host_that_ignores_credit_ends_beyond_the_window() {
-    const WINDOW: u32 = 4;
-    let test = TestMesh::start().await;
-    let host = test.raw().await;
-    let mut requests = subscribed(&host, "mesh.agent.flood").await;
-    let stream = test.mesh.stream::<u32>("flood", ()).window(WINDOW);
-    let mut chunks = within(stream).await.unwrap();
-    let request = {
-        use futures::StreamExt;
-        within(requests.next()).await.unwrap()
-    };
-    let id = request
-        .headers
-        .unwrap()
-        .get("X-Mesh-Request-Id")
-        .unwrap()
-        .to_string();
-    let send = async |seq: u32| {
-        let mut headers = async_nats::HeaderMap::new();
-        headers.insert("X-Mesh-Stream-Seq", seq.to_string());
-        let (subject, reply) = (format!("mesh.stream.{id}"), "_INBOX.credit");
-        let body = seq.to_string().into();
-        host.publish_with_reply_and_headers(subject, reply, headers, body)
-            .await
-            .unwrap();
-    };
-    send(0).await;
-    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
-    for seq in 1..1000 {
-        send(seq).await;
-    }
-    synchronize(&host).await;
-    // A slow consumer: the chunks have arrived before.
-    let unserved = test.mesh.call::<()>("unserved", ()).await;
-    assert!(unserved.is_err());
-    for expected in 1..1000 {
-        match within(chunks.next()).await.unwrap() {
-            Ok(chunk) => assert_eq!(chunk, expected),
-            Err(error) => {
-                assert_eq!(error.code(), &ErrorCode::ChunkSequenceError, "{error}");
-                assert!(expected <= WINDOW + 2, "{expected} chunks: {error}");
-                return;
-            }
-        }
-    }
-    panic!("the stream did not end");
-}
 
 #[tokio::test]
 #[ignore = "role process of another test"]
@@ -81,7 +34,6 @@ async fn host_of_large_chunks() {
 }
 
 /// The consumers grant 4,294,967,295 chunks of a MiB each, which the host cannot pass on while the server is stopped.
-#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn consumer_that_grants_more_credit_than_it_reads_costs_its_host_a_window() {
     /// In KiB: 4 windows of 4 MiB, and a few chunks. Without a bound the client of the host takes 2,048 chunks.
@@ -223,7 +175,6 @@ async fn stalled_reader() {
 }
 
 /// 375 MiB of events and 94 MiB of values, while the reader takes none.
-#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stalled_subscription_and_watch_are_bounded_by_bytes() {
     /// In KiB: 64 MiB of events, and what the server delivers to a watch without an answer.
@@ -283,11 +234,8 @@ async fn late_consumer() {
 }
 
 /// A host that sends 375 MiB to each subject of a consumer that has taken nothing.
-#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flood_of_a_consumer_that_takes_nothing_is_bounded_by_bytes() {
-    use futures::StreamExt;
-
     /// In KiB: 64 MiB of chunks, and what the connection reads at once.
     const FLAT: u64 = 160 * 1024;
     let test = TestMesh::start().await;
@@ -324,4 +272,97 @@ async fn flood_of_a_consumer_that_takes_nothing_is_bounded_by_bytes() {
     );
     eventually(|| async { (consumer.memory() <= before + FLAT).then_some(()) }).await;
     assert_eq!(consumer.ask("go on").await, "chunk_sequence_error");
+}
+
+#[tokio::test]
+#[ignore = "role process of another test"]
+async fn host_of_long_streams() {
+    if !is_role() {
+        return;
+    }
+    let mesh = AgentMesh::from_env().await.unwrap();
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = made.clone();
+    let maker = AgentSpec::new("maker", "Makes long chunks.").handler(move |chunks: usize| {
+        let made = counted.clone();
+        stream::iter(0..chunks).map(move |n| {
+            made.fetch_add(1, Ordering::SeqCst);
+            format!("{n:01000}")
+        })
+    });
+    mesh.register(maker).await.unwrap();
+    println!("ready");
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(_)) = commands.next_line().await {
+        println!("answer {}", made.load(Ordering::SeqCst));
+    }
+}
+
+#[tokio::test]
+#[ignore = "role process of another test"]
+async fn slow_consumer() {
+    if !is_role() {
+        return;
+    }
+    let mesh = AgentMesh::from_env().await.unwrap();
+    let mut chunks = mesh.stream::<String>("maker", 100_000).await.unwrap();
+    println!("ready");
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(count)) = commands.next_line().await {
+        for _ in 0..count.parse().unwrap() {
+            chunks.next().await.unwrap().unwrap();
+        }
+        println!("answer taken");
+    }
+}
+
+/// 100,000 chunks of a kilobyte are 100 MB. Neither side may hold more than a window of them.
+#[tokio::test]
+async fn memory_with_a_slow_consumer_is_bounded() {
+    /// In KiB; without a bound the 100,000 chunks would take 100 MiB and more.
+    const FLAT: u64 = 48 * 1024;
+    let test = TestMesh::start().await;
+    let mut host = Peer::start("bounded_memory::host_of_long_streams", test.server.url());
+    host.reads("ready").await;
+    let mut consumer = Peer::start("bounded_memory::slow_consumer", test.server.url());
+    consumer.reads("ready").await;
+    consumer.ask("1").await;
+    let before = (host.memory(), consumer.memory());
+    // Between two chunks the host has time to make more than the window.
+    for taken in 2..=50 {
+        consumer.ask("1").await;
+        let made: u64 = host.ask("made").await.parse().unwrap();
+        assert!(
+            made <= taken + 128 + 1,
+            "{made} chunks were made when {taken} were taken"
+        );
+    }
+    let after = (host.memory(), consumer.memory());
+    assert!(
+        after.0 <= before.0 + FLAT,
+        "the host grew from {} to {} KiB",
+        before.0,
+        after.0
+    );
+    assert!(
+        after.1 <= before.1 + FLAT,
+        "the consumer grew from {} to {} KiB",
+        before.1,
+        after.1
+    );
+    // A fast consumer needs no more memory either.
+    consumer.ask("20000").await;
+    let drained = (host.memory(), consumer.memory());
+    assert!(
+        drained.0 <= before.0 + FLAT,
+        "the host grew from {} to {} KiB",
+        before.0,
+        drained.0
+    );
+    assert!(
+        drained.1 <= before.1 + FLAT,
+        "the consumer grew from {} to {} KiB",
+        before.1,
+        drained.1
+    );
 }

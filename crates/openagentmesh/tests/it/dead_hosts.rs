@@ -13,7 +13,8 @@ use openagentmesh::{
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::support::role::{Peer, is_role};
+use crate::support::peer::Peer;
+use crate::support::role::is_role;
 use crate::support::{TestMesh, subscribed, within};
 
 /// The time that no handler of these tests needs.

@@ -1,11 +1,11 @@
 //! A host that was frozen begins nothing whose caller has given up.
-#![cfg(unix)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::role::{Peer, is_role};
+use crate::support::peer::Peer;
+use crate::support::role::is_role;
 use crate::support::{PlainServer, TestMesh, eventually, subscribed, within};
 use futures::StreamExt;
 use futures::future::join_all;

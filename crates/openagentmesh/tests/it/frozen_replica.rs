@@ -1,5 +1,4 @@
 //! One of three replicas is frozen under load: callers with retries notice nothing.
-#![cfg(unix)]
 
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use openagentmesh::protocol::{AgentName, subject};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode, Retry};
 use tokio::time::interval;
 
-use crate::support::role::{Peer, is_role};
+use crate::support::peer::Peer;
+use crate::support::role::is_role;
 use crate::support::{TestMesh, echo, eventually, within};
 
 /// The time between two requests.

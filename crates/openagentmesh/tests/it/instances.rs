@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
-use crate::support::role::{is_role, role, signal};
+use crate::support::role::{is_role, role};
 use crate::support::secured::SecuredServer;
 use crate::support::{PlainServer, TestMesh, echo, eventually, subscribed, within};
 
@@ -33,12 +33,12 @@ async fn host() {
     mesh.run().await.unwrap();
 }
 
-fn named(name: &str) -> openagentmesh::Agent {
+pub(crate) fn named(name: &str) -> openagentmesh::Agent {
     AgentSpec::new(name, "Serves.").handler(|| async { true })
 }
 
 /// Starts a process that serves "victim", and waits until it does.
-async fn spawn_host(url: &str) -> Child {
+pub(crate) async fn spawn_host(url: &str) -> Child {
     let mut child = role("instances::host")
         .env("OAM_URL", url)
         .stdout(Stdio::piped())
@@ -62,7 +62,7 @@ async fn is_listed(mesh: &AgentMesh, name: &str) -> bool {
 }
 
 /// Waits until the catalog lists "victim", or no longer does, and prints the time that this took.
-async fn is_eventually(mesh: &AgentMesh, listed: bool, situation: &str) {
+pub(crate) async fn is_eventually(mesh: &AgentMesh, listed: bool, situation: &str) {
     let started = Instant::now();
     let limit = Duration::from_secs(60);
     let changed = tokio::time::timeout(limit, async {
@@ -76,7 +76,7 @@ async fn is_eventually(mesh: &AgentMesh, listed: bool, situation: &str) {
 }
 
 /// The only instance other than `mesh`.
-async fn other_instance(mesh: &AgentMesh) -> Instance {
+pub(crate) async fn other_instance(mesh: &AgentMesh) -> Instance {
     let mut instances = within(mesh.instances()).await.unwrap();
     instances.retain(|instance| instance.id != *mesh.instance_id());
     assert_eq!(instances.len(), 1, "{instances:?}");
@@ -216,35 +216,6 @@ async fn killed_replica_leaves_the_entry_of_the_others() {
     assert!(is_listed(&test.mesh, "victim").await);
     assert!(within(test.mesh.call::<bool>("victim", ())).await.unwrap());
     assert!(deaths.next().now_or_never().is_none());
-}
-
-#[tokio::test]
-async fn frozen_host_is_removed_and_comes_back() {
-    let test = TestMesh::start().await;
-    test.mesh.register(named("other")).await.unwrap();
-    let host = spawn_host(test.server.url()).await;
-    let mut replies = subscribed(&test.raw().await, "_INBOX.>").await;
-    let call = test
-        .mesh
-        .call::<bool>("sleeper", ())
-        .timeout(Duration::from_secs(60));
-    let call = tokio::spawn(call.into_future());
-    let is_probe = |message: &async_nats::Message| {
-        let headers = message.headers.as_ref();
-        headers.is_some_and(|headers| headers.get("X-Mesh-Probe").is_some())
-    };
-    while !is_probe(&within(replies.next()).await.unwrap()) {}
-    signal(&host, "-STOP");
-    let started = Instant::now();
-    let error = within(call).await.unwrap().unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::AgentDied, "{error}");
-    println!("SIGSTOP: caller knows after {:?}", started.elapsed());
-    is_eventually(&test.mesh, false, "SIGSTOP").await;
-    signal(&host, "-CONT");
-    is_eventually(&test.mesh, true, "SIGCONT").await;
-    assert!(within(test.mesh.call::<bool>("victim", ())).await.unwrap());
-    let state = other_instance(&test.mesh).await.state;
-    assert_eq!(state, Some(InstanceState::Serving));
 }
 
 #[tokio::test]

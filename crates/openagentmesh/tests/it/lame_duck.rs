@@ -1,5 +1,4 @@
 //! Servers that announce their shutdown are left before they close the connection.
-#![cfg(unix)]
 
 use std::process::Stdio;
 use std::time::Duration;

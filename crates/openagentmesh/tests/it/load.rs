@@ -1,14 +1,12 @@
-//! Load: concurrent calls, queued calls, and bounded memory.
+//! Load: concurrent calls and queued calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::role::{Peer, is_role};
 use crate::support::{TestMesh, within};
 use futures::stream::FuturesUnordered;
-use futures::{StreamExt, future, stream};
-use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use futures::{StreamExt, future};
+use openagentmesh::{AgentSpec, ErrorCode};
 use tokio::sync::{Barrier, Semaphore};
 
 const CALLS: usize = 1_000;
@@ -78,98 +76,4 @@ async fn thousand_calls_beyond_concurrency_and_queue_are_overloaded() {
         assert_eq!(outcome.unwrap(), n);
     }
     assert_eq!(most.load(Ordering::SeqCst), 4);
-}
-
-#[tokio::test]
-#[ignore = "role process of another test"]
-async fn host_of_long_streams() {
-    if !is_role() {
-        return;
-    }
-    let mesh = AgentMesh::from_env().await.unwrap();
-    let made = Arc::new(AtomicUsize::new(0));
-    let counted = made.clone();
-    let maker = AgentSpec::new("maker", "Makes long chunks.").handler(move |chunks: usize| {
-        let made = counted.clone();
-        stream::iter(0..chunks).map(move |n| {
-            made.fetch_add(1, Ordering::SeqCst);
-            format!("{n:01000}")
-        })
-    });
-    mesh.register(maker).await.unwrap();
-    println!("ready");
-    let mut commands = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(_)) = commands.next_line().await {
-        println!("answer {}", made.load(Ordering::SeqCst));
-    }
-}
-
-#[tokio::test]
-#[ignore = "role process of another test"]
-async fn slow_consumer() {
-    if !is_role() {
-        return;
-    }
-    let mesh = AgentMesh::from_env().await.unwrap();
-    let mut chunks = mesh.stream::<String>("maker", 100_000).await.unwrap();
-    println!("ready");
-    let mut commands = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(count)) = commands.next_line().await {
-        for _ in 0..count.parse().unwrap() {
-            chunks.next().await.unwrap().unwrap();
-        }
-        println!("answer taken");
-    }
-}
-
-/// 100,000 chunks of a kilobyte are 100 MB. Neither side may hold more than a window of them.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn memory_with_a_slow_consumer_is_bounded() {
-    /// In KiB; without a bound the 100,000 chunks would take 100 MiB and more.
-    const FLAT: u64 = 48 * 1024;
-    let test = TestMesh::start().await;
-    let mut host = Peer::start("load::host_of_long_streams", test.server.url());
-    host.reads("ready").await;
-    let mut consumer = Peer::start("load::slow_consumer", test.server.url());
-    consumer.reads("ready").await;
-    consumer.ask("1").await;
-    let before = (host.memory(), consumer.memory());
-    // Between two chunks the host has time to make more than the window.
-    for taken in 2..=50 {
-        consumer.ask("1").await;
-        let made: u64 = host.ask("made").await.parse().unwrap();
-        assert!(
-            made <= taken + 128 + 1,
-            "{made} chunks were made when {taken} were taken"
-        );
-    }
-    let after = (host.memory(), consumer.memory());
-    assert!(
-        after.0 <= before.0 + FLAT,
-        "the host grew from {} to {} KiB",
-        before.0,
-        after.0
-    );
-    assert!(
-        after.1 <= before.1 + FLAT,
-        "the consumer grew from {} to {} KiB",
-        before.1,
-        after.1
-    );
-    // A fast consumer needs no more memory either.
-    consumer.ask("20000").await;
-    let drained = (host.memory(), consumer.memory());
-    assert!(
-        drained.0 <= before.0 + FLAT,
-        "the host grew from {} to {} KiB",
-        before.0,
-        drained.0
-    );
-    assert!(
-        drained.1 <= before.1 + FLAT,
-        "the consumer grew from {} to {} KiB",
-        before.1,
-        drained.1
-    );
 }

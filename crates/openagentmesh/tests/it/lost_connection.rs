@@ -1,6 +1,5 @@
 //! Lost connections: requests end in time and are not sent later; watches and transfers continue.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -58,7 +57,7 @@ async fn is_lost(mesh: &AgentMesh) {
     while within(states.next()).await != Some(ConnectionState::Lost) {}
 }
 
-async fn all_fail(mesh: &AgentMesh, times: usize, code: &ErrorCode) {
+pub(crate) async fn all_fail(mesh: &AgentMesh, times: usize, code: &ErrorCode) {
     let requests = (0..times).flat_map(|_| requests(mesh));
     let ended = join_all(requests.map(|(verb, request)| async move { (verb, request.await) }));
     for (verb, result) in within(ended).await {
@@ -132,36 +131,6 @@ async fn requests_without_a_server_fail_in_time() {
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
     let left = within(mesh.shutdown()).await;
     assert!(left.is_err(), "the agents stay listed without an error");
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn requests_to_a_stopped_server_end_with_a_timeout() {
-    let test = TestMesh::start().await;
-    let count = AgentSpec::new("count", "Counts.").handler(|to: u32| stream::iter(0..to));
-    test.mesh.register([echo(), count]).await.unwrap();
-    // The cache of this connection is still empty.
-    let caller = test.peer().await;
-    let signal = |name: &str| {
-        let pid = test.server.pid().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    };
-    signal("-STOP");
-    all_fail(&caller, 1, &ErrorCode::Timeout).await;
-    let subscription = caller.subscribe::<u32>("numbers");
-    let error = within(subscription).await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
-    signal("-CONT");
-    assert_eq!(
-        within(caller.call::<String>("echo", "x")).await.unwrap(),
-        "Echo: x"
-    );
 }
 
 /// The text in every message that must not arrive.

@@ -9,6 +9,7 @@ mod agent_arguments;
 mod agent_errors;
 mod background;
 mod blocking;
+#[cfg(target_os = "linux")]
 mod bounded_memory;
 mod buckets;
 mod call;
@@ -32,8 +33,17 @@ mod error_codes;
 mod events;
 mod failed_registration;
 mod failure;
+#[cfg(unix)]
 mod frozen_host;
+#[cfg(unix)]
+mod frozen_instance;
+#[cfg(unix)]
 mod frozen_replica;
+#[cfg(unix)]
+mod frozen_server;
+#[cfg(unix)]
+mod host_signals;
+#[cfg(target_os = "linux")]
 mod hostile;
 mod hostile_catalogs;
 mod inspect;
@@ -41,6 +51,7 @@ mod instances;
 mod interceptors;
 mod invalid_entries;
 mod kv;
+#[cfg(unix)]
 mod lame_duck;
 mod lifecycle;
 mod load;

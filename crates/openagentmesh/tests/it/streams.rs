@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::{Alive, TestMesh, eventually, stands_still, within};
+use crate::support::{Alive, TestMesh, eventually, stands_still, subscribed, synchronize, within};
 use futures::{StreamExt, TryStreamExt, stream};
 use openagentmesh::{AgentSpec, Error, ErrorCode};
 use serde_json::Value;
@@ -393,4 +393,50 @@ async fn unserved_stream_polled_late_is_not_found() {
     let error = within(chunks.next()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NotFound, "{error}");
     assert!(chunks.next().await.is_none());
+}
+
+#[tokio::test]
+async fn stream_of_a_host_that_ignores_credit_ends_beyond_the_window() {
+    const WINDOW: u32 = 4;
+    let test = TestMesh::start().await;
+    let host = test.raw().await;
+    let mut requests = subscribed(&host, "mesh.agent.flood").await;
+    let stream = test.mesh.stream::<u32>("flood", ()).window(WINDOW);
+    let mut chunks = within(stream).await.unwrap();
+    let request = within(requests.next()).await.unwrap();
+    let id = request
+        .headers
+        .unwrap()
+        .get("X-Mesh-Request-Id")
+        .unwrap()
+        .to_string();
+    let send = async |seq: u32| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("X-Mesh-Stream-Seq", seq.to_string());
+        let (subject, reply) = (format!("mesh.stream.{id}"), "_INBOX.credit");
+        let body = seq.to_string().into();
+        host.publish_with_reply_and_headers(subject, reply, headers, body)
+            .await
+            .unwrap();
+    };
+    send(0).await;
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
+    for seq in 1..1000 {
+        send(seq).await;
+    }
+    synchronize(&host).await;
+    // A slow consumer: the chunks have arrived before.
+    let unserved = test.mesh.call::<()>("unserved", ()).await;
+    assert!(unserved.is_err());
+    for expected in 1..1000 {
+        match within(chunks.next()).await.unwrap() {
+            Ok(chunk) => assert_eq!(chunk, expected),
+            Err(error) => {
+                assert_eq!(error.code(), &ErrorCode::ChunkSequenceError, "{error}");
+                assert!(expected <= WINDOW + 2, "{expected} chunks: {error}");
+                return;
+            }
+        }
+    }
+    panic!("the stream did not end");
 }

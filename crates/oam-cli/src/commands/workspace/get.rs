@@ -17,6 +17,9 @@ use crate::text::on_one_line;
 use crate::transfer::Transfer;
 use crate::{live, shell};
 
+/// The command that makes a directory and those above it. That of Windows does so without an option.
+const MAKE_DIRECTORIES: &str = if cfg!(windows) { "mkdir" } else { "mkdir -p" };
+
 pub(crate) async fn run(arguments: WorkspaceGet, printer: &Printer) -> Result<ExitCode, Failure> {
     let name = arguments.name;
     let destination = match arguments.file {
@@ -143,9 +146,30 @@ fn last_part(name: &str) -> Option<PathBuf> {
     let last = Path::new(name.rsplit('/').next()?);
     let mut components = last.components();
     match (components.next(), components.next()) {
-        (Some(Component::Normal(only)), None) => Some(PathBuf::from(only)),
+        (Some(Component::Normal(only)), None)
+            if !cfg!(windows) || only.to_str().is_some_and(is_file_on_windows) =>
+        {
+            Some(PathBuf::from(only))
+        }
         _ => None,
     }
+}
+
+/// Whether a file on Windows can have this name. Otherwise it may be a device, where the content is lost, or a stream of
+/// another file.
+fn is_file_on_windows(name: &str) -> bool {
+    const RESERVED: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+    let stem = name.split('.').next().unwrap_or(name).trim_end();
+    let stem = stem.to_ascii_uppercase();
+    let port = stem
+        .strip_prefix("COM")
+        .or_else(|| stem.strip_prefix("LPT"));
+    let is_port = port.is_some_and(|number| {
+        let mut digits = number.chars();
+        matches!(digits.next(), Some('0'..='9' | '¹' | '²' | '³')) && digits.next().is_none()
+    });
+    let is_device = is_port || RESERVED.contains(&stem.as_str());
+    !is_device && !name.contains(['<', '>', ':', '"', '|', '?', '*']) && !name.ends_with(['.', ' '])
 }
 
 async fn check_directory_of(path: &Path) -> Result<(), Failure> {
@@ -157,7 +181,7 @@ async fn check_directory_of(path: &Path) -> Result<(), Failure> {
         Ok(found) if found.is_dir() => Ok(()),
         _ => Err(
             Failure::usage(format!("directory {} not found", directory.display())).hint(format!(
-                "create it first: mkdir -p {}",
+                "create it first: {MAKE_DIRECTORIES} {}",
                 shell::word(&directory.to_string_lossy())
             )),
         ),
@@ -181,7 +205,7 @@ fn cannot_be_written(path: &Path, error: &io::Error) -> Failure {
 mod tests {
     use std::path::Path;
 
-    use super::last_part;
+    use super::{is_file_on_windows, last_part};
 
     #[test]
     fn name_with_directories_is_reduced_to_its_last_part() {
@@ -196,6 +220,18 @@ mod tests {
         }
         for name in ["reports/", "..", "a/..", ".", "a/.", "/", ""] {
             assert_eq!(last_part(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn device_or_stream_of_windows_is_not_a_file_there() {
+        for name in ["notes.txt", "console", "com10", "a b.tar.gz", "lpt", "nul_"] {
+            assert!(is_file_on_windows(name), "{name}");
+        }
+        for name in [
+            "NUL", "nul.txt", "con .a.b", "Com1", "lpt³.x", "a:b", "a?", "a.", "a ",
+        ] {
+            assert!(!is_file_on_windows(name), "{name}");
         }
     }
 }

@@ -66,6 +66,7 @@ pub(crate) fn assert_nothing_left(home: &Path) {
 }
 
 /// Waits until [`assert_nothing_left`] would pass: watchdogs clean up asynchronously.
+#[cfg(unix)]
 pub(crate) async fn eventually_nothing_left(home: &Path) {
     eventually("nothing is left", || {
         processes_of(home).is_empty()

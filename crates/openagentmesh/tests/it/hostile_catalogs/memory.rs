@@ -59,14 +59,12 @@ fn status(pid: u32, field: &str) -> usize {
     kib * 1024
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_a_hostile_catalog_takes_bounded_memory_and_gives_it_back() {
     check_memory(false).await;
 }
 
 /// The entries belong to the program. The allocator keeps a part of them when they are dropped.
-#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listing_a_hostile_catalog_takes_bounded_memory() {
     check_memory(true).await;

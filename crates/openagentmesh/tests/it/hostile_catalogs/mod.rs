@@ -2,6 +2,7 @@
 //! valid catalog.
 
 mod cases;
+#[cfg(target_os = "linux")]
 mod memory;
 mod repair;
 

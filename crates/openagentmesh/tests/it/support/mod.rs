@@ -1,6 +1,8 @@
 //! Helpers of the tests: each test has its own server, which ends with the test.
 
 pub(crate) mod operator;
+#[cfg(unix)]
+pub(crate) mod peer;
 mod plain_server;
 pub(crate) mod poison;
 mod proxy;

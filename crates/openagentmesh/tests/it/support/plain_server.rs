@@ -48,6 +48,7 @@ impl PlainServer {
     }
 
     /// The number of subscriptions of all clients.
+    #[cfg(target_os = "linux")]
     pub(crate) async fn subscriptions(&self) -> u64 {
         let mut monitor = TcpStream::connect(("127.0.0.1", self.monitor_port))
             .await
@@ -63,9 +64,14 @@ impl PlainServer {
 
     /// Ends the server in order: all that it acknowledged is in its storage then.
     pub(crate) async fn stop(&mut self) {
-        let pid = self.process.id().unwrap().to_string();
-        let killed = Command::new("kill").arg(pid).status().await.unwrap();
-        assert!(killed.success());
+        if cfg!(unix) {
+            let pid = self.process.id().unwrap().to_string();
+            let killed = Command::new("kill").arg(pid).status().await.unwrap();
+            assert!(killed.success());
+        } else {
+            // The files of a process that is killed keep what was written to them.
+            self.process.start_kill().unwrap();
+        }
         within(self.process.wait()).await.unwrap();
     }
 
