@@ -158,8 +158,11 @@ impl Printer {
         self.line(format!("{STRONG}{text}{STRONG:#}"))
     }
 
-    /// A suggested command and its effect.
+    /// A suggested command, and its effect if that is not empty.
     pub(crate) fn command(&self, command: &str, effect: &str) -> Result<(), Failure> {
+        if effect.is_empty() {
+            return self.line(format!("  {HINT}{command}{HINT:#}"));
+        }
         self.line(format!(
             "  {HINT}{command}{HINT:#}  {FAINT}{effect}{FAINT:#}"
         ))
@@ -196,6 +199,10 @@ impl Printer {
     /// Resolves when the reader of a piped stdout has closed it, as `head` does. Never resolves for
     /// a terminal or a file. Cancel-safe.
     #[cfg(unix)]
+    #[expect(
+        deprecated,
+        reason = "the successor is unsafe; the descriptor is owned and stays open"
+    )]
     pub(crate) async fn reader_closed(&self) {
         use std::os::fd::AsFd;
 

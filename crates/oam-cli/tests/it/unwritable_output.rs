@@ -111,7 +111,18 @@ pub(crate) const LOCAL_COMMANDS: &[&[&str]] = &[
     &["context", "remove", "a"],
     &["demo"],
     &["mesh", "up", "--port", "0"],
+    &["mesh", "list"],
+    &["mesh", "list", "--json"],
+    &["mesh", "logs"],
+    &["mesh", "logs", "--follow"],
+    &["mesh", "logs", "--json"],
     &["mesh", "down"],
+    &["completions", "bash"],
+    &["man"],
+    &["man", "pages"],
+    &["version", "--client"],
+    &["version", "--client", "--json"],
+    &["self", "uninstall", "--yes"],
 ];
 
 pub(crate) async fn start_mesh() -> TestMesh {

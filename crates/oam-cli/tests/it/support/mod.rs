@@ -2,6 +2,7 @@
 
 mod configured_server;
 mod deadline;
+mod dialogue;
 mod handler_count;
 mod help;
 mod output;
@@ -14,6 +15,7 @@ pub(crate) mod workspace;
 
 pub(crate) use configured_server::ConfiguredServer;
 pub(crate) use deadline::within_deadline;
+pub(crate) use dialogue::Dialogue;
 pub(crate) use handler_count::HandlerCount;
 pub(crate) use help::{commands_and_groups_in_help, commands_in_help};
 pub(crate) use output::CommandOutput;

@@ -49,6 +49,11 @@ impl Terminal {
         }
     }
 
+    /// The side of the screen and the keyboard, and that of the program.
+    pub(super) fn into_sides(self) -> (File, File) {
+        (self.screen, self.command_side)
+    }
+
     /// Starts a command with stdout and stderr in the terminal.
     pub(crate) fn start(self, mut command: Command) -> InTerminal {
         let Self {
