@@ -3,6 +3,7 @@
 
 use std::io::{PipeReader, Write, pipe};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{Running, Sandbox, TestMesh, within_deadline};
 use crate::unwritable_output::{COMMANDS, LOCAL_COMMANDS, assert_lost, run, start_mesh};
@@ -10,19 +11,26 @@ use crate::unwritable_output::{COMMANDS, LOCAL_COMMANDS, assert_lost, run, start
 /// Sets values and files back, so that every command has a result.
 async fn reset(mesh: &TestMesh) {
     let kv = mesh.client.kv();
-    for key in ["b", "c"] {
-        kv.delete(key).await.unwrap();
-    }
     kv.put("a", "1").await.unwrap();
     mesh.client.workspace().put("f", "abc").await.unwrap();
+}
+
+/// A key that no value has had.
+fn new_key() -> &'static str {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("new{}", NEXT.fetch_add(1, Ordering::Relaxed)).leak()
 }
 
 /// All commands, with the mesh. Those that set up or end a mesh of their own come last.
 fn commands(mesh: &TestMesh) -> impl Iterator<Item = Vec<&str>> {
     let url = ["--url", &mesh.url];
-    let connected = COMMANDS
-        .iter()
-        .map(move |command| [command, &url[..]].concat());
+    let connected = COMMANDS.iter().map(move |command| {
+        let mut command = [command, &url[..]].concat();
+        if let ["kv", "create" | "update", key, ..] = &mut command[..] {
+            *key = new_key();
+        }
+        command
+    });
     connected.chain([vec!["mesh", "connect", &mesh.url]])
 }
 

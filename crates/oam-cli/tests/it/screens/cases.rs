@@ -133,6 +133,7 @@ pub(super) const CASES: &[Case] = &[
         .until("tea")
         .data(),
     case("oam mesh listen 'a b'"),
+    case("oam mesh publish orders.new '{\"item\": \"tea\"}'"),
     // oam agent
     case("oam agent list").on(LIST),
     case("oam agent contract shop.price"),
@@ -155,6 +156,8 @@ pub(super) const CASES: &[Case] = &[
     case("oam agent stream shop.price '{\"item\": \"tea\"}'"),
     case("oam agent subscribe shop.orders").until("tea").data(),
     case("oam agent subscribe shop.price"),
+    case("oam agent call shop.price --example").data(),
+    case("oam agent send shop.visits"),
     // oam tools, oam conform
     case("oam tools").on(&[Empty, One]),
     case("oam tools --json").on(&[One]),
@@ -177,6 +180,8 @@ pub(super) const CASES: &[Case] = &[
     case("oam kv delete stale").before("oam kv put stale 1"),
     case("oam kv delete old --json").before("oam kv put old 1"),
     case("oam kv delete nosuch"),
+    case("oam kv update counted 2 --revision 1").before("oam kv put counted 1"),
+    case("oam kv history limits.retries").on(&[One]),
     case("oam kv watch").on(&[One]).until("retries").data(),
     case("oam kv watch").on(&[Long]).until("last").data(),
     // oam workspace
