@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Command;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pty::{self, OpenptFlags};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -15,8 +16,9 @@ pub(super) struct Terminal {
 
 impl Terminal {
     pub(super) fn open() -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let screen = pty::openpt(flags).unwrap();
+        let screen = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // macOS opens no terminal with this flag.
+        fcntl_setfd(&screen, FdFlags::CLOEXEC).unwrap();
         pty::grantpt(&screen).unwrap();
         pty::unlockpt(&screen).unwrap();
         let name = pty::ptsname(&screen, Vec::new()).unwrap();
