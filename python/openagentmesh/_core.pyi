@@ -72,6 +72,7 @@ def bridge_stats() -> dict[str, int]:
 def connect(
     *,
     url: str | None = None,
+    context: str | None = None,
     local: bool = False,
     creds: str | None = None,
     tls_cert: str | None = None,
@@ -87,7 +88,8 @@ def connect(
     lease: float | None = None,
     replicas: int | None = None,
 ) -> Future[Mesh]:
-    """Connects to the mesh at `url`; without it, to the one that the environment names (`OAM_URL`, `.oam-url`).
+    """Connects to the mesh at `url` or of the stored `context`; without both, to the one that the environment names
+    (`OAM_URL`, `OAM_CONTEXT`, `.oam-url`, the selected context).
 
     With `local`, starts a private nats-server and connects to it; it stops with the mesh. `~` in paths is the home
     directory. `tls_cert` and `tls_key` go together, as `user` and `password` do.

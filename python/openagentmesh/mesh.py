@@ -76,7 +76,7 @@ class AgentMesh(Client):
         tls_ca: str | None = None,
     ) -> None:
         self._url: str | None = url
-        self._credentials: dict[str, Any] = {
+        self._options: dict[str, Any] = {
             "creds": creds,
             "tls_cert": tls_cert,
             "tls_key": tls_key,
@@ -98,10 +98,19 @@ class AgentMesh(Client):
 
     @classmethod
     def from_env(cls) -> AgentMesh:
-        """The mesh that the environment names: `OAM_URL`, else the file `.oam-url` of this directory or a parent of
-        it, else `nats://localhost:4222`; with the credentials of `OAM_CREDS` or of that file."""
+        """The mesh that the environment names: `OAM_URL`, else the context `OAM_CONTEXT`, else the file `.oam-url` of
+        this directory or a parent of it, else the context that `oam context use` has selected, else
+        `nats://localhost:4222`; with the credentials of `OAM_CREDS`, of the context or of that file."""
         mesh = cls()
         mesh._url = None
+        return mesh
+
+    @classmethod
+    def from_context(cls, name: str, *, creds: str | None = None) -> AgentMesh:
+        """The mesh that `oam context add` has stored as `name`, with its credentials; `creds` goes before them."""
+        mesh = cls(creds=creds)
+        mesh._url = None
+        mesh._options["context"] = name
         return mesh
 
     # The state
@@ -214,7 +223,7 @@ class AgentMesh(Client):
         if local:
             core = await _core.connect(local=True)
         else:
-            core = await _core.connect(url=self._url, **self._credentials)
+            core = await _core.connect(url=self._url, **self._options)
         self._core, self._is_local = core, local
         self._pending = dict(self._agents)
         try:

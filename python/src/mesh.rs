@@ -141,14 +141,15 @@ pub(crate) fn end_process(py: Python<'_>) {
 /// Connects to a mesh, or starts a local one.
 #[pyfunction]
 #[pyo3(signature = (
-    *, url = None, local = false, creds = None, tls_cert = None, tls_key = None, tls_ca = None, user = None,
-    password = None, token = None, name = None, inbox_prefix = None, request_timeout = None, shutdown_grace = None,
-    lease = None, replicas = None
+    *, url = None, context = None, local = false, creds = None, tls_cert = None, tls_key = None, tls_ca = None,
+    user = None, password = None, token = None, name = None, inbox_prefix = None, request_timeout = None,
+    shutdown_grace = None, lease = None, replicas = None
 ))]
 #[expect(clippy::too_many_arguments, reason = "each is an option of Python")]
 pub(crate) fn connect<'py>(
     py: Python<'py>,
     url: Option<String>,
+    context: Option<String>,
     local: bool,
     creds: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
@@ -167,6 +168,9 @@ pub(crate) fn connect<'py>(
     let mut builder = AgentMesh::builder();
     if let Some(url) = url {
         builder = builder.url(url);
+    }
+    if let Some(context) = context {
+        builder = builder.context(context);
     }
     if let Some(path) = creds {
         builder = builder.credentials(path);

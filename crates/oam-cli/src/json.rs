@@ -38,6 +38,14 @@ pub(crate) fn on_one_line(json: &str) -> String {
     String::from_utf8_lossy(&line).into_owned()
 }
 
+/// The same JSON over several lines, without invisible characters.
+pub(crate) fn over_lines(json: &str) -> String {
+    let mut lines = Vec::with_capacity(json.len() * 2);
+    // As above.
+    drop(write_over_lines(&mut lines, json));
+    String::from_utf8_lossy(&lines).into_owned()
+}
+
 /// In valid JSON, an invisible character is either white space between values, which becomes a space,
 /// or a part of a string, which is escaped.
 fn write_on_one_line(out: &mut impl Write, json: &str) -> io::Result<()> {
@@ -123,13 +131,7 @@ impl<I: Iterator<Item = char>> JsonCharacters for I {}
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_INDENT_DEPTH, on_one_line, write_over_lines};
-
-    fn over_lines(json: &str) -> String {
-        let mut lines = Vec::new();
-        write_over_lines(&mut lines, json).unwrap();
-        String::from_utf8(lines).unwrap()
-    }
+    use super::{MAX_INDENT_DEPTH, on_one_line, over_lines};
 
     #[test]
     fn value_on_one_line_is_the_same_value() {

@@ -1,7 +1,8 @@
 //! `oam`, the command line of OpenAgentMesh, as a function: the binary and the Python package call it.
 //!
 //! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
-//! mesh, `printer` owns all output, `table` lays out tables, `live` prints results as they arrive, `log` prints the log,
+//! mesh, `input` reads inputs, `editor` lets the user edit one, `schema` explains the input of an agent, `printer` owns all
+//! output, `table` lays out tables, `live` prints results as they arrive, `log` prints the log,
 //! `transfer` shows the progress of a file, `failure` is the error type, and `exit` the exit code.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -9,14 +10,18 @@
 mod cli;
 mod commands;
 mod connection;
+mod contexts;
 mod deadline;
+mod editor;
 mod exit;
 mod failure;
+mod input;
 mod json;
 mod line;
 mod live;
 mod log;
 mod printer;
+mod schema;
 mod private_file;
 mod shell;
 mod stdin;

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use openagentmesh::{Endpoint, URL_FILE, URL_VARIABLE};
+use openagentmesh::{CONTEXT_VARIABLE, Endpoint, URL_FILE, URL_VARIABLE};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -77,7 +77,16 @@ fn warn_if_passed_over(directory: &Path) {
 /// The path of `file`, relative to `directory` if the file is below it: then both can be moved
 /// together.
 fn relative_to(directory: &Path, file: &Path) -> Result<PathBuf, Failure> {
-    let not_found = |error| Failure::usage(format!("{} cannot be found: {error}", file.display()));
+    let absolute = absolute(file)?;
+    let directory = directory.canonicalize().map_err(not_found(file))?;
+    Ok(match absolute.strip_prefix(&directory) {
+        Ok(below) => below.to_owned(),
+        Err(_) => absolute,
+    })
+}
+
+/// The path of `file` from the root, through an existing directory.
+pub(crate) fn absolute(file: &Path) -> Result<PathBuf, Failure> {
     // The file itself is not resolved: it may be a link that is replaced on rotation.
     let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else {
         return Err(Failure::usage(format!(
@@ -85,16 +94,12 @@ fn relative_to(directory: &Path, file: &Path) -> Result<PathBuf, Failure> {
             file.display()
         )));
     };
-    let absolute = directory
-        .join(parent)
-        .canonicalize()
-        .map_err(not_found)?
-        .join(name);
-    let directory = directory.canonicalize().map_err(not_found)?;
-    Ok(match absolute.strip_prefix(&directory) {
-        Ok(below) => below.to_owned(),
-        Err(_) => absolute,
-    })
+    let parent = working_directory()?.join(parent);
+    Ok(parent.canonicalize().map_err(not_found(file))?.join(name))
+}
+
+fn not_found(file: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+    move |error| Failure::usage(format!("{} cannot be found: {error}", file.display()))
 }
 
 /// Writes `text`. A secret is readable only by its owner before the first byte is written.
@@ -109,17 +114,21 @@ fn write_private_if(secret: bool, path: &Path, text: &str) -> std::io::Result<()
     file.write_all(text.as_bytes())
 }
 
-/// Prints a note if `OAM_URL` selects another mesh than the one at `url`.
+/// Prints a note if `OAM_URL` or `OAM_CONTEXT` selects another mesh than the one at `url`.
 pub(crate) fn note_overriding_variable(printer: &Printer, url: &str) {
-    if let Ok(other) = std::env::var(URL_VARIABLE)
-        && !other.is_empty()
-        && other != url
-    {
-        printer.note(format!(
-            "{URL_VARIABLE} is set to {} and takes precedence over {URL_FILE}; unset it to use this mesh",
-            redacted(&other)
-        ));
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (variable, value) = match (set(URL_VARIABLE), set(CONTEXT_VARIABLE)) {
+        (Some(other), _) => (URL_VARIABLE, redacted(&other)),
+        (None, Some(context)) => (CONTEXT_VARIABLE, context),
+        (None, None) => return,
+    };
+    // A context that cannot be resolved fails later commands.
+    if Endpoint::resolve(None, None).is_ok_and(|endpoint| endpoint.url == url) {
+        return;
     }
+    printer.note(format!(
+        "{variable} is set to {value} and takes precedence over {URL_FILE}; unset it to use this mesh"
+    ));
 }
 
 /// The URL without user, password and token.

@@ -300,14 +300,15 @@ pub use client::{
 };
 pub use detached::ContextBuilder;
 pub use error::{BoxError, Error, Result};
-pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvValue, KvWatch};
+pub use kv::{Json, Kv, KvChange, KvChanges, KvEntry, KvRevision, KvValue, KvWatch};
 pub use liveness::{Instance, MonitorEvent};
 pub use mesh::{AgentMesh, MeshBuilder, Monitor, shutdown_signal};
 pub use store::BucketReplicas;
 pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor, Outcome};
 pub use transport::{
-    CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL, Endpoint, EndpointSource,
-    NatsEvents, REPLICAS_VARIABLE, URL_FILE, URL_VARIABLE,
+    CONTEXT_VARIABLE, CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL,
+    Endpoint, EndpointSource, MeshContext, MeshContexts, NatsEvents, REPLICAS_VARIABLE, URL_FILE,
+    URL_VARIABLE,
 };
 pub use util::operation::Operation;
 pub use workspace::{

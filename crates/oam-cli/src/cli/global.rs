@@ -8,10 +8,20 @@ use clap::{ArgAction, Args};
 /// output through its printer.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// URL of the mesh [default: OAM_URL, else the nearest .oam-url, else nats://localhost:4222]
+    /// URL of the mesh [default: OAM_URL, else the context OAM_CONTEXT, else the nearest .oam-url, else the context of
+    /// `oam context use`, else nats://localhost:4222]
     #[arg(long, global = true, help_heading = MESH)]
     pub(crate) url: Option<String>,
-    /// NATS credentials file [default: OAM_CREDS, else the file that .oam-url names]
+    /// Name of a context, in place of --url: a mesh with its credentials, from `oam context add`
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        conflicts_with = "url",
+        help_heading = MESH
+    )]
+    pub(crate) context: Option<String>,
+    /// NATS credentials file [default: that of --context, else OAM_CREDS, else that of the context or .oam-url]
     #[arg(long, global = true, value_name = "FILE", help_heading = MESH)]
     pub(crate) creds: Option<PathBuf>,
     #[command(flatten)]

@@ -19,6 +19,18 @@ pub(crate) enum KvCommand {
     Put(KvWrite),
     /// Write the value of a key that has none
     Create(KvWrite),
+    /// Write the value of a key if no other process has written the key since
+    ///
+    /// The write succeeds if the key still has the revision that was read (compare-and-swap), as
+    /// `oam kv get KEY --json` prints it. Otherwise the error says which revision the key has now.
+    Update(KvUpdate),
+    /// Print the kept revisions of a key, oldest first
+    ///
+    /// A mesh keeps the last write of each key, unless the operator has raised the history of the bucket.
+    ///
+    /// With --json, an array of objects: "change" is "put" or "deleted", and the rest is as in
+    /// `oam kv get --json`.
+    History(KvHistory),
     /// Delete the value of a key
     ///
     /// With --json, an object with the number of deleted values: {"deleted": 1}.
@@ -44,13 +56,42 @@ pub(crate) struct KvGet {
     pub(crate) target: Target,
 }
 
+/// The value of a command that writes.
+#[derive(Debug, Args)]
+pub(crate) struct KvValue {
+    /// Value: text, @FILE, or - for stdin, which is also read if the value is absent
+    ///
+    /// A file and stdin are stored byte by byte.
+    #[arg(value_name = "VALUE", allow_negative_numbers = true)]
+    pub(crate) text: Option<String>,
+    /// Store VALUE as it stands, even if it is - or begins with @
+    #[arg(long, requires = "text")]
+    pub(crate) literal: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct KvWrite {
     /// Key: segments of letters, digits and - / _ =, separated by dots
     pub(crate) key: String,
-    /// Value; read from stdin, byte by byte, if absent or `-`
-    #[arg(allow_negative_numbers = true)]
-    pub(crate) value: Option<String>,
+    #[command(flatten)]
+    pub(crate) value: KvValue,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KvUpdate {
+    #[command(flatten)]
+    pub(crate) write: KvWrite,
+    /// The revision that the key must have; 0 for a key that was never written
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KvHistory {
+    /// Key: segments of letters, digits and - / _ =, separated by dots
+    pub(crate) key: String,
     #[command(flatten)]
     pub(crate) target: Target,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::header::{Header, header};
 use super::parse::duration;
 use super::target::Target;
 
@@ -83,6 +84,13 @@ pub(crate) enum MeshCommand {
     /// headers (an object; a repeated header is an array) and the body: the value if it is JSON, else
     /// the text. A body that is not UTF-8 is base64, marked by "encoding": "base64".
     Listen(MeshListen),
+    /// Publish a message on a subject
+    ///
+    /// For subjects of programs, such as orders.new. The message is not stored, and subscribers are not required.
+    /// The command ends once the server has the message.
+    ///
+    /// With --json, an object with "subject" and "bytes".
+    Publish(MeshPublish),
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +169,26 @@ pub(crate) struct MeshListen {
     /// Time to wait for each message [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshPublish {
+    /// Subject, such as orders.new
+    pub(crate) subject: String,
+    /// Message: JSON, @FILE, or - for stdin, which is also read if the message is absent
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
+    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Add a header to the message; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
+    pub(crate) headers: Vec<Header>,
+    /// Publish the bytes unchanged: they need not be JSON
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Time that the command may take, reading stdin included
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = duration)]
+    pub(crate) timeout: Duration,
 }
 
 #[derive(Debug, Args)]

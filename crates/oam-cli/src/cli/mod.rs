@@ -2,7 +2,9 @@
 
 mod agent;
 mod conform;
+mod context;
 mod global;
+mod header;
 mod kv;
 mod mesh;
 mod parse;
@@ -17,15 +19,21 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::agent::{
-    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentStream, AgentSubscribe,
+    AgentCall, AgentCommand, AgentContract, AgentRequest, AgentSend, AgentStream, AgentSubscribe,
     ContractFormat,
 };
 pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
+pub(crate) use self::context::{
+    ContextAdd, ContextCommand, ContextRemove, ContextShow, ContextUse,
+};
 pub(crate) use self::global::{Global, Output};
-pub(crate) use self::kv::{KvCommand, KvDelete, KvGet, KvList, KvWatch, KvWrite};
+pub(crate) use self::header::Header;
+pub(crate) use self::kv::{
+    KvCommand, KvDelete, KvGet, KvHistory, KvList, KvUpdate, KvValue, KvWatch, KvWrite,
+};
 pub(crate) use self::mesh::{
-    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor, MeshRepair,
-    MeshStatus, MeshUp,
+    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor,
+    MeshPublish, MeshRepair, MeshStatus, MeshUp,
 };
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};
@@ -63,7 +71,7 @@ impl Cli {
             || "oam".to_owned(),
             |program| program.to_string_lossy().into_owned(),
         );
-        if arguments.get(1).is_some_and(|group| group == "agent") {
+        if group(&arguments).is_some_and(|group| group == "agent" || group == "mesh") {
             arguments.iter_mut().for_each(mark_as_value);
         }
         let cli = Self::try_parse_from(arguments)?;
@@ -73,15 +81,23 @@ impl Cli {
 
     /// Refuses options of the mesh at a command that does not read them.
     fn check_target(&self) -> Result<(), clap::Error> {
-        let (takes_url, takes_creds) = match &self.command {
+        let (takes_mesh, takes_creds) = match &self.command {
             Command::Demo | Command::Mesh(MeshCommand::Up(_) | MeshCommand::Down(_)) => {
                 (false, false)
             }
-            Command::Mesh(MeshCommand::Connect(_)) => (false, true),
+            Command::Context(ContextCommand::Show(show)) => {
+                let takes = show.name.is_none();
+                (takes, takes)
+            }
+            Command::Mesh(MeshCommand::Connect(_)) | Command::Context(ContextCommand::Add(_)) => {
+                (false, true)
+            }
+            Command::Context(_) => (false, false),
             _ => (true, true),
         };
         let given = [
-            ("--url", self.global.url.is_some() && !takes_url),
+            ("--url", self.global.url.is_some() && !takes_mesh),
+            ("--context", self.global.context.is_some() && !takes_mesh),
             ("--creds", self.global.creds.is_some() && !takes_creds),
         ];
         match given.iter().find(|(_, is_refused)| *is_refused) {
@@ -103,6 +119,21 @@ pub(crate) fn requested_output(arguments: &[OsString]) -> Output {
     }
 }
 
+/// The first word that is neither an option nor the value of one.
+fn group(arguments: &[OsString]) -> Option<&OsString> {
+    const WITH_VALUES: [&str; 3] = ["--url", "--creds", "--context"];
+
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        if WITH_VALUES.iter().any(|option| word == option) {
+            words.next();
+        } else if !word.as_encoded_bytes().starts_with(b"-") {
+            return Some(word);
+        }
+    }
+    None
+}
+
 /// clap takes a number with a signed exponent, such as `-1e-5`, for an option. With a space before it,
 /// which JSON ignores, the number is a value.
 fn mark_as_value(argument: &mut OsString) {
@@ -122,6 +153,9 @@ pub(crate) enum Command {
     /// Start, stop, connect to and inspect a mesh
     #[command(subcommand)]
     Mesh(MeshCommand),
+    /// Name meshes and their credentials, and select one of them
+    #[command(subcommand)]
+    Context(ContextCommand),
     /// Inspect and call one agent
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -145,6 +179,20 @@ pub(crate) enum Command {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn group_is_found_after_options() {
+        for (line, expected) in [
+            ("oam agent call a", Some("agent")),
+            ("oam --json -q --url agent kv put agent -1e5", Some("kv")),
+            ("oam --url=x mesh publish a", Some("mesh")),
+            ("oam --json", None),
+        ] {
+            let arguments: Vec<_> = line.split(' ').map(Into::into).collect();
+            let group = super::group(&arguments);
+            assert_eq!(group.map(|group| group.to_str().unwrap()), expected);
+        }
+    }
 
     #[test]
     fn argument_definitions_are_consistent() {

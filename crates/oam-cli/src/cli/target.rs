@@ -9,6 +9,9 @@ use clap::Args;
 pub(crate) struct Target {
     #[arg(from_global)]
     pub(crate) url: Option<String>,
+    /// The name of a context, in place of a URL.
+    #[arg(from_global)]
+    pub(crate) context: Option<String>,
     #[arg(from_global)]
     pub(crate) creds: Option<PathBuf>,
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod conform;
+mod context;
 mod demo;
 mod kv;
 mod mesh;
@@ -9,7 +10,8 @@ mod tools;
 mod workspace;
 
 use crate::cli::{
-    AgentCommand, Cli, Command, ConformCommand, KvCommand, MeshCommand, WorkspaceCommand,
+    AgentCommand, Cli, Command, ConformCommand, ContextCommand, KvCommand, MeshCommand,
+    WorkspaceCommand,
 };
 use crate::exit::ExitCode;
 use crate::failure::Failure;
@@ -28,12 +30,21 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             MeshCommand::Catalog(arguments) => return mesh::catalog::run(arguments, printer).await,
             MeshCommand::Repair(arguments) => mesh::repair::run(arguments, printer).await?,
             MeshCommand::Listen(arguments) => return mesh::listen::run(arguments, printer).await,
+            MeshCommand::Publish(arguments) => mesh::publish::run(arguments, printer).await?,
+        },
+        Command::Context(command) => match command {
+            ContextCommand::Add(arguments) => context::add::run(arguments, printer).await?,
+            ContextCommand::Use(arguments) => context::select::run(arguments, printer).await?,
+            ContextCommand::List => context::list::run(printer)?,
+            ContextCommand::Show(arguments) => context::show::run(arguments, printer)?,
+            ContextCommand::Remove(arguments) => context::remove::run(arguments, printer).await?,
         },
         Command::Agent(command) => match command {
             AgentCommand::List(arguments) => return mesh::catalog::run(arguments, printer).await,
             AgentCommand::Contract(arguments) => agent::contract::run(arguments, printer).await?,
-            AgentCommand::Call(arguments) => agent::call::run(arguments, printer).await?,
+            AgentCommand::Call(arguments) => return agent::call::run(arguments, printer).await,
             AgentCommand::Stream(arguments) => return agent::stream::run(arguments, printer).await,
+            AgentCommand::Send(arguments) => return agent::send::run(arguments, printer).await,
             AgentCommand::Subscribe(arguments) => {
                 return agent::subscribe::run(arguments, printer).await;
             }
@@ -49,6 +60,8 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             KvCommand::Get(arguments) => kv::get::run(arguments, printer).await?,
             KvCommand::Put(arguments) => kv::put::run(arguments, printer).await?,
             KvCommand::Create(arguments) => kv::create::run(arguments, printer).await?,
+            KvCommand::Update(arguments) => kv::update::run(arguments, printer).await?,
+            KvCommand::History(arguments) => kv::history::run(arguments, printer).await?,
             KvCommand::Delete(arguments) => kv::delete::run(arguments, printer).await?,
             KvCommand::List(arguments) => kv::list::run(arguments, printer).await?,
             KvCommand::Watch(arguments) => return kv::watch::run(arguments, printer).await,

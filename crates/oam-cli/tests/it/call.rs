@@ -153,6 +153,7 @@ async fn negative_number_is_an_input() {
         for arguments in [
             &["agent", "call", "double", input, "--timeout", "30"][..],
             &["agent", "call", "double", "--timeout", "30", "--", input],
+            &["--json", "agent", "call", "double", input],
         ] {
             let output = mesh
                 .sandbox

@@ -103,6 +103,142 @@ async fn second_create_is_key_exists() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn value_is_text_a_file_or_stdin() {
+    let mesh = TestMesh::start([]).await;
+    std::fs::write(mesh.sandbox.work().join("in"), [0xff, 0, b'\n']).unwrap();
+    for (arguments, stdin, expected) in [
+        (&["put", "a", "text"][..], "", &b"text"[..]),
+        (&["put", "a", "@in"], "", b"\xff\0\n"),
+        (&["put", "a", "@-"], "piped\n", b"piped\n"),
+        (&["put", "a", "-"], "piped", b"piped"),
+        (&["put", "a", "--literal", "@in"], "", b"@in"),
+        (&["put", "a", "@", "--literal"], "", b"@"),
+        (&["put", "a", "-", "--literal"], "piped", b"-"),
+        (&["put", "a", "b@in"], "", b"b@in"),
+        (&["create", "b", "@in"], "", b"\xff\0\n"),
+        (&["update", "c", "@in", "--revision", "0"], "", b"\xff\0\n"),
+    ] {
+        let command = [&["kv"], arguments].concat();
+        let output = mesh.oam_with_stdin(&command, stdin);
+        assert_eq!(
+            (output.code, output.stderr.as_str()),
+            (0, ""),
+            "{command:?}"
+        );
+        let stored = mesh.client.kv().get(arguments[1]).await.unwrap().unwrap();
+        assert_eq!(stored.value, expected, "{command:?}");
+    }
+    for (value, fragments) in [
+        (
+            "@missing",
+            &["cannot read missing", "--literal stores the value"][..],
+        ),
+        (
+            "@",
+            &["missing file name after @", "--literal stores the value"],
+        ),
+        ("@.", &["cannot read .: the path is a directory"]),
+    ] {
+        let command = ["kv", "put", "a", value];
+        mesh.oam(&command).assert_failure(&command, 2, fragments);
+    }
+    let command = ["kv", "put", "a", "--literal"];
+    mesh.oam(&command).assert_failure(&command, 2, &["<VALUE>"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn update_of_another_revision_names_the_current_one() {
+    let mesh = TestMesh::start([]).await;
+    let update = |key: &'static str, value, revision| {
+        mesh.oam(&["kv", "update", key, value, "--revision", revision])
+    };
+    let output = update("plan", "first", "0");
+    assert_eq!(output.stdout, "put plan, revision 1\n", "{output:?}");
+    let output = update("plan", "second", "1");
+    assert_eq!(output.stdout, "put plan, revision 2\n", "{output:?}");
+    let output = update("plan", "third", "1");
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    insta::assert_snapshot!(output.stderr, @r"
+    error[kv_wrong_revision]: key 'plan' has revision 2, not 1: it was written in between
+      hint: oam kv get plan --json shows the current value
+      page: https://github.com/openagentmesh/openagentmesh-rs/blob/main/docs/reference/errors/kv_wrong_revision.md
+    ");
+    let arguments = ["kv", "update", "plan", "x", "--revision", "1", "--json"];
+    let output = mesh.oam(&arguments);
+    let error: Value = serde_json::from_str(&output.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "kv_wrong_revision");
+    assert_eq!(
+        error["error"]["details"],
+        json!({"key": "plan", "expected": 1, "current": 2})
+    );
+
+    mesh.client.kv().delete("plan").await.unwrap();
+    let command = ["kv", "update", "plan", "x", "--revision", "2"];
+    let expected = [
+        "error[kv_wrong_revision]: key 'plan' has no value",
+        "oam kv create plan VALUE",
+    ];
+    mesh.oam(&command).assert_failure(&command, 1, &expected);
+    let command = ["kv", "update", "plan", "x"];
+    mesh.oam(&command)
+        .assert_failure(&command, 2, &["--revision <N>"]);
+    let command = ["kv", "update", "plan", "x", "--revision", "-1"];
+    mesh.oam(&command)
+        .assert_failure(&command, 2, &["--revision"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_has_the_kept_revisions() {
+    let mesh = TestMesh::start([]).await;
+    let kv = mesh.client.kv();
+    kv.put("plan", "one").await.unwrap();
+    kv.put("plan", "two").await.unwrap();
+    let last = mesh.oam(&["kv", "history", "plan"]);
+    assert_eq!(last.stdout.lines().count(), 2, "{last:?}");
+    assert!(
+        last.stdout.lines().nth(1).unwrap().starts_with("2 "),
+        "{last:?}"
+    );
+    assert!(last.stdout.ends_with("  two\n"), "{last:?}");
+
+    let nats = async_nats::connect(&mesh.url).await.unwrap();
+    let jetstream = async_nats::jetstream::new(nats);
+    let mut stream = jetstream.get_stream("KV_mesh-context").await.unwrap();
+    let mut config = stream.info().await.unwrap().config.clone();
+    config.max_messages_per_subject = 10;
+    jetstream.update_stream(config).await.unwrap();
+    kv.put("plan", vec![0xff]).await.unwrap();
+    kv.delete("plan").await.unwrap();
+    kv.put("planet", "other").await.unwrap();
+    kv.put("plan", "five").await.unwrap();
+    let output = mesh.oam(&["kv", "history", "plan", "--json"]);
+    let mut writes: Vec<Value> = serde_json::from_str(&output.stdout).unwrap();
+    for write in &mut writes {
+        assert!(write["created"].take().as_str().unwrap().ends_with('Z'));
+    }
+    let expected = json!([
+        {"change": "put", "key": "plan", "revision": 2, "created": null, "value": "two"},
+        {"change": "put", "key": "plan", "revision": 3, "created": null, "value": "/w==", "encoding": "base64"},
+        {"change": "deleted", "key": "plan", "revision": 4, "created": null},
+        {"change": "put", "key": "plan", "revision": 6, "created": null, "value": "five"},
+    ]);
+    assert_eq!(Value::from(writes), expected);
+    let output = mesh.oam(&["kv", "history", "plan"]);
+    let values: Vec<_> = output
+        .stdout
+        .lines()
+        .map(|line| line.rsplit("  ").next().unwrap())
+        .collect();
+    assert_eq!(values, ["VALUE", "two", "(1 bytes)", "(deleted)", "five"]);
+
+    let command = ["kv", "history", "nosuch"];
+    mesh.oam(&command)
+        .assert_failure(&command, 5, &["key 'nosuch' was never written"]);
+    let command = ["kv", "history", "a.*"];
+    mesh.oam(&command).assert_failure(&command, 2, &["'a.*'"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn list_is_a_table_or_json() {
     let mesh = TestMesh::start([]).await;
     let output = mesh.oam(&["kv", "list"]);
@@ -207,7 +343,7 @@ async fn failed_command_reports_code_and_hint() {
         .sandbox
         .oam(&["kv", "get", "a", "--url", "nats://127.0.0.9:9"]);
     assert_eq!(output.code, 3);
-    assert!(output.stderr.contains("oam mesh up"), "{output:?}");
+    assert!(output.stderr.contains("check the port"), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,7 +43,11 @@ fn mesh_in_the_background_runs_until_down() {
     let gone = sandbox.oam(&["mesh", "catalog", "--url", &url]);
     assert_eq!(gone.code, 3);
     assert!(gone.stderr.contains("error[connection_failed]"), "{gone:?}");
-    assert!(gone.stderr.contains("oam mesh up"), "{gone:?}");
+    assert!(gone.stderr.contains("check the port"), "{gone:?}");
+    std::fs::write(sandbox.work().join(".oam-url"), &url).unwrap();
+    let gone = sandbox.oam(&["mesh", "catalog"]);
+    assert!(gone.stderr.contains("try: oam mesh up"), "{gone:?}");
+    std::fs::remove_file(sandbox.work().join(".oam-url")).unwrap();
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn ticker() -> impl Stream<Item = u32> {
 }
 
 /// The commands with a result on a mesh, in an order in which each succeeds.
-const COMMANDS: [&[&str]; 45] = [
+const COMMANDS: [&[&str]; 55] = [
     &["mesh", "init"],
     &["mesh", "init", "--json"],
     &["mesh", "status"],
@@ -54,6 +54,8 @@ const COMMANDS: [&[&str]; 45] = [
     &["mesh", "repair", "--json"],
     &["mesh", "listen", "mesh.agent.ticker.events"],
     &["mesh", "listen", "mesh.agent.ticker.events", "--json"],
+    &["mesh", "publish", "orders.new", "1"],
+    &["mesh", "publish", "orders.new", "1", "--json"],
     &["agent", "list"],
     &["agent", "contract", "echo"],
     &["agent", "contract", "echo", "--format", "text"],
@@ -61,6 +63,10 @@ const COMMANDS: [&[&str]; 45] = [
     &["agent", "contract", "echo", "--format", "anthropic"],
     &["agent", "call", "echo", "\"a\""],
     &["agent", "call", "echo", "\"a\"", "--json"],
+    &["agent", "call", "echo", "--example"],
+    &["agent", "send", "echo", "\"a\""],
+    &["agent", "send", "echo", "\"a\"", "--json"],
+    &["agent", "send", "echo", "\"a\"", "--wait"],
     &["agent", "stream", "counter", "3"],
     &["agent", "stream", "counter", "3", "--json"],
     &["agent", "subscribe", "ticker"],
@@ -69,6 +75,10 @@ const COMMANDS: [&[&str]; 45] = [
     &["tools", "--format", "openai"],
     &["kv", "create", "b", "1"],
     &["kv", "create", "c", "1", "--json"],
+    &["kv", "update", "u", "1", "--revision", "0"],
+    &["kv", "update", "v", "1", "--revision", "0", "--json"],
+    &["kv", "history", "a"],
+    &["kv", "history", "a", "--json"],
     &["kv", "get", "a"],
     &["kv", "get", "a", "--json"],
     &["kv", "list"],
@@ -87,7 +97,20 @@ const COMMANDS: [&[&str]; 45] = [
 ];
 
 /// The commands that need no mesh, or make one.
-const LOCAL_COMMANDS: [&[&str]; 3] = [&["demo"], &["mesh", "up", "--port", "0"], &["mesh", "down"]];
+const LOCAL_COMMANDS: [&[&str]; 12] = [
+    &["context", "add", "a", "nats://127.0.0.1:1"],
+    &["context", "add", "b", "nats://127.0.0.1:2", "--json"],
+    &["context", "use", "a"],
+    &["context", "list"],
+    &["context", "list", "--json"],
+    &["context", "show"],
+    &["context", "show", "a"],
+    &["context", "show", "a", "--json"],
+    &["context", "remove", "a"],
+    &["demo"],
+    &["mesh", "up", "--port", "0"],
+    &["mesh", "down"],
+];
 
 async fn start_mesh() -> TestMesh {
     let mesh = TestMesh::start(agents![echo, broken, counter, ticker]).await;

@@ -99,11 +99,17 @@ async fn wrong_verb_reports_the_command_to_use() {
         );
         assert_eq!(lines.next(), None);
     }
-    let output = mesh.oam_with_stdin(&["agent", "call", "counter"], "{\n \"piped\": 1\n}\n");
-    assert!(
-        output
-            .stderr
-            .contains("hint: oam agent stream counter, with the same input"),
-        "{output:?}"
-    );
+    for (arguments, hint) in [
+        (
+            &["agent", "call", "counter"][..],
+            "hint: oam agent stream counter\n",
+        ),
+        (
+            &["agent", "send", "counter", "-"],
+            "hint: oam agent stream counter -\n",
+        ),
+    ] {
+        let output = mesh.oam_with_stdin(arguments, "{\n \"piped\": 1\n}\n");
+        assert!(output.stderr.contains(hint), "{output:?}");
+    }
 }

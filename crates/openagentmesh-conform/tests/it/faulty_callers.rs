@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use openagentmesh_conform::{CallerCheck, Report, Role, rules};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -9,6 +10,8 @@ use tokio::time::{sleep, timeout};
 use crate::caller::{Caller, STEPS};
 use crate::support::{SETTINGS, TestMesh, failures, skips};
 
+/// The number of callers that are checked at once.
+const CONCURRENT: usize = 4;
 /// The limit of a check in these tests.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(90);
 /// The time for the verdict about a request that was sent.
@@ -86,10 +89,14 @@ async fn correct_caller_passes_every_rule() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_rule_fails_for_a_caller_that_breaks_it() {
-    let mesh = TestMesh::start().await;
-    for rule in rules(Role::Caller).map(|rule| rule.id) {
-        let step = step(rule);
-        let report = report(&mesh, &[step], rule).await;
+    let reports = rules(Role::Caller).map(|rule| async move {
+        // The kit serves the same agents in each check.
+        let mesh = TestMesh::start().await;
+        let step = step(rule.id);
+        (rule.id, step, report(&mesh, &[step], rule.id).await)
+    });
+    let mut reports = stream::iter(reports).buffer_unordered(CONCURRENT);
+    while let Some((rule, step, report)) = reports.next().await {
         let failures = failures(&report);
         let failed: Vec<&str> = failures.iter().map(|(id, _)| *id).collect();
         assert_eq!(failed, [rule], "{rule} by {step}: {failures:#?}");

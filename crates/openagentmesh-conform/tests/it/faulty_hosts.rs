@@ -125,13 +125,17 @@ async fn each_rule_fails_for_a_host_that_breaks_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_rule_of_registration_fails_for_a_host_that_breaks_it() {
-    for rule in rules(Role::Host)
+    let broken = rules(Role::Host)
         .map(|rule| rule.id)
-        .filter(|id| is_of_registration(id))
-    {
+        .filter(|id| is_of_registration(id));
+    let reports = broken.map(|rule| async move {
         // Some of the hosts destroy the catalog.
         let mesh = TestMesh::start().await;
         let report = whole_report(&mesh, "t.agent", Shape::Trigger, rule).await;
+        (rule, report)
+    });
+    let mut reports = stream::iter(reports).buffer_unordered(CONCURRENT);
+    while let Some((rule, report)) = reports.next().await {
         assert_only(rule, &report);
     }
 }

@@ -33,6 +33,7 @@ pub(super) struct Request {
     name: Result<AgentName>,
     body: Result<Bytes>,
     headers: ExtraHeaders,
+    id: RequestId,
     /// Set for a request with retries.
     attempt: Option<Box<Attempt>>,
 }
@@ -75,8 +76,13 @@ impl Request {
             name: AgentName::new(name).map_err(Error::from),
             body: encode(input),
             headers: ExtraHeaders::default(),
+            id: RequestId::random(),
             attempt: None,
         }
+    }
+
+    pub(super) fn id(&self) -> &RequestId {
+        &self.id
     }
 
     pub(super) fn header(&mut self, name: &str, value: &str) {
@@ -95,6 +101,7 @@ impl Request {
             name,
             body,
             headers,
+            id,
             attempt,
         } = self;
         let name = name?;
@@ -110,7 +117,6 @@ impl Request {
             )
             .with_agent(&name));
         }
-        let id = RequestId::random();
         let interceptors = &client.session().interceptors;
         let interception = Interception::start(interceptors, &name, verb, &id, &mut headers)?;
         let checked = Checked {
@@ -182,6 +188,7 @@ impl Request {
             name: self.name.as_ref().map_err(|_| invalid()).cloned(),
             body: self.body.as_ref().map_err(|_| invalid()).cloned(),
             headers: self.headers.clone(),
+            id: RequestId::random(),
             attempt: Some(Box::new(attempt)),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::Message;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use openagentmesh_protocol::{ErrorCode, RequestHeaders, Verb, Visible};
+use openagentmesh_protocol::{ErrorCode, RequestHeaders, RequestId, Verb, Visible};
 use serde::Serialize;
 
 use super::from_reply::FromReply;
@@ -288,6 +288,22 @@ impl<R> SendRequest<R> {
     pub fn retry(mut self, retry: Retry) -> Self {
         self.0.change(|parts| parts.retry = Some(retry));
         self
+    }
+
+    /// The id of the request, by which log lines and error records of the host refer to it. `None` once the request was
+    /// polled. Further attempts of a request with retries have other ids.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let request = mesh.send("audit.log", "something happened");
+    /// println!("sending request {:?}", request.request_id());
+    /// request.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn request_id(&self) -> Option<&RequestId> {
+        Some(self.0.parts()?.request.id())
     }
 
     /// Adds a header to the request. Names that begin with `X-Mesh-` or `Nats-` are reserved.

@@ -61,6 +61,20 @@ impl MeshBuilder {
         self
     }
 
+    /// The name of a context of this user, which `oam context add` has stored, in place of a [`url`](Self::url). Its
+    /// credentials apply unless this builder sets others; see [`Endpoint`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// let mesh = openagentmesh::AgentMesh::builder().context("staging").connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn context(mut self, name: impl Into<String>) -> Self {
+        self.options.context = Some(name.into());
+        self
+    }
+
     /// Authenticates with a NATS credentials file, instead of the one that the environment may name. The file is read
     /// again at each attempt to reconnect. In all paths here, `~` as first segment is the home directory.
     pub fn credentials(self, path: impl Into<PathBuf>) -> Self {
@@ -219,7 +233,8 @@ impl MeshBuilder {
     ///
     /// # Errors
     ///
-    /// * `configuration` when an option, the URL or `.oam-url` is invalid; the message names it;
+    /// * `configuration` when an option, the URL, `.oam-url` or the context is invalid, or when the context is not
+    ///   stored; the message names it;
     /// * `connection_failed` when nothing answers, which takes less than a second, when the peer is not a
     ///   NATS server, or when TLS fails;
     /// * `connection_denied` when the server refuses the credentials: `details.credentials` is `missing`, `expired`
@@ -236,7 +251,8 @@ impl MeshBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`AgentMesh::local`]; `configuration` when a [`url`](Self::url) is set. Cancel-safe.
+    /// Those of [`AgentMesh::local`]; `configuration` when a [`url`](Self::url) or a [`context`](Self::context) is
+    /// set. Cancel-safe.
     ///
     /// ```no_run
     /// # async fn example() -> openagentmesh::Result<()> {
@@ -253,12 +269,19 @@ impl MeshBuilder {
     /// ```
     #[cfg(feature = "local")]
     pub async fn local(self) -> Result<AgentMesh> {
-        if self.options.url.is_some() {
+        let option = match (&self.options.url, &self.options.context) {
+            (Some(_), _) => Some("url"),
+            (None, Some(_)) => Some("context"),
+            (None, None) => None,
+        };
+        if let Some(option) = option {
             return Err(Error::raised(
                 ErrorCode::Configuration,
-                "conflicting options url and local: a local mesh has a URL of its own; remove one of them",
+                format!(
+                    "conflicting options {option} and local: a local mesh has a URL of its own; remove one of them"
+                ),
             )
-            .with_detail("option", "url"));
+            .with_detail("option", option));
         }
         let server = openagentmesh_local::LocalServer::start()
             .await
@@ -316,7 +339,8 @@ impl MeshBuilder {
         match &self.nats_client {
             Some((client, events)) => share(client.clone(), events.as_ref(), &self.options),
             None => {
-                let endpoint = resolve(self.options.url.clone()).await?;
+                let (url, context) = (self.options.url.clone(), self.options.context.clone());
+                let endpoint = resolve(url, context).await?;
                 let connection = dial(&endpoint, &self.options, instance_id).await?;
                 Ok((connection, redact_credentials(&endpoint.url)))
             }
@@ -357,8 +381,19 @@ fn share(
 }
 
 /// Reads the environment, which may read files, on a thread that may block.
-async fn resolve(url: Option<String>) -> Result<Endpoint> {
-    match tokio::task::spawn_blocking(move || Endpoint::resolve(url.as_deref(), None)).await {
+async fn resolve(url: Option<String>, context: Option<String>) -> Result<Endpoint> {
+    let read = move || {
+        match (url, context) {
+        (Some(_), Some(_)) => Err(Error::raised(
+            ErrorCode::Configuration,
+            "conflicting options url and context: a context has a URL of its own; remove one of them",
+        )
+        .with_detail("option", "context")),
+        (None, Some(name)) => Endpoint::from_context(&name, None),
+        (url, None) => Endpoint::resolve(url.as_deref(), None),
+    }
+    };
+    match tokio::task::spawn_blocking(read).await {
         Ok(endpoint) => endpoint,
         Err(error) => Err(Error::raised(
             ErrorCode::IoError,
@@ -378,8 +413,8 @@ impl AgentMesh {
         Self::builder().url(url).connect().await
     }
 
-    /// Connects to the mesh that the environment names: `OAM_URL`, the nearest `.oam-url` in the
-    /// working directory or above it, else `nats://localhost:4222`.
+    /// Connects to the mesh that the environment names: `OAM_URL`, `OAM_CONTEXT`, the nearest `.oam-url` in the
+    /// working directory or above it, the selected context, else `nats://localhost:4222`; see [`Endpoint`].
     ///
     /// # Errors
     ///
@@ -432,6 +467,7 @@ impl fmt::Debug for MeshBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MeshBuilder")
             .field("url", &self.options.url.as_deref().map(redact_credentials))
+            .field("context", &self.options.context)
             .field("shutdown_grace", &self.shutdown_grace)
             .field("request_timeout", &self.request_timeout)
             .field("lease", &self.lease)

@@ -61,7 +61,7 @@ pub(super) async fn explain(
     let url = redact_credentials(&endpoint.url);
     let failure = match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            denied(&url, servers, credentials, &error).await
+            denied(endpoint, servers, credentials, &error).await
         }
         ConnectErrorKind::Dns => failed(format!(
             "cannot reach the mesh at {url}{}: the host name cannot be resolved ({error}); check the name \
@@ -104,22 +104,33 @@ pub(super) async fn explain(
 
 /// The error of a server that refuses the credentials.
 async fn denied(
-    url: &str,
+    endpoint: &Endpoint,
     servers: &Servers,
     credentials: &[Credentials],
     error: &ConnectError,
 ) -> Error {
-    let place = |credentials: &Credentials| match credentials {
-        Credentials::File(path) => path.display().to_string(),
-        _ if servers.login.is_some() => "the login in the URL".to_owned(),
-        other => other.option().to_owned(),
+    let context = endpoint.source.context();
+    let place = |credentials: &Credentials| match (credentials, context) {
+        (Credentials::File(path), _) => path.display().to_string(),
+        (_, Some(context)) if servers.login.is_some() => {
+            format!("the login in the URL of context {context}")
+        }
+        (_, None) if servers.login.is_some() => "the login in the URL".to_owned(),
+        (other, _) => other.option().to_owned(),
     };
     let (state, cause) = match credentials {
         [] => (
             "missing",
-            "the server asks for credentials and got none; name a credentials file by OAM_CREDS, in \
-             .oam-url or with credentials()"
-                .to_owned(),
+            match context {
+                Some(context) => format!(
+                    "the server asks for credentials, and context {context} has none; name a credentials file by \
+                     OAM_CREDS or with credentials(), or store it with the context: oam context add {context} URL \
+                     --creds FILE --replace"
+                ),
+                None => "the server asks for credentials and got none; name a credentials file by OAM_CREDS, in \
+                         .oam-url or with credentials()"
+                    .to_owned(),
+            },
         ),
         [first, rest @ ..] => {
             let mut expired = expired_at(first).await.map(|at| (first, at));
@@ -142,7 +153,10 @@ async fn denied(
     };
     Error::raised(
         ErrorCode::ConnectionDenied,
-        format!("connection denied by the mesh at {url}: {cause}"),
+        format!(
+            "connection denied by the mesh at {}: {cause}",
+            redact_credentials(&endpoint.url)
+        ),
     )
     .with_detail("credentials", state)
 }
@@ -169,10 +183,16 @@ fn io_errors(error: &ConnectError) -> impl Iterator<Item = &io::Error> {
 
 /// The error of a mesh that does not answer.
 pub(super) fn unreachable(endpoint: &Endpoint, servers: &Servers, reason: &str) -> Error {
-    let remedy = if servers.are_local() {
-        "is it running? try: oam mesh up"
-    } else {
-        "check the address, and that the server runs and can be reached from here"
+    // The mesh of the command is at its default port, and another `.oam-url` would not replace a URL that is named
+    // otherwise.
+    let may_be_started = matches!(
+        endpoint.source,
+        EndpointSource::Default | EndpointSource::File(_)
+    );
+    let remedy = match (servers.are_local(), may_be_started) {
+        (true, true) => "is it running? try: oam mesh up",
+        (true, false) => "check the port, and that the server runs",
+        (false, _) => "check the address, and that the server runs and can be reached from here",
     };
     failed(format!(
         "cannot reach the mesh at {}{}: {reason}; {remedy}",
@@ -184,9 +204,8 @@ pub(super) fn unreachable(endpoint: &Endpoint, servers: &Servers, reason: &str) 
 fn named_by(endpoint: &Endpoint) -> String {
     match &endpoint.source {
         EndpointSource::Explicit => String::new(),
-        EndpointSource::Variable => " (from OAM_URL)".to_owned(),
-        EndpointSource::File(path) => format!(" (from {})", path.display()),
         EndpointSource::Default => " (the default)".to_owned(),
+        source => format!(" (from {source})"),
     }
 }
 

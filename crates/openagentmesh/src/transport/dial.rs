@@ -95,6 +95,8 @@ fn credentials(
     login: Option<Credentials>,
 ) -> Result<Vec<Credentials>> {
     match (options.credentials()?, login) {
+        // Explicit credentials replace those of a context.
+        (Some(option), Some(_)) if endpoint.source.context().is_some() => Ok(vec![option.clone()]),
         (Some(option), Some(_)) => Err(Error::raised(
             ErrorCode::Configuration,
             format!(

@@ -1,13 +1,12 @@
-//! The mesh to connect to: `OAM_URL`, `.oam-url`, or the default.
+//! The mesh to connect to: a context, `OAM_URL`, `.oam-url`, or the default.
 
 use std::path::{Path, PathBuf};
 
-use openagentmesh_protocol::ErrorCode;
-use serde::Deserialize;
-
+use super::contexts::{MeshContext, MeshContexts};
 use super::credentials::expand_home;
+use super::servers::Servers;
 use super::url_file;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The URL of a mesh when neither the program nor the environment names one.
 pub const DEFAULT_URL: &str = "nats://localhost:4222";
@@ -18,15 +17,31 @@ pub const URL_FILE: &str = ".oam-url";
 /// Environment variable that names the mesh.
 pub const URL_VARIABLE: &str = "OAM_URL";
 
+/// Environment variable that has the name of a [context](MeshContexts).
+pub const CONTEXT_VARIABLE: &str = "OAM_CONTEXT";
+
 /// Environment variable that names a NATS credentials file.
 pub const CREDENTIALS_VARIABLE: &str = "OAM_CREDS";
 
 /// The address of a mesh, the credentials for it, and the source of the address.
 ///
-/// The address comes from the first of: an explicit URL, `OAM_URL`, the nearest [`.oam-url`](URL_FILE)
-/// in the working directory or above it, [`DEFAULT_URL`]. The credentials come from the first of: an
-/// explicit path, `OAM_CREDS`, the nearest `.oam-url` if it has the same URL, none. A path may begin with `~`, the
-/// home directory.
+/// The first of these names the mesh, and [`source`](Self::source) says which one:
+///
+/// 1. an explicit URL or the name of a [context](MeshContexts);
+/// 2. the variable [`OAM_URL`](URL_VARIABLE);
+/// 3. the variable [`OAM_CONTEXT`](CONTEXT_VARIABLE);
+/// 4. the nearest [`.oam-url`](URL_FILE) in the working directory or above it;
+/// 5. the context that `oam context use` has selected;
+/// 6. [`DEFAULT_URL`].
+///
+/// The credentials come from the first of:
+///
+/// 1. an explicit path;
+/// 2. the context, if its name is explicit;
+/// 3. the variable [`OAM_CREDS`](CREDENTIALS_VARIABLE);
+/// 4. the context or the `.oam-url` that names the mesh, or the nearest `.oam-url` if it has the same URL.
+///
+/// A path may begin with `~`, the home directory.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The server's URL, or those of several servers with commas between them. It may have a login.
@@ -48,16 +63,67 @@ impl std::fmt::Debug for Endpoint {
 }
 
 /// The source of a mesh's address.
+///
+/// `Display` is a short text for messages, such as `OAM_URL` or `selected context prod`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EndpointSource {
-    /// The program passed it.
+    /// The program, or an option of the command line, passed the URL.
     Explicit,
+    /// The program, or an option of the command line, passed this name of a context.
+    Context(String),
     /// The environment variable [`OAM_URL`](URL_VARIABLE).
     Variable,
+    /// The environment variable [`OAM_CONTEXT`](CONTEXT_VARIABLE) has this name of a context.
+    ContextVariable(String),
     /// An `.oam-url` file.
     File(PathBuf),
+    /// The context of this name, which `oam context use` has selected.
+    SelectedContext(String),
     /// No source names a mesh, so that [`DEFAULT_URL`] applies.
     Default,
+}
+
+impl EndpointSource {
+    /// A stable word for programs: `option`, `context`, `oam_url`, `oam_context`, `file`, `selected_context` or
+    /// `default`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Explicit => "option",
+            Self::Context(_) => "context",
+            Self::Variable => "oam_url",
+            Self::ContextVariable(_) => "oam_context",
+            Self::File(_) => "file",
+            Self::SelectedContext(_) => "selected_context",
+            Self::Default => "default",
+        }
+    }
+
+    /// The name of the context that names the mesh, if one does.
+    #[must_use]
+    pub fn context(&self) -> Option<&str> {
+        match self {
+            Self::Context(name) | Self::ContextVariable(name) | Self::SelectedContext(name) => {
+                Some(name)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for EndpointSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Explicit => f.write_str("an option"),
+            Self::Context(name) => write!(f, "context {name}"),
+            Self::Variable => f.write_str(URL_VARIABLE),
+            Self::ContextVariable(name) => write!(f, "context {name}, set by {CONTEXT_VARIABLE}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::SelectedContext(name) => write!(f, "selected context {name}"),
+            Self::Default => f.write_str("the default"),
+        }
+    }
 }
 
 impl Endpoint {
@@ -65,7 +131,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// `configuration` when the `.oam-url` that applies cannot be read or is malformed.
+    /// `configuration` when the `.oam-url` or the file of contexts that applies cannot be read or is malformed, or
+    /// when `OAM_CONTEXT` or the selection names a context that is not stored.
     ///
     /// ```
     /// use openagentmesh::Endpoint;
@@ -76,18 +143,32 @@ impl Endpoint {
     /// ```
     pub fn resolve(url: Option<&str>, credentials: Option<&Path>) -> Result<Self> {
         let directory = std::env::current_dir().ok();
-        Environment {
-            url: variable(URL_VARIABLE),
-            credentials: variable(CREDENTIALS_VARIABLE),
-            directory: directory.as_deref(),
-        }
-        .resolve(url, credentials)
+        Environment::of_process(directory.as_deref()).resolve(url, credentials)
+    }
+
+    /// The endpoint of the [context](MeshContexts) `name`. `credentials` replace those of the context and the login in
+    /// its URL. A context without credentials has those of `OAM_CREDS`. `OAM_URL` and `.oam-url` do not matter.
+    ///
+    /// # Errors
+    ///
+    /// `configuration` when the context is not stored or is malformed.
+    pub fn from_context(name: &str, credentials: Option<&Path>) -> Result<Self> {
+        Environment::of_process(None).resolve_context(name, credentials)
+    }
+
+    /// Checks the URL without connecting.
+    ///
+    /// # Errors
+    ///
+    /// `configuration` when it is malformed, or when its scheme is not `nats` or `tls`.
+    pub fn check_url(&self) -> Result<()> {
+        Servers::parse(&self.url).map(drop)
     }
 
     /// The path of the [`.oam-url`](URL_FILE) that applies in `directory`: its own, or the nearest above it.
     ///
     /// On Unix, a file that another user may have written is passed over with a warning in the log: its owner
-    /// is neither this user nor root, or all users can replace the files of its directory.
+    /// is neither this user nor root, or all users can write it or replace the files of its directory.
     #[must_use]
     pub fn nearest_file(directory: &Path) -> Option<PathBuf> {
         url_file::nearest(directory, URL_FILE, url_file::warn)
@@ -99,7 +180,7 @@ impl Endpoint {
     ///
     /// `configuration` when the file cannot be read or is malformed.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let file = read_url_file(path)?;
+        let file = url_file::read(path)?;
         Ok(Self {
             url: file.url,
             credentials: file.creds,
@@ -113,42 +194,112 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The parts of the environment that name a mesh.
+#[derive(Default)]
 struct Environment<'a> {
     url: Option<String>,
+    context: Option<String>,
     credentials: Option<String>,
     directory: Option<&'a Path>,
+    /// The file of contexts.
+    contexts: Option<PathBuf>,
 }
 
-impl Environment<'_> {
+impl<'a> Environment<'a> {
+    fn of_process(directory: Option<&'a Path>) -> Self {
+        Self {
+            url: variable(URL_VARIABLE),
+            context: variable(CONTEXT_VARIABLE),
+            credentials: variable(CREDENTIALS_VARIABLE),
+            directory,
+            contexts: MeshContexts::path_of_user(),
+        }
+    }
+
     fn resolve(self, url: Option<&str>, credentials: Option<&Path>) -> Result<Endpoint> {
-        let named = |url, source| Endpoint {
-            url,
+        let mut endpoint = self.named(url)?;
+        let given = credentials.map(Path::to_owned);
+        match given.or(self.credentials.map(PathBuf::from)) {
+            Some(path) => endpoint.credentials = Some(expand_home(&path)),
+            None => {
+                let has_url = matches!(
+                    endpoint.source,
+                    EndpointSource::Explicit | EndpointSource::Variable
+                );
+                if has_url {
+                    endpoint.credentials = credentials_of(&endpoint.url, self.directory);
+                }
+            }
+        }
+        Ok(endpoint)
+    }
+
+    /// The endpoint before the environment's credentials.
+    fn named(&self, url: Option<&str>) -> Result<Endpoint> {
+        let at = |url: &str, source| Endpoint {
+            url: url.to_owned(),
             credentials: None,
             source,
         };
-        let mut endpoint = match (url, self.url) {
-            (Some(url), _) => named(url.to_owned(), EndpointSource::Explicit),
-            (None, Some(url)) => named(url, EndpointSource::Variable),
-            (None, None) => match self.directory.and_then(Endpoint::nearest_file) {
-                Some(path) => Endpoint::from_file(&path)?,
-                None => named(DEFAULT_URL.to_owned(), EndpointSource::Default),
-            },
-        };
-        let is_named = matches!(
-            endpoint.source,
-            EndpointSource::Explicit | EndpointSource::Variable
-        );
-        let is_given = credentials.is_some() || self.credentials.is_some();
-        if is_named && !is_given {
-            endpoint.credentials = credentials_of(&endpoint.url, self.directory);
+        if let Some(url) = url {
+            return Ok(at(url, EndpointSource::Explicit));
         }
-        if let Some(path) = credentials
-            .map(Path::to_owned)
-            .or(self.credentials.map(PathBuf::from))
-        {
-            endpoint.credentials = Some(expand_home(&path));
+        if let Some(url) = &self.url {
+            return Ok(at(url, EndpointSource::Variable));
         }
+        if let Some(name) = &self.context {
+            let source = EndpointSource::ContextVariable(name.clone());
+            return Ok(Endpoint::of(self.contexts()?.get(name)?, source));
+        }
+        if let Some(path) = self.directory.and_then(Endpoint::nearest_file) {
+            return Endpoint::from_file(&path);
+        }
+        if let Some(context) = self.selected()? {
+            let source = EndpointSource::SelectedContext(context.name.clone());
+            return Ok(Endpoint::of(context, source));
+        }
+        Ok(at(DEFAULT_URL, EndpointSource::Default))
+    }
+
+    fn resolve_context(self, name: &str, credentials: Option<&Path>) -> Result<Endpoint> {
+        let source = EndpointSource::Context(name.to_owned());
+        let mut endpoint = Endpoint::of(self.contexts()?.get(name)?, source);
+        let own = endpoint.credentials.take();
+        let given = credentials.map(Path::to_owned);
+        if given.is_some() {
+            endpoint.url = redact_credentials(&endpoint.url);
+        }
+        let path = given.or(own).or(self.credentials.map(PathBuf::from));
+        endpoint.credentials = path.map(|path| expand_home(&path));
         Ok(endpoint)
+    }
+
+    fn contexts(&self) -> Result<MeshContexts> {
+        match &self.contexts {
+            Some(path) => MeshContexts::read_file(path),
+            None => MeshContexts::read(),
+        }
+    }
+
+    /// The selected context. A file that another user may have written is passed over with a warning.
+    fn selected(&self) -> Result<Option<MeshContext>> {
+        let Some(path) = &self.contexts else {
+            return Ok(None);
+        };
+        if let Some(reason) = MeshContexts::distrusted(path) {
+            url_file::warn(path, &reason);
+            return Ok(None);
+        }
+        MeshContexts::read_file(path)?.get_selected()
+    }
+}
+
+impl Endpoint {
+    fn of(context: MeshContext, source: EndpointSource) -> Self {
+        Self {
+            url: context.url,
+            credentials: context.credentials,
+            source,
+        }
     }
 }
 
@@ -157,60 +308,8 @@ impl Environment<'_> {
 fn credentials_of(url: &str, directory: Option<&Path>) -> Option<PathBuf> {
     // A file that is passed over would not have named the mesh either.
     let path = url_file::nearest(directory?, URL_FILE, |_, _| {})?;
-    let file = read_url_file(&path).ok()?;
+    let file = url_file::read(&path).ok()?;
     file.creds.filter(|_| url_file::is_same_url(&file.url, url))
-}
-
-#[derive(Deserialize)]
-struct UrlFile {
-    url: String,
-    creds: Option<PathBuf>,
-}
-
-/// A URL on one line, or TOML with `url` and optional `creds`, which is relative to the file. Both may have
-/// comments after `#`.
-fn read_url_file(path: &Path) -> Result<UrlFile> {
-    let invalid = |cause: String| {
-        Error::raised(
-            ErrorCode::Configuration,
-            format!(
-                "invalid file {}: {cause}; write a URL such as {DEFAULT_URL} into it, or remove it",
-                path.display()
-            ),
-        )
-    };
-    let bytes = std::fs::read(path).map_err(|error| invalid(format!("cannot read it: {error}")))?;
-    let text = url_file::decode(bytes).map_err(|cause| invalid(cause.to_owned()))?;
-    let lines = text.lines().map(url_file::without_comment);
-    let mut lines = lines.filter(|line| !line.is_empty());
-    let first = lines
-        .next()
-        .ok_or_else(|| invalid("it is empty".to_owned()))?;
-    if is_bare_url(first) {
-        if lines.next().is_some() {
-            return Err(invalid("it has more lines after the URL".to_owned()));
-        }
-        return Ok(UrlFile {
-            url: first.to_owned(),
-            creds: None,
-        });
-    }
-    let mut file: UrlFile = toml::from_str(&text).map_err(|error| {
-        invalid(format!(
-            "expected a URL, or TOML with a url: {}",
-            error.message()
-        ))
-    })?;
-    if let (Some(creds), Some(directory)) = (&mut file.creds, path.parent()) {
-        *creds = directory.join(expand_home(creds));
-    }
-    Ok(file)
-}
-
-/// TOML never has `://` before the first `=` or quote.
-fn is_bare_url(line: &str) -> bool {
-    let before_value = line.split(['=', '"', '\'']).next().unwrap_or(line);
-    before_value.contains("://")
 }
 
 /// The URL without its login.
@@ -229,195 +328,4 @@ pub(crate) fn redact_credentials(urls: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str, file: &str) -> Self {
-            let path =
-                std::env::temp_dir().join(format!("oam-endpoint-{}-{name}", std::process::id()));
-            std::fs::create_dir_all(path.join("below")).unwrap();
-            std::fs::write(path.join(URL_FILE), file).unwrap();
-            Self(path)
-        }
-
-        fn resolve(&self) -> Result<Endpoint> {
-            let below = self.0.join("below");
-            Environment {
-                url: None,
-                credentials: None,
-                directory: Some(&below),
-            }
-            .resolve(None, None)
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
-
-    #[test]
-    fn url_file_above_the_working_directory_names_the_mesh() {
-        let directory = Directory::new("bare", "\n nats://127.0.0.1:4242 \n");
-        let endpoint = directory.resolve().unwrap();
-        assert_eq!(endpoint.url, "nats://127.0.0.1:4242");
-        assert_eq!(
-            endpoint.source,
-            EndpointSource::File(directory.0.join(URL_FILE))
-        );
-    }
-
-    #[test]
-    fn credentials_in_a_url_file_are_relative_to_it() {
-        let directory = Directory::new(
-            "toml",
-            "# production\nurl = \"tls://mesh.example:4222\"\ncreds = \"a.creds\"\n",
-        );
-        let endpoint = directory.resolve().unwrap();
-        assert_eq!(endpoint.url, "tls://mesh.example:4222");
-        assert_eq!(endpoint.credentials, Some(directory.0.join("a.creds")));
-    }
-
-    #[test]
-    fn malformed_url_file_is_an_error_with_its_path() {
-        for (name, text) in [
-            ("empty", ""),
-            ("other", "host = 1"),
-            ("garbage", "not a url"),
-            ("comment", "# nothing"),
-            ("two", "nats://a:1\ncreds = \"x\""),
-        ] {
-            let directory = Directory::new(name, text);
-            let message = directory.resolve().unwrap_err().to_string();
-            assert!(
-                message.contains(&*directory.0.join(URL_FILE).to_string_lossy()),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn url_file_of_windows_tools_is_understood() {
-        for (name, text, credentials) in [
-            ("mark", "\u{feff}nats://a:1\r\n", None),
-            (
-                "crlf",
-                "\r\n# production\r\nnats://a:1 # first\r\n# end\r\n",
-                None,
-            ),
-            (
-                "toml-crlf",
-                "\u{feff}# production\r\nurl = \"nats://a:1\"\r\ncreds = \"x\"\r\n",
-                Some("x"),
-            ),
-        ] {
-            let directory = Directory::new(name, text);
-            let endpoint = directory.resolve().unwrap();
-            assert_eq!(endpoint.url, "nats://a:1", "{name}");
-            let expected = credentials.map(|file| directory.0.join(file));
-            assert_eq!(endpoint.credentials, expected, "{name}");
-        }
-        let directory = Directory::new("utf16", "");
-        let utf16: Vec<u8> = "\u{feff}nats://a:1"
-            .encode_utf16()
-            .flat_map(u16::to_le_bytes)
-            .collect();
-        std::fs::write(directory.0.join(URL_FILE), utf16).unwrap();
-        let error = directory.resolve().unwrap_err();
-        assert_eq!(error.code(), &ErrorCode::Configuration);
-        assert!(error.message().contains("UTF-16"), "{error}");
-    }
-
-    #[test]
-    fn credentials_of_a_url_file_are_used_with_the_same_url() {
-        let directory = Directory::new("same", "url = \"nats://a:4222\"\ncreds = \"file\"\n");
-        let resolve = |variable: Option<&str>, creds: Option<&str>, url: Option<&str>| {
-            let environment = Environment {
-                url: variable.map(str::to_owned),
-                credentials: creds.map(str::to_owned),
-                directory: Some(&directory.0),
-            };
-            environment.resolve(url, None).unwrap().credentials
-        };
-        let file = Some(directory.0.join("file"));
-        assert_eq!(resolve(None, None, Some("nats://a:4222")), file);
-        assert_eq!(resolve(None, None, Some("a")), file);
-        assert_eq!(resolve(Some("nats://a"), None, None), file);
-        assert_eq!(resolve(Some("nats://a"), None, Some("nats://b")), None);
-        assert_eq!(
-            resolve(None, Some("variable"), Some("nats://a")),
-            Some("variable".into())
-        );
-        std::fs::write(directory.0.join(URL_FILE), "nonsense").unwrap();
-        assert_eq!(resolve(None, None, Some("nats://a:4222")), None);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn url_file_of_another_user_is_passed_over() {
-        use std::os::unix::fs::{PermissionsExt, chown};
-
-        let directory = Directory::new("shared", "nats://evil:1");
-        let mode = |mode| {
-            let permissions = std::fs::Permissions::from_mode(mode);
-            std::fs::set_permissions(&directory.0, permissions).unwrap();
-        };
-        mode(0o777);
-        assert_ne!(directory.resolve().unwrap().url, "nats://evil:1");
-        mode(0o755);
-        assert_eq!(directory.resolve().unwrap().url, "nats://evil:1");
-        let file = directory.0.join(URL_FILE);
-        // Only root can give files away.
-        if chown(&file, Some(12_345), None).is_ok() {
-            assert_ne!(directory.resolve().unwrap().url, "nats://evil:1");
-            assert_ne!(Endpoint::nearest_file(&directory.0), Some(file));
-        }
-    }
-
-    #[test]
-    fn explicit_url_and_variable_go_before_the_file() {
-        let directory = Directory::new("order", "nats://file:1");
-        let environment = |url: Option<&str>| Environment {
-            url: url.map(str::to_owned),
-            credentials: Some("env.creds".to_owned()),
-            directory: Some(&directory.0),
-        };
-        let explicit = environment(Some("nats://env:1"))
-            .resolve(Some("nats://flag:1"), None)
-            .unwrap();
-        assert_eq!(
-            (explicit.url.as_str(), explicit.source),
-            ("nats://flag:1", EndpointSource::Explicit)
-        );
-        let variable = environment(Some("nats://env:1"))
-            .resolve(None, Some(Path::new("x")))
-            .unwrap();
-        assert_eq!(variable.url, "nats://env:1");
-        assert_eq!(variable.credentials, Some(PathBuf::from("x")));
-        assert_eq!(
-            environment(None).resolve(None, None).unwrap().url,
-            "nats://file:1"
-        );
-        let nothing = Environment {
-            url: None,
-            credentials: None,
-            directory: None,
-        };
-        assert_eq!(nothing.resolve(None, None).unwrap().url, DEFAULT_URL);
-    }
-
-    #[test]
-    fn redacted_url_has_no_login() {
-        let redacted = redact_credentials;
-        assert_eq!(redacted("nats://user:secret@host:4222"), "nats://host:4222");
-        assert_eq!(redacted("user:secret@host:1"), "nats://host:1");
-        assert_eq!(
-            redacted("nats://a:1, nats://t@b:2"),
-            "nats://a:1,nats://b:2"
-        );
-    }
-}
+mod tests;

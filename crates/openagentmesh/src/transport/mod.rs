@@ -4,6 +4,7 @@ mod any_address;
 mod client_events;
 mod client_slot;
 mod connection;
+mod contexts;
 mod credentials;
 mod denials;
 mod detached;
@@ -30,10 +31,13 @@ mod servers;
 mod state;
 mod subscription;
 mod traffic;
+mod trust;
 mod url_file;
 
+pub use contexts::{MeshContext, MeshContexts};
 pub use endpoint::{
-    CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
+    CONTEXT_VARIABLE, CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE,
+    URL_VARIABLE,
 };
 pub use nats_events::NatsEvents;
 pub use replication::REPLICAS_VARIABLE;

@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ConnectionOptions {
     pub(crate) url: Option<String>,
+    /// The name of a context, in place of a URL.
+    pub(crate) context: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) inbox_prefix: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
@@ -109,6 +111,7 @@ impl ConnectionOptions {
     pub(crate) fn first(&self) -> Option<&'static str> {
         let set = [
             ("url", self.url.is_some()),
+            ("context", self.context.is_some()),
             ("connection_name", self.name.is_some()),
             ("inbox_prefix", self.inbox_prefix.is_some()),
             ("ca_file", self.ca_file.is_some()),

@@ -2,6 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use openagentmesh_protocol::ErrorCode;
+use serde::Deserialize;
+
+use super::credentials::expand_home;
+use super::endpoint::DEFAULT_URL;
+use super::trust::{distrusted, read_text};
+use crate::error::{Error, Result};
+
 /// The nearest file called `name` in `directory` or above it that another user cannot have written.
 /// `passed_over` is called with each nearer one and the reason.
 pub(super) fn nearest(
@@ -14,7 +22,7 @@ pub(super) fn nearest(
         if !path.is_file() {
             return None;
         }
-        match distrusted(&path, directory) {
+        match distrusted(&path) {
             None => Some(path),
             Some(reason) => {
                 passed_over(&path, &reason);
@@ -32,78 +40,59 @@ pub(super) fn warn(path: &Path, reason: &str) {
     );
 }
 
-/// The reason for which the file at `path` may be that of another user.
-#[cfg(unix)]
-fn distrusted(path: &Path, directory: &Path) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
+#[derive(Deserialize)]
+pub(super) struct UrlFile {
+    pub(super) url: String,
+    pub(super) creds: Option<PathBuf>,
+}
 
-    let user = rustix::process::geteuid().as_raw();
-    let unreadable = |error: std::io::Error| format!("cannot read its owner: {error}");
-    // The owner of a link decides where it leads.
-    for found in [std::fs::symlink_metadata(path), std::fs::metadata(path)] {
-        match found {
-            Ok(file) if is_foreign(file.uid(), user) => {
-                return Some(format!("it is owned by another user, {}", file.uid()));
-            }
-            Ok(_) => {}
-            Err(error) => return Some(unreadable(error)),
+/// A URL on one line, or TOML with `url` and optional `creds`, which is relative to the file. Both may have
+/// comments after `#`.
+pub(super) fn read(path: &Path) -> Result<UrlFile> {
+    let invalid = |cause: String| {
+        Error::raised(
+            ErrorCode::Configuration,
+            format!(
+                "invalid file {}: {cause}; write a URL such as {DEFAULT_URL} into it, or remove it",
+                path.display()
+            ),
+        )
+    };
+    let text = read_text(path).map_err(invalid)?;
+    let lines = text.lines().map(without_comment);
+    let mut lines = lines.filter(|line| !line.is_empty());
+    let first = lines
+        .next()
+        .ok_or_else(|| invalid("it is empty".to_owned()))?;
+    if is_bare_url(first) {
+        if lines.next().is_some() {
+            return Err(invalid("it has more lines after the URL".to_owned()));
         }
+        return Ok(UrlFile {
+            url: first.to_owned(),
+            creds: None,
+        });
     }
-    match std::fs::metadata(directory) {
-        Ok(directory) if is_writable_by_all(directory.mode()) => {
-            Some("its directory is writable by all users".to_owned())
-        }
-        Ok(_) => None,
-        Err(error) => Some(unreadable(error)),
+    let mut file: UrlFile = toml::from_str(&text).map_err(|error| {
+        invalid(format!(
+            "expected a URL, or TOML with a url: {}",
+            error.message()
+        ))
+    })?;
+    if let (Some(creds), Some(directory)) = (&mut file.creds, path.parent()) {
+        *creds = directory.join(expand_home(creds));
     }
+    Ok(file)
 }
 
-#[cfg(not(unix))]
-fn distrusted(_path: &Path, _directory: &Path) -> Option<String> {
-    None
-}
-
-#[cfg(unix)]
-fn is_foreign(owner: u32, user: u32) -> bool {
-    owner != user && owner != 0
-}
-
-/// Whether any user can replace a file in a directory with this `mode`. In a sticky directory, such as
-/// `/tmp`, only the owner of a file can.
-#[cfg(unix)]
-fn is_writable_by_all(mode: u32) -> bool {
-    const OTHERS_WRITE: u32 = 0o002;
-    const STICKY: u32 = 0o1000;
-    mode & OTHERS_WRITE != 0 && mode & STICKY == 0
-}
-
-/// The text of a file in UTF-8, without a byte order mark.
-///
-/// # Errors
-///
-/// The cause, when the file is not UTF-8.
-pub(super) fn decode(bytes: Vec<u8>) -> Result<String, &'static str> {
-    if is_utf16(&bytes) {
-        return Err("it is UTF-16, not UTF-8");
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
-    Ok(match text.strip_prefix('\u{feff}') {
-        Some(text) => text.to_owned(),
-        None => text,
-    })
-}
-
-/// By its byte order mark, or by a first character of two bytes, one of them zero.
-fn is_utf16(bytes: &[u8]) -> bool {
-    match bytes {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
-        [first, second, ..] => (*first == 0) != (*second == 0),
-        _ => false,
-    }
+/// TOML never has `://` before the first `=` or quote.
+fn is_bare_url(line: &str) -> bool {
+    let before_value = line.split(['=', '"', '\'']).next().unwrap_or(line);
+    before_value.contains("://")
 }
 
 /// The line without a comment, which begins with `#` at the start or after white space.
-pub(super) fn without_comment(line: &str) -> &str {
+fn without_comment(line: &str) -> &str {
     let is_comment = |(index, _): &(usize, &str)| {
         line[..*index]
             .chars()
@@ -139,41 +128,6 @@ fn normalize(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn file_of_another_user_is_foreign_unless_that_is_root() {
-        assert!(is_foreign(1001, 1000));
-        assert!(is_foreign(1000, 0));
-        assert!(!is_foreign(1000, 1000));
-        assert!(!is_foreign(0, 1000));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn directory_writable_by_all_is_one_where_all_can_replace_files() {
-        for (mode, expected) in [
-            (0o755, false),
-            (0o775, false),
-            (0o777, true),
-            (0o1777, false),
-        ] {
-            assert_eq!(is_writable_by_all(mode), expected, "{mode:o}");
-        }
-    }
-
-    #[test]
-    fn file_of_another_encoding_is_named() {
-        assert_eq!(decode(b"nats://a".to_vec()).unwrap(), "nats://a");
-        assert_eq!(
-            decode(b"\xef\xbb\xbfnats://a".to_vec()).unwrap(),
-            "nats://a"
-        );
-        for bytes in [&b"\xff\xfen\0"[..], b"\xfe\xff\0n", b"n\0a\0", b"\0n\0a"] {
-            assert!(decode(bytes.to_vec()).unwrap_err().contains("UTF-16"));
-        }
-        assert!(decode(b"nats://\xe9".to_vec()).is_err());
-    }
 
     #[test]
     fn comment_begins_after_white_space() {

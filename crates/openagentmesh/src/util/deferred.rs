@@ -33,6 +33,11 @@ impl<'f, P, T> Deferred<'f, P, T> {
         }
     }
 
+    /// The parts; `None` once the operation runs.
+    pub(crate) fn parts(&self) -> Option<&P> {
+        self.parts.as_ref()
+    }
+
     /// The parts, for another operation.
     ///
     /// # Errors

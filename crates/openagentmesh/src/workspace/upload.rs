@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::Stream;
 use bytes::{Bytes, BytesMut};
@@ -28,6 +28,7 @@ use super::progress::{OnProgress, Progress};
 use crate::error::Result;
 use crate::store::{Access, ObjectBucket, SharedBucket};
 use crate::transport::{DenialWatch, OutgoingBytes, too_large};
+use crate::util::backoff::Backoff;
 use crate::util::deferred::Deferred;
 
 /// The size of a chunk, as in the published SDKs.
@@ -45,6 +46,10 @@ const SLOW_CHUNK: Duration = Duration::from_secs(4);
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest wait for the confirmation of a chunk that was sent before the connection was lost.
 const LOST_CHUNK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The limit of the wait for a server of a cluster to learn of a new bucket, and the bounds of the back-off.
+const NEW_BUCKET_TIMEOUT: Duration = Duration::from_secs(10);
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The interval at which the state of the connection is checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -205,6 +210,8 @@ struct Transfer<'s> {
     nuid: String,
     chunk_size: usize,
     in_flight: VecDeque<InFlight>,
+    /// The first chunk of an upload to a cluster, until it is confirmed.
+    first: Option<FirstChunk>,
     max_in_flight: usize,
     /// The server's denial of a chunk.
     denied: DenialWatch,
@@ -219,6 +226,13 @@ struct Transfer<'s> {
     is_committing: bool,
     /// The creation time of the bucket at the start.
     created: OffsetDateTime,
+}
+
+/// The first chunk, for a server that does not know the bucket yet.
+struct FirstChunk {
+    content: Bytes,
+    backoff: Backoff,
+    until: Instant,
 }
 
 /// A chunk that the server has not confirmed yet.
@@ -258,6 +272,7 @@ impl<'s> Transfer<'s> {
             denied,
             chunk_size: CHUNK_BYTES.min(room.max(1)),
             in_flight: VecDeque::with_capacity(MAX_IN_FLIGHT),
+            first: None,
             digest: digest::Context::new(&digest::SHA256),
             chunks: 0,
             progress: Progress { bytes: 0, total },
@@ -276,6 +291,17 @@ impl<'s> Transfer<'s> {
         while !self.has_room() {
             self.await_confirmation().await?;
         }
+        if self.chunks == 1 && self.bucket.connection().is_clustered() {
+            self.first = Some(FirstChunk {
+                content: chunk.clone(),
+                backoff: Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
+                until: Instant::now() + NEW_BUCKET_TIMEOUT,
+            });
+        }
+        self.publish_chunk(chunk).await
+    }
+
+    async fn publish_chunk(&mut self, chunk: Bytes) -> Result<()> {
         let bytes = chunk.len();
         let jetstream = self.bucket.jetstream();
         let outgoing = self.bucket.connection().count_outgoing(bytes);
@@ -320,7 +346,10 @@ impl<'s> Transfer<'s> {
         };
         let (bytes, took) = (oldest.bytes, oldest.sent.elapsed());
         self.in_flight.pop_front();
-        confirmed.map_err(|error| self.bucket.failed("write", error))?;
+        if let Err(error) = confirmed {
+            return self.repeat_first(error).await;
+        }
+        self.first = None;
         // Without a wait, the source of the content is slower than the link.
         self.adapt(if is_waiting { took } else { Duration::ZERO });
         self.progress.bytes += bytes as u64;
@@ -328,6 +357,21 @@ impl<'s> Transfer<'s> {
             on_progress(self.progress);
         }
         Ok(())
+    }
+
+    /// Sends the first chunk again after the answer `error`, if a server may know the bucket soon: in a cluster, servers
+    /// learn of a new bucket one after another.
+    async fn repeat_first(&mut self, error: PublishError) -> Result<()> {
+        if let Some(first) = &mut self.first
+            && self.in_flight.is_empty()
+            && error.kind() == PublishErrorKind::StreamNotFound
+            && Instant::now() < first.until
+        {
+            let content = first.content.clone();
+            tokio::time::sleep(first.backoff.next_delay()).await;
+            return self.publish_chunk(content).await;
+        }
+        Err(self.bucket.failed("write", error))
     }
 
     /// Counts a wait of [`CHECK_INTERVAL`] for the oldest chunk in flight.

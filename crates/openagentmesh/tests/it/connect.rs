@@ -13,7 +13,7 @@ async fn unreachable_mesh_is_connection_failed() {
         .unwrap_err();
     assert_eq!(error.code(), &ErrorCode::ConnectionFailed);
     assert!(
-        error.message().contains("127.0.0.9:9") && error.message().contains("oam mesh up"),
+        error.message().contains("127.0.0.9:9") && error.message().contains("check the port"),
         "{error}"
     );
 }

@@ -83,9 +83,10 @@ async fn ipv6_address_in_brackets_is_dialed() {
 }
 
 #[tokio::test]
-async fn only_a_mesh_on_this_machine_can_be_started_by_a_command() {
+async fn mesh_of_an_explicit_url_is_not_started_by_a_command() {
     let local = failed(at(unused_url().await)).await;
-    assert!(local.message().contains("oam mesh up"), "{local}");
+    assert!(local.message().contains("check the port"), "{local}");
+    assert!(!local.message().contains("oam mesh up"), "{local}");
     // An address for documentation: nothing is there.
     let remote = failed(at("nats://192.0.2.1:4222")).await;
     assert!(!remote.message().contains("oam mesh up"), "{remote}");

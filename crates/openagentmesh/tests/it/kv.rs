@@ -50,6 +50,27 @@ async fn text_bytes_and_json_values_are_read_back() {
 }
 
 #[tokio::test]
+async fn history_has_the_kept_writes_of_one_key() {
+    let test = TestMesh::start().await;
+    let kv = test.mesh.kv();
+    assert_eq!(kv.history("plan").await.unwrap(), []);
+    kv.put("plan", "one").await.unwrap();
+    let two = kv.put("plan", "two").await.unwrap();
+    kv.put("plan.b", "other").await.unwrap();
+    let kept = kv.history("plan").await.unwrap();
+    let [write] = kept.as_slice() else {
+        panic!("{kept:?}");
+    };
+    assert_eq!((write.key.as_str(), write.revision), ("plan", two));
+    assert_eq!(write.value.as_deref(), Some(&b"two"[..]));
+    kv.delete("plan").await.unwrap();
+    let kept = kv.history("plan").await.unwrap();
+    assert_eq!((kept.len(), kept[0].value.clone()), (1, None));
+    let error = kv.history("*").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::InvalidInput);
+}
+
+#[tokio::test]
 async fn write_with_a_stale_revision_is_refused() {
     let test = TestMesh::start().await;
     let kv = test.mesh.kv();

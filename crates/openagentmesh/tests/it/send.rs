@@ -32,17 +32,16 @@ async fn sent_request_runs_without_a_reply() {
     let raw = test.raw().await;
     let mut requests = crate::support::subscribed(&raw, "mesh.agent.recorder").await;
     let caller = test.peer().await;
-    caller
-        .send("recorder", "hello")
-        .header("Priority", "low")
-        .await
-        .unwrap();
+    let send = caller.send("recorder", "hello").header("Priority", "low");
+    let id = send.request_id().unwrap().clone();
+    send.await.unwrap();
     assert_eq!(within(received.recv()).await.unwrap(), "hello");
     let request = within(requests.next()).await.unwrap();
     assert_eq!(request.reply, None);
     let headers = request.headers.unwrap();
     assert_eq!(headers.get("Priority").unwrap().as_str(), "low");
-    assert_eq!(headers.get("X-Mesh-Request-Id").unwrap().as_str().len(), 32);
+    let sent = headers.get("X-Mesh-Request-Id").unwrap().as_str();
+    assert_eq!((sent, sent.len()), (id.as_str(), 32));
 }
 
 #[tokio::test]

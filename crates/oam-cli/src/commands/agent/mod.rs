@@ -2,6 +2,10 @@
 
 pub(crate) mod call;
 pub(crate) mod contract;
+mod example;
+mod interrupt;
 mod payload;
+pub(crate) mod send;
 pub(crate) mod stream;
 pub(crate) mod subscribe;
+mod unfit;

@@ -1,36 +1,42 @@
-//! The JSON input of a request, from the command line or stdin.
+//! The JSON input of a request: from the command line, a file, stdin or an editor.
 
+use std::path::Path;
 use std::time::Duration;
 
-use openagentmesh::{AgentMesh, AgentName, Error, ErrorCode};
+use openagentmesh::protocol::Verb;
+use openagentmesh::{AgentMesh, AgentName, Contract, Error, ErrorCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::cli::AgentRequest;
+use super::unfit::{self, Command};
+use crate::cli::{AgentRequest, Header};
 use crate::connection::connect;
 use crate::deadline::Deadline;
+use crate::editor::{self, Edited};
 use crate::failure::Failure;
+use crate::input::{self, Field, Source};
 use crate::printer::Printer;
-use crate::{shell, stdin};
+use crate::{json, schema, stdin};
 
 /// A longer input is not repeated in a hint.
 const MAX_HINT_BYTES: usize = 60;
 
-/// No server accepts a message above this limit.
-const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Windows tools write this mark before a text in UTF-8.
-const BYTE_ORDER_MARK: char = '\u{feff}';
-
 /// The input with its original digits; `None` for an agent without input.
 struct Payload(Option<Box<RawValue>>);
 
+/// The input as far as it is known without the mesh.
+enum Given {
+    Nothing,
+    Json(Payload),
+    /// The types of fields are those of the contract.
+    Fields(Vec<Field>),
+}
+
 /// A request, with its input, that is about to be sent to an agent of the mesh.
 pub(crate) struct Request<'r> {
-    /// The command, for hints.
-    verb: &'static str,
-    agent: AgentName,
+    command: Command,
     deadline: Deadline,
+    timeout: Option<Duration>,
     printer: &'r Printer,
 }
 
@@ -38,118 +44,234 @@ pub(crate) struct Request<'r> {
 pub(crate) struct Ready<'r> {
     request: Request<'r>,
     payload: Payload,
+    edited: Option<Edited>,
+    pub(crate) headers: Vec<Header>,
     /// The time that was left when the input was read.
     pub(crate) left: Option<Duration>,
 }
 
 impl<'r> Request<'r> {
-    /// Connects to the mesh and reads the input: the argument, or stdin if that is `-`. Without an argument, stdin is
-    /// read only if the contract of the agent has an input: it may be meant for another command, as in
-    /// `while read NAME; do oam agent call $NAME; done`.
+    /// Connects to the mesh and reads the input. Without an argument, stdin is read only if the contract of the agent has
+    /// an input: it may be meant for another command, as in `while read NAME; do oam agent call $NAME; done`.
     pub(crate) async fn prepare(
-        verb: &'static str,
+        verb: Verb,
         arguments: AgentRequest,
         timeout: Option<Duration>,
         printer: &'r Printer,
     ) -> Result<(Ready<'r>, AgentMesh), Failure> {
-        let request = Request {
-            verb,
-            agent: AgentName::new(&arguments.name).map_err(Error::from)?,
+        let mut request = Request {
+            command: Command {
+                verb,
+                agent: AgentName::new(&arguments.name).map_err(Error::from)?,
+                arguments: arguments.input,
+            },
             deadline: Deadline::after(timeout),
+            timeout,
             printer,
         };
         // Invalid input is an error without a mesh.
-        let payload = match arguments.payload.as_deref() {
-            Some("-") => Some(request.read_stdin().await?),
-            Some(text) => Some(request.parse_argument(text)?),
-            None if stdin::is_terminal() => Some(Payload(None)),
-            None => None,
-        };
+        let given = request.read_arguments().await?;
         let connecting = connect(arguments.target);
         let mesh = request
             .deadline
             .bound("not connected to the mesh", connecting)
             .await?;
-        let payload = match payload {
-            Some(payload) => payload,
-            None => request.read_stdin_if_taken(&mesh).await?,
-        };
+        let (payload, edited) = request.complete(given, arguments.edit, &mesh).await?;
         let ready = Ready {
             left: request.deadline.left(),
             request,
             payload,
+            edited,
+            headers: arguments.headers,
         };
         Ok((ready, mesh))
     }
 
-    async fn read_stdin_if_taken(&self, mesh: &AgentMesh) -> Result<Payload, Failure> {
-        let contract = async { Ok(mesh.contract(&self.agent).await) };
+    async fn read_arguments(&self) -> Result<Given, Failure> {
+        let arguments = &self.command.arguments;
+        if let [argument] = arguments.as_slice() {
+            if let Some(source) = Source::of_argument(argument)? {
+                return self.read(&source).await.map(Given::Json);
+            }
+            match parse(argument) {
+                Ok(payload) => return Ok(Given::Json(payload)),
+                Err(error) if !Field::is_field(argument) => {
+                    return Err(self.not_json(argument, &error));
+                }
+                Err(_) => {}
+            }
+        }
+        match arguments.as_slice() {
+            [] => Ok(Given::Nothing),
+            words if !words.iter().any(|word| Field::is_field(word)) => {
+                let failure = Failure::usage(format!(
+                    "invalid input: {} arguments; the input is one JSON value, or KEY=TEXT for each member",
+                    words.len()
+                ));
+                Err(failure.hint(self.command.with_text(&words.join(" "))))
+            }
+            fields => {
+                let reading = Field::read_all(fields, self.printer);
+                let fields = self
+                    .deadline
+                    .bound("the input was not read", reading)
+                    .await?;
+                Ok(Given::Fields(fields))
+            }
+        }
+    }
+
+    /// The payload, with all that depends on the contract of the agent, and the text that was edited.
+    async fn complete(
+        &mut self,
+        given: Given,
+        edit: bool,
+        mesh: &AgentMesh,
+    ) -> Result<(Payload, Option<Edited>), Failure> {
+        // A send to an unknown agent would seem to succeed.
+        let is_checked = edit || self.command.verb == Verb::Send;
+        let given = match given {
+            Given::Json(payload) if payload.0.is_some() && !is_checked => {
+                return Ok((payload, None));
+            }
+            given => given,
+        };
+        let contract = self.contract(mesh).await?;
+        let known = contract.as_ref().ok();
+        if known.is_some_and(|contract| contract.capabilities.mismatch(self.command.verb).is_some())
+        {
+            // The verb is the problem, which the request reports.
+            return Ok((payload_for_any_verb(given, known), None));
+        }
+        let takes_input = known.is_none_or(|contract| contract.input_schema.is_some());
+        let payload = match given {
+            Given::Json(payload) => payload,
+            Given::Fields(fields) => self.object(&fields, contract.as_ref())?,
+            Given::Nothing if edit || stdin::is_terminal() || !takes_input => Payload(None),
+            Given::Nothing => self.read(&Source::Stdin).await?,
+        };
+        if edit {
+            let contract = contract?;
+            let (payload, edited) = self.edit(payload, &contract).await?;
+            return Ok((payload, Some(edited)));
+        }
+        if let Some(contract) = known
+            && payload.0.is_none()
+            && takes_input
+            && is_invalid(contract, &Value::Null).is_some()
+        {
+            return Err(schema::missing_input(contract, self.command.verb.as_str()));
+        }
+        Ok((payload, None))
+    }
+
+    /// The contract of the agent. One that cannot be read says nothing about the agent.
+    async fn contract(&self, mesh: &AgentMesh) -> Result<Result<Contract, Error>, Failure> {
+        let contract = async { Ok(mesh.contract(&self.command.agent).await) };
         let contract = self.deadline.bound("no contract received", contract);
         match contract.await? {
-            Ok(contract) if contract.input_schema.is_none() => Ok(Payload(None)),
             Err(error) if error.code() == &ErrorCode::NotFound => Err(error.into()),
-            // A contract that cannot be read says nothing about the agent.
-            Ok(_) | Err(_) => self.read_stdin().await,
+            contract => Ok(contract),
         }
     }
 
-    async fn read_stdin(&self) -> Result<Payload, Failure> {
-        let reading = stdin::bytes(MAX_INPUT_BYTES + 1, self.printer);
-        let bytes = self.deadline.bound("stdin did not end", reading).await?;
-        if bytes.len() as u64 > MAX_INPUT_BYTES {
-            return Err(Failure::mesh(
-                ErrorCode::PayloadTooLarge,
-                format!(
-                    "the input is too large: no server accepts more than {MAX_INPUT_BYTES} bytes"
-                ),
-            )
-            .hint("oam workspace put NAME FILE shares content of any size"));
-        }
-        if is_utf16(&bytes) {
-            return Err(
-                Failure::usage("invalid JSON input: stdin is UTF-16, JSON is UTF-8").hint(
-                    "convert it with iconv -f UTF-16 -t UTF-8; in PowerShell, set \
-                 $OutputEncoding = [Text.Encoding]::UTF8",
-                ),
-            );
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let position = error.utf8_error().valid_up_to();
-            Failure::usage(format!(
-                "invalid JSON input: byte {} of stdin is not UTF-8",
-                position + 1
-            ))
-        })?;
+    async fn read(&self, source: &Source) -> Result<Payload, Failure> {
+        let problem = match source {
+            Source::Stdin => "stdin did not end",
+            Source::File(_) => "the input was not read",
+        };
+        let reading = source.read("the input", self.printer);
+        let bytes = self.deadline.bound(problem, reading).await?;
+        let name = source.name();
+        let text = input::text(bytes, &name, "invalid JSON input")?;
         parse(&text).map_err(|error| {
-            Failure::usage(format!("invalid JSON input: {error}")).hint(
-                "nothing was sent; stdin must be one JSON value, and text needs double quotes",
-            )
+            Failure::usage(format!("invalid JSON input: {error}")).hint(format!(
+                "nothing was sent; {name} must be one JSON value, and text needs double quotes"
+            ))
         })
     }
 
-    fn parse_argument(&self, text: &str) -> Result<Payload, Failure> {
-        parse(text).map_err(|error| {
-            let text = trimmed(text);
-            let is_unquoted_text = !text.starts_with(['{', '[', '"']) && !text.contains('\n');
-            let failure = Failure::usage(format!("invalid JSON input: {error}"));
-            if is_unquoted_text {
-                let quoted = Value::String(text.to_owned()).to_string();
-                failure.hint(format!(
-                    "JSON text needs double quotes: oam agent {} {} {}",
-                    self.verb,
-                    self.agent,
-                    shell::word(&quoted)
-                ))
-            } else {
-                failure.hint("nothing was sent; put the JSON between single quotes in the shell")
+    /// The failure of an argument that is neither JSON nor a field.
+    fn not_json(&self, argument: &str, error: &serde_json::Error) -> Failure {
+        let text = trimmed(argument);
+        let failure = Failure::usage(format!("invalid JSON input: {error}"));
+        if text.starts_with(['{', '[', '"']) || text.contains('\n') {
+            return failure
+                .hint("nothing was sent; put the JSON between single quotes in the shell");
+        }
+        if Path::new(text).is_file() {
+            let command = self.command.with(&format!("@{text}"));
+            return failure.hint(format!("the content of the file: {command}"));
+        }
+        let command = self.command.with_text(text);
+        failure.hint(format!("JSON text needs double quotes: {command}"))
+    }
+
+    fn object(
+        &self,
+        fields: &[Field],
+        contract: Result<&Contract, &Error>,
+    ) -> Result<Payload, Failure> {
+        let contract = contract.map_err(|error| {
+            let cause = error.message();
+            let message =
+                format!("the types of the members are unknown: {cause}; write the input as JSON");
+            Failure::mesh(error.code().clone(), message)
+        })?;
+        let Some(schema) = &contract.input_schema else {
+            let message = format!("invalid input: agent '{}' takes none", self.command.agent);
+            return Err(Failure::usage(message).hint(self.command.without_input()));
+        };
+        let object = input::object(fields, schema);
+        let object = object.map_err(|error| unfit::failure(error, &self.command, schema))?;
+        match is_invalid(contract, &object) {
+            None => Ok(Payload(Some(object))),
+            Some(error) => Err(self.invalid(error)),
+        }
+    }
+
+    /// Lets the user edit the payload, or an example if there is none.
+    async fn edit(
+        &mut self,
+        payload: Payload,
+        contract: &Contract,
+    ) -> Result<(Payload, Edited), Failure> {
+        let text = match (&payload.0, &contract.input_schema) {
+            (Some(json), _) => json::over_lines(json.get()),
+            (None, Some(schema)) => json::over_lines(&schema::example(schema).to_string()),
+            (None, None) => {
+                let message = format!(
+                    "nothing to edit: agent '{}' takes no input",
+                    self.command.agent
+                );
+                return Err(Failure::usage(message).hint(self.command.without_input()));
             }
-        })
+        };
+        let edited = editor::edit(&format!("{text}\n")).await?;
+        // The time in the editor does not count.
+        self.deadline = Deadline::after(self.timeout);
+        let payload = parse(&edited.text).map_err(|error| {
+            edited.kept_for(Failure::usage(format!(
+                "invalid JSON input: {error}; nothing was sent"
+            )))
+        })?;
+        if let Some(json) = &payload.0
+            && let Some(error) = is_invalid(contract, json)
+        {
+            return Err(edited.kept_for(self.invalid(error)));
+        }
+        Ok((payload, edited))
+    }
+
+    /// The failure of an input that the contract does not allow.
+    fn invalid(&self, error: Error) -> Failure {
+        Failure::from(error).hint(self.command.contract_hint())
     }
 }
 
 impl Ready<'_> {
     pub(crate) fn agent(&self) -> &AgentName {
-        &self.request.agent
+        &self.request.command.agent
     }
 
     /// The payload of the request.
@@ -159,16 +281,42 @@ impl Ready<'_> {
 
     /// The failure of the request. If another verb fits the agent, the hint is the command to use.
     pub(crate) fn failure(&self, error: Error) -> Failure {
-        let arguments = match self.json().map(RawValue::get) {
-            None => String::new(),
-            Some(json) if json.len() <= MAX_HINT_BYTES && !json.contains('\n') => {
-                format!(" {}", shell::word(json))
-            }
-            Some(_) => ", with the same input".to_owned(),
-        };
+        let mut arguments = self.request.command.input();
+        if arguments.len() > MAX_HINT_BYTES || arguments.contains('\n') {
+            arguments = ", with the same input".to_owned();
+        }
         let failure = Failure::wrong_verb(&error, &arguments).unwrap_or_else(|| error.into());
-        self.request.deadline.with_whole_limit(failure, self.left)
+        let failure = self.request.deadline.with_whole_limit(failure, self.left);
+        match &self.edited {
+            Some(edited) => edited.kept_for(failure),
+            None => failure,
+        }
     }
+
+    /// Keeps an edited input whose request the user has interrupted.
+    pub(crate) fn interrupted(&self) {
+        if let Some(edited) = &self.edited {
+            self.request.printer.note(edited.keep());
+        }
+    }
+}
+
+/// The payload of a request that its verb will fail.
+fn payload_for_any_verb(given: Given, contract: Option<&Contract>) -> Payload {
+    match given {
+        Given::Json(payload) => payload,
+        Given::Nothing => Payload(None),
+        Given::Fields(fields) => {
+            let schema = contract.and_then(|contract| contract.input_schema.as_ref());
+            Payload(schema.and_then(|schema| input::object(&fields, schema).ok()))
+        }
+    }
+}
+
+/// The problems of an input; `None` if it is valid, and if the schema cannot be used: then the host decides.
+fn is_invalid(contract: &Contract, input: &impl serde::Serialize) -> Option<Error> {
+    let error = contract.validate(input).err()?;
+    error.details().contains_key("errors").then_some(error)
 }
 
 /// Parses a JSON text, which may be empty.
@@ -181,21 +329,12 @@ fn parse(text: &str) -> serde_json::Result<Payload> {
 }
 
 fn trimmed(text: &str) -> &str {
-    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim()
-}
-
-/// Whether the bytes begin as UTF-16: with a byte order mark, or with a JSON character of two bytes.
-fn is_utf16(bytes: &[u8]) -> bool {
-    match bytes {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
-        [first, second, ..] => (*first == 0) != (*second == 0),
-        _ => false,
-    }
+    input::without_mark(text).trim()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_utf16, parse};
+    use super::parse;
 
     #[test]
     fn byte_order_mark_is_skipped() {
@@ -204,20 +343,5 @@ mod tests {
             assert_eq!(payload.0.unwrap().get(), "{\"a\": 1.50}");
         }
         assert!(parse("\u{feff}\r\n").unwrap().0.is_none());
-    }
-
-    #[test]
-    fn utf16_is_recognised() {
-        let little =
-            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
-        let big =
-            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
-        for text in ["\u{feff}{}", "{}", "1"] {
-            assert!(is_utf16(&little(text)), "{text}");
-            assert!(is_utf16(&big(text)), "{text}");
-            assert!(!is_utf16(text.as_bytes()), "{text}");
-        }
-        assert!(!is_utf16(b""));
-        assert!(!is_utf16("\"ä\"".as_bytes()));
     }
 }

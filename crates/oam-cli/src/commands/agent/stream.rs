@@ -1,18 +1,30 @@
 use futures::StreamExt;
 use openagentmesh::Chunks;
+use openagentmesh::protocol::Verb;
 use serde_json::value::RawValue;
 
+use super::example;
+use super::interrupt::interrupt;
 use super::payload::Request;
 use crate::cli::AgentStream;
+use crate::deadline::Deadline;
 use crate::exit::ExitCode;
 use crate::failure::Failure;
-use crate::live;
+use crate::live::{self, End};
 use crate::printer::Printer;
 
 pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<ExitCode, Failure> {
-    let preparing = Request::prepare("stream", arguments.request, arguments.timeout, printer);
+    if arguments.request.example {
+        let deadline = Deadline::after(arguments.timeout);
+        example::print(arguments.request, deadline, printer).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let preparing = Request::prepare(Verb::Stream, arguments.request, arguments.timeout, printer);
     let (request, mesh) = preparing.await?;
     let mut stream = mesh.stream(request.agent(), request.json());
+    for header in &request.headers {
+        stream = stream.header(&header.name, &header.value);
+    }
     if let Some(left) = request.left {
         // The limit is for the whole stream, so a single chunk may take all of it.
         stream = stream.timeout(left).chunk_timeout(left);
@@ -25,12 +37,9 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
     });
     let ended = live::print(printer, lines, interrupt()).await;
     live::leave(mesh).await?;
-    Ok(ended?.into())
-}
-
-/// Waits for Ctrl-C. SIGTERM ends the process at once; the agent detects the lost caller.
-async fn interrupt() -> Result<(), Failure> {
-    tokio::signal::ctrl_c()
-        .await
-        .map_err(|error| Failure::local(format!("cannot listen for Ctrl-C: {error}")))
+    let ended = ended?;
+    if ended == End::Interrupted {
+        request.interrupted();
+    }
+    Ok(ended.into())
 }

@@ -4,15 +4,16 @@ pub(super) mod caller;
 pub(super) mod host;
 mod report;
 
-use openagentmesh::{Endpoint, ErrorCode};
+use openagentmesh::ErrorCode;
 use openagentmesh_conform::{Error, Mesh};
 
 use crate::cli::Target;
+use crate::connection;
 use crate::failure::Failure;
 
 /// Connects with the plain client of the kit.
 async fn connect(target: Target) -> Result<Mesh, Failure> {
-    let endpoint = Endpoint::resolve(target.url.as_deref(), target.creds.as_deref())?;
+    let endpoint = connection::endpoint(&target)?;
     let mesh = Mesh::connect(&endpoint.url, endpoint.credentials.as_deref()).await;
     mesh.map_err(failure)
 }

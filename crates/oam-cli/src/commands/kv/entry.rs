@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use openagentmesh::KvEntry;
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::text;
 
@@ -21,19 +22,30 @@ pub(super) struct Entry<'e> {
     encoding: Option<&'static str>,
 }
 
-impl<'e> From<&'e KvEntry> for Entry<'e> {
-    fn from(entry: &'e KvEntry) -> Self {
-        let (value, encoding) = match str::from_utf8(&entry.value) {
+impl<'e> Entry<'e> {
+    pub(super) fn new(
+        key: &'e str,
+        revision: u64,
+        created: OffsetDateTime,
+        value: &'e [u8],
+    ) -> Self {
+        let (value, encoding) = match str::from_utf8(value) {
             Ok(text) => (text.into(), None),
-            Err(_) => (BASE64_STANDARD.encode(&entry.value).into(), Some("base64")),
+            Err(_) => (BASE64_STANDARD.encode(value).into(), Some("base64")),
         };
         Self {
-            key: &entry.key,
-            revision: entry.revision,
-            created: text::timestamp(entry.created),
+            key,
+            revision,
+            created: text::timestamp(created),
             value,
             encoding,
         }
+    }
+}
+
+impl<'e> From<&'e KvEntry> for Entry<'e> {
+    fn from(entry: &'e KvEntry) -> Self {
+        Self::new(&entry.key, entry.revision, entry.created, &entry.value)
     }
 }
 

@@ -20,11 +20,6 @@ pub(super) fn key_exists(key: &str) -> Failure {
         .hint(format!("oam kv put {} VALUE replaces it", shell::word(key)))
 }
 
-/// The value exceeds the size limit of a message.
-pub(super) fn too_large(message: impl Into<String>) -> Failure {
-    Failure::mesh(ErrorCode::PayloadTooLarge, message).hint(TOO_LARGE_HINT)
-}
-
 /// An error of a request for one key.
 pub(super) fn key_failure(error: Error) -> Failure {
     match error.code() {

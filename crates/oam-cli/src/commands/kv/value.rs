@@ -1,28 +1,33 @@
 //! The value argument of a command that writes.
 
-use super::failure::too_large;
+use crate::cli::KvValue;
 use crate::failure::Failure;
+use crate::input::Source;
 use crate::printer::Printer;
 use crate::stdin;
 
-/// No server accepts a message above this limit.
-const MAX_VALUE_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Returns the `argument`, or the bytes of stdin if it is absent or `-`.
-pub(super) async fn read(argument: Option<String>, printer: &Printer) -> Result<Vec<u8>, Failure> {
-    match argument.as_deref() {
-        Some(text) if text != "-" => return Ok(text.into()),
+/// The bytes to be stored: those of the argument, of a file, or of stdin.
+pub(super) async fn read(argument: KvValue, printer: &Printer) -> Result<Vec<u8>, Failure> {
+    let source = match &argument.text {
+        Some(_) if argument.literal => None,
+        Some(text) => Source::of_argument(text)
+            .map_err(|failure| failure.hint("--literal stores the value as it stands"))?,
         None if stdin::is_terminal() => {
             return Err(Failure::usage("missing value")
-                .hint("add it after the key, pipe it in, or type - and end it with Ctrl-D"));
+                .hint("add it after the key, @FILE, or - for stdin, which Ctrl-D ends"));
         }
-        _ => {}
+        None => Some(Source::Stdin),
+    };
+    match source {
+        None => Ok(argument.text.unwrap_or_default().into_bytes()),
+        Some(source) => {
+            let read = source.read("the value", printer).await;
+            read.map_err(|failure| match source {
+                Source::File(_) if failure.hint.is_none() => {
+                    failure.hint("@ reads a file; --literal stores the value as it stands")
+                }
+                _ => failure,
+            })
+        }
     }
-    let value = stdin::bytes(MAX_VALUE_BYTES + 1, printer).await?;
-    if value.len() as u64 > MAX_VALUE_BYTES {
-        return Err(too_large(format!(
-            "the value is too large: no server accepts more than {MAX_VALUE_BYTES} bytes"
-        )));
-    }
-    Ok(value)
 }

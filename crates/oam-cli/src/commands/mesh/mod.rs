@@ -6,6 +6,7 @@ pub(crate) mod down;
 pub(crate) mod init;
 pub(crate) mod listen;
 pub(crate) mod monitor;
+pub(crate) mod publish;
 pub(crate) mod repair;
 pub(crate) mod status;
 pub(crate) mod up;

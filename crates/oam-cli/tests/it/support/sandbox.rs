@@ -64,6 +64,7 @@ impl Sandbox {
             .env("HOME", self.home.path())
             .env("OAM_NATS_SERVER", &*NATS_SERVER)
             .env_remove("OAM_URL")
+            .env_remove("OAM_CONTEXT")
             .env_remove("OAM_CREDS")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

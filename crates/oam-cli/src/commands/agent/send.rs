@@ -1,0 +1,72 @@
+use openagentmesh::protocol::Verb;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::example;
+use super::interrupt::unless_interrupted;
+use super::payload::{Ready, Request};
+use crate::cli::AgentSend;
+use crate::deadline::Deadline;
+use crate::exit::ExitCode;
+use crate::failure::Failure;
+use crate::live;
+use crate::printer::Printer;
+
+pub(crate) async fn run(arguments: AgentSend, printer: &Printer) -> Result<ExitCode, Failure> {
+    let timeout = Some(arguments.timeout);
+    if arguments.request.example {
+        let deadline = Deadline::after(timeout);
+        example::print(arguments.request, deadline, printer).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let preparing = Request::prepare(Verb::Send, arguments.request, timeout, printer);
+    let (request, mesh) = preparing.await?;
+    let mut send = mesh.send(request.agent(), request.json());
+    for header in &request.headers {
+        send = send.header(&header.name, &header.value);
+    }
+    if let Some(left) = request.left {
+        send = send.timeout(left);
+    }
+    if let Some(subject) = &arguments.reply_to {
+        send = send.reply_to(subject);
+    }
+    let id = send.request_id().map(ToString::to_string);
+    let id = id.unwrap_or_default();
+    let sending = async {
+        if !arguments.wait {
+            return send.await.map(|()| None);
+        }
+        let reply = send.reply::<Box<RawValue>>().await?;
+        printer.hint_for_people(&format!("sent as request {id}; Ctrl-C cancels it"));
+        reply.await.map(Some)
+    };
+    let Some(sent) = unless_interrupted(sending).await? else {
+        request.interrupted();
+        live::leave(mesh).await?;
+        return Ok(ExitCode::INTERRUPTED);
+    };
+    match sent.map_err(|error| request.failure(error))? {
+        Some(reply) => printer.line(printer.value_line(reply))?,
+        None => print(&request, &id, printer)?,
+    }
+    live::leave(mesh).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(request: &Ready<'_>, id: &str, printer: &Printer) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Sent<'r> {
+        agent: &'r str,
+        request_id: &'r str,
+    }
+
+    let agent = request.agent().as_str();
+    if printer.is_json() {
+        return printer.json(&Sent {
+            agent,
+            request_id: id,
+        });
+    }
+    printer.line(format!("sent to {agent}, request {id}"))
+}
