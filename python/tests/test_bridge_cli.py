@@ -31,8 +31,23 @@ def test_version_and_help_are_printed() -> None:
 
 def test_exit_codes_are_those_of_the_binary() -> None:
     assert oam("nonsense").returncode == 2
-    assert oam("mesh", "catalog", "--url", "nats://127.0.0.1:1").returncode == 1
+    assert oam("mesh", "catalog", "--url", "nats://127.0.0.1:1").returncode == 3
     assert oam("agent", "call", "bad name", "--url", "nats://127.0.0.1:1").returncode in (1, 2)
+
+
+def test_completion_answers_the_script_of_a_shell() -> None:
+    script = oam("completions", "bash")
+    assert script.returncode == 0, script.stderr
+    assert OAM in script.stdout
+    answer = subprocess.run(
+        [OAM, "--", "wor", "oam wor"],
+        env={**os.environ, "OAM_COMPLETE": "bash"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "workspace\n", "")
 
 
 def test_demo_runs() -> None:

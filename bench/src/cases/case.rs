@@ -85,6 +85,8 @@ pub(crate) enum Work {
 pub(crate) enum Command {
     Help,
     Catalog,
+    /// On a mesh of this many agents.
+    CatalogOf(u32),
 }
 
 /// A row of the table: one of the values of a case.

@@ -19,7 +19,7 @@ pub(super) const CASES: &[Case] = &[
         contenders: &[Ours, Python],
         effort: Second,
         work: Work::Command(Command::Help),
-        rows: &[row("oam --help", Milliseconds)],
+        rows: &[row("oam --help", Milliseconds).with(Limit(5.0))],
     },
     Case {
         name: "oam mesh catalog",
@@ -27,6 +27,13 @@ pub(super) const CASES: &[Case] = &[
         effort: Second,
         work: Work::Command(Command::Catalog),
         rows: &[row("oam mesh catalog", Milliseconds)],
+    },
+    Case {
+        name: "oam mesh catalog of 1,000 agents",
+        contenders: &[Ours, Python],
+        effort: Second,
+        work: Work::Command(Command::CatalogOf(1_000)),
+        rows: &[row("oam mesh catalog of 1,000 agents", Milliseconds).with(Limit(20.0))],
     },
     Case {
         name: "build of an echo",

@@ -89,9 +89,16 @@ impl Runner {
             }
             _ => self.programs.path(Program::Oam, contender).await?,
         };
+        let url = match command {
+            Command::CatalogOf(agents) => {
+                let agents = self.size.limit(agents, 12);
+                self.populated(agents).await?.url().to_owned()
+            }
+            Command::Help | Command::Catalog => self.server.url().to_owned(),
+        };
         let arguments = match command {
             Command::Help => vec!["--help"],
-            Command::Catalog => vec!["mesh", "catalog", "--url", self.server.url()],
+            Command::Catalog | Command::CatalogOf(_) => vec!["mesh", "catalog", "--url", &url],
         };
         let times = match (contender, self.size) {
             (_, Size::Tiny) => 1,

@@ -56,8 +56,10 @@ fn section(command: &Command) -> String {
     let about = about.map(ToString::to_string).unwrap_or_default();
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim();
+    let example = command.get_after_help();
+    let example = example.map_or_else(String::new, |example| format!("\n\n{example}"));
     let section = format!(
-        "\n## {name}\n\n{}\n\n```text\n{usage}\n```\n",
+        "\n## {name}\n\n{}\n\n```text\n{usage}{example}\n```\n",
         escaped(&about)
     );
     let arguments: Vec<&Arg> = command

@@ -2,13 +2,15 @@
 //!
 //! `cli` defines the arguments, and `commands` has one file per command. `connection` opens the
 //! mesh, `input` reads inputs, `editor` lets the user edit one, `schema` explains the input of an agent, `printer` owns all
-//! output, `table` lays out tables, `live` prints results as they arrive, `log` prints the log,
+//! output, `table` lays out tables, `wrap` breaks lines, `live` prints results as they arrive, `log` prints the log,
+//! `complete` answers the completion scripts of shells,
 //! `transfer` shows the progress of a file, `failure` is the error type, and `exit` the exit code.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod cli;
 mod commands;
+mod complete;
 mod connection;
 mod contexts;
 mod deadline;
@@ -21,14 +23,15 @@ mod line;
 mod live;
 mod log;
 mod printer;
-mod schema;
 mod private_file;
+mod schema;
 mod shell;
 mod stdin;
 mod table;
 mod text;
 mod transfer;
 mod url_file;
+mod wrap;
 
 use std::ffi::OsString;
 
@@ -43,6 +46,10 @@ use crate::printer::Printer;
 /// the process, a thread may still read stdin afterwards, and a second call panics.
 #[must_use = "the exit code is that of the process"]
 pub fn main(arguments: Vec<OsString>) -> u8 {
+    if let Some(shell) = complete::requested() {
+        complete::answer(shell, arguments);
+        return ExitCode::SUCCESS.to_u8();
+    }
     let asked = cli::requested_output(&arguments);
     let cli = match Cli::parse_arguments(arguments) {
         Ok(cli) => cli,
@@ -67,11 +74,16 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
 /// The definitions of all commands and their arguments, for programs that document them.
 #[must_use]
 pub fn arguments() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
+    Cli::definitions()
 }
 
 async fn run(cli: Cli, printer: &Printer) -> ExitCode {
-    match commands::run(cli, printer).await {
+    let ended = tokio::select! {
+        biased;
+        () = live::interrupted() => return ExitCode::INTERRUPTED,
+        ended = commands::run(cli, printer) => ended,
+    };
+    match ended {
         Ok(code) => code,
         Err(failure) => {
             printer.failure(&failure);

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -16,6 +17,9 @@ use crate::printer::Printer;
 /// Limit of each step that ends a command: the clean-up of an upload, and the shutdown of the
 /// client.
 pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time in which an interrupted command ends, unless it is blocked in a write.
+const BLOCKED_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The reason for which printing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +117,55 @@ pub(crate) fn report_recoverable_errors<T>(
 
 /// Waits for Ctrl-C or SIGTERM, which end a command without an end of its own in order.
 pub(crate) async fn shutdown_signal() -> Result<(), Failure> {
-    Ok(openagentmesh::shutdown_signal().await?)
+    let listener = Listener::new();
+    openagentmesh::shutdown_signal().await?;
+    // The command that was interrupted ends in order.
+    std::mem::forget(listener);
+    Ok(())
+}
+
+/// The number of [`Listener`]s.
+static LISTENERS: AtomicUsize = AtomicUsize::new(0);
+
+/// A part of a command that ends in order when a signal arrives. While no such value lives, a signal ends the command at
+/// once.
+pub(crate) struct Listener(());
+
+impl Listener {
+    pub(crate) fn new() -> Self {
+        LISTENERS.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        LISTENERS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Resolves when Ctrl-C or SIGTERM arrives and the command does not end in order by itself. If the command then goes on,
+/// because it waits for the reader of its output, the process exits after [`BLOCKED_TIMEOUT`].
+pub(crate) async fn interrupted() {
+    let watchdog = tokio::spawn(async {
+        unhandled_signal().await;
+        tokio::time::sleep(BLOCKED_TIMEOUT).await;
+        std::process::exit(ExitCode::INTERRUPTED.to_u8().into());
+    });
+    unhandled_signal().await;
+    drop(watchdog);
+}
+
+async fn unhandled_signal() {
+    loop {
+        if let Err(error) = openagentmesh::shutdown_signal().await {
+            tracing::warn!(%error, "a signal ends the command at once");
+            std::future::pending::<()>().await;
+        }
+        if LISTENERS.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+    }
 }
 
 /// Closes the connection once the cancellations of dropped requests are sent. Gives up after

@@ -1,6 +1,10 @@
 //! All output: results to stdout, everything else to stderr.
 
 use std::io::{self, IsTerminal, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd as AsStream;
+#[cfg(windows)]
+use std::os::windows::io::AsHandle as AsStream;
 
 use anstyle::{AnsiColor, Style};
 use clap::error::ErrorKind;
@@ -17,6 +21,7 @@ use crate::line::Line;
 use crate::table::{self, Column};
 use crate::text::{on_one_line, printable};
 use crate::transfer::Transfer;
+use crate::wrap::wrap;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
@@ -37,6 +42,12 @@ pub(crate) struct Printer {
 /// The width of a terminal that does not tell it.
 const DEFAULT_WIDTH: usize = 80;
 
+/// The columns of the name of a field.
+const FIELD_NAME_WIDTH: usize = 14;
+
+/// The indentation of a note, an error or a hint that continues on a further line.
+const HANGING: usize = 2;
+
 impl Printer {
     pub(crate) fn new(output: Output) -> Self {
         Self { output }
@@ -47,9 +58,21 @@ impl Printer {
         self.output.json || self.output.pretty
     }
 
-    /// A line of the result.
+    /// A line of the result. On a terminal, a text is broken between words.
     pub(crate) fn line(&self, line: impl Into<Line>) -> Result<(), Failure> {
+        self.hanging_line(line.into(), 0)
+    }
+
+    /// A line of the result that is data, and stays one line on a terminal, too.
+    pub(crate) fn data_line(&self, line: impl Into<Line>) -> Result<(), Failure> {
         line.into().write().map_err(|error| Failure::stdout(&error))
+    }
+
+    fn hanging_line(&self, line: Line, hanging: usize) -> Result<(), Failure> {
+        self.data_line(match (line, terminal_width()) {
+            (Line::Text(text), Some(width)) => wrap(&text, width, hanging).into(),
+            (line, _) => line,
+        })
     }
 
     /// A result as one JSON document: on one line with `--json`, else over several.
@@ -89,7 +112,7 @@ impl Printer {
             })?;
             drop(stdout);
             let text = text.strip_suffix('\n').unwrap_or(text);
-            return self.line(printable(text));
+            return self.data_line(printable(text));
         }
         stdout
             .write_all(bytes)
@@ -110,9 +133,9 @@ impl Printer {
             terminal_width()
         };
         let table = table::lay_out(columns, rows, width);
-        self.title(&table.header)?;
+        self.data_line(format!("{STRONG}{}{STRONG:#}", table.header))?;
         if !table.rows.is_empty() {
-            self.line(table.rows.join("\n"))?;
+            self.data_line(table.rows.join("\n"))?;
         }
         if !table.left_out.is_empty() {
             let left_out = table.left_out.join(", ");
@@ -123,7 +146,11 @@ impl Printer {
 
     /// A named field of the result.
     pub(crate) fn field(&self, name: &str, value: impl AsRef<str>) -> Result<(), Failure> {
-        self.line(format!("{FAINT}{name:<14}{FAINT:#}{}", value.as_ref()))
+        let line = format!(
+            "{FAINT}{name:<FIELD_NAME_WIDTH$}{FAINT:#}{}",
+            value.as_ref()
+        );
+        self.hanging_line(line.into(), FIELD_NAME_WIDTH)
     }
 
     /// The title of a section of the result.
@@ -131,8 +158,11 @@ impl Printer {
         self.line(format!("{STRONG}{text}{STRONG:#}"))
     }
 
-    /// A suggested command and its effect.
+    /// A suggested command, and its effect if that is not empty.
     pub(crate) fn command(&self, command: &str, effect: &str) -> Result<(), Failure> {
+        if effect.is_empty() {
+            return self.line(format!("  {HINT}{command}{HINT:#}"));
+        }
         self.line(format!(
             "  {HINT}{command}{HINT:#}  {FAINT}{effect}{FAINT:#}"
         ))
@@ -158,15 +188,21 @@ impl Printer {
 
     /// The progress of a file on a terminal, labelled with `title`.
     pub(crate) fn transfer(&self, title: String) -> Transfer {
-        match self.output.quiet || self.output.json {
-            true => Transfer::hidden(),
-            false => Transfer::new(title),
+        match width_of(&io::stderr()) {
+            Some(columns) if !self.output.quiet && !self.output.json => {
+                Transfer::new(title, columns)
+            }
+            _ => Transfer::hidden(),
         }
     }
 
     /// Resolves when the reader of a piped stdout has closed it, as `head` does. Never resolves for
     /// a terminal or a file. Cancel-safe.
     #[cfg(unix)]
+    #[expect(
+        deprecated,
+        reason = "the successor is unsafe; the descriptor is owned and stays open"
+    )]
     pub(crate) async fn reader_closed(&self) {
         use std::os::fd::AsFd;
 
@@ -257,10 +293,18 @@ impl Printer {
 
     /// A JSON object on one line of stderr.
     fn err_json(&self, object: &str) {
-        self.err(&json::on_one_line(object));
+        drop(writeln!(
+            io::stderr().lock(),
+            "{}",
+            json::on_one_line(object)
+        ));
     }
 
     fn err(&self, text: &str) {
+        let text = match width_of(&io::stderr()) {
+            Some(width) => wrap(text, width, HANGING),
+            None => text.to_owned(),
+        };
         // Without stderr there is no place for the text.
         drop(writeln!(anstream::stderr().lock(), "{text}"));
     }
@@ -268,10 +312,13 @@ impl Printer {
 
 /// The width of the terminal at stdout; `None` if stdout is none.
 fn terminal_width() -> Option<usize> {
-    let stdout = io::stdout();
-    stdout
+    width_of(&io::stdout())
+}
+
+fn width_of(stream: &(impl IsTerminal + AsStream)) -> Option<usize> {
+    stream
         .is_terminal()
-        .then(|| match terminal_size_of(&stdout) {
+        .then(|| match terminal_size_of(stream) {
             Some((Width(columns), _)) if columns > 0 => columns.into(),
             _ => DEFAULT_WIDTH,
         })

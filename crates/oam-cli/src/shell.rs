@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 /// A shell, by its rules of quoting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "PowerShell is the name of the shell"
+)]
 enum Shell {
     Posix,
     /// The command prompt of Windows.
@@ -75,7 +79,7 @@ fn for_cmd(text: &str) -> String {
 
     let quoted = format!("\"{}\"", escape_quotes(text, true));
     // The command prompt takes each double quote for the begin or the end of its own quotes, the escaped ones too.
-    if !text.contains(['%', '!']) && !(text.contains('"') && text.contains(META)) {
+    if !(text.contains(['%', '!']) || text.contains('"') && text.contains(META)) {
         return quoted;
     }
     let mut escaped = String::with_capacity(quoted.len() * 2);
@@ -122,6 +126,20 @@ fn single_quoted(text: &str) -> String {
     }
     quoted.push('\'');
     quoted
+}
+
+/// The command of the user's shell that sets an environment variable for the commands after it.
+pub(crate) fn export(name: &str, value: &str) -> String {
+    let shell = Shell::of_user(cfg!(windows), |name| std::env::var(name).ok());
+    let is_fish = std::env::var("SHELL").is_ok_and(|shell| shell.ends_with("/fish"));
+    match shell {
+        Shell::Posix if is_fish => format!("set --export {name} {}", word(value)),
+        Shell::Posix => format!("export {name}={}", word(value)),
+        Shell::Cmd => format!("set {name}={value}"),
+        Shell::WindowsPowerShell | Shell::PowerShell => {
+            format!("$env:{name} = {}", single_quoted(value))
+        }
+    }
 }
 
 #[cfg(test)]

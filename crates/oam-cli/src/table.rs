@@ -146,14 +146,19 @@ fn shortened(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let mut taken = 0;
-    let mut short: String = text
-        .chars()
-        .take_while(|character| {
-            taken += character.width().unwrap_or(0);
-            taken < width
-        })
-        .collect();
+    // The width of a character depends on those that modify it: a heart is wider as an emoji.
+    let (mut taken, mut cluster) = (0, 0..0);
+    for (index, character) in text.char_indices() {
+        if character.width() != Some(0) {
+            taken += text[cluster].width();
+            cluster = index..index;
+        }
+        cluster.end = index + character.len_utf8();
+        if taken + text[cluster.clone()].width() >= width {
+            break;
+        }
+    }
+    let mut short = text[..cluster.start].to_owned();
     short.push(ELLIPSIS);
     short
 }
@@ -228,6 +233,7 @@ mod tests {
             ROWS[0],
             ROWS[1],
             [&long, "subscribe", &long, "a\nb\u{1b}[31m"],
+            ["hearts", "call", "🇸🇪👍🏽", &"❤\u{fe0f}".repeat(100)],
         ];
         for width in 20..200 {
             let layout = layout(&rows, Some(width));

@@ -16,6 +16,14 @@ pub enum Error {
         /// The cause.
         cause: String,
     },
+    /// The server denies the connection.
+    #[error("the server at {url} denies the connection: {cause}; check the credentials")]
+    Denied {
+        /// The URL, without a login.
+        url: String,
+        /// The cause.
+        cause: String,
+    },
     /// A message to the mesh was not sent.
     #[error("cannot send a message: {0}; check the connection and the permissions of the user")]
     Message(String),

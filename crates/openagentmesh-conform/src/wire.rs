@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_nats::{
-    Client, ConnectOptions, HeaderMap, HeaderName, Message, ServerAddr, StatusCode, Subscriber,
+    Client, ConnectErrorKind, ConnectOptions, HeaderMap, HeaderName, Message, ServerAddr,
+    StatusCode, Subscriber,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -33,7 +34,7 @@ impl Mesh {
     /// # Errors
     ///
     /// [`Error::Connection`] when the URL is invalid, the credentials file cannot be read, or the server does not accept
-    /// the connection within 10 s.
+    /// the connection within 10 s. [`Error::Denied`] when the server refuses the credentials, or asks for some.
     pub async fn connect(url: &str, credentials: Option<&Path>) -> Result<Self, Error> {
         let shown = url.rsplit('@').next().unwrap_or_default();
         let failed = |cause: String| Error::Connection {
@@ -53,6 +54,10 @@ impl Mesh {
         }
         match timeout(CONNECT_TIMEOUT, options.connect(servers)).await {
             Ok(Ok(client)) => Ok(Self { client }),
+            Ok(Err(error)) if is_denial(error.kind()) => Err(Error::Denied {
+                url: shown.to_owned(),
+                cause: error.to_string(),
+            }),
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(_) => Err(failed("the server does not answer".to_owned())),
         }
@@ -100,6 +105,13 @@ impl Mesh {
             Err(_) => Err(Error::Message("the server does not answer".to_owned())),
         }
     }
+}
+
+fn is_denial(kind: ConnectErrorKind) -> bool {
+    matches!(
+        kind,
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation
+    )
 }
 
 /// A message to be sent.

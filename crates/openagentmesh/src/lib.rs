@@ -332,6 +332,9 @@ pub mod inspect {
     pub use crate::store::{BucketStatus, JetStreamStatus, PeerStatus, StoredBucket};
 }
 
+/// The version of this SDK, such as `0.1.0`.
+pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub use async_nats;
 pub use openagentmesh_macros::{AgentError, agent};
 pub use openagentmesh_protocol as protocol;

@@ -1,42 +1,51 @@
 //! Arguments of the command line, one file per command group.
 
 mod agent;
+mod completions;
 mod conform;
 mod context;
+mod examples;
 mod global;
 mod header;
+mod itself;
 mod kv;
+mod man;
 mod mesh;
 mod parse;
 mod target;
 mod tools;
+mod version;
 mod workspace;
 
 use std::ffi::OsString;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::agent::{
     AgentCall, AgentCommand, AgentContract, AgentRequest, AgentSend, AgentStream, AgentSubscribe,
     ContractFormat,
 };
+pub(crate) use self::completions::{Completions, Shell};
 pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
 pub(crate) use self::context::{
     ContextAdd, ContextCommand, ContextRemove, ContextShow, ContextUse,
 };
 pub(crate) use self::global::{Global, Output};
 pub(crate) use self::header::Header;
+pub(crate) use self::itself::{SelfCommand, SelfUninstall};
 pub(crate) use self::kv::{
     KvCommand, KvDelete, KvGet, KvHistory, KvList, KvUpdate, KvValue, KvWatch, KvWrite,
 };
+pub(crate) use self::man::Man;
 pub(crate) use self::mesh::{
     MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor,
     MeshPublish, MeshRepair, MeshStatus, MeshUp,
 };
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};
+pub(crate) use self::version::Version;
 pub(crate) use self::workspace::{
     WorkspaceCommand, WorkspaceDelete, WorkspaceGet, WorkspaceInfo, WorkspaceList, WorkspacePut,
 };
@@ -74,17 +83,25 @@ impl Cli {
         if group(&arguments).is_some_and(|group| group == "agent" || group == "mesh") {
             arguments.iter_mut().for_each(mark_as_value);
         }
-        let cli = Self::try_parse_from(arguments)?;
+        let matches = Self::definitions().try_get_matches_from(arguments)?;
+        let cli = Self::from_arg_matches(&matches)?;
         cli.check_target()?;
         Ok(Self { program, ..cli })
+    }
+
+    /// The definitions of all commands, with their examples.
+    pub(crate) fn definitions() -> clap::Command {
+        examples::with_examples(Self::command())
     }
 
     /// Refuses options of the mesh at a command that does not read them.
     fn check_target(&self) -> Result<(), clap::Error> {
         let (takes_mesh, takes_creds) = match &self.command {
-            Command::Demo | Command::Mesh(MeshCommand::Up(_) | MeshCommand::Down(_)) => {
-                (false, false)
-            }
+            Command::Demo
+            | Command::Mesh(MeshCommand::Up(_) | MeshCommand::Down(_))
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Itself(_) => (false, false),
             Command::Context(ContextCommand::Show(show)) => {
                 let takes = show.name.is_none();
                 (takes, takes)
@@ -174,12 +191,34 @@ pub(crate) enum Command {
     /// Put, get and list the shared files of the mesh
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
+    /// Print the script that completes commands in a shell: agents, keys and files too
+    ///
+    /// The script starts `oam` on each Tab. The names come from the mesh that the line selects, with its
+    /// options. If that mesh does not answer within 120 ms, commands and options are completed alone.
+    ///
+    /// With --json, prints one object with "shell" and "script".
+    Completions(Completions),
+    /// Print the manual page of `oam`, or write the pages of all commands into a directory
+    ///
+    /// With --json, prints one object: "page", or "directory" and "pages" with their file names.
+    Man(Man),
+    /// Print the versions of oam, of the protocol, and of the server
+    ///
+    /// A mesh that is not reachable is not an error. --version prints the version of oam alone.
+    ///
+    /// With --json, prints one object. "oam" and "sdk" are versions of this project; "protocol" is the
+    /// version of the Python SDK whose messages are spoken. "nats_server" has the version that
+    /// `oam mesh up` installs ("installs"), and the one that it finds ("found", with "version" and
+    /// "path", or null). "mesh" has "url" and "server_version" of a mesh that answers, else
+    /// "problem"; the others are null. It is null with --client.
+    Version(Version),
+    /// Uninstall oam
+    #[command(subcommand, name = "self")]
+    Itself(SelfCommand),
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn group_is_found_after_options() {
         for (line, expected) in [
@@ -196,6 +235,6 @@ mod tests {
 
     #[test]
     fn argument_definitions_are_consistent() {
-        super::Cli::command().debug_assert();
+        super::Cli::definitions().debug_assert();
     }
 }

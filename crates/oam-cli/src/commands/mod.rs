@@ -1,17 +1,21 @@
 //! One file per command, and the dispatch from the arguments to them.
 
 mod agent;
+mod completions;
 mod conform;
 mod context;
 mod demo;
+mod itself;
 mod kv;
+mod man;
 mod mesh;
 mod tools;
+mod version;
 mod workspace;
 
 use crate::cli::{
     AgentCommand, Cli, Command, ConformCommand, ContextCommand, KvCommand, MeshCommand,
-    WorkspaceCommand,
+    SelfCommand, WorkspaceCommand,
 };
 use crate::exit::ExitCode;
 use crate::failure::Failure;
@@ -49,6 +53,12 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
                 return agent::subscribe::run(arguments, printer).await;
             }
         },
+        Command::Completions(arguments) => completions::run(&arguments, &cli.program, printer)?,
+        Command::Man(arguments) => man::run(arguments, printer)?,
+        Command::Version(arguments) => version::run(arguments, printer).await?,
+        Command::Itself(SelfCommand::Uninstall(arguments)) => {
+            itself::uninstall::run(arguments, &cli.program, printer).await?;
+        }
         Command::Tools(arguments) => tools::run(arguments, printer).await?,
         Command::Conform(command) => {
             return match command {

@@ -50,11 +50,7 @@ async fn context_selects_the_mesh_by_option_variable_and_selection() {
     succeed(sandbox, &["--context", "here", "kv", "get", "a"]);
     let get = ["kv", "get", "a"];
     let variable = oam_with(sandbox, &get, &[("OAM_CONTEXT", "here")]);
-    assert_eq!(
-        (variable.code, &*variable.stdout),
-        (0, "1"),
-        "{variable:?}"
-    );
+    assert_eq!((variable.code, &*variable.stdout), (0, "1"), "{variable:?}");
 
     let used = succeed(sandbox, &["context", "use", "here"]);
     assert_eq!(

@@ -4,6 +4,7 @@
 
 mod call;
 mod catalog;
+mod completions;
 mod conform;
 mod connect;
 mod context;
@@ -13,11 +14,15 @@ mod dead_client;
 mod demo;
 mod denied;
 mod edit;
+mod exit_codes;
+mod global_options;
+mod help;
 mod input;
 mod invisible_text;
 mod kv;
 mod kv_watch;
 mod listen;
+mod man;
 mod mesh_monitor;
 mod mesh_status;
 mod mesh_up;
@@ -27,8 +32,12 @@ mod operator;
 #[path = "../../../openagentmesh-protocol/tests/it/provider_rules.rs"]
 mod provider_rules;
 mod publish;
+mod screens;
+mod script;
+mod self_uninstall;
 mod send;
 mod stdin;
+mod stopped_reader;
 mod stored_poison;
 mod stream;
 mod subscribe;
@@ -37,6 +46,7 @@ mod tools;
 #[cfg(target_os = "linux")]
 mod unwritable_output;
 mod url_file;
+mod version;
 mod workspace;
 mod workspace_get;
 mod workspace_interrupt;

@@ -65,6 +65,9 @@ impl Default for NatsServerSearch {
 }
 
 impl NatsServerSearch {
+    /// The version that [`find_or_install`](Self::find_or_install) installs.
+    pub const INSTALLS_VERSION: &str = PINNED_VERSION;
+
     /// A search with this process's `OAM_NATS_SERVER`, `PATH` and home directory.
     pub fn new() -> Self {
         Self {

@@ -2,7 +2,6 @@ use openagentmesh::protocol::Verb;
 use serde_json::value::RawValue;
 
 use super::example;
-use super::interrupt::unless_interrupted;
 use super::payload::Request;
 use crate::cli::AgentCall;
 use crate::deadline::Deadline;
@@ -27,7 +26,7 @@ pub(crate) async fn run(arguments: AgentCall, printer: &Printer) -> Result<ExitC
     if let Some(left) = request.left {
         call = call.timeout(left);
     }
-    let Some(reply) = unless_interrupted(call).await? else {
+    let Some(reply) = live::unless_interrupted(call).await? else {
         request.interrupted();
         live::leave(mesh).await?;
         return Ok(ExitCode::INTERRUPTED);

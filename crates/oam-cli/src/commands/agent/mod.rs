@@ -3,7 +3,6 @@
 pub(crate) mod call;
 pub(crate) mod contract;
 mod example;
-mod interrupt;
 mod payload;
 pub(crate) mod send;
 pub(crate) mod stream;

@@ -3,7 +3,6 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::example;
-use super::interrupt::unless_interrupted;
 use super::payload::{Ready, Request};
 use crate::cli::AgentSend;
 use crate::deadline::Deadline;
@@ -41,7 +40,7 @@ pub(crate) async fn run(arguments: AgentSend, printer: &Printer) -> Result<ExitC
         printer.hint_for_people(&format!("sent as request {id}; Ctrl-C cancels it"));
         reply.await.map(Some)
     };
-    let Some(sent) = unless_interrupted(sending).await? else {
+    let Some(sent) = live::unless_interrupted(sending).await? else {
         request.interrupted();
         live::leave(mesh).await?;
         return Ok(ExitCode::INTERRUPTED);

@@ -4,7 +4,6 @@ use openagentmesh::protocol::Verb;
 use serde_json::value::RawValue;
 
 use super::example;
-use super::interrupt::interrupt;
 use super::payload::Request;
 use crate::cli::AgentStream;
 use crate::deadline::Deadline;
@@ -35,7 +34,7 @@ pub(crate) async fn run(arguments: AgentStream, printer: &Printer) -> Result<Exi
         Ok(chunk) => Ok(printer.value_line(chunk)),
         Err(error) => Err(failure(error)),
     });
-    let ended = live::print(printer, lines, interrupt()).await;
+    let ended = live::print(printer, lines, live::shutdown_signal()).await;
     live::leave(mesh).await?;
     let ended = ended?;
     if ended == End::Interrupted {

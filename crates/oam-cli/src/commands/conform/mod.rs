@@ -21,6 +21,7 @@ async fn connect(target: Target) -> Result<Mesh, Failure> {
 fn failure(error: Error) -> Failure {
     let code = match &error {
         Error::Connection { .. } | Error::Message(_) => ErrorCode::ConnectionFailed,
+        Error::Denied { .. } => ErrorCode::ConnectionDenied,
         Error::NotFound { .. } => ErrorCode::NotFound,
         _ => ErrorCode::StorageError,
     };

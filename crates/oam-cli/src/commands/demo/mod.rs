@@ -5,18 +5,26 @@ mod agents;
 use std::io::IsTerminal;
 
 use futures::StreamExt;
-use openagentmesh::{AgentMesh, Client};
+use openagentmesh::{AgentMesh, Client, URL_VARIABLE};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::shell;
+use crate::{live, shell};
 
 /// Events that the demo prints.
 const MAX_EVENTS: usize = 3;
 
+/// The width of a small terminal, and of the blanks around a command and its effect.
+const COLUMNS: usize = 80;
+const MARGINS: usize = 4;
+
+/// The pages that lead to the first agent.
+const FIRST_AGENT: &str = "https://github.com/openagentmesh/openagentmesh-rs/tree/main/docs/start";
+
 /// `program` is the name by which `oam` was started.
 pub(crate) async fn run(program: &str, printer: &Printer) -> Result<(), Failure> {
+    let _listener = live::Listener::new();
     tokio::select! {
         mesh = show(printer) => serve(mesh?, program, printer).await,
         signal = openagentmesh::shutdown_signal() => Ok(signal?),
@@ -109,8 +117,8 @@ async fn rejected(
     let request = request(name, &input);
     match caller.call::<Value>(name, &input).await {
         Err(error) => {
-            printer.line(format!("  {request} -> {}: {error}", error.code()))?;
-            Ok(())
+            printer.line(format!("  {request} -> {}", error.code()))?;
+            printer.line(format!("    {error}"))
         }
         Ok(reply) => Err(Failure::local(format!(
             "expected an error of {request}, got {reply}"
@@ -125,16 +133,16 @@ fn request(name: &str, input: &Value) -> String {
     }
 }
 
-/// Serves until Ctrl-C on a terminal, and returns at once if stdout is a pipe.
+/// Serves until Ctrl-C on a terminal, and ends the mesh at once if stdout is a pipe.
 async fn serve(mesh: AgentMesh, program: &str, printer: &Printer) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() {
         mesh.shutdown().await?;
-        return Ok(());
+        return next_step(program, printer);
     }
     let oam = shell::word(program);
-    let url = mesh.url();
     printer.line("")?;
     printer.title("Try these in a second terminal:")?;
+    printer.command(&shell::export(URL_VARIABLE, mesh.url()), "")?;
     for (command, effect) in [
         ("mesh catalog", "lists the agents"),
         ("agent contract text.count", "shows its schemas"),
@@ -146,10 +154,22 @@ async fn serve(mesh: AgentMesh, program: &str, printer: &Printer) -> Result<(), 
         ("agent subscribe shop.orders", "prints each event"),
         ("mesh listen 'mesh.agent.>'", "prints each message"),
     ] {
-        printer.command(&format!("{oam} {command} --url {url}"), effect)?;
+        let command = format!("{oam} {command}");
+        let fits = command.chars().count() + effect.len() + MARGINS <= COLUMNS;
+        printer.command(&command, if fits { effect } else { "" })?;
     }
+    next_step(program, printer)?;
     printer.line("")?;
     printer.line("Ctrl-C stops the mesh.")?;
     mesh.run().await?;
     Ok(())
+}
+
+/// The way from the demo to an agent of one's own.
+fn next_step(program: &str, printer: &Printer) -> Result<(), Failure> {
+    let oam = shell::word(program);
+    printer.line("")?;
+    printer.title("Next, a mesh of your own, and your first agent in five minutes:")?;
+    printer.command(&format!("{oam} mesh up"), "")?;
+    printer.line(format!("  {FIRST_AGENT}"))
 }

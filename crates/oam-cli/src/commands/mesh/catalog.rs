@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: MeshCatalog, printer: &Printer) -> Result<Exi
         Show::Json => printer.json(&entries)?,
         Show::Compact => {
             for entry in &entries {
-                printer.line(compact(entry))?;
+                printer.data_line(compact(entry))?;
             }
         }
         Show::Table if entries.is_empty() => {}

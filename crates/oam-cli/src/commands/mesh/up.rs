@@ -6,7 +6,7 @@ use openagentmesh_local::{DetachedServer, LocalCluster, LocalServer};
 use crate::cli::MeshUp;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::url_file;
+use crate::{live, url_file};
 
 pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
     refuse_second_mesh().await?;
@@ -72,6 +72,7 @@ async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failu
 }
 
 async fn in_foreground(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+    let _listener = live::Listener::new();
     // One signal listener for both waits, so that no signal is lost between them.
     let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
     let server = tokio::select! {

@@ -2,7 +2,9 @@
 
 mod configured_server;
 mod deadline;
+mod dialogue;
 mod handler_count;
+mod help;
 mod output;
 mod program;
 mod running;
@@ -13,8 +15,11 @@ pub(crate) mod workspace;
 
 pub(crate) use configured_server::ConfiguredServer;
 pub(crate) use deadline::within_deadline;
+pub(crate) use dialogue::Dialogue;
 pub(crate) use handler_count::HandlerCount;
+pub(crate) use help::{commands_and_groups_in_help, commands_in_help};
 pub(crate) use output::CommandOutput;
 pub(crate) use running::Running;
 pub(crate) use sandbox::Sandbox;
+pub(crate) use terminal::Terminal;
 pub(crate) use test_mesh::TestMesh;

@@ -27,6 +27,19 @@ impl Running {
         }
     }
 
+    /// Starts a command whose stdout is not read.
+    pub(crate) fn start_without_stdout(command: Command) -> Self {
+        let child = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, lines: None }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// The next line of stdout; `None` at the end.
     pub(crate) async fn line(&mut self) -> Option<String> {
         within_deadline("line of stdout", self.lines.as_mut().unwrap().next_line())
@@ -48,6 +61,21 @@ impl Running {
             .unwrap();
     }
 
+    /// Waits for a line of stderr that contains `text`.
+    pub(crate) async fn error_line(&mut self, text: &str) {
+        let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines();
+        within_deadline("line of stderr", async {
+            while !lines
+                .next_line()
+                .await
+                .unwrap()
+                .expect("end of stderr")
+                .contains(text)
+            {}
+        })
+        .await;
+    }
+
     /// Closes the reading end of stdout.
     pub(crate) fn close_stdout(&mut self) {
         self.lines = None;
@@ -58,6 +86,13 @@ impl Running {
         let pid = self.child.id().unwrap().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Sends a signal, unless the command has ended.
+    pub(crate) fn signal_if_running(&mut self, signal: &str) {
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal(signal);
+        }
     }
 
     /// Waits for the end. Returns the exit status and stderr.

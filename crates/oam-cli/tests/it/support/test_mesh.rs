@@ -2,6 +2,7 @@
 
 use openagentmesh::{Agent, AgentMesh};
 use openagentmesh_local::LocalServer;
+use serde_json::json;
 
 use super::output::{ByteOutput, CommandOutput};
 use super::running::Running;
@@ -30,6 +31,20 @@ impl TestMesh {
             url: server.url().to_owned(),
             server,
         }
+    }
+
+    /// Lists an agent that no process serves.
+    pub(crate) async fn list_without_host(&self, name: &str) {
+        let jetstream = async_nats::jetstream::new(async_nats::connect(&self.url).await.unwrap());
+        let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
+        let entry = json!({
+            "name": name, "description": "", "version": "1.0.0", "tags": [],
+            "invocable": true, "streaming": false,
+        });
+        catalog
+            .put("catalog", json!([entry]).to_string().into())
+            .await
+            .unwrap();
     }
 
     /// Runs a command with an empty stdin. Blocks the thread of the test; the agents run on the

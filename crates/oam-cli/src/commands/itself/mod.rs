@@ -1,0 +1,5 @@
+//! `oam self`.
+
+mod files;
+mod program;
+pub(crate) mod uninstall;
