@@ -27,6 +27,7 @@ const UNIX_MODULES: &[&[&str]] = &[
     &["std", "os", "fd"],
     &["std", "os", "linux"],
     &["std", "os", "unix"],
+    &["tokio", "io", "unix"],
     &["tokio", "net", "unix"],
     &["tokio", "signal", "unix"],
 ];
