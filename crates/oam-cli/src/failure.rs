@@ -204,7 +204,9 @@ impl From<LocalError> for Failure {
             LocalError::InvalidPort { .. }
             | LocalError::InvalidCluster { .. }
             | LocalError::InvalidClusterPort { .. }
-            | LocalError::InvalidOrigin { .. } => Self::usage(error.to_string()),
+            | LocalError::InvalidOrigin { .. }
+            | LocalError::DataUnusable { .. }
+            | LocalError::DataOfOtherNodes { .. } => Self::usage(error.to_string()),
             _ => Self::local(error.to_string()),
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::LocalError;
+use crate::data::DataDirectory;
 use crate::directory::private_file;
 use crate::websocket::Origins;
 
@@ -64,9 +65,29 @@ pub(crate) struct Config<'a> {
     pub(crate) max_payload: u32,
     /// The place of the server in its cluster; `None` for a single server.
     pub(crate) member: Option<Member<'a>>,
+    /// The directory that keeps the data; `None` for data that is removed with [`directory`](Self::directory).
+    pub(crate) data: Option<&'a DataDirectory>,
 }
 
 impl Config<'_> {
+    /// The name of the server, which is unique. In a cluster, the stored data names it.
+    pub(crate) fn server_name(&self) -> String {
+        let kept = self.data.and_then(|data| data.node_name(self.index()));
+        kept.map_or_else(|| server_name(self.directory), str::to_owned)
+    }
+
+    /// The directory of the JetStream store.
+    pub(crate) fn store(&self) -> PathBuf {
+        match self.data {
+            Some(data) => data.store(self.index()),
+            None => self.directory.join("data"),
+        }
+    }
+
+    fn index(&self) -> usize {
+        self.member.as_ref().map_or(0, |member| member.index)
+    }
+
     /// The port for WebSocket clients: `None` without one, 0 if the server chooses it.
     ///
     /// # Errors
@@ -129,10 +150,10 @@ no_auth_user: "app"
 system_account: "SYS"
 "#,
             port = listen_port(self.port),
-            name = quoted(&server_name(self.directory)),
+            name = quoted(&self.server_name()),
             log = quoted_path(&log_path(self.directory))?,
             max_payload = self.max_payload,
-            data = quoted_path(&self.directory.join("data"))?,
+            data = quoted_path(&self.store())?,
             cluster = self.render_cluster(),
             websocket = self.render_websocket()?,
             app_password = random_password(),
@@ -185,7 +206,7 @@ system_account: "SYS"
     }
 }
 
-/// The name of the server in `directory`, which is unique.
+/// The default name of the server in `directory`.
 pub(crate) fn server_name(directory: &Path) -> String {
     let id = directory.file_name().unwrap_or_default().to_string_lossy();
     format!("oam-{id}")
@@ -256,6 +277,7 @@ mod tests {
             websocket_origins,
             max_payload: 1,
             member: None,
+            data: None,
         };
         let origins = Origins::parse(&["http://localhost:3000".to_owned()]).unwrap();
         assert!(matches!(

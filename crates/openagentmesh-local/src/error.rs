@@ -217,6 +217,45 @@ pub enum LocalError {
         waited: Duration,
     },
 
+    /// A server serves the data of a directory. The lock ends with that server, also when it is killed.
+    #[error(
+        "data directory {path} in use: {holder} serves it; \
+         use that mesh, stop it first, or choose another directory",
+        path = path.display()
+    )]
+    DataInUse {
+        /// The data directory.
+        path: PathBuf,
+        /// The mesh that serves the data, as a noun phrase.
+        holder: String,
+    },
+
+    /// A directory cannot keep the data of a mesh.
+    #[error(
+        "unusable data directory {path}: {reason}; choose a new or empty directory",
+        path = path.display()
+    )]
+    DataUnusable {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+
+    /// The data belongs to another number of servers.
+    #[error(
+        "unusable data directory {path}: its data belongs to {}; \
+         serve it so, or choose another directory",
+        match nodes { 1 => "a single server".to_owned(), n => format!("a cluster of {n} servers") },
+        path = path.display()
+    )]
+    DataOfOtherNodes {
+        /// The data directory.
+        path: PathBuf,
+        /// The number of servers that the data belongs to.
+        nodes: usize,
+    },
+
     /// A path is not valid UTF-8, which the server's configuration file requires.
     #[error(
         "invalid path {path}: the server's configuration file allows UTF-8 only; \

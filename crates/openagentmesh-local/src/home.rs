@@ -39,6 +39,11 @@ impl Home {
         self.0.join("run")
     }
 
+    /// The directory of the memories of kept data.
+    pub(crate) fn kept_data(&self) -> PathBuf {
+        self.0.join("kept")
+    }
+
     /// The parent of the directories of servers that outlive the process that started them.
     pub(crate) fn detached_servers(&self) -> PathBuf {
         self.0.join("mesh")

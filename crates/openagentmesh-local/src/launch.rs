@@ -10,27 +10,22 @@ use serde::Deserialize;
 use crate::LocalError;
 use crate::background::Cancellation;
 use crate::config::{CONFIG_FILE, Config, SystemCredentials, log_path};
+use crate::data::DataDirectory;
 use crate::greeting::greets;
-use crate::process::{OwnedChild, stderr_path};
+use crate::process::{Lifetime, OwnedChild, stderr_path};
 use crate::watchdog::Watchdog;
 
 /// Maximum time from the start of a server to its greeting.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Maximum time from the start of a server with kept data to its greeting: the server reads the data first.
+const START_WITH_DATA_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Interval between checks of a starting server.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Maximum length of a log in an error message, in bytes.
 const MAX_LOG_BYTES: u64 = 2048;
-
-/// Whether a server can outlive the process that starts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lifetime {
-    /// The server ends with that process, from its start on.
-    Bound,
-    /// The server can outlive that process, once it has started.
-    Unbound,
-}
 
 /// A server that is ready.
 #[derive(Debug)]
@@ -39,6 +34,7 @@ pub(crate) struct Launched {
     /// Ends a [`Lifetime::Bound`] server if this process dies; `None` where unsupported.
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) endpoints: Endpoints,
+    pub(crate) server_name: String,
     pub(crate) system: SystemCredentials,
 }
 
@@ -69,25 +65,34 @@ pub(crate) fn launch(
     cancellation: &Cancellation,
 ) -> Result<Launched, LocalError> {
     let (_, system) = config.write()?;
-    let mut child = OwnedChild::spawn(binary, config.directory)?;
+    let lock = config.data.map(DataDirectory::lock_file).transpose()?;
+    let mut child = OwnedChild::spawn(binary, config.directory, lock, lifetime)?;
     // If this process is killed between spawn and watchdog, the next start ends the server.
     let watchdog = match lifetime {
-        Lifetime::Bound => Watchdog::start(child.pid(), config.directory),
+        Lifetime::Bound => child
+            .process()
+            .and_then(|process| Watchdog::start(process, config.directory)),
         Lifetime::Unbound => None,
     };
-    let deadline = Instant::now() + START_TIMEOUT;
+    let timeout = match config.data {
+        Some(_) => START_WITH_DATA_TIMEOUT,
+        None => START_TIMEOUT,
+    };
+    let name = config.server_name();
+    let deadline = Instant::now() + timeout;
     loop {
         cancellation.check()?;
         if let Some(status) = child.exit_status()? {
             return Err(explain_exit(status, config));
         }
         if let Some(endpoints) = read_endpoints(config)
-            && answers(endpoints.port, config.directory, deadline)
+            && answers(endpoints.port, &name, deadline)
         {
             return Ok(Launched {
                 child,
                 watchdog,
                 endpoints,
+                server_name: name,
                 system,
             });
         }
@@ -96,7 +101,7 @@ pub(crate) fn launch(
             drop(child);
             let log = log_tail(config.directory);
             return Err(LocalError::NotReady {
-                waited: START_TIMEOUT,
+                waited: timeout,
                 log,
             });
         }
@@ -159,14 +164,14 @@ pub(crate) fn port_of(url: &str) -> Option<u16> {
     url.rsplit_once(':')?.1.parse().ok()
 }
 
-/// Whether the server in `directory` sends its greeting on `port` of the loopback interface.
-fn answers(port: u16, directory: &Path, deadline: Instant) -> bool {
+/// Whether the server called `name` sends its greeting on `port` of the loopback interface.
+fn answers(port: u16, name: &str, deadline: Instant) -> bool {
     // A running server sends its greeting at once. The caller retries until the deadline.
     const GREETING_TIMEOUT: Duration = Duration::from_secs(1);
     let timeout = GREETING_TIMEOUT
         .min(deadline.saturating_duration_since(Instant::now()))
         .max(Duration::from_millis(1));
-    greets(port, directory, timeout)
+    greets(port, name, timeout)
 }
 
 fn explain_exit(status: ExitStatus, config: &Config<'_>) -> LocalError {

@@ -1,6 +1,8 @@
 //! Server processes: the children of this process, and orphans of other processes.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -21,6 +23,15 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The flag that precedes the path of the configuration file on a server's command line.
 const CONFIG_FLAG: &str = "--config";
 
+/// Whether a server can outlive the process that starts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// The server ends with that process, from its start on.
+    Bound,
+    /// The server can outlive that process, once it has started.
+    Unbound,
+}
+
 /// The file for a server's standard error: messages from before its log is open.
 pub(crate) fn stderr_path(directory: &Path) -> PathBuf {
     directory.join("stderr.log")
@@ -35,8 +46,13 @@ pub(crate) struct OwnedChild {
 
 impl OwnedChild {
     /// Starts the program at `binary` with the configuration in `directory`. The server has a
-    /// process group of its own, so that Ctrl-C at the terminal does not reach it.
-    pub(crate) fn spawn(binary: &Path, directory: &Path) -> Result<Self, LocalError> {
+    /// process group of its own, so that Ctrl-C at the terminal does not reach it. It keeps the `lock` of its data open.
+    pub(crate) fn spawn(
+        binary: &Path,
+        directory: &Path,
+        lock: Option<File>,
+        lifetime: Lifetime,
+    ) -> Result<Self, LocalError> {
         let stderr_path = stderr_path(directory);
         let stderr = private_file()
             .create_new(true)
@@ -47,26 +63,25 @@ impl OwnedChild {
             .arg(CONFIG_FLAG)
             .arg(directory.join(CONFIG_FILE))
             .current_dir(directory)
-            .stdin(Stdio::null())
+            // The server does not read its standard input, and a file there is inherited.
+            .stdin(lock.map_or_else(Stdio::null, Stdio::from))
+            // The log has UTC on all machines; on Windows, local time.
+            .env("TZ", "UTC")
             .stdout(Stdio::null())
             .stderr(stderr);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        #[cfg(windows)]
-        {
-            const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
-            const CREATE_NO_WINDOW: u32 = 0x0800_0000;
-            std::os::windows::process::CommandExt::creation_flags(
-                &mut command,
-                CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW,
-            );
-        }
-        let child = command.spawn().map_err(LocalError::io("run", binary))?;
+        let child = start(&mut command, lifetime).map_err(LocalError::io("run", binary))?;
         let pid = child.id();
         Ok(Self {
             child: Some(child),
             pid,
         })
+    }
+
+    /// The process; `None` once the server has ended.
+    pub(crate) fn process(&self) -> Option<&Child> {
+        self.child.as_ref()
     }
 
     /// The server's process id.
@@ -160,6 +175,32 @@ impl Drop for OwnedChild {
             tracing::warn!(pid = self.pid, failure = %Visible(&failure), "cannot end a local nats-server");
         }
     }
+}
+
+/// Starts the process.
+#[cfg(not(windows))]
+fn start(command: &mut Command, _lifetime: Lifetime) -> io::Result<Child> {
+    command.spawn()
+}
+
+/// Starts the process without a window. One that outlives this process leaves its job, if the job allows that: the job
+/// of a terminal or of a CI step ends all of its processes.
+#[cfg(windows)]
+fn start(command: &mut Command, lifetime: Lifetime) -> io::Result<Child> {
+    use std::os::windows::process::CommandExt as _;
+
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+    const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+    const CREATE_BREAKAWAY_FROM_JOB: u32 = 0x0100_0000;
+    const FLAGS: u32 = CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW;
+    if lifetime == Lifetime::Unbound {
+        command.creation_flags(FLAGS | CREATE_BREAKAWAY_FROM_JOB);
+        match command.spawn() {
+            Err(failure) if failure.kind() == io::ErrorKind::PermissionDenied => {}
+            started => return started,
+        }
+    }
+    command.creation_flags(FLAGS).spawn()
 }
 
 /// Whether the process `pid` is the server of `directory`, not a later process with the same id.

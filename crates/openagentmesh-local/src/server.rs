@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use crate::binary::{NatsServer, NatsServerSearch};
 use crate::config::{Config, DEFAULT_MAX_PAYLOAD, SystemCredentials, log_path};
+use crate::data::DataDirectory;
 use crate::directory::OwnedDirectory;
 use crate::home::Home;
-use crate::launch::{Endpoints, Lifetime, launch};
-use crate::process::OwnedChild;
+use crate::launch::{Endpoints, launch};
+use crate::process::{Lifetime, OwnedChild};
+use crate::record::Record;
 use crate::watchdog::Watchdog;
 use crate::websocket::Origins;
 use crate::{LocalError, background, orphans};
@@ -30,8 +32,8 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 ///
 /// The server has its own process group: Ctrl-C at the terminal reaches this process only.
 ///
-/// The watchdog is one `/bin/sh` process per server; Windows has none. Without a watchdog, or if it
-/// is killed too, the next start of any [`LocalServer`] of this user ends the server and removes its
+/// The watchdog is one `/bin/sh` process per server; on Windows a job object, which leaves the directory to
+/// the next start. Without a watchdog, or if it is killed too, the next start of any [`LocalServer`] of this user ends the server and removes its
 /// directory.
 ///
 /// # Example
@@ -49,11 +51,12 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 #[must_use = "dropping a LocalServer ends it"]
 pub struct LocalServer {
-    // Drop order: process, directory, watchdog. The watchdog is last, so that it finishes the
+    // Drop order: process, directory, watchdog. The watchdog comes after both, so that it finishes the
     // clean-up if this process dies before.
     child: OwnedChild,
     directory: OwnedDirectory,
     watchdog: Option<Watchdog>,
+    data: Option<DataDirectory>,
     endpoints: Endpoints,
     websocket_origins: Vec<String>,
     system: SystemCredentials,
@@ -142,6 +145,11 @@ impl LocalServer {
         &self.binary
     }
 
+    /// The directory that keeps the data; `None` if the data is removed with the server.
+    pub fn data_directory(&self) -> Option<&Path> {
+        self.data.as_ref().map(DataDirectory::path)
+    }
+
     /// The server's directory, which is removed when the server ends.
     pub fn directory(&self) -> &Path {
         self.directory.path()
@@ -152,7 +160,8 @@ impl LocalServer {
         log_path(self.directory())
     }
 
-    /// Shuts the server down gracefully, kills it after 5 s, and removes its directory.
+    /// Shuts the server down gracefully, kills it after 5 s, and removes its directory. Data in a
+    /// [`data_directory`](Self::data_directory) is kept.
     ///
     /// # Errors
     ///
@@ -178,6 +187,7 @@ impl LocalServer {
                 child,
                 directory,
                 watchdog: _watchdog,
+                data: _data,
                 ..
             } = self;
             child.terminate(STOP_GRACE)?;
@@ -206,6 +216,8 @@ pub struct LocalServerBuilder {
     port: u16,
     websocket_origins: Vec<String>,
     max_payload: u32,
+    data: Option<PathBuf>,
+    started_in: Option<PathBuf>,
     home: Option<PathBuf>,
     binary: Option<PathBuf>,
 }
@@ -216,6 +228,8 @@ impl Default for LocalServerBuilder {
             port: 0,
             websocket_origins: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
+            data: None,
+            started_in: None,
             home: None,
             binary: None,
         }
@@ -247,6 +261,20 @@ impl LocalServerBuilder {
         self
     }
 
+    /// Keeps the JetStream data in this directory, which is made if it does not exist, from one server to the next.
+    /// One server at a time uses it. A directory with other files is refused.
+    pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data = Some(path.into());
+        self
+    }
+
+    /// Lists the server in [`RunningMesh::list`](crate::RunningMesh::list), as a mesh that was started in this
+    /// directory.
+    pub fn started_in(mut self, path: impl Into<PathBuf>) -> Self {
+        self.started_in = Some(path.into());
+        self
+    }
+
     /// The directory that holds `.agentmesh`, instead of the user's home directory.
     pub fn home_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.home = Some(path.into());
@@ -274,11 +302,13 @@ impl LocalServerBuilder {
     ///   [`LocalError::WebSocketPortTaken`]: the port is invalid or in use.
     /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server failed to start; the error
     ///   contains the end of its log.
+    /// * [`LocalError::DataInUse`], [`LocalError::DataUnusable`], [`LocalError::DataOfOtherNodes`]: the data directory
+    ///   cannot be used.
     /// * [`LocalError::Locked`]: another process holds the start lock for too long.
     /// * [`LocalError::PathNotText`], [`LocalError::Io`]: the directory cannot be used.
     /// * [`LocalError::Interrupted`]: the runtime is stopping.
     ///
-    /// After an error neither process nor directory remains.
+    /// After an error neither process nor directory remains, except for data that was there before.
     ///
     /// # Cancel safety
     ///
@@ -298,7 +328,10 @@ impl LocalServerBuilder {
         let origins = Origins::parse(&self.websocket_origins)?;
         let binary = choose_binary(self.binary, self.home).await?;
         let (port, max_payload) = (self.port, self.max_payload);
+        let (data, started_in) = (self.data, self.started_in);
         background::run(move |cancellation| {
+            let data = data.map(|path| DataDirectory::open(&path, None));
+            let mut data = data.transpose()?;
             let directory = orphans::create_directory(&home, cancellation)?;
             let config = Config {
                 directory: directory.path(),
@@ -306,14 +339,27 @@ impl LocalServerBuilder {
                 websocket_origins: &origins,
                 max_payload,
                 member: None,
+                data: data.as_ref(),
             };
             let launched = launch(binary.path(), &config, Lifetime::Bound, cancellation)?;
+            let origins = origins.into_vec();
+            if let Some(data) = &mut data {
+                data.record(&home, &launched.endpoints.url, started_in.as_deref())?;
+                data.keep();
+            }
+            if let Some(started_in) = started_in {
+                let data = data.as_ref().map(DataDirectory::path);
+                let version = binary.version().to_string();
+                Record::new(&launched, origins.clone(), started_in, version, data, None)
+                    .write(directory.path())?;
+            }
             Ok(LocalServer {
                 child: launched.child,
                 directory,
                 watchdog: launched.watchdog,
+                data,
                 endpoints: launched.endpoints,
-                websocket_origins: origins.into_vec(),
+                websocket_origins: origins,
                 system: launched.system,
                 binary,
             })

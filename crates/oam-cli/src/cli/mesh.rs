@@ -15,13 +15,42 @@ pub(crate) enum MeshCommand {
     ///
     /// Runs a nats-server in the background and writes .oam-url into this directory, so that
     /// programs and commands started here or below find the mesh. A missing nats-server is
-    /// installed into ~/.agentmesh/bin. `oam mesh down` deletes everything the mesh stores.
+    /// installed into ~/.agentmesh/bin. `oam mesh down` deletes everything the mesh stores, unless
+    /// --data keeps it in a directory.
+    ///
+    /// With --json: the URL, the directory of the start, the process ids, the data directory (null
+    /// without one), the logs, the WebSocket URL (null without one) and its origins, and whether the
+    /// mesh runs in the foreground.
     Up(MeshUp),
     /// Stop the mesh that `oam mesh up` started in this directory or above it
     ///
     /// If .oam-url names a mesh that was started elsewhere, the file is removed and that mesh keeps
-    /// running.
+    /// running. Data that --data kept stays where it is, unless --purge deletes it.
+    ///
+    /// With --json: "stopped" has each mesh that was stopped with its URL, the directory of its start,
+    /// the directory in which its data is kept (null without one) and what was deleted with it (null if
+    /// nothing was deleted, or not counted); "removed" has the .oam-url files that were removed, "purged"
+    /// the directories whose data was deleted, and "kept" those whose data is still there.
     Down(MeshDown),
+    /// List the meshes that `oam mesh up` runs on this machine
+    ///
+    /// The one that commands in this directory use is marked with *.
+    ///
+    /// With --json, an array: the URL, the directory of the start, the time, the data directory (null if
+    /// the data is deleted with the mesh), the process ids, the version of nats-server, the logs, and
+    /// whether the mesh runs in the foreground and is selected.
+    #[command(alias = "ls")]
+    List(MeshList),
+    /// Print the log of the nats-server of a mesh that `oam mesh up` runs on this machine
+    ///
+    /// Times are in UTC. For a cluster, the lines of all servers in the order of their times, each after
+    /// the port of its server. Agents log to their own output; events that hosts of other SDKs publish
+    /// arrive with `oam mesh listen 'mesh.logs.>'`.
+    ///
+    /// With --json, each line is an object: the server's URL, the time, the level ("info", "warn",
+    /// "error", "fatal", "debug", "trace") and the message. Time and level are null for a line without
+    /// them.
+    Logs(MeshLogs),
     /// Create the buckets of a mesh, and set the number of their replicas
     ///
     /// For servers that `oam mesh up` did not start. A bucket of a cluster has three replicas, unless
@@ -31,6 +60,9 @@ pub(crate) enum MeshCommand {
     ///
     /// Checks that the mesh answers and writes .oam-url into this directory. Programs and commands
     /// started here or below find the mesh.
+    ///
+    /// With --json: the URL without its login, the file that names it, the credentials file in it
+    /// (null without one), and the URL that the file named before (null without one).
     Connect(MeshConnect),
     /// Print the state of the mesh: server, storage, monitor, processes and catalog
     ///
@@ -44,6 +76,9 @@ pub(crate) enum MeshCommand {
     ///
     /// With --json, a part that cannot be read is null, and "unreadable" has the reason. "errors" and
     /// "warnings" have the texts that are printed to stderr otherwise.
+    /// "selection" has the source of the URL ("option", "context", "oam_url", "oam_context", "file",
+    /// "selected_context" or "default"), the context or the file that names it, and the credentials file; "local" has the directory of the start, the process ids, the
+    /// logs and the data of a mesh that `oam mesh up` runs on this machine, and is null for others.
     Status(MeshStatus),
     /// Run a monitor of the mesh, and print the deaths of processes
     ///
@@ -114,6 +149,13 @@ pub(crate) struct MeshUp {
     /// has the URLs of all servers with commas between them, so that a client finds one that runs.
     #[arg(long, value_name = "NODES", conflicts_with = "websocket")]
     pub(crate) cluster: Option<usize>,
+    /// Keep everything the mesh stores in this directory, which is made if it does not exist
+    ///
+    /// `oam mesh down` leaves the data there, and the next `oam mesh up --data DIR` serves it again.
+    /// One mesh at a time uses a directory. A directory with other files is refused. A cluster's data
+    /// is served by a cluster of as many servers.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -121,6 +163,33 @@ pub(crate) struct MeshDown {
     /// Stop the mesh that .oam-url names, wherever `oam mesh up` started it
     #[arg(long)]
     pub(crate) force: bool,
+    /// Also delete the data that `oam mesh up --data` keeps for this directory
+    ///
+    /// Only the files of the mesh are deleted; other files in the data directory stay. No mesh need
+    /// be running.
+    #[arg(long)]
+    pub(crate) purge: bool,
+    /// The directory whose data --purge deletes [default: the only one that is kept for this directory]
+    #[arg(long, value_name = "DIR", requires = "purge")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshList {
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshLogs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print new lines as they arrive, until Ctrl-C or the end of the mesh
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Print the last LINES lines only [default: all]
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(crate) lines: Option<usize>,
 }
 
 #[derive(Debug, Args)]

@@ -40,8 +40,8 @@ pub(crate) use self::kv::{
 };
 pub(crate) use self::man::Man;
 pub(crate) use self::mesh::{
-    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshListen, MeshMonitor,
-    MeshPublish, MeshRepair, MeshStatus, MeshUp,
+    MeshCatalog, MeshCommand, MeshConnect, MeshDown, MeshInit, MeshList, MeshListen, MeshLogs,
+    MeshMonitor, MeshPublish, MeshRepair, MeshStatus, MeshUp,
 };
 pub(crate) use self::target::Target;
 pub(crate) use self::tools::{Tools, ToolsFormat};

@@ -28,6 +28,8 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             MeshCommand::Up(arguments) => mesh::up::run(arguments, printer).await?,
             MeshCommand::Init(arguments) => mesh::init::run(arguments, printer).await?,
             MeshCommand::Down(arguments) => mesh::down::run(arguments, printer).await?,
+            MeshCommand::List(arguments) => mesh::list::run(arguments, printer).await?,
+            MeshCommand::Logs(arguments) => return mesh::logs::run(arguments, printer).await,
             MeshCommand::Connect(arguments) => mesh::connect::run(arguments, printer).await?,
             MeshCommand::Status(arguments) => return mesh::status::run(arguments, printer).await,
             MeshCommand::Monitor(arguments) => mesh::monitor::run(arguments, printer).await?,

@@ -220,14 +220,15 @@ async fn verbose_command_logs_to_stderr() {
 fn option_of_the_mesh_is_refused_where_it_has_no_meaning() {
     let sandbox = Sandbox::new();
     let connect = ["mesh", "connect", "nats://127.0.0.1:1"];
-    let takes_all = ["context", "show"];
+    let takes_all =
+        |command: &[&str]| matches!(command, ["context", "show"] | ["mesh", "list" | "logs", ..]);
     let takes_creds: [&[&str]; 2] = [&["mesh", "connect"], &["context", "add"]];
     let commands = LOCAL_COMMANDS.iter().copied().chain([&connect[..]]);
     let cases = commands
         .flat_map(|command| ["--url", "--context", "--creds"].map(|option| (command, option)));
     for (command, option) in cases {
         let is_credential = takes_creds.contains(&&command[..command.len().min(2)]);
-        if command == takes_all || (is_credential && option == "--creds") {
+        if takes_all(command) || (is_credential && option == "--creds") {
             continue;
         }
         for arguments in positions(command, &[option, "nats://127.0.0.1:1"]) {

@@ -7,8 +7,10 @@ use super::ready::wait_ready;
 use super::shared::{launch_nodes, node_ports};
 use super::value::LocalCluster;
 use crate::config::DEFAULT_MAX_PAYLOAD;
+use crate::data::DataDirectory;
 use crate::home::Home;
-use crate::launch::Lifetime;
+use crate::process::Lifetime;
+use crate::record::{ClusterRecord, Record};
 use crate::server::choose_binary;
 use crate::{LocalError, background, orphans};
 
@@ -31,6 +33,8 @@ pub struct LocalClusterBuilder {
     nodes: usize,
     port: u16,
     max_payload: u32,
+    data: Option<PathBuf>,
+    started_in: Option<PathBuf>,
     home: Option<PathBuf>,
     binary: Option<PathBuf>,
 }
@@ -41,6 +45,8 @@ impl Default for LocalClusterBuilder {
             nodes: 3,
             port: 0,
             max_payload: DEFAULT_MAX_PAYLOAD,
+            data: None,
+            started_in: None,
             home: None,
             binary: None,
         }
@@ -68,6 +74,20 @@ impl LocalClusterBuilder {
         self
     }
 
+    /// Keeps the JetStream data of all nodes in this directory, which is made if it does not exist, from one cluster to
+    /// the next of as many nodes. One cluster at a time uses it. A directory with other files is refused.
+    pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data = Some(path.into());
+        self
+    }
+
+    /// Lists the cluster in [`RunningMesh::list`](crate::RunningMesh::list), as a mesh that was started in this
+    /// directory.
+    pub fn started_in(mut self, path: impl Into<PathBuf>) -> Self {
+        self.started_in = Some(path.into());
+        self
+    }
+
     /// The directory that holds `.agentmesh`, instead of the user's home directory.
     pub fn home_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.home = Some(path.into());
@@ -86,7 +106,8 @@ impl LocalClusterBuilder {
     /// # Errors
     ///
     /// [`LocalError::InvalidCluster`] and [`LocalError::InvalidClusterPort`] for invalid settings;
-    /// [`LocalError::ClusterNotReady`] when the nodes do not find each other in time; and those of
+    /// [`LocalError::DataInUse`], [`LocalError::DataUnusable`] and [`LocalError::DataOfOtherNodes`] when the data directory
+    /// cannot be used; [`LocalError::ClusterNotReady`] when the nodes do not find each other in time; and those of
     /// [`LocalServerBuilder::start`](crate::LocalServerBuilder::start). After an error neither process nor directory
     /// remains.
     ///
@@ -108,15 +129,40 @@ impl LocalClusterBuilder {
         let home = Home::new(self.home.as_deref())?;
         let binary = choose_binary(self.binary, self.home).await?;
         let max_payload = self.max_payload;
+        let (data, started_in) = (self.data, self.started_in);
         background::run(move |cancellation| {
+            let data = data.map(|path| DataDirectory::open(&path, Some(ports.len())));
+            let mut data = data.transpose()?;
             let (shared, nodes) = launch_nodes(
                 binary.path(),
                 &ports,
                 max_payload,
+                data.as_ref(),
                 Lifetime::Bound,
                 cancellation,
                 || orphans::create_directory(&home, cancellation),
             )?;
+            let urls: Vec<&str> = nodes
+                .iter()
+                .map(|(launched, _)| &*launched.endpoints.url)
+                .collect();
+            let cluster = ClusterRecord {
+                name: shared.name.clone(),
+                url: urls.join(","),
+            };
+            if let Some(data) = &mut data {
+                data.record(&home, &cluster.url, started_in.as_deref())?;
+            }
+            if let Some(started_in) = started_in {
+                let version = binary.version().to_string();
+                for (launched, directory) in &nodes {
+                    let data = data.as_ref().map(DataDirectory::path);
+                    let cluster = Some(cluster.clone());
+                    let (started_in, version) = (started_in.clone(), version.clone());
+                    Record::new(launched, Vec::new(), started_in, version, data, cluster)
+                        .write(directory.path())?;
+                }
+            }
             let nodes: Vec<ClusterNode> = nodes
                 .into_iter()
                 .map(|(launched, directory)| ClusterNode::new(launched, directory))
@@ -126,7 +172,10 @@ impl LocalClusterBuilder {
                 let system = &shared.system;
                 wait_ready(first.port(), directory, system, nodes.len(), cancellation)?;
             }
-            Ok(LocalCluster::new(nodes, shared, binary, max_payload))
+            if let Some(data) = &mut data {
+                data.keep();
+            }
+            Ok(LocalCluster::new(nodes, shared, binary, max_payload, data))
         })
         .await
     }

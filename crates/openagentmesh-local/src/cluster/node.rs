@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::LocalError;
 use crate::background::Cancellation;
-use crate::config::{Config, Member, SharedConfig, log_path, server_name};
+use crate::config::{Config, Member, SharedConfig, log_path};
+use crate::data::DataDirectory;
 use crate::directory::OwnedDirectory;
 use crate::launch::{Endpoints, Launched, relaunch};
 use crate::process::OwnedChild;
@@ -20,6 +21,7 @@ pub struct ClusterNode {
     directory: OwnedDirectory,
     watchdog: Option<Watchdog>,
     endpoints: Endpoints,
+    name: String,
 }
 
 impl ClusterNode {
@@ -29,6 +31,7 @@ impl ClusterNode {
             directory,
             watchdog: launched.watchdog,
             endpoints: launched.endpoints,
+            name: launched.server_name,
         }
     }
 
@@ -44,7 +47,7 @@ impl ClusterNode {
 
     /// The name of the server, by which JetStream names the leader of a stream.
     pub fn name(&self) -> String {
-        server_name(self.directory())
+        self.name.clone()
     }
 
     /// The process id; `None` while the node is down.
@@ -82,6 +85,7 @@ impl ClusterNode {
         cluster: &SharedConfig,
         index: usize,
         max_payload: u32,
+        data: Option<&DataDirectory>,
         cancellation: &Cancellation,
     ) -> Result<(), LocalError> {
         let config = Config {
@@ -90,6 +94,7 @@ impl ClusterNode {
             websocket_origins: &Origins::default(),
             max_payload,
             member: Some(Member { cluster, index }),
+            data,
         };
         let launched = relaunch(binary, &config, cancellation)?;
         self.running = Some(launched.child);

@@ -7,8 +7,10 @@ use std::path::Path;
 use crate::LocalError;
 use crate::background::Cancellation;
 use crate::config::{Config, Member, SharedConfig, SystemCredentials, random_password};
+use crate::data::DataDirectory;
 use crate::directory::{OwnedDirectory, new_id};
-use crate::launch::{Launched, Lifetime, launch};
+use crate::launch::{Launched, launch};
+use crate::process::Lifetime;
 use crate::websocket::Origins;
 
 /// The allowed numbers of nodes. Two nodes lose their quorum with one of them.
@@ -19,7 +21,7 @@ const MAX_STARTS: usize = 5;
 
 impl SharedConfig {
     /// The settings of a new cluster with free ports for the routes of `nodes` nodes.
-    fn new(nodes: usize) -> Result<Self, LocalError> {
+    fn new(nodes: usize, data: Option<&DataDirectory>) -> Result<Self, LocalError> {
         // All listeners are open at the same time, so that the ports differ.
         let listeners: Result<Vec<_>, _> = (0..nodes)
             .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
@@ -29,7 +31,9 @@ impl SharedConfig {
             ports.collect::<Result<Vec<_>, _>>()
         });
         Ok(Self {
-            name: format!("oam-{}", new_id()),
+            name: data
+                .and_then(DataDirectory::cluster_name)
+                .map_or_else(|| format!("oam-{}", new_id()), str::to_owned),
             route_ports: ports.map_err(LocalError::io("choose", Path::new("free ports")))?,
             route_password: random_password(),
             system: SystemCredentials::random(),
@@ -72,6 +76,7 @@ pub(crate) fn launch_nodes(
     binary: &Path,
     ports: &[u16],
     max_payload: u32,
+    data: Option<&DataDirectory>,
     lifetime: Lifetime,
     cancellation: &Cancellation,
     create_directory: impl Fn() -> Result<OwnedDirectory, LocalError>,
@@ -79,7 +84,7 @@ pub(crate) fn launch_nodes(
     let mut starts = 0;
     loop {
         starts += 1;
-        let cluster = SharedConfig::new(ports.len())?;
+        let cluster = SharedConfig::new(ports.len(), data)?;
         let nodes = ports.iter().enumerate().map(|(index, &port)| {
             let directory = create_directory()?;
             let config = Config {
@@ -91,6 +96,7 @@ pub(crate) fn launch_nodes(
                     cluster: &cluster,
                     index,
                 }),
+                data,
             };
             let launched = launch(binary, &config, lifetime, cancellation)?;
             Ok((launched, directory))

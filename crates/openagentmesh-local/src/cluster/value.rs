@@ -1,5 +1,6 @@
 //! A cluster that lives as long as the value that owns it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::node::ClusterNode;
@@ -7,6 +8,7 @@ use super::ready::wait_ready;
 use crate::background::Cancellation;
 use crate::binary::NatsServer;
 use crate::config::SharedConfig;
+use crate::data::DataDirectory;
 use crate::{LocalError, background};
 
 /// Grace period of each node between SIGTERM and SIGKILL.
@@ -47,6 +49,7 @@ struct State {
     nodes: Vec<ClusterNode>,
     shared: SharedConfig,
     max_payload: u32,
+    data: Option<DataDirectory>,
 }
 
 impl LocalCluster {
@@ -55,6 +58,7 @@ impl LocalCluster {
         shared: SharedConfig,
         binary: NatsServer,
         max_payload: u32,
+        data: Option<DataDirectory>,
     ) -> Self {
         let urls: Vec<&str> = nodes.iter().map(ClusterNode::url).collect();
         Self {
@@ -63,6 +67,7 @@ impl LocalCluster {
                 nodes,
                 shared,
                 max_payload,
+                data,
             },
             binary,
         }
@@ -71,6 +76,11 @@ impl LocalCluster {
     /// The URLs of all nodes, with commas between them. A client of this URL finds a node that runs.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The directory that keeps the data; `None` if the data is removed with the cluster.
+    pub fn data_directory(&self) -> Option<&Path> {
+        self.state.data.as_ref().map(DataDirectory::path)
     }
 
     /// The nodes, also those that are down.
@@ -149,6 +159,7 @@ impl LocalCluster {
                 nodes,
                 shared,
                 max_payload,
+                data,
             } = state;
             let count = nodes.len();
             let node = nodes.get_mut(index).ok_or(LocalError::UnknownNode {
@@ -156,7 +167,8 @@ impl LocalCluster {
                 nodes: count,
             })?;
             node.terminate(STOP_GRACE)?;
-            node.start(&binary, shared, index, *max_payload, cancellation)
+            let data = data.as_ref();
+            node.start(&binary, shared, index, *max_payload, data, cancellation)
         })
         .await
     }
@@ -219,7 +231,9 @@ impl LocalCluster {
     /// # }
     /// ```
     pub async fn stop(self) -> Result<(), LocalError> {
-        let State { nodes, .. } = self.state;
+        let State {
+            nodes, data: _data, ..
+        } = self.state;
         background::run(move |_| {
             let mut stopped = Ok(());
             for mut node in nodes {
@@ -240,6 +254,7 @@ impl LocalCluster {
             nodes: Vec::new(),
             shared: self.state.shared.clone(),
             max_payload: self.state.max_payload,
+            data: None,
         };
         let mut state = std::mem::replace(&mut self.state, empty);
         let (state, done) = background::run(move |cancellation| {

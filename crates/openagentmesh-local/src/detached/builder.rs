@@ -2,23 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use super::record::{self, ClusterRecord, Record};
-use super::running::running;
+use super::loopback::{DEFAULT_PORT, loopback_port};
+use super::mesh::RunningMesh;
+use super::running::{running, running_in_foreground};
 use super::server::{DetachedServer, Node};
 use crate::background::Cancellation;
 use crate::binary::NatsServer;
 use crate::cluster::{launch_nodes, node_ports, wait_ready};
 use crate::config::{Config, DEFAULT_MAX_PAYLOAD};
+use crate::data::{DataDirectory, KeptData};
 use crate::directory::{OwnedDirectory, create_private};
 use crate::home::Home;
-use crate::launch::{Lifetime, launch};
-use crate::process::OwnedChild;
+use crate::launch::launch;
+use crate::process::{Lifetime, OwnedChild};
+use crate::record::{self, ClusterRecord, Record};
 use crate::server::choose_binary;
 use crate::websocket::Origins;
 use crate::{LocalError, background};
-
-/// The default port of NATS clients.
-const DEFAULT_PORT: u16 = 4222;
 
 /// Settings for a [`DetachedServer`].
 ///
@@ -39,6 +39,7 @@ pub struct DetachedServerBuilder {
     nodes: Option<usize>,
     websocket_origins: Vec<String>,
     max_payload: u32,
+    data: Option<PathBuf>,
     started_in: Option<PathBuf>,
     home: Option<PathBuf>,
     binary: Option<PathBuf>,
@@ -51,6 +52,7 @@ impl Default for DetachedServerBuilder {
             nodes: None,
             websocket_origins: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
+            data: None,
             started_in: None,
             home: None,
             binary: None,
@@ -90,6 +92,14 @@ impl DetachedServerBuilder {
         self
     }
 
+    /// Keeps the JetStream data in this directory, which is made if it does not exist, after the server is stopped. One
+    /// server at a time uses it, also after a crash: the lock ends with the server. A directory with other files is
+    /// refused.
+    pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data = Some(path.into());
+        self
+    }
+
     /// The directory to record as [`DetachedServer::started_in`], instead of the working directory of
     /// this process.
     pub fn started_in(mut self, path: impl Into<PathBuf>) -> Self {
@@ -124,13 +134,15 @@ impl DetachedServerBuilder {
     ///   [`LocalError::WebSocketPortTaken`]: the port is invalid or in use.
     /// * [`LocalError::InvalidCluster`], [`LocalError::InvalidClusterPort`],
     ///   [`LocalError::ClusterNotReady`]: a cluster cannot be started so, or its nodes do not find each other.
+    /// * [`LocalError::DataInUse`], [`LocalError::DataUnusable`], [`LocalError::DataOfOtherNodes`]: the data directory
+    ///   cannot be used.
     /// * [`LocalError::Exited`], [`LocalError::NotReady`]: the server failed to start; the error
     ///   contains the end of its log.
     /// * [`LocalError::Locked`]: another process starts or stops a server for more than 30 s.
     /// * [`LocalError::PathNotText`], [`LocalError::Io`]: the directory cannot be used.
     /// * [`LocalError::Interrupted`]: the runtime is stopping.
     ///
-    /// After an error neither process nor directory remains.
+    /// After an error neither process nor directory remains, except for data that was there before.
     ///
     /// # Cancel safety
     ///
@@ -148,11 +160,7 @@ impl DetachedServerBuilder {
     pub async fn start(self) -> Result<DetachedServer, LocalError> {
         let home = Home::new(self.home.as_deref())?;
         let origins = Origins::parse(&self.websocket_origins)?;
-        let started_in = match self.started_in {
-            Some(path) => std::path::absolute(&path).map_err(LocalError::io("resolve", &path))?,
-            None => std::env::current_dir()
-                .map_err(LocalError::io("find", Path::new("the working directory")))?,
-        };
+        let started_in = self.directory()?;
         let binary = choose_binary(self.binary, self.home).await?;
         let ports = match self.nodes {
             Some(nodes) => node_ports(self.port, nodes)?,
@@ -163,24 +171,33 @@ impl DetachedServerBuilder {
             is_cluster: self.nodes.is_some(),
             origins,
             max_payload: self.max_payload,
+            data: self.data,
             started_in,
             binary,
         };
-        let (started, _lock) = background::run(move |cancellation| {
+        let (started, mut data, _lock) = background::run(move |cancellation| {
             let parent = home.detached_servers();
             create_private(&parent)?;
             // The lock is held until the record is written, so that other processes see complete
             // servers only, and a starting server's port counts as in use.
             let lock = record::lock(&parent, cancellation)?;
+            let mut data = start.open_data(&parent)?;
+            let started_in = start.started_in.clone();
             let started = if start.is_cluster {
-                start.cluster(&parent, cancellation)?
+                start.cluster(&parent, data.as_ref(), cancellation)?
             } else {
-                vec![start.single(&parent, cancellation)?]
+                vec![start.single(&parent, data.as_ref(), cancellation)?]
             };
-            Ok((started, lock))
+            if let (Some(data), Some(first)) = (&mut data, started.first()) {
+                data.record(&home, first.record.mesh_url(), Some(&started_in))?;
+            }
+            Ok((started, data, lock))
         })
         .await?;
         // No await follows, so a dropped future cannot interrupt the rest.
+        if let Some(data) = &mut data {
+            data.keep();
+        }
         let mut server: Option<DetachedServer> = None;
         for Started {
             child,
@@ -200,6 +217,15 @@ impl DetachedServerBuilder {
             }
         }
         server.ok_or(LocalError::InvalidCluster { nodes: 0 })
+    }
+
+    /// The directory in which the server counts as started.
+    fn directory(&self) -> Result<PathBuf, LocalError> {
+        match &self.started_in {
+            Some(path) => std::path::absolute(path).map_err(LocalError::io("resolve", path)),
+            None => std::env::current_dir()
+                .map_err(LocalError::io("find", Path::new("the working directory"))),
+        }
     }
 
     /// [`DetachedServer::list`] in the home directory of these settings.
@@ -233,6 +259,59 @@ impl DetachedServerBuilder {
         .await
     }
 
+    /// [`KeptData::of_directory`](crate::KeptData::of_directory) in the home directory of these settings, for the
+    /// directory of [`started_in`](Self::started_in).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`KeptData::of_directory`](crate::KeptData::of_directory).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+    /// # use openagentmesh_local::DetachedServer;
+    /// let settings = DetachedServer::builder().home_directory("/home/me");
+    /// let kept = settings.started_in("/work/project").kept_data().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn kept_data(&self) -> Result<Vec<KeptData>, LocalError> {
+        let home = Home::new(self.home.as_deref())?;
+        let directory = self.directory()?;
+        background::run(move |_| KeptData::find(&home, &directory)).await
+    }
+
+    /// [`RunningMesh::list`](crate::RunningMesh::list) in the home directory of these settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DetachedServer::list`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), openagentmesh_local::LocalError> {
+    /// # use openagentmesh_local::DetachedServer;
+    /// let meshes = DetachedServer::builder().home_directory("/home/me").list_meshes().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list_meshes(&self) -> Result<Vec<RunningMesh>, LocalError> {
+        let detached = self.list().await?;
+        let parent = Home::new(self.home.as_deref())?.owned_servers();
+        let owned = background::run(move |_| running_in_foreground(&parent)).await?;
+        Ok(RunningMesh::all(detached, owned))
+    }
+
     /// [`DetachedServer::find_by_url`] in the home directory of these settings.
     ///
     /// # Errors
@@ -254,14 +333,11 @@ impl DetachedServerBuilder {
     /// # }
     /// ```
     pub async fn find_by_url(&self, url: &str) -> Result<Option<DetachedServer>, LocalError> {
-        let ports: Vec<u16> = url.split(',').filter_map(loopback_port).collect();
-        if ports.is_empty() {
+        if !url.split(',').any(|url| loopback_port(url).is_some()) {
             return Ok(None);
         }
         let servers = self.list().await?;
-        Ok(servers
-            .into_iter()
-            .find(|server| ports.iter().any(|&port| server.uses(port))))
+        Ok(servers.into_iter().find(|server| server.has_url(url)))
     }
 }
 
@@ -271,6 +347,7 @@ struct Start {
     is_cluster: bool,
     origins: Origins,
     max_payload: u32,
+    data: Option<PathBuf>,
     started_in: PathBuf,
     binary: NatsServer,
 }
@@ -284,7 +361,32 @@ struct Started {
 }
 
 impl Start {
-    fn single(self, parent: &Path, cancellation: &Cancellation) -> Result<Started, LocalError> {
+    /// Locks the data directory. A file system may not support locks that a server inherits, so the servers are asked too.
+    fn open_data(&self, parent: &Path) -> Result<Option<DataDirectory>, LocalError> {
+        let Some(path) = &self.data else {
+            return Ok(None);
+        };
+        // Also ends servers whose start was killed, and with them their locks.
+        let servers = running(parent, &[])?;
+        let data = DataDirectory::open(path, self.is_cluster.then_some(self.ports.len()))?;
+        let holder = servers
+            .iter()
+            .find(|server| server.data_directory() == Some(data.path()));
+        match holder {
+            Some(server) => Err(LocalError::DataInUse {
+                path: data.path().to_owned(),
+                holder: format!("the mesh at {}", server.url()),
+            }),
+            None => Ok(Some(data)),
+        }
+    }
+
+    fn single(
+        self,
+        parent: &Path,
+        data: Option<&DataDirectory>,
+        cancellation: &Cancellation,
+    ) -> Result<Started, LocalError> {
         let directory = OwnedDirectory::create(parent)?;
         let config = Config {
             directory: directory.path(),
@@ -292,6 +394,7 @@ impl Start {
             websocket_origins: &self.origins,
             max_payload: self.max_payload,
             member: None,
+            data,
         };
         let mut ports = vec![config.port];
         ports.extend(config.websocket_port()?);
@@ -300,7 +403,8 @@ impl Start {
         let launched = launch(binary, &config, Lifetime::Unbound, cancellation)?;
         let version = self.binary.version().to_string();
         let origins = self.origins.into_vec();
-        let record = Record::new(&launched, origins, self.started_in, version, None);
+        let data = data.map(DataDirectory::path);
+        let record = Record::new(&launched, origins, self.started_in, version, data, None);
         record.write(directory.path())?;
         Ok(Started {
             child: launched.child,
@@ -312,6 +416,7 @@ impl Start {
     fn cluster(
         self,
         parent: &Path,
+        data: Option<&DataDirectory>,
         cancellation: &Cancellation,
     ) -> Result<Vec<Started>, LocalError> {
         check_ports(&self.ports, &running(parent, &[])?)?;
@@ -319,6 +424,7 @@ impl Start {
             self.binary.path(),
             &self.ports,
             self.max_payload,
+            data,
             Lifetime::Unbound,
             cancellation,
             || OwnedDirectory::create(parent),
@@ -345,7 +451,8 @@ impl Start {
             let version = self.binary.version().to_string();
             let started_in = self.started_in.clone();
             let cluster = Some(cluster.clone());
-            let record = Record::new(&launched, Vec::new(), started_in, version, cluster);
+            let data = data.map(DataDirectory::path);
+            let record = Record::new(&launched, Vec::new(), started_in, version, data, cluster);
             record.write(directory.path())?;
             Ok(Started {
                 child: launched.child,
@@ -369,43 +476,4 @@ fn check_ports(ports: &[u16], servers: &[DetachedServer]) -> Result<(), LocalErr
         }
     }
     Ok(())
-}
-
-/// The port of a URL of the loopback interface; `None` for other hosts.
-fn loopback_port(url: &str) -> Option<u16> {
-    let address = url.split_once("://").map_or(url, |(_, address)| address);
-    let address = address.split(['/', '?', '#']).next()?;
-    let address = address
-        .rsplit_once('@')
-        .map_or(address, |(_, address)| address);
-    let (host, port) = match address.rsplit_once(':') {
-        // A colon in brackets is part of an IPv6 host.
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-        _ => (address, DEFAULT_PORT),
-    };
-    let is_loopback =
-        host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]");
-    is_loopback.then_some(port)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_url_is_recognised_with_its_port() {
-        for (url, port) in [
-            ("nats://127.0.0.1:4300", Some(4300)),
-            ("nats://localhost", Some(4222)),
-            ("LOCALHOST:1", Some(1)),
-            ("nats://user:p:w@localhost:4300/", Some(4300)),
-            ("ws://[::1]:4301", Some(4301)),
-            ("[::1]", Some(4222)),
-            ("nats://demo.example:4222", None),
-            ("nats://localhost:port", None),
-            ("", None),
-        ] {
-            assert_eq!(loopback_port(url), port, "{url}");
-        }
-    }
 }

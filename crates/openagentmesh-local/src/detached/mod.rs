@@ -1,13 +1,15 @@
 //! Servers that outlive the process that started them.
 
 mod builder;
-mod record;
+mod loopback;
+mod mesh;
 mod running;
 mod server;
 
 use crate::LocalError;
 
 pub use builder::DetachedServerBuilder;
+pub use mesh::{RunningMesh, ServerLog};
 pub use server::DetachedServer;
 
 impl DetachedServer {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::record::Record;
 use super::server::{DetachedServer, Node};
 use crate::LocalError;
 use crate::directory::{remove, server_directories};
 use crate::process::{end_servers_of, is_server_of};
+use crate::record::Record;
 use openagentmesh_name::Visible;
 
 /// The running servers except those in `except`, oldest first. Removes the directories of servers that do not run, and
@@ -38,15 +38,7 @@ pub(super) fn running(
             _ => clear(&directory),
         }
     }
-    // The first node of a cluster is the one with the lowest port.
-    running.sort_by_key(|node| node.record.port);
-    let mut servers: Vec<DetachedServer> = Vec::new();
-    for node in running {
-        match servers.iter_mut().find(|server| server.is_peer(&node)) {
-            Some(server) => server.peers.push(node),
-            None => servers.push(DetachedServer::new(node)),
-        }
-    }
+    let mut servers = grouped(running);
     for node in down {
         match servers.iter_mut().find(|server| server.is_peer(&node)) {
             // The node can be started again with its data.
@@ -56,6 +48,37 @@ pub(super) fn running(
     }
     servers.sort_by_key(|server| server.node.record.started_at);
     Ok(servers)
+}
+
+/// The servers that processes in the foreground own and have recorded in `parent`, oldest first. Nothing is removed: the
+/// owner of a directory does that, or the next one.
+pub(super) fn running_in_foreground(parent: &Path) -> Result<Vec<DetachedServer>, LocalError> {
+    let mut running = Vec::new();
+    for directory in server_directories(parent)? {
+        // A directory may be removed at any time.
+        if let Some(record) = Record::read(&directory).ok().flatten()
+            && (is_server_of(record.pid, &directory)? || record.greets(&directory))
+        {
+            running.push(Node { directory, record });
+        }
+    }
+    let mut servers = grouped(running);
+    servers.sort_by_key(|server| server.node.record.started_at);
+    Ok(servers)
+}
+
+/// The servers of these nodes, of which those of a cluster are one.
+fn grouped(mut nodes: Vec<Node>) -> Vec<DetachedServer> {
+    // The first node of a cluster is the one with the lowest port.
+    nodes.sort_by_key(|node| node.record.port);
+    let mut servers: Vec<DetachedServer> = Vec::new();
+    for node in nodes {
+        match servers.iter_mut().find(|server| server.is_peer(&node)) {
+            Some(server) => server.peers.push(node),
+            None => servers.push(DetachedServer::new(node)),
+        }
+    }
+    servers
 }
 
 /// Removes the directory of a server that crashed or whose start was killed. A killed start may have

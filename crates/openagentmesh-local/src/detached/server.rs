@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::record::{self, Record};
+use super::loopback::loopback_port;
 use crate::config::log_path;
 use crate::directory::remove;
 use crate::process::end_servers_of;
+use crate::record::{self, Record};
 use crate::{LocalError, background};
 
 /// Grace period between SIGTERM and SIGKILL.
@@ -16,7 +17,8 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// `oam mesh up` starts one and `oam mesh down` stops it.
 ///
 /// Configuration, log and JetStream data are in a directory below `~/.agentmesh/mesh`, which is
-/// removed when the server is stopped. The server listens on the loopback interface only.
+/// removed when the server is stopped, except for data in a
+/// [`data_directory`](crate::DetachedServerBuilder::data_directory). The server listens on the loopback interface only.
 ///
 /// # Example
 ///
@@ -70,7 +72,13 @@ impl DetachedServer {
         self.all().any(|node| node.record.uses(port))
     }
 
-    fn all(&self) -> impl Iterator<Item = &Node> {
+    /// Whether `url` is that of a node.
+    pub(super) fn has_url(&self, url: &str) -> bool {
+        let mut ports = url.split(',').filter_map(loopback_port);
+        ports.any(|port| self.uses(port))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Node> {
         let others = self.peers.iter().chain(&self.down);
         std::iter::once(&self.node).chain(others)
     }
@@ -78,10 +86,7 @@ impl DetachedServer {
     /// The URL for clients, such as `nats://127.0.0.1:4222`; for a cluster the URLs of all nodes, with commas between
     /// them. No credentials are needed.
     pub fn url(&self) -> &str {
-        match &self.node.record.cluster {
-            Some(cluster) => &cluster.url,
-            None => &self.node.record.url,
-        }
+        self.node.record.mesh_url()
     }
 
     /// The process ids of the servers that run: more than one for a cluster.
@@ -141,6 +146,12 @@ impl DetachedServer {
         &self.node.record.system_password
     }
 
+    /// The directory that keeps the data; `None` if the data is removed when the server is stopped. All nodes of a
+    /// cluster have the same.
+    pub fn data_directory(&self) -> Option<&Path> {
+        self.node.record.data.as_deref()
+    }
+
     /// The server's directory, which is removed when the server is stopped.
     pub fn directory(&self) -> &Path {
         &self.node.directory
@@ -151,8 +162,13 @@ impl DetachedServer {
         log_path(&self.node.directory)
     }
 
-    /// Shuts the server down gracefully, kills it after 10 s, and removes its directory with all
-    /// data. A server that is already gone is success.
+    /// The log files of the server, or of all nodes of a cluster.
+    pub fn log_paths(&self) -> Vec<PathBuf> {
+        self.all().map(|node| log_path(&node.directory)).collect()
+    }
+
+    /// Shuts the server down gracefully, kills it after 10 s, and removes its directory. Data in a
+    /// [`data_directory`](Self::data_directory) is kept; without one, the data is removed too. A server that is already gone is success.
     ///
     /// # Errors
     ///

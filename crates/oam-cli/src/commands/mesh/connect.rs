@@ -1,13 +1,23 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use openagentmesh::{AgentMesh, CREDENTIALS_VARIABLE, Endpoint, URL_FILE};
 use openagentmesh_local::DetachedServer;
+use serde::Serialize;
 
 use crate::cli::MeshConnect;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
 use crate::url_file;
+
+/// The result, for programs.
+#[derive(Serialize)]
+struct Connected<'a> {
+    url: &'a str,
+    file: &'a Path,
+    credentials: Option<&'a Path>,
+    replaced_url: Option<&'a str>,
+}
 
 pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(), Failure> {
     let url = arguments.address.trim();
@@ -25,11 +35,20 @@ pub(crate) async fn run(arguments: MeshConnect, printer: &Printer) -> Result<(),
     let mesh = builder.connect().await?;
     let path = url_file::write_endpoint(url, creds.as_deref())?;
 
-    printer.line(format!(
-        "connected to the mesh at {}; {} names it",
-        mesh.url(),
-        on_one_line(&path.to_string_lossy())
-    ))?;
+    if printer.is_json() {
+        printer.json(&Connected {
+            url: mesh.url(),
+            file: &path,
+            credentials: creds.as_deref(),
+            replaced_url: replaced.as_deref(),
+        })?;
+    } else {
+        printer.line(format!(
+            "connected to the mesh at {}; {} names it",
+            mesh.url(),
+            on_one_line(&path.to_string_lossy())
+        ))?;
+    }
     if let Some(before) = replaced {
         printer.note(format!("the file named the mesh at {before} before"));
     }

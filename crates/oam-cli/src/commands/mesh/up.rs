@@ -1,12 +1,27 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use openagentmesh::AgentMesh;
-use openagentmesh_local::{DetachedServer, LocalCluster, LocalServer};
+use openagentmesh_local::{DetachedServer, KeptData, LocalCluster, LocalError, LocalServer};
+use serde::Serialize;
 
 use crate::cli::MeshUp;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::{live, url_file};
+use crate::text::on_one_line;
+use crate::{live, shell, url_file};
+
+/// A mesh that has started, for programs.
+#[derive(Debug, Serialize)]
+struct Started {
+    url: String,
+    directory: PathBuf,
+    pids: Vec<u32>,
+    data: Option<PathBuf>,
+    logs: Vec<PathBuf>,
+    websocket_url: Option<String>,
+    websocket_origins: Vec<String>,
+    foreground: bool,
+}
 
 pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
     refuse_second_mesh().await?;
@@ -51,22 +66,35 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
 }
 
 async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+    let directory = url_file::working_directory()?;
     let mut settings = DetachedServer::builder()
         .port(arguments.port)
-        .started_in(url_file::working_directory()?);
+        .started_in(&directory);
     for origin in arguments.websocket {
         settings = settings.websocket_origin(origin);
     }
     if let Some(nodes) = arguments.cluster {
         settings = settings.cluster(nodes);
     }
-    let server = settings.start().await?;
+    if let Some(data) = arguments.data {
+        settings = settings.data_directory(data);
+    }
+    let server = settings.start().await.map_err(start_failure)?;
     if let Err(failure) = prepare(server.url()).await {
         server.stop().await?;
         return Err(failure);
     }
-    let websocket = server.websocket_url();
-    announce(printer, server.url(), websocket, server.websocket_origins())?;
+    let started = Started {
+        url: server.url().to_owned(),
+        directory,
+        pids: server.pids(),
+        data: server.data_directory().map(Path::to_owned),
+        logs: server.log_paths(),
+        websocket_url: server.websocket_url().map(str::to_owned),
+        websocket_origins: server.websocket_origins().to_owned(),
+        foreground: false,
+    };
+    announce(printer, &started).await?;
     printer.note("stop it with: oam mesh down");
     Ok(())
 }
@@ -75,25 +103,20 @@ async fn in_foreground(arguments: MeshUp, printer: &Printer) -> Result<(), Failu
     let _listener = live::Listener::new();
     // One signal listener for both waits, so that no signal is lost between them.
     let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
+    let directory = url_file::working_directory()?;
     let server = tokio::select! {
-        server = Foreground::start(arguments) => server?,
+        server = Foreground::start(arguments, &directory) => server?,
         signal = &mut signal => return Ok(signal?),
     };
-    let (url, websocket, origins) = match &server {
-        Foreground::Server(server) => {
-            let websocket = server.websocket_url();
-            (server.url(), websocket, server.websocket_origins())
-        }
-        Foreground::Cluster(cluster) => (cluster.url(), None, [].as_slice()),
-    };
-    let path = prepare(url).await?;
-    let mut served = announce(printer, url, websocket, origins);
+    let started = server.started(directory);
+    let path = prepare(&started.url).await?;
+    let mut served = announce(printer, &started).await;
     if served.is_ok() {
         printer.note("stop it with Ctrl-C");
         served = signal.await.map_err(Failure::from);
     }
     // `oam mesh connect` may have replaced the URL since.
-    url_file::remove_if_url(&path, url)?;
+    url_file::remove_if_url(&path, &started.url)?;
     match server {
         Foreground::Server(server) => server.stop().await?,
         Foreground::Cluster(cluster) => cluster.stop().await?,
@@ -108,17 +131,86 @@ enum Foreground {
 }
 
 impl Foreground {
-    async fn start(arguments: MeshUp) -> Result<Self, Failure> {
+    async fn start(arguments: MeshUp, directory: &Path) -> Result<Self, Failure> {
         if let Some(nodes) = arguments.cluster {
-            let settings = LocalCluster::builder().nodes(nodes).port(arguments.port);
-            return Ok(Self::Cluster(Box::new(settings.start().await?)));
+            let mut settings = LocalCluster::builder()
+                .nodes(nodes)
+                .port(arguments.port)
+                .started_in(directory);
+            if let Some(data) = arguments.data {
+                settings = settings.data_directory(data);
+            }
+            let cluster = settings.start().await.map_err(start_failure)?;
+            return Ok(Self::Cluster(Box::new(cluster)));
         }
-        let mut settings = LocalServer::builder().port(arguments.port);
+        let mut settings = LocalServer::builder()
+            .port(arguments.port)
+            .started_in(directory);
         for origin in arguments.websocket {
             settings = settings.websocket_origin(origin);
         }
-        Ok(Self::Server(Box::new(settings.start().await?)))
+        if let Some(data) = arguments.data {
+            settings = settings.data_directory(data);
+        }
+        let server = settings.start().await.map_err(start_failure)?;
+        Ok(Self::Server(Box::new(server)))
     }
+
+    fn started(&self, directory: PathBuf) -> Started {
+        let foreground = true;
+        match self {
+            Self::Server(server) => Started {
+                url: server.url().to_owned(),
+                directory,
+                pids: vec![server.pid()],
+                data: server.data_directory().map(Path::to_owned),
+                logs: vec![server.log_path()],
+                websocket_url: server.websocket_url().map(str::to_owned),
+                websocket_origins: server.websocket_origins().to_owned(),
+                foreground,
+            },
+            Self::Cluster(cluster) => Started {
+                url: cluster.url().to_owned(),
+                directory,
+                pids: cluster
+                    .nodes()
+                    .iter()
+                    .filter_map(|node| node.pid())
+                    .collect(),
+                data: cluster.data_directory().map(Path::to_owned),
+                logs: cluster.nodes().iter().map(|node| node.log_path()).collect(),
+                websocket_url: None,
+                websocket_origins: Vec::new(),
+                foreground,
+            },
+        }
+    }
+}
+
+/// The failure of a start, with the command that serves the data if another number of servers does.
+fn start_failure(error: LocalError) -> Failure {
+    let hint = match &error {
+        LocalError::DataOfOtherNodes { path, nodes } => {
+            let nodes = Some(*nodes).filter(|nodes| *nodes > 1);
+            Some(up_command(path, nodes))
+        }
+        _ => None,
+    };
+    let failure = Failure::from(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The command that serves the data in a directory; `nodes` is the size of its cluster.
+pub(super) fn up_command(data: &Path, nodes: Option<usize>) -> String {
+    let cluster = nodes.map(|nodes| format!(" --cluster {nodes}"));
+    format!(
+        "oam mesh up --data {}{}",
+        shell::word(&data.to_string_lossy()),
+        cluster.unwrap_or_default()
+    )
 }
 
 /// Creates the buckets of a new mesh, and names the mesh in this directory's `.oam-url`.
@@ -129,20 +221,39 @@ async fn prepare(url: &str) -> Result<PathBuf, Failure> {
     url_file::write(url)
 }
 
-fn announce(
-    printer: &Printer,
-    url: &str,
-    websocket_url: Option<&str>,
-    origins: &[String],
-) -> Result<(), Failure> {
-    printer.line(format!("the mesh is up at {url}"))?;
-    if let Some(websocket_url) = websocket_url {
-        printer.line(format!(
-            "WebSocket is on at {websocket_url} for web pages of {}",
-            origins.join(", ")
-        ))?;
+async fn announce(printer: &Printer, started: &Started) -> Result<(), Failure> {
+    if printer.is_json() {
+        printer.json(started)?;
+    } else {
+        printer.line(format!("the mesh is up at {}", started.url))?;
+        if let Some(data) = &started.data {
+            let data = on_one_line(&data.to_string_lossy());
+            printer.line(format!("its data is kept in {data}"))?;
+        }
+        if let Some(websocket_url) = &started.websocket_url {
+            printer.line(format!(
+                "WebSocket is on at {websocket_url} for web pages of {}",
+                started.websocket_origins.join(", ")
+            ))?;
+        }
+    }
+    if started.websocket_url.is_some() {
         printer.note("programs other than browsers can use the WebSocket port too");
     }
-    url_file::note_overriding_variable(printer, url);
+    url_file::note_overriding_variable(printer, &started.url);
+    if started.data.is_none() {
+        note_kept_data(printer, &started.directory).await;
+    }
     Ok(())
+}
+
+/// Names data that earlier meshes of this directory have left, and that the new one does not serve.
+async fn note_kept_data(printer: &Printer, directory: &Path) {
+    // The mesh is up: without the memory there is no note.
+    for kept in KeptData::of_directory(directory).await.unwrap_or_default() {
+        let command = up_command(kept.path(), kept.nodes());
+        printer.note(format!(
+            "this mesh starts empty; {command} serves the data that was kept before"
+        ));
+    }
 }

@@ -96,6 +96,10 @@ pub(super) const CASES: &[Case] = &[
     case("oam mesh down")
         .on(&[Alone])
         .before("oam mesh up --port 0 -q"),
+    case("oam mesh down --purge").on(&[Alone]),
+    case("oam mesh list").on(&[Alone]),
+    case("oam mesh list --json").on(&[Alone]),
+    case("oam mesh logs").on(&[Alone]),
     case("oam mesh connect $SHOP").on(&[Alone]),
     case("oam mesh connect nats://127.0.0.1:1").on(&[Alone]),
     case("oam mesh init").on(&[Shop]),

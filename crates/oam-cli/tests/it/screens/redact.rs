@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 /// A pattern, and its replacement: digits become zeros if it is empty.
-const PATTERNS: [(&str, &str); 14] = [
+const PATTERNS: [(&str, &str); 16] = [
     // Directories of tests, and the paths of this machine.
     (r"\.tmp[A-Za-z0-9]{6}", ".tmpXXXXXX"),
     (r"/\S*/target/\S*/oam\b|/\S*/targets/\S*/oam\b", "oam"),
@@ -22,6 +22,8 @@ const PATTERNS: [(&str, &str); 14] = [
     (r"nats-server (v?\d+\.\d+\.\d+)", ""),
     (r"(rust/|oam )\d+\.\d+\.\d+", ""),
     (r"\b\d+\.\d s\b", ""),
+    (r"\b\d+\.\d ms\b", "0.0 ms"),
+    (r#""ping_ms": ?[\d.]+"#, r#""ping_ms":0.0"#),
     (r#"(revision |"revision":|_ms_ago":|bytes":)\d+"#, ""),
     // The demo takes random orders.
     (

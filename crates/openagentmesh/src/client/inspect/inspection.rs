@@ -7,7 +7,7 @@ use futures::future::join;
 use openagentmesh_protocol::bucket::{CATALOG, INSTANCES, LEASES};
 use openagentmesh_protocol::{AgentName, CatalogDocument, ErrorCode};
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::client::handle::Client;
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::liveness::{
 };
 use crate::session::Session;
 use crate::store::{BucketStatus, JetStreamStatus, StoredBucket, bucket_status, jetstream_status};
-use crate::transport;
+use crate::transport::{self, Connection};
 use crate::util::operation::Operation;
 
 /// The limit of a part of the inspection, above those of its questions.
@@ -59,6 +59,10 @@ pub struct ServerStatus {
     pub cluster: Option<String>,
     /// The URL without a login, as in [`Client::url`].
     pub url: String,
+    /// The version of the NATS protocol that the server speaks.
+    pub protocol: i8,
+    /// The time in which a message came back through the server; `None` if it did not within 2 s.
+    pub round_trip: Option<Duration>,
 }
 
 /// The stored catalog.
@@ -125,6 +129,8 @@ async fn inspect(session: &Session) -> Result<Inspection> {
         version: info.version,
         cluster: info.cluster,
         url: session.url.clone(),
+        protocol: info.proto,
+        round_trip: round_trip(connection).await,
     };
     let (jetstream, buckets) = join(jetstream_status(connection), bucket_status(connection)).await;
     // An operation on a missing bucket would create it.
@@ -170,6 +176,12 @@ async fn inspect(session: &Session) -> Result<Inspection> {
         unrecorded,
         buckets,
     })
+}
+
+async fn round_trip(connection: &Connection) -> Option<Duration> {
+    let sent = Instant::now();
+    connection.synchronize().await.ok()?;
+    Some(sent.elapsed())
 }
 
 /// A bucket that a part of the inspection reads.

@@ -1,5 +1,8 @@
 //! The state of a mesh as JSON.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use openagentmesh::inspect::{
     BucketStatus, CatalogStatus, Finding, Inspection, InstanceStatus, JetStreamStatus,
     MonitorStatus, PeerStatus, Severity, UnrecordedAgent,
@@ -7,12 +10,17 @@ use openagentmesh::inspect::{
 use openagentmesh::{Error, ErrorCode, InstanceState};
 use serde::Serialize;
 
+use super::origin::{Origin, PROTOCOL_VERSION};
 use crate::text::timestamp;
 
 /// The document. A part that cannot be read is null, and `unreadable` has the reason.
 #[derive(Serialize)]
 pub(super) struct Status<'s> {
     server: Server<'s>,
+    client: ClientVersion,
+    selection: Selection<'s>,
+    /// Null for a mesh that `oam mesh up` does not run on this machine.
+    local: Option<LocalFiles<'s>>,
     jetstream: Option<JetStream>,
     buckets: Vec<Bucket<'s>>,
     monitor: Monitor<'s>,
@@ -30,6 +38,34 @@ struct Server<'s> {
     version: &'s str,
     cluster: Option<&'s str>,
     url: &'s str,
+    protocol: i8,
+    /// Null if the server did not answer.
+    ping_ms: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct ClientVersion {
+    version: &'static str,
+    protocol: &'static str,
+}
+
+/// The source of the URL.
+#[derive(Serialize)]
+struct Selection<'s> {
+    source: &'static str,
+    context: Option<&'s str>,
+    file: Option<&'s PathBuf>,
+    credentials: Option<&'s PathBuf>,
+}
+
+#[derive(Serialize)]
+struct LocalFiles<'s> {
+    directory: &'s Path,
+    since: String,
+    pids: &'s [u32],
+    logs: &'s [PathBuf],
+    data: &'s [PathBuf],
+    data_kept: bool,
 }
 
 #[derive(Serialize)]
@@ -131,7 +167,11 @@ impl<'s> Unreadable<'s> {
 }
 
 impl<'s> Status<'s> {
-    pub(super) fn new(inspection: &'s Inspection, findings: &'s [Finding]) -> Self {
+    pub(super) fn new(
+        inspection: &'s Inspection,
+        findings: &'s [Finding],
+        origin: &'s Origin,
+    ) -> Self {
         let of = |severity| {
             let findings = findings.iter();
             findings
@@ -146,7 +186,27 @@ impl<'s> Status<'s> {
                 version: &server.version,
                 cluster: server.cluster.as_deref(),
                 url: &server.url,
+                protocol: server.protocol,
+                ping_ms: server.round_trip.map(milliseconds),
             },
+            client: ClientVersion {
+                version: env!("CARGO_PKG_VERSION"),
+                protocol: PROTOCOL_VERSION,
+            },
+            selection: Selection {
+                source: origin.kind(),
+                context: origin.context(),
+                file: origin.file(),
+                credentials: origin.credentials.as_ref(),
+            },
+            local: origin.local.as_ref().map(|local| LocalFiles {
+                directory: &local.directory,
+                since: timestamp(local.since),
+                pids: &local.pids,
+                logs: &local.logs,
+                data: &local.data,
+                data_kept: local.is_kept,
+            }),
             jetstream: jetstream(&inspection.jetstream),
             buckets: inspection.buckets.iter().map(bucket).collect(),
             monitor: monitor(&inspection.monitor),
@@ -158,6 +218,11 @@ impl<'s> Status<'s> {
             unreadable: unreadable(inspection),
         }
     }
+}
+
+/// To a microsecond.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
 fn list<'s, T, J>(part: &'s Result<Vec<T>, Error>, show: fn(&'s T) -> J) -> Option<Vec<J>> {

@@ -1,13 +1,15 @@
 //! `oam mesh status`.
 
 mod json;
+mod origin;
 mod text;
 
 use openagentmesh::ErrorCode;
 use openagentmesh::inspect::Severity;
 
+use self::origin::Origin;
 use crate::cli::MeshStatus;
-use crate::connection::connect;
+use crate::connection::{connect, endpoint};
 use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::live;
@@ -15,13 +17,15 @@ use crate::printer::Printer;
 
 /// Returns the exit code 1 when a part of the mesh does not work.
 pub(crate) async fn run(arguments: MeshStatus, printer: &Printer) -> Result<ExitCode, Failure> {
+    let endpoint = endpoint(&arguments.target)?;
     let mesh = connect(arguments.target).await?;
+    let origin = Origin::new(endpoint).await;
     let inspection = mesh.inspect().await?;
     let findings = inspection.findings();
     if printer.is_json() {
-        printer.json(&json::Status::new(&inspection, &findings))?;
+        printer.json(&json::Status::new(&inspection, &findings, &origin))?;
     } else {
-        text::print(&inspection, printer)?;
+        text::print(&inspection, &origin, printer)?;
         for error in text::errors(&inspection) {
             if error.code() == &ErrorCode::ConnectionDenied {
                 printer.note(format!("not readable: {}", error.message()));

@@ -9,6 +9,7 @@ use openagentmesh::inspect::{
 };
 use openagentmesh::{Error, ErrorCode, InstanceState};
 
+use super::origin::{Local, Origin, PROTOCOL_VERSION};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::table::Column;
@@ -38,13 +39,26 @@ const AGENT_COLUMNS: [Column; 2] = [
     Column::whole("SUBSCRIBED", 1),
 ];
 
-pub(super) fn print(inspection: &Inspection, printer: &Printer) -> Result<(), Failure> {
+pub(super) fn print(
+    inspection: &Inspection,
+    origin: &Origin,
+    printer: &Printer,
+) -> Result<(), Failure> {
     let server = &inspection.server;
     let name = format!("{}, nats-server {}", server.name, server.version);
     printer.field("Server", on_one_line(&name))?;
-    printer.field("URL", on_one_line(&server.url))?;
+    let url = format!("{}, from {}", server.url, origin.source());
+    printer.field("URL", on_one_line(&url))?;
+    printer.field("Credentials", on_one_line(&origin.credentials()))?;
+    printer.field("Ping", ping(server.round_trip))?;
+    let version = env!("CARGO_PKG_VERSION");
+    let client = format!("oam {version}, protocol of the Python SDK {PROTOCOL_VERSION}");
+    printer.field("Client", client)?;
     let cluster = server.cluster.as_deref().unwrap_or("none");
     printer.field("Cluster", on_one_line(cluster))?;
+    if let Some(local) = &origin.local {
+        local_files(local, printer)?;
+    }
     printer.field("JetStream", jetstream(&inspection.jetstream))?;
     printer.field("Monitor", monitor(inspection))?;
     printer.field("Catalog", catalog(inspection))?;
@@ -68,6 +82,33 @@ pub(super) fn print(inspection: &Inspection, printer: &Printer) -> Result<(), Fa
         Err(_) => {}
     }
     Ok(())
+}
+
+/// The process and the files of a mesh on this machine.
+fn local_files(local: &Local, printer: &Printer) -> Result<(), Failure> {
+    let directory = local.directory.to_string_lossy();
+    let started = format!("in {directory}, {}", time(local.since));
+    printer.field("Started", on_one_line(&started))?;
+    for log in &local.logs {
+        printer.field("Log", on_one_line(&log.to_string_lossy()))?;
+    }
+    for data in &local.data {
+        let end = if local.is_kept {
+            "kept"
+        } else {
+            "deleted with the mesh"
+        };
+        let data = format!("{}, {end}", data.display());
+        printer.field("Data", on_one_line(&data))?;
+    }
+    Ok(())
+}
+
+fn ping(round_trip: Option<Duration>) -> String {
+    match round_trip {
+        Some(time) => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+        None => "no answer".to_owned(),
+    }
 }
 
 /// The errors of the parts that could not be read.

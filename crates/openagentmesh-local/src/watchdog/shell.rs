@@ -1,4 +1,4 @@
-//! The watchdog: a process that ends a server as soon as the owner of that server is gone.
+//! A watchdog of Unix: a process of a shell.
 
 use openagentmesh_name::Visible;
 use std::path::Path;
@@ -49,16 +49,15 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts a watchdog. `None` on Windows and where `/bin/sh` cannot be run; then the next start
-    /// cleans up.
-    pub(crate) fn start(server: u32, directory: &Path) -> Option<Self> {
+    /// Starts a watchdog. `None` where `/bin/sh` cannot be run; then the next start cleans up.
+    pub(crate) fn start(server: &Child, directory: &Path) -> Option<Self> {
         if cfg!(not(unix)) {
             return None;
         }
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", SCRIPT, "oam-watchdog"])
-            .arg(server.to_string())
+            .arg(server.id().to_string())
             .arg(directory)
             // The owner's working directory must stay unmountable.
             .current_dir("/")
