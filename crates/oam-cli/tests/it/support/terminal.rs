@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pty::{self, OpenptFlags};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -26,8 +27,9 @@ impl Terminal {
     }
 
     pub(crate) fn with_columns(columns: u16) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let screen = pty::openpt(flags).unwrap();
+        let screen = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // macOS opens no terminal with this flag.
+        fcntl_setfd(&screen, FdFlags::CLOEXEC).unwrap();
         pty::grantpt(&screen).unwrap();
         pty::unlockpt(&screen).unwrap();
         let name = pty::ptsname(&screen, Vec::new()).unwrap();

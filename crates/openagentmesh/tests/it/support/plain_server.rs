@@ -5,8 +5,6 @@ use std::process::Stdio;
 
 use openagentmesh::AgentMesh;
 use openagentmesh_local::NatsServerSearch;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::{eventually, within};
@@ -17,7 +15,7 @@ pub(crate) struct PlainServer {
     port: u16,
     storage: Option<PathBuf>,
     /// The port on which the server reports its state.
-    monitor_port: u16,
+    pub(crate) monitor_port: u16,
     process: Child,
 }
 
@@ -45,21 +43,6 @@ impl PlainServer {
     pub(crate) async fn connect(&self) -> AgentMesh {
         let url = self.url();
         eventually(|| async { AgentMesh::connect(&url).await.ok() }).await
-    }
-
-    /// The number of subscriptions of all clients.
-    #[cfg(target_os = "linux")]
-    pub(crate) async fn subscriptions(&self) -> u64 {
-        let mut monitor = TcpStream::connect(("127.0.0.1", self.monitor_port))
-            .await
-            .unwrap();
-        let request = "GET /varz HTTP/1.0\r\n\r\n";
-        monitor.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        within(monitor.read_to_string(&mut answer)).await.unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        let state: serde_json::Value = serde_json::from_str(body).unwrap();
-        state["subscriptions"].as_u64().unwrap()
     }
 
     /// Ends the server in order: all that it acknowledged is in its storage then.
