@@ -86,6 +86,12 @@ pub(crate) async fn print(
     }
 }
 
+/// Prints one line as [`print`] does: on a runtime of one thread, a write that waits for its reader would block signals.
+pub(crate) async fn print_line(printer: &Printer, line: Line) -> Result<End, Failure> {
+    let line = futures::stream::iter([Ok(line)]);
+    print(printer, line, None, shutdown_signal()).await
+}
+
 /// Runs `work` to completion. A signal drops it, and the result is `None`.
 pub(crate) async fn unless_interrupted<T>(
     work: impl IntoFuture<Output = T>,

@@ -77,10 +77,16 @@ impl Printer {
 
     /// A result as one JSON document: on one line with `--json`, else over several.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        self.line(Line::serialized(
-            value,
-            !self.output.json || self.output.pretty,
-        )?)
+        self.line(self.document(value)?)
+    }
+
+    /// The line that [`json`](Self::json) prints.
+    ///
+    /// # Errors
+    ///
+    /// If the value cannot be serialized as JSON.
+    pub(crate) fn document(&self, value: &impl Serialize) -> Result<Line, Failure> {
+        Line::serialized(value, !self.output.json || self.output.pretty)
     }
 
     /// One of several results that arrive one by one, as JSON: on one line, or over several with `--pretty`.

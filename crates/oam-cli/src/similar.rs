@@ -97,11 +97,11 @@ pub(crate) fn command(typed: &[OsString], wrong: &str, right: &str) -> Option<St
     };
     let whole = corrected(&words);
     let is_short = whole.chars().count() <= MAX_COMMAND_CHARS && !whole.contains('\n');
-    if is_short && !words.iter().any(|word| has_password(word)) {
+    if is_short && !words.iter().any(has_password) {
         return Some(whole);
     }
     let start = words.get(..=place)?;
-    if start.iter().any(|word| has_password(word)) || start.len() > 4 {
+    if start.iter().any(has_password) || start.len() > 4 {
         return None;
     }
     Some(format!("{} …", corrected(start)))

@@ -36,7 +36,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             MeshCommand::Catalog(arguments) => return mesh::catalog::run(arguments, printer).await,
             MeshCommand::Repair(arguments) => mesh::repair::run(arguments, printer).await?,
             MeshCommand::Listen(arguments) => return mesh::listen::run(arguments, printer).await,
-            MeshCommand::Publish(arguments) => mesh::publish::run(arguments, printer).await?,
+            MeshCommand::Publish(arguments) => return mesh::publish::run(arguments, printer).await,
         },
         Command::Context(command) => match command {
             ContextCommand::Add(arguments) => context::add::run(arguments, printer).await?,

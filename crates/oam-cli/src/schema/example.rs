@@ -243,7 +243,7 @@ impl<'s> Sampler<'_, 's> {
     fn typed(&self, node: &Node<'s>, of_type: Type, depth: usize, nth: usize) -> Option<Value> {
         match of_type {
             Type::Null => Some(Value::Null),
-            Type::Boolean => Some(Value::Bool(nth % 2 == 0)),
+            Type::Boolean => Some(Value::Bool(nth.is_multiple_of(2))),
             Type::Integer => Some(Value::Number(Range::of(node).integer(nth))),
             Type::Number => Some(Value::Number(Range::of(node).number(nth))),
             Type::String => {

@@ -96,9 +96,10 @@ async fn pretty_is_the_same_json_over_several_lines() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn json_is_the_only_output_of_every_command_with_json() {
     // These print content, not a document, or refuse the option.
-    const OTHER: [&[&str]; 2] = [
+    const OTHER: [&[&str]; 3] = [
         &["workspace", "get", "f"],
         &["mesh", "catalog", "--compact"],
+        &["agent", "contract", "echo", "--text"],
     ];
     let mesh = start_mesh().await;
     for &command in COMMANDS {
@@ -149,7 +150,7 @@ async fn quiet_command_prints_results_and_errors_only() {
     // Hints that only a terminal gets.
     let narrow = |options: &[&str]| {
         let arguments = [&["mesh", "catalog", "--url", &mesh.url][..], options].concat();
-        Terminal::with_columns(40)
+        Terminal::with_columns(24)
             .run(mesh.sandbox.command(&arguments))
             .1
     };
@@ -220,8 +221,12 @@ async fn verbose_command_logs_to_stderr() {
 fn option_of_the_mesh_is_refused_where_it_has_no_meaning() {
     let sandbox = Sandbox::new();
     let connect = ["mesh", "connect", "nats://127.0.0.1:1"];
-    let takes_all =
-        |command: &[&str]| matches!(command, ["context", "show"] | ["mesh", "list" | "logs", ..]);
+    let takes_all = |command: &[&str]| {
+        matches!(
+            command,
+            ["context", "show"] | ["version", ..] | ["mesh", "list" | "logs", ..]
+        )
+    };
     let takes_creds: [&[&str]; 2] = [&["mesh", "connect"], &["context", "add"]];
     let commands = LOCAL_COMMANDS.iter().copied().chain([&connect[..]]);
     let cases = commands

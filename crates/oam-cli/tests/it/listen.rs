@@ -200,7 +200,7 @@ async fn published_until_the_end(mesh: &TestMesh, listen: &mut Running, subject:
         let mut interval = tokio::time::interval(Duration::from_millis(20));
         loop {
             interval.tick().await;
-            mesh.client.publish(subject, &1).await.unwrap();
+            mesh.client.publish(subject, 1).await.unwrap();
         }
     };
     let (status, stderr) = tokio::select! {

@@ -30,9 +30,9 @@ pub(super) fn print(contract: &Contract, printer: &Printer) -> Result<(), Failur
     printer.line("")?;
     let verb = contract.capabilities.verb();
     printer.field("Verb", verb_name(verb))?;
-    printer.field("Version", &on_one_line(&contract.version))?;
+    printer.field("Version", on_one_line(&contract.version))?;
     if !contract.tags.is_empty() {
-        printer.field("Tags", &on_one_line(&contract.tags.join(", ")))?;
+        printer.field("Tags", on_one_line(&contract.tags.join(", ")))?;
     }
     let mut sections = Sections {
         printer,

@@ -8,6 +8,7 @@ use crate::cli::AgentSend;
 use crate::deadline::Deadline;
 use crate::exit::ExitCode;
 use crate::failure::Failure;
+use crate::line::Line;
 use crate::live;
 use crate::printer::Printer;
 
@@ -45,15 +46,16 @@ pub(crate) async fn run(arguments: AgentSend, printer: &Printer) -> Result<ExitC
         live::leave(mesh).await?;
         return Ok(ExitCode::INTERRUPTED);
     };
-    match sent.map_err(|error| request.failure(error))? {
-        Some(reply) => printer.line(printer.value_line(reply))?,
-        None => print(&request, &id, printer)?,
-    }
+    let line = match sent.map_err(|error| request.failure(error))? {
+        Some(reply) => printer.value_line(reply),
+        None => sent_line(&request, &id, printer)?,
+    };
+    let ended = live::print_line(printer, line).await;
     live::leave(mesh).await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ended?.into())
 }
 
-fn print(request: &Ready<'_>, id: &str, printer: &Printer) -> Result<(), Failure> {
+fn sent_line(request: &Ready<'_>, id: &str, printer: &Printer) -> Result<Line, Failure> {
     #[derive(Serialize)]
     struct Sent<'r> {
         agent: &'r str,
@@ -62,10 +64,10 @@ fn print(request: &Ready<'_>, id: &str, printer: &Printer) -> Result<(), Failure
 
     let agent = request.agent().as_str();
     if printer.is_json() {
-        return printer.json(&Sent {
+        return printer.document(&Sent {
             agent,
             request_id: id,
         });
     }
-    printer.line(format!("sent to {agent}, request {id}"))
+    Ok(format!("sent to {agent}, request {id}").into())
 }

@@ -6,8 +6,10 @@ use serde_json::value::RawValue;
 use crate::cli::MeshPublish;
 use crate::connection::connect;
 use crate::deadline::Deadline;
+use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::input::{self, Source};
+use crate::line::Line;
 use crate::printer::Printer;
 use crate::text::on_one_line;
 use crate::{live, shell, stdin};
@@ -19,7 +21,7 @@ enum Message {
     Bytes(Vec<u8>),
 }
 
-pub(crate) async fn run(arguments: MeshPublish, printer: &Printer) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: MeshPublish, printer: &Printer) -> Result<ExitCode, Failure> {
     let subject = arguments.subject.as_str();
     check(subject)?;
     let deadline = Deadline::after(Some(arguments.timeout));
@@ -43,7 +45,8 @@ pub(crate) async fn run(arguments: MeshPublish, printer: &Printer) -> Result<(),
     publish.await?;
     // The server has the message once the connection is flushed.
     live::leave(mesh).await?;
-    print(subject, size, printer)
+    let line = published_line(subject, size, printer)?;
+    Ok(live::print_line(printer, line).await?.into())
 }
 
 /// Checks that programs may publish on `subject`.
@@ -112,7 +115,7 @@ fn not_json(subject: &str, text: &str, name: &str, error: &serde_json::Error) ->
     ))
 }
 
-fn print(subject: &str, bytes: usize, printer: &Printer) -> Result<(), Failure> {
+fn published_line(subject: &str, bytes: usize, printer: &Printer) -> Result<Line, Failure> {
     #[derive(Serialize)]
     struct Published<'p> {
         subject: &'p str,
@@ -120,8 +123,8 @@ fn print(subject: &str, bytes: usize, printer: &Printer) -> Result<(), Failure> 
     }
 
     if printer.is_json() {
-        return printer.json(&Published { subject, bytes });
+        return printer.document(&Published { subject, bytes });
     }
     let subject = on_one_line(subject);
-    printer.line(format!("published to {subject}, {bytes} bytes"))
+    Ok(format!("published to {subject}, {bytes} bytes").into())
 }

@@ -118,7 +118,7 @@ impl Screen {
                     piped_until(&mut child, text)
                 } else {
                     let output = child.wait_with_output().unwrap();
-                    let text = String::from_utf8(output.stdout).unwrap();
+                    let text = String::from_utf8_lossy(&output.stdout).into_owned();
                     (output.status.code().expect("ended by a signal"), text)
                 }
             }
