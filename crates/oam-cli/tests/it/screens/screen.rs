@@ -118,7 +118,7 @@ impl Screen {
                     piped_until(&mut child, text)
                 } else {
                     let output = child.wait_with_output().unwrap();
-                    let text = String::from_utf8(output.stdout).unwrap();
+                    let text = String::from_utf8_lossy(&output.stdout).into_owned();
                     (output.status.code().expect("ended by a signal"), text)
                 }
             }
@@ -133,7 +133,8 @@ impl Screen {
 
     /// The text in a snapshot, with marks for styles and the exit code of a failure.
     pub(super) fn shown(&self, case: &str) -> String {
-        let mut text = redacted(&marked(&self.text));
+        // A NUL would make the snapshot a binary file.
+        let mut text = redacted(&marked(&self.text)).replace('\0', "␀");
         if case.starts_with("oam mesh status") {
             text = without_sizes(&text);
         }
