@@ -23,7 +23,7 @@ pub(crate) fn run(
             "script": script,
         }));
     }
-    printer.line(script.trim_end())
+    printer.data_line(script.trim_end())
 }
 
 /// The script starts the same program from each directory.

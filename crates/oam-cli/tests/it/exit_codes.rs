@@ -130,7 +130,7 @@ async fn refusal_of_an_agent_or_of_the_mesh_is_exit_code_1() {
     assert_eq!(errors[0]["details"]["retry_after"], 5);
     assert!(errors[2]["details"]["errors"].is_array(), "{}", errors[2]);
     // A value that no message carries.
-    let large = "x".repeat(9 << 20);
+    let large = "x".repeat(9_000_000);
     let output = mesh.oam_with_stdin(&["kv", "put", "large", "--json"], &large);
     assert_eq!(output.code, 1, "{output:?}");
     error_object(&["kv", "put"], &output, "payload_too_large");

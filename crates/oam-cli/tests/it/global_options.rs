@@ -103,7 +103,7 @@ async fn json_is_the_only_output_of_every_command_with_json() {
     ];
     let mesh = start_mesh().await;
     for &command in COMMANDS {
-        if OTHER.contains(&command) {
+        if OTHER.contains(&command) || command.last() == Some(&"text") {
             continue;
         }
         let extra: &[&str] = if command.contains(&"--json") {
@@ -149,8 +149,8 @@ async fn quiet_command_prints_results_and_errors_only() {
     assert!(failed.stderr.starts_with("error[not_found]"), "{failed:?}");
     // Hints that only a terminal gets.
     let narrow = |options: &[&str]| {
-        let arguments = [&["mesh", "catalog", "--url", &mesh.url][..], options].concat();
-        Terminal::with_columns(24)
+        let arguments = [&["mesh", "status", "--url", &mesh.url][..], options].concat();
+        Terminal::with_columns(40)
             .run(mesh.sandbox.command(&arguments))
             .1
     };
@@ -224,7 +224,7 @@ fn option_of_the_mesh_is_refused_where_it_has_no_meaning() {
     let takes_all = |command: &[&str]| {
         matches!(
             command,
-            ["context", "show"] | ["version", ..] | ["mesh", "list" | "logs", ..]
+            ["context", "show"] | ["mesh", "list" | "logs", ..] | ["version", ..]
         )
     };
     let takes_creds: [&[&str]; 2] = [&["mesh", "connect"], &["context", "add"]];

@@ -77,6 +77,11 @@ pub(super) const CASES: &[Case] = &[
     case("oam self uninstall --yes --json")
         .on(&[Alone])
         .before("mkdir -p ~/.agentmesh/bin"),
+    case("oam completions fish").on(&[Alone]).data(),
+    case("oam man").on(&[Alone]).data(),
+    case("oam man pages").on(&[Alone]),
+    case("oam version --client").on(&[Alone]),
+    case("oam self uninstall --yes").on(&[Alone]),
     // oam context
     case("oam context list").on(&[Alone]),
     case("oam context list").on(&[Alone]).before(CONTEXTS),

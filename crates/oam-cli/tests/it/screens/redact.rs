@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 /// A pattern, and its replacement: digits become zeros if it is empty.
-const PATTERNS: [(&str, &str); 18] = [
+const PATTERNS: [(&str, &str); 19] = [
     // Directories of tests, and the paths of this machine.
     (r"\.tmp[A-Za-z0-9]{6}", ".tmpXXXXXX"),
     (r"/\S*/target/\S*/oam\b|/\S*/targets/\S*/oam\b", "oam"),
@@ -23,6 +23,10 @@ const PATTERNS: [(&str, &str); 18] = [
     (
         r#"(SDK|oam|nats-server|protocol) +v?\d+\.\d+\.\d+|"\w+": ?"\d+\.\d+\.\d+""#,
         "",
+    ),
+    (
+        r"nats-server +\d+\.\d+\.\d+, \S+",
+        "nats-server   0.0.0, /bin/nats-server",
     ),
     (r"nats-server (v?\d+\.\d+\.\d+)", ""),
     (r"(rust/|oam )\d+\.\d+\.\d+", ""),

@@ -133,7 +133,8 @@ impl Screen {
 
     /// The text in a snapshot, with marks for styles and the exit code of a failure.
     pub(super) fn shown(&self, case: &str) -> String {
-        let mut text = redacted(&marked(&self.text));
+        // A NUL would make the snapshot a binary file.
+        let mut text = redacted(&marked(&self.text)).replace('\0', "␀");
         if case.starts_with("oam mesh status") {
             text = without_sizes(&text);
         }

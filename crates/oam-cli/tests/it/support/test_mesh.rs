@@ -35,6 +35,7 @@ impl TestMesh {
 
     /// Lists an agent that no process serves.
     pub(crate) async fn list_without_host(&self, name: &str) {
+        self.client.create_buckets().await.unwrap();
         let jetstream = async_nats::jetstream::new(async_nats::connect(&self.url).await.unwrap());
         let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
         let entry = json!({
