@@ -121,7 +121,7 @@ pub(super) const CASES: &[Case] = &[
     case("oam mesh init --json"),
     case("oam mesh status").on(LIST),
     case("oam mesh status --json").on(&[One]),
-    case("oam mesh monitor").until("standby"),
+    case("oam mesh monitor").until("standby").data(),
     case("oam mesh catalog").on(LIST),
     case("oam mesh catalog --wide").on(&[Long]).data(),
     case("oam mesh catalog --compact").on(LIST).data(),
@@ -156,7 +156,6 @@ pub(super) const CASES: &[Case] = &[
     case("oam agent call shop.prise '{\"item\": \"tea\"}'"),
     case("oam agent call shop.orders"),
     case("oam agent call shop.broken"),
-    case("oam agent call shop.slow --timeout 100ms"),
     case("oam agent stream shop.menu '\"drinks\"'").data(),
     case("oam agent stream shop.price '{\"item\": \"tea\"}'"),
     case("oam agent subscribe shop.orders").until("tea").data(),
@@ -207,5 +206,5 @@ pub(super) const CASES: &[Case] = &[
     case("oam workspace put notes.txt notes.txt").before("echo notes > notes.txt"),
     case("oam workspace put notes.txt nosuch.txt"),
     case("oam workspace delete old.txt").before("echo old | oam workspace put old.txt"),
-    case("oam workspace delete nosuch.txt"),
+    case("oam workspace delete zzz"),
 ];
