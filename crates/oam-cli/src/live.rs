@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::line::Line;
-use crate::printer::Printer;
+use crate::printer::{Printer, broken};
 
 /// Limit of each step that ends a command: the clean-up of an upload, and the shutdown of the
 /// client.
@@ -88,7 +88,7 @@ pub(crate) async fn print(
 
 /// Prints one line as [`print`] does: on a runtime of one thread, a write that waits for its reader would block signals.
 pub(crate) async fn print_line(printer: &Printer, line: Line) -> Result<End, Failure> {
-    let line = futures::stream::iter([Ok(line)]);
+    let line = futures::stream::iter([Ok(broken(line, 0))]);
     print(printer, line, None, shutdown_signal()).await
 }
 

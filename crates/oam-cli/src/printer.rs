@@ -69,10 +69,7 @@ impl Printer {
     }
 
     fn hanging_line(&self, line: Line, hanging: usize) -> Result<(), Failure> {
-        self.data_line(match (line, terminal_width()) {
-            (Line::Text(text), Some(width)) => wrap(&text, width, hanging).into(),
-            (line, _) => line,
-        })
+        self.data_line(broken(line, hanging))
     }
 
     /// A result as one JSON document: on one line with `--json`, else over several.
@@ -328,6 +325,14 @@ fn width_of(stream: &(impl IsTerminal + AsStream)) -> Option<usize> {
             Some((Width(columns), _)) if columns > 0 => columns.into(),
             _ => DEFAULT_WIDTH,
         })
+}
+
+/// The line as [`Printer::line`] writes it: on a terminal, a text is broken between words.
+pub(crate) fn broken(line: Line, hanging: usize) -> Line {
+    match (line, terminal_width()) {
+        (Line::Text(text), Some(width)) => wrap(&text, width, hanging).into(),
+        (line, _) => line,
+    }
 }
 
 /// The problem that the error of an argument names: its first paragraph, on one line.
