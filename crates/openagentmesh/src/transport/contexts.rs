@@ -7,8 +7,8 @@ use openagentmesh_protocol::ErrorCode;
 use serde::Deserialize;
 
 use super::credentials::expand_home;
-use super::endpoint::redact_credentials;
 use super::trust::{distrusted, read_text};
+use super::url::redact_credentials;
 use crate::error::{Error, Result};
 
 /// The maximum length of a context's name, in bytes.

@@ -12,9 +12,10 @@ use tokio::time::timeout;
 
 use super::any_address;
 use super::credentials::expired_at;
-use super::endpoint::{Endpoint, EndpointSource, redact_credentials};
+use super::endpoint::{Endpoint, EndpointSource};
 use super::options::Credentials;
 use super::servers::Servers;
+use super::url::redact_credentials;
 use crate::error::Error;
 
 /// The time that a probe waits for a listener.

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use super::contexts::{MeshContext, MeshContexts};
 use super::credentials::expand_home;
 use super::servers::Servers;
+use super::url::{DEFAULT_URL, redact_credentials};
 use super::url_file;
 use crate::error::Result;
-
-/// The URL of a mesh when neither the program nor the environment names one.
-pub const DEFAULT_URL: &str = "nats://localhost:4222";
 
 /// The name of the file that names the mesh of a directory and of all directories below it.
 pub const URL_FILE: &str = ".oam-url";
@@ -310,21 +308,6 @@ fn credentials_of(url: &str, directory: Option<&Path>) -> Option<PathBuf> {
     let path = url_file::nearest(directory?, URL_FILE, |_, _| {})?;
     let file = url_file::read(&path).ok()?;
     file.creds.filter(|_| url_file::is_same_url(&file.url, url))
-}
-
-/// The URL without its login.
-pub(crate) fn redact_credentials(urls: &str) -> String {
-    let one = |url: &str| {
-        let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
-        match rest.rsplit_once('@') {
-            Some((_, host)) => format!("{scheme}://{host}"),
-            None => url.to_owned(),
-        }
-    };
-    urls.split(',')
-        .map(|url| one(url.trim()))
-        .collect::<Vec<_>>()
-        .join(",")
 }
 
 #[cfg(test)]

@@ -32,12 +32,12 @@ mod state;
 mod subscription;
 mod traffic;
 mod trust;
+mod url;
 mod url_file;
 
 pub use contexts::{MeshContext, MeshContexts};
 pub use endpoint::{
-    CONTEXT_VARIABLE, CREDENTIALS_VARIABLE, DEFAULT_URL, Endpoint, EndpointSource, URL_FILE,
-    URL_VARIABLE,
+    CONTEXT_VARIABLE, CREDENTIALS_VARIABLE, Endpoint, EndpointSource, URL_FILE, URL_VARIABLE,
 };
 pub use nats_events::NatsEvents;
 pub use replication::REPLICAS_VARIABLE;
@@ -48,7 +48,6 @@ pub(crate) use connection::{Connection, ConnectionGuard};
 pub(crate) use credentials::expand_home;
 pub(crate) use denials::{Action, Denial, DenialWatch};
 pub(crate) use dial::dial;
-pub(crate) use endpoint::redact_credentials;
 pub(crate) use headers::{
     Outgoing, Received, check_subject, closed, header, memory, plain_headers, too_large,
 };
@@ -61,3 +60,5 @@ pub(crate) use publisher::{Publisher, Publishing};
 pub(crate) use replication::{MAX_REPLICAS, Replication, out_of_range};
 pub(crate) use subscription::Subscription;
 pub(crate) use traffic::OutgoingBytes;
+pub use url::DEFAULT_URL;
+pub(crate) use url::redact_credentials;

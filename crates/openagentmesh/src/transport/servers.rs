@@ -7,8 +7,8 @@ use async_nats::ServerAddr;
 use openagentmesh_protocol::ErrorCode;
 use percent_encoding::percent_decode_str;
 
-use super::endpoint::redact_credentials;
 use super::options::{Credentials, Secret};
+use super::url::redact_credentials;
 use crate::error::{Error, Result};
 
 /// The servers of a URL, without a login.

@@ -6,8 +6,8 @@ use openagentmesh_protocol::ErrorCode;
 use serde::Deserialize;
 
 use super::credentials::expand_home;
-use super::endpoint::DEFAULT_URL;
 use super::trust::{distrusted, read_text};
+use super::url::DEFAULT_URL;
 use crate::error::{Error, Result};
 
 /// The nearest file called `name` in `directory` or above it that another user cannot have written.
