@@ -34,7 +34,7 @@ fn corrected(failure: &Failure, typed: &[OsString]) -> Option<String> {
 
 /// Whether the command has the option `--id`.
 fn has_option(typed: &[OsString], id: &str) -> bool {
-    let mut command = crate::arguments();
+    let mut command = crate::cli::Cli::definitions();
     for word in typed.iter().skip(1) {
         let found = word.to_str().and_then(|word| command.find_subcommand(word));
         if let Some(found) = found.cloned() {

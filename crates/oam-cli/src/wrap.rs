@@ -8,7 +8,7 @@ use clap::{Arg, Command};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The commands of `oam`, by which the end of a command within a sentence is found.
-static COMMANDS: LazyLock<Command> = LazyLock::new(crate::arguments);
+static COMMANDS: LazyLock<Command> = LazyLock::new(crate::cli::Cli::definitions);
 
 /// Other commands of hints, and the number of their words.
 const OTHER_COMMANDS: [(&str, usize); 3] = [("cd", 2), ("export", 2), ("mkdir", 3)];

@@ -102,6 +102,7 @@ impl Cli {
             | Command::Completions(_)
             | Command::Man(_)
             | Command::Itself(_) => (false, false),
+            Command::Version(version) if version.client => (false, false),
             Command::Context(ContextCommand::Show(show)) => {
                 let takes = show.name.is_none();
                 (takes, takes)

@@ -1,9 +1,10 @@
 //! Shell completion: the script of `oam completions` starts `oam` again on each Tab, with [`VARIABLE`] set.
 //!
-//! `script` has the scripts, `bash_line` the words of a bash line, `sources` the kind of each argument, and `mesh`
-//! reads the names. The engine that knows the commands and their options is that of `clap_complete`.
+//! `script` has the scripts, `bash_line` the words of a bash line, `sources` the kind of each argument, `mesh` reads the
+//! names, and `command` joins both. The engine that knows the commands and their options is that of `clap_complete`.
 
 mod bash_line;
+mod command;
 mod mesh;
 mod quote;
 mod script;
@@ -20,7 +21,7 @@ use openagentmesh::protocol::name::is_visible;
 use self::bash_line::BashLine;
 use self::mesh::MeshNames;
 pub(crate) use self::script::script;
-use crate::cli::Shell;
+use crate::cli::{Cli, Shell};
 use crate::text::on_one_line;
 
 /// The environment variable that names the shell. Only the scripts set it.
@@ -143,7 +144,7 @@ fn candidates(words: Vec<OsString>, deadline: Instant) -> Vec<Candidate> {
         return Vec::new();
     };
     let names = MeshNames::new(&words[1..index], deadline);
-    let mut command = sources::with_names(crate::arguments(), names);
+    let mut command = command::with_names(Cli::definitions(), names);
     let is_empty = words[index].is_empty();
     let directory = std::env::current_dir().ok();
     let found = complete(&mut command, words, index, directory.as_deref()).unwrap_or_default();

@@ -1,10 +1,5 @@
 //! The kind of names that each argument takes.
 
-use clap::Command;
-use clap_complete::engine::ArgValueCompleter;
-
-use super::mesh::MeshNames;
-
 /// A kind of names on a mesh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -24,30 +19,8 @@ pub(super) enum Source {
     Contexts,
 }
 
-/// `command` with completers for the arguments that take the names of a mesh.
-pub(super) fn with_names(command: Command, names: MeshNames) -> Command {
-    annotated(command, "", &names)
-}
-
-/// `path` has the names of the command and of those above it, without that of the program.
-fn annotated(command: Command, path: &str, names: &MeshNames) -> Command {
-    let command = command.mut_args(|argument| {
-        let Some(source) = source(path, argument.get_id().as_str()) else {
-            return argument;
-        };
-        let names = names.clone();
-        argument.add(ArgValueCompleter::new(move |typed: &std::ffi::OsStr| {
-            names.starting_with(source, typed)
-        }))
-    });
-    command.mut_subcommands(|command| {
-        let path = format!("{path} {}", command.get_name());
-        annotated(command, path.trim_start(), names)
-    })
-}
-
 /// The kind of names that an argument of a command takes.
-fn source(command: &str, argument: &str) -> Option<Source> {
+pub(super) fn source(command: &str, argument: &str) -> Option<Source> {
     let (group, name) = command.split_once(' ').unwrap_or((command, ""));
     Some(match (group, name, argument) {
         ("agent", "call" | "send", "name") => Source::Called,
