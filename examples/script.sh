@@ -1,5 +1,6 @@
 #!/bin/sh
-# Works with the agents of a program on a mesh of its own, and fails if a result is wrong. Needs python3, to read JSON.
+# Works with the agents of a program on a mesh of its own, and fails if a result is wrong. Needs python3, to read JSON, and
+# timeout of coreutils.
 # usage: sh script.sh COMMAND…, where COMMAND serves shop.total and shop.menu; OAM_URL must not be set
 set -eu
 member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
@@ -9,7 +10,7 @@ expect() { [ "$1" = "$2" ] || { echo "expected $2, got $1" >&2; exit 1; }; }
 oam mesh up --port 0 --quiet
 "$@" & host=$!
 trap 'kill $host; wait $host || :; oam mesh down --quiet' EXIT
-oam mesh catalog --watch --json | grep -q '"shop.total"'
+timeout 60 oam mesh catalog --watch --json | grep -q '"shop.total"'
 
 expect "$(oam agent call shop.total '[290, 340]')" 630
 oam agent stream shop.menu '"drinks"' | while read -r item; do
