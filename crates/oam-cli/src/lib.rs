@@ -26,6 +26,7 @@ mod live;
 mod log;
 mod printer;
 mod private_file;
+mod protocol;
 mod schema;
 mod shell;
 mod similar;

@@ -115,7 +115,7 @@ fn escape_quotes(text: &str, at_end: bool) -> String {
 }
 
 /// A text in single quotes of PowerShell, which takes typographic quotes for single ones.
-fn single_quoted(text: &str) -> String {
+pub(crate) fn single_quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('\'');
     for character in text.chars() {

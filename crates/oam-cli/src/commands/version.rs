@@ -10,10 +10,8 @@ use crate::cli::{Target, Version};
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::protocol::PROTOCOL_VERSION;
 use crate::text::on_one_line;
-
-/// The version of the Python SDK whose messages this project speaks.
-const PROTOCOL_VERSION: &str = "0.2.0";
 
 /// The limit of the wait for the mesh.
 const MESH_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,5 +1,7 @@
 //! Quoting for the shells that have a completion script.
 
+use crate::shell::single_quoted;
+
 /// `text` as one word of a POSIX shell.
 pub(super) fn posix(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -12,16 +14,7 @@ pub(super) fn fish(text: &str) -> String {
 
 /// `text` as one word of PowerShell.
 pub(super) fn powershell(text: &str) -> String {
-    // PowerShell takes the typographic quotes for quotes too.
-    let mut quoted = String::from("'");
-    for character in text.chars() {
-        if matches!(character, '\'' | '\u{2018}'..='\u{201b}') {
-            quoted.push(character);
-        }
-        quoted.push(character);
-    }
-    quoted.push('\'');
-    quoted
+    single_quoted(text)
 }
 
 /// `text` as one word of Elvish.

@@ -10,7 +10,8 @@ use openagentmesh::inspect::{
 use openagentmesh::{Error, ErrorCode, InstanceState};
 use serde::Serialize;
 
-use super::origin::{Origin, PROTOCOL_VERSION};
+use super::origin::Origin;
+use crate::protocol::PROTOCOL_VERSION;
 use crate::text::timestamp;
 
 /// The document. A part that cannot be read is null, and `unreadable` has the reason.

@@ -6,9 +6,6 @@ use openagentmesh::{CREDENTIALS_VARIABLE, Endpoint, EndpointSource};
 use openagentmesh_local::RunningMesh;
 use time::OffsetDateTime;
 
-/// The version of the published Python SDK whose messages this program speaks. The protocol has no number of its own.
-pub(super) const PROTOCOL_VERSION: &str = "0.2.0";
-
 /// The mesh as this machine knows it.
 pub(super) struct Origin {
     source: EndpointSource,

@@ -9,9 +9,10 @@ use openagentmesh::inspect::{
 };
 use openagentmesh::{Error, ErrorCode, InstanceState};
 
-use super::origin::{Local, Origin, PROTOCOL_VERSION};
+use super::origin::{Local, Origin};
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::protocol::PROTOCOL_VERSION;
 use crate::table::Column;
 use crate::text::{on_one_line, time};
 
