@@ -1,5 +1,6 @@
 //! `oam mesh logs`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -108,13 +109,22 @@ async fn logs_of_a_cluster_are_one() {
         let port = server.rsplit(':').next().unwrap();
         assert!(logs.stdout.contains(&format!("\n{port} | [")), "{logs:?}");
     }
-    let times: Vec<&str> = logs
-        .stdout
-        .lines()
-        .filter_map(|line| line.split("] ").nth(1)?.get(..19))
-        .filter(|time| time.starts_with("20"))
-        .collect();
-    assert!(times.is_sorted(), "{logs:?}");
+    // The threads of a server may write their lines in another order than they took the time: only a line that is later
+    // than all before it, of the same server, has its place between the lines of the others.
+    let mut latest: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut times = Vec::new();
+    for line in logs.stdout.lines() {
+        let Some((port, text)) = line.split_once(" | ") else {
+            continue;
+        };
+        let Some(time) = text.split("] ").nth(1).and_then(|text| text.get(..26)) else {
+            continue;
+        };
+        let latest = latest.entry(port).or_default();
+        *latest = time.max(*latest);
+        times.push(*latest);
+    }
+    assert!(times.len() > 3 && times.is_sorted(), "{logs:?}");
     let last = sandbox.oam(&["mesh", "logs", "-n", "2"]);
     assert_eq!(last.stdout.lines().count(), 2, "{last:?}");
     up.signal("-INT");

@@ -1,9 +1,10 @@
 //! The script of the cookbook, with agents of this test in place of the program that serves them.
 
+use std::path::Path;
+
 use futures::{Stream, stream};
 use openagentmesh::{AgentMesh, agent, agents};
 
-use crate::screens::path_with_oam;
 use crate::support::{CommandOutput, Sandbox};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/script.sh");
@@ -21,6 +22,13 @@ async fn total(prices: Vec<u32>) -> u32 {
 #[agent(channel = "shop")]
 fn menu(_course: String) -> impl Stream<Item = &'static str> {
     stream::iter(["tea", "coffee"])
+}
+
+/// `PATH` with the directory of `oam` at its front.
+fn path_with_oam() -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_oam"));
+    let directory = program.parent().unwrap().display();
+    format!("{directory}:{}", std::env::var("PATH").unwrap())
 }
 
 #[test]

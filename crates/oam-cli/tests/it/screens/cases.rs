@@ -79,8 +79,6 @@ pub(super) const CASES: &[Case] = &[
         .before("mkdir -p ~/.agentmesh/bin"),
     case("oam completions fish").on(&[Alone]).data(),
     case("oam man").on(&[Alone]).data(),
-    case("oam man pages").on(&[Alone]),
-    case("oam version --client").on(&[Alone]),
     case("oam self uninstall --yes").on(&[Alone]),
     // oam context
     case("oam context list").on(&[Alone]),

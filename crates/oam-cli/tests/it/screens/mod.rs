@@ -6,6 +6,7 @@ mod cases;
 mod content;
 mod redact;
 mod screen;
+mod shell;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,9 +16,8 @@ use std::sync::Mutex;
 use self::cases::{CASES, Case};
 use self::content::{Content, Directory, Meshes};
 use self::screen::{Screen, View, section, views_of};
+use self::shell::{Programs, Shell};
 use crate::support::{Sandbox, commands_and_groups_in_help, commands_in_help};
-
-pub(crate) use self::screen::path_with_oam;
 
 /// The number of commands that run at a time.
 const WORKERS: usize = 4;
@@ -127,6 +127,12 @@ fn problems(line: &str, is_data: bool, screens: &[Screen]) -> Vec<String> {
 fn help_of_every_command_fits_the_terminal() {
     let sandbox = Sandbox::new();
     let commands = commands_and_groups_in_help(&sandbox);
+    let shell = Shell {
+        programs: &Programs::new(),
+        sandbox: &sandbox,
+        url: None,
+        shop_url: "",
+    };
     let screens = in_parallel(&commands, |words| {
         let lines = ["--help", "-h"].map(|option| {
             [&["oam".to_owned()], &words[..], &[option.to_owned()]]
@@ -134,7 +140,7 @@ fn help_of_every_command_fits_the_terminal() {
                 .join(" ")
         });
         lines.map(|line| {
-            let take = |view: &View| Screen::take(*view, &sandbox, None, "", &line, None);
+            let take = |view: &View| Screen::take(*view, shell, &line, None);
             let screens: Vec<Screen> = View::ALL.iter().map(take).collect();
             (line, screens)
         })
@@ -190,11 +196,14 @@ fn every_command_has_a_screen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn output_of_every_command_fits_the_terminal() {
     let meshes = Meshes::start().await;
+    let programs = Programs::new();
     let jobs: Vec<(&Case, Content)> = CASES
         .iter()
         .flat_map(|case| case.on.iter().map(move |content| (case, *content)))
         .collect();
-    let screens = in_parallel(&jobs, |(case, content)| screens_of(case, *content, &meshes));
+    let screens = in_parallel(&jobs, |(case, content)| {
+        screens_of(case, *content, &meshes, &programs)
+    });
     let mut found = Vec::new();
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     let commands = commands_in_help(&Sandbox::new());
@@ -216,27 +225,22 @@ async fn output_of_every_command_fits_the_terminal() {
     snapshots.finish();
 }
 
-fn screens_of(case: &Case, content: Content, meshes: &Meshes) -> Vec<Screen> {
+fn screens_of(case: &Case, content: Content, meshes: &Meshes, programs: &Programs) -> Vec<Screen> {
     let take = |view: &View| {
         let directory = match meshes.of(content) {
             Some(mesh) => Directory::Mesh(mesh),
             None => Directory::Own(Sandbox::new()),
         };
-        let url = meshes.of(content).map(|mesh| mesh.url.as_str());
-        let take = |view, line, until| {
-            Screen::take(
-                view,
-                directory.sandbox(),
-                url,
-                meshes.shop_url(),
-                line,
-                until,
-            )
+        let shell = Shell {
+            programs,
+            sandbox: directory.sandbox(),
+            url: meshes.of(content).map(|mesh| mesh.url.as_str()),
+            shop_url: meshes.shop_url(),
         };
         if let Some(before) = case.before {
-            take(View::PIPE, before, None);
+            Screen::take(View::PIPE, shell, before, None);
         }
-        take(*view, case.line, case.until)
+        Screen::take(*view, shell, case.line, case.until)
     };
     views_of(case).iter().map(take).collect()
 }

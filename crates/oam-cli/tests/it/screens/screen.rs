@@ -10,7 +10,8 @@ use unicode_width::UnicodeWidthStr;
 use super::cases::Case;
 use super::content::Content;
 use super::redact::{redacted, without_sizes};
-use crate::support::{Sandbox, Terminal};
+use super::shell::Shell;
+use crate::support::Terminal;
 
 /// A terminal, or a pipe without a width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,15 +74,8 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Runs `line` in a shell. `url` is the mesh.
-    pub(super) fn take(
-        view: View,
-        sandbox: &Sandbox,
-        url: Option<&str>,
-        shop_url: &str,
-        line: &str,
-        until: Option<&str>,
-    ) -> Self {
+    /// Runs `line`.
+    pub(super) fn take(view: View, shell: Shell<'_>, line: &str, until: Option<&str>) -> Self {
         let line = match line.starts_with("oam ") {
             // The process that gets the signal is the command.
             true => format!("exec {line}"),
@@ -91,17 +85,9 @@ impl Screen {
             Some(_) => line,
             None => format!("{line} 2>&1"),
         };
-        let mut command = sandbox.program("sh");
-        command.args(["-c", &line]).env("SHOP", shop_url);
-        command.env("PATH", path_with_oam());
-        for variable in ["CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR", "COLUMNS"] {
-            command.env_remove(variable);
-        }
+        let mut command = shell.command(&line);
         if !view.has_colours && view.columns.is_some() {
             command.env("NO_COLOR", "1");
-        }
-        if let Some(url) = url {
-            command.env("OAM_URL", url);
         }
         let (code, text) = match view.columns {
             Some(columns) => {
@@ -184,13 +170,6 @@ fn is_unbreakable(line: &str) -> bool {
         .iter()
         .any(|command| text.starts_with(command));
     !text.contains(' ') || is_command || text.starts_with(['{', '}', '[', ']', '"'])
-}
-
-/// `PATH` with the directory of `oam` at its front.
-pub(crate) fn path_with_oam() -> String {
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_oam"));
-    let directory = program.parent().unwrap().to_str().unwrap();
-    format!("{directory}:{}", std::env::var("PATH").unwrap())
 }
 
 /// Reads a pipe until `text` arrives, interrupts the command, and reads the rest.

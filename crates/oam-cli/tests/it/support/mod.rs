@@ -20,6 +20,6 @@ pub(crate) use handler_count::HandlerCount;
 pub(crate) use help::{commands_and_groups_in_help, commands_in_help};
 pub(crate) use output::CommandOutput;
 pub(crate) use running::Running;
-pub(crate) use sandbox::Sandbox;
+pub(crate) use sandbox::{SHORT_TEMPORARY_DIRECTORY, Sandbox, nats_server};
 pub(crate) use terminal::Terminal;
 pub(crate) use test_mesh::TestMesh;

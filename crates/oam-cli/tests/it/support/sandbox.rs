@@ -27,6 +27,14 @@ static NATS_SERVER: LazyLock<PathBuf> = LazyLock::new(|| {
     search.join().unwrap().path().to_owned()
 });
 
+/// The path of the `nats-server` of this machine.
+pub(crate) fn nats_server() -> &'static Path {
+    &NATS_SERVER
+}
+
+/// Unlike that of `TMPDIR`, this path has the same length on every machine: messages are wrapped around the paths in them.
+pub(crate) const SHORT_TEMPORARY_DIRECTORY: &str = "/tmp";
+
 /// A home and a working directory. Dropping it stops the mesh that `.oam-url` names.
 pub(crate) struct Sandbox {
     home: TempDir,
@@ -36,8 +44,8 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub(crate) fn new() -> Self {
         Self {
-            home: TempDir::new().unwrap(),
-            work: TempDir::new().unwrap(),
+            home: TempDir::new_in(SHORT_TEMPORARY_DIRECTORY).unwrap(),
+            work: TempDir::new_in(SHORT_TEMPORARY_DIRECTORY).unwrap(),
         }
     }
 
@@ -62,7 +70,7 @@ impl Sandbox {
         command
             .current_dir(self.work())
             .env("HOME", self.home.path())
-            .env("OAM_NATS_SERVER", &*NATS_SERVER)
+            .env("OAM_NATS_SERVER", nats_server())
             .env_remove("OAM_URL")
             .env_remove("OAM_CONTEXT")
             .env_remove("OAM_CREDS")
