@@ -41,7 +41,12 @@ async fn interrupted_upload_removes_its_chunks() {
     until_stored(&mesh, 2 + (LARGE_BYTES / CHUNK_BYTES) as u64).await;
     running.signal("-INT");
     let (status, stderr) = running.end().await;
-    assert_eq!((status.code(), stderr.as_str()), (Some(130), ""));
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    // On a busy machine, the upload may have waited for its input for long enough to say so.
+    let is_only_hint = stderr
+        .lines()
+        .all(|line| line.starts_with("waiting for the end of stdin"));
+    assert!(is_only_hint, "{stderr}");
     drop(writer);
     until_stored(&mesh, 2).await;
     let before = mesh.client.workspace().get("a").await.unwrap();
