@@ -48,7 +48,7 @@ impl Shell {
             return Cow::Borrowed(text);
         }
         Cow::Owned(match self {
-            Self::Posix => format!("'{}'", text.replace('\'', r"'\''")),
+            Self::Posix => posix_quoted(text),
             Self::Cmd => for_cmd(text),
             Self::WindowsPowerShell if text.is_empty() => r#"'""'"#.to_owned(),
             Self::WindowsPowerShell => {
@@ -70,6 +70,11 @@ impl Shell {
         // zsh replaces `=name` at the start of a word by a path.
         !text.is_empty() && !text.starts_with('=') && text.chars().all(is_plain)
     }
+}
+
+/// `text` in quotes of a POSIX shell.
+pub(crate) fn posix_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// A word of the command prompt, which knows double quotes only, and of the program, which gets the whole line and takes

@@ -1,10 +1,10 @@
 //! Quoting for the shells that have a completion script.
 
-use crate::shell::single_quoted;
+use crate::shell::{posix_quoted, single_quoted};
 
 /// `text` as one word of a POSIX shell.
 pub(super) fn posix(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+    posix_quoted(text)
 }
 
 /// `text` as one word of fish.
