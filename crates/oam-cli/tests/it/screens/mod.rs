@@ -116,7 +116,9 @@ fn problems(line: &str, is_data: bool, screens: &[Screen]) -> Vec<String> {
             && screen.plain(line) != other.plain(line)
         {
             problems.push(format!(
-                "$ {line}    # {view}: another text than without colours"
+                "$ {line}    # {view}: another text than without colours:\n{}---- without:\n{}",
+                screen.plain(line),
+                other.plain(line)
             ));
         }
     }

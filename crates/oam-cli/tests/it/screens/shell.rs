@@ -21,9 +21,11 @@ impl Programs {
             (nats_server(), "nats-server"),
         ] {
             let link = directory.path().join(name);
-            // No link across file systems.
+            // No link across file systems. This process must not hold the copy open for writing: a child that
+            // another thread starts meanwhile would keep it open, and the system refuses to run such a file.
             if std::fs::hard_link(program, &link).is_err() {
-                std::fs::copy(program, &link).unwrap();
+                let copied = Command::new("cp").arg(program).arg(&link).status();
+                assert!(copied.unwrap().success());
             }
         }
         Self { directory }

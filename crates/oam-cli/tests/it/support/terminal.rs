@@ -1,11 +1,13 @@
 //! A pseudo-terminal.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pty::{self, OpenptFlags};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -36,6 +38,8 @@ impl Terminal {
         let command_side = File::options()
             .read(true)
             .write(true)
+            // It must not become the terminal of the tests themselves.
+            .custom_flags(OFlags::NOCTTY.bits().cast_signed())
             .open(name.to_str().unwrap())
             .unwrap();
         let size = Winsize {
@@ -72,10 +76,16 @@ impl Terminal {
         let (sender, output) = channel();
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // Reading ends with an error when the command side is closed.
-            while let Ok(length @ 1..) = screen.read(&mut bytes) {
-                if sender.send(bytes[..length].to_vec()).is_err() {
-                    break;
+            loop {
+                match screen.read(&mut bytes) {
+                    Ok(length @ 1..) => {
+                        if sender.send(bytes[..length].to_vec()).is_err() {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    // Reading ends with an error when the command side is closed.
+                    Ok(0) | Err(_) => break,
                 }
             }
         });
