@@ -150,7 +150,7 @@ fn plan(cli: &Cli) -> Result<Plan> {
     let efforts = match (cli.quick, cli.slow) {
         (true, _) => Effort::Second,
         (_, true) => Effort::Minutes,
-        _ => Effort::Longer,
+        _ => Effort::Once,
     };
     let is_chosen = |case: &&Case| match &cli.only[..] {
         [] => case.effort <= efforts,

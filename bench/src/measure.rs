@@ -1,14 +1,47 @@
 //! Messages between the bench and its role processes: tasks and jobs, and their results.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// Size of a message body: a JSON string, quotes included.
-pub(crate) const BODY_BYTES: usize = 100;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BodySize {
+    /// A token of a language model.
+    Small,
+    /// Where a case states no other size.
+    Standard,
+    Medium,
+    Large,
+}
 
-/// Size of a large message body.
-pub(crate) const LARGE_BODY_BYTES: usize = 100 * 1024;
+impl BodySize {
+    pub(crate) const ALL: [Self; 4] = [Self::Small, Self::Standard, Self::Medium, Self::Large];
+
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::Small => 16,
+            Self::Standard => 100,
+            Self::Medium => 16 * 1024,
+            Self::Large => 100 * 1024,
+        }
+    }
+
+    /// Maximum number of chunks of a stream. Without flow control, a subscription of the bare client buffers
+    /// 65,536 messages, and the server 64 MiB for its connection.
+    pub(crate) const fn max_chunks(self) -> u32 {
+        match self {
+            Self::Small | Self::Standard => 48_000,
+            Self::Medium => 3_000,
+            Self::Large => 500,
+        }
+    }
+}
+
+/// Time between two chunks of a token stream.
+pub(crate) const TOKEN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Chunks per stream when only the first chunk is timed.
 pub(crate) const SHORT_STREAM: u32 = 10;
@@ -29,6 +62,8 @@ pub(crate) enum Contender {
     RawSameBucket,
     /// The service API of `async-nats`, with the headers of this SDK.
     Service,
+    /// A request of `async-nats` with the headers of this SDK, where the others do something else.
+    RawCall,
     /// The Python package of this repository.
     PythonPackage,
     /// The published Python SDK.
@@ -44,6 +79,7 @@ impl Contender {
             Self::Raw => "raw",
             Self::RawSameBucket => "raw, same bucket",
             Self::Service => "service API",
+            Self::RawCall => "raw call, same headers",
             Self::PythonPackage => "ours, in Python",
             Self::Python => "Python SDK",
         }
@@ -66,6 +102,10 @@ impl Contender {
 pub(crate) enum Measure {
     /// Sequential calls.
     Latency,
+    /// Sequential calls with small bodies.
+    SmallLatency,
+    /// Sequential calls with medium bodies.
+    MediumLatency,
     /// Concurrent calls.
     Throughput,
     /// Concurrent calls of a handler that sleeps for 100 ms.
@@ -80,6 +120,15 @@ pub(crate) enum Measure {
     Limits,
     /// Chunks of concurrent streams.
     Chunks,
+    /// Small chunks of concurrent streams.
+    SmallChunks,
+    /// Medium chunks of concurrent streams.
+    MediumChunks,
+    /// Chunks published at a steady pace, each with the time of its creation. At the same time, the bare client
+    /// publishes messages at that pace; the results alternate.
+    Tokens,
+    /// Medium bodies published by the caller.
+    MediumPublish,
     /// Time to the first chunk, stream after stream.
     FirstChunk,
     /// Events of a publisher, received by concurrent subscribers.
@@ -130,6 +179,14 @@ pub(crate) enum Job {
         agents: u32,
         times: u32,
     },
+    /// Open connections that follow the catalog, each after a first use of it.
+    Follow { connections: u32 },
+    /// Wait until each of these connections lists `agent`.
+    Know { agent: String },
+    /// Open a stream of `chunks` medium chunks, and take the first one.
+    OpenStream { chunks: u32 },
+    /// Read that stream to its end.
+    ReadStream,
     /// Put `bytes` bytes under a name.
     Put { name: String, bytes: usize },
     /// Get `bytes` bytes from a name.

@@ -1,6 +1,6 @@
 //! The traffic of a process, as counted by the server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
@@ -47,22 +47,71 @@ impl Meter {
 
     /// The traffic of every connection, by its number.
     pub(crate) async fn read(&self) -> Result<BTreeMap<u64, Traffic>> {
-        let request = r#"{"limit": 1024}"#;
-        let reply = self
-            .client
-            .request("$SYS.REQ.SERVER.PING.CONNZ", request.into())
-            .await?;
-        let reply: Reply = serde_json::from_slice(&reply.payload)?;
-        let traffic = reply.data.connections.into_iter().map(|connection| {
-            let traffic = Traffic {
-                // The server counts from its own view.
-                messages_sent: connection.in_msgs,
-                bytes_sent: connection.in_bytes,
-                bytes_received: connection.out_bytes,
-            };
-            (connection.cid, traffic)
-        });
-        Ok(traffic.collect())
+        const PAGE: usize = 512;
+        let mut traffic = BTreeMap::new();
+        for offset in (0..).step_by(PAGE) {
+            // Sorted by their number: a new connection is on the last page.
+            let request = format!(r#"{{"limit": {PAGE}, "offset": {offset}, "sort": "cid"}}"#);
+            let reply = self
+                .client
+                .request("$SYS.REQ.SERVER.PING.CONNZ", request.into())
+                .await?;
+            let reply: Reply = serde_json::from_slice(&reply.payload)?;
+            let is_last = reply.data.connections.len() < PAGE;
+            traffic.extend(reply.data.connections.into_iter().map(|connection| {
+                let traffic = Traffic {
+                    // The server counts from its own view.
+                    messages_sent: connection.in_msgs,
+                    bytes_sent: connection.in_bytes,
+                    bytes_received: connection.out_bytes,
+                };
+                (connection.cid, traffic)
+            }));
+            if is_last {
+                break;
+            }
+        }
+        Ok(traffic)
+    }
+
+    /// The connections that have been opened since `earlier`.
+    pub(crate) async fn opened_since(
+        &self,
+        earlier: &BTreeMap<u64, Traffic>,
+    ) -> Result<BTreeSet<u64>> {
+        let mut connections = self.read().await?;
+        connections.retain(|connection, _| !earlier.contains_key(connection));
+        Ok(connections.into_keys().collect())
+    }
+
+    /// The bytes that all `connections` have received, as soon as they receive hardly more within `period`: the
+    /// heartbeats of their subscriptions do not end.
+    pub(crate) async fn received(
+        &self,
+        connections: &BTreeSet<u64>,
+        period: Duration,
+    ) -> Result<u64> {
+        /// More than the heartbeats of a subscription, in bytes per second.
+        const HEARTBEATS: f64 = 250.0;
+        let heartbeats = HEARTBEATS * period.as_secs_f64() * connections.len() as f64;
+        let total = async || -> Result<u64> {
+            let mut traffic = self.read().await?;
+            traffic.retain(|connection, _| connections.contains(connection));
+            if traffic.len() != connections.len() {
+                let (open, all) = (traffic.len(), connections.len());
+                return Err(format!("{open} of {all} connections are open").into());
+            }
+            Ok(traffic.values().map(|traffic| traffic.bytes_received).sum())
+        };
+        let mut received = total().await?;
+        loop {
+            tokio::time::sleep(period).await;
+            let later = total().await?;
+            if (later - received) as f64 <= heartbeats {
+                return Ok(later);
+            }
+            received = later;
+        }
     }
 
     /// The traffic of `connection` after it has ended.

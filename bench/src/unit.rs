@@ -37,8 +37,8 @@ impl Unit {
         match self {
             Self::Count => format!("{value:.0}"),
             Self::PerSecond if value >= 10_000.0 => format!("{:.1}k", value / 1e3),
-            _ if value < 10.0 => format!("{value:.2}"),
-            _ if value < 100.0 => format!("{value:.1}"),
+            _ if value.abs() < 10.0 => format!("{value:.2}"),
+            _ if value.abs() < 100.0 => format!("{value:.1}"),
             _ => format!("{value:.0}"),
         }
     }

@@ -1,9 +1,9 @@
 //! Many agents: registering them, finding them, serving them.
 
-use super::case::Effort::{Longer, Second};
-use super::case::Target::Limit;
+use super::case::Effort::{Longer, Once, Second};
+use super::case::Target::{AtMost, Limit};
 use super::case::{Case, WITHOUT_HEADERS, Work, row};
-use crate::measure::Contender::{Ours, Python};
+use crate::measure::Contender::{Ours, Python, Raw};
 use crate::unit::Unit::{Count, Kibibytes, Mebibytes, Microseconds, Milliseconds};
 
 pub(super) const CASES: &[Case] = &[
@@ -52,6 +52,27 @@ pub(super) const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a follower of 5,000 agents",
+        contenders: &[Ours, Raw, Python],
+        effort: Longer,
+        work: Work::FollowOneMore { agents: 5_000 },
+        rows: &[row("one more than 5,000: received by a follower", Kibibytes).with(&[Limit(1.0)])],
+    },
+    Case {
+        name: "1,000 followers",
+        contenders: &[Ours, Raw],
+        effort: Once,
+        work: Work::FollowMany {
+            followers: 1_000,
+            registrations: 1_000,
+        },
+        rows: &[
+            row("1,000 registrations: sent to 1,000 followers", Mebibytes)
+                .with(&[AtMost(0.02, Raw)]),
+            row("1,000 followers: until the last knows", Milliseconds),
+        ],
+    },
+    Case {
         name: "connect to 1,000 agents",
         contenders: WITHOUT_HEADERS,
         effort: Second,
@@ -90,6 +111,6 @@ pub(super) const CASES: &[Case] = &[
         contenders: WITHOUT_HEADERS,
         effort: Longer,
         work: Work::Idle { agents: 1_000 },
-        rows: &[row("idle host of 1,000 agents: memory", Mebibytes).with(Limit(30.0))],
+        rows: &[row("idle host of 1,000 agents: memory", Mebibytes).with(&[Limit(30.0)])],
     },
 ];

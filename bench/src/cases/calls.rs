@@ -20,10 +20,34 @@ pub(super) const CASES: &[Case] = &[
         },
         rows: &[
             row("call, p50", Microseconds)
-                .with(AtMost(1.10, RawWithHeaders))
+                .with(&[AtMost(1.10, RawWithHeaders)])
                 .with_python(AtMost(0.8, Python)),
             row("call, p99", Microseconds),
         ],
+    },
+    Case {
+        name: "call of 16 B",
+        contenders: ALL,
+        effort: Second,
+        work: Work::Task {
+            measure: Measure::SmallLatency,
+            messages: 2_000,
+            python_messages: 500,
+            in_flight: 1,
+        },
+        rows: &[row("call of 16 B, p50", Microseconds)],
+    },
+    Case {
+        name: "call of 16 KiB",
+        contenders: ALL,
+        effort: Second,
+        work: Work::Task {
+            measure: Measure::MediumLatency,
+            messages: 2_000,
+            python_messages: 500,
+            in_flight: 1,
+        },
+        rows: &[row("call of 16 KiB, p50", Microseconds)],
     },
     Case {
         name: "calls, 64 in flight",
@@ -36,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
             in_flight: 64,
         },
         rows: &[row("calls, 64 in flight", PerSecond)
-            .with(AtLeast(0.85, RawWithHeaders))
+            .with(&[AtLeast(0.85, RawWithHeaders)])
             .with_python(AtLeast(2.5, Python))],
     },
     Case {
@@ -49,7 +73,7 @@ pub(super) const CASES: &[Case] = &[
             python_messages: 5_000,
             in_flight: 1_000,
         },
-        rows: &[row("calls, 1,000 in flight", PerSecond).with(AtLeast(0.85, RawWithHeaders))],
+        rows: &[row("calls, 1,000 in flight", PerSecond).with(&[AtLeast(0.85, RawWithHeaders)])],
     },
     Case {
         name: "calls of 100 KiB",

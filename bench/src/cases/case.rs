@@ -30,6 +30,8 @@ pub(crate) enum Effort {
     Second,
     /// Longer: not run with `--quick`.
     Longer,
+    /// Half a minute: not run with `--quick`, and in the first round only.
+    Once,
     /// Minutes: run with `--slow`, in the first round only.
     Minutes,
 }
@@ -50,6 +52,12 @@ pub(crate) enum Work {
     RegisterTogether { agents: u32, processes: u32 },
     /// Registers one agent, and then a second, on a mesh of `agents` agents.
     RegisterOneMore { agents: u32 },
+    /// Registers one agent on a mesh of `agents` agents that another process follows.
+    FollowOneMore { agents: u32 },
+    /// Registers agents one by one on a mesh that `followers` connections follow.
+    FollowMany { followers: u32, registrations: u32 },
+    /// Reads the memory of both ends of a stream whose reader has stopped.
+    StalledReader { megabytes: u32 },
     /// Connects to a mesh of `agents` agents, once without and once with reading its catalog.
     Connect { agents: u32 },
     /// Queries a small channel of `agents` agents.
@@ -94,7 +102,7 @@ pub(crate) enum Command {
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) unit: Unit,
-    pub(crate) target: Option<Target>,
+    pub(crate) targets: &'static [Target],
     /// The target of the Python package.
     pub(crate) python_target: Option<Target>,
 }
@@ -108,6 +116,8 @@ pub(crate) enum Target {
     AtLeast(f64, Contender),
     /// At least this multiple of a contender's speed, in a row of durations.
     AsFast(f64, Contender),
+    /// At least this multiple of this SDK's own value in another row.
+    AtLeastOfRow(f64, &'static str),
     /// At most this value, in the row's unit.
     Limit(f64),
 }
@@ -117,17 +127,14 @@ pub(super) const fn row(name: &'static str, unit: Unit) -> Row {
     Row {
         name,
         unit,
-        target: None,
+        targets: &[],
         python_target: None,
     }
 }
 
 impl Row {
-    pub(super) const fn with(self, target: Target) -> Self {
-        Self {
-            target: Some(target),
-            ..self
-        }
+    pub(super) const fn with(self, targets: &'static [Target]) -> Self {
+        Self { targets, ..self }
     }
 
     pub(super) const fn with_python(self, target: Target) -> Self {

@@ -51,8 +51,8 @@ mod tests {
             let targets = case
                 .rows
                 .iter()
-                .flat_map(|row| [row.target, row.python_target]);
-            for target in targets.flatten() {
+                .flat_map(|row| row.targets.iter().copied().chain(row.python_target));
+            for target in targets {
                 let (Target::AtMost(_, contender)
                 | Target::AtLeast(_, contender)
                 | Target::AsFast(_, contender)) = target
@@ -60,6 +60,23 @@ mod tests {
                     continue;
                 };
                 assert!(case.contenders.contains(&contender), "{}", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn target_compares_to_a_row_of_the_same_unit() {
+        for row in rows() {
+            for target in row.targets {
+                if let Target::AtLeastOfRow(_, other) = target {
+                    let other = rows().find(|row| row.name == *other);
+                    assert_eq!(
+                        other.map(|other| other.unit),
+                        Some(row.unit),
+                        "{}",
+                        row.name
+                    );
+                }
             }
         }
     }

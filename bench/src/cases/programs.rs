@@ -19,7 +19,7 @@ pub(super) const CASES: &[Case] = &[
         contenders: &[Ours, Python],
         effort: Second,
         work: Work::Command(Command::Help),
-        rows: &[row("oam --help", Milliseconds).with(Limit(5.0))],
+        rows: &[row("oam --help", Milliseconds).with(&[Limit(5.0)])],
     },
     Case {
         name: "oam mesh catalog",
@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         contenders: &[Ours, Python],
         effort: Second,
         work: Work::Command(Command::CatalogOf(1_000)),
-        rows: &[row("oam mesh catalog of 1,000 agents", Milliseconds).with(Limit(20.0))],
+        rows: &[row("oam mesh catalog of 1,000 agents", Milliseconds).with(&[Limit(20.0)])],
     },
     Case {
         name: "build of an echo",
@@ -47,6 +47,6 @@ pub(super) const CASES: &[Case] = &[
         contenders: &[Ours],
         effort: Minutes,
         work: Work::Size,
-        rows: &[row("size of the program oam, stripped", Megabytes).with(Limit(18.0))],
+        rows: &[row("size of the program oam, stripped", Megabytes).with(&[Limit(18.0)])],
     },
 ];

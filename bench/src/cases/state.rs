@@ -16,22 +16,22 @@ pub(super) const CASES: &[Case] = &[
     values(
         Measure::KvPut,
         1,
-        &[row("values put", PerSecond).with(VALUES)],
+        &[row("values put", PerSecond).with(&[VALUES])],
     ),
     values(
         Measure::KvPut,
         32,
-        &[row("values put, 32 at a time", PerSecond).with(VALUES)],
+        &[row("values put, 32 at a time", PerSecond).with(&[VALUES])],
     ),
     values(
         Measure::KvGet,
         1,
-        &[row("values read", PerSecond).with(VALUES)],
+        &[row("values read", PerSecond).with(&[VALUES])],
     ),
     values(
         Measure::KvGet,
         32,
-        &[row("values read, 32 at a time", PerSecond).with(VALUES)],
+        &[row("values read, 32 at a time", PerSecond).with(&[VALUES])],
     ),
     Case {
         name: "put to watch",
@@ -43,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
             python_messages: 500,
             in_flight: 1,
         },
-        rows: &[row("put to watch, p50", Microseconds).with(AsFast(0.95, RawSameBucket))],
+        rows: &[row("put to watch, p50", Microseconds).with(&[AsFast(0.95, RawSameBucket)])],
     },
     Case {
         name: "64 MiB",
@@ -51,9 +51,9 @@ pub(super) const CASES: &[Case] = &[
         effort: Longer,
         work: Work::Content { mebibytes: 64 },
         rows: &[
-            row("64 MiB put", MebibytesPerSecond).with(FILES),
+            row("64 MiB put", MebibytesPerSecond).with(&[FILES]),
             row("64 MiB read", MebibytesPerSecond)
-                .with(FILES)
+                .with(&[FILES])
                 .with_python(AtLeast(40.0, Python)),
         ],
     },
@@ -63,9 +63,9 @@ pub(super) const CASES: &[Case] = &[
         effort: Minutes,
         work: Work::File { mebibytes: 1024 },
         rows: &[
-            row("1 GiB from a file", MebibytesPerSecond).with(FILES),
+            row("1 GiB from a file", MebibytesPerSecond).with(&[FILES]),
             row("1 GiB from a file: memory", Mebibytes),
-            row("1 GiB to a file", MebibytesPerSecond).with(FILES),
+            row("1 GiB to a file", MebibytesPerSecond).with(&[FILES]),
             row("1 GiB to a file: memory", Mebibytes),
         ],
     },

@@ -23,13 +23,13 @@ pub(crate) struct Verdict {
 pub(super) fn all(series: &[Series]) -> Vec<Verdict> {
     cases::rows()
         .flat_map(|row| {
-            [
-                (Contender::Ours, row.target),
-                (Contender::PythonPackage, row.python_target),
-            ]
-            .map(|(own, target)| verdict(series, row, own, target?))
+            let ours = row.targets.iter().map(|target| (Contender::Ours, *target));
+            let python = row
+                .python_target
+                .map(|target| (Contender::PythonPackage, target));
+            ours.chain(python)
+                .filter_map(move |(own, target)| verdict(series, row, own, target))
         })
-        .flatten()
         .collect()
 }
 
@@ -59,6 +59,11 @@ fn verdict(
             let value = other(contender)?.ratio_to(own);
             let (shown, name) = (ratio(value), contender.title());
             let statement = format!("{shown} x as fast as {name}; at least {}", ratio(bound));
+            (value, bound, value >= bound, statement)
+        }
+        Target::AtLeastOfRow(bound, row) => {
+            let value = own.ratio_to(find(series, row, contender)?);
+            let statement = format!("{} x '{row}'; at least {}", ratio(value), ratio(bound));
             (value, bound, value >= bound, statement)
         }
         Target::Limit(bound) => {

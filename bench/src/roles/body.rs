@@ -4,21 +4,27 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 
-use crate::measure::BODY_BYTES;
+use crate::measure::BodySize;
 
 /// The quantity of every order.
 pub(super) const QUANTITY: u32 = 12;
 
-/// The body of all contenders, created once: its creation is not measured.
-static BODY: LazyLock<String> = LazyLock::new(|| body_of(BODY_BYTES));
+/// The bodies of all contenders as JSON, created once: their creation is not measured.
+static BODIES: LazyLock<[String; BodySize::ALL.len()]> = LazyLock::new(|| {
+    BodySize::ALL.map(|size| {
+        let text = "x".repeat(size.bytes() - "\"\"".len());
+        format!("\"{text}\"")
+    })
+});
 
-pub(super) fn body() -> &'static str {
-    &BODY
+/// The body as a text.
+pub(super) fn body(size: BodySize) -> &'static str {
+    json_body(size).trim_matches('"')
 }
 
-/// A text of `bytes` bytes as JSON.
-pub(super) fn body_of(bytes: usize) -> String {
-    "x".repeat(bytes - "\"\"".len())
+/// The body as JSON.
+pub(super) fn json_body(size: BodySize) -> &'static str {
+    &BODIES[size as usize]
 }
 
 /// Bytes without repetition.

@@ -13,6 +13,7 @@ mod peer;
 mod raw;
 mod role;
 mod stdio;
+mod tokens;
 mod worker;
 
 use crate::error::Result;

@@ -12,6 +12,8 @@ import time
 from openagentmesh import AgentMesh, AgentSpec
 
 BODY = "x" * 98
+SMALL_BODY = "x" * (16 - 2)
+MEDIUM_BODY = "x" * (16 * 1024 - 2)
 LARGE_BODY = "x" * (100 * 1024 - 2)
 # Number of keys, used in rotation.
 KEYS = 64
@@ -60,6 +62,16 @@ async def host(url):
         for _ in range(count):
             yield BODY
 
+    @mesh.agent(AgentSpec(name="python.small-chunks", description="Streams small bodies."))
+    async def small_chunks(count: int) -> str:
+        for _ in range(count):
+            yield SMALL_BODY
+
+    @mesh.agent(AgentSpec(name="python.medium-chunks", description="Streams medium bodies."))
+    async def medium_chunks(count: int) -> str:
+        for _ in range(count):
+            yield MEDIUM_BODY
+
     @mesh.agent(AgentSpec(name="python.publish", description="Triggers events."))
     async def publish(count: int) -> None:
         triggered.put_nowait(count)
@@ -79,13 +91,13 @@ async def call(mesh, agent="python.echo", body=BODY):
     assert await mesh.call(agent, body, timeout=TIMEOUT) == body
 
 
-async def take_chunks(mesh, count):
+async def take_chunks(mesh, count, agent="python.chunks"):
     """Reads a stream to its end; returns the seconds to the first chunk."""
     if count == 0:
         return 0.0
     taken = 0
     started = time.perf_counter()
-    async for _ in mesh.stream("python.chunks", count, timeout=TIMEOUT):
+    async for _ in mesh.stream(agent, count, timeout=TIMEOUT):
         if taken == 0:
             first = time.perf_counter() - started
         taken += 1
@@ -190,6 +202,10 @@ async def measure(mesh, task):
     match task["measure"]:
         case "latency":
             latencies = await sequential(count, lambda: call(mesh))
+        case "small_latency":
+            latencies = await sequential(count, lambda: call(mesh, body=SMALL_BODY))
+        case "medium_latency":
+            latencies = await sequential(count, lambda: call(mesh, body=MEDIUM_BODY))
         case "two_hops":
             latencies = await sequential(count, lambda: call(mesh, "python.relay"))
         case "throughput":
@@ -204,6 +220,10 @@ async def measure(mesh, task):
         case "chunks":
             shares = ((count + index) // width for index in range(width))
             await asyncio.gather(*(take_chunks(mesh, share) for share in shares))
+        case "small_chunks":
+            await take_chunks(mesh, count, "python.small-chunks")
+        case "medium_chunks":
+            await take_chunks(mesh, count, "python.medium-chunks")
         case "first_chunk":
             latencies = [await take_chunks(mesh, SHORT_STREAM) for _ in range(count)]
         case "events":
@@ -265,6 +285,11 @@ async def work(url, mesh, job):
             for _ in range(job["times"]):
                 found = len(await mesh.catalog(channel=job["channel"]))
                 assert found == job["agents"], f"the channel has {found} agents"
+            return time.perf_counter() - started
+        case "follow":
+            started = time.perf_counter()
+            # The SDK follows the catalog on the connection that it has.
+            await mesh.catalog()
             return time.perf_counter() - started
         case "put":
             content = random.Random(7).randbytes(job["bytes"])

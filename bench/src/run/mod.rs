@@ -3,6 +3,7 @@
 mod agents;
 mod builds;
 mod files;
+mod followers;
 mod measured;
 mod pair;
 mod populated;
@@ -10,6 +11,7 @@ mod processes;
 mod python;
 mod pythons;
 mod runner;
+mod stalls;
 mod tasks;
 
 use std::path::PathBuf;
@@ -78,12 +80,12 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report> {
     Ok(report)
 }
 
-/// Only tasks need a warm-up. A case of minutes runs once.
+/// Only tasks need a warm-up. The longest cases run once.
 fn skips(case: &Case, round: u32) -> bool {
     match round {
         0 => !matches!(case.work, Work::Task { .. }),
         1 => false,
-        _ => case.effort == Effort::Minutes,
+        _ => case.effort >= Effort::Once,
     }
 }
 
@@ -121,7 +123,10 @@ mod tests {
                 directory: PathBuf::new(),
             }),
         };
-        for case in cases::all().filter(|case| !matches!(case.work, Work::Build)) {
+        let has_two_builds = |case: &&Case| {
+            case.contenders.contains(&Contender::Ours) && !matches!(case.work, Work::Build)
+        };
+        for case in cases::all().filter(has_two_builds) {
             for round in 0..12 {
                 let order = contenders(case, &plan, round);
                 let place = |contender| order.iter().position(|one| *one == contender);

@@ -117,7 +117,7 @@ impl Runner {
 }
 
 /// The resident memory of a process, in bytes.
-fn memory(process: u32) -> Option<u64> {
+pub(super) fn memory(process: u32) -> Option<u64> {
     let process = Pid::from_u32(process);
     let mut known = System::new().ok()?;
     known.refresh_processes(ProcessesToUpdate::Some(&[process]), true);

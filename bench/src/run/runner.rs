@@ -91,6 +91,22 @@ impl Runner {
                 self.register_one_more(contender, size.limit(agents, 12), round)
                     .await
             }
+            Work::FollowOneMore { agents } => {
+                self.follow_one_more(contender, size.limit(agents, 12), round)
+                    .await
+            }
+            Work::FollowMany {
+                followers,
+                registrations,
+            } => {
+                let (followers, registrations) =
+                    (size.limit(followers, 12), size.limit(registrations, 6));
+                self.follow_many(contender, followers, registrations).await
+            }
+            Work::StalledReader { megabytes } => {
+                self.stalled_reader(contender, size.limit(megabytes, 1))
+                    .await
+            }
             Work::Connect { agents } => self.connect(contender, size.limit(agents, 12)).await,
             Work::Catalog { agents } => self.catalog(contender, size.limit(agents, 12)).await,
             Work::CatalogAllocations { agents } => {

@@ -60,11 +60,13 @@ pub(super) fn values(measure: Measure, outcome: Outcome) -> Vec<f64> {
     match measure {
         Measure::Memory => latencies,
         Measure::Limits => {
-            let [mut plain, mut limited] = [0, 1].map(|first| {
-                let every_other = latencies.iter().skip(first).step_by(2);
-                every_other.copied().collect::<Vec<f64>>()
-            });
+            let [mut plain, mut limited] = alternating(&latencies);
             vec![percentile(&mut plain, 50), percentile(&mut limited, 50)]
+        }
+        Measure::Tokens => {
+            let [chunk, message] =
+                alternating(&latencies).map(|mut latencies| percentile(&mut latencies, 99));
+            vec![chunk, message, chunk - message]
         }
         _ if latencies.is_empty() => vec![f64::from(messages) / seconds],
         _ => vec![
@@ -72,6 +74,11 @@ pub(super) fn values(measure: Measure, outcome: Outcome) -> Vec<f64> {
             percentile(&mut latencies, 99),
         ],
     }
+}
+
+/// The two series of latencies that alternate.
+fn alternating(latencies: &[f64]) -> [Vec<f64>; 2] {
+    [0, 1].map(|first| latencies.iter().skip(first).step_by(2).copied().collect())
 }
 
 /// A percentile in microseconds, of latencies in seconds.

@@ -1,9 +1,14 @@
 //! Envelopes: the headers of requests, replies and chunks as structs.
 
+use std::num::NonZeroU32;
+
 use crate::header::{
     self, HeaderError, HeaderSink, HeaderSource, Known, is_true, parse, parse_bool,
 };
 use crate::{InstanceId, RequestId, Usage};
+
+/// The value of [`header::STREAM_BATCH`] for chunks in lines. It is a hint: another value reads as none.
+const BATCH: &str = "1";
 
 /// Whether the body of a reply is the output or an error object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub struct RequestHeaders {
     pub timeout_ms: Option<u64>,
     /// Number of chunks that the caller can take.
     pub stream_credit: Option<u32>,
+    /// Whether the caller takes messages with several chunks.
+    pub stream_batch: bool,
     /// Whether the caller answers probes.
     pub probe: bool,
     /// W3C trace context.
@@ -86,6 +93,7 @@ impl RequestHeaders {
             stream_credit: parse(known.stream_credit, header::STREAM_CREDIT, |v| {
                 v.parse().ok()
             })?,
+            stream_batch: known.stream_batch == Some(BATCH),
             probe: is_true(known.probe),
             traceparent: text(known.traceparent),
             tracestate: text(known.tracestate),
@@ -125,6 +133,9 @@ impl RequestHeaders {
         }
         if let Some(credit) = self.stream_credit {
             sink.put(header::STREAM_CREDIT, &credit.to_string());
+        }
+        if self.stream_batch {
+            sink.put(header::STREAM_BATCH, BATCH);
         }
         if self.probe {
             sink.put(header::PROBE, "true");
@@ -187,6 +198,8 @@ impl<'a> ReplyHeaders<'a> {
 pub struct ChunkHeaders<'a> {
     /// Position in the stream, from 0; absent from the error that ends a stream.
     pub seq: Option<u64>,
+    /// Number of chunks in a message that has several; [`seq`](Self::seq) is the position of the first one.
+    pub count: Option<NonZeroU32>,
     /// Whether this message ends the stream.
     pub end: bool,
     /// [`Status::Error`] on the error that ends a stream.
@@ -209,6 +222,7 @@ impl<'a> ChunkHeaders<'a> {
         let known = Known::read(source);
         Ok(Self {
             seq: parse(known.stream_seq, header::STREAM_SEQ, |v| v.parse().ok())?,
+            count: parse(known.stream_count, header::STREAM_COUNT, |v| v.parse().ok())?,
             end: parse(known.stream_end, header::STREAM_END, parse_bool)?.unwrap_or(false),
             status: parse(known.status, header::STATUS, Status::parse)?,
             request_id: filled(known.request_id),
@@ -221,6 +235,9 @@ impl<'a> ChunkHeaders<'a> {
     pub fn write(&self, sink: &mut impl HeaderSink) {
         if let Some(seq) = self.seq {
             sink.put(header::STREAM_SEQ, &seq.to_string());
+        }
+        if let Some(count) = self.count {
+            sink.put(header::STREAM_COUNT, &count.to_string());
         }
         sink.put(header::STREAM_END, if self.end { "true" } else { "false" });
         if let Some(status) = self.status {

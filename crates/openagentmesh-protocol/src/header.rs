@@ -18,6 +18,10 @@ pub const STREAM_SEQ: &str = "X-Mesh-Stream-Seq";
 pub const STREAM_END: &str = "X-Mesh-Stream-End";
 /// `X-Mesh-Stream-Credit`: number of further chunks that the consumer can take.
 pub const STREAM_CREDIT: &str = "X-Mesh-Stream-Credit";
+/// `X-Mesh-Stream-Batch`: `1` on a request for a stream: a message may have several chunks.
+pub const STREAM_BATCH: &str = "X-Mesh-Stream-Batch";
+/// `X-Mesh-Stream-Count`: number of chunks in a message that has several, one compact JSON text a line.
+pub const STREAM_COUNT: &str = "X-Mesh-Stream-Count";
 /// `X-Mesh-Content-Type`: format of a raw publish's body.
 pub const CONTENT_TYPE: &str = "X-Mesh-Content-Type";
 /// `X-Mesh-Usage`: tokens and cost of an answer, as JSON.
@@ -44,6 +48,8 @@ pub const X_MESH: &[&str] = &[
     STREAM_SEQ,
     STREAM_END,
     STREAM_CREDIT,
+    STREAM_BATCH,
+    STREAM_COUNT,
     CONTENT_TYPE,
     USAGE,
     TIMEOUT_MS,
@@ -180,6 +186,8 @@ pub(crate) struct Known<'s> {
     pub(crate) stream_seq: Option<&'s str>,
     pub(crate) stream_end: Option<&'s str>,
     pub(crate) stream_credit: Option<&'s str>,
+    pub(crate) stream_batch: Option<&'s str>,
+    pub(crate) stream_count: Option<&'s str>,
     pub(crate) usage: Option<&'s str>,
     pub(crate) timeout_ms: Option<&'s str>,
     pub(crate) probe: Option<&'s str>,
@@ -220,6 +228,8 @@ impl<'s> Known<'s> {
             STREAM_SEQ => &mut self.stream_seq,
             STREAM_END => &mut self.stream_end,
             STREAM_CREDIT => &mut self.stream_credit,
+            STREAM_BATCH => &mut self.stream_batch,
+            STREAM_COUNT => &mut self.stream_count,
             USAGE => &mut self.usage,
             TIMEOUT_MS => &mut self.timeout_ms,
             PROBE => &mut self.probe,
@@ -243,6 +253,8 @@ fn canonical(name: &str) -> Option<&'static str> {
         STREAM_SEQ,
         STREAM_END,
         STREAM_CREDIT,
+        STREAM_BATCH,
+        STREAM_COUNT,
         USAGE,
         TIMEOUT_MS,
         PROBE,
@@ -257,7 +269,9 @@ fn canonical(name: &str) -> Option<&'static str> {
 /// The allowed values of the header `name`, for error messages.
 fn expected(name: &str) -> &'static str {
     match name {
-        REQUEST_ID | INSTANCE_ID => "1 to 128 letters, digits, '_' and '-'",
+        REQUEST_ID => "1 to 128 letters, digits, '_' and '-', with single dots between them",
+        INSTANCE_ID => "1 to 128 letters, digits, '_' and '-'",
+        STREAM_COUNT => "a whole number from 1 in decimal digits",
         STREAM | STREAM_END => "true or false",
         STATUS => "ok or error",
         _ => "a whole number in decimal digits",

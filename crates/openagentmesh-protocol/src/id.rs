@@ -9,8 +9,13 @@ use crate::header::HeaderError;
 /// Maximum length of an identifier from a peer in bytes.
 const MAX_ID_BYTES: usize = 128;
 
+/// Whether `text` can be one segment of a subject.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(openagentmesh_name::is_name_byte)
+}
+
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident, $header:expr) => {
+    ($(#[$doc:meta])* $name:ident, $header:expr, $is_valid:expr, $(#[$parse_doc:meta])*) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -25,16 +30,10 @@ macro_rules! identifier {
 
             /// Validates an identifier from a peer.
             ///
-            /// Peers are not required to use UUIDs: any token that can be one segment of a
-            /// subject is accepted.
-            ///
-            /// # Errors
-            ///
-            /// [`HeaderError`] when `id` is empty, longer than 128 bytes, or has characters
-            /// outside `[A-Za-z0-9_-]`.
+            $(#[$parse_doc])*
             pub fn parse(id: impl Into<String>) -> Result<Self, HeaderError> {
                 let id = id.into();
-                if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(openagentmesh_name::is_name_byte) {
+                if id.len() > MAX_ID_BYTES || !$is_valid(&id) {
                     return Err(HeaderError::new($header, &id));
                 }
                 Ok(Self(id))
@@ -76,14 +75,22 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// Identifies one request: a UUIDv4 of 32 hexadecimal digits, chosen by the caller.
+    /// Identifies one request, chosen by the caller: a UUIDv4 of 32 hexadecimal digits, or the prefix of its process and a
+    /// number.
     ///
     /// ```
     /// use openagentmesh_protocol::RequestId;
     /// assert_eq!(RequestId::random().as_str().len(), 32);
-    /// assert!(RequestId::parse("not.one.token").is_err());
+    /// assert!(RequestId::parse("3846dd7ee9cd4517a991f0e31816e5af.7").is_ok());
+    /// assert!(RequestId::parse("an..empty.segment").is_err());
     /// ```
-    RequestId, crate::header::REQUEST_ID
+    RequestId, crate::header::REQUEST_ID, |id: &str| id.split('.').all(is_token),
+    /// Peers are not required to use UUIDs: any text that can be segments of a subject is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError`] when `id` is longer than 128 bytes, has characters outside `[A-Za-z0-9_.-]`, or has an empty
+    /// segment.
 }
 
 identifier! {
@@ -93,7 +100,28 @@ identifier! {
     /// use openagentmesh_protocol::InstanceId;
     /// assert_ne!(InstanceId::random(), InstanceId::random());
     /// ```
-    InstanceId, crate::header::INSTANCE_ID
+    InstanceId, crate::header::INSTANCE_ID, is_token,
+    /// Peers are not required to use UUIDs: any token that can be one segment of a subject is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError`] when `id` is empty, longer than 128 bytes, or has characters outside `[A-Za-z0-9_-]`.
+}
+
+impl RequestId {
+    /// The identifier of request `number` of the process with `prefix`: those of a process differ in their last segment, so
+    /// that one subscription has the replies to all of them.
+    ///
+    /// ```
+    /// use openagentmesh_protocol::RequestId;
+    /// let prefix = RequestId::random();
+    /// assert_eq!(RequestId::numbered(&prefix, 7).as_str(), format!("{prefix}.7"));
+    /// ```
+    #[must_use]
+    pub fn numbered(prefix: &Self, number: u64) -> Self {
+        // Faster than `format!`, for every request.
+        Self([prefix.as_str(), ".", &number.to_string()].concat())
+    }
 }
 
 impl InstanceId {

@@ -184,7 +184,7 @@ impl World {
     /// Poisons the subject of a stream that the second caller reads, and the reply subject of a call of the third one.
     async fn poison_replies(&mut self, name: &str, headers: &[u8]) {
         let raw = self.test.nats().await;
-        let mut chunks = raw.subscribe("mesh.stream.*").await.unwrap();
+        let mut chunks = raw.subscribe("mesh.stream.>").await.unwrap();
         let mut requests = raw.subscribe("mesh.agent.rust.hold").await.unwrap();
         synchronize(&raw).await;
         let mut stream = self.callers[1]

@@ -6,8 +6,10 @@ use futures::{StreamExt, stream};
 use openagentmesh::{Agent, AgentSpec, Context, Result};
 use tokio::sync::{Mutex, mpsc};
 
-use super::{LimitedOrder, Order};
+use super::{LimitedOrder, Order, chunks_agent};
+use crate::measure::BodySize;
 use crate::roles::body::body;
+use crate::roles::tokens;
 
 pub(in crate::roles) fn agents() -> Vec<Agent> {
     let echo = AgentSpec::new("bench.echo", "Returns its input.")
@@ -25,10 +27,19 @@ pub(in crate::roles) fn agents() -> Vec<Agent> {
         "Returns the quantity of a validated order.",
     )
     .handler(|order: LimitedOrder| async move { order.quantity });
-    let chunks = AgentSpec::new("bench.chunks", "Streams bodies.")
-        .handler(|count: u32| stream::iter((0..count).map(|_| body())));
-    let [trigger, news] = publisher();
-    vec![echo, relay, order, limited, chunks, trigger, news]
+    let tokens = AgentSpec::new("bench.tokens", "Streams the current time at a steady pace.")
+        .handler(|count: u32| tokens::times(count));
+    let mut agents = vec![echo, relay, order, limited, tokens];
+    agents.extend(BodySize::ALL.map(chunks));
+    agents.extend(publisher());
+    agents
+}
+
+fn chunks(size: BodySize) -> Agent {
+    AgentSpec::new(chunks_agent(size), "Streams bodies.").handler(move |count: u32| {
+        let body = body(size);
+        stream::iter((0..count).map(move |_| body))
+    })
 }
 
 /// An agent that triggers events, and the publisher of these events.
@@ -42,7 +53,8 @@ fn publisher() -> [Agent; 2] {
     let news = AgentSpec::new("bench.news", "Publishes the triggered events.").handler(move || {
         let batches = stream::unfold(Arc::clone(&triggered), |triggered| async move {
             let count = triggered.lock().await.recv().await?;
-            Some((stream::iter((0..count).map(|_| body())), triggered))
+            let body = body(BodySize::Standard);
+            Some((stream::iter((0..count).map(move |_| body)), triggered))
         });
         batches.flatten()
     });

@@ -3,22 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use openagentmesh::{AgentMesh, Events, KvChange};
 
-use super::{LimitedOrder, Order};
+use super::{LimitedOrder, Order, chunks_agent};
 use crate::error::Result;
-use crate::measure::LARGE_BODY_BYTES;
-use crate::roles::body::{QUANTITY, body, body_of};
+use crate::measure::BodySize;
+use crate::roles::body::{QUANTITY, body, json_body};
 use crate::roles::calls::{Callee, Calls, batches, take_all};
+use crate::roles::raw::SINK;
+use crate::roles::tokens;
 
 #[derive(Clone)]
 pub(in crate::roles) struct Caller {
     mesh: AgentMesh,
     /// The agent that returns its input.
     echo: &'static str,
-    body: Arc<str>,
-    large_body: Arc<str>,
     order: Arc<Order>,
     limited_order: Arc<LimitedOrder>,
 }
@@ -39,8 +40,6 @@ impl Caller {
         Ok(Self {
             mesh: AgentMesh::connect(url).await?,
             echo: "bench.echo",
-            body: body().into(),
-            large_body: body_of(LARGE_BODY_BYTES).into(),
             order: order.into(),
             limited_order: limited_order.into(),
         })
@@ -51,7 +50,8 @@ impl Caller {
         Self { echo, ..self }
     }
 
-    async fn echo(&self, agent: &str, body: &str) -> Result<()> {
+    async fn echo(&self, agent: &str, size: BodySize) -> Result<()> {
+        let body = body(size);
         let reply: String = self.mesh.call(agent, body).await?;
         if reply != body {
             return Err("the reply differs from the body".into());
@@ -63,9 +63,8 @@ impl Caller {
 impl Calls for Caller {
     async fn call(&self, callee: Callee) -> Result<()> {
         let quantity: u32 = match callee {
-            Callee::Echo => return self.echo(self.echo, &self.body).await,
-            Callee::LargeEcho => return self.echo(self.echo, &self.large_body).await,
-            Callee::Relay => return self.echo("bench.relay", &self.body).await,
+            Callee::Echo(size) => return self.echo(self.echo, size).await,
+            Callee::Relay => return self.echo("bench.relay", BodySize::Standard).await,
             Callee::Order => self.mesh.call("bench.order", &*self.order).await?,
             Callee::LimitedOrder => {
                 let order = &*self.limited_order;
@@ -78,9 +77,10 @@ impl Calls for Caller {
         Ok(())
     }
 
-    async fn chunks(&self, messages: u32) -> Result<Duration> {
+    async fn chunks(&self, size: BodySize, messages: u32) -> Result<Duration> {
         let started = Instant::now();
-        let mut chunks = self.mesh.stream::<String>("bench.chunks", messages).await?;
+        let agent = chunks_agent(size);
+        let mut chunks = self.mesh.stream::<String>(agent, messages).await?;
         chunks.try_next().await?.ok_or("the stream has no chunk")?;
         let first = started.elapsed();
         let others = chunks.try_fold(0, |count, _| async move { Ok(count + 1) });
@@ -89,6 +89,24 @@ impl Calls for Caller {
             return Err(format!("{count} of {messages} chunks received").into());
         }
         Ok(first)
+    }
+
+    async fn tokens(&self, messages: u32) -> Result<Vec<f64>> {
+        let mut latencies = Vec::with_capacity(messages as usize);
+        let mut chunks = self.mesh.stream::<u64>("bench.tokens", messages).await?;
+        while let Some(created) = chunks.try_next().await? {
+            latencies.push(tokens::seconds_since(created));
+        }
+        Ok(latencies)
+    }
+
+    async fn publish(&self, messages: u32) -> Result<()> {
+        for _ in 0..messages {
+            let body = json_body(BodySize::Medium).as_bytes();
+            let body = Bytes::from_static(body);
+            self.mesh.publish_bytes(SINK, body).await?;
+        }
+        Ok(())
     }
 
     async fn events(&self, messages: u32, subscribers: u32) -> Result<()> {
@@ -104,7 +122,7 @@ impl Calls for Caller {
     }
 
     async fn put(&self, key: &str) -> Result<()> {
-        self.mesh.kv().put(key, &*self.body).await?;
+        self.mesh.kv().put(key, body(BodySize::Standard)).await?;
         Ok(())
     }
 
@@ -115,7 +133,7 @@ impl Calls for Caller {
             .get(key)
             .await?
             .ok_or("the key has no value")?;
-        if entry.value != self.body.as_bytes() {
+        if entry.value != body(BodySize::Standard).as_bytes() {
             return Err("the value differs from the body".into());
         }
         Ok(())

@@ -9,6 +9,18 @@ pub(super) use caller::Caller;
 use openagentmesh::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::measure::BodySize;
+
+/// The agent that streams bodies of `size`.
+pub(in crate::roles) const fn chunks_agent(size: BodySize) -> &'static str {
+    match size {
+        BodySize::Small => "bench.small-chunks",
+        BodySize::Standard => "bench.chunks",
+        BodySize::Medium => "bench.medium-chunks",
+        BodySize::Large => "bench.large-chunks",
+    }
+}
+
 /// An input whose schema has types only.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Order {

@@ -7,12 +7,15 @@ use async_nats::{Client, HeaderMap, Subscriber, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
 use openagentmesh::InstanceId;
-use openagentmesh::protocol::{HeaderSink, header};
+use openagentmesh::protocol::{ContentType, HeaderSink, header};
 
-use super::{BUCKET, CHUNKS, ECHO, EVENTS, Headers, RELAY, json_body, request_headers};
+use super::{
+    BUCKET, CHUNKS, ECHO, EVENTS, Headers, Order, RELAY, SINK, json_body, request_headers,
+};
 use crate::error::Result;
-use crate::measure::{BODY_BYTES, LARGE_BODY_BYTES};
+use crate::measure::BodySize;
 use crate::roles::calls::{Callee, Calls, batches, take_all};
+use crate::roles::tokens;
 
 #[derive(Clone)]
 pub(in crate::roles) struct Caller {
@@ -22,8 +25,6 @@ pub(in crate::roles) struct Caller {
     /// The id of the calling process, if headers are sent.
     instance_id: Option<InstanceId>,
     values: Store,
-    body: Bytes,
-    large_body: Bytes,
 }
 
 impl Caller {
@@ -39,8 +40,6 @@ impl Caller {
             client,
             echo: ECHO,
             instance_id: None,
-            body: json_body(BODY_BYTES),
-            large_body: json_body(LARGE_BODY_BYTES),
         })
     }
 
@@ -66,7 +65,8 @@ impl Caller {
         self.instance_id.as_ref().map(request_headers)
     }
 
-    async fn echo(&self, subject: &'static str, body: &Bytes) -> Result<()> {
+    async fn echo(&self, subject: &'static str, size: BodySize) -> Result<()> {
+        let body = json_body(size);
         let sent = body.clone();
         let reply = match self.headers() {
             Some(headers) => {
@@ -75,29 +75,47 @@ impl Caller {
             }
             None => self.client.request(subject, sent).await?,
         };
-        if reply.payload != *body {
+        if reply.payload != body {
             return Err("the reply differs from the body".into());
         }
         Ok(())
     }
 
-    /// Requests `messages` messages to `subject`.
+    /// The headers of an event of the caller, if headers are sent.
+    fn event_headers(&self) -> Option<HeaderMap> {
+        self.instance_id.as_ref().map(|instance_id| {
+            let mut headers = Headers::default();
+            headers.put(header::CONTENT_TYPE, ContentType::Bytes.as_str());
+            headers.put(header::INSTANCE_ID, instance_id.as_str());
+            headers.0
+        })
+    }
+
+    /// The messages of `order`.
+    pub(in crate::roles) async fn order(&self, order: &Order) -> Result<Subscriber> {
+        let subject = self.client.new_inbox();
+        let subscriber = self.client.subscribe(subject.clone()).await?;
+        self.request_many(subject, self.headers(), order).await?;
+        Ok(subscriber)
+    }
+
+    /// Requests messages to `subject`.
     async fn request_many(
         &self,
         subject: String,
         headers: Option<HeaderMap>,
-        messages: u32,
+        order: &Order,
     ) -> Result<()> {
-        let count = Bytes::from(messages.to_string());
-        let to = format!("{CHUNKS}.{messages}");
+        let body = Bytes::from(serde_json::to_vec(order)?);
+        let to = format!("{CHUNKS}.{}", order.messages());
         match headers {
             Some(headers) => {
                 let asked = self
                     .client
-                    .publish_with_reply_and_headers(to, subject, headers, count);
+                    .publish_with_reply_and_headers(to, subject, headers, body);
                 asked.await?;
             }
-            None => self.client.publish_with_reply(to, subject, count).await?,
+            None => self.client.publish_with_reply(to, subject, body).await?,
         }
         Ok(())
     }
@@ -115,22 +133,45 @@ async fn take(mut subscriber: Subscriber, messages: u32) -> Result<Subscriber> {
 impl Calls for Caller {
     async fn call(&self, callee: Callee) -> Result<()> {
         match callee {
-            Callee::Echo => self.echo(self.echo, &self.body).await,
-            Callee::LargeEcho => self.echo(self.echo, &self.large_body).await,
-            Callee::Relay => self.echo(RELAY, &self.body).await,
+            Callee::Echo(size) => self.echo(self.echo, size).await,
+            Callee::Relay => self.echo(RELAY, BodySize::Standard).await,
             Callee::Order | Callee::LimitedOrder => Err("the bare client has no validation".into()),
         }
     }
 
-    async fn chunks(&self, messages: u32) -> Result<Duration> {
+    async fn chunks(&self, size: BodySize, messages: u32) -> Result<Duration> {
         let started = Instant::now();
-        let subject = self.client.new_inbox();
-        let mut subscriber = self.client.subscribe(subject.clone()).await?;
-        self.request_many(subject, self.headers(), messages).await?;
+        let order = Order::Bodies(messages, size);
+        let mut subscriber = self.order(&order).await?;
         subscriber.next().await.ok_or("connection lost")?;
         let first = started.elapsed();
         take(subscriber, messages - 1).await?;
         Ok(first)
+    }
+
+    async fn tokens(&self, messages: u32) -> Result<Vec<f64>> {
+        let mut latencies = Vec::with_capacity(messages as usize);
+        let mut subscriber = self.order(&Order::Tokens(messages)).await?;
+        for _ in 0..messages {
+            let message = subscriber.next().await.ok_or("connection lost")?;
+            let created = serde_json::from_slice(&message.payload)?;
+            latencies.push(tokens::seconds_since(created));
+        }
+        Ok(latencies)
+    }
+
+    async fn publish(&self, messages: u32) -> Result<()> {
+        for _ in 0..messages {
+            let body = json_body(BodySize::Medium);
+            match self.event_headers() {
+                Some(headers) => {
+                    let published = self.client.publish_with_headers(SINK, headers, body);
+                    published.await?;
+                }
+                None => self.client.publish(SINK, body).await?,
+            }
+        }
+        Ok(())
     }
 
     async fn events(&self, messages: u32, subscribers: u32) -> Result<()> {
@@ -145,7 +186,8 @@ impl Calls for Caller {
             taking.push(self.client.subscribe(EVENTS).await?);
         }
         for batch in batches(messages) {
-            let requested = self.request_many(EVENTS.to_owned(), headers.clone(), batch);
+            let order = Order::Bodies(batch, BodySize::Standard);
+            let requested = self.request_many(EVENTS.to_owned(), headers.clone(), &order);
             requested.await?;
             taking = take_all(taking, |subscriber| take(subscriber, batch)).await?;
         }
@@ -153,13 +195,14 @@ impl Calls for Caller {
     }
 
     async fn put(&self, key: &str) -> Result<()> {
-        self.values.put(key, self.body.clone()).await?;
+        let body = json_body(BodySize::Standard);
+        self.values.put(key, body).await?;
         Ok(())
     }
 
     async fn get(&self, key: &str) -> Result<()> {
         let value = self.values.get(key).await?.ok_or("the key has no value")?;
-        if value != self.body {
+        if value != json_body(BodySize::Standard) {
             return Err("the value differs from the body".into());
         }
         Ok(())

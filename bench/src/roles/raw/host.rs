@@ -1,15 +1,20 @@
 //! The host of the bare client. A request with headers receives a reply with headers.
 
+use std::pin::pin;
+
 use async_nats::service::ServiceExt;
 use async_nats::service::endpoint::Endpoint;
-use async_nats::{Client, HeaderMap, HeaderValue, Message};
+use async_nats::{Client, HeaderMap, HeaderValue, Message, Subject};
+use bytes::Bytes;
 use futures::StreamExt;
 use openagentmesh::InstanceId;
 use openagentmesh::protocol::{ChunkHeaders, ReplyHeaders, Status, header};
 
-use super::{CHUNKS, ECHO, Headers, RELAY, SERVICE_ECHO, SOURCE, json_body, request_headers};
+use super::{
+    CHUNKS, ECHO, Headers, Order, RELAY, SERVICE_ECHO, SOURCE, json_body, request_headers, sink,
+};
 use crate::error::Result;
-use crate::measure::BODY_BYTES;
+use crate::roles::tokens;
 
 /// Serves until the connection is lost: one task per subject, request after request.
 pub(in crate::roles) async fn serve(url: &str) -> Result<impl Future<Output = Result<()>>> {
@@ -23,6 +28,7 @@ pub(in crate::roles) async fn serve(url: &str) -> Result<impl Future<Output = Re
     let mut echo = client.subscribe(ECHO).await?;
     let mut relay = client.subscribe(RELAY).await?;
     let mut many = client.subscribe(format!("{CHUNKS}.*")).await?;
+    let counting = sink::serve(client.clone()).await?;
     client.flush().await?;
     let echoing = {
         let host = host.clone();
@@ -55,6 +61,7 @@ pub(in crate::roles) async fn serve(url: &str) -> Result<impl Future<Output = Re
         tokio::spawn(echoing),
         tokio::spawn(relaying),
         tokio::spawn(streaming),
+        tokio::spawn(counting),
         tokio::spawn(host.serve(service_echo)),
     ];
     Ok(async move {
@@ -123,46 +130,28 @@ impl Host {
         Ok(())
     }
 
-    /// Publishes the requested number of bodies to the reply subject: chunks of a stream, or events,
-    /// which have other headers.
+    /// Publishes the requested messages to the reply subject: chunks of a stream, or events, which have
+    /// other headers.
     async fn publish_many(&self, request: Message) -> Result<()> {
-        let subject = request.reply.ok_or("the request has no reply subject")?;
-        let count: u64 = serde_json::from_slice(&request.payload)?;
-        let body = json_body(BODY_BYTES);
-        let Some(headers) = request.headers else {
-            for _ in 0..count {
-                let (subject, body) = (subject.clone(), body.clone());
-                self.client.publish(subject, body).await?;
-            }
-            return Ok(());
+        let order: Order = serde_json::from_slice(&request.payload)?;
+        let publishing = Publishing {
+            host: self,
+            subject: request.reply.ok_or("the request has no reply subject")?,
+            headers: request.headers.as_ref(),
+            signal_subject: self.client.new_inbox().into(),
         };
-        let request_id = request_id(&headers);
-        // Each chunk carries a reply subject, as in this SDK: consumers send their signals there.
-        let signal_subject = async_nats::Subject::from(self.client.new_inbox());
-        for seq in 0..count {
-            let mut headers = Headers::default();
-            ChunkHeaders {
-                seq: Some(seq),
-                request_id,
-                instance_id: Some(self.instance_id.as_str()),
-                ..ChunkHeaders::default()
-            }
-            .write(&mut headers);
-            let (subject, body) = (subject.clone(), body.clone());
-            match request_id {
-                Some(_) => {
-                    let signal_subject = signal_subject.clone();
-                    let published = self.client.publish_with_reply_and_headers(
-                        subject,
-                        signal_subject,
-                        headers.0,
-                        body,
-                    );
-                    published.await?;
+        match order {
+            Order::Bodies(count, size) => {
+                let body = json_body(size);
+                for seq in 0..count {
+                    publishing.publish(seq, body.clone()).await?;
                 }
-                None => {
-                    let published = self.client.publish_with_headers(subject, headers.0, body);
-                    published.await?;
+            }
+            Order::Tokens(count) => {
+                let mut times = pin!(tokens::times(count).enumerate());
+                while let Some((seq, time)) = times.next().await {
+                    let body = Bytes::from(time.to_string());
+                    publishing.publish(u32::try_from(seq)?, body).await?;
                 }
             }
         }
@@ -181,6 +170,45 @@ impl Host {
         }
         .write(&mut answer);
         answer.0
+    }
+}
+
+/// The messages that one request asks for.
+struct Publishing<'r> {
+    host: &'r Host,
+    subject: Subject,
+    /// The headers of the request. Without any, the messages have none.
+    headers: Option<&'r HeaderMap>,
+    /// Each chunk carries a reply subject, as in this SDK: consumers send their signals there.
+    signal_subject: Subject,
+}
+
+impl Publishing<'_> {
+    async fn publish(&self, seq: u32, body: Bytes) -> Result<()> {
+        let client = &self.host.client;
+        let subject = self.subject.clone();
+        let Some(request) = self.headers else {
+            return Ok(client.publish(subject, body).await?);
+        };
+        let request_id = request_id(request);
+        let mut headers = Headers::default();
+        ChunkHeaders {
+            seq: Some(seq.into()),
+            request_id,
+            instance_id: Some(self.host.instance_id.as_str()),
+            ..ChunkHeaders::default()
+        }
+        .write(&mut headers);
+        if request_id.is_some() {
+            let signal_subject = self.signal_subject.clone();
+            let published =
+                client.publish_with_reply_and_headers(subject, signal_subject, headers.0, body);
+            published.await?;
+        } else {
+            let published = client.publish_with_headers(subject, headers.0, body);
+            published.await?;
+        }
+        Ok(())
     }
 }
 

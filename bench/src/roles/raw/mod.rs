@@ -2,16 +2,20 @@
 
 mod caller;
 mod host;
+mod sink;
 
 pub(super) use caller::Caller;
 pub(super) use host::serve;
+pub(super) use sink::{SINK, counted};
 
 use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use openagentmesh::protocol::{HeaderSink, RequestHeaders};
 use openagentmesh::{InstanceId, RequestId};
+use serde::{Deserialize, Serialize};
 
-use super::body::body_of;
+use super::body;
+use crate::measure::BodySize;
 
 /// The subjects have the length of the protocol's, because longer ones cost more.
 const ECHO: &str = "mesh.agent.raw.echo";
@@ -24,8 +28,24 @@ const SOURCE: &str = "bench.echo";
 /// A bucket with the default configuration of `async-nats`.
 const BUCKET: &str = "raw-values";
 
-fn json_body(bytes: usize) -> Bytes {
-    format!("\"{}\"", body_of(bytes)).into()
+fn json_body(size: BodySize) -> Bytes {
+    Bytes::from_static(body::json_body(size).as_bytes())
+}
+
+/// A request for messages.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::roles) enum Order {
+    /// So many bodies of a size.
+    Bodies(u32, BodySize),
+    /// A token stream of so many messages.
+    Tokens(u32),
+}
+
+impl Order {
+    fn messages(&self) -> u32 {
+        let (Self::Bodies(messages, _) | Self::Tokens(messages)) = self;
+        *messages
+    }
 }
 
 /// Headers of the protocol.

@@ -67,7 +67,13 @@ impl Check<'_> {
     }
 
     fn judge_id(&self, given: Option<&str>) {
-        let is_uuid = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_hex = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // A caller with one subscription for all its streams gives them a prefix and a number.
+        let is_number = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+        let is_uuid = |id: &str| match id.split_once('.') {
+            Some((prefix, number)) => is_hex(prefix) && is_number(number),
+            None => is_hex(id),
+        };
         let reason = format!("invalid {}: got {}", header::REQUEST_ID, shown(given));
         self.verdicts
             .require(rules::ID, given.is_some_and(is_uuid), reason);

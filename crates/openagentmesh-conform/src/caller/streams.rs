@@ -142,7 +142,10 @@ impl Stream<'_> {
         }
         let verdicts = &self.check.verdicts;
         let reason = "subscription left: chunks still have a subscriber";
-        verdicts.require(rules::DROP, self.seen.is_unsubscribed, reason);
+        // One subscription for all streams of the caller remains.
+        let is_shared = self.request.id.as_str().contains('.');
+        let is_left = self.seen.is_unsubscribed || (is_shared && self.seen.is_cancelled);
+        verdicts.require(rules::DROP, is_left, reason);
         let reason = "no cancel message: none arrived on the reply subject of the chunks";
         verdicts.require(rules::DROP_CANCEL, self.seen.is_cancelled, reason);
         self.check.done("endless");

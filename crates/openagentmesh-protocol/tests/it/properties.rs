@@ -1,5 +1,7 @@
 //! Property tests: names, subjects and envelopes round-trip, and no input makes a parser panic.
 
+use std::num::NonZeroU32;
+
 use openagentmesh_protocol::tool::OpenAiApi;
 use openagentmesh_protocol::*;
 use proptest::prelude::*;
@@ -11,7 +13,7 @@ fn name() -> impl Strategy<Value = AgentName> {
 }
 
 fn request_id() -> impl Strategy<Value = RequestId> {
-    "[A-Za-z0-9_-]{1,128}".prop_map(|id| RequestId::parse(id).unwrap())
+    "[A-Za-z0-9_-]{1,64}(\\.[A-Za-z0-9_-]{1,30}){0,2}".prop_map(|id| RequestId::parse(id).unwrap())
 }
 
 fn instance_id() -> impl Strategy<Value = InstanceId> {
@@ -91,11 +93,13 @@ proptest! {
         instance_id in proptest::option::of(instance_id()),
         timeout_ms in any::<Option<u64>>(),
         stream_credit in any::<Option<u32>>(),
+        stream_batch in any::<bool>(),
         probe in any::<bool>(),
         traceparent in proptest::option::of(text()),
     ) {
         let request = RequestHeaders {
-            request_id, stream, reply_to, instance_id, timeout_ms, stream_credit, probe, traceparent,
+            request_id, stream, reply_to, instance_id, timeout_ms, stream_credit, stream_batch, probe,
+            traceparent,
             tracestate: None,
         };
         let mut headers = Headers::default();
@@ -127,6 +131,7 @@ proptest! {
     #[test]
     fn chunks_round_trip(
         seq in any::<Option<u64>>(),
+        count in any::<Option<NonZeroU32>>(),
         end in any::<bool>(),
         failed in any::<bool>(),
         request_id in proptest::option::of(request_id()),
@@ -134,7 +139,7 @@ proptest! {
     ) {
         let status = failed.then_some(Status::Error);
         let request_id = request_id.as_ref().map(RequestId::as_str);
-        let chunk = ChunkHeaders { seq, end, status, request_id, instance_id: None, usage };
+        let chunk = ChunkHeaders { seq, count, end, status, request_id, instance_id: None, usage };
         let mut headers = Headers::default();
         chunk.write(&mut headers);
         prop_assert_eq!(ChunkHeaders::read(&headers).unwrap(), chunk);
@@ -155,8 +160,8 @@ proptest! {
     fn any_header_value_is_read_or_rejected(value in any::<String>()) {
         let headers: Headers = [
             header::REQUEST_ID, header::STREAM, header::STATUS, header::INSTANCE_ID,
-            header::STREAM_SEQ, header::STREAM_END, header::STREAM_CREDIT, header::USAGE,
-            header::TIMEOUT_MS,
+            header::STREAM_SEQ, header::STREAM_END, header::STREAM_CREDIT, header::STREAM_COUNT,
+            header::STREAM_BATCH, header::USAGE, header::TIMEOUT_MS,
         ].into_iter().map(|name| (name, value.as_str())).collect();
         let _ = RequestHeaders::read(&headers);
         let _ = ReplyHeaders::read(&headers);

@@ -42,6 +42,11 @@ impl Addition {
         }));
     }
 
+    /// The agents whose entries may be taken back.
+    pub(super) fn names(&self) -> Vec<AgentName> {
+        self.previous.keys().cloned().collect()
+    }
+
     pub(super) fn taken_back(&mut self, names: BTreeSet<AgentName>) {
         self.taken_back.extend(names);
     }

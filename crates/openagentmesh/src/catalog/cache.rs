@@ -1,218 +1,145 @@
-//! The catalog in memory, kept up to date by one watch per process.
+//! The catalog in memory. A process follows the headers of its writes, and reads its value when it is needed.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
-use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
-use openagentmesh_protocol::{CatalogDocument, ErrorCode, subject};
-use tokio::sync::watch;
+use openagentmesh_protocol::AgentName;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::follow;
+use super::follower::Follower;
+use super::shared::Shared;
 use super::snapshot::CatalogSnapshot;
-use super::state::{CacheState, apply, replace, set_malformed};
-use super::writer::{self, Read, Written};
+use super::state::{CacheState, apply, replace};
+use super::writer::{self, Written};
 use crate::error::Result;
-use crate::store::{Delivery, KvBucket, Meaning, OrderedConsumer, Start};
-use crate::util::backoff::Backoff;
+use crate::store::KvBucket;
 
-/// The bounds of the back-off after the watch failed.
-const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The limit for loading the first snapshot, from the connection on.
 const LOADING_TIMEOUT: Duration = Duration::from_secs(1);
+/// The interval of reads while the catalog changes, for those who follow it and for the checks before a request.
+pub(super) const READ_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A cache of the catalog. The first use starts its watch, dropping it ends the watch.
+/// A cache of the catalog. The first use starts to follow it, dropping it ends that.
 pub(super) struct CatalogCache {
-    catalog: Arc<KvBucket>,
-    state: watch::Sender<CacheState>,
-    watching: OnceLock<AbortHandle>,
+    shared: Arc<Shared>,
+    following: OnceLock<AbortHandle>,
     created: Instant,
 }
 
 impl CatalogCache {
     pub(super) fn new(catalog: Arc<KvBucket>) -> Self {
-        let initial = match catalog.connection().check_attached() {
-            Ok(()) => CacheState::Loading,
-            Err(_) => CacheState::Unavailable { is_denied: false },
-        };
         Self {
-            catalog,
-            state: watch::Sender::new(initial),
-            watching: OnceLock::new(),
+            shared: Arc::new(Shared::new(catalog)),
+            following: OnceLock::new(),
             created: Instant::now(),
         }
     }
 
-    /// The state, now and after each change.
-    pub(super) fn follow(&self) -> watch::Receiver<CacheState> {
-        self.watching.get_or_init(|| {
-            let closed = self.catalog.connection().closed();
-            let watching = keep_up_to_date(Arc::clone(&self.catalog), self.state.clone());
-            let watching = async move { closed.run_until_cancelled(watching).await };
-            tokio::spawn(watching).abort_handle()
+    /// Starts to follow the catalog, and to load it, unless that was done before.
+    pub(super) fn start(&self) {
+        self.following.get_or_init(|| {
+            let closed = self.shared.catalog.connection().closed();
+            let following = follow::keep_following(Arc::clone(&self.shared));
+            let following = async move { closed.run_until_cancelled(following).await };
+            tokio::spawn(following).abort_handle()
         });
-        self.state.subscribe()
     }
 
-    /// The state by now. Does not start the watch.
+    /// A follower of the state, which keeps it fresh while it waits: it reads at most once per `interval`.
+    pub(super) fn follow(&self, interval: Duration) -> Follower {
+        self.start();
+        Follower::new(Arc::clone(&self.shared), interval)
+    }
+
+    /// The state by now. Reads nothing.
     pub(super) fn current(&self) -> CacheState {
-        self.state.borrow().clone()
+        self.shared.state.borrow().clone()
     }
 
-    /// The state. Waits for the first one for at most [`LOADING_TIMEOUT`].
+    /// Whether the state lacks a write that was heard of.
+    pub(super) fn is_stale(&self) -> bool {
+        self.shared.is_stale()
+    }
+
+    /// The state for a query: with every write that was heard of. Waits for the first state for at most
+    /// [`LOADING_TIMEOUT`]. While the catalog cannot be read, the last state that was.
     pub(super) async fn state(&self) -> CacheState {
-        if matches!(*self.state.borrow(), CacheState::Loading) {
-            self.wait_until_loaded().boxed().await;
+        self.load().await;
+        if self.is_stale() {
+            self.shared.refresh_while_connected().boxed().await;
         }
-        self.state.borrow().clone()
+        self.current()
     }
 
-    /// The last snapshot. Waits for the first one for at most [`LOADING_TIMEOUT`]; `None` if there is none
-    /// by then.
-    pub(super) async fn snapshot(&self) -> Option<Arc<CatalogSnapshot>> {
-        if matches!(*self.state.borrow(), CacheState::Loading) {
+    /// As [`state`](Self::state), for a query about agent `name` alone.
+    pub(super) async fn state_of(&self, name: &AgentName) -> CacheState {
+        self.load().await;
+        if self.shared.may_concern(name) {
+            self.shared.refresh_while_connected().boxed().await;
+        }
+        self.current()
+    }
+
+    /// The state for a check before a request to agent `name`: that by now, if it lists the agent. An agent that is not
+    /// listed may be new: then the catalog is read, at most once per [`READ_INTERVAL`].
+    pub(super) async fn state_before_request(&self, name: &AgentName) -> CacheState {
+        self.load().await;
+        let state = self.current();
+        let is_listed = state.snapshot().is_some_and(|known| known.has(name));
+        if !is_listed && self.shared.may_concern(name) && self.shared.is_due(READ_INTERVAL) {
+            self.shared.refresh_while_connected().boxed().await;
+            return self.current();
+        }
+        state
+    }
+
+    async fn load(&self) {
+        if matches!(*self.shared.state.borrow(), CacheState::Loading) {
             self.wait_until_loaded().boxed().await;
         }
-        self.state.borrow().snapshot().cloned()
     }
 
     async fn wait_until_loaded(&self) {
-        let mut state = self.follow();
+        self.start();
+        let mut state = self.shared.state.subscribe();
         let loaded = state.wait_for(|state| !matches!(state, CacheState::Loading));
         // An absolute deadline: later callers do not wait again.
         let deadline = self.created + LOADING_TIMEOUT;
         drop(tokio::time::timeout_at(deadline, loaded).await);
     }
 
-    /// Stores a catalog that this process has written, before the watch delivers it.
+    /// Reads the catalog from the server, whatever the cache has. The cache gets the result if it is newer.
+    pub(super) async fn read(&self) -> Result<Arc<CatalogSnapshot>> {
+        let mark = self.shared.heard.borrow().mark();
+        let read = writer::read(&self.shared.catalog).await?;
+        let is_used = self.following.get().is_some();
+        self.shared.store(mark, read, is_used)
+    }
+
+    /// Stores a catalog that this process has written.
     pub(super) fn apply(&self, written: Written) {
-        let Written {
-            document,
-            revision,
-            is_recreated,
-        } = written;
-        let has_state = self.state.borrow().revision().is_some();
-        let snapshot = CatalogSnapshot::new(document, revision);
-        if is_recreated {
-            replace(&self.state, snapshot);
-        } else if has_state {
-            apply(&self.state, snapshot);
-        }
+        let snapshot = CatalogSnapshot::new(written.document, written.revision);
+        let (revision, is_recreated) = (written.revision, written.is_recreated);
+        let shared = &self.shared;
+        shared.heard.send_modify(|heard| {
+            if is_recreated {
+                heard.replaced(revision);
+                replace(&shared.state, Arc::new(snapshot));
+            } else {
+                apply(&shared.state, Arc::new(snapshot));
+                heard.written(revision);
+            }
+        });
     }
 }
 
 impl Drop for CatalogCache {
     fn drop(&mut self) {
-        if let Some(watching) = self.watching.get() {
-            watching.abort();
+        if let Some(following) = self.following.get() {
+            following.abort();
         }
     }
-}
-
-async fn keep_up_to_date(catalog: Arc<KvBucket>, state: watch::Sender<CacheState>) {
-    let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
-    loop {
-        match watch(&catalog, &state, &mut backoff).await {
-            // The connection is closed.
-            Ok(()) => return,
-            Err(error) => tracing::debug!(%error, "the catalog cannot be watched"),
-        }
-        // The limit of consumers may be reached, or the user may lack the permission for one.
-        poll(&catalog, &state).await;
-        tokio::time::sleep(backoff.next_delay()).await;
-    }
-}
-
-/// Reads the catalog once, without a watch.
-async fn poll(catalog: &KvBucket, state: &watch::Sender<CacheState>) {
-    let current_revision = || state.borrow().revision();
-    let before = current_revision();
-    match writer::read(catalog).await {
-        Ok(Read {
-            document: Err(problem),
-            revision,
-            ..
-        }) => set_malformed(state, revision, &problem),
-        // This process has written the catalog during the read.
-        Ok(Read {
-            document: Ok(document),
-            revision,
-            ..
-        }) if current_revision() != before => {
-            apply(state, CatalogSnapshot::new(document, revision));
-        }
-        Ok(Read {
-            document: Ok(document),
-            revision,
-            ..
-        }) => {
-            if before != Some(revision) {
-                replace(state, CatalogSnapshot::new(document, revision));
-            }
-        }
-        Err(error) => {
-            tracing::debug!(%error, "the catalog cannot be read");
-            state.send_if_modified(|state| {
-                let is_loading = matches!(state, CacheState::Loading);
-                if is_loading {
-                    let is_denied = error.code() == &ErrorCode::ConnectionDenied;
-                    *state = CacheState::Unavailable { is_denied };
-                }
-                is_loading
-            });
-        }
-    }
-}
-
-/// Watches the catalog until that fails, or the connection is closed.
-async fn watch(
-    catalog: &Arc<KvBucket>,
-    state: &watch::Sender<CacheState>,
-    backoff: &mut Backoff,
-) -> Result<()> {
-    let subject = subject::kv(CATALOG, CATALOG_KEY);
-    let mut consumer =
-        OrderedConsumer::open(Arc::clone(catalog), subject, Start::Last, false).await?;
-    backoff.reset();
-    if consumer.pending() == 0 {
-        replace(state, CatalogSnapshot::new(CatalogDocument::default(), 0));
-    }
-    // Whether the next message is the state of its bucket when the consumer was created. A later one must
-    // not replace a newer catalog that this process has written.
-    let mut is_first = consumer.pending() > 0;
-    while let Some(delivery) = consumer.next().await {
-        let message = match delivery {
-            Delivery::Message(message) => message,
-            Delivery::Idle => continue,
-            Delivery::Denied(error) => return Err(error),
-            Delivery::BucketRecreated => {
-                replace(state, CatalogSnapshot::new(CatalogDocument::default(), 0));
-                is_first = consumer.pending() > 0;
-                continue;
-            }
-        };
-        let (revision, published) = (message.sequence, message.published);
-        let document = match message.meaning {
-            Meaning::Value => writer::parse(message.payload).await,
-            Meaning::Deletion => Ok(CatalogDocument::default()),
-            Meaning::Malformed(reason) => Err(writer::malformed(reason)),
-        };
-        match document {
-            Err(problem) => {
-                is_first = false;
-                set_malformed(state, revision, &problem);
-            }
-            Ok(document) => {
-                let snapshot = CatalogSnapshot::delivered(document, revision, published);
-                if std::mem::take(&mut is_first) {
-                    replace(state, snapshot);
-                } else {
-                    apply(state, snapshot);
-                }
-            }
-        }
-    }
-    Ok(())
 }

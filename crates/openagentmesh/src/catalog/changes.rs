@@ -7,11 +7,10 @@ use std::task::{Context, Poll};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use openagentmesh_protocol::{CatalogDocument, CatalogEntry, CatalogFilter};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::follower::Follower;
 use super::snapshot::CatalogSnapshot;
-use super::state::CacheState;
 
 /// A change of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +47,7 @@ impl CatalogChange {
 pub struct CatalogChanges(BoxStream<'static, CatalogChange>);
 
 impl CatalogChanges {
-    pub(crate) fn new(
-        state: watch::Receiver<CacheState>,
-        filter: CatalogFilter,
-        closed: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(state: Follower, filter: CatalogFilter, closed: CancellationToken) -> Self {
         let mut watch = Watch {
             state,
             closed,
@@ -98,7 +93,7 @@ impl std::fmt::Debug for CatalogChanges {
 
 /// Compares one snapshot with the next. Changes are made one by one, so that those of a large catalog take no memory.
 struct Watch {
-    state: watch::Receiver<CacheState>,
+    state: Follower,
     closed: CancellationToken,
     filter: CatalogFilter,
     /// The catalog that the changes before this comparison lead to.
@@ -125,14 +120,14 @@ impl Watch {
                 return Some(change);
             }
             let changed = self.closed.run_until_cancelled(self.state.changed());
-            changed.await?.ok()?;
+            changed.await?;
             self.advance();
         }
     }
 
     /// Begins to compare the last catalog with the current one, if it can be read.
     fn advance(&mut self) {
-        let state = self.state.borrow_and_update().clone();
+        let state = self.state.current();
         if let Some(snapshot) = state.snapshot() {
             self.before = self.after.replace(Arc::clone(snapshot));
             self.position = Position::Newer(0);

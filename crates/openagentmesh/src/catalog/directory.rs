@@ -1,26 +1,27 @@
 //! Reading and writing the catalog and the registry.
 
 use std::sync::Arc;
-
-use openagentmesh_protocol::bucket::{CATALOG, REGISTRY};
-use openagentmesh_protocol::{
-    AgentName, Capabilities, CatalogDocument, CatalogEntry, ErrorCode, subject,
-};
-use tokio::sync::watch;
+use std::time::Duration;
 
 use super::addition::Addition;
-use super::cache::CatalogCache;
+use super::cache::{CatalogCache, READ_INTERVAL};
 use super::contract::Contract;
+use super::contracts::Progress;
+use super::follower::Follower;
 use super::registration::Registration;
 use super::similar::similar;
 use super::snapshot::CatalogSnapshot;
 use super::state::CacheState;
 use super::stored::BucketState;
 use super::writer::Read;
-use super::{registry, writer};
+use super::{contracts, registry, writer};
 use crate::error::{Error, Result};
 use crate::store::{KvBucket, OrderedConsumer, Start};
 use crate::transport::Connection;
+use openagentmesh_protocol::bucket::{CATALOG, REGISTRY};
+use openagentmesh_protocol::{
+    AgentName, Capabilities, CatalogDocument, CatalogEntry, ErrorCode, subject,
+};
 
 /// The size of a catalog, in bytes of its text, from which on a read from the server is avoided.
 const MIN_LARGE_BYTES: usize = 1024 * 1024;
@@ -42,10 +43,15 @@ impl Directory {
         }
     }
 
-    /// The cached catalog; read from the server if the cache is not ready.
+    /// Starts to follow and to load the catalog, before the first query.
+    pub(crate) fn start(&self) {
+        self.cache.start();
+    }
+
+    /// The catalog with every write that was heard of, from the cache as far as it has them.
     pub(crate) async fn snapshot(&self) -> Result<Arc<CatalogSnapshot>> {
-        match self.cache.snapshot().await {
-            Some(snapshot) => Ok(snapshot),
+        match self.cache.state().await.snapshot() {
+            Some(snapshot) => Ok(Arc::clone(snapshot)),
             None => self.read_snapshot().await,
         }
     }
@@ -55,6 +61,7 @@ impl Directory {
     pub(crate) async fn read_snapshot(&self) -> Result<Arc<CatalogSnapshot>> {
         let cached = self.cache.current();
         if let CacheState::Ready(cached) = cached
+            && !self.cache.is_stale()
             && cached.document().text_len() >= MIN_LARGE_BYTES
             && let Some(published) = cached.published()
         {
@@ -63,10 +70,7 @@ impl Directory {
                 return Ok(cached);
             }
         }
-        let Read {
-            document, revision, ..
-        } = writer::read(&self.catalog).await?;
-        Ok(Arc::new(CatalogSnapshot::new(document?, revision)))
+        self.cache.read().await
     }
 
     /// The error of the stored catalog, if it is malformed; from the cache if it is ready.
@@ -85,9 +89,12 @@ impl Directory {
         Ok(document)
     }
 
-    /// Whether agent `name` is in the catalog, from the cache if it is ready.
+    /// Whether agent `name` is in the catalog, from the cache unless a write that it lacks may concern the agent.
     pub(crate) async fn is_known(&self, name: &AgentName) -> Result<bool> {
-        Ok(self.snapshot().await?.has(name))
+        match self.cache.state_of(name).await.snapshot() {
+            Some(snapshot) => Ok(snapshot.has(name)),
+            None => Ok(self.read_snapshot().await?.has(name)),
+        }
     }
 
     /// The catalog entry of `name`, read from the server.
@@ -95,9 +102,16 @@ impl Directory {
         Ok(self.read_snapshot().await?.get(name))
     }
 
-    /// The capabilities of `name` according to the cache.
+    /// The capabilities of `name` for a check before a request: by the cache as it is, if it lists the agent.
     pub(crate) async fn capabilities(&self, name: &AgentName) -> Option<Capabilities> {
-        self.cache.snapshot().await?.capabilities(name)
+        let state = self.cache.state_before_request(name).await;
+        state.snapshot()?.capabilities(name)
+    }
+
+    /// The capabilities of `name`, from the cache unless a write that it lacks may concern the agent.
+    pub(crate) async fn listed_capabilities(&self, name: &AgentName) -> Option<Capabilities> {
+        let state = self.cache.state_of(name).await;
+        state.snapshot()?.capabilities(name)
     }
 
     /// The capabilities of `name` that its contract states; `None` without a valid contract.
@@ -106,9 +120,14 @@ impl Directory {
         Some(contract.capabilities)
     }
 
-    /// The cache, now and after each change.
-    pub(crate) fn follow(&self) -> watch::Receiver<CacheState> {
-        self.cache.follow()
+    /// The catalog, now and after each change.
+    pub(crate) fn follow(&self) -> Follower {
+        self.cache.follow(READ_INTERVAL)
+    }
+
+    /// As [`follow`](Self::follow), with at most one read per `interval`.
+    pub(crate) fn follow_at(&self, interval: Duration) -> Follower {
+        self.cache.follow(interval)
     }
 
     /// The contract of `name`, from the registry.
@@ -122,7 +141,7 @@ impl Directory {
     /// The error for an agent that is not listed. It names the agents of the cached catalog whose names are
     /// similar.
     pub(crate) fn not_found(&self, name: &AgentName) -> Error {
-        let cached = self.cache.follow().borrow().snapshot().cloned();
+        let cached = self.cache.current().snapshot().cloned();
         let listed = cached
             .iter()
             .flat_map(|cached| cached.document().listed_texts());
@@ -140,16 +159,21 @@ impl Directory {
         .with_agent(name)
     }
 
-    /// The contracts of `names`, in their order, without missing and malformed ones.
-    pub(crate) async fn contracts(&self, names: &[AgentName]) -> Result<Vec<Contract>> {
-        let documents = registry::get_all(&self.registry, names).await?;
+    /// The contracts of `names`, in their order, without missing and malformed ones. `listed` is the number of all agents.
+    pub(crate) async fn contracts(
+        &self,
+        names: &[AgentName],
+        listed: usize,
+        progress: Option<Progress>,
+    ) -> Result<Vec<Contract>> {
+        let documents = contracts::get_all(&self.registry, names, listed, progress).await?;
         Ok(documents.into_iter().map(Contract::new).collect())
     }
 
     /// Lists `agents` that this process did not serve before. On error, what was written is taken back.
     pub(crate) async fn add(self: &Arc<Self>, agents: &[Registration]) -> Result<Addition> {
         // Nothing is written if the catalog cannot be read, or has no room.
-        let current = match self.cache.snapshot().await {
+        let current = match self.cache.state().await.snapshot() {
             Some(cached) => cached.document().clone(),
             None => {
                 let Read { document, .. } = writer::read(&self.catalog).await?;
@@ -161,7 +185,7 @@ impl Directory {
         let mut addition = Addition::new(replaced);
         let listed = match written {
             Ok(()) => {
-                self.edit(|catalog| {
+                self.edit(&names(agents), |catalog| {
                     addition.remember(catalog);
                     catalog.upsert(entries(agents))
                 })
@@ -212,13 +236,18 @@ impl Directory {
         if !addition.is_listed() {
             return Ok(());
         }
-        self.edit(|catalog| catalog.set(addition.previous_entries(catalog)))
-            .await
+        let names = addition.names();
+        let names: Vec<&AgentName> = names.iter().collect();
+        self.edit(&names, |catalog| {
+            catalog.set(addition.previous_entries(catalog))
+        })
+        .await
     }
 
     /// Writes the entries of `agents` into the catalog, whose contracts are in the registry.
     pub(crate) async fn relist(&self, agents: &[Registration]) -> Result<()> {
-        self.edit(|catalog| catalog.upsert(entries(agents))).await
+        self.edit(&names(agents), |catalog| catalog.upsert(entries(agents)))
+            .await
     }
 
     /// Removes `names` from the registry, then all at once from the catalog.
@@ -227,8 +256,11 @@ impl Directory {
     /// the catalog.
     pub(crate) async fn remove(&self, names: &[AgentName]) -> Result<()> {
         registry::delete_all(&self.registry, names).await?;
-        self.edit(|catalog| Ok(catalog.remove(names.iter().map(AgentName::as_str))))
-            .await
+        let changed: Vec<&AgentName> = names.iter().collect();
+        self.edit(&changed, |catalog| {
+            Ok(catalog.remove(names.iter().map(AgentName::as_str)))
+        })
+        .await
     }
 
     /// The listed entries and the revision, read from the server. A stored value that is not a catalog is
@@ -264,13 +296,14 @@ impl Directory {
         Ok(true)
     }
 
-    /// Changes the catalog, and updates the cache with the result.
+    /// Changes the entries of `names` in the catalog, and updates the cache with the result.
     async fn edit(
         &self,
+        names: &[&AgentName],
         change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
     ) -> Result<()> {
         let cached = self.cache.state().await;
-        let written = writer::edit(&self.catalog, cached, change).await?;
+        let written = writer::edit(&self.catalog, cached, names, change).await?;
         if let Some(written) = written {
             self.cache.apply(written);
         }
@@ -327,9 +360,13 @@ impl Directory {
         if !writer::read(&self.catalog).await?.needs_repair() {
             return Ok(false);
         }
-        self.edit(|_| Ok(false)).await?;
+        self.edit(&[], |_| Ok(false)).await?;
         Ok(true)
     }
+}
+
+fn names(agents: &[Registration]) -> Vec<&AgentName> {
+    agents.iter().map(|agent| &agent.name).collect()
 }
 
 fn entries(agents: &[Registration]) -> impl Iterator<Item = CatalogEntry> {

@@ -13,7 +13,7 @@ use crate::error::{BoxError, Error, Result};
 use crate::store::KvBucket;
 
 /// The number of concurrent requests to the server.
-const MAX_CONCURRENT: usize = 64;
+pub(super) const MAX_CONCURRENT: usize = 64;
 /// The number of attempts to replace a contract that others keep writing.
 const MAX_ATTEMPTS: usize = 5;
 
@@ -52,7 +52,7 @@ fn malformed(name: &AgentName, cause: impl Into<BoxError>) -> Error {
 /// # Errors
 ///
 /// `storage_error` when `json` is not the contract of agent `name`.
-fn parse(json: &[u8], name: &AgentName) -> Result<Contract> {
+pub(super) fn parse(json: &[u8], name: &AgentName) -> Result<Contract> {
     let contract: Contract =
         serde_json::from_slice(json).map_err(|error| malformed(name, error))?;
     if contract.name != *name {
@@ -62,18 +62,9 @@ fn parse(json: &[u8], name: &AgentName) -> Result<Contract> {
     Ok(contract)
 }
 
-/// The contracts of `names`, in their order. Missing ones are skipped, malformed ones logged and skipped.
-pub(super) async fn get_all(registry: &KvBucket, names: &[AgentName]) -> Result<Vec<Contract>> {
-    let found: Vec<Option<Contract>> = stream::iter(names.to_vec())
-        .map(|name| get_well_formed(registry, name))
-        .buffered(MAX_CONCURRENT)
-        .try_collect()
-        .await?;
-    Ok(found.into_iter().flatten().collect())
-}
-
-async fn get_well_formed(registry: &KvBucket, name: AgentName) -> Result<Option<Contract>> {
-    match get(registry, &name).await {
+/// The contract that was `found`, where a malformed one is logged and counts as missing.
+pub(super) fn skip_malformed(found: Result<Option<Contract>>) -> Result<Option<Contract>> {
+    match found {
         // An error with an agent concerns only this contract.
         Err(error) if error.agent().is_some() => {
             tracing::warn!(%error, "a malformed contract is skipped");

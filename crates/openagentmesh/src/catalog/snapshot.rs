@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 pub(crate) struct CatalogSnapshot {
     document: CatalogDocument,
     revision: u64,
-    /// The time of the write; `None` for a write of this process.
+    /// The time of the write; `None` for a write of this process, and for a key that was never written.
     published: Option<OffsetDateTime>,
 }
 
@@ -20,20 +20,20 @@ impl CatalogSnapshot {
         }
     }
 
-    /// A catalog that the server has delivered.
+    /// A catalog that was read from the server.
     pub(super) fn delivered(
         document: CatalogDocument,
         revision: u64,
-        published: OffsetDateTime,
+        published: Option<OffsetDateTime>,
     ) -> Self {
         Self {
             document,
             revision,
-            published: Some(published),
+            published,
         }
     }
 
-    /// The time of the write; `None` for a write of this process.
+    /// The time of the write; `None` for a write of this process, and for a key that was never written.
     pub(super) fn published(&self) -> Option<OffsetDateTime> {
         self.published
     }

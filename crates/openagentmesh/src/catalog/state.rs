@@ -104,9 +104,9 @@ impl CacheState {
 }
 
 /// Stores a catalog if it is newer than the current state.
-pub(super) fn apply(state: &watch::Sender<CacheState>, snapshot: CatalogSnapshot) {
+pub(super) fn apply(state: &watch::Sender<CacheState>, snapshot: Arc<CatalogSnapshot>) {
     let revision = snapshot.revision();
-    let newer = CacheState::Ready(Arc::new(snapshot));
+    let newer = CacheState::Ready(snapshot);
     let mut was_malformed = false;
     state.send_if_modified(|state| {
         let is_newer = state.revision().is_none_or(|current| revision > current);
@@ -120,17 +120,25 @@ pub(super) fn apply(state: &watch::Sender<CacheState>, snapshot: CatalogSnapshot
 }
 
 /// Stores a catalog of another bucket, whose revisions cannot be compared with that of the state.
-pub(super) fn replace(state: &watch::Sender<CacheState>, snapshot: CatalogSnapshot) {
-    let newer = CacheState::Ready(Arc::new(snapshot));
+pub(super) fn replace(state: &watch::Sender<CacheState>, snapshot: Arc<CatalogSnapshot>) {
+    let newer = CacheState::Ready(snapshot);
     let before = state.send_replace(newer);
     report_valid(matches!(before, CacheState::Malformed(_)));
 }
 
-/// Records that the value at `revision` is malformed. The first of several in a row is logged as a warning.
-pub(super) fn set_malformed(state: &watch::Sender<CacheState>, revision: u64, problem: &Error) {
+/// Records that the value at `revision` is malformed, unless the state is newer and not to be replaced. The first of
+/// several in a row is logged as a warning.
+pub(super) fn set_malformed(
+    state: &watch::Sender<CacheState>,
+    revision: u64,
+    problem: &Error,
+    replaces: bool,
+) {
     let mut is_first = false;
     let is_new = state.send_if_modified(|state| {
-        let is_new = state.revision() != Some(revision);
+        let current = state.revision();
+        let is_newer = current.is_none_or(|current| revision > current);
+        let is_new = is_newer || (replaces && current != Some(revision));
         if is_new {
             is_first = !matches!(state, CacheState::Malformed(_));
             *state = state.malformed(revision, problem);

@@ -29,6 +29,11 @@ impl BucketState {
         })
     }
 
+    /// The number of the last message.
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
     /// Whether the last message of the bucket has this number and this time.
     pub(super) fn ends_with(&self, sequence: u64, published: OffsetDateTime) -> bool {
         (self.last_sequence, self.last_published) == (sequence, published)

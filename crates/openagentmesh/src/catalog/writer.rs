@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
+use openagentmesh_protocol::catalog::{CHANGED_HEADER, changed_names};
 use openagentmesh_protocol::{AgentName, CatalogDocument, CatalogEntry, ErrorCode, Visible};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::problem;
@@ -37,6 +39,8 @@ pub(super) struct Read {
     pub(super) document: Result<CatalogDocument>,
     /// The revision for the next compare-and-swap; 0 if the key was never written.
     pub(super) revision: u64,
+    /// The time of the write; `None` if the key was never written.
+    pub(super) published: Option<OffsetDateTime>,
     /// Whether clients may lose their connection when they receive the stored message.
     is_suspect: bool,
 }
@@ -55,9 +59,12 @@ impl Read {
 /// whether it changed anything, and runs again on a newer catalog after another process wrote it. A stored value that
 /// is not a catalog is replaced by the last valid one with the changes. A stored message that ends connections is written
 /// again without its headers.
+///
+/// `change` changes the entries of `names` alone, which a header of the write says.
 pub(super) async fn edit(
     catalog: &KvBucket,
     cached: CacheState,
+    names: &[&AgentName],
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
 ) -> Result<Option<Written>> {
     let max_payload = catalog.connection().max_payload();
@@ -85,7 +92,12 @@ pub(super) async fn edit(
             false => continue,
         }
         let value = encode(&mut document, max_payload)?;
-        match catalog.update(CATALOG_KEY, value, revision).await? {
+        // A repair may change every entry.
+        let changed = match needs_repair {
+            true => None,
+            false => changed_names(names.iter().map(|name| name.as_str())),
+        };
+        match write(catalog, value, revision, changed).await? {
             Ok(written) => {
                 return Ok(Some(Written {
                     document,
@@ -115,7 +127,8 @@ pub(super) async fn remove_at(
 ) -> Result<Option<Written>> {
     document.remove(names.iter().map(AgentName::as_str));
     let value = encode(&mut document, catalog.connection().max_payload())?;
-    match catalog.update(CATALOG_KEY, value, revision).await? {
+    let changed = changed_names(names.iter().map(AgentName::as_str));
+    match write(catalog, value, revision, changed).await? {
         Ok(written) => Ok(Some(Written {
             document,
             revision: written,
@@ -123,6 +136,28 @@ pub(super) async fn remove_at(
         })),
         Err(error) if error.is_wrong_revision() => Ok(None),
         Err(error) => Err(error.into_error("write", CATALOG)),
+    }
+}
+
+/// Writes `value` if the catalog has `revision`. The header with the names that the write has `changed` is left out if the
+/// message has no room for it.
+async fn write(
+    catalog: &KvBucket,
+    value: Bytes,
+    revision: u64,
+    changed: Option<String>,
+) -> Result<Result<u64, StoreError>> {
+    let room = catalog.connection().max_payload();
+    let room = room.saturating_sub(value.len() + HEADER_OVERHEAD);
+    let fits = |changed: &String| CHANGED_HEADER.len() + changed.len() + 4 <= room;
+    match changed.filter(fits) {
+        Some(changed) => {
+            let header = (CHANGED_HEADER, changed.as_str());
+            catalog
+                .update_with_header(CATALOG_KEY, value, revision, header)
+                .await
+        }
+        None => catalog.update(CATALOG_KEY, value, revision).await,
     }
 }
 
@@ -161,6 +196,7 @@ pub(super) async fn read(catalog: &KvBucket) -> Result<Read> {
         return Ok(Read {
             document: Ok(CatalogDocument::default()),
             revision: 0,
+            published: None,
             is_suspect: false,
         });
     };
@@ -172,6 +208,7 @@ pub(super) async fn read(catalog: &KvBucket) -> Result<Read> {
     Ok(Read {
         document,
         revision: stored.revision,
+        published: Some(stored.created),
         is_suspect: stored.is_suspect,
     })
 }

@@ -12,7 +12,7 @@ use super::from_reply::FromReply;
 use super::handle::Client;
 use super::request::Request;
 use super::retry::{Attempts, Retry};
-use super::sent::Sent;
+use super::sent::{ReplySubject, Sent};
 use crate::error::Result;
 use crate::util::deferred::Deferred;
 
@@ -40,7 +40,7 @@ impl Client {
     /// ```
     pub fn call<Out: FromReply>(&self, name: impl AsRef<str>, input: impl Serialize) -> Call<Out> {
         let parts = Parts {
-            request: Request::new(self, name.as_ref(), &input),
+            request: Request::new(self, Verb::Call, name.as_ref(), &input),
             timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
             retry: None,
         };
@@ -141,7 +141,7 @@ impl Parts {
                     Err(invalid) => request = *invalid,
                 }
             }
-            let mut sent = Sent::send(request, Verb::Call, timeout).await?;
+            let mut sent = Sent::send(request, ReplySubject::Inbox, timeout).await?;
             sent.reply().await
         }
     }
@@ -152,7 +152,7 @@ async fn repeat<Out: FromReply>(mut attempts: Attempts, timeout: Duration) -> Re
     loop {
         let request = attempts.next();
         let attempt = async {
-            let mut sent = Sent::send(request, Verb::Call, timeout).await?;
+            let mut sent = Sent::send(request, ReplySubject::Inbox, timeout).await?;
             sent.reply().await
         };
         // Not kept across a wait: the output need not be `Send`.

@@ -1,5 +1,6 @@
 //! Receiving the chunks of a stream: in order, without loss, and no faster than they are taken.
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::{CallerSignal, ChunkHeaders, ErrorCode, Status, subject};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::chunk_batch::ChunkBatch;
 use super::chunk_source::Source;
 use super::credit_window::Window;
 use super::deadline::Deadline;
@@ -117,8 +119,7 @@ pub(super) trait Reopen: Send {
     fn reopen(&mut self, error: Error) -> BoxFuture<'_, Result<Receiving>>;
 }
 
-/// A stream in progress. If it is dropped before its end, the host cancels the request: `pending` sends a
-/// cancel message, and the subscription to the chunks ends.
+/// A stream in progress. If it is dropped before its end, the host cancels the request: `pending` sends a cancel message.
 pub(super) struct Receiving {
     request: Checked,
     source: Source,
@@ -130,6 +131,8 @@ pub(super) struct Receiving {
     is_pending: bool,
     next_seq: u64,
     window: Window,
+    /// The chunks of the last message that are not taken yet.
+    batch: ChunkBatch,
     /// The subject for credit, given by the last chunk.
     credit_subject: Option<Subject>,
     deadline: Option<Deadline>,
@@ -164,6 +167,7 @@ impl Receiving {
             is_pending: true,
             next_seq: 0,
             window,
+            batch: ChunkBatch::default(),
             credit_subject: None,
             deadline,
             chunk_timeout: first_timeout,
@@ -176,6 +180,14 @@ impl Receiving {
         // Chunks that have arrived do not extend the deadline.
         if let Some(passed) = self.deadline.filter(|deadline| deadline.has_passed()) {
             return Err(self.unfinished(passed));
+        }
+        if let Some(chunk) = self.batch.next() {
+            self.take(chunk.len());
+            // Credit that has to wait is sent with a later chunk, or before the next message.
+            if let Some(Err(error)) = self.give_credit().now_or_never() {
+                return Err(error);
+            }
+            return Ok(Some(chunk));
         }
         // A chunk that has arrived needs no timer.
         match self.receive().now_or_never() {
@@ -258,22 +270,18 @@ impl Receiving {
         let Some(credit) = self.window.credit() else {
             return Ok(());
         };
-        if let Source::Credited(subscriber, limit) = &mut self.source {
-            limit.raise(subscriber, credit).await;
-        }
+        self.source.allow(credit);
         let mut headers = Outgoing::default();
         CallerSignal::Credit(credit).write(&mut headers);
         let publisher = &self.request.session().connection.publisher;
         let sent = publisher.publish(subject.clone(), None, headers.0, Bytes::new());
         sent.await?;
         self.window.give(credit);
-        if let Source::Credited(_, limit) = &mut self.source {
-            limit.grant(credit);
-        }
+        self.source.grant(credit);
         Ok(())
     }
 
-    /// The body of a chunk; `None` for the end marker.
+    /// The first chunk of a message; `None` for the end marker.
     fn read(&mut self, message: Message) -> Result<Option<Bytes>> {
         let received = Received(message.headers.as_ref());
         let headers = ChunkHeaders::read(&received).map_err(|error| {
@@ -294,10 +302,21 @@ impl Receiving {
             self.pending.finish();
             return Ok(None);
         }
-        self.next_seq += 1;
+        let chunk = match headers.count.filter(|count| count.get() > 1) {
+            None => {
+                self.take(message.length + Window::MESSAGE_OVERHEAD_BYTES);
+                message.payload
+            }
+            Some(count) => {
+                let Some((first, rest)) = ChunkBatch::split(message.payload, count) else {
+                    return Err(self.not_as_many(count));
+                };
+                self.batch = rest;
+                self.take(first.len());
+                first
+            }
+        };
         self.chunk_timeout = self.later_timeout;
-        self.request.interception.count_chunk();
-        self.window.take(message.length);
         // A host that is not trusted names the subject.
         if let Some(subject) = message.reply.filter(|reply| subject::may_reply_to(reply)) {
             if self.credit_subject.is_none() {
@@ -305,13 +324,29 @@ impl Receiving {
             }
             self.credit_subject = Some(subject);
         }
-        Ok(Some(message.payload))
+        Ok(Some(chunk))
+    }
+
+    /// Counts a chunk that takes so many bytes of memory.
+    fn take(&mut self, bytes: usize) {
+        self.next_seq += 1;
+        self.request.interception.count_chunk();
+        self.window.take(bytes);
+    }
+
+    fn not_as_many(&self, count: NonZeroU32) -> Error {
+        self.request.about(Error::raised(
+            ErrorCode::ChunkSequenceError,
+            format!(
+                "invalid chunks: agent '{}' sent a message of {count} chunks whose body has not as many lines",
+                self.request.name
+            ),
+        ))
     }
 
     /// The error of a subscription that has ended before the stream.
     fn ended(&self) -> Error {
-        let is_limit = matches!(&self.source, Source::Credited(_, limit) if limit.was_reached());
-        if !is_limit {
+        if !self.source.is_exceeded() {
             let connection = &self.request.session().connection;
             return self
                 .request

@@ -27,10 +27,10 @@ impl Window {
     /// The first size of a growing window, in chunks.
     const FIRST_CHUNKS: u32 = 128;
     /// The limits of growth, in chunks and in bytes of memory.
-    const MAX_CHUNKS: u32 = 2048;
+    const MAX_CHUNKS: u32 = 4096;
     const MAX_BYTES: usize = 4 * 1024 * 1024;
     /// The memory of a message in addition to its content, in bytes: the table of its headers.
-    const MESSAGE_OVERHEAD_BYTES: usize = 768;
+    pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 768;
     /// A consumer that takes half a window in less time could take more.
     const FAST_REFILL: Duration = Duration::from_millis(10);
     /// The NATS client buffers 65,536 messages of a subscription. Half of that is always free.
@@ -61,6 +61,7 @@ impl Window {
         self.chunks
     }
 
+    /// Counts a chunk that takes so many bytes of memory.
     pub(super) fn take(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_add(1);
         self.largest_chunk = self.largest_chunk.max(bytes);
@@ -104,7 +105,7 @@ impl Window {
         if !self.grows {
             return self.chunks;
         }
-        let chunks = Self::MAX_BYTES / (self.largest_chunk + Self::MESSAGE_OVERHEAD_BYTES);
+        let chunks = Self::MAX_BYTES / self.largest_chunk;
         let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
         chunks.clamp(Self::FIRST_CHUNKS, Self::MAX_CHUNKS)
     }
@@ -166,7 +167,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn window_of_large_chunks_stays_small() {
         let mut window = Window::growing();
-        let (medium, large) = (16 * 1024 - Window::MESSAGE_OVERHEAD_BYTES, 1024 * 1024);
+        let (medium, large) = (16 * 1024, 1024 * 1024);
         for _ in 0..10 {
             credit(&mut window, medium);
         }

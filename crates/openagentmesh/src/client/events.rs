@@ -15,11 +15,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
-use super::receive_buffer::{Buffered, ReceiveBuffer};
+use super::receive_buffer::ReceiveBuffer;
 use super::reply;
 use super::sequence_tracker::SequenceTracker;
 use crate::error::{Error, Result};
-use crate::transport::{ConnectionMonitor, DenialWatch, Received, Subscription};
+use crate::transport::{ConnectionMonitor, DenialWatch, Queued, Received, Subscription};
 
 /// A published event.
 #[derive(Debug)]
@@ -196,13 +196,14 @@ impl<T> Receiving<T> {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event<T>>>> {
         while let Some(buffer) = &mut self.buffer {
             let next = match buffer.poll_next(context) {
-                Poll::Ready(Some(Buffered::Message(message))) => self.take(message),
-                Poll::Ready(Some(Buffered::Lost(lost))) => {
+                Poll::Ready(Some(Queued::Message(message))) => self.take(message),
+                Poll::Ready(Some(Queued::Lost(lost))) => {
                     // This loss is reported now, and must not be reported as a gap.
                     self.sequences.skip_gap();
                     Some(Err(self.lost(lost)))
                 }
-                Poll::Ready(None) => {
+                // Without credit, there is no message beyond it.
+                Poll::Ready(None | Some(Queued::Excess)) => {
                     self.buffer = None;
                     None
                 }

@@ -7,7 +7,7 @@
 mod buckets;
 mod call;
 mod call_input;
-mod chunk_limit;
+mod chunk_batch;
 mod chunk_source;
 mod chunks;
 mod contract;
@@ -22,7 +22,6 @@ mod instances;
 mod intercept;
 mod local;
 mod local_catalog;
-mod pending_callback;
 mod publish;
 mod query;
 mod receive_buffer;

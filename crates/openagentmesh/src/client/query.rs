@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use futures::{FutureExt, TryFutureExt};
 use openagentmesh_protocol::{AgentName, CatalogEntry, CatalogFilter};
 
 use super::handle::Client;
 use super::local_catalog;
-use crate::catalog::{CatalogChanges, CatalogSnapshot, Contract};
+use crate::catalog::{CatalogChanges, CatalogSnapshot, Contract, Progress};
 use crate::error::{Error, Result};
 use crate::transport;
 
@@ -21,8 +21,8 @@ impl Client {
     /// Queries the catalog, which has one entry for every agent on the mesh. Entries whose name is not a
     /// valid agent name, malformed ones, and those of more than 1 MiB are left out.
     ///
-    /// Answered from the catalog cache of this process. A watch keeps the cache current from the time the
-    /// process connects; agents that this process registers are in it at once. See [`Query`].
+    /// Answered from the catalog cache of this process, which the query updates first if the process has heard of a
+    /// change. Agents that this process registers are in it at once. See [`Query`].
     ///
     /// # Errors
     ///
@@ -91,6 +91,8 @@ impl Client {
 #[must_use = "a query runs when it is awaited"]
 pub struct Query<T> {
     selection: Selection,
+    /// Receives the progress of reading contracts.
+    progress: Option<Progress>,
     /// Set by the first poll.
     running: Option<BoxFuture<'static, Result<Vec<T>>>>,
 }
@@ -110,6 +112,7 @@ impl<T> Query<T> {
                 filter: CatalogFilter::default(),
                 fresh: false,
             },
+            progress: None,
             running: None,
         }
     }
@@ -149,8 +152,8 @@ impl<T> Query<T> {
         self
     }
 
-    /// Reads the catalog from the server instead of the cache. Rarely needed: the cache is milliseconds old, and
-    /// agents of this process are in it at once.
+    /// Reads the catalog from the server, whatever the cache has. Rarely needed: a process hears of a change within
+    /// milliseconds, and agents of this process are in the cache at once.
     pub fn fresh(mut self) -> Self {
         self.selection.fresh = true;
         self
@@ -170,17 +173,21 @@ impl Selection {
         }
     }
 
-    /// The entries that match.
-    fn entries(&mut self) -> impl Future<Output = Result<Vec<CatalogEntry>>> + Send + use<> {
+    /// The entries that match, and the number of all.
+    fn entries(
+        &mut self,
+    ) -> impl Future<Output = Result<(Vec<CatalogEntry>, usize)>> + Send + use<> {
         let (snapshot, filter) = (self.snapshot(), std::mem::take(&mut self.filter));
         async move {
             let snapshot = snapshot.await?;
-            if snapshot.document().len() < MIN_BLOCKING_ENTRIES {
-                return Ok(snapshot.document().matching(&filter).collect());
+            let all = snapshot.document().len();
+            if all < MIN_BLOCKING_ENTRIES {
+                return Ok((snapshot.document().matching(&filter).collect(), all));
             }
             let reading = move || snapshot.document().matching(&filter).collect();
             let entries = tokio::task::spawn_blocking(reading).await;
-            entries.map_err(|error| transport::closed(error.to_string()))
+            let entries = entries.map_err(|error| transport::closed(error.to_string()))?;
+            Ok((entries, all))
         }
     }
 }
@@ -232,7 +239,8 @@ impl Query<CatalogEntry> {
     }
 
     /// Watches the agents that match: first the present ones, as added, then every change. Starts at once and
-    /// never fails: while the catalog cannot be read, there are no changes.
+    /// never fails: while the catalog cannot be read, there are no changes. While the stream is polled, the catalog is
+    /// read after a change: at most every 250 ms, and always after the last one.
     pub fn watch(self) -> CatalogChanges {
         let Selection { client, filter, .. } = self.selection;
         if let Some(entries) = local_catalog::entries(&client, &filter) {
@@ -244,15 +252,39 @@ impl Query<CatalogEntry> {
     }
 }
 
+impl Query<Contract> {
+    /// Runs `function` with the number of contracts that were read so far, and the number of all that match: after each
+    /// one, up to both being equal. A contract that is missing or malformed counts, too. If a server of
+    /// a cluster turns out to lack contracts, the count begins again. The function must not block.
+    ///
+    /// Many contracts come in a few requests, the others in concurrent ones. In flight, they take bounded memory.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh::AgentMesh) -> openagentmesh::Result<()> {
+    /// let contracts = mesh
+    ///     .discover()
+    ///     .on_progress(|done, total| eprint!("\r{done} of {total} contracts"))
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_progress(mut self, function: impl FnMut(usize, usize) + Send + 'static) -> Self {
+        self.progress = Some(Box::new(function));
+        self
+    }
+}
+
 impl Future for Query<CatalogEntry> {
     type Output = Result<Vec<CatalogEntry>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { selection, running } = &mut *self;
+        let Self {
+            selection, running, ..
+        } = &mut *self;
         let running = running.get_or_insert_with(|| {
             match local_catalog::entries(&selection.client, &selection.filter) {
                 Some(entries) => ready(Ok(entries)).boxed(),
-                None => selection.entries().boxed(),
+                None => selection.entries().map_ok(|(entries, _)| entries).boxed(),
             }
         });
         running.poll_unpin(cx)
@@ -263,21 +295,28 @@ impl Future for Query<Contract> {
     type Output = Result<Vec<Contract>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { selection, running } = &mut *self;
+        let Self {
+            selection,
+            progress,
+            running,
+        } = &mut *self;
         let running = running.get_or_insert_with(|| {
             if let Some(contracts) = local_catalog::contracts(&selection.client, &selection.filter)
             {
+                if let Some(progress) = progress {
+                    (1..=contracts.len()).for_each(|done| progress(done, contracts.len()));
+                }
                 return ready(Ok(contracts)).boxed();
             }
             let directory = Arc::clone(&selection.client.session().directory);
-            let entries = selection.entries();
+            let (entries, progress) = (selection.entries(), progress.take());
             let contracts = async move {
-                let entries = entries.await?;
+                let (entries, listed) = entries.await?;
                 let names = entries
                     .iter()
                     .filter_map(|entry| AgentName::new(entry.name.as_str()).ok());
                 let names: Vec<AgentName> = names.collect();
-                directory.contracts(&names).await
+                directory.contracts(&names, listed, progress).await
             };
             contracts.boxed()
         });

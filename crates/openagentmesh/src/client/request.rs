@@ -33,7 +33,10 @@ pub(super) struct Request {
     name: Result<AgentName>,
     body: Result<Bytes>,
     headers: ExtraHeaders,
+    verb: Verb,
     id: RequestId,
+    /// The number of the reply subject of a stream or a send.
+    number: u64,
     /// Set for a request with retries.
     attempt: Option<Box<Attempt>>,
 }
@@ -59,6 +62,8 @@ pub(super) struct Checked {
     pub(super) subject: Subject,
     verb: Verb,
     pub(super) id: RequestId,
+    /// The number of the reply subject of a stream or a send.
+    pub(super) number: u64,
     pub(super) interception: Interception,
     attempt: Option<Box<Attempt>>,
 }
@@ -70,13 +75,16 @@ pub(super) struct Content {
 }
 
 impl Request {
-    pub(super) fn new(client: &Client, name: &str, input: &impl Serialize) -> Self {
+    pub(super) fn new(client: &Client, verb: Verb, name: &str, input: &impl Serialize) -> Self {
+        let (id, number) = client.session().connection.take_id(verb);
         Self {
             client: client.clone(),
             name: AgentName::new(name).map_err(Error::from),
             body: encode(input),
             headers: ExtraHeaders::default(),
-            id: RequestId::random(),
+            verb,
+            id,
+            number,
             attempt: None,
         }
     }
@@ -95,13 +103,15 @@ impl Request {
     ///
     /// `invalid_input` when a part is invalid, `timeout` when the client's own deadline has passed, and the
     /// errors of interceptors.
-    pub(super) fn check(self, verb: Verb) -> Result<(Checked, Content)> {
+    pub(super) fn check(self) -> Result<(Checked, Content)> {
         let Self {
             client,
             name,
             body,
             headers,
+            verb,
             id,
+            number,
             attempt,
         } = self;
         let name = name?;
@@ -131,6 +141,7 @@ impl Request {
             name,
             verb,
             id,
+            number,
             interception,
             attempt,
         };
@@ -183,12 +194,15 @@ impl Request {
     /// A copy of this request as an attempt. To be called for a [valid](Self::is_valid) request.
     pub(super) fn attempt(&self, attempt: Attempt) -> Self {
         let invalid = || Error::raised(ErrorCode::InvalidInput, "the request is invalid");
+        let (id, number) = self.client.session().connection.take_id(self.verb);
         Self {
             client: self.client.clone(),
             name: self.name.as_ref().map_err(|_| invalid()).cloned(),
             body: self.body.as_ref().map_err(|_| invalid()).cloned(),
             headers: self.headers.clone(),
-            id: RequestId::random(),
+            verb: self.verb,
+            id,
+            number,
             attempt: Some(Box::new(attempt)),
         }
     }
@@ -201,7 +215,8 @@ impl Checked {
 
     /// Checks that the agent supports `verb`, as far as the catalog and its contract agree. Each of both can be
     /// outdated or forged: if they disagree, the agent decides.
-    pub(super) async fn check_verb(&self, verb: Verb) -> Result<()> {
+    pub(super) async fn check_verb(&self) -> Result<()> {
+        let verb = self.verb;
         let known = self.session().directory.capabilities(&self.name).await;
         let Some(known) = known.and_then(|known| mismatch(&self.name, known, verb)) else {
             return Ok(());

@@ -13,11 +13,10 @@ use serde::Serialize;
 use super::from_reply::FromReply;
 use super::handle::Client;
 use super::local;
-use super::pending_callback::PendingCallback;
 use super::reply;
 use super::request::Request;
 use super::retry::{Attempts, Retry};
-use super::sent::Sent;
+use super::sent::{ReplySubject, Sent};
 use crate::error::{Error, Result};
 use crate::transport;
 use crate::util::deferred::Deferred;
@@ -44,7 +43,7 @@ impl Client {
     /// ```
     pub fn send(&self, name: impl AsRef<str>, input: impl Serialize) -> SendRequest {
         let parts = Parts {
-            request: Request::new(self, name.as_ref(), &input),
+            request: Request::new(self, Verb::Send, name.as_ref(), &input),
             timeout: self.session().request_timeout.unwrap_or(DEFAULT_TIMEOUT),
             retry: None,
             reply_to: None,
@@ -170,11 +169,11 @@ impl Parts {
         let (on_reply, on_error) = (self.on_reply, self.on_error);
         let timeout = self.timeout;
         let (request, attempts) = first_attempt(self.request, self.retry, timeout);
-        let mut pending = PendingCallback::send(request, timeout).await?;
+        let mut sent = Sent::send(request, ReplySubject::Results, timeout).await?;
         tokio::spawn(async move {
             let reply = match attempts {
-                None => pending.receive().await,
-                Some(attempts) => pending.receive_any(attempts, timeout).boxed().await,
+                None => sent.message().await,
+                Some(attempts) => any_message(&mut sent, attempts, timeout).boxed().await,
             };
             let callback = match (reply, on_reply) {
                 (Ok(message), Some(on_reply)) => on_reply(message),
@@ -182,9 +181,9 @@ impl Parts {
                     .map(|_| std::future::ready(()).boxed()),
                 (Err(error), _) => Err(error),
             };
-            let callback = pending.request.interception.finish(callback);
+            let callback = sent.finish(callback);
             // A callback may take long; further messages to the reply subject must not wait for its end.
-            drop(pending);
+            drop(sent);
             match (callback, on_error) {
                 (Ok(callback), _) => callback.await,
                 (Err(error), Some(on_error)) => on_error(error).await,
@@ -200,7 +199,7 @@ impl Parts {
     async fn send_only(self) -> Result<()> {
         let reply_to = self.reply_to.transpose()?;
         let deadline = self.request.deadline(self.timeout);
-        let (mut request, content) = self.request.check(Verb::Send)?;
+        let (mut request, content) = self.request.check()?;
         let published = {
             let publishing = pin!(async {
                 let headers = RequestHeaders {
@@ -210,7 +209,7 @@ impl Parts {
                 if let Some(answers) = &request.session().answers {
                     return local::send(&**answers, &request, content, headers, deadline);
                 }
-                request.check_verb(Verb::Send).await?;
+                request.check_verb().await?;
                 let publishing = request.publish(content, reply_to, headers);
                 let connection = &request.session().connection;
                 connection.confirm(&request.subject, publishing).await
@@ -229,7 +228,7 @@ impl Parts {
         }
         let timeout = self.timeout;
         let (request, attempts) = first_attempt(self.request, self.retry, timeout);
-        let mut sent = Sent::send(request, Verb::Send, timeout).await?;
+        let mut sent = Sent::send(request, ReplySubject::Inbox, timeout).await?;
         let reply = async move {
             let Some(mut attempts) = attempts else {
                 return sent.reply().await;
@@ -242,7 +241,7 @@ impl Parts {
                 };
                 loop {
                     attempts.wait(error).await?;
-                    match Sent::send(attempts.next(), Verb::Send, timeout).await {
+                    match Sent::send(attempts.next(), ReplySubject::Inbox, timeout).await {
                         Ok(next) => {
                             sent = next;
                             break;
@@ -253,6 +252,30 @@ impl Parts {
             }
         };
         Ok(Reply(reply.boxed()))
+    }
+}
+
+/// The message of the reply to `sent`, or by further attempts when the request fails.
+async fn any_message(
+    sent: &mut Sent,
+    mut attempts: Attempts,
+    timeout: Duration,
+) -> Result<Message> {
+    loop {
+        let mut failure = match sent.message().await.and_then(reply::accept) {
+            Ok(message) => return Ok(message),
+            Err(error) => sent.finish::<()>(Err(error)).err(),
+        };
+        while let Some(error) = failure {
+            attempts.wait(error).await?;
+            failure = match Sent::send(attempts.next(), ReplySubject::Results, timeout).await {
+                Ok(next) => {
+                    *sent = next;
+                    None
+                }
+                Err(error) => Some(error),
+            };
+        }
     }
 }
 

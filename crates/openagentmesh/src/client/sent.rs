@@ -3,8 +3,9 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use async_nats::StatusCode;
-use openagentmesh_protocol::{RequestHeaders, Verb};
+use async_nats::{Message, StatusCode};
+use futures::FutureExt;
+use openagentmesh_protocol::RequestHeaders;
 use serde::de::DeserializeOwned;
 
 use super::deadline::Deadline;
@@ -21,18 +22,27 @@ pub(super) struct Sent {
     deadline: Deadline,
 }
 
+/// The subject of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReplySubject {
+    /// In the inbox of this process.
+    Inbox,
+    /// Made of the id of the request: where a send has a callback.
+    Results,
+}
+
 impl Sent {
     pub(super) fn send(
         request: Request,
-        verb: Verb,
+        reply: ReplySubject,
         timeout: Duration,
     ) -> impl Future<Output = Result<Self>> {
         let deadline = request.deadline(timeout);
-        let checked = request.check(verb);
+        let checked = request.check();
         async move {
             let (mut request, content) = checked?;
             let published = {
-                let publishing = pin!(Self::publish(&request, content, verb, deadline));
+                let publishing = pin!(Self::publish(&request, content, reply, deadline));
                 deadline
                     .bound(&request.name, &request.session().connection, publishing)
                     .await
@@ -55,16 +65,23 @@ impl Sent {
     fn publish(
         request: &Checked,
         content: Content,
-        verb: Verb,
+        reply: ReplySubject,
         deadline: Deadline,
     ) -> impl Future<Output = Result<Pending>> {
         async move {
             if let Some(answers) = &request.session().answers {
                 return local::reply(&**answers, request, content, deadline);
             }
-            request.check_verb(verb).await?;
-            let inbox = &request.session().connection.inbox;
-            let pending = inbox.expect(request.subject.clone(), None).await?;
+            request.check_verb().await?;
+            let (connection, subject) = (&request.session().connection, request.subject.clone());
+            let pending = match reply {
+                ReplySubject::Inbox => connection.inbox.expect(subject, None).await?,
+                // Boxed: it would enlarge the future of every call.
+                ReplySubject::Results => {
+                    let expected = connection.results.expect_callback(request.number, subject);
+                    expected.boxed().await?
+                }
+            };
             let headers = RequestHeaders {
                 timeout_ms: Some(deadline.milliseconds_left()),
                 probe: true,
@@ -82,7 +99,13 @@ impl Sent {
         self.request.interception.finish(reply)
     }
 
-    async fn receive<Out: DeserializeOwned + 'static>(&mut self) -> Result<Out> {
+    /// Ends the interceptors of the request with its outcome.
+    pub(super) fn finish<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        self.request.interception.finish(outcome)
+    }
+
+    /// Waits for the message of the reply. Must not be called again after it has returned.
+    pub(super) async fn message(&mut self) -> Result<Message> {
         let reply = match tokio::time::timeout_at(self.deadline.at, self.pending.reply()).await {
             Ok(reply) => reply.map_err(|error| self.request.about(error))?,
             Err(_) => return Err(self.timed_out()),
@@ -90,6 +113,11 @@ impl Sent {
         if reply.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(self.request.no_responders().await);
         }
+        Ok(reply)
+    }
+
+    async fn receive<Out: DeserializeOwned + 'static>(&mut self) -> Result<Out> {
+        let reply = self.message().await?;
         // An error of the agent names its agent and request itself.
         reply::decode(&reply).map_err(|error| match error.request_id() {
             Some(_) => error,

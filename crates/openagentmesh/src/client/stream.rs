@@ -4,13 +4,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::Subject;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use openagentmesh_protocol::{RequestHeaders, Verb, subject};
+use openagentmesh_protocol::{RequestHeaders, Verb};
 use serde::Serialize;
 
-use super::chunk_source::{FirstChunk, Source};
+use super::chunk_source::Source;
 use super::chunks::{Chunks, Receiving, Reopen};
 use super::credit_window::Window;
 use super::deadline::Deadline;
@@ -46,7 +45,7 @@ impl Client {
         input: impl Serialize,
     ) -> StreamRequest<Out> {
         let parts = Parts {
-            request: Request::new(self, name.as_ref(), &input),
+            request: Request::new(self, Verb::Stream, name.as_ref(), &input),
             options: Options {
                 timeout: None,
                 chunk_timeout: DEFAULT_CHUNK_TIMEOUT,
@@ -110,7 +109,7 @@ impl<Out> StreamRequest<Out> {
     }
 
     /// Sets the number of chunks that may be in flight or wait to be taken, from 1 to 32,768. The host
-    /// produces no more until some are taken. The default window begins at 128 chunks. It grows up to 2,048 chunks or 4 MiB of
+    /// produces no more until some are taken. The default window begins at 128 chunks. It grows up to 4,096 chunks or 4 MiB of
     /// memory, as long as chunks are taken as fast as they arrive.
     ///
     /// Hosts of the published Python SDK ignore the window. Their chunks are buffered up to a limit; beyond it
@@ -192,7 +191,7 @@ impl Options {
         let first_timeout = first_timeout.min(self.chunk_timeout);
         let first_chunk = Deadline::after(first_timeout);
         let first_chunk = deadline.map_or(first_chunk, |deadline| deadline.min(first_chunk));
-        let (mut request, content) = request.check(Verb::Stream)?;
+        let (mut request, content) = request.check()?;
         let published = {
             let window = self.window.chunks();
             let publishing = pin!(publish(&request, content, window, deadline));
@@ -225,28 +224,26 @@ async fn publish(
         let chunks = local::chunks(&**answers, request, content, deadline)?;
         return Ok((Source::Local(chunks), Pending::never()));
     }
-    request.check_verb(Verb::Stream).await?;
+    request.check_verb().await?;
     let connection = &request.session().connection;
-    let chunks = Subject::from(subject::stream(&request.id));
+    let chunks = connection.streams.open(request.number, window);
+    let chunks = chunks.await.map_err(|error| request.about(error))?;
+    let pattern = connection.streams.pattern();
     let expected = connection
         .inbox
-        .expect(request.subject.clone(), Some(chunks.clone()));
+        .expect(request.subject.clone(), Some(pattern));
     let pending = expected.await?;
-    let subscriber = connection
-        .subscribe_once(chunks)
-        .await
-        .map_err(|error| request.about(error))?;
     let headers = RequestHeaders {
         stream: true,
         timeout_ms: deadline.map(Deadline::milliseconds_left),
         stream_credit: Some(window),
+        stream_batch: true,
         probe: true,
         ..RequestHeaders::default()
     };
     let published = request.publish(content, Some(pending.subject()), headers);
     published.await?;
-    let first = FirstChunk::start(subscriber, window, connection.ended());
-    Ok((Source::First(first), Pending::Mesh(pending)))
+    Ok((Source::Mesh(chunks), Pending::Mesh(pending)))
 }
 
 impl<Out> Future for StreamRequest<Out> {

@@ -214,7 +214,8 @@ pub struct RawSubscribe(Deferred<'static, Parts, Result<Events<Bytes>>>);
 async fn check(client: &Client, name: &AgentName) -> Result<()> {
     let session = client.session();
     let directory = &session.directory;
-    let listed = match directory.capabilities(name).await {
+    // A subscription to an agent that has left would wait for ever.
+    let listed = match directory.listed_capabilities(name).await {
         Some(capabilities) => Some(capabilities),
         // The agent may be newer than the cache, and the catalog may lack it or be malformed.
         None => match (

@@ -9,7 +9,7 @@ use openagentmesh_protocol::{AgentName, CatalogEntry, ErrorCode};
 
 use super::handle::Client;
 use super::local_catalog;
-use crate::catalog::CacheState;
+use crate::catalog::{CacheState, CatalogSnapshot};
 use crate::error::{Error, Result};
 use crate::transport;
 use crate::util::deferred::Deferred;
@@ -99,16 +99,27 @@ impl Parts {
 /// The entry of agent `name`, as soon as the catalog has one.
 async fn listed_entry(client: &Client, name: &AgentName) -> Result<CatalogEntry> {
     let session = client.session();
-    let mut known = session.directory.follow();
-    let listed = known.wait_for(|known| {
-        let snapshot = known.snapshot();
-        snapshot.is_some_and(|snapshot| snapshot.capabilities(name).is_some())
-            || matches!(known, CacheState::Unavailable { is_denied: true })
-    });
+    let mut follower = session.directory.follow();
+    let listed = async {
+        loop {
+            let known = follower.current();
+            let snapshot = known.snapshot().cloned();
+            let is_listed = |snapshot: &CatalogSnapshot| snapshot.capabilities(name).is_some();
+            if snapshot.as_deref().is_some_and(is_listed)
+                || matches!(known, CacheState::Unavailable { is_denied: true })
+            {
+                return snapshot;
+            }
+            // Writes that change other agents are not read.
+            follower
+                .changed_for(|changed| changed == name.as_str())
+                .await;
+        }
+    };
     let closed = session.connection.closed();
     let snapshot = match closed.run_until_cancelled(listed).await {
-        Some(Ok(listed)) => listed.snapshot().cloned(),
-        _ => return Err(transport::closed("the wait was not over")),
+        Some(snapshot) => snapshot,
+        None => return Err(transport::closed("the wait was not over")),
     };
     let entry = match snapshot {
         Some(snapshot) => snapshot.get(name),

@@ -1,6 +1,7 @@
 //! Batches chunks or events of a stream that never yields.
 
 use std::future::poll_fn;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,15 +12,9 @@ use tokio::time::Instant;
 use crate::error::BoxError;
 use crate::transport::Connection;
 
-/// The limits of one batch: time and bytes.
-const MAX_HOLD: Duration = Duration::from_micros(200);
-const MAX_BYTES: usize = 64 * 1024;
-
-/// Batches chunks of a stream that never yields: up to 200 µs or 64 KiB, then one flush.
+/// Batches chunks or events of a stream that never yields: up to 200 µs or 64 KiB, then one flush.
 ///
-/// Each chunk is handed over to the connection at once, and so stays in order with all that the handler
-/// publishes itself. At the end of a batch the stream's task yields: the connection's task writes the batch,
-/// and other tasks run.
+/// At the end of a batch the stream's task yields: the connection's task writes the batch, and other tasks run.
 #[derive(Default)]
 pub(super) struct Batcher {
     /// The time of the first poll in this batch; `None` before.
@@ -29,32 +24,53 @@ pub(super) struct Batcher {
 }
 
 impl Batcher {
+    /// The maximum size of a batch in bytes, plus one chunk.
+    pub(super) const MAX_BYTES: usize = 64 * 1024;
+    /// The maximum time of a batch, plus that of one chunk.
+    const MAX_HOLD: Duration = Duration::from_micros(200);
+
     /// The next chunk of `stream`; ends the batch before, if it is full. Cancel-safe.
     pub(super) async fn next<S>(&mut self, stream: &mut S) -> Option<Result<Bytes, BoxError>>
     where
         S: Stream<Item = Result<Bytes, BoxError>> + Unpin,
     {
         if self.is_full() {
-            *self = Self::default();
-            yield_now().await;
+            self.end().await;
         }
-        self.since.get_or_insert_with(Instant::now);
-        let chunk = poll_fn(|context| {
-            let polled = stream.poll_next_unpin(context);
-            if polled.is_pending() {
-                *self = Self::default();
-            }
-            polled
-        });
-        let chunk = chunk.await;
-        if let Some(Ok(chunk)) = &chunk {
-            self.bytes += chunk.len();
-        }
-        chunk
+        poll_fn(|context| self.poll_next(stream, context)).await
     }
 
-    fn is_full(&self) -> bool {
-        self.bytes >= MAX_BYTES || self.since.is_some_and(|since| since.elapsed() >= MAX_HOLD)
+    /// The next chunk of `stream`. A stream that is pending begins a new batch.
+    pub(super) fn poll_next<S>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BoxError>>>
+    where
+        S: Stream<Item = Result<Bytes, BoxError>> + Unpin,
+    {
+        self.since.get_or_insert_with(Instant::now);
+        let polled = stream.poll_next_unpin(context);
+        match &polled {
+            Poll::Ready(Some(Ok(chunk))) => self.bytes += chunk.len(),
+            Poll::Ready(_) => {}
+            Poll::Pending => *self = Self::default(),
+        }
+        polled
+    }
+
+    /// Ends the batch: other tasks run.
+    pub(super) async fn end(&mut self) {
+        *self = Self::default();
+        yield_now().await;
+    }
+
+    /// Whether the batch is to be [ended](Self::end) before the next chunk.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= Self::MAX_BYTES
+            || self
+                .since
+                .is_some_and(|since| since.elapsed() >= Self::MAX_HOLD)
     }
 }
 
@@ -114,24 +130,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn batch_of_slow_chunks_is_one_chunk() {
-        assert_eq!(batch(10, MAX_HOLD * 2), 1);
+        assert_eq!(batch(10, Batcher::MAX_HOLD * 2), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn batch_of_quick_chunks_ends_after_the_maximum_hold() {
-        assert_eq!(batch(10, MAX_HOLD / 8), 8);
+        assert_eq!(batch(10, Batcher::MAX_HOLD / 8), 8);
     }
 
     #[tokio::test(start_paused = true)]
     async fn batch_of_large_chunks_ends_after_the_maximum_size() {
-        assert_eq!(batch(MAX_BYTES / 4, Duration::ZERO), 4);
+        assert_eq!(batch(Batcher::MAX_BYTES / 4, Duration::ZERO), 4);
     }
 
     #[tokio::test(start_paused = true)]
     async fn stream_that_waits_starts_a_new_batch() {
         let mut batcher = Batcher::default();
         let mut chunks = pin!(stream::once(async {
-            tokio::time::sleep(MAX_HOLD * 2).await;
+            tokio::time::sleep(Batcher::MAX_HOLD * 2).await;
             Ok(Bytes::new())
         }));
         assert!(batcher.next(&mut chunks).await.is_some());

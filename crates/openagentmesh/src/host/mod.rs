@@ -49,6 +49,7 @@ mod start;
 mod state;
 mod stream;
 mod supervisor;
+mod unsent_chunks;
 mod validate;
 mod watchdog;
 

@@ -24,6 +24,10 @@ const FIRST_DELAY: Duration = Duration::from_secs(2);
 const MAX_DELAY: Duration = Duration::from_secs(16);
 /// The delay after an attempt that the server does not permit.
 const DENIED_DELAY: Duration = Duration::from_secs(60);
+/// The interval of reads of the catalog after writes that may concern the agents of this host.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
+/// The time after which the catalog is read although its writes say that they do not concern the agents of this host.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(60);
 /// The interval of the checks for messages that a bucket has lost: a watch does not see that they are purged.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// The time for which changes of contracts are collected: a registration writes many.
@@ -90,14 +94,18 @@ impl Changed {
 impl Reconciler {
     /// Compares the services with catalog and registry after each change, and repairs what differs.
     async fn run(mut self) {
-        let mut catalog = self.session.directory.follow();
+        let mut catalog = self.session.directory.follow_at(READ_INTERVAL);
+        let mut audit = Instant::now() + audit_delay();
         let mut reconnections = self.session.connection.watch_reconnections();
         let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
         let mut checks = tokio::time::interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut registry = Watch::Closed;
         loop {
-            let state = catalog.borrow_and_update().clone();
+            let state = catalog.current();
+            if !catalog.is_stale() {
+                audit = Instant::now() + audit_delay();
+            }
             let retry = match self.reconcile(&state).await {
                 Ok(()) => {
                     backoff.reset();
@@ -112,19 +120,14 @@ impl Reconciler {
             let mut due = retry;
             loop {
                 tokio::select! {
-                    changed = catalog.changed() => {
-                        if changed.is_err() {
-                            return;
-                        }
-                        break;
-                    }
+                    () = catalog.changed_for(|name| self.may_serve(name)) => break,
                     () = at(due) => break,
                     Ok(()) = reconnections.changed() => {
                         // Other processes may have taken this one for dead.
                         self.changed_contracts = Changed::All;
                     }
                     change = registry.next() => match change {
-                        Change::Contract(name) if !self.may_serve(&name) => continue,
+                        Change::Contract(name) if !self.may_serve(name.as_str()) => continue,
                         Change::Contract(name) => self.changed_contracts.insert(name),
                         Change::All => self.changed_contracts = Changed::All,
                         Change::Closed => registry = Watch::Closed,
@@ -135,6 +138,10 @@ impl Reconciler {
                         }
                         if let Err(error) = self.check_buckets(&registry).await {
                             tracing::debug!(%error, "the buckets cannot be checked");
+                        }
+                        if catalog.is_stale() && Instant::now() >= audit {
+                            audit = Instant::now() + audit_delay();
+                            catalog.refresh().await;
                         }
                     }
                 }
@@ -150,9 +157,9 @@ impl Reconciler {
     }
 
     /// Whether agent `name` is served, or may be: agents are being added or removed.
-    fn may_serve(&self, name: &AgentName) -> bool {
+    fn may_serve(&self, name: &str) -> bool {
         match self.services.try_lock() {
-            Ok(services) => services.contains_key(name),
+            Ok(services) => AgentName::new(name).is_ok_and(|name| services.contains_key(&name)),
             Err(_) => true,
         }
     }
@@ -320,6 +327,11 @@ impl Watch {
             }
         }
     }
+}
+
+/// A time of up to [`AUDIT_INTERVAL`] that is another one in each process.
+fn audit_delay() -> Duration {
+    Backoff::new(AUDIT_INTERVAL, AUDIT_INTERVAL).next_delay()
 }
 
 fn delay(error: &Error, backoff: &mut Backoff) -> Duration {

@@ -49,7 +49,7 @@ impl SignalRouter {
     /// `ended` ends the subscription.
     pub(super) fn new(slot: &ClientSlot, ended: CancellationToken) -> Self {
         Self {
-            subjects: Multiplexer::new(slot, ended),
+            subjects: Multiplexer::new(slot, slot.client().new_inbox(), ended),
             echoes: AtomicU64::new(0),
             last_echo: Mutex::new(0),
         }

@@ -74,7 +74,7 @@ impl AgentMesh {
             ..Session::new(connection, instance_id, settings.url)
         });
         // Loads the catalog in the background, before the first query.
-        drop(session.directory.follow());
+        session.directory.start();
         presence::start(&session);
         Self(Arc::new(Handle {
             host: Host::new(

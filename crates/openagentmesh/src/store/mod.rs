@@ -29,4 +29,4 @@ pub(crate) use replicas::replicate_buckets;
 pub(crate) use shared_bucket::SharedBucket;
 pub use status::{BucketStatus, JetStreamStatus, PeerStatus, StoredBucket};
 pub(crate) use status::{bucket_status, jetstream_status};
-pub(crate) use stored_message::{Find, StoredMessage, find_last};
+pub(crate) use stored_message::{Changed, Find, StoredMessage, find_last};

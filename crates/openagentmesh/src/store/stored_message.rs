@@ -3,11 +3,13 @@
 use std::fmt;
 
 use async_nats::HeaderMap;
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream;
 use async_nats::jetstream::ErrorCode as ApiErrorCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use openagentmesh_protocol::catalog::{CHANGED_HEADER, MAX_CHANGED_BYTES};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
@@ -28,6 +30,30 @@ pub(crate) struct StoredMessage {
     pub(crate) published: OffsetDateTime,
     /// Whether the client may lose its connection when it receives the message.
     pub(crate) is_suspect: bool,
+    /// The part of the value that the write has changed; only known of a message that a consumer has delivered.
+    pub(crate) changed: Option<Box<Changed>>,
+}
+
+/// The part of a value that a write has changed, as its writer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// The revision of the value before, by which the server has accepted the write.
+    pub(crate) follows: u64,
+    /// The names of the changed elements, separated by spaces.
+    pub(crate) names: Box<str>,
+}
+
+impl Changed {
+    fn read(headers: &HeaderMap) -> Option<Box<Self>> {
+        let names = headers.get(CHANGED_HEADER)?.as_str();
+        let follows = headers.get(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE)?.as_str();
+        if names.len() > MAX_CHANGED_BYTES {
+            return None;
+        }
+        let follows = follows.parse().ok()?;
+        let names = names.into();
+        Some(Box::new(Self { follows, names }))
+    }
 }
 
 impl StoredMessage {
@@ -40,6 +66,7 @@ impl StoredMessage {
         let headers = message.headers.as_ref();
         Self {
             meaning: header_block::meaning(|name| value(headers, name)),
+            changed: headers.and_then(Changed::read),
             subject: message.subject.into_string(),
             payload: message.payload,
             sequence,
@@ -151,6 +178,7 @@ impl Encoded {
             payload: self.data.into(),
             sequence: self.seq,
             published: OffsetDateTime::parse(&self.time, &Rfc3339)?,
+            changed: None,
         })
     }
 }

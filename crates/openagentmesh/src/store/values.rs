@@ -121,6 +121,19 @@ impl KvBucket {
         self.write(key, value, expecting(revision)).await
     }
 
+    /// As [`update`](Self::update), with a further header.
+    pub(crate) async fn update_with_header(
+        &self,
+        key: &str,
+        value: Bytes,
+        revision: u64,
+        (name, header): (&'static str, &str),
+    ) -> Result<Result<u64, StoreError>> {
+        let mut headers = expecting(revision);
+        headers.insert(name, header);
+        self.write(key, value, headers).await
+    }
+
     /// Replaces the value with a deletion marker.
     pub(crate) async fn delete(&self, key: &str) -> Result<Result<(), StoreError>> {
         let headers = operation(HeaderMap::new(), "DEL");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap, Subject, Subscriber, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{ErrorCode, RequestId, Verb, subject};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use super::nats_events::NatsEvents;
 use super::publisher::Publisher;
 use super::replication::{Clustered, Replication};
 use super::send_gate::SendGate;
+use super::streams::Streams;
 use super::subscription::Subscription;
 use super::traffic::{OutgoingBytes, ReceiveProgress};
 use crate::error::{Error, Result};
@@ -35,8 +36,14 @@ pub(crate) struct Connection {
     gate: SendGate,
     /// Sends every message of the SDK.
     pub(crate) publisher: Arc<Publisher>,
-    /// Receives every reply.
+    /// Receives the replies to requests that their callers wait for.
     pub(crate) inbox: Arc<Inbox>,
+    /// Receives the replies to sent requests, for callbacks.
+    pub(crate) results: Arc<Inbox>,
+    /// The ids of sent requests are this one and a number.
+    results_prefix: RequestId,
+    /// Receives the chunks of streams.
+    pub(crate) streams: Arc<Streams>,
     /// The server's denials.
     pub(crate) denials: Arc<Denials>,
     monitor: ConnectionMonitor,
@@ -61,22 +68,32 @@ impl Connection {
     /// `monitor` observes the client of `slot`.
     pub(super) fn new(slot: ClientSlot, monitor: &ConnectionMonitor) -> Self {
         let publisher = Arc::new(Publisher::new(&slot, monitor));
-        Self {
-            inbox: Arc::new(Inbox::new(
+        let (hosts, denials, ended) = (Arc::default(), monitor.denials(), monitor.ended());
+        let inbox = |prefix| {
+            Arc::new(Inbox::new(
                 &slot,
+                prefix,
                 &publisher,
-                &monitor.denials(),
-                monitor.ended(),
-            )),
+                &hosts,
+                &denials,
+                ended.clone(),
+            ))
+        };
+        let results_prefix = RequestId::random();
+        Self {
+            inbox: inbox(slot.client().new_inbox()),
+            results: inbox(subject::results(&results_prefix)),
+            results_prefix,
+            streams: Arc::new(Streams::new(&slot, &publisher, &denials, ended.clone())),
             publisher,
-            denials: monitor.denials(),
+            denials,
             monitor: monitor.clone(),
             outgoing: Arc::default(),
             gate: SendGate::new(&slot, monitor),
             slot,
             reconnections: monitor.reconnections(),
             closed: monitor.closed(),
-            ended: monitor.ended(),
+            ended,
             is_shared: false,
             replication: Arc::default(),
             clustered: Arc::default(),
@@ -104,6 +121,19 @@ impl Connection {
         Self {
             is_detached: true,
             ..self
+        }
+    }
+
+    /// The id of a new request with `verb`, and the number by which its replies are found, if they arrive on a subscription
+    /// for all requests with that verb.
+    pub(crate) fn take_id(&self, verb: Verb) -> (RequestId, u64) {
+        match verb {
+            Verb::Stream => self.streams.take_id(),
+            Verb::Send => {
+                let number = self.results.take_number();
+                (RequestId::numbered(&self.results_prefix, number), number)
+            }
+            _ => (RequestId::random(), 0),
         }
     }
 

@@ -19,6 +19,8 @@ const MAX_TEXT_BYTES: usize = 8 * 1024;
 const MAX_WARNINGS: u64 = 16;
 /// The maximum number of subjects that are remembered as permitted.
 const MAX_PERMITTED: usize = 256;
+/// The maximum number of denied subscriptions to the messages of many requests that are remembered. A process has few.
+const MAX_SHARED: usize = 64;
 
 /// The operation that the server denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,11 @@ impl Denial {
         })
     }
 
+    /// Whether a subscription to the messages of many requests was denied.
+    fn is_shared(&self) -> bool {
+        self.action == Action::Subscribe && self.subject.ends_with(".*")
+    }
+
     pub(crate) fn denies(&self, action: Action, subject: &str) -> bool {
         self.action == action && self.subject == subject
     }
@@ -91,6 +98,10 @@ impl Denial {
         };
         let remedy = if self.is_inbox {
             "replies arrive there; give the user the permission, or set inbox_prefix to a permitted one"
+        } else if self.is_shared() && subject.starts_with("mesh.stream.") {
+            "the chunks of all streams arrive there; give the user the permission to subscribe to mesh.stream.>"
+        } else if self.is_shared() && subject.starts_with("mesh.results.") {
+            "the replies for callbacks arrive there; give the user the permission to subscribe to mesh.results.>"
         } else {
             "give the user the permission in the server's configuration, or use another user"
         };
@@ -136,6 +147,10 @@ pub(crate) struct Denials {
     inbox: Mutex<Option<Arc<Denial>>>,
     /// Whether `inbox` is set. Every request reads it.
     has_inbox: AtomicBool,
+    /// The denied subscriptions to the messages of many requests, until the next connect.
+    shared: Mutex<HashMap<String, Arc<Denial>>>,
+    /// Whether `shared` has any. Every stream reads it.
+    has_shared: AtomicBool,
     /// The number of denials of this connection that no operation waited for.
     warnings: AtomicU64,
 }
@@ -149,6 +164,8 @@ impl Denials {
             permitted: Mutex::default(),
             inbox: Mutex::default(),
             has_inbox: AtomicBool::new(false),
+            shared: Mutex::default(),
+            has_shared: AtomicBool::new(false),
             warnings: AtomicU64::new(0),
         })
     }
@@ -159,6 +176,8 @@ impl Denials {
         self.has_inbox.store(false, Ordering::Relaxed);
         self.warnings.store(0, Ordering::Relaxed);
         *self.inbox.lock() = None;
+        self.has_shared.store(false, Ordering::Relaxed);
+        self.shared.lock().clear();
     }
 
     /// Passes on the denial that an error text of the server reports. Returns `false` for other texts.
@@ -170,6 +189,13 @@ impl Denials {
         if denial.is_inbox {
             *self.inbox.lock() = Some(Arc::clone(&denial));
             self.has_inbox.store(true, Ordering::Relaxed);
+        }
+        if denial.is_shared() {
+            let mut shared = self.shared.lock();
+            if shared.len() < MAX_SHARED {
+                shared.insert(denial.subject.clone(), Arc::clone(&denial));
+                self.has_shared.store(true, Ordering::Relaxed);
+            }
         }
         if denial.action == Action::Publish {
             self.permitted.lock().remove(&denial.subject);
@@ -192,6 +218,14 @@ impl Denials {
             return None;
         }
         self.inbox.lock().clone()
+    }
+
+    /// The denial of a subscription to `pattern`, which ends with `.*`.
+    pub(crate) fn of_shared(&self, pattern: &str) -> Option<Arc<Denial>> {
+        if !self.has_shared.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.shared.lock().get(pattern).cloned()
     }
 
     /// Whether a publish to `subject` needs no confirmation: one was permitted on this connection, or too many
@@ -388,8 +422,12 @@ mod tests {
         assert_eq!(denials.permitted.lock().len(), MAX_PERMITTED);
         assert!(denials.is_permitted("b"), "no further subject is confirmed");
         denials.observe("Permissions Violation for Subscription to \"_INBOX.abc.*\"");
+        denials.observe("Permissions Violation for Subscription to \"mesh.stream.abc.*\"");
         assert!(denials.inbox().is_some());
+        assert!(denials.of_shared("mesh.stream.abc.*").is_some());
+        assert!(denials.of_shared("mesh.stream.def.*").is_none());
         denials.connected();
         assert!(!denials.is_permitted("b") && denials.inbox().is_none());
+        assert!(denials.of_shared("mesh.stream.abc.*").is_none());
     }
 }

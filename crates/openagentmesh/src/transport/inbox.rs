@@ -19,7 +19,7 @@ use super::multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 use super::publisher::{Publisher, Publishing};
 use crate::error::{Error, Result};
 
-/// The reply subjects of a process, all on one subscription.
+/// Reply subjects of a process, all on one subscription.
 pub(crate) struct Inbox {
     slot: ClientSlot,
     publisher: Arc<Publisher>,
@@ -56,23 +56,31 @@ enum Failure {
 }
 
 impl Inbox {
-    /// `ended` fails all pending replies.
+    /// The reply subjects begin with `prefix`, which is this inbox's own. `ended` fails all pending replies.
     pub(crate) fn new(
         slot: &ClientSlot,
+        prefix: String,
         publisher: &Arc<Publisher>,
+        hosts: &Arc<HostWatch>,
         denials: &Arc<Denials>,
         ended: CancellationToken,
     ) -> Self {
-        let replies = Multiplexer::new(slot, ended);
+        let replies = Multiplexer::new(slot, prefix, ended);
         let table = Arc::clone(replies.table());
+        let pattern = table.pattern();
         Self {
             slot: slot.clone(),
             publisher: Arc::clone(publisher),
             replies,
-            hosts: Arc::default(),
+            hosts: Arc::clone(hosts),
             denials: Arc::clone(denials),
-            _listener: denials.listen(move |denial| fail_denied(&table, denial)),
+            _listener: denials.listen(move |denial| fail_denied(&table, &pattern, denial)),
         }
+    }
+
+    /// Takes the number of a request that is [expected](Self::expect_callback) later.
+    pub(crate) fn take_number(&self) -> u64 {
+        self.replies.take_number()
     }
 
     /// Adds a reply subject for a request to subject `request`, which may have `chunks` on another subject.
@@ -87,6 +95,33 @@ impl Inbox {
         request: Subject,
         chunks: Option<Subject>,
     ) -> Result<PendingReply> {
+        self.add(self.take_number(), request, chunks).await
+    }
+
+    /// As [`expect`](Self::expect), for request `number`, whose host is watched before its first probe: its caller may
+    /// wait for long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`expect`](Self::expect).
+    pub(crate) async fn expect_callback(
+        &self,
+        number: u64,
+        request: Subject,
+    ) -> Result<PendingReply> {
+        let pending = self.add(number, request.clone(), None).await?;
+        let guard = watch_host(&self.hosts, self.replies.table(), number, request);
+        // The guard of an entry that was removed in the meantime is dropped.
+        drop(pending.entry.with(|waiting| waiting.host.replace(guard)));
+        Ok(pending)
+    }
+
+    async fn add(
+        &self,
+        number: u64,
+        request: Subject,
+        chunks: Option<Subject>,
+    ) -> Result<PendingReply> {
         let (table, publisher) = (self.replies.table(), &self.publisher);
         let started = self.replies.start(|replies| {
             let reader = Reader {
@@ -98,17 +133,19 @@ impl Inbox {
         });
         started.await?;
         let (reply, receiver) = oneshot::channel();
-        let entry = self.replies.add(Waiting {
+        let waiting = Waiting {
             reply,
             epoch: self.slot.epoch(),
             request,
             chunks,
             cancel: None,
             host: None,
-        })?;
+        };
+        let entry = self.replies.add_numbered(number, waiting)?;
         self.hosts.request_made();
         // Checked after the entry was added: a later denial fails the entry.
-        if let Some(denial) = self.denials.inbox() {
+        let denial = self.denials.inbox();
+        if let Some(denial) = denial.or_else(|| self.denials.of_shared(&table.pattern())) {
             return Err(denial.to_error());
         }
         Ok(PendingReply {
@@ -263,12 +300,7 @@ impl Reader {
         let pending = self.table.with(number, |waiting| {
             waiting.cancel.clone_from(&cancel);
             let host = waiting.host.get_or_insert_with(|| {
-                let (table, request) = (Arc::clone(&self.table), waiting.request.clone());
-                Box::new(self.hosts.add(request, move |death| {
-                    if let Some(waiting) = table.remove(number) {
-                        waiting.die(&death);
-                    }
-                }))
+                watch_host(&self.hosts, &self.table, number, waiting.request.clone())
             });
             host.probed(headers.get(header::INSTANCE_ID));
         });
@@ -281,6 +313,21 @@ impl Reader {
     }
 }
 
+/// Watches the host of pending request `number` to subject `request`.
+fn watch_host(
+    hosts: &Arc<HostWatch>,
+    table: &Arc<Table<Waiting>>,
+    number: u64,
+    request: Subject,
+) -> Box<WatchGuard> {
+    let table = Arc::clone(table);
+    Box::new(hosts.add(request, move |death| {
+        if let Some(waiting) = table.remove(number) {
+            waiting.die(&death);
+        }
+    }))
+}
+
 /// Fails the requests that were made by the client of `epoch`, which has died: their replies may be lost. Later ones
 /// wait for the next client.
 fn fail_interrupted(table: &Table<Waiting>, epoch: u64) {
@@ -290,10 +337,11 @@ fn fail_interrupted(table: &Table<Waiting>, epoch: u64) {
     }
 }
 
-/// Fails the requests that `denial` concerns. Returns whether there are any.
-fn fail_denied(table: &Table<Waiting>, denial: &Arc<Denial>) -> bool {
+/// Fails the requests that `denial` concerns, of an inbox that subscribes to `pattern`. Returns whether there are any.
+fn fail_denied(table: &Table<Waiting>, pattern: &str, denial: &Arc<Denial>) -> bool {
+    let is_own = denial.is_inbox() || denial.denies(Action::Subscribe, pattern);
     let is_concerned = |_, waiting: &Waiting| {
-        denial.is_inbox()
+        is_own
             || denial.denies(Action::Publish, &waiting.request)
             || [&waiting.chunks, &waiting.cancel]
                 .into_iter()

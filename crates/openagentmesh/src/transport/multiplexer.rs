@@ -40,8 +40,8 @@ struct Entries<T> {
 }
 
 impl<T: Send + 'static> Multiplexer<T> {
-    /// `ended` ends the reader.
-    pub(crate) fn new(slot: &ClientSlot, ended: CancellationToken) -> Self {
+    /// The subjects begin with `prefix`, which is this multiplexer's own. `ended` ends the reader.
+    pub(crate) fn new(slot: &ClientSlot, prefix: String, ended: CancellationToken) -> Self {
         let entries = Entries {
             by_number: HashMap::new(),
             is_closed: false,
@@ -49,7 +49,7 @@ impl<T: Send + 'static> Multiplexer<T> {
         Self {
             slot: slot.clone(),
             table: Arc::new(Table {
-                prefix: slot.client().new_inbox(),
+                prefix,
                 entries: Mutex::new(entries),
             }),
             next_number: AtomicU64::new(0),
@@ -80,8 +80,7 @@ impl<T: Send + 'static> Multiplexer<T> {
         }
         // Boxed: only the first request subscribes.
         let subscribe = self.reader.get_or_try_init(|| async {
-            let subject = format!("{}.*", self.table.prefix);
-            let messages = Subscription::start(&self.slot, subject, None).await?;
+            let messages = Subscription::start(&self.slot, self.table.pattern(), None).await?;
             let (reading, table) = (read(NumberedMessages(messages)), Arc::clone(&self.table));
             let ended = self.ended.clone();
             let reader = tokio::spawn(async move {
@@ -98,13 +97,26 @@ impl<T: Send + 'static> Multiplexer<T> {
         self.next_number.load(Ordering::Relaxed)
     }
 
+    /// Takes the number of an entry that is [added](Self::add_numbered) later.
+    pub(crate) fn take_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Adds an entry for messages to a new subject.
     ///
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed.
     pub(crate) fn add(&self, value: T) -> Result<Entry<T>> {
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        self.add_numbered(self.take_number(), value)
+    }
+
+    /// As [`add`](Self::add), with a number that was [taken](Self::take_number) for this entry alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`add`](Self::add).
+    pub(crate) fn add_numbered(&self, number: u64, value: T) -> Result<Entry<T>> {
         let mut entries = self.table.entries.lock();
         if entries.is_closed {
             return Err(closed("no reply can arrive"));
@@ -128,6 +140,11 @@ impl<T> Drop for Multiplexer<T> {
 }
 
 impl<T> Table<T> {
+    /// The subject of the subscription.
+    pub(crate) fn pattern(&self) -> String {
+        format!("{}.*", self.prefix)
+    }
+
     /// The number of entries.
     pub(crate) fn len(&self) -> usize {
         self.entries.lock().by_number.len()

@@ -1,5 +1,6 @@
 //! Publishing messages through the NATS client.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -14,7 +15,7 @@ use futures::future::{BoxFuture, Either, Ready, ready};
 use futures::{FutureExt, Sink};
 use openagentmesh_protocol::ErrorCode;
 use tokio::sync::Notify;
-use tokio::task::{coop, unconstrained};
+use tokio::task::{coop, unconstrained, yield_now};
 
 use super::client_slot::{ClientSlot, is_living};
 use super::headers::{check_limit, closed, message_size};
@@ -61,6 +62,27 @@ struct Queue {
     coalesced: VecDeque<OutboundMessage>,
     /// Set when the publisher is dropped. It ends the flush task.
     is_dropped: bool,
+}
+
+thread_local! {
+    /// Whether a handler is polled whose chunks are held.
+    static HOLDS_CHUNKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `poll`, which polls a handler, while chunks of this handler are held. What the handler publishes in the meantime
+/// is published by a later poll, after its chunks.
+pub(crate) fn while_chunks_are_held<T>(poll: impl FnOnce() -> T) -> T {
+    /// Restores the value also after a panic of the handler.
+    struct Restore(bool);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            HOLDS_CHUNKS.set(self.0);
+        }
+    }
+
+    let _restore = Restore(HOLDS_CHUNKS.replace(true));
+    poll()
 }
 
 /// The rest of a `publish`: nothing, or a boxed wait for room.
@@ -119,7 +141,6 @@ impl Publisher {
         headers: HeaderMap,
         body: Bytes,
     ) -> Publishing<'_> {
-        let shared = &*self.shared;
         let size = message_size(&headers, body.len());
         let message = OutboundMessage {
             subject: subject.into(),
@@ -127,6 +148,26 @@ impl Publisher {
             payload: body,
             headers: Some(headers),
         };
+        if HOLDS_CHUNKS.get() {
+            return Either::Right(self.publish_after_chunks(others, message, size).boxed());
+        }
+        self.hand_over(others, message, size)
+    }
+
+    /// Publishes a message of a handler while chunks that it produced before are held. The handler is pending at first,
+    /// and so its chunks leave.
+    async fn publish_after_chunks(
+        &self,
+        others: usize,
+        message: OutboundMessage,
+        size: usize,
+    ) -> Result<()> {
+        yield_now().await;
+        self.hand_over(others, message, size).await
+    }
+
+    fn hand_over(&self, others: usize, message: OutboundMessage, size: usize) -> Publishing<'_> {
+        let shared = &*self.shared;
         // A task that publishes in a loop must yield now and then.
         if !coop::has_budget_remaining() {
             return Either::Right(shared.wait_and_publish(message, size).boxed());
@@ -168,8 +209,12 @@ impl Publisher {
         self.shared.gate.is_open()
     }
 
-    /// Waits until the client has taken every coalesced message, or the connection is closed.
+    /// Waits until the client has taken every coalesced message, and the chunks of a handler that awaits this, or the
+    /// connection is closed.
     pub(crate) async fn flush(&self) {
+        if HOLDS_CHUNKS.get() {
+            yield_now().await;
+        }
         self.shared.flush_queue().await;
     }
 }

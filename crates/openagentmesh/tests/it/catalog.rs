@@ -284,7 +284,10 @@ async fn late_delivery_of_the_first_write_keeps_newer_entries() {
     let stream = jetstream.create_stream(config).await.unwrap();
     let mesh = AgentMesh::connect(server.url()).await.unwrap();
     assert!(mesh.catalog().await.unwrap().is_empty());
-    let name = stream.consumer_names().next().await.unwrap().unwrap();
+    // The catalog may be read before the consumer of its headers is there.
+    let name = eventually(|| async { stream.consumer_names().next().await })
+        .await
+        .unwrap();
     let pause = format!("$JS.API.CONSUMER.PAUSE.KV_mesh-catalog.{name}");
     let until = json!({"pause_until": "2200-01-01T00:00:00Z"}).to_string();
     let paused = raw.request(pause.clone(), until.into()).await.unwrap();

@@ -189,7 +189,7 @@ async fn poisoned_reply_costs_its_caller_one_reconnect() {
 /// The subject of a stream of `caller`, and the subject of signals to its host.
 async fn open_stream(world: &World) -> (openagentmesh::Chunks<u32>, Message) {
     let raw = world.test.raw().await;
-    let mut messages = subscribed(&raw, "mesh.stream.*").await;
+    let mut messages = subscribed(&raw, "mesh.stream.>").await;
     let mut chunks = world.caller.stream::<u32>("endless", ()).await.unwrap();
     assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
     (chunks, within(messages.next()).await.unwrap())

@@ -240,7 +240,7 @@ async fn killed_host_fails_every_verb() {
     let caller = builder.intercept_client(recorder.clone());
     let caller = within(caller.connect()).await.unwrap();
     let raw = test.raw().await;
-    let mut results = subscribed(&raw, "mesh.results.*").await;
+    let mut results = subscribed(&raw, "mesh.results.>").await;
     let mut probes = Probes::watch(&raw).await;
 
     let call = tokio::spawn(caller.call::<String>("sleeper", LONG_MS).into_future());

@@ -92,7 +92,7 @@ async fn hostile_host_cannot_direct_credit_or_cancellation() {
     let caller = test.peer().await;
 
     // A stream whose chunks name the subject for credit; the stream is dropped early.
-    let stream = caller.stream::<u32>("evil", ()).window(2);
+    let stream = caller.stream::<u32>("evil", ()).window(8);
     let (chunks, ()) = tokio::join!(stream, async {
         let request = within(requests.next()).await.unwrap();
         let id = request

@@ -1,0 +1,98 @@
+//! Learning of the writes of the catalog: by a consumer of their headers, or by the state of the bucket.
+
+use std::sync::Arc;
+
+use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
+use openagentmesh_protocol::{CatalogDocument, subject};
+
+use super::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared};
+use super::snapshot::CatalogSnapshot;
+use super::state::replace;
+use super::stored::BucketState;
+use crate::error::Result;
+use crate::store::{Delivery, OrderedConsumer, Start};
+use crate::util::backoff::Backoff;
+
+/// Loads the catalog, and learns of its writes until the connection is closed.
+pub(super) async fn keep_following(shared: Arc<Shared>) {
+    tokio::join!(shared.refresh(), learn(&shared));
+}
+
+async fn learn(shared: &Shared) {
+    let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
+    let mut last_seen = None;
+    let mut has_failed = false;
+    loop {
+        match follow(shared, has_failed, &mut backoff).await {
+            // The connection is closed.
+            Ok(()) => return,
+            Err(error) => tracing::debug!(%error, "the catalog cannot be followed"),
+        }
+        has_failed = true;
+        // The limit of consumers may be reached, or the user may lack the permission for one.
+        check(shared, &mut last_seen).await;
+        tokio::time::sleep(backoff.next_delay()).await;
+    }
+}
+
+/// Learns of writes by a consumer of their headers, until that fails or the connection is closed. Writes before may have
+/// been missed if `has_failed`.
+async fn follow(shared: &Shared, has_failed: bool, backoff: &mut Backoff) -> Result<()> {
+    let subject = subject::kv(CATALOG, CATALOG_KEY);
+    let catalog = Arc::clone(&shared.catalog);
+    let mut consumer = OrderedConsumer::open(catalog, subject, Start::Last, true).await?;
+    backoff.reset();
+    if has_failed {
+        begin_again(shared, consumer.pending() == 0);
+    }
+    while let Some(delivery) = consumer.next().await {
+        match delivery {
+            Delivery::Message(message) => {
+                let changed = message.changed.as_deref();
+                shared
+                    .heard
+                    .send_if_modified(|heard| heard.hear(message.sequence, changed));
+            }
+            Delivery::Idle => {}
+            Delivery::Denied(error) => return Err(error),
+            Delivery::BucketRecreated => begin_again(shared, consumer.pending() == 0),
+        }
+    }
+    Ok(())
+}
+
+/// Lets the next read replace the state, whatever its revision is. An empty bucket need not be read.
+fn begin_again(shared: &Shared, is_empty: bool) {
+    shared.heard.send_modify(|heard| {
+        if is_empty {
+            heard.replaced(0);
+            let empty = CatalogSnapshot::new(CatalogDocument::default(), 0);
+            replace(&shared.state, Arc::new(empty));
+        } else {
+            heard.doubt();
+        }
+    });
+}
+
+/// Learns of writes by the state of the bucket, which is a small answer, and loads the catalog if it was never read.
+async fn check(shared: &Shared, last_seen: &mut Option<BucketState>) {
+    match BucketState::read(&shared.catalog).await {
+        Ok(now) => {
+            let before = last_seen.replace(now);
+            shared.heard.send_if_modified(|heard| {
+                let has_lost = before.is_some_and(|before| now.has_lost(&before));
+                if has_lost {
+                    heard.doubt();
+                }
+                heard.hear_up_to(now.last_sequence()) || has_lost
+            });
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the bucket of the catalog cannot be checked");
+            shared.set_unavailable(&error);
+        }
+    }
+    if shared.state.borrow().revision().is_none() {
+        shared.refresh().await;
+    }
+}

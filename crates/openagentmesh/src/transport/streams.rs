@@ -1,0 +1,189 @@
+//! The chunks of all streams of this process.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_nats::{Message, Subject};
+use openagentmesh_protocol::{CallerSignal, RequestId, subject};
+use tokio_util::sync::CancellationToken;
+
+use super::client_slot::ClientSlot;
+use super::denials::Denials;
+use super::inbox::answer_probe;
+use super::message_queue::{MessageQueue, Queued};
+use super::multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
+use super::publisher::Publisher;
+use crate::error::Result;
+
+/// The streams that this process consumes, all on one subscription.
+///
+/// A host learns that a consumer has dropped its stream by a message: the server reports a missing subscriber only when
+/// the whole process has gone.
+pub(crate) struct Streams {
+    /// The ids of the requests are this one and a number.
+    prefix: RequestId,
+    slot: ClientSlot,
+    routes: Multiplexer<Route>,
+    publisher: Arc<Publisher>,
+    denials: Arc<Denials>,
+}
+
+/// The way of one stream's chunks to its consumer. Ends the queue when it is dropped.
+struct Route {
+    queue: Arc<MessageQueue>,
+    /// The epoch of the client at the start of the request.
+    epoch: u64,
+}
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        self.queue.end();
+    }
+}
+
+impl Streams {
+    /// `ended` ends all streams.
+    pub(crate) fn new(
+        slot: &ClientSlot,
+        publisher: &Arc<Publisher>,
+        denials: &Arc<Denials>,
+        ended: CancellationToken,
+    ) -> Self {
+        let prefix = RequestId::random();
+        Self {
+            routes: Multiplexer::new(slot, subject::stream(&prefix), ended),
+            slot: slot.clone(),
+            publisher: Arc::clone(publisher),
+            denials: Arc::clone(denials),
+            prefix,
+        }
+    }
+
+    /// The id of a new request, and its number.
+    pub(crate) fn take_id(&self) -> (RequestId, u64) {
+        let number = self.routes.take_number();
+        (RequestId::numbered(&self.prefix, number), number)
+    }
+
+    /// The subject of the subscription.
+    pub(crate) fn pattern(&self) -> Subject {
+        self.routes.table().pattern().into()
+    }
+
+    /// Opens the stream of request `number`, whose host has credit for so many chunks. Subscribes first if this is the first
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// `connection_failed` when the connection is closed, `connection_denied` when the server has denied the subscription.
+    pub(crate) async fn open(&self, number: u64, credit: u32) -> Result<IncomingChunks> {
+        let started = self.routes.start(|messages| {
+            let reader = Reader {
+                table: Arc::clone(self.routes.table()),
+                publisher: Arc::clone(&self.publisher),
+                refused: VecDeque::new(),
+            };
+            reader.read(messages)
+        });
+        started.await?;
+        let queue = Arc::new(MessageQueue::with_credit(credit));
+        let route = Route {
+            queue: Arc::clone(&queue),
+            epoch: self.slot.epoch(),
+        };
+        let entry = self.routes.add_numbered(number, route)?;
+        // Checked after the entry was added: the pending reply of the request fails with a later denial.
+        if let Some(denial) = self.denials.of_shared(&self.pattern()) {
+            return Err(denial.to_error());
+        }
+        Ok(IncomingChunks {
+            queue,
+            credit: credit.into(),
+            is_exceeded: false,
+            _entry: entry,
+        })
+    }
+}
+
+/// The task that reads the chunks.
+struct Reader {
+    table: Arc<Table<Route>>,
+    publisher: Arc<Publisher>,
+    /// The last streams without a consumer whose hosts were asked to cancel them.
+    refused: VecDeque<u64>,
+}
+
+impl Reader {
+    /// The number of streams in [`refused`](Self::refused).
+    const MAX_REFUSED: usize = 64;
+
+    /// Passes each chunk to its stream. Ends with the connection.
+    async fn read(mut self, mut messages: NumberedMessages) {
+        while let Some(event) = messages.next().await {
+            match event {
+                Numbered::Message(number, message) => {
+                    let queue = self.table.with(number, |route| Arc::clone(&route.queue));
+                    match queue {
+                        Some(queue) => queue.push(message),
+                        None => self.refuse(number, message).await,
+                    }
+                }
+                // What the dead client had received of these streams may be lost.
+                Numbered::Interrupted(epoch) => {
+                    drop(self.table.remove_all(|_, route| route.epoch <= epoch));
+                }
+            }
+        }
+    }
+
+    /// Asks the host of a stream that was dropped to cancel it, once.
+    async fn refuse(&mut self, number: u64, message: Message) {
+        if message.reply.is_none() || self.refused.contains(&number) || !self.publisher.is_open() {
+            return;
+        }
+        if self.refused.len() >= Self::MAX_REFUSED {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(number);
+        answer_probe(&self.publisher, message.reply, CallerSignal::Cancel).await;
+    }
+}
+
+/// The chunks of one stream as they arrive. Dropping them ends the route.
+pub(crate) struct IncomingChunks {
+    queue: Arc<MessageQueue>,
+    /// All credit that the host was given.
+    credit: u64,
+    is_exceeded: bool,
+    _entry: Entry<Route>,
+}
+
+impl IncomingChunks {
+    /// The next message, or the number of messages that were lost in its place; `None` after the last one. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Result<Message, u64>> {
+        match self.queue.next().await? {
+            Queued::Message(message) => Some(Ok(message)),
+            Queued::Lost(lost) => Some(Err(lost)),
+            Queued::Excess => {
+                self.is_exceeded = true;
+                None
+            }
+        }
+    }
+
+    /// Allows `credit` more messages. To be called before the credit is sent. It counts only once it is
+    /// [granted](Self::grant).
+    pub(crate) fn allow(&self, credit: u32) {
+        self.queue.raise_credit(self.credit + u64::from(credit));
+    }
+
+    /// The credit was sent.
+    pub(crate) fn grant(&mut self, credit: u32) {
+        self.credit += u64::from(credit);
+    }
+
+    /// Whether the messages have ended because the host sent one without credit.
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.is_exceeded
+    }
+}
