@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use interop::Sdk;
 use openagentmesh::{AgentSpec, Chunks, Error, ErrorCode, Result};
 use serde_json::{Value, json};
 
-use crate::common::{TestMesh, within};
+use crate::common::{TestMesh, header, within};
 use crate::rust_agents::Piece;
 
 interop::with_each_sdk!(
     chunks_arrive_in_order_typed_and_untyped,
     error_follows_the_chunks_before_it,
+    id_of_a_stream_is_whole_in_subjects_and_logs,
     invalid_input_is_the_error_of_python,
     chunk_of_another_type_is_an_error,
     consumer_that_leaves_early_breaks_nothing,
@@ -85,9 +86,58 @@ async fn error_follows_the_chunks_before_it(sdk: Sdk) {
             assert_eq!(error.details()["seconds"], 5);
         } else {
             assert_eq!(error.agent(), Some("stumble"));
-            assert_eq!(error.request_id().unwrap().len(), 32);
+            assert!(is_numbered(error.request_id().unwrap()));
         }
     }
+}
+
+/// Whether the id is that of a stream: the prefix of its process, a dot and a number.
+fn is_numbered(id: &str) -> bool {
+    let Some((prefix, number)) = id.split_once('.') else {
+        return false;
+    };
+    prefix.len() == 32 && number.parse::<u64>().is_ok()
+}
+
+async fn id_of_a_stream_is_whole_in_subjects_and_logs(sdk: Sdk) {
+    let test = TestMesh::start().await;
+    let _python = test.python_host(sdk, &["stumble"]).await;
+    let nats = test.nats().await;
+    let mut heard = nats.subscribe("mesh.>").await.unwrap();
+    nats.flush().await.unwrap();
+
+    let (_, error) = all(test.mesh.stream::<Piece>("stumble", "error").await).await;
+    let error = error.unwrap();
+    let id = error.request_id().unwrap();
+    assert!(is_numbered(id), "{id}");
+
+    let mut chunks = 0;
+    let mut missing = vec!["the request", "the dead letter", "the log"];
+    while !missing.is_empty() {
+        let message = within(heard.next()).await.unwrap();
+        let body: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        match &*message.subject {
+            "mesh.agent.stumble" => {
+                assert_eq!(header(&message, "X-Mesh-Request-Id"), Some(id));
+                missing.retain(|part| *part != "the request");
+            }
+            "mesh.errors.stumble" => {
+                assert_eq!(body["request_id"], id);
+                missing.retain(|part| *part != "the dead letter");
+            }
+            "mesh.logs.stumble" if body["event"] == "request_failed" => {
+                assert_eq!(body["request_id"], id);
+                missing.retain(|part| *part != "the log");
+            }
+            subject if subject.starts_with("mesh.stream.") => {
+                assert_eq!(subject, format!("mesh.stream.{id}"));
+                assert_eq!(header(&message, "X-Mesh-Request-Id"), Some(id));
+                chunks += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(chunks > 0, "the chunks precede the error");
 }
 
 async fn invalid_input_is_the_error_of_python(sdk: Sdk) {
