@@ -14,9 +14,9 @@ use super::snapshot::CatalogSnapshot;
 use super::state::CacheState;
 use super::stored::BucketState;
 use super::writer::Read;
-use super::{contracts, registry, writer};
+use super::{contracts, registration, registry, writer};
 use crate::error::{Error, Result};
-use crate::store::{KvBucket, OrderedConsumer, Start};
+use crate::store::{KvBucket, Mirror, OrderedConsumer, Start};
 use crate::transport::Connection;
 use openagentmesh_protocol::bucket::{CATALOG, REGISTRY};
 use openagentmesh_protocol::{
@@ -259,6 +259,42 @@ impl Directory {
         let changed: Vec<&AgentName> = names.iter().collect();
         self.edit(&changed, |catalog| {
             Ok(catalog.remove(names.iter().map(AgentName::as_str)))
+        })
+        .await
+    }
+
+    /// The catalog entries of all contracts in the registry, followed.
+    pub(crate) async fn registered(&self) -> Result<Mirror<CatalogEntry>> {
+        Mirror::open(&self.registry, |name, json| {
+            let name = AgentName::new(name).ok()?;
+            let contract = registry::skip_malformed(registry::parse(json, &name).map(Some));
+            let contract = contract.ok().flatten()?;
+            let entry = contract.to_catalog_entry();
+            registration::check_entry_size(&name, &entry).ok()?;
+            Some(entry)
+        })
+        .await
+    }
+
+    /// Adds and corrects `entries` in the catalog, and removes those of the agents that have `left`, in one write. Writes
+    /// nothing if the catalog says so already.
+    pub(crate) async fn list(&self, entries: &[CatalogEntry], left: &[AgentName]) -> Result<()> {
+        let cached = self.snapshot().await?;
+        let changed = entries.iter().filter(|entry| !cached.says(entry));
+        let changed: Vec<CatalogEntry> = changed.cloned().collect();
+        let removed = left.iter().filter(|name| cached.has(name));
+        let removed: Vec<&AgentName> = removed.collect();
+        if changed.is_empty() && removed.is_empty() {
+            return Ok(());
+        }
+        let named = changed
+            .iter()
+            .filter_map(|entry| AgentName::new(&entry.name).ok());
+        let named: Vec<AgentName> = named.collect();
+        let names: Vec<&AgentName> = named.iter().chain(removed.iter().copied()).collect();
+        self.edit(&names, |catalog| {
+            let is_removed = catalog.remove(removed.iter().map(|name| name.as_str()));
+            Ok(catalog.upsert(changed.iter().cloned())? || is_removed)
         })
         .await
     }

@@ -76,23 +76,27 @@ impl Registration {
             let what = format!("the contract of agent '{}'", self.name);
             return Err(too_large(&what, size, max_payload).with_agent(&self.name));
         }
-        let text = serde_json::to_vec(&self.entry).map_or(0, |text| text.len());
-        let size = text + HEADER_OVERHEAD + self.entry.tags.len() * TAG_OVERHEAD;
-        if size > MAX_ENTRY_BYTES {
-            return Err(Error::raised(
-                ErrorCode::PayloadTooLarge,
-                format!(
-                    "catalog entry of agent '{}' too large: description and tags take {size} bytes of at most \
-                     {MAX_ENTRY_BYTES}; shorten them",
-                    self.name
-                ),
-            )
-            .with_detail("size", size)
-            .with_detail("limit", MAX_ENTRY_BYTES)
-            .with_agent(&self.name));
-        }
-        Ok(())
+        check_entry_size(&self.name, &self.entry)
     }
+}
+
+/// Refuses an `entry` of agent `name` that readers would not list.
+pub(super) fn check_entry_size(name: &AgentName, entry: &CatalogEntry) -> Result<()> {
+    let text = serde_json::to_vec(entry).map_or(0, |text| text.len());
+    let size = text + HEADER_OVERHEAD + entry.tags.len() * TAG_OVERHEAD;
+    if size > MAX_ENTRY_BYTES {
+        return Err(Error::raised(
+            ErrorCode::PayloadTooLarge,
+            format!(
+                "catalog entry of agent '{name}' too large: description and tags take {size} bytes of at most \
+                 {MAX_ENTRY_BYTES}; shorten them"
+            ),
+        )
+        .with_detail("size", size)
+        .with_detail("limit", MAX_ENTRY_BYTES)
+        .with_agent(name));
+    }
+    Ok(())
 }
 
 fn registered_at(contract: &Contract) -> Option<OffsetDateTime> {

@@ -1,6 +1,6 @@
 //! The instance records in their bucket.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +8,17 @@ use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use openagentmesh_monitor as monitor;
 use openagentmesh_protocol::bucket::INSTANCES;
-use openagentmesh_protocol::{ErrorCode, InstanceId, InstanceRecord, subject};
+use openagentmesh_protocol::{
+    AgentName, ErrorCode, InstanceId, InstanceRecord, InstanceState, subject,
+};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use super::instance::Instance;
 use crate::error::{Error, Result};
-use crate::store::{Access, KvBucket, Meaning, StoreError, StoredMessage, find_last, latest};
+use crate::store::{
+    Access, KvBucket, Meaning, Mirror, StoreError, StoredMessage, find_last, latest,
+};
 use crate::transport::{Action, Connection};
 
 /// The subject of a read of one record.
@@ -94,6 +98,20 @@ impl Records {
                 (instance, published)
             })
             .collect())
+    }
+
+    /// The agents of each instance, followed.
+    ///
+    /// # Errors
+    ///
+    /// When the bucket cannot be followed.
+    pub(super) async fn served(&self) -> Result<Mirror<BTreeSet<AgentName>>> {
+        Mirror::open(&self.bucket, |id, json| {
+            let record = parse(&InstanceId::parse(id).ok()?, json)?;
+            let is_alive = record.state != Some(InstanceState::Dead);
+            is_alive.then(|| record.agents.into_iter().collect())
+        })
+        .await
     }
 
     /// The record of instance `id`. One request, which needs no other permission: the bucket is neither opened nor

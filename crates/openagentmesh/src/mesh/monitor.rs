@@ -23,6 +23,9 @@ use crate::util::operation::Operation;
 /// does not export disconnects: with a connection of the [system account](Self::system_account), deaths are found within
 /// milliseconds in place of a lease's time.
 ///
+/// It also lists the agents of hosts that may not write the catalog: those that have written a contract and an instance
+/// record.
+///
 /// ```no_run
 /// # async fn example() -> openagentmesh::Result<()> {
 /// use openagentmesh::AgentMesh;
@@ -152,7 +155,9 @@ impl Monitor {
                 }
                 stopped.cancel();
             };
-            tokio::join!(monitoring, stopping);
+            let listing = liveness::list_agents(&self.session.directory, &self.session.records);
+            let listing = stopped.run_until_cancelled(listing);
+            tokio::join!(monitoring, listing, stopping);
             Ok(())
         })
     }

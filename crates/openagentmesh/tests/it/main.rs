@@ -55,6 +55,7 @@ mod kv;
 #[cfg(unix)]
 mod lame_duck;
 mod lifecycle;
+mod listing_by_monitor;
 mod load;
 mod logs;
 mod lost_connection;
