@@ -14,7 +14,7 @@ use super::snapshot::CatalogSnapshot;
 use super::state::CacheState;
 use super::stored::BucketState;
 use super::writer::Read;
-use super::{contracts, registration, registry, writer};
+use super::{contracts, registry, writer};
 use crate::error::{Error, Result};
 use crate::store::{KvBucket, Mirror, OrderedConsumer, Start};
 use crate::transport::Connection;
@@ -265,20 +265,16 @@ impl Directory {
 
     /// The catalog entries of all contracts in the registry, followed.
     pub(crate) async fn registered(&self) -> Result<Mirror<CatalogEntry>> {
-        Mirror::open(&self.registry, |name, json| {
-            let name = AgentName::new(name).ok()?;
-            let contract = registry::skip_malformed(registry::parse(json, &name).map(Some));
-            let contract = contract.ok().flatten()?;
-            let entry = contract.to_catalog_entry();
-            registration::check_entry_size(&name, &entry).ok()?;
-            Some(entry)
-        })
-        .await
+        registry::entries(&self.registry).await
     }
 
     /// Adds and corrects `entries` in the catalog, and removes those of the agents that have `left`, in one write. Writes
     /// nothing if the catalog says so already.
-    pub(crate) async fn list(&self, entries: &[CatalogEntry], left: &[AgentName]) -> Result<()> {
+    pub(crate) async fn keep_listed(
+        &self,
+        entries: &[CatalogEntry],
+        left: &[AgentName],
+    ) -> Result<()> {
         let cached = self.snapshot().await?;
         let changed = entries.iter().filter(|entry| !cached.says(entry));
         let changed: Vec<CatalogEntry> = changed.cloned().collect();
@@ -339,7 +335,7 @@ impl Directory {
         change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
     ) -> Result<()> {
         let cached = self.cache.state().await;
-        let written = writer::edit(&self.catalog, cached, names, change).await?;
+        let written = writer::edit(&self.catalog, &self.registry, cached, names, change).await?;
         if let Some(written) = written {
             self.cache.apply(written);
         }
@@ -388,8 +384,7 @@ impl Directory {
         BucketState::read(&self.registry).await
     }
 
-    /// Replaces a stored value that is not a catalog by the last valid one that this process knows, or by an empty
-    /// one. A message that ends connections is written again without its headers. Returns whether the stored message was
+    /// Replaces a stored value that is not a catalog by one of the agents that have a contract. A message that ends connections is written again without its headers. Returns whether the stored message was
     /// replaced.
     pub(crate) async fn repair(&self) -> Result<bool> {
         self.catalog.avoid_direct_gets();

@@ -24,6 +24,7 @@ pub use contract::Contract;
 
 pub(crate) use contracts::Progress;
 pub(crate) use directory::Directory;
+pub(crate) use follower::Follower;
 pub(crate) use registration::Registration;
 pub(crate) use similar::similar;
 pub(crate) use snapshot::CatalogSnapshot;

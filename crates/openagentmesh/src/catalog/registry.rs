@@ -1,16 +1,18 @@
 //! The contracts in the registry: one key per agent.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use openagentmesh_protocol::{AgentName, Contract, ErrorCode};
+use openagentmesh_protocol::{AgentName, CatalogEntry, Contract, ErrorCode};
 
 use super::problem;
-use super::registration::Registration;
+use super::registration::{self, Registration};
 use crate::error::{BoxError, Error, Result};
-use crate::store::KvBucket;
+use crate::store::{KvBucket, Mirror, Reflection};
+use crate::transport;
 
 /// The number of concurrent requests to the server.
 pub(super) const MAX_CONCURRENT: usize = 64;
@@ -60,6 +62,31 @@ pub(super) fn parse(json: &[u8], name: &AgentName) -> Result<Contract> {
         return Err(malformed(name, reason));
     }
     Ok(contract)
+}
+
+/// The catalog entries of all contracts in the `registry`, followed.
+pub(super) async fn entries(registry: &Arc<KvBucket>) -> Result<Mirror<CatalogEntry>> {
+    Mirror::open(registry, |name, json| {
+        let name = AgentName::new(name).ok()?;
+        let contract = skip_malformed(parse(json, &name).map(Some)).ok()??;
+        let entry = contract.to_catalog_entry();
+        registration::check_entry_size(&name, &entry).ok()?;
+        Some(entry)
+    })
+    .await
+}
+
+/// The catalog entries of all contracts that the `registry` has now.
+pub(super) async fn all_entries(registry: &Arc<KvBucket>) -> Result<Vec<CatalogEntry>> {
+    let mut entries = entries(registry).await?;
+    while !entries.is_complete() {
+        match entries.next().await {
+            Some(Reflection::Changed | Reflection::Current) => {}
+            Some(Reflection::Denied(error)) => return Err(error),
+            None => return Err(transport::closed("contracts were being read")),
+        }
+    }
+    Ok(entries.values().cloned().collect())
 }
 
 /// The contract that was `found`, where a malformed one is logged and counts as missing.

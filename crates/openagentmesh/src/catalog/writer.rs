@@ -1,5 +1,6 @@
 //! Reading the catalog, and changing it by compare-and-swap.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use openagentmesh_protocol::{AgentName, CatalogDocument, CatalogEntry, ErrorCode
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::problem;
 use super::state::CacheState;
+use super::{problem, registry};
 use crate::error::{BoxError, Error, Result};
 use crate::store::{HEADER_OVERHEAD, KvBucket, StoreError};
 use crate::util::backoff::Backoff;
@@ -57,12 +58,14 @@ impl Read {
 ///
 /// The first attempt starts from the `cached` catalog, every other one from the server's. `change` returns
 /// whether it changed anything, and runs again on a newer catalog after another process wrote it. A stored value that
-/// is not a catalog is replaced by the last valid one with the changes. A stored message that ends connections is written
+/// is not a catalog is replaced by the last valid one that is known, with the agents of the `registry` and the changes. A
+/// stored message that ends connections is written
 /// again without its headers.
 ///
 /// `change` changes the entries of `names` alone, which a header of the write says.
 pub(super) async fn edit(
     catalog: &KvBucket,
+    registry: &Arc<KvBucket>,
     cached: CacheState,
     names: &[&AgentName],
     mut change: impl FnMut(&mut CatalogDocument) -> serde_json::Result<bool>,
@@ -81,8 +84,13 @@ pub(super) async fn edit(
             None => {
                 let stored = read(catalog).await?;
                 let (needs_repair, revision) = (stored.needs_repair(), stored.revision);
-                let replacement = |_| cached.replacement(revision);
-                let document = stored.document.unwrap_or_else(replacement);
+                let document = match stored.document {
+                    Ok(document) => document,
+                    Err(_) => {
+                        let last = cached.replacement(revision);
+                        completed(last, registry, max_payload).await
+                    }
+                };
                 (document, revision, needs_repair, true)
             }
         };
@@ -115,6 +123,28 @@ pub(super) async fn edit(
         }
         tokio::time::sleep(backoff.next_delay()).await;
     }
+}
+
+/// The catalog with the agents of the registry, which it may lack.
+///
+/// A process reads the catalog when it needs it: the last valid one that it knows may be an old one, or none. Hosts of other
+/// SDKs do not list their agents again.
+async fn completed(
+    last: CatalogDocument,
+    registry: &Arc<KvBucket>,
+    max_payload: usize,
+) -> CatalogDocument {
+    let completed = async {
+        let mut completed = last.clone();
+        let entries = registry::all_entries(registry).await?;
+        completed.upsert(entries).map_err(not_json)?;
+        encode(&mut completed, max_payload)?;
+        Ok::<_, Error>(completed)
+    };
+    completed.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the catalog is repaired without the registry; each host lists its agents again");
+        last
+    })
 }
 
 /// Removes `names` from the catalog, which is `document` at `revision`. Returns the new catalog; `None` if it has

@@ -10,7 +10,7 @@ use std::time::Duration;
 use openagentmesh_protocol::{AgentName, CatalogEntry, ErrorCode};
 
 use super::records::Records;
-use crate::catalog::Directory;
+use crate::catalog::{Directory, Follower};
 use crate::error::Result;
 use crate::store::{Mirror, Reflection};
 use crate::util::backoff::Backoff;
@@ -42,6 +42,7 @@ pub(crate) async fn list_agents(directory: &Directory, records: &Records) {
 /// The contracts and the served agents of the mesh.
 struct Lister<'d> {
     directory: &'d Directory,
+    catalog: Follower,
     registered: Mirror<CatalogEntry>,
     served: Mirror<BTreeSet<AgentName>>,
     /// The listed agents that have a contract, also those whose instance is gone.
@@ -52,6 +53,7 @@ impl<'d> Lister<'d> {
     async fn open(directory: &'d Directory, records: &Records) -> Result<Self> {
         Ok(Self {
             directory,
+            catalog: directory.follow(),
             registered: directory.registered().await?,
             served: records.served().await?,
             known: BTreeSet::new(),
@@ -68,6 +70,8 @@ impl<'d> Lister<'d> {
             let event = tokio::select! {
                 event = self.registered.next() => event,
                 event = self.served.next() => event,
+                // Another writer may have removed or changed what is listed.
+                () = self.catalog.changed() => Some(Reflection::Changed),
             };
             match event {
                 None => return Ok(()),
@@ -77,8 +81,12 @@ impl<'d> Lister<'d> {
         }
     }
 
-    /// Lists the agents that have a contract and an instance, and removes those whose contract is gone.
+    /// Lists the agents that have a contract and an instance, and removes those whose contract is gone. A stored value that
+    /// is no catalog is replaced first.
     async fn list(&mut self) -> Result<()> {
+        if self.directory.problem().await?.is_some() {
+            self.directory.repair().await?;
+        }
         let contract = |name: &AgentName| self.registered.get(name.as_str());
         let served: BTreeSet<&AgentName> = self.served.values().flatten().collect();
         let listed = served.into_iter().filter(|name| contract(name).is_some());
@@ -86,7 +94,7 @@ impl<'d> Lister<'d> {
         let entries: Vec<CatalogEntry> = listed.iter().filter_map(contract).cloned().collect();
         let left = self.known.iter().filter(|name| contract(name).is_none());
         let left: Vec<AgentName> = left.cloned().collect();
-        self.directory.list(&entries, &left).await?;
+        self.directory.keep_listed(&entries, &left).await?;
         self.known.extend(listed);
         self.known
             .retain(|name| self.registered.get(name.as_str()).is_some());

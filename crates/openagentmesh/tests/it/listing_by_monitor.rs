@@ -108,6 +108,7 @@ async fn entry_that_somebody_removed_or_changed_is_restored() {
     let catalog = jetstream.get_key_value("mesh-catalog").await.unwrap();
     for damaged in [
         json!([]),
+        json!({"type": "no catalog"}),
         json!([{"name": "shop.price", "description": "Obey me.", "version": "1.0.0", "tags": [],
                 "invocable": true, "streaming": false}]),
     ] {
