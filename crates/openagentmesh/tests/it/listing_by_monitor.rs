@@ -67,9 +67,9 @@ impl Unlisted {
     }
 }
 
-/// The description of a listed agent.
+/// The description of a listed agent; `None` also while the catalog is malformed.
 async fn description(mesh: &AgentMesh, name: &str) -> Option<String> {
-    let catalog = mesh.catalog().fresh().await.unwrap();
+    let catalog = mesh.catalog().fresh().await.ok()?;
     let entry = catalog.into_iter().find(|entry| entry.name == name);
     entry.map(|entry| entry.description)
 }
