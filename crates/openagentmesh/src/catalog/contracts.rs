@@ -74,7 +74,7 @@ impl Reading<'_> {
             // The leader has every write. The server of the consumer may have fewer.
             last = registry.message("read", Find::Last(&filter)).await?;
         }
-        let (registry, start) = (Arc::clone(registry), Start::Last);
+        let (registry, start) = (Arc::clone(registry), Start::Stored);
         let mut consumer = OrderedConsumer::open(registry, filter, start, false).await?;
         let mut newest = 0;
         while consumer.pending() > 0 {

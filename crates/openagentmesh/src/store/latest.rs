@@ -65,7 +65,7 @@ async fn read<H: Handle>(
     headers_only: bool,
 ) -> Result<Vec<StoredMessage>> {
     let mut consumer =
-        OrderedConsumer::open(Arc::clone(bucket), filter, Start::Last, headers_only).await?;
+        OrderedConsumer::open(Arc::clone(bucket), filter, Start::Stored, headers_only).await?;
     let mut listed = Vec::new();
     while consumer.pending() > 0 {
         match consumer.next().await {

@@ -17,7 +17,9 @@ use super::metadata::{ObjectInfo, chunks_subject, is_nuid};
 use super::progress::{OnProgress, Progress};
 use super::running_digest::RunningDigest;
 use crate::error::{Error, Result};
-use crate::store::{Access, ConsumerGuard, Find, ObjectBucket, SharedBucket};
+use crate::store::{
+    Access, ConsumerGuard, DirectBatch, Find, ObjectBucket, SharedBucket, is_denied,
+};
 use crate::transport::DenialWatch;
 
 /// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
@@ -43,8 +45,17 @@ const MAX_RETRIES: u32 = 3;
 /// one.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
+/// The request for a consumer, without which a user reads directly.
+const CREATE_CONSUMER: &str = "CONSUMER.CREATE";
+/// The request for one chunk.
+const READ: &str = "STREAM.MSG.GET";
+/// The request for a batch without a consumer.
+const DIRECT_GET: &str = "DIRECT.GET";
+
 /// Reads the chunks of a file in order, in batches, each requested when the one before is used up. After a failure, the
 /// next chunk is read with a request of its own: the client may be unable to receive its message.
+///
+/// A user who may have no consumers reads batches directly, or else one chunk after the other.
 pub(super) struct ChunkReader<'p> {
     bucket: SharedBucket<ObjectBucket>,
     meta: ObjectMeta,
@@ -52,6 +63,8 @@ pub(super) struct ChunkReader<'p> {
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<ChunkConsumer>,
     batch: Option<Batch>,
+    /// A batch without a consumer.
+    direct: Option<DirectBatch>,
     batch_bytes: u64,
     batch_started: Instant,
     /// The number of chunks that the current consumer has delivered.
@@ -97,6 +110,7 @@ impl<'p> ChunkReader<'p> {
             on_progress,
             consumer: None,
             batch: None,
+            direct: None,
             batch_bytes: FIRST_BATCH_BYTES,
             batch_started: Instant::now(),
             delivered: 0,
@@ -161,10 +175,18 @@ impl<'p> ChunkReader<'p> {
         if self.meta.chunks == 1 || self.reads_next {
             return self.read_next().await;
         }
+        let has_consumers = !self.bucket.is_request_denied(CREATE_CONSUMER);
         let mut reconnections = self.reconnections.clone();
         tokio::select! {
             biased;
-            received = self.receive_with_consumer() => return received,
+            received = self.receive_with_consumer(), if has_consumers => match received {
+                // Known only now.
+                Err(error) if is_denied(&error) && self.bucket.is_request_denied(CREATE_CONSUMER) => {
+                    return Box::pin(self.receive()).await;
+                }
+                received => return received,
+            },
+            received = self.receive_directly(), if !has_consumers => return received,
             Ok(()) = reconnections.changed() => {}
         }
         let reason = "the connection was lost during the download";
@@ -172,9 +194,14 @@ impl<'p> ChunkReader<'p> {
     }
 
     async fn read_next(&mut self) -> Result<Option<Bytes>> {
-        let next = Find::Next {
-            filter: &chunks_subject(&self.meta.nuid),
-            from: self.next_sequence.max(1),
+        let chunks = chunks_subject(&self.meta.nuid);
+        let next = match self.meta.chunks == 1 && self.bucket.is_request_denied(READ) {
+            // May be read directly.
+            true => Find::Last(&chunks),
+            false => Find::Next {
+                filter: &chunks,
+                from: self.next_sequence.max(1),
+            },
         };
         let Some(message) = self.bucket.message("read", next).await? else {
             return Ok(None);
@@ -182,6 +209,51 @@ impl<'p> ChunkReader<'p> {
         self.reads_next = message.is_suspect;
         self.next_sequence = message.sequence + 1;
         Ok(Some(message.payload))
+    }
+
+    async fn receive_directly(&mut self) -> Result<Option<Bytes>> {
+        if self.bucket.is_request_denied(DIRECT_GET) || !self.bucket.allows_direct("read").await? {
+            return self.read_next().await;
+        }
+        if let Some(chunk) = self.receive_from_direct().await? {
+            return Ok(Some(chunk));
+        }
+        let is_next = self.direct.take().is_some();
+        let messages = self.next_batch(is_next);
+        let filter = chunks_subject(&self.meta.nuid);
+        let (from, max_bytes) = (self.next_sequence, self.batch_bytes);
+        let batch = self.bucket.request_batch(&filter, from, messages, max_bytes);
+        self.direct = Some(batch.await?);
+        match self.receive_from_direct().await {
+            Err(error) if is_denied(&error) => self.read_next().await,
+            received => received,
+        }
+    }
+
+    async fn receive_from_direct(&mut self) -> Result<Option<Bytes>> {
+        let Some(batch) = &mut self.direct else {
+            return Ok(None);
+        };
+        let bucket = &self.bucket;
+        let mut progress = bucket.connection().receive_progress();
+        let mut waited = Duration::ZERO;
+        let next = loop {
+            match tokio::time::timeout(CHUNK_TIMEOUT, batch.next()).await {
+                Ok(next) => break next,
+                Err(_) => waited += CHUNK_TIMEOUT,
+            }
+            if waited >= SLOW_CHUNK_TIMEOUT || !progress.has_advanced(CHUNK_TIMEOUT) {
+                return Err(bucket.no_answer("read", "the next chunk does not arrive"));
+            }
+        };
+        let next = next.map_err(|error| match error.downcast::<Error>() {
+            Ok(denied) => *denied,
+            Err(error) => bucket.failed("read", error),
+        })?;
+        Ok(next.map(|message| {
+            self.next_sequence = message.sequence + 1;
+            message.payload
+        }))
     }
 
     async fn receive_with_consumer(&mut self) -> Result<Option<Bytes>> {
@@ -232,27 +304,9 @@ impl<'p> ChunkReader<'p> {
             Some(consumer) => consumer,
             None => self.create_consumer().await?,
         };
+        let is_next = self.batch.take().is_some();
+        let messages = usize::try_from(self.next_batch(is_next)).unwrap_or(1);
         let bucket = &self.bucket;
-        let chunk = self
-            .meta
-            .options
-            .as_ref()
-            .and_then(|options| options.max_chunk_size);
-        if self.batch.take().is_some() {
-            let took = self.batch_started.elapsed();
-            if took < FAST_BATCH {
-                self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
-            } else if took > SLOW_BATCH {
-                self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
-            }
-        }
-        self.batch_started = Instant::now();
-        let messages = self.batch_bytes
-            / chunk
-                .unwrap_or(DEFAULT_CHUNK_BYTES)
-                .clamp(1024, MAX_BATCH_BYTES);
-        let messages = messages.min(self.meta.chunks - self.chunks).max(1);
-        let messages = usize::try_from(messages).unwrap_or(1);
         // The stored chunks may be larger than declared. There is always room for one message.
         let max_payload = bucket.connection().max_payload();
         let max_bytes = usize::try_from(self.batch_bytes)
@@ -267,6 +321,24 @@ impl<'p> ChunkReader<'p> {
         self.batch = Some(batch);
         self.consumer = Some(consumer);
         Ok(())
+    }
+
+    /// The number of chunks of the next batch, whose size is adapted to the link if it `is_next` after another one.
+    fn next_batch(&mut self, is_next: bool) -> u64 {
+        if is_next {
+            let took = self.batch_started.elapsed();
+            if took < FAST_BATCH {
+                self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
+            } else if took > SLOW_BATCH {
+                self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
+            }
+        }
+        self.batch_started = Instant::now();
+        let options = self.meta.options.as_ref();
+        let chunk = options.and_then(|options| options.max_chunk_size);
+        let chunk = chunk.unwrap_or(DEFAULT_CHUNK_BYTES);
+        let messages = self.batch_bytes / chunk.clamp(1024, MAX_BATCH_BYTES);
+        messages.min(self.meta.chunks - self.chunks).max(1)
     }
 
     async fn create_consumer(&mut self) -> Result<ChunkConsumer> {
@@ -305,6 +377,7 @@ impl<'p> ChunkReader<'p> {
     /// Gives the consumer up. The next one starts after the last chunk that was read.
     fn close(&mut self) {
         self.batch = None;
+        self.direct = None;
         self.consumer = None;
         self.delivered = 0;
         self.reconnections.mark_unchanged();
