@@ -47,7 +47,9 @@ impl UserToken {
     /// assert_eq!(token, UserToken::parse("ann").ok());
     /// ```
     pub fn of_tags<'t>(tags: impl IntoIterator<Item = &'t str>) -> Option<Self> {
-        let mut tokens = tags.into_iter().filter_map(|tag| tag.strip_prefix(Self::TAG));
+        let mut tokens = tags
+            .into_iter()
+            .filter_map(|tag| tag.strip_prefix(Self::TAG));
         tokens.find_map(|token| Self::parse(token).ok())
     }
 

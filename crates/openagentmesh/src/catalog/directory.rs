@@ -203,7 +203,8 @@ impl Directory {
     /// Adds the entries of `agents` to the catalog, or waits until a monitor does.
     async fn list(&self, agents: &[Registration], addition: &mut Addition) -> Result<()> {
         if !self.is_listed_by_monitor() {
-            let listed = self.edit(&names(agents), |catalog| {
+            let names = names(agents);
+            let listed = self.edit(&names, |catalog| {
                 addition.remember(catalog);
                 catalog.upsert(entries(agents))
             });
@@ -265,7 +266,8 @@ impl Directory {
         if self.is_listed_by_monitor() {
             return Ok(());
         }
-        let listed = self.edit(&names(agents), |catalog| catalog.upsert(entries(agents)));
+        let names = names(agents);
+        let listed = self.edit(&names, |catalog| catalog.upsert(entries(agents)));
         match listed.await {
             Err(_) if self.is_listed_by_monitor() => Ok(()),
             listed => listed,

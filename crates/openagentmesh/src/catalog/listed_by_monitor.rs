@@ -61,7 +61,11 @@ fn not_listed(agents: &[Registration]) -> Error {
         .take(3)
         .map(|agent| agent.name().as_str())
         .collect();
-    let more = if agents.len() > names.len() { ", …" } else { "" };
+    let more = if agents.len() > names.len() {
+        ", …"
+    } else {
+        ""
+    };
     let subject = subject::kv(CATALOG, CATALOG_KEY);
     let message = format!(
         "connection denied: the server does not permit this user to publish to '{subject}', and no monitor has listed \

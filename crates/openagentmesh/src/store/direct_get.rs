@@ -140,7 +140,10 @@ impl DirectBatch {
             error = self.denied.denied() => return Err(error.into()),
         };
         let answer = answer.ok_or("the subscription has ended")?;
-        if answer.status.is_some_and(|status| status.as_u16() == END_OF_BATCH) {
+        if answer
+            .status
+            .is_some_and(|status| status.as_u16() == END_OF_BATCH)
+        {
             self.has_ended = true;
             return Ok(None);
         }

@@ -28,8 +28,7 @@ impl Notices {
         let denials = &connection.denials;
         let denied = denials.watch(move |denial| denial.denies(Action::Subscribe, &own));
         let subscribed = connection.client().subscribe(Subject::from(filter)).await;
-        let mut messages =
-            subscribed.map_err(|error| transport::closed(error.to_string()))?;
+        let mut messages = subscribed.map_err(|error| transport::closed(error.to_string()))?;
         let (counter, count) = watch::channel(0);
         let reader = tokio::spawn(async move {
             while messages.next().await.is_some() {

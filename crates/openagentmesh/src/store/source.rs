@@ -61,7 +61,14 @@ impl<H: Handle> Source<H> {
             }
         }
         let is_followed = start != Start::Stored;
-        let cursor = Cursor::create(bucket, filter, headers_only, next_sequence, info, is_followed);
+        let cursor = Cursor::create(
+            bucket,
+            filter,
+            headers_only,
+            next_sequence,
+            info,
+            is_followed,
+        );
         let (cursor, pending) = cursor.await?;
         Ok((Self::Cursor(Box::new(cursor)), pending))
     }

@@ -51,7 +51,7 @@ impl Changed {
     /// The change in the headers whose values `value` returns.
     fn of<'v>(value: impl Fn(&str) -> Option<&'v [u8]>) -> Option<Box<Self>> {
         let names = value(CHANGED_HEADER)?;
-        let follows = value(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE)?;
+        let follows = value(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE.as_ref())?;
         if names.len() > MAX_CHANGED_BYTES {
             return None;
         }

@@ -263,7 +263,8 @@ mod tests {
     #[test]
     fn user_token_is_read_from_the_tags_of_a_jwt() {
         let jwt = |claims: &str| format!("header.{}.signature", URL_SAFE_NO_PAD.encode(claims));
-        let ann = jwt(r#"{"nats": {"tags": ["mesh-role:invoker", "mesh-user:ann"], "type": "user"}}"#);
+        let ann =
+            jwt(r#"{"nats": {"tags": ["mesh-role:invoker", "mesh-user:ann"], "type": "user"}}"#);
         assert_eq!(token(&ann), UserToken::parse("ann").ok());
         for other in [
             "{}",

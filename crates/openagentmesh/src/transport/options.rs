@@ -180,7 +180,11 @@ impl ConnectionOptions {
         let user = self.user.clone().map(UserToken::parse).transpose();
         user.map_err(|error| {
             let cause = error.to_string();
-            invalid("user", cause, "give the name that the permissions of the user have")
+            invalid(
+                "user",
+                cause,
+                "give the name that the permissions of the user have",
+            )
         })
     }
 

@@ -175,22 +175,27 @@ impl<'p> ChunkReader<'p> {
         if self.meta.chunks == 1 || self.reads_next {
             return self.read_next().await;
         }
-        let has_consumers = !self.bucket.is_request_denied(CREATE_CONSUMER);
         let mut reconnections = self.reconnections.clone();
         tokio::select! {
             biased;
-            received = self.receive_with_consumer(), if has_consumers => match received {
-                // Known only now.
-                Err(error) if is_denied(&error) && self.bucket.is_request_denied(CREATE_CONSUMER) => {
-                    return Box::pin(self.receive()).await;
-                }
-                received => return received,
-            },
-            received = self.receive_directly(), if !has_consumers => return received,
+            received = self.receive_in_batches() => return received,
             Ok(()) = reconnections.changed() => {}
         }
         let reason = "the connection was lost during the download";
         Err(self.bucket.no_answer("read", reason))
+    }
+
+    async fn receive_in_batches(&mut self) -> Result<Option<Bytes>> {
+        if !self.bucket.is_request_denied(CREATE_CONSUMER) {
+            match self.receive_with_consumer().await {
+                // Known only now.
+                Err(error) if self.bucket.is_request_denied(CREATE_CONSUMER) => {
+                    tracing::debug!(%error, "chunks are read without a consumer");
+                }
+                received => return received,
+            }
+        }
+        self.receive_directly().await
     }
 
     async fn read_next(&mut self) -> Result<Option<Bytes>> {
@@ -221,8 +226,12 @@ impl<'p> ChunkReader<'p> {
         let is_next = self.direct.take().is_some();
         let messages = self.next_batch(is_next);
         let filter = chunks_subject(&self.meta.nuid);
-        let (from, max_bytes) = (self.next_sequence, self.batch_bytes);
-        let batch = self.bucket.request_batch(&filter, from, messages, max_bytes);
+        // There is always room for one message.
+        let max_payload = self.bucket.connection().max_payload() as u64;
+        let (from, max_bytes) = (self.next_sequence, self.batch_bytes + max_payload);
+        let batch = self
+            .bucket
+            .request_batch(&filter, from, messages, max_bytes);
         self.direct = Some(batch.await?);
         match self.receive_from_direct().await {
             Err(error) if is_denied(&error) => self.read_next().await,

@@ -43,8 +43,13 @@ async fn chunks_are_read_one_by_one_without_direct_gets() {
         let builder = openagentmesh::AgentMesh::builder().url(server.url());
         within(builder.user_and_password(user, "pw").user(user).connect())
     };
-    let (admin, mesh) = (connect("admin").await.unwrap(), connect("ann").await.unwrap());
-    within(admin.workspace().put("large", content(1_000_000))).await.unwrap();
+    let (admin, mesh) = (
+        connect("admin").await.unwrap(),
+        connect("ann").await.unwrap(),
+    );
+    within(admin.workspace().put("large", content(1_000_000)))
+        .await
+        .unwrap();
     let read = within(mesh.workspace().get("large")).await.unwrap();
     assert!(read == content(1_000_000));
 }

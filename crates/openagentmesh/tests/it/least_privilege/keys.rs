@@ -42,7 +42,10 @@ async fn reader_gets_lists_and_watches_values() {
     assert_eq!(listed(&mesh, ">").await, all);
     assert_eq!(listed(&mesh, "a.*").await, all[..2]);
     assert_eq!(listed(&mesh, "absent.>").await, []);
-    assert_eq!(within(mesh.kv().keys(">")).await.unwrap(), ["a.1", "a.2", "b"]);
+    assert_eq!(
+        within(mesh.kv().keys(">")).await.unwrap(),
+        ["a.1", "a.2", "b"]
+    );
     let entry = within(mesh.kv().get("b")).await.unwrap().unwrap();
     assert_eq!(entry.text().unwrap(), "yy");
     assert!(within(mesh.kv().get("gone")).await.unwrap().is_none());
@@ -77,7 +80,9 @@ async fn many_values_are_listed_in_order_of_their_keys() {
         expected.push(put(&key, &value));
     }
     assert_eq!(listed(&mesh, ">").await, expected);
-    let mut changes = within(server.user("ann").await.kv().watch(">")).await.unwrap();
+    let mut changes = within(server.user("ann").await.kv().watch(">"))
+        .await
+        .unwrap();
     for expected in expected {
         assert_eq!(next(&mut changes).await, expected);
     }
@@ -155,7 +160,8 @@ async fn denied_subscription_fails_a_watch_and_not_a_list() {
     let permissions = "publish: { allow: [\"$JS.API.STREAM.INFO.>\", \"$JS.API.STREAM.MSG.GET.>\"] }, \
                        subscribe: { allow: \"_INBOX.ann.>\" }";
     let server =
-        crate::support::secured::SecuredServer::with_users(&[("ann", permissions.to_owned())]).await;
+        crate::support::secured::SecuredServer::with_users(&[("ann", permissions.to_owned())])
+            .await;
     let admin = AgentMesh::builder()
         .url(server.url())
         .user_and_password("admin", "pw");
@@ -192,13 +198,23 @@ async fn single_keys_are_read_directly() {
     for _ in 0..2 {
         let entry = within(mesh.kv().get("team.a")).await.unwrap().unwrap();
         assert_eq!(entry.text().unwrap(), "1");
-        assert!(within(mesh.kv().get("team.absent")).await.unwrap().is_none());
+        assert!(
+            within(mesh.kv().get("team.absent"))
+                .await
+                .unwrap()
+                .is_none()
+        );
         let direct = "$JS.API.DIRECT.GET.KV_mesh-context.$KV.mesh-context.other";
         let failed = within(mesh.kv().get("other")).await.unwrap_err();
-        assert!(failed.message().contains(direct) || failed.message().contains(read), "{failed}");
+        assert!(
+            failed.message().contains(direct) || failed.message().contains(read),
+            "{failed}"
+        );
     }
     let revision = within(mesh.kv().put("team.b", "2")).await.unwrap();
-    within(mesh.kv().update("team.b", "3", revision)).await.unwrap();
+    within(mesh.kv().update("team.b", "3", revision))
+        .await
+        .unwrap();
     denied("put", "$KV.mesh-context.other", mesh.kv().put("other", "x")).await;
     denied("list", read, mesh.kv().list("team.>")).await;
 }

@@ -35,7 +35,9 @@ impl Secured {
             .url(server.url())
             .user_and_password("admin", "pw");
         let admin = eventually(|| admin.clone().connect().map(Result::ok)).await;
-        within(admin.register(crate::support::echo())).await.unwrap();
+        within(admin.register(crate::support::echo()))
+            .await
+            .unwrap();
         within(admin.kv().list(">")).await.unwrap();
         within(admin.workspace().list("")).await.unwrap();
         Self { server, admin }
@@ -74,5 +76,8 @@ async fn denied<T>(what: &str, subject: &str, work: impl IntoFuture<Output = Res
     let named = error.details()["subject"].as_str().unwrap();
     assert!(named.starts_with(subject), "{what}: {error}");
     // Far less than any timeout, on a busy machine.
-    assert!(started.elapsed() < Duration::from_secs(3), "{what}: {error}");
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{what}: {error}"
+    );
 }

@@ -23,8 +23,13 @@ impl Lister {
         let mut changes = registry.watch_all().await.unwrap();
         let listing = tokio::spawn(async move {
             while changes.next().await.is_some() {
-                let mut names: Vec<String> =
-                    registry.keys().await.unwrap().map(Result::unwrap).collect().await;
+                let mut names: Vec<String> = registry
+                    .keys()
+                    .await
+                    .unwrap()
+                    .map(Result::unwrap)
+                    .collect()
+                    .await;
                 names.sort();
                 let mut entries = Vec::new();
                 for name in names {
@@ -63,14 +68,24 @@ fn shop(name: &str) -> openagentmesh::Agent {
 
 fn users() -> [(&'static str, Permissions); 2] {
     [
-        ("bob", Permissions::worker("bob", "shop.>").kv(">", true).files(true)),
+        (
+            "bob",
+            Permissions::worker("bob", "shop.>")
+                .kv(">", true)
+                .files(true),
+        ),
         ("ann", Permissions::invoker("ann", ">")),
     ]
 }
 
 async fn listed(mesh: &AgentMesh) -> Vec<String> {
-    let listed = within(mesh.catalog().channel("shop").fresh()).await.unwrap();
-    listed.into_iter().map(|entry| entry.name.to_string()).collect()
+    let listed = within(mesh.catalog().channel("shop").fresh())
+        .await
+        .unwrap();
+    listed
+        .into_iter()
+        .map(|entry| entry.name.to_string())
+        .collect()
 }
 
 #[tokio::test]
@@ -89,26 +104,42 @@ async fn worker_serves_its_agents_and_leaves() {
     assert_eq!(listed(&caller).await.len(), 5);
     let reply: String = within(caller.call("shop.echo", "x")).await.unwrap();
     assert_eq!(reply, "x");
-    let error = within(caller.call::<String>("shop.failing", "x")).await.unwrap_err();
+    let error = within(caller.call::<String>("shop.failing", "x"))
+        .await
+        .unwrap_err();
     assert_eq!(error.code().as_str(), "handler_error");
-    let mut chunks = within(caller.stream::<u32>("shop.count", 5_000)).await.unwrap();
+    let mut chunks = within(caller.stream::<u32>("shop.count", 5_000))
+        .await
+        .unwrap();
     let mut received = 0;
     while let Some(chunk) = within(chunks.next()).await {
         chunk.unwrap();
         received += 1;
     }
     assert_eq!(received, 5_000);
-    let mut events = within(caller.subscribe::<u32>("shop.ticker")).await.unwrap();
+    let mut events = within(caller.subscribe::<u32>("shop.ticker"))
+        .await
+        .unwrap();
     within(events.next()).await.unwrap().unwrap();
     within(host.kv().put("key", "value")).await.unwrap();
-    within(host.workspace().put("file", "content")).await.unwrap();
+    within(host.workspace().put("file", "content"))
+        .await
+        .unwrap();
     let instances = within(caller.instances()).await.unwrap();
-    assert!(instances.iter().any(|instance| instance.id == *host.instance_id()));
+    assert!(
+        instances
+            .iter()
+            .any(|instance| instance.id == *host.instance_id())
+    );
 
     within(host.shutdown()).await.unwrap();
     eventually(|| async { listed(&caller).await.is_empty().then_some(()) }).await;
     let instances = within(caller.instances()).await.unwrap();
-    assert!(!instances.iter().any(|instance| instance.id == *host.instance_id()));
+    assert!(
+        !instances
+            .iter()
+            .any(|instance| instance.id == *host.instance_id())
+    );
 }
 
 #[tokio::test]
@@ -148,7 +179,9 @@ async fn registration_without_a_monitor_fails_and_leaves_nothing() {
     assert_eq!(error.code().as_str(), "connection_denied", "{error}");
     assert_eq!(error.details()["subject"], "$KV.mesh-catalog.catalog");
     assert!(error.message().contains("oam mesh monitor"), "{error}");
-    let contract = within(server.admin.contract("shop.echo")).await.unwrap_err();
+    let contract = within(server.admin.contract("shop.echo"))
+        .await
+        .unwrap_err();
     assert_eq!(contract.code().as_str(), "not_found");
     let instances = within(server.admin.instances()).await.unwrap();
     assert_eq!(instances.len(), 1, "that of the other user: {instances:?}");

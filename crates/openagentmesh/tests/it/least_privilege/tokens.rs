@@ -47,9 +47,12 @@ async fn subjects_of_a_user_begin_with_the_token() {
 #[tokio::test]
 async fn death_of_an_instance_with_a_token_is_announced() {
     let test = TestMesh::start().await;
-    within(test.mesh.register(AgentSpec::new("other", "").handler(|| async { 1 })))
-        .await
-        .unwrap();
+    within(
+        test.mesh
+            .register(AgentSpec::new("other", "").handler(|| async { 1 })),
+    )
+    .await
+    .unwrap();
     let host = user(&test, "bob").await;
     within(host.register(echo())).await.unwrap();
     let raw = test.raw().await;

@@ -22,10 +22,22 @@ async fn sent(mesh: &AgentMesh, agent: &str) -> Result<String, Error> {
     let failed = std::sync::Arc::clone(&reply);
     mesh.send(agent, "x")
         .on_reply(move |text: String| async move {
-            drop(reply.lock().unwrap().take().map(|reply| reply.send(Ok(text))));
+            drop(
+                reply
+                    .lock()
+                    .unwrap()
+                    .take()
+                    .map(|reply| reply.send(Ok(text))),
+            );
         })
         .on_error(move |error| async move {
-            drop(failed.lock().unwrap().take().map(|reply| reply.send(Err(error))));
+            drop(
+                failed
+                    .lock()
+                    .unwrap()
+                    .take()
+                    .map(|reply| reply.send(Err(error))),
+            );
         })
         .await?;
     received.await.unwrap()
@@ -51,7 +63,11 @@ async fn invoker_finds_and_calls_its_agents_only() {
         assert_eq!(within(mesh.catalog()).await.unwrap().len(), 4);
         assert_eq!(within(mesh.discover()).await.unwrap().len(), 4);
         within(mesh.contract("shop.count")).await.unwrap();
-        assert!(within(mesh.call::<String>("shop.absent", "x")).await.is_err());
+        assert!(
+            within(mesh.call::<String>("shop.absent", "x"))
+                .await
+                .is_err()
+        );
         for _ in 0..2 {
             let reply: String = within(mesh.call("shop.echo", "x")).await.unwrap();
             assert_eq!(reply, "x");
@@ -67,16 +83,28 @@ async fn invoker_finds_and_calls_its_agents_only() {
             denied("send", subject, sent(&mesh, "echo")).await;
             denied("send", subject, mesh.send("echo", "x")).await;
         }
-        denied("kv", "$JS.API.STREAM.INFO.KV_mesh-context", mesh.kv().get("a")).await;
-        denied("files", "$JS.API.STREAM.INFO.OBJ_", mesh.workspace().list("")).await;
-        let registered = mesh.register(echo());
-        denied("register", "$", registered).await;
+        denied(
+            "kv",
+            "$JS.API.STREAM.INFO.KV_mesh-context",
+            mesh.kv().get("a"),
+        )
+        .await;
+        denied(
+            "files",
+            "$JS.API.STREAM.INFO.OBJ_",
+            mesh.workspace().list(""),
+        )
+        .await;
+        denied("register", "mesh.agent.echo", mesh.register(echo())).await;
     }
 }
 
 #[tokio::test]
 async fn observer_sees_agents_and_events_and_calls_nothing() {
-    let users = [("ann", Permissions::observer("ann").kv(">", false).files(false))];
+    let users = [(
+        "ann",
+        Permissions::observer("ann").kv(">", false).files(false),
+    )];
     let server = Secured::start(&users).await;
     register_shop(&server.admin).await;
     let mesh = server.user("ann").await;
@@ -90,7 +118,12 @@ async fn observer_sees_agents_and_events_and_calls_nothing() {
     denied("stream", "mesh.", count(&mesh, 1)).await;
     denied("send", "mesh.", sent(&mesh, "shop.echo")).await;
     denied("publish", "news", mesh.publish("news", 1)).await;
-    denied("subscribe", "mesh.agent.>", mesh.subscribe_subject::<u32>("mesh.agent.>")).await;
+    denied(
+        "subscribe",
+        "mesh.agent.>",
+        mesh.subscribe_subject::<u32>("mesh.agent.>"),
+    )
+    .await;
     denied("put", "$KV.mesh-context.a", mesh.kv().put("a", "x")).await;
 }
 
@@ -108,7 +141,9 @@ async fn changes_of_the_catalog_arrive_without_consumers() {
     })
     .await;
     within(mesh.wait_for("shop.ticker")).await.unwrap();
-    within(server.admin.deregister(["shop.ticker"])).await.unwrap();
+    within(server.admin.deregister(["shop.ticker"]))
+        .await
+        .unwrap();
     eventually(|| async {
         let listed = within(mesh.catalog()).await.unwrap();
         (listed.len() == 3).then_some(())

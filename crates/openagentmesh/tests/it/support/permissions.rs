@@ -34,7 +34,11 @@ impl Permissions {
     }
 
     fn subscribe_to_downs(&mut self) {
-        let downs = ["mesh.death.>", "mesh.instance.*.down", "mesh.instance.*.*.down"];
+        let downs = [
+            "mesh.death.>",
+            "mesh.instance.*.down",
+            "mesh.instance.*.*.down",
+        ];
         self.subscribe(downs.map(str::to_owned));
     }
 
@@ -79,7 +83,13 @@ impl Permissions {
 
     pub(crate) fn observer(user: &str) -> Self {
         let mut permissions = Self::of(user);
-        for bucket in ["catalog", "registry", "instances", "observability", "leases"] {
+        for bucket in [
+            "catalog",
+            "registry",
+            "instances",
+            "observability",
+            "leases",
+        ] {
             permissions = permissions.reading(&format!("mesh-{bucket}"));
         }
         permissions.subscribe(["mesh.logs.>", "mesh.errors.>"].map(str::to_owned));
