@@ -136,6 +136,8 @@ impl<H: Handle> Bucket<H> {
                 break;
             }
         }
+        // The bucket may be gone: where a subscriber has the subject of a write, the server does not say so.
+        self.close();
         Err(self.unanswered(problem.lock().take(), waited))
     }
 

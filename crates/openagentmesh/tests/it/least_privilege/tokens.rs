@@ -28,7 +28,8 @@ async fn subjects_of_a_user_begin_with_the_token() {
         chunk.unwrap();
     }
     let request = within(requests.next()).await.unwrap();
-    let id = request.headers.unwrap()["X-Mesh-Request-Id"].to_string();
+    let headers = request.headers.unwrap();
+    let id = headers.get("X-Mesh-Request-Id").unwrap().to_string();
     assert!(id.starts_with("ann.") && id.split('.').count() == 3, "{id}");
     let (replied, reply) = tokio::sync::oneshot::channel();
     let sent = caller.send("echo", "x").on_reply(|text: String| async {

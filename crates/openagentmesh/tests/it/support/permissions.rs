@@ -11,9 +11,14 @@ pub(crate) struct Permissions {
 /// The deepest segment of an agent's name whose events a permission names.
 const MAX_DEPTH: usize = 8;
 
-/// The subjects of the events of all agents.
-fn all_events() -> impl Iterator<Item = String> {
-    (1..=MAX_DEPTH).map(|depth| format!("mesh.agent.{}.events", vec!["*"; depth].join(".")))
+/// The subjects of the events of `agents`: a name, `channel.>` or `>`.
+fn events(agents: &str) -> Vec<String> {
+    let Some(channel) = agents.strip_suffix('>') else {
+        return vec![format!("mesh.agent.{agents}.events")];
+    };
+    (1..=MAX_DEPTH)
+        .map(|depth| format!("mesh.agent.{channel}{}.events", vec!["*"; depth].join(".")))
+        .collect()
 }
 
 impl Permissions {
@@ -94,7 +99,7 @@ impl Permissions {
         }
         permissions.subscribe(["mesh.logs.>", "mesh.errors.>"].map(str::to_owned));
         permissions.subscribe_to_downs();
-        permissions.subscribe(all_events());
+        permissions.subscribe(events(">"));
         permissions
     }
 
@@ -115,11 +120,9 @@ impl Permissions {
         ]);
         permissions.subscribe_to_downs();
         if agents.ends_with('>') {
-            permissions.denied.extend(all_events());
-            permissions.subscribe(all_events());
-        } else {
-            permissions.subscribe([format!("mesh.agent.{agents}.events")]);
+            permissions.denied.extend(events(agents));
         }
+        permissions.subscribe(events(agents));
         permissions
     }
 
@@ -132,11 +135,11 @@ impl Permissions {
         permissions.publish([
             format!("$KV.mesh-registry.{agents}"),
             format!("$KV.mesh-instances.{user}.>"),
-            format!("mesh.agent.{agents}.events"),
             format!("mesh.logs.{agents}"),
             format!("mesh.errors.{agents}"),
             format!("mesh.death.{agents}"),
         ]);
+        permissions.publish(events(agents));
         permissions.publish(["_INBOX.>", "mesh.stream.>", "mesh.results.>"].map(str::to_owned));
         permissions.subscribe([
             format!("mesh.agent.{agents}"),
