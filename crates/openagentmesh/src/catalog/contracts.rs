@@ -76,6 +76,9 @@ impl Reading<'_> {
         }
         let (registry, start) = (Arc::clone(registry), Start::Stored);
         let mut consumer = OrderedConsumer::open(registry, filter, start, false).await?;
+        if consumer.reads_one_by_one() {
+            return Ok(());
+        }
         let mut newest = 0;
         while consumer.pending() > 0 {
             let message = match consumer.next().await {

@@ -29,6 +29,7 @@ pub(crate) use direct_get::DirectBatch;
 pub(crate) use ensure::ensure_buckets;
 pub(crate) use error::StoreError;
 pub(crate) use header_block::Meaning;
+pub(crate) use notices::Notices;
 pub(crate) use ordered_consumer::{Delivery, OrderedConsumer};
 pub(crate) use reads::is_denied;
 pub use replicas::BucketReplicas;

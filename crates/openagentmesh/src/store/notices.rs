@@ -10,7 +10,7 @@ use crate::transport::{self, Action, Connection, DenialWatch};
 
 /// A subscription to the subjects that a filter matches. A notice may arrive before its message is stored, and the server
 /// may refuse to store it.
-pub(super) struct Notices {
+pub(crate) struct Notices {
     /// The number of all notices. The messages are dropped as they arrive: a reader may be slow, and their values large.
     count: watch::Receiver<u64>,
     /// The number of notices that were taken.
@@ -23,7 +23,7 @@ impl Notices {
     /// # Errors
     ///
     /// `connection_failed` when the connection is closed.
-    pub(super) async fn subscribe(connection: &Connection, filter: &str) -> Result<Self> {
+    pub(crate) async fn subscribe(connection: &Connection, filter: &str) -> Result<Self> {
         let own = filter.to_owned();
         let denials = &connection.denials;
         let denied = denials.watch(move |denial| denial.denies(Action::Subscribe, &own));
@@ -49,7 +49,7 @@ impl Notices {
     /// # Errors
     ///
     /// `connection_denied` when the server has denied the subscription.
-    pub(super) async fn take(&mut self) -> Result<Option<u64>> {
+    pub(crate) async fn take(&mut self) -> Result<Option<u64>> {
         let is_open = tokio::select! {
             biased;
             error = self.denied.denied() => return Err(error),

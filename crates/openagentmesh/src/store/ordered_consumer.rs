@@ -152,6 +152,11 @@ impl<H: Handle> OrderedConsumer<H> {
         self.pending
     }
 
+    /// Whether each message takes a request, because the user may have no consumers.
+    pub(crate) fn reads_one_by_one(&self) -> bool {
+        self.active.as_ref().is_some_and(Source::is_cursor)
+    }
+
     /// The next event; `None` once the connection is closed, then and on every later call. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
         let closed = self.bucket.connection().closed();

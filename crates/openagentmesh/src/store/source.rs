@@ -73,6 +73,11 @@ impl<H: Handle> Source<H> {
         Ok((Self::Cursor(Box::new(cursor)), pending))
     }
 
+    /// Whether each message takes a request.
+    pub(super) fn is_cursor(&self) -> bool {
+        matches!(self, Self::Cursor(_))
+    }
+
     /// The next event. Cancel-safe.
     pub(super) async fn next(&mut self) -> Arrival {
         match self {

@@ -3,6 +3,8 @@
 use futures::{StreamExt, stream};
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 
+use crate::support::operator::Operator;
+use crate::support::secured::SecuredServer;
 use crate::support::{TestMesh, echo, eventually, subscribed, within};
 
 async fn user(test: &TestMesh, token: &str) -> AgentMesh {
@@ -98,6 +100,32 @@ async fn reply_subjects_of_a_process_do_not_follow_from_each_other() {
     replies.sort_unstable();
     replies.dedup();
     assert_eq!(replies.len(), 20);
+}
+
+/// The tag of a JWT has the token. Another option replaces it.
+#[tokio::test]
+async fn token_is_read_from_the_credentials() {
+    let operator = Operator::generate();
+    let server = SecuredServer::start(operator.configuration()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ann.creds");
+    let tags = ["mesh-role:invoker", "mesh-user:ann"];
+    let credentials = operator.credentials_with_tags(&tags, "_INBOX.ann.>");
+    std::fs::write(&file, credentials).unwrap();
+    let builder = AgentMesh::builder().url(server.url()).credentials(&file);
+    let mesh = within(builder.clone().connect()).await.unwrap();
+    assert!(mesh.instance_id().as_str().starts_with("ann."));
+    // A question whose answer arrives on the inbox.
+    let error = within(mesh.call::<String>("absent", "x"))
+        .await
+        .unwrap_err();
+    assert_ne!(error.code(), &ErrorCode::ConnectionDenied, "{error}");
+    let mesh = within(builder.user("bob").connect()).await.unwrap();
+    assert!(mesh.instance_id().as_str().starts_with("bob."));
+    let error = within(mesh.call::<String>("absent", "x"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::ConnectionDenied, "{error}");
 }
 
 #[tokio::test]
