@@ -45,9 +45,9 @@ impl Directory {
     /// Whether `snapshot` has the entries of `agents`, or later ones of other hosts of the same agents.
     async fn lists_all(&self, agents: &[Registration], snapshot: &CatalogSnapshot) -> Result<bool> {
         for agent in agents {
-            if !snapshot.says(agent.entry())
-                && !(snapshot.has(agent.name()) && self.is_replaced(agent, snapshot).await?)
-            {
+            let is_listed = snapshot.says(agent.entry())
+                || (snapshot.has(agent.name()) && self.is_replaced(agent, snapshot).await?);
+            if !is_listed {
                 return Ok(false);
             }
         }
