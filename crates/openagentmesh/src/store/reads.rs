@@ -63,7 +63,7 @@ impl<H: Handle> Bucket<H> {
     }
 
     /// Whether messages of this bucket can be read directly.
-    pub(crate) async fn allows_direct(&self, verb: &str) -> Result<bool> {
+    async fn allows_direct(&self, verb: &str) -> Result<bool> {
         let allows = |handle: Arc<H>| {
             let config = &handle.stream().cached_info().config;
             ready(Ok::<_, BoxError>(config.allow_direct))
@@ -96,6 +96,6 @@ impl<H: Handle> Bucket<H> {
 }
 
 /// Whether the server does not permit an operation.
-pub(crate) fn is_denied(error: &Error) -> bool {
+pub(super) fn is_denied(error: &Error) -> bool {
     error.code() == &ErrorCode::ConnectionDenied
 }

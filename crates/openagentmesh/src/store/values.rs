@@ -179,10 +179,17 @@ impl KvBucket {
         Ok(marked.map(drop))
     }
 
-    /// As [`delete`](Self::delete), and removes earlier writes of the key from a bucket with a history.
+    /// As [`delete`](Self::delete), and removes earlier writes of the key from a bucket with a history, if the bucket allows
+    /// it.
     pub(crate) async fn purge(&self, key: &str) -> Result<Result<(), StoreError>> {
+        let allows_rollup = |store: Arc<Store>| {
+            let config = &store.stream.cached_info().config;
+            std::future::ready(Ok::<_, BoxError>(config.allow_rollup))
+        };
         let mut headers = operation(HeaderMap::new(), "PURGE");
-        headers.insert(NATS_ROLLUP, "sub");
+        if self.try_with("write", Access::Open, allows_rollup).await? {
+            headers.insert(NATS_ROLLUP, "sub");
+        }
         let purged = self.write(key, Bytes::new(), headers).await?;
         Ok(purged.map(drop))
     }

@@ -7,13 +7,11 @@ use crate::error::Error;
 /// The maximum size of an error text that is parsed, in bytes. A subject is shorter.
 const MAX_TEXT_BYTES: usize = 8 * 1024;
 /// The first parts of requests to JetStream in whose place another one serves. The name of a stream follows.
-const REPLACEABLE: [&str; 4] = [
+const REPLACEABLE: [&str; 3] = [
     "$JS.API.CONSUMER.CREATE.",
     "$JS.API.STREAM.MSG.GET.",
     "$JS.API.STREAM.PURGE.",
-    DIRECT_GET,
 ];
-const DIRECT_GET: &str = "$JS.API.DIRECT.GET.";
 /// The subject of the catalog: a monitor writes it in place of a host that may not.
 pub(super) const CATALOG_SUBJECT: &str = "$KV.mesh-catalog.catalog";
 
@@ -83,11 +81,8 @@ impl Denial {
         let prefix = REPLACEABLE
             .iter()
             .find(|prefix| subject.starts_with(**prefix))?;
-        let Some(end) = subject[prefix.len()..].find('.') else {
-            return Some(subject);
-        };
-        // What follows is the name of a consumer, or the subject of a direct get: others may be permitted.
-        (*prefix != DIRECT_GET).then(|| &subject[..prefix.len() + end])
+        let end = subject[prefix.len()..].find('.');
+        Some(end.map_or(subject, |end| &subject[..prefix.len() + end]))
     }
 
     /// The consequence of a denial that no operation waits for. The server reports a denied reply to the host only.

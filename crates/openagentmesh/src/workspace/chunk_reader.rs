@@ -1,5 +1,6 @@
 //! Reading the chunks of a file.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use async_nats::jetstream::stream::{ConsumerError, Stream};
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::try_join_all;
 use openagentmesh_protocol::ErrorCode;
 use openagentmesh_protocol::object::ObjectMeta;
 use tokio::sync::watch;
@@ -17,9 +19,7 @@ use super::metadata::{ObjectInfo, chunks_subject, is_nuid};
 use super::progress::{OnProgress, Progress};
 use super::running_digest::RunningDigest;
 use crate::error::{Error, Result};
-use crate::store::{
-    Access, ConsumerGuard, DirectBatch, Find, ObjectBucket, SharedBucket, is_denied,
-};
+use crate::store::{Access, ConsumerGuard, Find, ObjectBucket, SharedBucket, StoredMessage};
 use crate::transport::DenialWatch;
 
 /// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
@@ -45,17 +45,17 @@ const MAX_RETRIES: u32 = 3;
 /// one.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
-/// The request for a consumer, without which a user reads directly.
+/// The request for a consumer.
 const CREATE_CONSUMER: &str = "CONSUMER.CREATE";
 /// The request for one chunk.
 const READ: &str = "STREAM.MSG.GET";
-/// The request for a batch without a consumer.
-const DIRECT_GET: &str = "DIRECT.GET";
+/// The largest number of concurrent requests for chunks.
+const MAX_REQUESTS: u64 = 16;
 
 /// Reads the chunks of a file in order, in batches, each requested when the one before is used up. After a failure, the
 /// next chunk is read with a request of its own: the client may be unable to receive its message.
 ///
-/// A user who may have no consumers reads batches directly, or else one chunk after the other.
+/// A user who may have no consumers reads all chunks with requests.
 pub(super) struct ChunkReader<'p> {
     bucket: SharedBucket<ObjectBucket>,
     meta: ObjectMeta,
@@ -63,8 +63,10 @@ pub(super) struct ChunkReader<'p> {
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<ChunkConsumer>,
     batch: Option<Batch>,
-    /// A batch without a consumer.
-    direct: Option<DirectBatch>,
+    /// Chunks that were read without a consumer, and are due.
+    ahead: VecDeque<StoredMessage>,
+    /// The number of concurrent requests for them.
+    requests: u64,
     batch_bytes: u64,
     batch_started: Instant,
     /// The number of chunks that the current consumer has delivered.
@@ -110,7 +112,8 @@ impl<'p> ChunkReader<'p> {
             on_progress,
             consumer: None,
             batch: None,
-            direct: None,
+            ahead: VecDeque::new(),
+            requests: 1,
             batch_bytes: FIRST_BATCH_BYTES,
             batch_started: Instant::now(),
             delivered: 0,
@@ -195,7 +198,7 @@ impl<'p> ChunkReader<'p> {
                 received => return received,
             }
         }
-        self.receive_directly().await
+        self.receive_by_requests().await
     }
 
     async fn read_next(&mut self) -> Result<Option<Bytes>> {
@@ -216,50 +219,36 @@ impl<'p> ChunkReader<'p> {
         Ok(Some(message.payload))
     }
 
-    async fn receive_directly(&mut self) -> Result<Option<Bytes>> {
-        if self.bucket.is_request_denied(DIRECT_GET) || !self.bucket.allows_direct("read").await? {
-            return self.read_next().await;
-        }
-        if let Some(chunk) = self.receive_from_direct().await? {
-            return Ok(Some(chunk));
-        }
-        let is_next = self.direct.take().is_some();
-        let messages = self.next_batch(is_next);
-        let filter = chunks_subject(&self.meta.nuid);
-        // There is always room for one message.
-        let max_payload = self.bucket.connection().max_payload() as u64;
-        let (from, max_bytes) = (self.next_sequence, self.batch_bytes + max_payload);
-        let batch = self
-            .bucket
-            .request_batch(&filter, from, messages, max_bytes);
-        self.direct = Some(batch.await?);
-        match self.receive_from_direct().await {
-            Err(error) if is_denied(&error) => self.read_next().await,
-            received => received,
-        }
-    }
-
-    async fn receive_from_direct(&mut self) -> Result<Option<Bytes>> {
-        let Some(batch) = &mut self.direct else {
-            return Ok(None);
-        };
-        let bucket = &self.bucket;
-        let mut progress = bucket.connection().receive_progress();
-        let mut waited = Duration::ZERO;
-        let next = loop {
-            match tokio::time::timeout(CHUNK_TIMEOUT, batch.next()).await {
-                Ok(next) => break next,
-                Err(_) => waited += CHUNK_TIMEOUT,
+    /// Reads the next chunks with concurrent requests, of a user who may have no consumers. The chunks of an upload mostly
+    /// follow each other in the bucket: then each request finds another one.
+    async fn receive_by_requests(&mut self) -> Result<Option<Bytes>> {
+        if self.ahead.is_empty() {
+            let chunks = chunks_subject(&self.meta.nuid);
+            let left = self.meta.chunks - self.chunks;
+            let width = match self.next_sequence {
+                // The place of the first one is not known.
+                0 => 1,
+                _ => self.requests.min(left).max(1),
+            };
+            let first = self.next_sequence.max(1);
+            let requests = (first..first + width).map(|from| {
+                let filter = chunks.as_str();
+                self.bucket.message("read", Find::Next { filter, from })
+            });
+            let mut last = first - 1;
+            for message in try_join_all(requests).await?.into_iter().flatten() {
+                if message.sequence > last {
+                    last = message.sequence;
+                    self.ahead.push_back(message);
+                }
             }
-            if waited >= SLOW_CHUNK_TIMEOUT || !progress.has_advanced(CHUNK_TIMEOUT) {
-                return Err(bucket.no_answer("read", "the next chunk does not arrive"));
-            }
-        };
-        let next = next.map_err(|error| match error.downcast::<Error>() {
-            Ok(denied) => *denied,
-            Err(error) => bucket.failed("read", error),
-        })?;
-        Ok(next.map(|message| {
+            let found = self.ahead.len() as u64;
+            self.requests = match found == width {
+                true => (width * 2).min(MAX_REQUESTS),
+                false => found.max(1),
+            };
+        }
+        Ok(self.ahead.pop_front().map(|message| {
             self.next_sequence = message.sequence + 1;
             message.payload
         }))
@@ -386,7 +375,7 @@ impl<'p> ChunkReader<'p> {
     /// Gives the consumer up. The next one starts after the last chunk that was read.
     fn close(&mut self) {
         self.batch = None;
-        self.direct = None;
+        self.ahead.clear();
         self.consumer = None;
         self.delivered = 0;
         self.reconnections.mark_unchanged();

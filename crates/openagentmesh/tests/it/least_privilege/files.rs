@@ -34,24 +34,22 @@ async fn reader_gets_lists_and_watches_files() {
     denied("delete", "$O.mesh-artifacts.", reader.delete("small")).await;
 }
 
+/// The chunks of both files alternate in the bucket.
 #[tokio::test]
-async fn chunks_are_read_one_by_one_without_direct_gets() {
-    let permissions = Permissions::of("ann").files(false).to_configuration();
-    let permissions = permissions.replace("\"$JS.API.DIRECT.GET.OBJ_mesh-artifacts\"", "\"x\"");
-    let server = crate::support::secured::SecuredServer::with_users(&[("ann", permissions)]).await;
-    let connect = |user: &str| {
-        let builder = openagentmesh::AgentMesh::builder().url(server.url());
-        within(builder.user_and_password(user, "pw").user(user).connect())
-    };
-    let (admin, mesh) = (
-        connect("admin").await.unwrap(),
-        connect("ann").await.unwrap(),
+async fn files_that_were_written_at_the_same_time_are_read() {
+    let users = [("ann", Permissions::of("ann").files(false))];
+    let server = Secured::start(&users).await;
+    let (files, mesh) = (server.admin.workspace(), server.user("ann").await);
+    let other = vec![7; 3_000_000];
+    let (one, two) = futures::join!(
+        within(files.put("one", content(4_000_000))),
+        within(files.put("two", other.clone()))
     );
-    within(admin.workspace().put("large", content(1_000_000)))
-        .await
-        .unwrap();
-    let read = within(mesh.workspace().get("large")).await.unwrap();
-    assert!(read == content(1_000_000));
+    (one.unwrap(), two.unwrap());
+    let read = within(mesh.workspace().get("one")).await.unwrap();
+    assert!(read == content(4_000_000));
+    let read = within(mesh.workspace().get("two")).await.unwrap();
+    assert!(read == other);
 }
 
 /// The chunks of a replaced or deleted file cannot be purged: an empty message takes their place.

@@ -71,7 +71,7 @@ fn users() -> [(&'static str, Permissions); 2] {
         (
             "bob",
             Permissions::worker("bob", "shop.>")
-                .kv(">", true)
+                .kv(Some(">"))
                 .files(true),
         ),
         ("ann", Permissions::invoker("ann", ">")),

@@ -101,10 +101,7 @@ async fn invoker_finds_and_calls_its_agents_only() {
 
 #[tokio::test]
 async fn observer_sees_agents_and_events_and_calls_nothing() {
-    let users = [(
-        "ann",
-        Permissions::observer("ann").kv(">", false).files(false),
-    )];
+    let users = [("ann", Permissions::observer("ann").kv(None).files(false))];
     let server = Secured::start(&users).await;
     register_shop(&server.admin).await;
     let mesh = server.user("ann").await;

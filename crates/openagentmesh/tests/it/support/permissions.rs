@@ -57,27 +57,17 @@ impl Permissions {
         self
     }
 
-    /// Reads, and writes if `writes`, the keys that `pattern` matches: `>`, or a narrower one.
-    pub(crate) fn kv(mut self, pattern: &str, writes: bool) -> Self {
-        let keys = format!("$KV.mesh-context.{pattern}");
-        if pattern == ">" {
-            self = self.reading("mesh-context");
-        } else {
-            self.publish([
-                "$JS.API.STREAM.INFO.KV_mesh-context".to_owned(),
-                format!("$JS.API.DIRECT.GET.KV_mesh-context.{keys}"),
-            ]);
-            self.subscribe([keys.clone()]);
-        }
-        if writes {
-            self.publish([keys]);
-        }
-        self
+    /// Reads all keys, and writes those that `written` matches.
+    pub(crate) fn kv(self, written: Option<&str>) -> Self {
+        let mut permissions = self.reading("mesh-context");
+        let subjects = written.map(|keys| format!("$KV.mesh-context.{keys}"));
+        permissions.publish(subjects);
+        permissions
     }
 
     /// Reads all files, and writes them if `writes`.
     pub(crate) fn files(mut self, writes: bool) -> Self {
-        let requests = ["STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET"];
+        let requests = ["STREAM.INFO", "STREAM.MSG.GET"];
         self.publish(requests.map(|request| format!("$JS.API.{request}.OBJ_mesh-artifacts")));
         self.subscribe(["$O.mesh-artifacts.M.>".to_owned()]);
         if writes {
