@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::header::HeaderError;
+use crate::user::UserToken;
 
 /// Maximum length of an identifier from a peer in bytes.
 const MAX_ID_BYTES: usize = 128;
@@ -12,6 +13,14 @@ const MAX_ID_BYTES: usize = 128;
 /// Whether `text` can be one segment of a subject.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(openagentmesh_name::is_name_byte)
+}
+
+/// Whether `text` can be the identifier of a process: one segment, or that of its user before it.
+fn is_instance(text: &str) -> bool {
+    match text.split_once('.') {
+        Some((user, id)) => is_token(user) && is_token(id),
+        None => is_token(text),
+    }
 }
 
 macro_rules! identifier {
@@ -26,6 +35,15 @@ macro_rules! identifier {
             #[must_use]
             pub fn random() -> Self {
                 Self(uuid::Uuid::new_v4().simple().to_string())
+            }
+
+            /// A new random identifier that begins with the token of `user`, so that permissions can name it.
+            #[must_use]
+            pub fn random_of(user: Option<&UserToken>) -> Self {
+                match user {
+                    Some(user) => Self(format!("{user}.{}", Self::random())),
+                    None => Self::random(),
+                }
             }
 
             /// Validates an identifier from a peer.
@@ -76,7 +94,7 @@ macro_rules! identifier {
 
 identifier! {
     /// Identifies one request, chosen by the caller: a UUIDv4 of 32 hexadecimal digits, or the prefix of its process and a
-    /// number.
+    /// further segment.
     ///
     /// ```
     /// use openagentmesh_protocol::RequestId;
@@ -94,33 +112,41 @@ identifier! {
 }
 
 identifier! {
-    /// Identifies one process on the mesh: a UUIDv4 of 32 hexadecimal digits, chosen at its start.
+    /// Identifies one process on the mesh: a UUIDv4 of 32 hexadecimal digits, chosen at its start. That of a process whose
+    /// user has a [token](UserToken) begins with the token and a dot.
     ///
     /// ```
-    /// use openagentmesh_protocol::InstanceId;
+    /// use openagentmesh_protocol::{InstanceId, UserToken};
     /// assert_ne!(InstanceId::random(), InstanceId::random());
+    ///
+    /// let ann = UserToken::parse("ann")?;
+    /// let id = InstanceId::random_of(Some(&ann));
+    /// assert!(id.as_str().starts_with("ann."));
+    /// assert_eq!(id.user(), Some(ann));
+    /// # Ok::<(), openagentmesh_protocol::InvalidUserToken>(())
     /// ```
-    InstanceId, crate::header::INSTANCE_ID, is_token,
-    /// Peers are not required to use UUIDs: any token that can be one segment of a subject is accepted.
+    InstanceId, crate::header::INSTANCE_ID, is_instance,
+    /// Peers are not required to use UUIDs: any text that can be one segment of a subject is accepted, or two.
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] when `id` is empty, longer than 128 bytes, or has characters outside `[A-Za-z0-9_-]`.
+    /// [`HeaderError`] when `id` is empty, longer than 128 bytes, has characters outside `[A-Za-z0-9_.-]`, an empty segment
+    /// or more than two.
 }
 
 impl RequestId {
-    /// The identifier of request `number` of the process with `prefix`: those of a process differ in their last segment, so
-    /// that one subscription has the replies to all of them.
+    /// The identifier of the request with `segment` of the process with `prefix`: those of a process differ in their last
+    /// segment, so that one subscription has the replies to all of them.
     ///
     /// ```
     /// use openagentmesh_protocol::RequestId;
     /// let prefix = RequestId::random();
-    /// assert_eq!(RequestId::numbered(&prefix, 7).as_str(), format!("{prefix}.7"));
+    /// assert_eq!(RequestId::below(&prefix, "7").as_str(), format!("{prefix}.7"));
     /// ```
     #[must_use]
-    pub fn numbered(prefix: &Self, number: u64) -> Self {
+    pub fn below(prefix: &Self, segment: &str) -> Self {
         // Faster than `format!`, for every request.
-        Self([prefix.as_str(), ".", &number.to_string()].concat())
+        Self([prefix.as_str(), ".", segment].concat())
     }
 }
 
@@ -129,5 +155,12 @@ impl InstanceId {
     #[must_use]
     pub fn client_name(&self) -> String {
         format!("oam-host-{self}")
+    }
+
+    /// The token of the user whose process it is, if the user has one.
+    #[must_use]
+    pub fn user(&self) -> Option<UserToken> {
+        let (user, _) = self.0.split_once('.')?;
+        UserToken::parse(user).ok()
     }
 }

@@ -35,6 +35,7 @@ pub mod signal;
 pub mod subject;
 pub mod tool;
 pub mod usage;
+pub mod user;
 
 pub use catalog::{CatalogDocument, CatalogEntry, CatalogFilter};
 pub use contract::Contract;
@@ -52,3 +53,4 @@ pub use shape::{Capabilities, Shape, Verb};
 pub use signal::CallerSignal;
 pub use subject::Subject;
 pub use usage::Usage;
+pub use user::{InvalidUserToken, UserToken};

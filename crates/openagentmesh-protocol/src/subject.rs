@@ -8,8 +8,8 @@ use crate::{InstanceId, RequestId, bucket};
 /// configuration imports them from the system account.
 pub const DISCONNECTS: &str = "mesh.sys.disconnect";
 
-/// Subject of the notices of all instances that are down.
-pub const ALL_INSTANCES_DOWN: &str = "mesh.instance.*.down";
+/// Subjects of the notices of all instances that are down: the id of an instance has one segment, or two.
+pub const ALL_INSTANCES_DOWN: [&str; 2] = ["mesh.instance.*.down", "mesh.instance.*.*.down"];
 
 /// Subject of the death notices of all agents.
 pub const ALL_DEATHS: &str = "mesh.death.>";
@@ -186,6 +186,10 @@ impl Subject {
             "death" => name().map(Self::Death),
             "instance" => {
                 let id = rest.strip_suffix(".down")?;
+                // A request to agent "down" at an instance whose id has one segment.
+                if id.ends_with(".request") {
+                    return None;
+                }
                 InstanceId::parse(id).ok().map(Self::InstanceDown)
             }
             "logs" => name().map(Self::Logs),

@@ -4,14 +4,14 @@ use openagentmesh::AgentMesh;
 
 use crate::support::{ConfiguredServer, Sandbox};
 
-/// A server with JetStream and two users: "ann" may not publish to "mesh.agent.echo" and the key "secret", and "bob" may not
-/// list keys and files.
+/// A server with JetStream and two users: "ann" may not publish to "mesh.agent.echo" and the key "secret", and "bob" may
+/// read single keys directly, and nothing else that is stored.
 async fn start_server() -> ConfiguredServer {
     ConfiguredServer::start(
         true,
         "authorization { users: [ { user: ann, password: pw, permissions: { publish: { deny: \
          [\"mesh.agent.echo\", \"$KV.mesh-context.secret\"] } } }, { user: bob, password: pw, permissions: { publish: { \
-         deny: [\"$JS.API.CONSUMER.>\"] } } } ] }",
+         deny: [\"$JS.API.CONSUMER.>\", \"$JS.API.STREAM.MSG.GET.>\"] } } } ] }",
     )
     .await
 }
@@ -40,6 +40,16 @@ async fn denied_command_names_the_subject() {
     assert_eq!(put.code, 0, "{put:?}");
 }
 
+/// Lets the values of the bucket be read directly.
+async fn allow_direct_gets(url: &str) {
+    let client = async_nats::connect(url).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    let stream = jetstream.get_stream("KV_mesh-context").await.unwrap();
+    let mut config = stream.cached_info().config.clone();
+    config.allow_direct = true;
+    jetstream.update_stream(config).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_key_without_the_permission_to_list_keys_has_no_suggestion() {
     let server = start_server().await;
@@ -47,6 +57,7 @@ async fn missing_key_without_the_permission_to_list_keys_has_no_suggestion() {
     let mesh = AgentMesh::connect(&ann).await.unwrap();
     mesh.create_buckets().await.unwrap();
     mesh.kv().put("limits", "1").await.unwrap();
+    allow_direct_gets(&ann).await;
     let bob = server.url_of("bob");
     let output = Sandbox::new().oam(&["kv", "get", "limts", "--url", &bob]);
     assert_eq!(output.code, 5, "{output:?}");

@@ -171,7 +171,8 @@ async fn user_with_few_permissions_sees_the_other_parts() {
         true,
         "authorization { users: [ { user: admin, password: pw }, { user: ann, password: pw, permissions: { publish: \
          { deny: [\"$JS.API.INFO\", \"$JS.API.STREAM.INFO.KV_mesh-registry\", \"$SYS.REQ.ACCOUNT.PING.CONNZ\", \
-         \"$JS.API.STREAM.MSG.GET.KV_mesh-leases\", \"$JS.API.CONSUMER.CREATE.KV_mesh-instances\", \
+         \"$JS.API.STREAM.MSG.GET.KV_mesh-leases\", \"$JS.API.STREAM.MSG.GET.KV_mesh-instances\", \
+         \"$JS.API.CONSUMER.CREATE.KV_mesh-instances\", \
          \"$JS.API.CONSUMER.CREATE.KV_mesh-instances.>\"] } } } ] }",
     )
     .await;

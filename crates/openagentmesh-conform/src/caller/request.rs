@@ -68,11 +68,11 @@ impl Check<'_> {
 
     fn judge_id(&self, given: Option<&str>) {
         let is_hex = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // A caller with one subscription for all its streams gives them a prefix and a number.
-        let is_number = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
-        let is_uuid = |id: &str| match id.split_once('.') {
-            Some((prefix, number)) => is_hex(prefix) && is_number(number),
-            None => is_hex(id),
+        // A caller with one subscription for all its streams gives them a prefix and a token. The prefix may begin with the
+        // token of its user.
+        let is_uuid = |id: &str| match *id.split('.').collect::<Vec<_>>().as_slice() {
+            [uuid] | [uuid, _] | [_, uuid, _] => is_hex(uuid) && RequestId::parse(id).is_ok(),
+            _ => false,
         };
         let reason = format!("invalid {}: got {}", header::REQUEST_ID, shown(given));
         self.verdicts

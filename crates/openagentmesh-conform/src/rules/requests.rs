@@ -3,7 +3,7 @@
 use crate::rule::rules;
 
 rules! {
-    ID Required "request-id" "A request has an id of 32 hexadecimal digits, which a dot and a number may follow" "messages.md#request-ids"
+    ID Required "request-id" "A request has an id with a UUID, of 32 hexadecimal digits" "messages.md#request-ids"
     UNIQUE Required "request-id-unique" "Each request has an id of its own" "messages.md#request-ids"
     SPELLING Required "request-header-spelling" "Header names are spelled exactly" "messages.md#headers"
     BODY Required "request-body" "The body of a request is its input as JSON" "messages.md#bodies"

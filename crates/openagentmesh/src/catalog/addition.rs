@@ -42,6 +42,11 @@ impl Addition {
         }));
     }
 
+    /// The catalog was not written.
+    pub(super) fn forget_entries(&mut self) {
+        self.previous.clear();
+    }
+
     /// The agents whose entries may be taken back.
     pub(super) fn names(&self) -> Vec<AgentName> {
         self.previous.keys().cloned().collect()

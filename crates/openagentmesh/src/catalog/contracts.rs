@@ -74,8 +74,11 @@ impl Reading<'_> {
             // The leader has every write. The server of the consumer may have fewer.
             last = registry.message("read", Find::Last(&filter)).await?;
         }
-        let (registry, start) = (Arc::clone(registry), Start::Last);
+        let (registry, start) = (Arc::clone(registry), Start::Stored);
         let mut consumer = OrderedConsumer::open(registry, filter, start, false).await?;
+        if consumer.reads_one_by_one() {
+            return Ok(());
+        }
         let mut newest = 0;
         while consumer.pending() > 0 {
             let message = match consumer.next().await {

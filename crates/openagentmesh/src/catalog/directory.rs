@@ -43,6 +43,10 @@ impl Directory {
         }
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        self.catalog.connection()
+    }
+
     /// Starts to follow and to load the catalog, before the first query.
     pub(crate) fn start(&self) {
         self.cache.start();
@@ -184,13 +188,7 @@ impl Directory {
         let (replaced, written) = registry::replace_all(&self.registry, agents).await;
         let mut addition = Addition::new(replaced);
         let listed = match written {
-            Ok(()) => {
-                self.edit(&names(agents), |catalog| {
-                    addition.remember(catalog);
-                    catalog.upsert(entries(agents))
-                })
-                .await
-            }
+            Ok(()) => self.list(agents, &mut addition).await,
             Err(error) => Err(error),
         };
         match listed {
@@ -200,6 +198,25 @@ impl Directory {
                 Err(error)
             }
         }
+    }
+
+    /// Adds the entries of `agents` to the catalog, or waits until a monitor does.
+    async fn list(&self, agents: &[Registration], addition: &mut Addition) -> Result<()> {
+        if !self.is_listed_by_monitor() {
+            let names = names(agents);
+            let listed = self.edit(&names, |catalog| {
+                addition.remember(catalog);
+                catalog.upsert(entries(agents))
+            });
+            match listed.await {
+                Err(error) if self.is_listed_by_monitor() => {
+                    tracing::debug!(%error, "a monitor lists the agents of this process");
+                    addition.forget_entries();
+                }
+                listed => return listed,
+            }
+        }
+        self.await_listing(agents).await
     }
 
     /// Takes back the entries and contracts of `addition` that no other host has written since. If the connection is
@@ -244,10 +261,30 @@ impl Directory {
         .await
     }
 
-    /// Writes the entries of `agents` into the catalog, whose contracts are in the registry.
+    /// Writes the entries of `agents` into the catalog, whose contracts are in the registry, unless a monitor does.
     pub(crate) async fn relist(&self, agents: &[Registration]) -> Result<()> {
-        self.edit(&names(agents), |catalog| catalog.upsert(entries(agents)))
-            .await
+        if self.is_listed_by_monitor() {
+            return Ok(());
+        }
+        let names = names(agents);
+        let listed = self.edit(&names, |catalog| catalog.upsert(entries(agents)));
+        match listed.await {
+            Err(_) if self.is_listed_by_monitor() => Ok(()),
+            listed => listed,
+        }
+    }
+
+    /// The revisions of the contracts of `names` that are stored.
+    pub(crate) async fn contract_revisions(
+        &self,
+        names: &[AgentName],
+    ) -> Result<Vec<(AgentName, u64)>> {
+        registry::revisions(&self.registry, names).await
+    }
+
+    /// Removes those of `contracts` from the registry that still have their revision.
+    pub(crate) async fn remove_contracts(&self, contracts: Vec<(AgentName, u64)>) -> Result<()> {
+        registry::delete_revisions(&self.registry, contracts).await
     }
 
     /// Removes `names` from the registry, then all at once from the catalog.

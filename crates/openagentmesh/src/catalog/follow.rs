@@ -1,17 +1,27 @@
 //! Learning of the writes of the catalog: by a consumer of their headers, or by the state of the bucket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
 use openagentmesh_protocol::{CatalogDocument, subject};
+use tokio::time::Instant;
 
 use super::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared};
 use super::snapshot::CatalogSnapshot;
 use super::state::replace;
 use super::stored::BucketState;
 use crate::error::Result;
-use crate::store::{Delivery, OrderedConsumer, Start};
+use crate::store::{Delivery, Notices, OrderedConsumer, Start};
 use crate::util::backoff::Backoff;
+
+/// The bounds of the back-off between checks after a notice whose write is not stored yet.
+const MIN_STORED_DELAY: Duration = Duration::from_millis(2);
+const MAX_STORED_DELAY: Duration = Duration::from_millis(250);
+/// The time in which the write of a notice is stored, or never.
+const STORED_TIMEOUT: Duration = Duration::from_secs(2);
+/// The interval of checks without a notice, which the server may drop.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Loads the catalog, and learns of its writes until the connection is closed.
 pub(super) async fn keep_following(shared: Arc<Shared>) {
@@ -23,7 +33,7 @@ async fn learn(shared: &Shared) {
     let mut last_seen = None;
     let mut has_failed = false;
     loop {
-        match follow(shared, has_failed, &mut backoff).await {
+        match follow(shared, has_failed, &mut backoff, &mut last_seen).await {
             // The connection is closed.
             Ok(()) => return,
             Err(error) => tracing::debug!(%error, "the catalog cannot be followed"),
@@ -37,11 +47,20 @@ async fn learn(shared: &Shared) {
 
 /// Learns of writes by a consumer of their headers, until that fails or the connection is closed. Writes before may have
 /// been missed if `has_failed`.
-async fn follow(shared: &Shared, has_failed: bool, backoff: &mut Backoff) -> Result<()> {
+async fn follow(
+    shared: &Shared,
+    has_failed: bool,
+    backoff: &mut Backoff,
+    last_seen: &mut Option<BucketState>,
+) -> Result<()> {
     let subject = subject::kv(CATALOG, CATALOG_KEY);
     let catalog = Arc::clone(&shared.catalog);
     let mut consumer = OrderedConsumer::open(catalog, subject, Start::Last, true).await?;
     backoff.reset();
+    if consumer.reads_one_by_one() {
+        drop(consumer);
+        return take_notices(shared, last_seen).await;
+    }
     if has_failed {
         begin_again(shared, consumer.pending() == 0);
     }
@@ -59,6 +78,51 @@ async fn follow(shared: &Shared, has_failed: bool, backoff: &mut Backoff) -> Res
         }
     }
     Ok(())
+}
+
+/// Learns of writes by a subscription to their subject, and by the state of the bucket after each: a read of the message
+/// would be one of the whole catalog. Ends when the connection is lost or closed.
+async fn take_notices(shared: &Shared, last_seen: &mut Option<BucketState>) -> Result<()> {
+    let connection = shared.catalog.connection();
+    let mut reconnections = connection.watch_reconnections();
+    let closed = connection.closed();
+    let subject = subject::kv(CATALOG, CATALOG_KEY);
+    let mut notices = Notices::subscribe(connection, &subject).await?;
+    let mut backoff = Backoff::new(MIN_STORED_DELAY, MAX_STORED_DELAY);
+    // The notices whose writes are not stored yet, and the end of the wait for them.
+    let (mut due, mut stored_until) = (0_u64, Instant::now());
+    loop {
+        let before = last_seen.as_ref().map(BucketState::last_sequence);
+        check(shared, last_seen).await;
+        if let (Some(before), Some(now)) = (before, last_seen.as_ref()) {
+            due = due.saturating_sub(now.last_sequence().saturating_sub(before));
+        }
+        let is_due = due > 0 && Instant::now() < stored_until;
+        let delay = match is_due {
+            true => backoff.next_delay(),
+            false => CHECK_INTERVAL,
+        };
+        if !is_due {
+            due = 0;
+        }
+        tokio::select! {
+            () = closed.cancelled() => return Ok(()),
+            Ok(()) = reconnections.changed() => {
+                return Err(shared.catalog.no_answer("watch", "the connection was lost"));
+            }
+            taken = notices.take() => match taken? {
+                Some(count) => {
+                    due = due.saturating_add(count);
+                    stored_until = Instant::now() + STORED_TIMEOUT;
+                    backoff.reset();
+                }
+                None => {
+                    return Err(shared.catalog.no_answer("watch", "the subscription has ended"));
+                }
+            },
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
 }
 
 /// Lets the next read replace the state, whatever its revision is. An empty bucket need not be read.

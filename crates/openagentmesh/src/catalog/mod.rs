@@ -9,6 +9,7 @@ mod directory;
 mod follow;
 mod follower;
 mod heard;
+mod listed_by_monitor;
 mod problem;
 mod registration;
 mod registry;

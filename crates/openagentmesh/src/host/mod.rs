@@ -66,7 +66,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agent;
-use crate::catalog::Registration;
+use crate::catalog::{Directory, Registration};
 use crate::error::{Error, Result};
 use crate::liveness::{InstanceLease, MonitoredMesh};
 use crate::session::Session;
@@ -327,17 +327,16 @@ impl Host {
         let own = self.lease.remove(names).await;
         let mesh = self.monitored_mesh();
         let directory = &self.shared.session.directory;
-        let gone = match monitor::remove_agents(&mesh, &own, names).await {
+        let removed = match directory.is_listed_by_monitor() {
+            true => Ok(None),
+            false => monitor::remove_agents(&mesh, &own, names).await,
+        };
+        let gone = match removed {
             Ok(Some(gone)) => gone,
+            _ if directory.is_listed_by_monitor() => unregister(&mesh, directory, names).await?,
             // Many hosts leave at once. Hosts that serve the same agents list them again.
             Ok(None) => {
-                let instances = mesh.instances().await?;
-                let is_served = |name: &AgentName| {
-                    let mut records = instances.iter().map(|instance| &instance.record);
-                    records.any(|record| record.agents.contains(name))
-                };
-                let unserved = names.iter().filter(|name| !is_served(name)).cloned();
-                let unserved: Vec<AgentName> = unserved.collect();
+                let unserved = unserved(&mesh, names).await?;
                 directory.remove(&unserved).await?;
                 unserved
             }
@@ -365,6 +364,32 @@ impl Host {
     pub(crate) fn abort(&self) {
         self.shared.abort.cancel();
     }
+}
+
+/// The agents of `names` that no record lists.
+async fn unserved(mesh: &MonitoredMesh, names: &[AgentName]) -> Result<Vec<AgentName>> {
+    let instances = mesh.instances().await?;
+    let is_served = |name: &AgentName| {
+        let mut records = instances.iter().map(|instance| &instance.record);
+        records.any(|record| record.agents.contains(name))
+    };
+    let unserved = names.iter().filter(|name| !is_served(name)).cloned();
+    Ok(unserved.collect())
+}
+
+/// Removes the contracts of those of `names` that no record lists; a monitor removes them from the catalog then. Returns
+/// them.
+async fn unregister(
+    mesh: &MonitoredMesh,
+    directory: &Directory,
+    names: &[AgentName],
+) -> Result<Vec<AgentName>> {
+    // Read first: a host that registers meanwhile writes another one.
+    let mut contracts = directory.contract_revisions(names).await?;
+    let unserved = unserved(mesh, names).await?;
+    contracts.retain(|(name, _)| unserved.contains(name));
+    directory.remove_contracts(contracts).await?;
+    Ok(unserved)
 }
 
 /// Logs the names of the first agents, and the number of all.

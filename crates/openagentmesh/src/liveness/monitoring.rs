@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use openagentmesh_monitor::{Disconnect, Monitor, Notice, Settings, Waker};
 use openagentmesh_protocol::{InstanceId, subject};
 use tokio::time::timeout;
@@ -69,13 +70,18 @@ async fn observe(connection: &Connection, observer: &Observer) {
     if !observer.is_observing() {
         return;
     }
+    let [downs, downs_of_users] = subject::ALL_INSTANCES_DOWN;
     let subscriptions = tokio::try_join!(
-        subscribe(connection, subject::ALL_INSTANCES_DOWN),
+        subscribe(connection, downs),
+        subscribe(connection, downs_of_users),
         subscribe(connection, subject::ALL_DEATHS),
     );
-    let Ok(((mut downs, _denied), (mut deaths, _also_denied))) = subscriptions else {
+    let Ok(((downs, _denied), (downs_of_users, _denied_of_users), (mut deaths, _deaths_denied))) =
+        subscriptions
+    else {
         return;
     };
+    let mut downs = stream::select(downs, downs_of_users);
     loop {
         let notice = tokio::select! {
             Some(message) = downs.next() => {

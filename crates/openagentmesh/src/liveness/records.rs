@@ -203,8 +203,25 @@ pub(super) async fn read_last(
 }
 
 /// Removes `key` from `bucket` without a deletion marker, if `revision` is its revision or none is given. A later write
-/// has a higher sequence number, and stays. Returns whether there was a value.
+/// has a higher sequence number, and stays. Returns whether there was a value. A user who may not purge leaves a marker.
 pub(super) async fn remove(bucket: &KvBucket, key: &str, revision: Option<u64>) -> Result<bool> {
+    const PURGE: &str = "STREAM.PURGE";
+    if !bucket.is_request_denied(PURGE) {
+        match purge(bucket, key, revision).await {
+            Err(error) if bucket.is_request_denied(PURGE) => {
+                tracing::debug!(%error, bucket = bucket.name(), "a key is marked as deleted");
+            }
+            purged => return purged,
+        }
+    }
+    match bucket.expire(key, revision).await? {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_wrong_revision() => Ok(false),
+        Err(error) => Err(error.into_error("write", bucket.name())),
+    }
+}
+
+async fn purge(bucket: &KvBucket, key: &str, revision: Option<u64>) -> Result<bool> {
     let filter = subject::kv(bucket.name(), key);
     let purge = |store: Arc<Store>| {
         let filter = filter.clone();

@@ -15,7 +15,7 @@ use crate::liveness::{DEFAULT_LEASE, MAX_LEASE, MIN_LEASE};
 use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
     ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, NatsEvents,
-    Replication, Secret, dial, expand_home, redact_credentials,
+    Replication, Secret, dial, expand_home, redact_credentials, user,
 };
 
 /// The time that running requests have to finish at shutdown.
@@ -132,6 +132,27 @@ impl MeshBuilder {
     /// whose permissions separate users gives each a prefix of its own.
     pub fn inbox_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.options.inbox_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The token of the user as whom this process connects: the permissions of the user name subjects with it. The prefix
+    /// of its replies is then `_INBOX.` and the token, and its instance id begins with the token.
+    ///
+    /// Without this, the token is that of the JWT in the credentials, if it has one: the tag `mesh-user:` and the token.
+    /// This is for servers without JWTs. It grants nothing: the server decides what the user may do.
+    ///
+    /// ```no_run
+    /// # async fn example() -> openagentmesh::Result<()> {
+    /// let mesh = openagentmesh::AgentMesh::builder()
+    ///     .user_and_password("ann", "secret")
+    ///     .user("ann")
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn user(mut self, token: impl Into<String>) -> Self {
+        self.options.user = Some(token.into());
         self
     }
 
@@ -313,8 +334,7 @@ impl MeshBuilder {
                 .with_detail("option", "lease"));
             }
             let replication = Replication::new(self.replicas)?;
-            let instance_id = InstanceId::random();
-            let (connection, url) = self.dial(&instance_id).await?;
+            let (connection, instance_id, url) = self.dial().await?;
             let settings = Settings {
                 url,
                 shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_SHUTDOWN_GRACE),
@@ -330,19 +350,21 @@ impl MeshBuilder {
         .boxed()
     }
 
-    /// A connection with the options of this builder, and the URL of the server.
+    /// A connection with the options of this builder, a new identity for it, and the URL of the server.
     ///
     /// # Errors
     ///
     /// Those of [`connect`](Self::connect).
-    pub(super) async fn dial(&self, instance_id: &InstanceId) -> Result<(Connection, String)> {
+    pub(super) async fn dial(&self) -> Result<(Connection, InstanceId, String)> {
         match &self.nats_client {
             Some((client, events)) => share(client.clone(), events.as_ref(), &self.options),
             None => {
                 let (url, context) = (self.options.url.clone(), self.options.context.clone());
                 let endpoint = resolve(url, context).await?;
-                let connection = dial(&endpoint, &self.options, instance_id).await?;
-                Ok((connection, redact_credentials(&endpoint.url)))
+                let user = user(&endpoint, &self.options).await?;
+                let instance_id = InstanceId::random_of(user.as_ref());
+                let connection = dial(&endpoint, &self.options, &instance_id).await?;
+                Ok((connection, instance_id, redact_credentials(&endpoint.url)))
             }
         }
     }
@@ -353,12 +375,12 @@ impl MeshBuilder {
     }
 }
 
-/// A connection of `client`, and the URL of its server.
+/// A connection of `client`, a new identity for it, and the URL of its server.
 fn share(
     client: async_nats::Client,
     events: Option<&NatsEvents>,
     options: &ConnectionOptions,
-) -> Result<(Connection, String)> {
+) -> Result<(Connection, InstanceId, String)> {
     if let Some(option) = options.first() {
         return Err(Error::raised(
             ErrorCode::Configuration,
@@ -374,8 +396,10 @@ fn share(
         true => format!("[{}]", server.host),
         false => server.host,
     };
+    let user = options.user()?;
     Ok((
-        Connection::shared(client, events),
+        Connection::shared(client, events, user.as_ref()),
+        InstanceId::random_of(user.as_ref()),
         format!("nats://{host}:{}", server.port),
     ))
 }

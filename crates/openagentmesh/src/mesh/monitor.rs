@@ -125,7 +125,7 @@ impl Monitor {
             .observed_by(self.observer);
             let advisories = match self.system {
                 Some(builder) => {
-                    let (system, url) = builder.dial(&self.own).await?;
+                    let (system, _, url) = builder.dial().await?;
                     let system = ConnectionGuard::new(system);
                     tracing::debug!(url, "connected as the system account");
                     Some(SystemAdvisories::subscribe(system, connection).await?)

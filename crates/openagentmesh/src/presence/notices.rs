@@ -8,7 +8,7 @@ use openagentmesh_protocol::{AgentName, InstanceId, InstanceNotice, Subject, sub
 use crate::transport::{Action, Connection, Denial};
 
 /// The subject of notices that are received from the first request on.
-const FIRST: [&str; 1] = [subject::ALL_INSTANCES_DOWN];
+const FIRST: [&str; 2] = subject::ALL_INSTANCES_DOWN;
 /// The subjects of notices that are received from the first request on that has waited.
 const LATER: [&str; 2] = [subject::ALL_DEATHS, subject::DISCONNECTS];
 

@@ -11,6 +11,8 @@ pub(crate) enum Access {
     Open,
     /// Reads a message.
     Read,
+    /// Reads messages from any server of the stream, with a request to this subject.
+    Direct(String),
     /// Creates a consumer and receives its messages.
     Consume,
     /// Removes messages.
@@ -56,7 +58,7 @@ impl Access {
     /// The time that the server has for its answer as long as bytes arrive; `timeout` is that without.
     pub(super) fn max_timeout(&self, timeout: Duration) -> Duration {
         match self {
-            Self::Read => timeout.max(MAX_READ_TIMEOUT),
+            Self::Read | Self::Direct(_) => timeout.max(MAX_READ_TIMEOUT),
             _ => timeout,
         }
     }
@@ -100,7 +102,8 @@ impl Access {
         is_one_of(&["API.STREAM.INFO.", "API.STREAM.CREATE."])
             || match self {
                 Self::Open | Self::Write { .. } => false,
-                Self::Read => is_one_of(&["API.STREAM.MSG.GET.", "API.DIRECT.GET."]),
+                Self::Read => is_one_of(&["API.STREAM.MSG.GET."]),
+                Self::Direct(own) => subject == own,
                 Self::Consume => is_one_of(&[
                     "API.CONSUMER.CREATE.",
                     "API.CONSUMER.DURABLE.CREATE.",

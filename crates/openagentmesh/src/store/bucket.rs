@@ -14,7 +14,6 @@ use super::access::Access;
 use super::error::StoreError;
 use super::handle::Handle;
 use super::repeat::{Repeat, until_answered};
-use super::stored_message::{self, Find, StoredMessage};
 use crate::error::{BoxError, Error, Result};
 use crate::transport::{Connection, Denial, DenialWatch};
 use crate::util::backoff::Backoff;
@@ -137,6 +136,8 @@ impl<H: Handle> Bucket<H> {
                 break;
             }
         }
+        // The bucket may be gone: where a subscriber has the subject of a write, the server does not say so.
+        self.close();
         Err(self.unanswered(problem.lock().take(), waited))
     }
 
@@ -270,7 +271,7 @@ impl<H: Handle> Bucket<H> {
         &self,
         access: Access,
     ) -> impl Fn(&Denial) -> bool + Send + Sync + use<H> {
-        let stream = [H::STREAM_PREFIX, self.name].concat();
+        let stream = self.stream_name();
         move |denial| access.is_prevented_by(denial, &stream)
     }
 
@@ -313,26 +314,6 @@ impl<H: Handle> Bucket<H> {
                 Err(_) => Err(self.unanswered(None, timeout)),
             },
         }
-    }
-
-    /// Reads one message, whatever its headers are.
-    ///
-    /// # Errors
-    ///
-    /// `connection_failed` when the server does not answer, `storage_error` when the message cannot be read.
-    pub(crate) async fn message(
-        &self,
-        verb: &str,
-        find: Find<'_>,
-    ) -> Result<Option<StoredMessage>> {
-        let read = |_| self.find(find);
-        self.try_with(verb, Access::Read, read).await
-    }
-
-    /// As [`message`](Self::message), within an operation.
-    pub(super) async fn find(&self, find: Find<'_>) -> Result<Option<StoredMessage>, BoxError> {
-        let stream = [H::STREAM_PREFIX, self.name].concat();
-        stored_message::find(&self.jetstream(), &stream, find).await
     }
 
     async fn open(&self) -> Result<Arc<H>> {

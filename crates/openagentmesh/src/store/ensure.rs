@@ -9,6 +9,7 @@ use openagentmesh_protocol::bucket::{
 
 use super::bucket::Bucket;
 use super::handle::Handle;
+use super::reads::is_denied;
 use crate::error::Result;
 use crate::transport::Connection;
 
@@ -16,8 +17,12 @@ use crate::transport::Connection;
 pub(super) const KEY_VALUE_BUCKETS: [&str; 5] =
     [CATALOG, REGISTRY, INSTANCES, OBSERVABILITY, CONTEXT];
 
+/// The buckets that a user may be denied who serves agents.
+const OPTIONAL: [&str; 3] = [OBSERVABILITY, CONTEXT, ARTIFACTS];
+
 /// Opens all buckets of the mesh, concurrently, and creates those that are missing. Idempotent: an existing
-/// bucket keeps its configuration, also one that a peer creates at the same moment.
+/// bucket keeps its configuration, also one that a peer creates at the same moment. Buckets that serving agents does not
+/// need may be denied to the user.
 ///
 /// # Errors
 ///
@@ -31,7 +36,14 @@ pub(crate) async fn ensure_buckets(connection: &Connection) -> Result<()> {
 }
 
 async fn ensure<H: Handle>(connection: &Connection, name: &'static str) -> Result<()> {
-    Bucket::<H>::new(connection.clone(), name).ensure().await
+    let ensured = Bucket::<H>::new(connection.clone(), name).ensure().await;
+    match ensured {
+        Err(error) if is_denied(&error) && OPTIONAL.contains(&name) => {
+            tracing::debug!(%error, bucket = name, "a bucket is not opened");
+            Ok(())
+        }
+        ensured => ensured,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, PublishError,
     PublishErrorKind, RequestError, RequestErrorKind as ApiRequestErrorKind,
 };
-use async_nats::jetstream::kv::{EntryError, EntryErrorKind, UpdateError, UpdateErrorKind};
+use async_nats::jetstream::kv::{UpdateError, UpdateErrorKind};
 use async_nats::jetstream::stream::{
     ConsumerError, ConsumerErrorKind, LastRawMessageError, LastRawMessageErrorKind, PurgeError,
     PurgeErrorKind,
@@ -201,7 +201,6 @@ fn is_unanswered(cause: &(dyn StdError + 'static)) -> bool {
         || cause.is::<async_nats::SubscribeError>()
         || cause.is::<PublishError>()
         || kind(cause, UpdateError::kind) == Some(UpdateErrorKind::TimedOut)
-        || kind(cause, EntryError::kind) == Some(EntryErrorKind::TimedOut)
         || kind(cause, ConsumerError::kind) == Some(ConsumerErrorKind::TimedOut)
         || kind(cause, CreateStreamError::kind) == Some(CreateStreamErrorKind::TimedOut)
         || kind(cause, PurgeError::kind) == Some(PurgeErrorKind::TimedOut)

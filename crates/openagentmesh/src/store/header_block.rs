@@ -63,6 +63,13 @@ pub(super) fn read(block: &[u8]) -> Meaning {
     })
 }
 
+/// The first value of header `name` in header block `block`.
+pub(super) fn value<'b>(block: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    let mut headers = lines(block).skip(1).filter_map(split);
+    let header = headers.find(|header| header.0 == name.as_bytes())?;
+    Some(header.1.trim_ascii())
+}
+
 /// Whether the client may fail to read a message to `subject` with header block `block`. A message that the client can
 /// read may be reported, too.
 pub(super) fn is_suspect(subject: &str, block: &[u8]) -> bool {

@@ -4,21 +4,26 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use bytes::Bytes;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
+use super::access::Access;
 use super::bucket::Bucket;
 use super::handle::Handle;
 use super::header_block::Meaning;
-use super::ordered_consumer::{Delivery, OrderedConsumer, Start};
+use super::ordered_consumer::{Delivery, OrderedConsumer};
+use super::source::Start;
 use super::stored_message::{Find, StoredMessage};
-use crate::error::Result;
+use crate::error::{BoxError, Error, Result};
 use crate::transport;
 use crate::util::backoff::Backoff;
 
 /// The limit of the wait for a server of a cluster that has not every write yet.
 const CURRENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The number of concurrent reads of a list without a consumer.
+const MAX_CONCURRENT: usize = 64;
 /// The back-off of lists that lack a write.
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 const MAX_DELAY: Duration = Duration::from_millis(250);
@@ -64,8 +69,16 @@ async fn read<H: Handle>(
     filter: String,
     headers_only: bool,
 ) -> Result<Vec<StoredMessage>> {
-    let mut consumer =
-        OrderedConsumer::open(Arc::clone(bucket), filter, Start::Last, headers_only).await?;
+    let mut consumer = OrderedConsumer::open(
+        Arc::clone(bucket),
+        filter.clone(),
+        Start::Stored,
+        headers_only,
+    )
+    .await?;
+    if consumer.reads_one_by_one() {
+        return read_each(bucket, &filter, headers_only).await;
+    }
     let mut listed = Vec::new();
     while consumer.pending() > 0 {
         match consumer.next().await {
@@ -84,6 +97,37 @@ async fn read<H: Handle>(
             }
         }
     }
+    Ok(listed)
+}
+
+/// The list of a user who may have no consumers: the server names the subjects, and the last message of each is read with
+/// a request of its own.
+async fn read_each<H: Handle>(
+    bucket: &Arc<Bucket<H>>,
+    filter: &str,
+    headers_only: bool,
+) -> Result<Vec<StoredMessage>> {
+    let subjects = |handle: Arc<H>| async move {
+        let subjects = handle.stream().info_with_subjects(filter).await?;
+        let subjects: Vec<(String, usize)> = subjects.try_collect().await?;
+        Ok::<_, BoxError>(subjects)
+    };
+    let subjects = bucket.try_with("list", Access::Open, subjects).await?;
+    let messages = subjects.into_iter().map(|(subject, _)| async move {
+        let mut message = bucket.message("list", Find::Last(&subject)).await?;
+        if headers_only && let Some(message) = &mut message {
+            message.payload = Bytes::new();
+        }
+        Ok::<_, Error>(message)
+    });
+    let messages = stream::iter(messages).buffer_unordered(MAX_CONCURRENT);
+    let found: Vec<Option<StoredMessage>> = messages.try_collect().await?;
+    let mut listed: Vec<_> = found
+        .into_iter()
+        .flatten()
+        .filter(|message| !matches!(message.meaning, Meaning::Malformed(_)))
+        .collect();
+    listed.sort_unstable_by_key(|message| message.sequence);
     Ok(listed)
 }
 

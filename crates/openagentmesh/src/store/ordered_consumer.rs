@@ -1,6 +1,6 @@
 //! The messages of a bucket in their order, across lost connections.
 //!
-//! This is a plain push consumer of the client with its subscription, and not one of the client's two
+//! A user who may have no consumers reads them one by one (`cursor.rs`). For all others, this is a plain push consumer of the client with its subscription, and not one of the client's two
 //! ordered consumers (`OrderedConfig`), because these faults of async-nats 0.51 cannot be worked
 //! around:
 //!
@@ -36,10 +36,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::access::Access;
-use super::active_consumer::{ActiveConsumer, Arrival};
+use super::active_consumer::Arrival;
 use super::bucket::Bucket;
 use super::handle::Handle;
 use super::header_block::Meaning;
+use super::source::{Source, Start};
 use super::stored_message::{Find, StoredMessage};
 use crate::error::{Error, Result};
 use crate::util::backoff::Backoff;
@@ -54,15 +55,6 @@ const MAX_SEARCH: Duration = Duration::from_millis(500);
 
 /// The number of delivered messages that are compared with those of a bucket after a loss.
 const MAX_REMEMBERED: usize = 32;
-
-/// The first message of a consumer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// The last message of each subject, then all new ones.
-    Last,
-    /// The first message written from now on.
-    New,
-}
 
 /// An event of an [`OrderedConsumer`].
 pub(crate) enum Delivery {
@@ -99,7 +91,7 @@ pub(crate) struct OrderedConsumer<H: Handle> {
     created: Option<OffsetDateTime>,
     /// Whether the bucket was recreated and that is not reported yet, because no consumer was created since.
     is_recreated: bool,
-    active: Option<ActiveConsumer>,
+    active: Option<Source<H>>,
     /// Whether the next message may be one on which the client loses its connection: it is read with a request.
     reads_next: bool,
     /// The number of reconnections since the last consumer that no message explains.
@@ -158,6 +150,11 @@ impl<H: Handle> OrderedConsumer<H> {
     /// The number of matching messages that follow: more than 0 until the last one that is known was returned.
     pub(crate) fn pending(&self) -> u64 {
         self.pending
+    }
+
+    /// Whether each message takes a request, because the user may have no consumers.
+    pub(crate) fn reads_one_by_one(&self) -> bool {
+        self.active.as_ref().is_some_and(Source::is_cursor)
     }
 
     /// The next event; `None` once the connection is closed, then and on every later call. Cancel-safe.
@@ -255,7 +252,9 @@ impl<H: Handle> OrderedConsumer<H> {
             self.read = None;
             self.delivered.clear();
             // All that is in it is new.
-            self.start = Start::Last;
+            if self.start == Start::New {
+                self.start = Start::Last;
+            }
         }
         if self.next_sequence.is_none() && self.start == Start::New {
             self.next_sequence = Some(info.state.last_sequence + 1);
@@ -264,8 +263,14 @@ impl<H: Handle> OrderedConsumer<H> {
             self.read_next(&info).await?;
         }
         if !self.reads_next {
-            let (filter, next) = (self.filter.as_str(), self.next_sequence);
-            let created = ActiveConsumer::create(&self.bucket, filter, self.headers_only, next);
+            let created = Source::create(
+                &self.bucket,
+                &self.filter,
+                self.headers_only,
+                self.start,
+                self.next_sequence,
+                &info,
+            );
             let (active, pending) = created.await?;
             self.active = Some(active);
             self.pending = pending + u64::from(self.read.is_some());

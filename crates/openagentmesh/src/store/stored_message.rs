@@ -30,7 +30,7 @@ pub(crate) struct StoredMessage {
     pub(crate) published: OffsetDateTime,
     /// Whether the client may lose its connection when it receives the message.
     pub(crate) is_suspect: bool,
-    /// The part of the value that the write has changed; only known of a message that a consumer has delivered.
+    /// The part of the value that the write has changed.
     pub(crate) changed: Option<Box<Changed>>,
 }
 
@@ -45,13 +45,18 @@ pub(crate) struct Changed {
 
 impl Changed {
     fn read(headers: &HeaderMap) -> Option<Box<Self>> {
-        let names = headers.get(CHANGED_HEADER)?.as_str();
-        let follows = headers.get(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE)?.as_str();
+        Self::of(|name| value(Some(headers), name))
+    }
+
+    /// The change in the headers whose values `value` returns.
+    fn of<'v>(value: impl Fn(&str) -> Option<&'v [u8]>) -> Option<Box<Self>> {
+        let names = value(CHANGED_HEADER)?;
+        let follows = value(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE.as_ref())?;
         if names.len() > MAX_CHANGED_BYTES {
             return None;
         }
-        let follows = follows.parse().ok()?;
-        let names = names.into();
+        let follows = std::str::from_utf8(follows).ok()?.parse().ok()?;
+        let names = std::str::from_utf8(names).ok()?.into();
         Some(Box::new(Self { follows, names }))
     }
 }
@@ -178,7 +183,7 @@ impl Encoded {
             payload: self.data.into(),
             sequence: self.seq,
             published: OffsetDateTime::parse(&self.time, &Rfc3339)?,
-            changed: None,
+            changed: Changed::of(|name| header_block::value(&self.hdrs, name)),
         })
     }
 }

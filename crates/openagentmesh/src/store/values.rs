@@ -1,9 +1,8 @@
-//! The values of a key-value bucket, read and written with the client's [`Store`].
+//! The values of a key-value bucket.
 //!
-//! The `Store` suffices for direct gets where the bucket allows them: they do not panic on a stored message, and the
-//! cause of an error is preserved. Writes add an id in a cluster, which the `Store` cannot. Other reads use `stored_message.rs`, which reads every
-//! stored message. The `Store` is not used for lists and watches: `Store::keys`, `history` and `watch` panic on a subject
-//! outside of the bucket's prefix and are built on the client's ordered consumer (see `ordered_consumer.rs`).
+//! They are not read and written with the client's [`Store`]: writes add an id in a cluster, which the `Store` cannot, and
+//! reads use `stored_message.rs`, which reads every stored message. `Store::keys`, `history` and `watch` panic on a
+//! subject outside of the bucket's prefix and are built on the client's ordered consumer (see `ordered_consumer.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +10,7 @@ use std::sync::atomic::Ordering;
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID, NATS_ROLLUP};
 use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::kv::{Entry, Operation, Store};
+use async_nats::jetstream::kv::Store;
 use bytes::Bytes;
 use openagentmesh_protocol::subject;
 use time::OffsetDateTime;
@@ -20,8 +19,12 @@ use super::access::Access;
 use super::bucket::KvBucket;
 use super::error::StoreError;
 use super::header_block::Meaning;
+use super::reads::is_denied;
 use super::stored_message::{Find, StoredMessage};
 use crate::error::{BoxError, Result};
+
+/// The time for which the deletion marker of a key stays that is never written again. Watches have read it by then.
+const MARKER_TTL: &str = "60s";
 
 /// The last write of a key.
 pub(crate) struct Stored {
@@ -33,19 +36,6 @@ pub(crate) struct Stored {
     pub(crate) malformed: Option<&'static str>,
     /// Whether a client may lose its connection when it receives the message.
     pub(crate) is_suspect: bool,
-}
-
-impl From<Entry> for Stored {
-    fn from(entry: Entry) -> Self {
-        let is_value = entry.operation == Operation::Put;
-        Self {
-            value: is_value.then_some(entry.value),
-            revision: entry.revision,
-            created: entry.created,
-            malformed: None,
-            is_suspect: false,
-        }
-    }
 }
 
 impl From<StoredMessage> for Stored {
@@ -73,27 +63,44 @@ impl KvBucket {
     /// `connection_failed` when the server does not answer, `storage_error` when the key cannot be read.
     pub(crate) async fn read(&self, key: &str) -> Result<Option<Stored>> {
         let subject = subject::kv(self.name(), key);
-        let started = self.connection().reconnections();
-        let read = |store: Arc<Store>| {
-            // A direct get delivers the message itself, on which the client may lose its connection.
-            // A follower may answer it with an older value, so that replicated buckets are read from their leader.
-            let config = &store.stream.cached_info().config;
-            let allows_direct = config.allow_direct && config.num_replicas == 1;
-            if allows_direct && self.connection().reconnections() != started {
-                self.avoids_direct.store(true, Ordering::Relaxed);
-            }
-            let is_direct = allows_direct && !self.avoids_direct.load(Ordering::Relaxed);
-            let subject = &subject;
-            async move {
-                if is_direct {
-                    let entry = store.entry(key).await?;
-                    return Ok::<_, BoxError>(entry.map(Stored::from));
-                }
-                let message = self.find(Find::Last(subject)).await?;
-                Ok(message.map(Stored::from))
-            }
+        let stored = match self.prefers_direct().await? {
+            true => self.read_directly(&subject).await?,
+            false => self.message("read", Find::Last(&subject)).await?,
         };
-        self.try_with("read", Access::Read, read).await
+        Ok(stored.map(Stored::from))
+    }
+
+    /// Whether a direct get is the first choice: it spares the JSON. A follower may answer it with an older value, so that
+    /// replicated buckets are read from their leader.
+    async fn prefers_direct(&self) -> Result<bool> {
+        let prefers = |store: Arc<Store>| {
+            let config = &store.stream.cached_info().config;
+            std::future::ready(Ok::<_, BoxError>(
+                config.allow_direct && config.num_replicas == 1,
+            ))
+        };
+        let prefers = self.try_with("read", Access::Open, prefers).await?;
+        Ok(prefers && !self.avoids_direct.load(Ordering::Relaxed))
+    }
+
+    /// Reads the last message of `subject` directly, unless the client may lose its connection on it, or the server does
+    /// not permit it.
+    async fn read_directly(&self, subject: &str) -> Result<Option<StoredMessage>> {
+        let started = self.connection().reconnections();
+        let read = self.direct_last("read", subject, || {
+            self.connection().reconnections() == started
+        });
+        match read.await {
+            Ok(Some(found)) => return Ok(found),
+            // The message may have ended the connection.
+            Ok(None) => {}
+            Err(error) if is_denied(&error) => {
+                tracing::debug!(%error, "a value is not read directly");
+            }
+            Err(error) => return Err(error),
+        }
+        self.avoids_direct.store(true, Ordering::Relaxed);
+        self.message("read", Find::Last(subject)).await
     }
 
     /// Makes [`read`](Self::read) use no direct get, on whose answer the client may lose its connection.
@@ -152,10 +159,37 @@ impl KvBucket {
         Ok(deleted.map(drop))
     }
 
-    /// As [`delete`](Self::delete), and removes earlier writes of the key from a bucket with a history.
+    /// Replaces the value with a deletion marker, if the last write of the key has revision `revision` or none is given.
+    /// The server removes the marker after [`MARKER_TTL`], if it can: the keys of a bucket such as that of the instance
+    /// records are never written again.
+    pub(crate) async fn expire(
+        &self,
+        key: &str,
+        revision: Option<u64>,
+    ) -> Result<Result<(), StoreError>> {
+        let allows_ttl = |store: Arc<Store>| {
+            let config = &store.stream.cached_info().config;
+            std::future::ready(Ok::<_, BoxError>(config.allow_message_ttl))
+        };
+        let mut headers = operation(revision.map(expecting).unwrap_or_default(), "DEL");
+        if self.try_with("write", Access::Open, allows_ttl).await? {
+            headers.insert("Nats-TTL", MARKER_TTL);
+        }
+        let marked = self.write(key, Bytes::new(), headers).await?;
+        Ok(marked.map(drop))
+    }
+
+    /// As [`delete`](Self::delete), and removes earlier writes of the key from a bucket with a history, if the bucket allows
+    /// it.
     pub(crate) async fn purge(&self, key: &str) -> Result<Result<(), StoreError>> {
+        let allows_rollup = |store: Arc<Store>| {
+            let config = &store.stream.cached_info().config;
+            std::future::ready(Ok::<_, BoxError>(config.allow_rollup))
+        };
         let mut headers = operation(HeaderMap::new(), "PURGE");
-        headers.insert(NATS_ROLLUP, "sub");
+        if self.try_with("write", Access::Open, allows_rollup).await? {
+            headers.insert(NATS_ROLLUP, "sub");
+        }
         let purged = self.write(key, Bytes::new(), headers).await?;
         Ok(purged.map(drop))
     }

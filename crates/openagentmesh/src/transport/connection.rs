@@ -7,12 +7,13 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap, Subject, Subscriber, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
-use openagentmesh_protocol::{ErrorCode, RequestId, Verb, subject};
+use openagentmesh_protocol::{ErrorCode, RequestId, UserToken, Verb, subject};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::client_slot::ClientSlot;
-use super::denials::{Action, DenialWatch, Denials};
+use super::denial::Action;
+use super::denials::{DenialWatch, Denials};
 use super::headers::{closed, interrupted};
 use super::inbox::Inbox;
 use super::monitor::{ConnectionMonitor, LostConnection};
@@ -40,7 +41,7 @@ pub(crate) struct Connection {
     pub(crate) inbox: Arc<Inbox>,
     /// Receives the replies to sent requests, for callbacks.
     pub(crate) results: Arc<Inbox>,
-    /// The ids of sent requests are this one and a number.
+    /// The ids of sent requests are this one and a token.
     results_prefix: RequestId,
     /// Receives the chunks of streams.
     pub(crate) streams: Arc<Streams>,
@@ -65,8 +66,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// `monitor` observes the client of `slot`.
-    pub(super) fn new(slot: ClientSlot, monitor: &ConnectionMonitor) -> Self {
+    /// `monitor` observes the client of `slot`, which is one of `user`.
+    pub(super) fn new(
+        slot: ClientSlot,
+        monitor: &ConnectionMonitor,
+        user: Option<&UserToken>,
+    ) -> Self {
         let publisher = Arc::new(Publisher::new(&slot, monitor));
         let (hosts, denials, ended) = (Arc::default(), monitor.denials(), monitor.ended());
         let inbox = |prefix| {
@@ -79,12 +84,18 @@ impl Connection {
                 ended.clone(),
             ))
         };
-        let results_prefix = RequestId::random();
+        let results_prefix = RequestId::random_of(user);
         Self {
             inbox: inbox(slot.client().new_inbox()),
             results: inbox(subject::results(&results_prefix)),
             results_prefix,
-            streams: Arc::new(Streams::new(&slot, &publisher, &denials, ended.clone())),
+            streams: Arc::new(Streams::new(
+                &slot,
+                &publisher,
+                &denials,
+                user,
+                ended.clone(),
+            )),
             publisher,
             denials,
             monitor: monitor.clone(),
@@ -101,8 +112,12 @@ impl Connection {
         }
     }
 
-    /// A connection of a client that the program has made, and uses for itself.
-    pub(crate) fn shared(client: Client, events: Option<&NatsEvents>) -> Self {
+    /// A connection of a client that the program has made as `user`, and uses for itself.
+    pub(crate) fn shared(
+        client: Client,
+        events: Option<&NatsEvents>,
+        user: Option<&UserToken>,
+    ) -> Self {
         let inbox = client.new_inbox();
         let prefix = inbox.rsplit_once('.').map_or("", |(prefix, _)| prefix);
         let monitor = ConnectionMonitor::new(prefix);
@@ -112,7 +127,7 @@ impl Connection {
         tokio::spawn(monitor.clone().poll(client.clone()));
         Self {
             is_shared: true,
-            ..Self::new(ClientSlot::fixed(client), &monitor)
+            ..Self::new(ClientSlot::fixed(client), &monitor, user)
         }
     }
 
@@ -131,7 +146,8 @@ impl Connection {
             Verb::Stream => self.streams.take_id(),
             Verb::Send => {
                 let number = self.results.take_number();
-                (RequestId::numbered(&self.results_prefix, number), number)
+                let token = self.results.token(number);
+                (RequestId::below(&self.results_prefix, &token), number)
             }
             _ => (RequestId::random(), 0),
         }
@@ -466,31 +482,7 @@ impl Connection {
 
     /// Does not dial again after this connection is lost: otherwise the client would dial without end, and
     /// then send messages whose callers have given up.
-    fn stop_reconnecting(&self) {
+    pub(super) fn stop_reconnecting(&self) {
         self.closed.cancel();
-    }
-}
-
-/// Keeps the connection open: when the last guard is dropped, a lost connection is not dialed again.
-pub(crate) struct ConnectionGuard(Connection);
-
-impl ConnectionGuard {
-    pub(crate) fn new(connection: Connection) -> Arc<Self> {
-        Arc::new(Self(connection))
-    }
-}
-
-impl std::ops::Deref for ConnectionGuard {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.0
-    }
-}
-
-impl Drop for ConnectionGuard {
-    fn drop(&mut self) {
-        // Events that the program still reads go on.
-        self.0.stop_reconnecting();
     }
 }

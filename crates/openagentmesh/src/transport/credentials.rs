@@ -7,6 +7,7 @@ use async_nats::{Auth, AuthError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nkeys::KeyPair;
+use openagentmesh_protocol::UserToken;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -131,16 +132,63 @@ pub(super) async fn expired_at(credentials: &Credentials) -> Option<String> {
     has_expired.then(|| expires.format(&Rfc3339).unwrap_or_default())
 }
 
-#[derive(Deserialize)]
+/// The token of the user whose JWT is in one of `credentials`. The server checks the JWT, and permits what the user may do:
+/// a wrong token permits nothing.
+///
+/// Credentials that cannot be read have none: the attempt to connect says why.
+pub(super) async fn user(credentials: &[Credentials]) -> Option<UserToken> {
+    for credentials in credentials {
+        let token = match credentials {
+            Credentials::Jwt { jwt, .. } => token(jwt.reveal()),
+            Credentials::File(path) => match CredentialsFile::read(path).await {
+                Ok(file) => token(&file.jwt),
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        if token.is_some() {
+            return token;
+        }
+    }
+    None
+}
+
+/// The longest JWT that is parsed, in bytes. A server does not accept longer ones.
+const MAX_JWT_BYTES: usize = 256 * 1024;
+
+/// The claims of a user that are read here, without a check of the signature.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Claims {
-    #[serde(default)]
     exp: i64,
+    nats: NatsClaims,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NatsClaims {
+    tags: Option<Vec<String>>,
+}
+
+impl Claims {
+    fn read(jwt: &str) -> Option<Self> {
+        if jwt.len() > MAX_JWT_BYTES {
+            return None;
+        }
+        let claims = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+        serde_json::from_slice(&claims).ok()
+    }
+}
+
+/// The token in the tags of a user's JWT.
+fn token(jwt: &str) -> Option<UserToken> {
+    let tags = Claims::read(jwt)?.nats.tags?;
+    UserToken::of_tags(tags.iter().map(String::as_str))
 }
 
 /// The end of validity of a JWT; `None` if it has none.
 fn expiry(jwt: &str) -> Option<OffsetDateTime> {
-    let claims = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
-    let claims: Claims = serde_json::from_slice(&claims).ok()?;
+    let claims = Claims::read(jwt)?;
     (claims.exp > 0)
         .then(|| OffsetDateTime::from_unix_timestamp(claims.exp).ok())
         .flatten()
@@ -210,6 +258,29 @@ mod tests {
             assert_eq!(expiry(&jwt(other)), None, "{other}");
         }
         assert_eq!(expiry("no.jwt"), None);
+    }
+
+    #[test]
+    fn user_token_is_read_from_the_tags_of_a_jwt() {
+        let jwt = |claims: &str| format!("header.{}.signature", URL_SAFE_NO_PAD.encode(claims));
+        let ann =
+            jwt(r#"{"nats": {"tags": ["mesh-role:invoker", "mesh-user:ann"], "type": "user"}}"#);
+        assert_eq!(token(&ann), UserToken::parse("ann").ok());
+        for other in [
+            "{}",
+            "[]",
+            "null",
+            r#"{"nats": null}"#,
+            r#"{"nats": {"tags": null}}"#,
+            r#"{"nats": {"tags": "mesh-user:ann"}}"#,
+            r#"{"nats": {"tags": [["mesh-user:ann"]]}}"#,
+            r#"{"nats": {"tags": ["mesh-user:", "mesh-user:*", "mesh-user:a.b", "ann"]}}"#,
+        ] {
+            assert_eq!(token(&jwt(other)), None, "{other}");
+        }
+        for other in ["", ".", "a.%.b", &"x.".repeat(MAX_JWT_BYTES)] {
+            assert_eq!(token(other), None);
+        }
     }
 
     #[test]

@@ -7,132 +7,20 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use openagentmesh_protocol::ErrorCode;
 use tokio::sync::oneshot;
 
+use super::denial::{Action, CATALOG_SUBJECT, Denial};
 use crate::error::Error;
 use crate::util::sync::Mutex;
 
-/// The maximum size of an error text that is parsed, in bytes. A subject is shorter.
-const MAX_TEXT_BYTES: usize = 8 * 1024;
 /// The maximum number of warnings about denials without a waiting operation, for each connection.
 const MAX_WARNINGS: u64 = 16;
 /// The maximum number of subjects that are remembered as permitted.
 const MAX_PERMITTED: usize = 256;
 /// The maximum number of denied subscriptions to the messages of many requests that are remembered. A process has few.
 const MAX_SHARED: usize = 64;
-
-/// The operation that the server denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    Publish,
-    Subscribe,
-}
-
-/// A denial of the server.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Denial {
-    action: Action,
-    subject: String,
-    /// Whether a subscription was denied on which this process receives the replies to many requests.
-    is_inbox: bool,
-}
-
-impl Denial {
-    /// The denial that an error text of the server reports; `None` for other texts.
-    fn parse(text: &str, inbox_prefix: &str) -> Option<Self> {
-        if text.len() > MAX_TEXT_BYTES {
-            return None;
-        }
-        let rest = text.strip_prefix("Permissions Violation for ")?;
-        let (action, rest) = match rest.strip_prefix("Publish to ") {
-            Some(rest) => (Action::Publish, rest),
-            None => (Action::Subscribe, rest.strip_prefix("Subscription to ")?),
-        };
-        let subject = unquote(rest)?;
-        let below = subject.strip_prefix(inbox_prefix);
-        Some(Self {
-            action,
-            is_inbox: action == Action::Subscribe
-                && below.is_some_and(|below| below.starts_with('.') && below.ends_with(".*")),
-            subject,
-        })
-    }
-
-    /// Whether a subscription to the messages of many requests was denied.
-    fn is_shared(&self) -> bool {
-        self.action == Action::Subscribe && self.subject.ends_with(".*")
-    }
-
-    pub(crate) fn denies(&self, action: Action, subject: &str) -> bool {
-        self.action == action && self.subject == subject
-    }
-
-    /// Whether no reply to any request of this process can arrive.
-    pub(crate) fn is_inbox(&self) -> bool {
-        self.is_inbox
-    }
-
-    /// The subject of a denied publish.
-    pub(crate) fn published_subject(&self) -> Option<&str> {
-        (self.action == Action::Publish).then_some(&*self.subject)
-    }
-
-    /// The consequence of a denial that no operation waits for. The server reports a denied reply to the host only.
-    fn consequence(&self) -> &'static str {
-        let is_reply = self.action == Action::Publish && self.subject.starts_with("_INBOX.");
-        match is_reply {
-            true => {
-                "; a reply of an agent is lost and its caller waits for its timeout: allow_responses in the \
-                 permissions of the user lets the agent reply"
-            }
-            false => "",
-        }
-    }
-
-    pub(crate) fn to_error(&self) -> Error {
-        let subject = &self.subject;
-        let (operation, permission) = match self.action {
-            Action::Publish => ("publish", "publish to"),
-            Action::Subscribe => ("subscribe", "subscribe to"),
-        };
-        let remedy = if self.is_inbox {
-            "replies arrive there; give the user the permission, or set inbox_prefix to a permitted one"
-        } else if self.is_shared() && subject.starts_with("mesh.stream.") {
-            "the chunks of all streams arrive there; give the user the permission to subscribe to mesh.stream.>"
-        } else if self.is_shared() && subject.starts_with("mesh.results.") {
-            "the replies for callbacks arrive there; give the user the permission to subscribe to mesh.results.>"
-        } else {
-            "give the user the permission in the server's configuration, or use another user"
-        };
-        Error::raised(
-            ErrorCode::ConnectionDenied,
-            format!(
-                "connection denied: the server does not permit this user to {permission} '{subject}'; {remedy}"
-            ),
-        )
-        .with_detail("operation", operation)
-        .with_detail("subject", subject.as_str())
-    }
-}
-
-/// The text in the quotes at the start of `text`, as Go's `%q` writes it. `None` if it has escapes other than
-/// those of quotes and backslashes: such a subject was not published by this process.
-fn unquote(text: &str) -> Option<String> {
-    let mut characters = text.strip_prefix('"')?.chars();
-    let mut unquoted = String::new();
-    loop {
-        match characters.next()? {
-            '"' => return Some(unquoted),
-            '\\' => match characters.next()? {
-                escaped @ ('"' | '\\') => unquoted.push(escaped),
-                _ => return None,
-            },
-            other => unquoted.push(other),
-        }
-    }
-}
-
+/// The maximum number of denied publishes that are remembered. There are few buckets.
+const MAX_REPLACEABLE: usize = 64;
 /// Returns whether the denial concerns the listener.
 type Listener = Box<dyn Fn(&Arc<Denial>) -> bool + Send + Sync>;
 
@@ -151,6 +39,8 @@ pub(crate) struct Denials {
     shared: Mutex<HashMap<String, Arc<Denial>>>,
     /// Whether `shared` has any. Every stream reads it.
     has_shared: AtomicBool,
+    /// The [replaceable](Denial::replaceable) publishes that were denied, until the next connect.
+    replaceable: Mutex<HashSet<String>>,
     /// The number of denials of this connection that no operation waited for.
     warnings: AtomicU64,
 }
@@ -166,6 +56,7 @@ impl Denials {
             has_inbox: AtomicBool::new(false),
             shared: Mutex::default(),
             has_shared: AtomicBool::new(false),
+            replaceable: Mutex::default(),
             warnings: AtomicU64::new(0),
         })
     }
@@ -178,6 +69,7 @@ impl Denials {
         *self.inbox.lock() = None;
         self.has_shared.store(false, Ordering::Relaxed);
         self.shared.lock().clear();
+        self.replaceable.lock().clear();
     }
 
     /// Passes on the denial that an error text of the server reports. Returns `false` for other texts.
@@ -186,7 +78,7 @@ impl Denials {
             return false;
         };
         let denial = Arc::new(denial);
-        if denial.is_inbox {
+        if denial.is_inbox() {
             *self.inbox.lock() = Some(Arc::clone(&denial));
             self.has_inbox.store(true, Ordering::Relaxed);
         }
@@ -195,6 +87,12 @@ impl Denials {
             if shared.len() < MAX_SHARED {
                 shared.insert(denial.subject.clone(), Arc::clone(&denial));
                 self.has_shared.store(true, Ordering::Relaxed);
+            }
+        }
+        if let Some(subject) = denial.replaceable() {
+            let mut replaceable = self.replaceable.lock();
+            if replaceable.len() < MAX_REPLACEABLE {
+                replaceable.insert(subject.to_owned());
             }
         }
         if denial.action == Action::Publish {
@@ -226,6 +124,19 @@ impl Denials {
             return None;
         }
         self.shared.lock().get(pattern).cloned()
+    }
+
+    /// Whether the server has denied `request` for stream `stream` on this connection. `request` is a subject of
+    /// JetStream up to the name of the stream, such as `STREAM.PURGE`.
+    pub(crate) fn is_request_denied(&self, request: &str, stream: &str) -> bool {
+        let replaceable = self.replaceable.lock();
+        !replaceable.is_empty()
+            && replaceable.contains(&["$JS.API.", request, ".", stream].concat())
+    }
+
+    /// Whether the server has denied a write of the catalog on this connection.
+    pub(crate) fn is_catalog_denied(&self) -> bool {
+        self.replaceable.lock().contains(CATALOG_SUBJECT)
     }
 
     /// Whether a publish to `subject` needs no confirmation: one was permitted on this connection, or too many
@@ -334,66 +245,6 @@ impl DenialWatch {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Option<Denial> {
-        Denial::parse(text, "_INBOX.team")
-    }
-
-    #[test]
-    fn denials_are_parsed_from_the_servers_texts() {
-        let publish = parsed("Permissions Violation for Publish to \"mesh.agent.echo\"").unwrap();
-        assert!(publish.denies(Action::Publish, "mesh.agent.echo"));
-        assert!(!publish.denies(Action::Subscribe, "mesh.agent.echo"));
-        let queue = "Permissions Violation for Subscription to \"a.\\\"b\" using queue \"q.a\"";
-        let subscribe = parsed(queue).unwrap();
-        assert!(subscribe.denies(Action::Subscribe, "a.\"b"));
-        let message = subscribe.to_error().message().to_owned();
-        assert!(message.contains("subscribe to 'a.\"b'"), "{message}");
-    }
-
-    #[test]
-    fn only_a_subscription_for_many_replies_is_an_inbox() {
-        let is_inbox = |action: &str, subject: &str| {
-            let text = format!("Permissions Violation for {action} to \"{subject}\"");
-            parsed(&text).unwrap().is_inbox()
-        };
-        assert!(is_inbox("Subscription", "_INBOX.team.abc.*"));
-        assert!(!is_inbox("Subscription", "_INBOX.team.abc"));
-        assert!(!is_inbox("Subscription", "_INBOX.teams.abc.*"));
-        assert!(!is_inbox("Publish", "_INBOX.team.abc.*"));
-    }
-
-    #[test]
-    fn denied_reply_is_explained() {
-        let consequence = |action: &str, subject: &str| {
-            let text = format!("Permissions Violation for {action} to \"{subject}\"");
-            parsed(&text).unwrap().consequence()
-        };
-        assert!(consequence("Publish", "_INBOX.a.b").contains("allow_responses"));
-        assert_eq!(consequence("Publish", "news"), "");
-        assert_eq!(consequence("Subscription", "_INBOX.a.*"), "");
-    }
-
-    #[test]
-    fn other_and_hostile_texts_are_no_denials() {
-        let huge = format!(
-            "Permissions Violation for Publish to \"{}\"",
-            "x".repeat(MAX_TEXT_BYTES)
-        );
-        for text in [
-            "",
-            "Permissions Violation",
-            "Permissions Violation for Publish to ",
-            "Permissions Violation for Publish to \"unclosed",
-            "Permissions Violation for Publish to \"a\\",
-            "Permissions Violation for Publish to \"a\\x00b\"",
-            "Permissions Violation for Deletion to \"a\"",
-            "Maximum Payload Violation",
-            &huge,
-        ] {
-            assert_eq!(parsed(text), None, "{text}");
-        }
-    }
-
     #[tokio::test]
     async fn watch_gets_only_the_denial_that_concerns_it() {
         let denials = Denials::new("_INBOX");
@@ -429,5 +280,31 @@ mod tests {
         denials.connected();
         assert!(!denials.is_permitted("b") && denials.inbox().is_none());
         assert!(denials.of_shared("mesh.stream.abc.*").is_none());
+    }
+
+    #[test]
+    fn denied_requests_are_remembered_by_their_stream_until_the_next_connect() {
+        let denials = Denials::new("_INBOX");
+        let observe = |subject: &str| {
+            let text = format!("Permissions Violation for Publish to \"{subject}\"");
+            assert!(denials.observe(&text));
+        };
+        observe("$JS.API.CONSUMER.CREATE.KV_a.name.$KV.a.>");
+        observe("$JS.API.STREAM.PURGE.OBJ_a");
+        observe("$JS.API.STREAM.INFO.KV_a");
+        assert!(denials.is_request_denied("CONSUMER.CREATE", "KV_a"));
+        assert!(denials.is_request_denied("STREAM.PURGE", "OBJ_a"));
+        assert!(!denials.is_request_denied("CONSUMER.CREATE", "KV"));
+        assert!(!denials.is_request_denied("STREAM.INFO", "KV_a"));
+        assert!(!denials.is_catalog_denied());
+        observe(CATALOG_SUBJECT);
+        assert!(denials.is_catalog_denied());
+        denials.connected();
+        assert!(!denials.is_request_denied("STREAM.PURGE", "OBJ_a"));
+        assert!(!denials.is_catalog_denied());
+        for number in 0..2 * MAX_REPLACEABLE {
+            observe(&format!("$JS.API.STREAM.PURGE.{number}"));
+        }
+        assert_eq!(denials.replaceable.lock().len(), MAX_REPLACEABLE);
     }
 }

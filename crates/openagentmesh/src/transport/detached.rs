@@ -27,7 +27,7 @@ impl Connection {
         monitor.closed().cancel();
         let connection = {
             let _entered = runtime.enter();
-            Self::new(ClientSlot::fixed(undialed_client()), &monitor)
+            Self::new(ClientSlot::fixed(undialed_client()), &monitor, None)
         };
         runtime.shutdown_background();
         connection.without_mesh()

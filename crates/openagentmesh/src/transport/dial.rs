@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openagentmesh_protocol::{ErrorCode, InstanceId};
+use openagentmesh_protocol::{ErrorCode, InstanceId, UserToken};
 use tokio::time::timeout;
 
 use super::connection::Connection;
@@ -26,7 +26,26 @@ const PROBE_AFTER: Duration = Duration::from_millis(400);
 /// The limit of the whole attempt, whose servers are dialed one after the other.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connects to the server that `endpoint` names.
+/// The token of the user that connects: that of the options, or else of the JWT in the credentials.
+///
+/// # Errors
+///
+/// `configuration` when an option is invalid.
+pub(crate) async fn user(
+    endpoint: &Endpoint,
+    options: &ConnectionOptions,
+) -> Result<Option<UserToken>> {
+    if let Some(user) = options.user()? {
+        return Ok(Some(user));
+    }
+    // The attempt to connect reports other problems, in its order.
+    let servers = Servers::parse(&endpoint.url);
+    let login = servers.ok().and_then(|servers| servers.login);
+    let credentials = credentials(endpoint, options, login).unwrap_or_default();
+    Ok(credentials::user(&credentials).await)
+}
+
+/// Connects to the server that `endpoint` names. A user with a token is that of `instance_id`.
 ///
 /// # Errors
 ///
@@ -44,11 +63,16 @@ pub(crate) async fn dial(
     for credentials in &credentials {
         credentials::check(credentials).await?;
     }
+    let user = instance_id.user();
+    let mut options = options.clone();
+    if options.inbox_prefix.is_none() {
+        options.inbox_prefix = user.as_ref().map(UserToken::inbox_prefix);
+    }
     let inbox_prefix = options.inbox_prefix.as_deref();
     let dialer = Dialer {
         monitor: ConnectionMonitor::new(inbox_prefix.unwrap_or(DEFAULT_INBOX_PREFIX)),
         tls_required: options.requires_tls() || servers.require_tls(),
-        options: options.clone(),
+        options,
         instance_id: instance_id.clone(),
         servers,
         credentials,
@@ -72,7 +96,7 @@ pub(crate) async fn dial(
         Ok(dialed) => {
             let monitor = dialer.monitor.clone();
             let servers = dialer.servers.addresses.clone();
-            let connection = Connection::new(supervise(dialed, dialer), &monitor);
+            let connection = Connection::new(supervise(dialed, dialer), &monitor, user.as_ref());
             let (slot, inbox) = (
                 connection.slot().downgrade(),
                 Arc::downgrade(&connection.inbox),

@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::client_slot::ClientSlot;
-use super::denials::{Action, Denial, Denials, ListenerGuard};
+use super::denial::{Action, Denial};
+use super::denials::{Denials, ListenerGuard};
 use super::headers::{Outgoing, Received, closed, interrupted};
 use super::host_watch::{Death, HostWatch, WatchGuard, is_for};
 use super::multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
@@ -81,6 +82,11 @@ impl Inbox {
     /// Takes the number of a request that is [expected](Self::expect_callback) later.
     pub(crate) fn take_number(&self) -> u64 {
         self.replies.take_number()
+    }
+
+    /// The last segment of the reply subject of request `number`.
+    pub(crate) fn token(&self, number: u64) -> String {
+        self.replies.table().token(number)
     }
 
     /// Adds a reply subject for a request to subject `request`, which may have `chunks` on another subject.

@@ -4,8 +4,10 @@ mod any_address;
 mod client_events;
 mod client_slot;
 mod connection;
+mod connection_guard;
 mod contexts;
 mod credentials;
+mod denial;
 mod denials;
 mod detached;
 mod diagnosis;
@@ -27,6 +29,7 @@ mod redial;
 mod renewal;
 mod replicated;
 mod replication;
+mod reply_token;
 mod send_gate;
 mod servers;
 mod state;
@@ -46,10 +49,12 @@ pub use replication::REPLICAS_VARIABLE;
 pub use state::{ConnectionState, ConnectionStates};
 
 pub(crate) use client_slot::ClientSlot;
-pub(crate) use connection::{Connection, ConnectionGuard};
+pub(crate) use connection::Connection;
+pub(crate) use connection_guard::ConnectionGuard;
 pub(crate) use credentials::expand_home;
-pub(crate) use denials::{Action, Denial, DenialWatch};
-pub(crate) use dial::dial;
+pub(crate) use denial::{Action, Denial};
+pub(crate) use denials::DenialWatch;
+pub(crate) use dial::{dial, user};
 pub(crate) use headers::{
     Outgoing, Received, check_subject, closed, header, memory, plain_headers, too_large,
 };

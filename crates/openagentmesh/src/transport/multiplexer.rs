@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::client_slot::ClientSlot;
 use super::headers::closed;
+use super::reply_token::ReplyTokens;
 use super::subscription::{Received, Subscription};
 use crate::error::Result;
 use crate::util::sync::Mutex;
 
-/// One subscription to `<prefix>.*`, shared by many requests. Each request has an [`Entry`], whose number is
+/// One subscription to `<prefix>.*`, shared by many requests. Each request has an [`Entry`], whose number is in
 /// the last segment of its subject. A reader task takes the messages of all of them.
 pub(crate) struct Multiplexer<T> {
     slot: ClientSlot,
@@ -30,6 +31,7 @@ pub(crate) struct Multiplexer<T> {
 /// The values of all entries, by number. Shared by the multiplexer, its reader task and its entries.
 pub(crate) struct Table<T> {
     prefix: String,
+    tokens: Arc<ReplyTokens>,
     entries: Mutex<Entries<T>>,
 }
 
@@ -50,6 +52,7 @@ impl<T: Send + 'static> Multiplexer<T> {
             slot: slot.clone(),
             table: Arc::new(Table {
                 prefix,
+                tokens: Arc::default(),
                 entries: Mutex::new(entries),
             }),
             next_number: AtomicU64::new(0),
@@ -81,7 +84,11 @@ impl<T: Send + 'static> Multiplexer<T> {
         // Boxed: only the first request subscribes.
         let subscribe = self.reader.get_or_try_init(|| async {
             let messages = Subscription::start(&self.slot, self.table.pattern(), None).await?;
-            let (reading, table) = (read(NumberedMessages(messages)), Arc::clone(&self.table));
+            let messages = NumberedMessages {
+                messages,
+                tokens: Arc::clone(&self.table.tokens),
+            };
+            let (reading, table) = (read(messages), Arc::clone(&self.table));
             let ended = self.ended.clone();
             let reader = tokio::spawn(async move {
                 ended.run_until_cancelled(reading).await;
@@ -145,6 +152,11 @@ impl<T> Table<T> {
         format!("{}.*", self.prefix)
     }
 
+    /// The last segment of the subject of entry `number`.
+    pub(crate) fn token(&self, number: u64) -> String {
+        self.tokens.token(number)
+    }
+
     /// The number of entries.
     pub(crate) fn len(&self) -> usize {
         self.entries.lock().by_number.len()
@@ -194,7 +206,10 @@ impl<T> Table<T> {
 }
 
 /// The messages to all subjects of a multiplexer.
-pub(crate) struct NumberedMessages(Subscription);
+pub(crate) struct NumberedMessages {
+    messages: Subscription,
+    tokens: Arc<ReplyTokens>,
+}
 
 /// An event of [`NumberedMessages`].
 pub(crate) enum Numbered {
@@ -208,12 +223,12 @@ impl NumberedMessages {
     /// The next event; `None` when the connection is closed. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Numbered> {
         loop {
-            let message = match self.0.receive().await? {
+            let message = match self.messages.receive().await? {
                 Received::Message(message) => message,
                 Received::Interrupted(epoch) => return Some(Numbered::Interrupted(epoch)),
             };
-            let number = message.subject.rsplit('.').next();
-            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+            let token = message.subject.rsplit('.').next();
+            if let Some(number) = token.and_then(|token| self.tokens.number(token)) {
                 return Some(Numbered::Message(number, message));
             }
         }
@@ -231,7 +246,7 @@ pub(crate) struct Entry<T> {
 impl<T> Entry<T> {
     pub(crate) fn subject(&self) -> String {
         // Every call builds one, and `format!` takes several times as long.
-        [&self.table.prefix, ".", &self.number.to_string()].concat()
+        [&self.table.prefix, ".", &self.table.token(self.number)].concat()
     }
 
     /// Applies `function` to the value; `None` if the reader task has removed it.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use nkeys::KeyPair;
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{ErrorCode, UserToken};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -19,6 +19,8 @@ pub(crate) struct ConnectionOptions {
     pub(crate) context: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) inbox_prefix: Option<String>,
+    /// The token of the user, where no JWT has it.
+    pub(crate) user: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) client_certificate: Option<ClientCertificate>,
     /// The last value of each option that sets credentials; more than one option is an error.
@@ -147,6 +149,7 @@ impl ConnectionOptions {
                 )
             })?;
         }
+        self.user()?;
         if let Some(path) = &self.ca_file {
             let pem = read_pem("ca_file", path).await?;
             if !has_certificate(&pem) {
@@ -166,6 +169,23 @@ impl ConnectionOptions {
             }
         }
         Ok(())
+    }
+
+    /// The token of the user, if the option is set.
+    ///
+    /// # Errors
+    ///
+    /// `configuration` when it cannot be one.
+    pub(crate) fn user(&self) -> Result<Option<UserToken>> {
+        let user = self.user.clone().map(UserToken::parse).transpose();
+        user.map_err(|error| {
+            let cause = error.to_string();
+            invalid(
+                "user",
+                cause,
+                "give the name that the permissions of the user have",
+            )
+        })
     }
 
     /// Whether an option asks for TLS, whatever the URL says.

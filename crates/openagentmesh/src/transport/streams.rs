@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_nats::{Message, Subject};
-use openagentmesh_protocol::{CallerSignal, RequestId, subject};
+use openagentmesh_protocol::{CallerSignal, RequestId, UserToken, subject};
 use tokio_util::sync::CancellationToken;
 
 use super::client_slot::ClientSlot;
@@ -20,7 +20,7 @@ use crate::error::Result;
 /// A host learns that a consumer has dropped its stream by a message: the server reports a missing subscriber only when
 /// the whole process has gone.
 pub(crate) struct Streams {
-    /// The ids of the requests are this one and a number.
+    /// The ids of the requests are this one and a token.
     prefix: RequestId,
     slot: ClientSlot,
     routes: Multiplexer<Route>,
@@ -42,14 +42,15 @@ impl Drop for Route {
 }
 
 impl Streams {
-    /// `ended` ends all streams.
+    /// The ids of the requests begin with the token of `user`. `ended` ends all streams.
     pub(crate) fn new(
         slot: &ClientSlot,
         publisher: &Arc<Publisher>,
         denials: &Arc<Denials>,
+        user: Option<&UserToken>,
         ended: CancellationToken,
     ) -> Self {
-        let prefix = RequestId::random();
+        let prefix = RequestId::random_of(user);
         Self {
             routes: Multiplexer::new(slot, subject::stream(&prefix), ended),
             slot: slot.clone(),
@@ -62,7 +63,8 @@ impl Streams {
     /// The id of a new request, and its number.
     pub(crate) fn take_id(&self) -> (RequestId, u64) {
         let number = self.routes.take_number();
-        (RequestId::numbered(&self.prefix, number), number)
+        let token = self.routes.table().token(number);
+        (RequestId::below(&self.prefix, &token), number)
     }
 
     /// The subject of the subscription.

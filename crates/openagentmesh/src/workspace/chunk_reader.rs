@@ -1,5 +1,6 @@
 //! Reading the chunks of a file.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use async_nats::jetstream::stream::{ConsumerError, Stream};
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::try_join_all;
 use openagentmesh_protocol::ErrorCode;
 use openagentmesh_protocol::object::ObjectMeta;
 use tokio::sync::watch;
@@ -17,7 +19,7 @@ use super::metadata::{ObjectInfo, chunks_subject, is_nuid};
 use super::progress::{OnProgress, Progress};
 use super::running_digest::RunningDigest;
 use crate::error::{Error, Result};
-use crate::store::{Access, ConsumerGuard, Find, ObjectBucket, SharedBucket};
+use crate::store::{Access, ConsumerGuard, Find, ObjectBucket, SharedBucket, StoredMessage};
 use crate::transport::DenialWatch;
 
 /// The sizes of batches, rounded to whole chunks. A batch occupies the connection: replies to other requests of
@@ -43,8 +45,17 @@ const MAX_RETRIES: u32 = 3;
 /// one.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
+/// The request for a consumer.
+const CREATE_CONSUMER: &str = "CONSUMER.CREATE";
+/// The request for one chunk.
+const READ: &str = "STREAM.MSG.GET";
+/// The largest number of concurrent requests for chunks.
+const MAX_REQUESTS: u64 = 16;
+
 /// Reads the chunks of a file in order, in batches, each requested when the one before is used up. After a failure, the
 /// next chunk is read with a request of its own: the client may be unable to receive its message.
+///
+/// A user who may have no consumers reads all chunks with requests.
 pub(super) struct ChunkReader<'p> {
     bucket: SharedBucket<ObjectBucket>,
     meta: ObjectMeta,
@@ -52,6 +63,10 @@ pub(super) struct ChunkReader<'p> {
     on_progress: Option<OnProgress<'p>>,
     consumer: Option<ChunkConsumer>,
     batch: Option<Batch>,
+    /// Chunks that were read without a consumer, and are due.
+    ahead: VecDeque<StoredMessage>,
+    /// The number of concurrent requests for them.
+    requests: u64,
     batch_bytes: u64,
     batch_started: Instant,
     /// The number of chunks that the current consumer has delivered.
@@ -97,6 +112,8 @@ impl<'p> ChunkReader<'p> {
             on_progress,
             consumer: None,
             batch: None,
+            ahead: VecDeque::new(),
+            requests: 1,
             batch_bytes: FIRST_BATCH_BYTES,
             batch_started: Instant::now(),
             delivered: 0,
@@ -164,17 +181,35 @@ impl<'p> ChunkReader<'p> {
         let mut reconnections = self.reconnections.clone();
         tokio::select! {
             biased;
-            received = self.receive_with_consumer() => return received,
+            received = self.receive_in_batches() => return received,
             Ok(()) = reconnections.changed() => {}
         }
         let reason = "the connection was lost during the download";
         Err(self.bucket.no_answer("read", reason))
     }
 
+    async fn receive_in_batches(&mut self) -> Result<Option<Bytes>> {
+        if !self.bucket.is_request_denied(CREATE_CONSUMER) {
+            match self.receive_with_consumer().await {
+                // Known only now.
+                Err(error) if self.bucket.is_request_denied(CREATE_CONSUMER) => {
+                    tracing::debug!(%error, "chunks are read without a consumer");
+                }
+                received => return received,
+            }
+        }
+        self.receive_by_requests().await
+    }
+
     async fn read_next(&mut self) -> Result<Option<Bytes>> {
-        let next = Find::Next {
-            filter: &chunks_subject(&self.meta.nuid),
-            from: self.next_sequence.max(1),
+        let chunks = chunks_subject(&self.meta.nuid);
+        let next = match self.meta.chunks == 1 && self.bucket.is_request_denied(READ) {
+            // May be read directly.
+            true => Find::Last(&chunks),
+            false => Find::Next {
+                filter: &chunks,
+                from: self.next_sequence.max(1),
+            },
         };
         let Some(message) = self.bucket.message("read", next).await? else {
             return Ok(None);
@@ -182,6 +217,41 @@ impl<'p> ChunkReader<'p> {
         self.reads_next = message.is_suspect;
         self.next_sequence = message.sequence + 1;
         Ok(Some(message.payload))
+    }
+
+    /// Reads the next chunks with concurrent requests, of a user who may have no consumers. The chunks of an upload mostly
+    /// follow each other in the bucket: then each request finds another one.
+    async fn receive_by_requests(&mut self) -> Result<Option<Bytes>> {
+        if self.ahead.is_empty() {
+            let chunks = chunks_subject(&self.meta.nuid);
+            let left = self.meta.chunks - self.chunks;
+            let width = match self.next_sequence {
+                // The place of the first one is not known.
+                0 => 1,
+                _ => self.requests.min(left).max(1),
+            };
+            let first = self.next_sequence.max(1);
+            let requests = (first..first + width).map(|from| {
+                let filter = chunks.as_str();
+                self.bucket.message("read", Find::Next { filter, from })
+            });
+            let mut last = first - 1;
+            for message in try_join_all(requests).await?.into_iter().flatten() {
+                if message.sequence > last {
+                    last = message.sequence;
+                    self.ahead.push_back(message);
+                }
+            }
+            let found = self.ahead.len() as u64;
+            self.requests = match found == width {
+                true => (width * 2).min(MAX_REQUESTS),
+                false => found.max(1),
+            };
+        }
+        Ok(self.ahead.pop_front().map(|message| {
+            self.next_sequence = message.sequence + 1;
+            message.payload
+        }))
     }
 
     async fn receive_with_consumer(&mut self) -> Result<Option<Bytes>> {
@@ -232,27 +302,9 @@ impl<'p> ChunkReader<'p> {
             Some(consumer) => consumer,
             None => self.create_consumer().await?,
         };
+        let is_next = self.batch.take().is_some();
+        let messages = usize::try_from(self.next_batch(is_next)).unwrap_or(1);
         let bucket = &self.bucket;
-        let chunk = self
-            .meta
-            .options
-            .as_ref()
-            .and_then(|options| options.max_chunk_size);
-        if self.batch.take().is_some() {
-            let took = self.batch_started.elapsed();
-            if took < FAST_BATCH {
-                self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
-            } else if took > SLOW_BATCH {
-                self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
-            }
-        }
-        self.batch_started = Instant::now();
-        let messages = self.batch_bytes
-            / chunk
-                .unwrap_or(DEFAULT_CHUNK_BYTES)
-                .clamp(1024, MAX_BATCH_BYTES);
-        let messages = messages.min(self.meta.chunks - self.chunks).max(1);
-        let messages = usize::try_from(messages).unwrap_or(1);
         // The stored chunks may be larger than declared. There is always room for one message.
         let max_payload = bucket.connection().max_payload();
         let max_bytes = usize::try_from(self.batch_bytes)
@@ -267,6 +319,24 @@ impl<'p> ChunkReader<'p> {
         self.batch = Some(batch);
         self.consumer = Some(consumer);
         Ok(())
+    }
+
+    /// The number of chunks of the next batch, whose size is adapted to the link if it `is_next` after another one.
+    fn next_batch(&mut self, is_next: bool) -> u64 {
+        if is_next {
+            let took = self.batch_started.elapsed();
+            if took < FAST_BATCH {
+                self.batch_bytes = (self.batch_bytes * 2).min(MAX_BATCH_BYTES);
+            } else if took > SLOW_BATCH {
+                self.batch_bytes = (self.batch_bytes / 2).max(MIN_BATCH_BYTES);
+            }
+        }
+        self.batch_started = Instant::now();
+        let options = self.meta.options.as_ref();
+        let chunk = options.and_then(|options| options.max_chunk_size);
+        let chunk = chunk.unwrap_or(DEFAULT_CHUNK_BYTES);
+        let messages = self.batch_bytes / chunk.clamp(1024, MAX_BATCH_BYTES);
+        messages.min(self.meta.chunks - self.chunks).max(1)
     }
 
     async fn create_consumer(&mut self) -> Result<ChunkConsumer> {
@@ -305,6 +375,7 @@ impl<'p> ChunkReader<'p> {
     /// Gives the consumer up. The next one starts after the last chunk that was read.
     fn close(&mut self) {
         self.batch = None;
+        self.ahead.clear();
         self.consumer = None;
         self.delivered = 0;
         self.reconnections.mark_unchanged();

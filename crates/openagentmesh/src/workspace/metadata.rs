@@ -263,13 +263,34 @@ pub(super) fn is_nuid(nuid: &str) -> bool {
     !nuid.is_empty() && nuid.chars().all(is_allowed)
 }
 
-/// Removes the chunks of a version that is not current.
+/// Removes the chunks of a version that is not current. A user who may not purge replaces them by an empty message.
 pub(super) async fn purge_chunks(bucket: &ObjectBucket, nuid: &str) -> Result<()> {
+    const PURGE: &str = "STREAM.PURGE";
     if !is_nuid(nuid) {
         return Ok(());
     }
-    let purge =
-        |stream: Arc<Stream>| async move { stream.purge().filter(chunks_subject(nuid)).await };
-    bucket.try_with("write", Access::Purge, purge).await?;
-    Ok(())
+    if !bucket.is_request_denied(PURGE) {
+        let purge =
+            |stream: Arc<Stream>| async move { stream.purge().filter(chunks_subject(nuid)).await };
+        match bucket.try_with("write", Access::Purge, purge).await {
+            Err(error) if bucket.is_request_denied(PURGE) => {
+                tracing::debug!(%error, "chunks are replaced");
+            }
+            purged => return purged.map(drop),
+        }
+    }
+    let access = Access::Write {
+        subject: chunks_subject(nuid),
+        bytes: 0,
+        is_repeatable: true,
+    };
+    let replace = |_: Arc<Stream>| {
+        let message = PublishMessage::build().header(NATS_ROLLUP, "sub");
+        let jetstream = bucket.jetstream();
+        async move {
+            let sent = jetstream.send_publish(chunks_subject(nuid), message);
+            sent.await?.await
+        }
+    };
+    bucket.try_with("write", access, replace).await.map(drop)
 }

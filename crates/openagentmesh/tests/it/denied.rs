@@ -234,8 +234,9 @@ async fn denied_reads_watches_and_buckets_fail() {
     let kv = mesh.kv();
     within(kv.put("key", "value")).await.unwrap();
     denied("get", read, kv.get("key")).await;
-    denied("list", consume, kv.list(">")).await;
-    denied("watch", consume, kv.watch(">")).await;
+    // Without a consumer, the values are read one by one.
+    denied("list", read, kv.list(">")).await;
+    denied("watch", read, kv.watch(">")).await;
 
     let info = "$JS.API.STREAM.INFO.";
     let server = Restricted::start(&format!("publish: {{ deny: \"{info}>\" }}")).await;
@@ -249,8 +250,10 @@ async fn denied_reads_watches_and_buckets_fail() {
 async fn denied_files_fail() {
     let chunks = "$O.mesh-artifacts.C.";
     let consume = "$JS.API.CONSUMER.CREATE.OBJ_mesh-artifacts";
+    let read = "$JS.API.STREAM.MSG.GET.OBJ_mesh-artifacts";
+    let direct = "$JS.API.DIRECT.GET.OBJ_mesh-artifacts";
     let server = Restricted::start(&format!(
-        "publish: {{ deny: [\"{chunks}>\", \"{consume}.>\", \"{consume}\"] }}"
+        "publish: {{ deny: [\"{chunks}>\", \"{consume}.>\", \"{consume}\", \"{read}\", \"{direct}.>\"] }}"
     ))
     .await;
     let large = vec![7; 300_000];
@@ -260,8 +263,8 @@ async fn denied_files_fail() {
     let mesh = server.user().await;
     let files = mesh.workspace();
     denied("put", chunks, files.put("other", large)).await;
-    denied("get", consume, files.get("file")).await;
-    denied("list", consume, files.list("")).await;
+    denied("get", direct, files.get("file")).await;
+    denied("list", read, files.list("")).await;
 
     let meta = "$O.mesh-artifacts.M.";
     let server = Restricted::start(&format!("publish: {{ deny: \"{meta}>\" }}")).await;

@@ -194,7 +194,7 @@ async fn killed_replica_leaves_the_entry_of_the_others() {
     let test = TestMesh::start().await;
     test.mesh.register(named("other")).await.unwrap();
     let raw = test.raw().await;
-    let mut downs = subscribed(&raw, subject::ALL_INSTANCES_DOWN).await;
+    let mut downs = subscribed(&raw, subject::ALL_INSTANCES_DOWN[0]).await;
     let mut deaths = subscribed(&raw, subject::ALL_DEATHS).await;
     let mut killed = spawn_host(test.server.url()).await;
     let victim = other_instance(&test.mesh).await;
@@ -236,7 +236,7 @@ async fn forged_death_removes_nothing() {
     let _host = spawn_host(test.server.url()).await;
     let victim = other_instance(&test.mesh).await;
     let raw = test.raw().await;
-    let mut downs = subscribed(&raw, subject::ALL_INSTANCES_DOWN).await;
+    let mut downs = subscribed(&raw, subject::ALL_INSTANCES_DOWN[0]).await;
 
     let namesake = async_nats::ConnectOptions::new()
         .name(victim.id.client_name())

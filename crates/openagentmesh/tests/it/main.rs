@@ -54,6 +54,7 @@ mod invalid_entries;
 mod kv;
 #[cfg(unix)]
 mod lame_duck;
+mod least_privilege;
 mod lifecycle;
 mod listing_by_monitor;
 mod load;

@@ -3,6 +3,7 @@
 pub(crate) mod operator;
 #[cfg(unix)]
 pub(crate) mod peer;
+pub(crate) mod permissions;
 mod plain_server;
 pub(crate) mod poison;
 mod proxy;

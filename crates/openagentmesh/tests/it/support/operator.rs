@@ -100,6 +100,17 @@ impl Operator {
         credentials_file(&self.user_jwt, &self.user_seed)
     }
 
+    /// A credentials file of another user with `tags`, who may subscribe to `subscribed` alone.
+    pub(crate) fn credentials_with_tags(&self, tags: &[&str], subscribed: &str) -> String {
+        let user = KeyPair::new_user();
+        let claims = json!({
+            "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1, "tags": tags,
+            "sub": {"allow": [subscribed]},
+        });
+        let jwt = jwt(&self.account, &user, None, claims);
+        credentials_file(&jwt, &user.seed().unwrap())
+    }
+
     /// A credentials file of another user, who may not publish to `denied`, until `expires` in Unix time.
     pub(crate) fn credentials_of(&self, denied: &str, expires: Option<i64>) -> String {
         let user = KeyPair::new_user();

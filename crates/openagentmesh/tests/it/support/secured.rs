@@ -39,6 +39,21 @@ impl SecuredServer {
         Self::start_in(directory, &configuration).await
     }
 
+    /// As [`restricted`](Self::restricted), with a user for each of `users`: its name and its permissions.
+    pub(crate) async fn with_users(users: &[(&str, String)]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let users = users.iter().map(|(name, permissions)| {
+            format!("{{ user: {name}, password: pw, permissions: {{ {permissions} }} }}")
+        });
+        let configuration = format!(
+            "jetstream {{ store_dir: {:?} }}\n\
+             authorization {{ users: [\n{{ user: admin, password: pw }}\n{}\n] }}",
+            directory.path().join("data"),
+            users.collect::<Vec<_>>().join("\n")
+        );
+        Self::start_in(directory, &configuration).await
+    }
+
     async fn start_in(directory: TempDir, configuration: &str) -> Self {
         let program = NatsServerSearch::new().find_or_install().await.unwrap();
         let file = directory.path().join("nats-server.conf");
