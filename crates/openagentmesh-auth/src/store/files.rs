@@ -55,8 +55,10 @@ impl Files {
         if !is_empty {
             return Err(already());
         }
-        // Temporary directories are private to their owner.
-        let new = tempfile::Builder::new()
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let new = builder
             .prefix(".auth-")
             .tempdir_in(parent)
             .map_err(AuthError::io("create a directory in", parent))?;

@@ -26,6 +26,7 @@ async fn experiment_reply_subjects() {
     buckets::create(&operator).await;
     buckets::put(&operator, "$KV.mesh-catalog.catalog", "[]").await;
     buckets::put(&operator, "$KV.mesh-registry.bank.pay", "{}").await;
+    buckets::put(&operator, "$O.mesh-artifacts.C.x", "{\"pay\": 1}").await;
     let root = Grants::builder(Role::Operator).build().unwrap();
     let mut victim = server.client("victim", &root).await;
     victim.subscribe("mesh.agent.bank.pay").await.unwrap();
@@ -37,6 +38,8 @@ async fn experiment_reply_subjects() {
         ("$KV.mesh-registry.shop.price", "{}"),
         ("$SYS.REQ.USER.INFO", ""),
         ("$JS.API.DIRECT.GET.OBJ_mesh-artifacts", "{\"seq\": 1}"),
+        ("$JS.API.DIRECT.GET.OBJ_mesh-artifacts", "{\"seq\": 1, \"no_hdr\": true}"),
+        ("$JS.API.DIRECT.GET.OBJ_mesh-artifacts", "{\"batch\": 1, \"next_by_subj\": \">\", \"no_hdr\": true}"),
     ] {
         let said = ada.publish(subject, "mesh.agent.bank.pay", body).await;
         let message = victim.message(LIMIT).await;

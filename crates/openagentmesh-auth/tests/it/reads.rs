@@ -49,8 +49,9 @@ async fn worker_registers_and_answers_and_invoker_calls() {
     assert_eq!(stored["seq"], 1);
     let stored = buckets::put(&worker, "$KV.mesh-instances.shop-1.0a", "{}").await;
     assert_eq!(stored["seq"], 1);
-    let mut requests = worker.queue_subscribe("mesh.agent.shop.price", "q.shop.price".into());
-    let mut requests = requests_of(&mut requests).await;
+    let queue = "q.shop.price".to_owned();
+    let subscribing = worker.queue_subscribe("mesh.agent.shop.price", queue);
+    let mut requests = subscribing.await.unwrap();
     worker.flush().await.unwrap();
     let answering = async {
         let request = next(&mut requests).await;
@@ -65,12 +66,6 @@ async fn worker_registers_and_answers_and_invoker_calls() {
     let (answer, ()) = tokio::join!(ada.request("mesh.agent.shop.price", "1".into()), answering);
     assert_eq!(answer.unwrap().payload, "3");
     assert_eq!(next(&mut chunks).await.payload, "chunk");
-}
-
-async fn requests_of<E: std::fmt::Debug>(
-    subscribing: &mut (impl Future<Output = Result<async_nats::Subscriber, E>> + Unpin),
-) -> async_nats::Subscriber {
-    subscribing.await.unwrap()
 }
 
 #[tokio::test]

@@ -4,5 +4,5 @@ pub(crate) mod buckets;
 mod client;
 mod server;
 
-pub(crate) use client::{Client, Message};
+pub(crate) use client::Client;
 pub(crate) use server::AuthServer;
