@@ -122,7 +122,10 @@ struct Limits {
     consumer: i64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(value: &i64) -> bool {
     *value == 0
 }

@@ -50,8 +50,9 @@ impl Credentials {
     fn of(jwt: &str, seed: &str) -> Result<Self, AuthError> {
         let claims: Claims<UserClaims> = jwt::decode(jwt)?;
         let malformed = |problem| AuthError::malformed("credentials", problem);
-        let key = KeyPair::from_seed(seed)
-            .map_err(|_| malformed("the seed of the key is invalid; use the file as it was written"))?;
+        let key = KeyPair::from_seed(seed).map_err(|_| {
+            malformed("the seed of the key is invalid; use the file as it was written")
+        })?;
         if key.key_pair_type() != KeyPairType::User || claims.nats.kind != "user" {
             return Err(malformed(
                 "they are not those of a user; use the credentials of a user",
@@ -172,8 +173,8 @@ fn block(text: &str, begin: &str, end: &str) -> Result<String, AuthError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claims::Keys;
     use crate::Role;
+    use crate::claims::Keys;
 
     fn credentials() -> Credentials {
         let keys = Keys::new();

@@ -81,14 +81,18 @@ pub enum AuthError {
     },
 
     /// No user has this name.
-    #[error("user '{name}' not found: the store has no user of that name; list the users for their names")]
+    #[error(
+        "user '{name}' not found: the store has no user of that name; list the users for their names"
+    )]
     UserNotFound {
         /// The name.
         name: String,
     },
 
     /// A user was revoked and cannot be used any longer.
-    #[error("user '{name}' is revoked: its credentials stay invalid; add a user of that name again")]
+    #[error(
+        "user '{name}' is revoked: its credentials stay invalid; add a user of that name again"
+    )]
     UserRevoked {
         /// The name.
         name: String,

@@ -89,7 +89,10 @@ impl Grants {
         ) -> impl Iterator<Item = String> + use<'a, T> {
             values.iter().map(move |value| format!("{tag}{value}"))
         }
-        let identity = [format!("{USER_TAG}{name}"), format!("{ROLE_TAG}{}", self.role)];
+        let identity = [
+            format!("{USER_TAG}{name}"),
+            format!("{ROLE_TAG}{}", self.role),
+        ];
         identity
             .into_iter()
             .chain(all(AGENT_TAG, &self.agents))
@@ -115,7 +118,10 @@ impl Grants {
                 )),
             }
         }
-        fn all<T: FromStr<Err = AuthError>>(tags: &[String], tag: &str) -> Result<Vec<T>, AuthError> {
+        fn all<T: FromStr<Err = AuthError>>(
+            tags: &[String],
+            tag: &str,
+        ) -> Result<Vec<T>, AuthError> {
             let values = tags.iter().filter_map(|text| text.strip_prefix(tag));
             values.map(str::parse).collect()
         }
@@ -188,7 +194,9 @@ impl GrantsBuilder {
         };
         match role {
             Role::Worker | Role::WorkerPython if agents.is_empty() => {
-                return invalid("it serves no agent; name the agents that it serves, as in --agent shop.price");
+                return invalid(
+                    "it serves no agent; name the agents that it serves, as in --agent shop.price",
+                );
             }
             Role::Observer | Role::Monitor | Role::Operator if !agents.is_empty() => {
                 return invalid("it concerns all agents; leave --agent out");
@@ -202,6 +210,21 @@ impl GrantsBuilder {
         let is_fixed = matches!(role, Role::Monitor | Role::Operator);
         if is_fixed && (kv.is_some() || files.is_some()) {
             return invalid("its access to values and files is fixed; leave --kv and --files out");
+        }
+        let narrow_read = |access: Access, is_all: bool| access == Access::Read && !is_all;
+        let kv_read = kv
+            .iter()
+            .flatten()
+            .any(|one| narrow_read(one.access, one.pattern == KeyPattern::All));
+        let file_read = files
+            .iter()
+            .flatten()
+            .any(|one| narrow_read(one.access, one.pattern == FilePattern::All));
+        if kv_read || file_read {
+            return invalid(
+                "a server cannot narrow what is read; write '>:r' to read everything, or PATTERN:rw to write what matches and \
+                 read everything",
+            );
         }
         let default = match role {
             Role::Observer | Role::Invoker => Some(Access::Read),
@@ -244,7 +267,7 @@ mod tests {
             .agent("shop.>".parse().unwrap())
             .may_call("bank.pay".parse().unwrap())
             .kv(vec!["limits.>:rw".parse().unwrap()])
-            .files(vec!["a b: c.txt:r".parse().unwrap()])
+            .files(vec!["a b: c.txt:rw".parse().unwrap()])
             .build()
             .unwrap();
         let name = "ada".parse().unwrap();
@@ -274,6 +297,8 @@ mod tests {
             Grants::builder(Role::Observer).agent(agent.clone()),
             Grants::builder(Role::Invoker).may_call(agent),
             Grants::builder(Role::Monitor).kv(Vec::new()),
+            Grants::builder(Role::Observer).kv(vec!["limits.>:r".parse().unwrap()]),
+            Grants::builder(Role::Observer).files(vec!["a.txt:r".parse().unwrap()]),
         ];
         for builder in invalid {
             assert!(builder.clone().build().is_err(), "{builder:?}");

@@ -76,7 +76,11 @@ pub(crate) fn decode<N: DeserializeOwned>(token: &str) -> Result<Claims<N>, Auth
     let changed = || malformed("it is cut off or was changed; use the file as it was written");
     let (signed, signature) = token.rsplit_once('.').ok_or_else(changed)?;
     let (header, body) = signed.split_once('.').ok_or_else(changed)?;
-    let decoded = |text: &str| BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| changed());
+    let decoded = |text: &str| {
+        BASE64URL_NOPAD
+            .decode(text.as_bytes())
+            .map_err(|_| changed())
+    };
     let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| changed())?;
     if header.alg != "ed25519-nkey" {
         return Err(malformed(
@@ -88,7 +92,9 @@ pub(crate) fn decode<N: DeserializeOwned>(token: &str) -> Result<Claims<N>, Auth
     let issuer = KeyPair::from_public_key(&claims.iss).map_err(|_| changed())?;
     issuer
         .verify(signed.as_bytes(), &decoded(signature)?)
-        .map_err(|_| malformed("its signature is not that of its issuer; use the file as it was written"))?;
+        .map_err(|_| {
+            malformed("its signature is not that of its issuer; use the file as it was written")
+        })?;
     Ok(claims)
 }
 
@@ -136,7 +142,12 @@ mod tests {
         let claims = String::from_utf8(BASE64URL_NOPAD.decode(body.as_bytes()).unwrap()).unwrap();
         let forged = BASE64URL_NOPAD.encode(claims.replace("ada", "eve").as_bytes());
         let forged = token.replace(body, &forged);
-        assert!(decode::<Value>(&forged).unwrap_err().to_string().contains("signature"));
+        assert!(
+            decode::<Value>(&forged)
+                .unwrap_err()
+                .to_string()
+                .contains("signature")
+        );
         for length in 0..token.len() {
             assert!(decode::<Value>(&token[..length]).is_err(), "{length}");
         }

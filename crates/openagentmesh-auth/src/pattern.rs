@@ -170,9 +170,9 @@ impl fmt::Display for FilePattern {
 /// Whether values or files may be read only, or written too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Access {
-    /// Read: `r`.
+    /// Read: `r`. A server cannot narrow what is read, so this is for all values or files.
     Read,
-    /// Read and write: `rw`.
+    /// Write what matches, and read everything: `rw`.
     ReadWrite,
 }
 
@@ -217,7 +217,7 @@ impl<P: FromStr<Err = AuthError>> FromStr for Granted<P> {
                 return Err(AuthError::Invalid {
                     what: "access",
                     value: text.to_owned(),
-                    allowed: "write PATTERN:r to read, or PATTERN:rw to read and write",
+                    allowed: "write >:r to read everything, or PATTERN:rw to write what matches, too",
                 });
             }
         };
@@ -243,7 +243,17 @@ mod tests {
         for text in ["echo", "shop.price", "shop.>", "a.b.>", ">", "events"] {
             assert_eq!(text.parse::<AgentPattern>().unwrap().to_string(), text);
         }
-        for text in ["", "shop.*", "*", "shop.>.x", "a b", "shop.", ".>", "shop.>>", "shop.x.events"] {
+        for text in [
+            "",
+            "shop.*",
+            "*",
+            "shop.>.x",
+            "a b",
+            "shop.",
+            ".>",
+            "shop.>>",
+            "shop.x.events",
+        ] {
             assert!(text.parse::<AgentPattern>().is_err(), "{text}");
         }
     }
@@ -253,7 +263,9 @@ mod tests {
         for text in ["a", "limits.retries", "limits.>", "a/b=c", ">"] {
             assert_eq!(text.parse::<KeyPattern>().unwrap().to_string(), text);
         }
-        for text in ["", "a.*", "*.b", "a..b", ".a", "a.", "a b", "a>", ">.a", ".>"] {
+        for text in [
+            "", "a.*", "*.b", "a..b", ".a", "a.", "a b", "a>", ">.a", ".>",
+        ] {
             assert!(text.parse::<KeyPattern>().is_err(), "{text}");
         }
     }
@@ -261,7 +273,10 @@ mod tests {
     #[test]
     fn access_follows_the_last_colon() {
         let granted: Granted<FilePattern> = "notes: may.txt:r".parse().unwrap();
-        assert_eq!(granted.pattern, FilePattern::File("notes: may.txt".to_owned()));
+        assert_eq!(
+            granted.pattern,
+            FilePattern::File("notes: may.txt".to_owned())
+        );
         for text in ["a", "a:", "a:w", ":r", "reports/>:r"] {
             assert!(text.parse::<Granted<FilePattern>>().is_err(), "{text}");
         }

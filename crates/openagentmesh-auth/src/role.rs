@@ -59,13 +59,17 @@ impl Role {
     #[must_use]
     pub const fn purpose(self) -> &'static str {
         match self {
-            Self::Observer => "reads catalog, contracts, processes, logs, events and errors; calls no agent",
+            Self::Observer => {
+                "reads catalog, contracts, processes, logs, events and errors; calls no agent"
+            }
             Self::Invoker => "calls the agents of --agent, or all",
             Self::Worker => "serves the agents of --agent; calls those of --may-call",
             Self::WorkerPython => {
                 "a worker with the Python or TypeScript SDK; wider: it writes the catalog and shares its inbox"
             }
-            Self::Monitor => "keeps the catalog for all workers and removes what dead processes leave",
+            Self::Monitor => {
+                "keeps the catalog for all workers and removes what dead processes leave"
+            }
             Self::Operator => "everything, administration of the storage included",
         }
     }

@@ -124,5 +124,8 @@ fn quoted(what: &'static str, text: &str) -> Result<String, AuthError> {
             allowed: "only UTF-8 without control characters is allowed; rename the file",
         });
     }
-    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+    Ok(format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\").replace('"', "\\\"")
+    ))
 }

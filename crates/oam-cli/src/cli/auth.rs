@@ -102,11 +102,12 @@ pub(crate) struct AuthGrants {
     /// Agents that a worker calls; may be repeated [default: none]
     #[arg(long, value_name = "AGENT")]
     pub(crate) may_call: Vec<AgentPattern>,
-    /// Shared values: a key, a prefix such as 'limits.>', or '>', with :r or :rw; none for no access; may be repeated
-    /// [default: '>:rw' for workers, '>:r' for others]
+    /// Shared values: '>:r' reads all; a key, a prefix such as 'limits.>', or '>' with :rw writes these and reads all; none for no
+    /// access; may be repeated [default: '>:rw' for workers, '>:r' for others]
     #[arg(long, value_name = "KEY:ACCESS")]
     pub(crate) kv: Vec<Shared<KeyPattern>>,
-    /// Shared files: an exact name or '>', with :r or :rw; none for no access; may be repeated [default: as --kv]
+    /// Shared files: '>:r' reads all; an exact name or '>' with :rw writes these and reads all; none for no access; may be repeated
+    /// [default: as --kv]
     #[arg(long, value_name = "FILE:ACCESS")]
     pub(crate) files: Vec<Shared<FilePattern>>,
 }

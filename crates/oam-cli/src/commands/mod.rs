@@ -15,8 +15,8 @@ mod version;
 mod workspace;
 
 use crate::cli::{
-    AgentCommand, AuthCommand, AuthUserCommand, Cli, Command, ConformCommand, ContextCommand, KvCommand, MeshCommand,
-    SelfCommand, WorkspaceCommand,
+    AgentCommand, AuthCommand, AuthUserCommand, Cli, Command, ConformCommand, ContextCommand,
+    KvCommand, MeshCommand, SelfCommand, WorkspaceCommand,
 };
 use crate::exit::ExitCode;
 use crate::failure::Failure;

@@ -39,7 +39,10 @@ mod tests {
             assert!(overlap(one, other) && overlap(other, one), "{one} {other}");
         }
         for (one, other) in [("a.*.c", "a.b.d"), ("a.>", "a"), ("a.*", "a.b.c")] {
-            assert!(!overlap(one, other) && !overlap(other, one), "{one} {other}");
+            assert!(
+                !overlap(one, other) && !overlap(other, one),
+                "{one} {other}"
+            );
         }
     }
 

@@ -134,7 +134,13 @@ impl Permissions {
         (claims(Action::Publish), claims(Action::Subscribe))
     }
 
-    fn add(&mut self, effect: Effect, action: Action, subject: impl Into<String>, purpose: &'static str) {
+    fn add(
+        &mut self,
+        effect: Effect,
+        action: Action,
+        subject: impl Into<String>,
+        purpose: &'static str,
+    ) {
         let rule = Rule {
             effect,
             action,
@@ -202,7 +208,11 @@ mod tests {
             let events = format!("mesh.agent.{name}.events");
             assert!(!permissions.allows(Action::Publish, &events), "{events}");
             let request = format!("mesh.agent.{name}");
-            assert_eq!(permissions.allows(Action::Publish, &request), depth <= 9, "{request}");
+            assert_eq!(
+                permissions.allows(Action::Publish, &request),
+                depth <= 9,
+                "{request}"
+            );
         }
     }
 }

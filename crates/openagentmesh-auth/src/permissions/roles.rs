@@ -2,12 +2,12 @@
 
 use openagentmesh_protocol::{bucket, subject};
 
-use super::subjects::{
-    ACCOUNT_QUESTIONS, FILES_STREAM, INSTANCES_DOWN, KV_BUCKETS, USER_INFO, direct_get,
-    direct_get_last, events, file_chunks, file_metadata, files, inbox, instance_requests, keys,
-    message_get, not_requests, of_agents, stream_info, stream_of,
-};
 use super::Permissions;
+use super::subjects::{
+    ACCOUNT_QUESTIONS, FILES_STREAM, INSTANCES_DOWN, KV_BUCKETS, USER_INFO, events, file_chunks,
+    file_metadata, inbox, instance_requests, keys, message_get, not_requests, of_agents,
+    stream_info, stream_of,
+};
 use crate::{Access, AgentPattern, FilePattern, Granted, Grants, KeyPattern, Role, UserName};
 
 /// The purposes of the rules: each is the end of the sentence "It may …".
@@ -19,14 +19,15 @@ mod purpose {
     pub(super) const DEATHS: &str = "learn of the deaths of agents and processes";
     pub(super) const LOGS: &str = "follow logs, errors and events of all agents";
     pub(super) const CALL: &str = "call these agents and receive their replies and events";
-    pub(super) const NO_EVENTS: &str = "publish events of these agents, which only their workers do";
+    pub(super) const NO_EVENTS: &str =
+        "publish events of these agents, which only their workers do";
     pub(super) const SERVE: &str = "serve these agents: receive their requests and answer them";
     pub(super) const REGISTER: &str = "register these agents and its own process";
     pub(super) const REPORT: &str = "publish events, logs, errors and deaths of these agents";
-    pub(super) const PYTHON: &str =
-        "write the catalog and the records of all processes, and read with consumers, as the SDK of Python does";
+    pub(super) const PYTHON: &str = "write the catalog and the records of all processes, and read with consumers, as the SDK of Python does";
     pub(super) const SHARED_INBOX: &str = "receive the answers of all users that share its inbox";
-    pub(super) const KEEP: &str = "keep the catalog: write entries, contracts, records and leases of all";
+    pub(super) const KEEP: &str =
+        "keep the catalog: write entries, contracts, records and leases of all";
     pub(super) const ANNOUNCE: &str = "announce deaths, and log them";
     pub(super) const CONNECTIONS: &str = "ask which connections live, and learn of disconnects";
     pub(super) const READ_KV: &str = "read shared values";
@@ -183,9 +184,15 @@ fn worker_python(permissions: &mut Permissions, name: &UserName, grants: &Grants
     for stream in streams.iter().map(String::as_str).chain([FILES_STREAM]) {
         permissions.publish(message_get(stream), purpose::PYTHON);
         permissions.publish(format!("$JS.API.CONSUMER.CREATE.{stream}"), purpose::PYTHON);
-        permissions.publish(format!("$JS.API.CONSUMER.CREATE.{stream}.>"), purpose::PYTHON);
+        permissions.publish(
+            format!("$JS.API.CONSUMER.CREATE.{stream}.>"),
+            purpose::PYTHON,
+        );
         permissions.publish(format!("$JS.API.CONSUMER.INFO.{stream}.*"), purpose::PYTHON);
-        permissions.publish(format!("$JS.API.CONSUMER.DELETE.{stream}.*"), purpose::PYTHON);
+        permissions.publish(
+            format!("$JS.API.CONSUMER.DELETE.{stream}.*"),
+            purpose::PYTHON,
+        );
         // The flow control of its consumers.
         permissions.publish(format!("$JS.FC.{stream}.>"), purpose::PYTHON);
     }
@@ -206,55 +213,36 @@ fn monitor(permissions: &mut Permissions) {
     for bucket in DIRECTORY.into_iter().chain([bucket::LEASES]) {
         permissions.publish(keys(bucket, ">"), purpose::KEEP);
     }
-    for subject in INSTANCES_DOWN.into_iter().chain([subject::ALL_DEATHS, "mesh.logs.>"]) {
+    for subject in INSTANCES_DOWN
+        .into_iter()
+        .chain([subject::ALL_DEATHS, "mesh.logs.>"])
+    {
         permissions.publish(subject, purpose::ANNOUNCE);
     }
     permissions.publish(ACCOUNT_QUESTIONS, purpose::CONNECTIONS);
     permissions.subscribe(subject::DISCONNECTS, purpose::CONNECTIONS);
 }
 
+/// Shared values. Nobody but an operator has a direct get: the server sends its answer, which is the stored message as it is, to
+/// the reply subject of the request without a look at permissions. Who writes a value and gets it directly could so publish
+/// anything on any subject. The answer of a message get is JSON of the server's own.
+///
+/// A message get has the key in its body, which permissions do not see. So a pattern narrows what is written, never what is read.
 fn kv(permissions: &mut Permissions, granted: &Granted<KeyPattern>) {
-    let pattern = granted.pattern.to_string();
-    match &granted.pattern {
-        KeyPattern::All => read(permissions, bucket::CONTEXT, purpose::READ_KV),
-        // A stored message is requested by a key within the body, which permissions do not see; a direct get names the
-        // key in its subject.
-        KeyPattern::Some(pattern) => {
-            let stream = stream_of(bucket::CONTEXT);
-            let keys = keys(bucket::CONTEXT, pattern);
-            permissions.publish(stream_info(&stream), purpose::READ_KV);
-            permissions.publish(direct_get_last(&stream, &keys), purpose::READ_KV);
-            permissions.subscribe(keys, purpose::READ_KV);
-        }
-    }
+    read(permissions, bucket::CONTEXT, purpose::READ_KV);
     if granted.access == Access::ReadWrite {
-        permissions.publish(keys(bucket::CONTEXT, &pattern), purpose::WRITE_KV);
+        let written = keys(bucket::CONTEXT, &granted.pattern.to_string());
+        permissions.publish(written, purpose::WRITE_KV);
     }
 }
 
+/// Shared files, as shared values. The chunks of a file have subjects with a random id, so all of them may be written.
 fn shared_files(permissions: &mut Permissions, granted: &Granted<FilePattern>) {
-    let metadata = file_metadata(&granted.pattern);
     permissions.publish(stream_info(FILES_STREAM), purpose::READ_FILES);
-    permissions.subscribe(metadata.clone(), purpose::READ_FILES);
-    match &granted.pattern {
-        FilePattern::All => {
-            permissions.publish(message_get(FILES_STREAM), purpose::READ_FILES);
-            permissions.publish(direct_get(FILES_STREAM), purpose::READ_FILES);
-        }
-        FilePattern::File(_) => {
-            for subject in [&metadata, &file_chunks()] {
-                let get = direct_get_last(FILES_STREAM, subject);
-                permissions.publish(get, purpose::READ_FILES);
-            }
-        }
-    }
+    permissions.publish(message_get(FILES_STREAM), purpose::READ_FILES);
+    permissions.subscribe(file_metadata(&FilePattern::All), purpose::READ_FILES);
     if granted.access == Access::ReadWrite {
-        match &granted.pattern {
-            FilePattern::All => permissions.publish(files(), purpose::WRITE_FILES),
-            FilePattern::File(_) => {
-                permissions.publish(metadata, purpose::WRITE_FILES);
-                permissions.publish(file_chunks(), purpose::WRITE_FILES);
-            }
-        }
+        permissions.publish(file_metadata(&granted.pattern), purpose::WRITE_FILES);
+        permissions.publish(file_chunks(), purpose::WRITE_FILES);
     }
 }

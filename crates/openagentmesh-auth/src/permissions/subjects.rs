@@ -43,14 +43,6 @@ pub(super) fn message_get(stream: &str) -> String {
     format!("$JS.API.STREAM.MSG.GET.{stream}")
 }
 
-pub(super) fn direct_get(stream: &str) -> String {
-    format!("$JS.API.DIRECT.GET.{stream}")
-}
-
-pub(super) fn direct_get_last(stream: &str, subject: &str) -> String {
-    format!("$JS.API.DIRECT.GET.{stream}.{subject}")
-}
-
 /// The keys of a bucket that `keys` names.
 pub(super) fn keys(bucket: &str, keys: &str) -> String {
     format!("$KV.{bucket}.{keys}")
@@ -70,11 +62,6 @@ pub(super) fn file_metadata(file: &FilePattern) -> String {
 /// The chunks of files: their subjects have random ids.
 pub(super) fn file_chunks() -> String {
     format!("$O.{}.C.>", bucket::ARTIFACTS)
-}
-
-/// All of the files.
-pub(super) fn files() -> String {
-    format!("$O.{}.>", bucket::ARTIFACTS)
 }
 
 /// The subjects of `{kind}` of the agents: `mesh.{kind}.{agents}`.

@@ -41,7 +41,8 @@ impl Files {
         directory: &Path,
         fill: impl FnOnce(&Self) -> Result<(), AuthError>,
     ) -> Result<Self, AuthError> {
-        let directory = std::path::absolute(directory).map_err(AuthError::io("resolve", directory))?;
+        let directory =
+            std::path::absolute(directory).map_err(AuthError::io("resolve", directory))?;
         let already = || AuthError::AlreadyInitialised {
             directory: directory.clone(),
         };
@@ -82,7 +83,8 @@ impl Files {
     }
 
     pub(super) fn open(directory: &Path) -> Result<Self, AuthError> {
-        let directory = std::path::absolute(directory).map_err(AuthError::io("resolve", directory))?;
+        let directory =
+            std::path::absolute(directory).map_err(AuthError::io("resolve", directory))?;
         let files = Self { directory };
         match files.path(OPERATOR, "jwt").is_file() {
             true => Ok(files),
@@ -173,7 +175,10 @@ impl Files {
         for entry in std::fs::read_dir(&directory).map_err(AuthError::io("read", &directory))? {
             let path = entry.map_err(AuthError::io("read", &directory))?.path();
             let is_jwt = path.extension().is_some_and(|extension| extension == "jwt");
-            let name = path.file_stem().and_then(|name| name.to_str()).filter(|_| is_jwt);
+            let name = path
+                .file_stem()
+                .and_then(|name| name.to_str())
+                .filter(|_| is_jwt);
             names.extend(name.and_then(|name| name.parse::<UserName>().ok()));
         }
         names.sort();
@@ -181,7 +186,9 @@ impl Files {
     }
 
     pub(super) fn credentials_path(&self, name: &UserName) -> PathBuf {
-        self.directory.join(CREDENTIALS).join(format!("{name}.creds"))
+        self.directory
+            .join(CREDENTIALS)
+            .join(format!("{name}.creds"))
     }
 
     fn user_path(&self, name: &UserName) -> PathBuf {

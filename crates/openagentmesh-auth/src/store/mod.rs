@@ -165,7 +165,9 @@ impl Store {
                 name: name.to_string(),
             });
         }
-        let before = user.expires_at.and_then(|end| end.duration_since(user.issued_at).ok());
+        let before = user
+            .expires_at
+            .and_then(|end| end.duration_since(user.issued_at).ok());
         // The old key is revoked first: a crash leaves no valid key that the store does not know.
         self.revoke_key(&user)?;
         self.issue(name, &user.grants, lifetime.or(before))
@@ -355,7 +357,12 @@ mod tests {
         assert_eq!(first.identity().unwrap(), second.identity().unwrap());
         let claims = second.claims();
         assert_eq!(claims.exp, Some(claims.iat + 3600));
-        assert!(store.revocations().unwrap().contains_key(&first.claims().sub));
+        assert!(
+            store
+                .revocations()
+                .unwrap()
+                .contains_key(&first.claims().sub)
+        );
         assert!(!store.revocations().unwrap().contains_key(&claims.sub));
     }
 
@@ -375,9 +382,15 @@ mod tests {
     fn directory_with_files_is_not_initialised_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auth");
-        assert!(matches!(Store::open(&path), Err(AuthError::NotInitialised { .. })));
+        assert!(matches!(
+            Store::open(&path),
+            Err(AuthError::NotInitialised { .. })
+        ));
         Store::init(&path).unwrap();
-        assert!(matches!(Store::init(&path), Err(AuthError::AlreadyInitialised { .. })));
+        assert!(matches!(
+            Store::init(&path),
+            Err(AuthError::AlreadyInitialised { .. })
+        ));
         let left = std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(left, 1, "the failed attempt leaves nothing");
     }
@@ -390,7 +403,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/auth");
         let store = Store::init(&path).unwrap();
-        store.add(&"ada".parse().unwrap(), &observer(), None).unwrap();
+        store
+            .add(&"ada".parse().unwrap(), &observer(), None)
+            .unwrap();
         let mut directories = vec![directory.path().join("a")];
         while let Some(directory) = directories.pop() {
             for entry in std::fs::read_dir(directory).unwrap() {

@@ -11,7 +11,10 @@ use crate::support::{AuthServer, buckets};
 const LIMIT: Duration = Duration::from_secs(20);
 
 async fn next(subscriber: &mut async_nats::Subscriber) -> async_nats::Message {
-    tokio::time::timeout(LIMIT, subscriber.next()).await.unwrap().unwrap()
+    tokio::time::timeout(LIMIT, subscriber.next())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -24,7 +27,14 @@ async fn observer_reads_and_follows_without_a_consumer() {
     let ada = server.nats("ada", &grants).await;
     let mut writes = ada.subscribe("$KV.mesh-catalog.>").await.unwrap();
     ada.flush().await.unwrap();
-    for bucket in ["catalog", "registry", "instances", "observability", "context", "leases"] {
+    for bucket in [
+        "catalog",
+        "registry",
+        "instances",
+        "observability",
+        "context",
+        "leases",
+    ] {
         let info = buckets::ask(&ada, &format!("STREAM.INFO.KV_mesh-{bucket}"), Value::Null).await;
         assert!(info["error"].is_null(), "{info}");
     }
@@ -57,7 +67,10 @@ async fn worker_registers_and_answers_and_invoker_calls() {
         let request = next(&mut requests).await;
         let reply = request.reply.unwrap();
         worker.publish(reply, "3".into()).await.unwrap();
-        worker.publish("mesh.stream.ada.0a.1", "chunk".into()).await.unwrap();
+        worker
+            .publish("mesh.stream.ada.0a.1", "chunk".into())
+            .await
+            .unwrap();
         worker.flush().await.unwrap();
     };
     let grants = Grants::builder(Role::Invoker).agent("shop.price".parse().unwrap());
@@ -69,54 +82,43 @@ async fn worker_registers_and_answers_and_invoker_calls() {
 }
 
 #[tokio::test]
-async fn narrow_access_to_values_reads_and_writes_single_keys() {
+async fn narrow_access_writes_these_keys_and_files_alone() {
     let server = AuthServer::start().await;
     let operator = server.operator().await;
     buckets::create(&operator).await;
-    buckets::put(&operator, "$KV.mesh-context.limits.retries", "3").await;
-    buckets::put(&operator, "$KV.mesh-context.secret", "x").await;
-    let grants = Grants::builder(Role::Invoker).kv(vec![
-        "limits.>:r".parse().unwrap(),
-        "notes:rw".parse().unwrap(),
-    ]);
+    let grants = Grants::builder(Role::Invoker)
+        .kv(vec!["limits.>:rw".parse().unwrap()])
+        .files(vec!["may.txt:rw".parse().unwrap()]);
     let grants = grants.build().unwrap();
     let ada = server.nats("ada", &grants).await;
-    let get = |key: &str| format!("$JS.API.DIRECT.GET.KV_mesh-context.$KV.mesh-context.{key}");
-    let found = ada.request(get("limits.retries"), "".into()).await.unwrap();
-    assert_eq!(found.payload, "3");
-    assert_eq!(buckets::put(&ada, "$KV.mesh-context.notes", "n").await["seq"], 3);
+    let stored = buckets::put(&ada, "$KV.mesh-context.limits.retries", "3").await;
+    assert_eq!(stored["seq"], 1);
+    // "may.txt" in base64.
+    let stored = buckets::put(&ada, "$O.mesh-artifacts.M.bWF5LnR4dA==", "{}").await;
+    assert_eq!(stored["seq"], 1);
     let mut raw = server.client("bob", &grants).await;
-    assert!(raw.publish(&get("secret"), "", "").await.is_err());
-    assert!(raw.publish("$KV.mesh-context.limits.retries", "", "9").await.is_err());
-    for bucket_wide in [
-        "$JS.API.STREAM.MSG.GET.KV_mesh-context",
-        "$JS.API.DIRECT.GET.KV_mesh-context",
+    for other in [
+        "$KV.mesh-context.secret",
+        "$KV.mesh-context.limits",
+        "$O.mesh-artifacts.M.b3RoZXI=",
     ] {
-        assert!(raw.publish(bucket_wide, "", "").await.is_err(), "{bucket_wide}");
+        assert!(raw.publish(other, "", "x").await.is_err(), "{other}");
     }
-    assert!(raw.subscribe("$KV.mesh-context.>").await.is_err());
-    raw.subscribe("$KV.mesh-context.limits.>").await.unwrap();
 }
 
 #[tokio::test]
-async fn access_to_one_file_reaches_no_other() {
+async fn user_without_values_and_files_reaches_none() {
     let server = AuthServer::start().await;
-    let operator = server.operator().await;
-    buckets::create(&operator).await;
-    // "may.txt" in base64.
-    let metadata = "$O.mesh-artifacts.M.bWF5LnR4dA==";
-    buckets::put(&operator, metadata, "{\"name\": \"may.txt\"}").await;
-    buckets::put(&operator, "$O.mesh-artifacts.M.b3RoZXI=", "{}").await;
-    let grants = Grants::builder(Role::Observer).files(vec!["may.txt:r".parse().unwrap()]);
-    let grants = grants.build().unwrap();
-    let ada = server.nats("ada", &grants).await;
-    let get = |subject: &str| format!("$JS.API.DIRECT.GET.OBJ_mesh-artifacts.{subject}");
-    let found = ada.request(get(metadata), "".into()).await.unwrap();
-    assert_eq!(found.payload, "{\"name\": \"may.txt\"}");
-    let mut raw = server.client("bob", &grants).await;
-    assert!(raw.publish(&get("$O.mesh-artifacts.M.b3RoZXI="), "", "").await.is_err());
-    assert!(raw.publish("$JS.API.DIRECT.GET.OBJ_mesh-artifacts", "", "").await.is_err());
-    assert!(raw.publish(metadata, "", "{}").await.is_err());
-    assert!(raw.subscribe("$O.mesh-artifacts.M.>").await.is_err());
-    raw.subscribe(metadata).await.unwrap();
+    let grants = Grants::builder(Role::Invoker)
+        .kv(Vec::new())
+        .files(Vec::new());
+    let mut raw = server.client("ada", &grants.build().unwrap()).await;
+    for bucket in ["KV_mesh-context", "OBJ_mesh-artifacts"] {
+        for api in ["STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET"] {
+            let subject = format!("$JS.API.{api}.{bucket}");
+            assert!(raw.publish(&subject, "", "").await.is_err(), "{subject}");
+        }
+    }
+    assert!(raw.subscribe("$KV.mesh-context.>").await.is_err());
+    assert!(raw.subscribe("$O.mesh-artifacts.>").await.is_err());
 }

@@ -42,14 +42,22 @@ async fn server_decides_each_cell_as_the_table_says() {
             let expected = column.permissions.allows(action, subject);
             let is_allowed = is_allowed(&mut client, action, subject).await;
             if is_allowed != expected {
-                wrong.push(format!("{}: {action:?} {subject}: {is_allowed}", column.title));
+                wrong.push(format!(
+                    "{}: {action:?} {subject}: {is_allowed}",
+                    column.title
+                ));
             }
             cells += 1;
         }
         // The name is that of the next column, too.
         server.store.revoke(&user).unwrap();
     }
-    assert!(wrong.is_empty(), "{} of {cells} cells:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {cells} cells:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(cells > 500, "{cells}");
 }
 
@@ -58,19 +66,31 @@ async fn server_decides_each_cell_as_the_table_says() {
 async fn only_the_operator_administers_and_only_the_monitor_keeps_the_catalog() {
     let administers = |subject: &str| {
         subject.starts_with("$JS.API.")
-            && !["INFO.KV", "INFO.OBJ", "MSG.GET.KV", "MSG.GET.OBJ", "DIRECT.GET"]
-                .iter()
-                .any(|read| subject.contains(read))
+            && ![
+                "INFO.KV",
+                "INFO.OBJ",
+                "MSG.GET.KV",
+                "MSG.GET.OBJ",
+                "DIRECT.GET",
+            ]
+            .iter()
+            .any(|read| subject.contains(read))
     };
     for column in table::columns().unwrap() {
         for operation in table::operations() {
-            let is_allowed = column.permissions.allows(operation.action, &operation.subject);
+            let is_allowed = column
+                .permissions
+                .allows(operation.action, &operation.subject);
             let may = |titles: &[&str]| !is_allowed || titles.contains(&column.title);
             let subject = &*operation.subject;
             if operation.action == Action::Subscribe {
                 match subject {
                     "_INBOX.>" | "mesh.stream.>" | "_INBOX.bob.>" => {
-                        assert!(may(&["worker-python", "operator"]), "{} {subject}", column.title);
+                        assert!(
+                            may(&["worker-python", "operator"]),
+                            "{} {subject}",
+                            column.title
+                        );
                     }
                     ">" | "mesh.>" | "mesh.agent.>" | "$SYS.>" => {
                         assert!(may(&["operator"]), "{} {subject}", column.title);
@@ -81,13 +101,21 @@ async fn only_the_operator_administers_and_only_the_monitor_keeps_the_catalog() 
             }
             match subject {
                 "$KV.mesh-catalog.catalog" => {
-                    assert!(may(&["monitor", "worker-python", "operator"]), "{}", column.title);
+                    assert!(
+                        may(&["monitor", "worker-python", "operator"]),
+                        "{}",
+                        column.title
+                    );
                 }
                 "mesh.agent.bank.pay" => {
                     assert!(may(&["worker, may call", "operator"]), "{}", column.title);
                 }
                 _ if administers(subject) => {
-                    let python = ["$JS.API.CONSUMER.CREATE.KV_mesh", "STREAM.NAMES", "STREAM.INFO.other"];
+                    let python = [
+                        "$JS.API.CONSUMER.CREATE.KV_mesh",
+                        "STREAM.NAMES",
+                        "STREAM.INFO.other",
+                    ];
                     let is_python = python.iter().any(|part| subject.contains(part));
                     assert!(
                         may(&["operator"]) || (is_python && may(&["worker-python"])),

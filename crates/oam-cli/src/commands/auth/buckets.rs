@@ -9,16 +9,17 @@ use openagentmesh_auth::Credentials;
 use crate::failure::Failure;
 
 /// Buckets to which users write single keys. A message that replaces all others (`Nats-Rollup: all`) would reach beyond these.
-const SINGLE_KEYS: [&str; 5] = [
+const SINGLE_KEYS: [&str; 6] = [
     bucket::CATALOG,
     bucket::REGISTRY,
     bucket::INSTANCES,
     bucket::OBSERVABILITY,
+    bucket::CONTEXT,
     bucket::LEASES,
 ];
 
 /// Changes the buckets of a mesh so that permissions for single keys hold: creates that of the leases, which monitors may not,
-/// forbids messages that replace all others, and allows reading single values by their subjects.
+/// and forbids messages that replace all others.
 ///
 /// Each change is idempotent.
 ///
@@ -47,16 +48,14 @@ async fn try_prepare(url: &str, credentials: &Credentials) -> Result<(), async_n
             ..like_catalog
         })
         .await?;
-    let changed = SINGLE_KEYS.map(|name| (name, false, None));
-    for (name, allow_rollup, allow_direct) in changed.into_iter().chain([(bucket::CONTEXT, true, Some(true))]) {
+    for name in SINGLE_KEYS {
         let found = jetstream.get_stream(stream_of(name)).await?;
         let before = &found.cached_info().config;
-        let after = stream::Config {
-            allow_rollup,
-            allow_direct: allow_direct.unwrap_or(before.allow_direct),
-            ..before.clone()
-        };
-        if *before != after {
+        if before.allow_rollup {
+            let after = stream::Config {
+                allow_rollup: false,
+                ..before.clone()
+            };
             jetstream.update_stream(after).await?;
         }
     }

@@ -102,7 +102,9 @@ fn explain(printer: &Printer, name: &UserName, grants: &Grants) -> Result<(), Fa
         };
         printer.line("")?;
         printer.title(&format!("It {may} {purpose}"))?;
-        let of_purpose = rules.iter().filter(|rule| (rule.purpose, rule.effect) == (purpose, effect));
+        let of_purpose = rules
+            .iter()
+            .filter(|rule| (rule.purpose, rule.effect) == (purpose, effect));
         for rule in of_purpose {
             let action = rule.action.as_str();
             printer.data_line(format!("  {FAINT}{action:<10}{FAINT:#}{}", rule.subject))?;

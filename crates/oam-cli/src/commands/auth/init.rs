@@ -22,6 +22,8 @@ pub(crate) fn run(arguments: &AuthInit, printer: &Printer) -> Result<(), Failure
     let directory = on_one_line(&directory.to_string_lossy());
     printer.line(format!("the keys of the mesh are in {directory}"))?;
     printer.note("whoever has them has the mesh: keep them private, and a backup");
-    printer.hint_for_people("next: oam auth user add NAME --role worker --agent AGENT; oam auth server-conf");
+    printer.hint_for_people(
+        "next: oam auth user add NAME --role worker --agent AGENT; oam auth server-conf",
+    );
     Ok(())
 }

@@ -53,7 +53,9 @@ fn ensure_user(store: &Store, name: &str, role: Role) -> Result<PathBuf, Failure
     let credentials = match user {
         Some(user) => {
             let has_key = |known: &Credentials| known.claims().sub == user.key;
-            if user.state == UserState::Active && Credentials::read(&path).is_ok_and(|known| has_key(&known)) {
+            if user.state == UserState::Active
+                && Credentials::read(&path).is_ok_and(|known| has_key(&known))
+            {
                 return Ok(path);
             }
             store.rotate(&name, None)?

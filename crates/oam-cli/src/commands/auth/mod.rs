@@ -22,8 +22,9 @@ use crate::similar;
 pub(super) fn directory_of(name: &str) -> Result<PathBuf, Failure> {
     let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     let home = home.ok_or_else(|| {
-        Failure::local("home directory unknown: ~/.agentmesh has no location")
-            .hint("set HOME (on Windows USERPROFILE) to a writable directory, or name one with --dir")
+        Failure::local("home directory unknown: ~/.agentmesh has no location").hint(
+            "set HOME (on Windows USERPROFILE) to a writable directory, or name one with --dir",
+        )
     })?;
     Ok(home.join(".agentmesh").join("auth").join(name))
 }
@@ -63,9 +64,9 @@ impl From<AuthError> for Failure {
             AuthError::NotInitialised { .. } => {
                 Self::local(error.to_string()).hint("oam auth init makes the keys of a mesh")
             }
-            AuthError::Invalid { .. } | AuthError::InvalidGrants { .. } | AuthError::TooLarge { .. } => {
-                Self::usage(error.to_string())
-            }
+            AuthError::Invalid { .. }
+            | AuthError::InvalidGrants { .. }
+            | AuthError::TooLarge { .. } => Self::usage(error.to_string()),
             _ => Self::local(error.to_string()),
         }
     }

@@ -64,7 +64,8 @@ pub(crate) async fn run(arguments: AuthWhoami, printer: &Printer) -> Result<(), 
     };
     let identity = credentials.as_ref().and_then(|known| known.identity().ok());
     let expires = credentials.as_ref().and_then(|known| known.claims().exp);
-    let expires = expires.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds.min(253_402_300_799)));
+    let expires =
+        expires.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds.min(253_402_300_799)));
     let url = url_file::redacted(&endpoint.url);
     if printer.is_json() {
         return printer.json(&Shown {
@@ -73,7 +74,9 @@ pub(crate) async fn run(arguments: AuthWhoami, printer: &Printer) -> Result<(), 
             account: &info.account,
             creds,
             name: identity.as_ref().map(|(name, _)| name.to_string()),
-            grants: identity.as_ref().map(|(_, grants)| ShownGrants::new(grants)),
+            grants: identity
+                .as_ref()
+                .map(|(_, grants)| ShownGrants::new(grants)),
             expires_at: expires.map(|end| timestamp(end.into())),
         });
     }
@@ -81,7 +84,10 @@ pub(crate) async fn run(arguments: AuthWhoami, printer: &Printer) -> Result<(), 
     match &identity {
         Some((name, grants)) => {
             printer.field("user", name.as_str())?;
-            printer.field("role", format!("{}: {}", grants.role(), grants.role().purpose()))?;
+            printer.field(
+                "role",
+                format!("{}: {}", grants.role(), grants.role().purpose()),
+            )?;
             printer.field("agents", listed(grants.agents()))?;
             printer.field("may call", listed(grants.may_call()))?;
             printer.field("values", listed(grants.kv()))?;

@@ -49,7 +49,11 @@ impl StartedAuth {
 
 pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
     refuse_second_mesh().await?;
-    let auth = arguments.auth.as_deref().map(LocalAuth::prepare).transpose()?;
+    let auth = arguments
+        .auth
+        .as_deref()
+        .map(LocalAuth::prepare)
+        .transpose()?;
     if arguments.foreground {
         in_foreground(arguments, auth, printer).await
     } else {

@@ -25,7 +25,7 @@ const CONTEXTS: &str = "oam context add home nats://127.0.0.1:1 && \
 /// Two users of a mesh.
 const USERS: &str = "oam auth init -q && oam auth user add -q ada --role observer && \
     oam auth user add -q the-workers-of-the-second-building --role worker --agent 'the.accounting.department.>' \
-    --may-call shop.price --kv 'limits.>:rw' --files report.txt:r";
+    --may-call shop.price --kv 'limits.>:rw' --files report.txt:rw";
 
 const fn case(line: &'static str) -> Case {
     Case {
@@ -144,7 +144,9 @@ pub(super) const CASES: &[Case] = &[
     case("oam mesh publish orders.new '{\"item\": \"tea\"}'"),
     // oam auth
     case("oam auth init").on(&[Alone]),
-    case("oam auth init").on(&[Alone]).before("oam auth init -q"),
+    case("oam auth init")
+        .on(&[Alone])
+        .before("oam auth init -q"),
     case("oam auth user add shop-1 --role worker --agent 'shop.>'")
         .on(&[Alone])
         .before("oam auth init -q"),
@@ -160,8 +162,14 @@ pub(super) const CASES: &[Case] = &[
     case("oam auth user revoke adda").on(&[Alone]).before(USERS),
     case("oam auth whoami").on(&[One]),
     case("oam auth whoami --json").on(&[One]),
-    case("oam auth server-conf").on(&[Alone]).before(USERS).data(),
-    case("oam auth explain ada").on(&[Alone]).before(USERS).data(),
+    case("oam auth server-conf")
+        .on(&[Alone])
+        .before(USERS)
+        .data(),
+    case("oam auth explain ada")
+        .on(&[Alone])
+        .before(USERS)
+        .data(),
     case("oam auth explain --role invoker --agent 'shop.>' --kv none")
         .on(&[Alone])
         .data(),

@@ -15,15 +15,20 @@ pub(crate) async fn ask(client: &Client, subject: &str, request: Value) -> Value
     serde_json::from_slice(&answer.payload).unwrap()
 }
 
-/// Creates the buckets as the SDK does.
+/// Creates the buckets as the SDK does, and without messages that replace all others, as `oam` does for users.
 pub(crate) async fn create(operator: &Client) {
-    for name in ["catalog", "registry", "instances", "observability", "context", "leases"] {
+    for name in [
+        "catalog",
+        "registry",
+        "instances",
+        "observability",
+        "context",
+        "leases",
+    ] {
         let stream = format!("KV_mesh-{name}");
         let config = json!({
             "name": stream, "subjects": [format!("$KV.mesh-{name}.>")], "max_msgs_per_subject": 1,
-            "storage": "file", "deny_delete": true, "allow_rollup_hdrs": true, "discard": "new",
-            // Single values are read by their subjects.
-            "allow_direct": name == "context",
+            "storage": "file", "deny_delete": true, "allow_rollup_hdrs": false, "discard": "new",
         });
         let created = ask(operator, &format!("STREAM.CREATE.{stream}"), config).await;
         assert!(created["error"].is_null(), "{created}");
@@ -39,8 +44,16 @@ pub(crate) async fn create(operator: &Client) {
 
 /// Stores a message, and returns the acknowledgement or the error.
 pub(crate) async fn put(client: &Client, subject: &str, body: &str) -> Value {
-    let answer = client.request(subject.to_owned(), body.to_owned().into()).await;
+    let answer = client
+        .request(subject.to_owned(), body.to_owned().into())
+        .await;
     serde_json::from_slice(&answer.unwrap().payload).unwrap()
+}
+
+/// The sequence number of the last message of a stream.
+pub(crate) async fn last_seq(operator: &Client, stream: &str) -> u64 {
+    let info = ask(operator, &format!("STREAM.INFO.{stream}"), Value::Null).await;
+    info["state"]["last_seq"].as_u64().unwrap()
 }
 
 /// The number of messages in a stream.

@@ -77,9 +77,15 @@ impl Client {
         }
     }
 
-    pub(crate) async fn publish(&mut self, subject: &str, reply: &str, body: &str) -> Result<(), String> {
+    pub(crate) async fn publish(
+        &mut self,
+        subject: &str,
+        reply: &str,
+        body: &str,
+    ) -> Result<(), String> {
         let length = body.len();
-        self.say(&format!("PUB {subject} {reply} {length}\r\n{body}\r\n")).await
+        self.say(&format!("PUB {subject} {reply} {length}\r\n{body}\r\n"))
+            .await
     }
 
     /// Publishes with headers, a line each.
@@ -92,7 +98,8 @@ impl Client {
     ) -> Result<(), String> {
         let headers = format!("NATS/1.0\r\n{}\r\n\r\n", headers.join("\r\n"));
         let (header_length, length) = (headers.len(), headers.len() + body.len());
-        let lines = format!("HPUB {subject} {reply} {header_length} {length}\r\n{headers}{body}\r\n");
+        let lines =
+            format!("HPUB {subject} {reply} {header_length} {length}\r\n{headers}{body}\r\n");
         self.say(&lines).await
     }
 
@@ -138,7 +145,9 @@ impl Client {
     }
 
     async fn next_line(&mut self) -> Line {
-        timeout(ANSWER_TIMEOUT, self.read_line()).await.expect("an answer of the server")
+        timeout(ANSWER_TIMEOUT, self.read_line())
+            .await
+            .expect("an answer of the server")
     }
 
     async fn read_line(&mut self) -> Line {

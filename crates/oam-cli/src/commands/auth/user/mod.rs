@@ -59,8 +59,8 @@ fn print_issued(
         printer.line(format!("they expire at {}", expiry(user.expires_at)))?;
     }
     printer.note("the file is the only copy of the user's key: keep it private");
-    let silent = Permissions::of(&user.name, &user.grants).events_out_of_reach();
-    if let Some(subject) = silent.first() {
+    let permissions = Permissions::of(&user.name, &user.grants);
+    if let Some(subject) = permissions.events_out_of_reach().first() {
         printer.note(format!(
             "the user cannot publish on {subject}: its --may-call has a wildcard, which excludes the events of all agents there; \
              name the agents that it calls one by one if it publishes events"
