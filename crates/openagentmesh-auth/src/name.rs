@@ -6,9 +6,9 @@ use std::str::FromStr;
 use crate::AuthError;
 
 /// Maximum length of a user name in bytes. The name is a part of many subjects.
-const MAX_LEN: usize = 64;
+const MAX_LEN: usize = 48;
 
-/// The name of a user: `[A-Za-z0-9_-]+`, at most 64 bytes.
+/// The name of a user: `[A-Za-z0-9_-]+`, at most 48 bytes.
 ///
 /// The name is a segment of the subjects that belong to the user alone: its inbox `_INBOX.{name}.>`, the replies of its
 /// streams `mesh.stream.{name}.>`, and its instance records.
@@ -41,7 +41,7 @@ impl FromStr for UserName {
             return Err(AuthError::Invalid {
                 what: "user name",
                 value: text.to_owned(),
-                allowed: "only letters, digits, - and _ are allowed, 1 to 64 of them",
+                allowed: "only letters, digits, - and _ are allowed, 1 to 48 of them",
             });
         }
         Ok(Self(text.to_owned()))

@@ -269,6 +269,6 @@ pub(crate) struct AuthExplain {
 pub(super) fn mesh_name(text: &str) -> Result<String, String> {
     match text.parse::<UserName>() {
         Ok(name) => Ok(name.to_string()),
-        Err(_) => Err("only letters, digits, - and _ are allowed, 1 to 64 of them".to_owned()),
+        Err(_) => Err("only letters, digits, - and _ are allowed, 1 to 48 of them".to_owned()),
     }
 }

@@ -55,7 +55,8 @@ pub(crate) enum MeshCommand {
     /// Create the buckets of a mesh, and set the number of their replicas
     ///
     /// For servers that `oam mesh up` did not start. A bucket of a cluster has three replicas, unless
-    /// --replicas or OAM_REPLICAS says otherwise. Existing buckets are changed, their content is kept.
+    /// --replicas or OAM_REPLICAS says otherwise. Existing buckets are changed, their content is kept. With
+    /// the credentials of an operator of `oam auth`, no message may replace the keys of others afterwards.
     Init(MeshInit),
     /// Select the mesh for commands and programs in this directory
     ///
@@ -165,7 +166,8 @@ pub(crate) struct MeshUp {
     /// The keys are in ~/.agentmesh/auth/default, or in the directory of the mesh NAME, and are made if there are none. The users
     /// local-operator, local-monitor and local-invoker are made, too, with their credentials in creds below it. .oam-url names
     /// those of local-invoker: programs and commands here call agents and read, so that a program which needs more shows it here
-    /// and not on the company's mesh. Workers get their own with `oam auth user add`.
+    /// and not on the company's mesh. Workers get their own with `oam auth user add`. A monitor, which lists the agents of workers,
+    /// runs as long as the mesh.
     #[arg(
         long,
         value_name = "NAME",
@@ -247,6 +249,9 @@ pub(crate) struct MeshMonitor {
     /// URL for the connection of the system account, which may have a login [default: the URL of the mesh]
     #[arg(long, value_name = "URL")]
     pub(crate) sys_url: Option<String>,
+    /// End when this directory is gone: that of the server for which `oam mesh up` has started the monitor.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) while_exists: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -26,7 +26,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
     match cli.command {
         Command::Demo => demo::run(&cli.program, printer).await?,
         Command::Mesh(command) => match command {
-            MeshCommand::Up(arguments) => mesh::up::run(arguments, printer).await?,
+            MeshCommand::Up(arguments) => mesh::up::run(arguments, &cli.program, printer).await?,
             MeshCommand::Init(arguments) => mesh::init::run(arguments, printer).await?,
             MeshCommand::Down(arguments) => mesh::down::run(arguments, printer).await?,
             MeshCommand::List(arguments) => mesh::list::run(arguments, printer).await?,

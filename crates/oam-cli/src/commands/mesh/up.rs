@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use openagentmesh::{AgentMesh, ErrorCode};
+use openagentmesh::{AgentMesh, CancellationToken, ErrorCode};
 use openagentmesh_local::{DetachedServer, KeptData, LocalCluster, LocalError, LocalServer};
 use serde::Serialize;
 
+use super::monitor;
 use crate::cli::MeshUp;
 use crate::commands::auth::buckets;
 use crate::commands::auth::local::LocalAuth;
@@ -47,7 +48,11 @@ impl StartedAuth {
     }
 }
 
-pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+pub(crate) async fn run(
+    arguments: MeshUp,
+    program: &str,
+    printer: &Printer,
+) -> Result<(), Failure> {
     refuse_second_mesh().await?;
     let auth = arguments
         .auth
@@ -57,7 +62,7 @@ pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Fail
     if arguments.foreground {
         in_foreground(arguments, auth, printer).await
     } else {
-        in_background(arguments, auth, printer).await
+        in_background(arguments, auth, program, printer).await
     }
 }
 
@@ -105,6 +110,7 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
 async fn in_background(
     arguments: MeshUp,
     auth: Option<LocalAuth>,
+    program: &str,
     printer: &Printer,
 ) -> Result<(), Failure> {
     let directory = url_file::working_directory()?;
@@ -140,6 +146,15 @@ async fn in_background(
         auth: auth.as_ref().map(StartedAuth::new),
     };
     announce(printer, &started).await?;
+    if let Some(auth) = &auth
+        && let Err(error) = monitor::start(program, server.url(), &auth.monitor, server.directory())
+    {
+        let creds = auth.monitor.to_string_lossy();
+        printer.note(format!(
+            "cannot start a monitor, which lists the agents of workers: {error}; run one with: oam mesh monitor --creds {}",
+            shell::word(&creds)
+        ));
+    }
     printer.note("stop it with: oam mesh down");
     Ok(())
 }
@@ -165,7 +180,17 @@ async fn in_foreground(
     let mut served = announce(printer, &started).await;
     if served.is_ok() {
         printer.note("stop it with Ctrl-C");
-        served = signal.await.map_err(Failure::from);
+        served = match &auth {
+            None => signal.await.map_err(Failure::from),
+            Some(auth) => {
+                let monitor = run_monitor(&started.url, &auth.monitor, printer);
+                tokio::select! {
+                    signal = &mut signal => signal.map_err(Failure::from),
+                    // Without a monitor the mesh stays up.
+                    () = monitor => signal.await.map_err(Failure::from),
+                }
+            }
+        };
     }
     // `oam mesh connect` may have replaced the URL since.
     url_file::remove_if_url(&path, &started.url)?;
@@ -174,6 +199,24 @@ async fn in_foreground(
         Foreground::Cluster(cluster) => cluster.stop().await?,
     }
     served
+}
+
+/// Runs a monitor until it fails, and prints the reason.
+async fn run_monitor(url: &str, creds: &Path, printer: &Printer) {
+    let running = async {
+        let mesh = AgentMesh::builder()
+            .url(url)
+            .credentials(creds)
+            .connect()
+            .await?;
+        mesh.monitor().run_until(CancellationToken::new()).await
+    };
+    if let Err(error) = running.await {
+        printer.note(format!(
+            "the monitor, which lists the agents of workers, has ended: {}",
+            error.message()
+        ));
+    }
 }
 
 /// The servers that this process owns while it stays in the foreground.
@@ -314,12 +357,8 @@ async fn announce(printer: &Printer, started: &Started) -> Result<(), Failure> {
         let directory = on_one_line(&auth.directory.to_string_lossy());
         printer.line(format!("its users are in {directory}"))?;
         let operator = shell::word(&auth.operator.to_string_lossy()).into_owned();
-        let monitor = shell::word(&auth.monitor.to_string_lossy()).into_owned();
         printer.note(format!(
             "commands here may call agents and read; to administer: --creds {operator}"
-        ));
-        printer.note(format!(
-            "workers are listed by a monitor; run one with: oam mesh monitor --creds {monitor}"
         ));
     }
     if started.websocket_url.is_some() {
