@@ -82,7 +82,7 @@ pub enum AuthError {
 
     /// No user has this name.
     #[error(
-        "user '{name}' not found: the store has no user of that name; list the users for their names"
+        "user '{name}' not found: the mesh has no user of that name; oam auth user list has the names"
     )]
     UserNotFound {
         /// The name.

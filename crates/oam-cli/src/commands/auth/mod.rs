@@ -59,10 +59,6 @@ impl From<AuthError> for Failure {
         match error {
             AuthError::UserNotFound { .. } => {
                 Self::mesh(openagentmesh::ErrorCode::NotFound, error.to_string())
-                    .hint("oam auth user list has the users")
-            }
-            AuthError::NotInitialised { .. } => {
-                Self::local(error.to_string()).hint("oam auth init makes the keys of a mesh")
             }
             AuthError::Invalid { .. }
             | AuthError::InvalidGrants { .. }

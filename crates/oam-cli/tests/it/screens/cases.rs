@@ -22,8 +22,8 @@ const LIST: &[Content] = &[Empty, One, Many, Long];
 const CONTEXTS: &str = "oam context add home nats://127.0.0.1:1 && \
     oam context add the-mesh-of-the-accounting-department-in-the-second-building tls://mesh.accounting.example.com:4222";
 
-/// Two users of a mesh.
-const USERS: &str = "oam auth init -q && oam auth user add -q ada --role observer && \
+/// Two users of a mesh. A line that begins with `oam` is the last command of its shell.
+const USERS: &str = "true && oam auth init -q && oam auth user add -q ada --role observer && \
     oam auth user add -q the-workers-of-the-second-building --role worker --agent 'the.accounting.department.>' \
     --may-call shop.price --kv 'limits.>:rw' --files report.txt:rw";
 
@@ -150,7 +150,9 @@ pub(super) const CASES: &[Case] = &[
     case("oam auth user add shop-1 --role worker --agent 'shop.>'")
         .on(&[Alone])
         .before("oam auth init -q"),
-    case("oam auth user add shop-1 --role worker").on(&[Alone]),
+    case("oam auth user add shop-1 --role worker")
+        .on(&[Alone])
+        .before("oam auth init -q"),
     case("oam auth user add shop-1 --role worker --may-call '>' --agent shop.price --json")
         .on(&[Alone])
         .before("oam auth init -q"),
