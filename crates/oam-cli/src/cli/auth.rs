@@ -28,8 +28,8 @@ pub(crate) enum AuthCommand {
     ///
     /// Connects with the credentials that commands here use, and asks the server.
     ///
-    /// With --json: "url", "user" and "account" as the server knows them, "creds", and of the credentials "name", "role",
-    /// "agents", "may_call", "kv", "files" and "expires_at"; each is null if it is not known.
+    /// With --json: "url", "user" and "account" as the server knows them, and "creds", "name" and "expires_at", which are null if
+    /// they are not known. With credentials of `oam auth`, also "role", "agents", "may_call", "kv" and "files".
     Whoami(AuthWhoami),
     /// Print the configuration of a nats-server that enforces the permissions
     ///
