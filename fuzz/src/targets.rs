@@ -1,5 +1,6 @@
 //! The targets, and the invariants that they check.
 
+use openagentmesh_auth::{Credentials, Permissions};
 use openagentmesh_protocol::tool::OpenAiApi;
 use openagentmesh_protocol::{
     CallerSignal, CatalogDocument, ChunkHeaders, ContentType, Contract, DeathNotice, ErrorObject,
@@ -39,6 +40,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "tool",
         run: tool,
+    },
+    Target {
+        name: "creds",
+        run: creds,
     },
 ];
 
@@ -170,4 +175,16 @@ fn tool(input: &[u8]) {
     }
     let _ = (contract.to_tool(), contract.to_anthropic_tool());
     let _ = contract.tool_input(&String::from_utf8_lossy(arguments));
+}
+
+/// Credentials that were read are written so that they read the same, and what they grant can be explained.
+fn creds(input: &[u8]) {
+    let Ok(credentials) = Credentials::parse(&String::from_utf8_lossy(input)) else {
+        return;
+    };
+    let again = Credentials::parse(&credentials.to_text()).unwrap();
+    assert_eq!(again.claims(), credentials.claims());
+    if let Ok((name, grants)) = credentials.identity() {
+        let _ = Permissions::of(&name, &grants).events_out_of_reach();
+    }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::LocalError;
+use crate::accounts::{self, ACCOUNTS_FILE};
 use crate::data::DataDirectory;
 use crate::directory::private_file;
 use crate::websocket::Origins;
@@ -67,6 +68,8 @@ pub(crate) struct Config<'a> {
     pub(crate) member: Option<Member<'a>>,
     /// The directory that keeps the data; `None` for data that is removed with [`directory`](Self::directory).
     pub(crate) data: Option<&'a DataDirectory>,
+    /// The accounts, in the syntax of the configuration; `None` for one that everyone may use without a login.
+    pub(crate) accounts: Option<&'a str>,
 }
 
 impl Config<'_> {
@@ -114,6 +117,9 @@ impl Config<'_> {
             None => SystemCredentials::random(),
         };
         let text = self.render(&system)?;
+        if let Some(accounts) = self.accounts {
+            accounts::write(self.directory, accounts)?;
+        }
         let path = self.directory.join(CONFIG_FILE);
         private_file()
             .create_new(true)
@@ -135,7 +141,25 @@ max_payload: {max_payload}
 ping_interval: "10s"
 ping_max: 2
 jetstream {{ store_dir: {data} }}
-{cluster}{websocket}accounts {{
+{cluster}{websocket}{accounts}"#,
+            port = listen_port(self.port),
+            name = quoted(&self.server_name()),
+            log = quoted_path(&log_path(self.directory))?,
+            max_payload = self.max_payload,
+            data = quoted_path(&self.store())?,
+            cluster = self.render_cluster(),
+            websocket = self.render_websocket()?,
+            accounts = self.render_accounts(system),
+        ))
+    }
+
+    /// The accounts: by default one that everyone may use, and the system account.
+    fn render_accounts(&self, system: &SystemCredentials) -> String {
+        if self.accounts.is_some() {
+            return format!("include \"{ACCOUNTS_FILE}\"\n");
+        }
+        format!(
+            r#"accounts {{
   APP {{
     jetstream: enabled, users: [ {{ user: "app", password: "{app_password}" }} ]
     # The monitor of the mesh learns at once that a client has disconnected.
@@ -149,17 +173,10 @@ jetstream {{ store_dir: {data} }}
 no_auth_user: "app"
 system_account: "SYS"
 "#,
-            port = listen_port(self.port),
-            name = quoted(&self.server_name()),
-            log = quoted_path(&log_path(self.directory))?,
-            max_payload = self.max_payload,
-            data = quoted_path(&self.store())?,
-            cluster = self.render_cluster(),
-            websocket = self.render_websocket()?,
             app_password = random_password(),
             system_user = system.user,
             system_password = system.password,
-        ))
+        )
     }
 
     /// The block of the cluster; empty for a single server.
@@ -278,6 +295,7 @@ mod tests {
             max_payload: 1,
             member: None,
             data: None,
+            accounts: None,
         };
         let origins = Origins::parse(&["http://localhost:3000".to_owned()]).unwrap();
         assert!(matches!(

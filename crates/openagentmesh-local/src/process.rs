@@ -250,6 +250,25 @@ fn signal_servers_of(directory: &Path, signal: Signal) -> Result<Vec<u32>, Local
     Ok(pids)
 }
 
+/// Makes every server of `directory` read its configuration again.
+///
+/// # Errors
+///
+/// [`LocalError::Io`] on platforms without the signal, and if no server runs.
+pub(crate) fn signal_reload(directory: &Path) -> Result<(), LocalError> {
+    let system = snapshot(ProcessesToUpdate::All)?;
+    let processes = system.processes().values();
+    let sent = processes
+        .filter(|process| serves(process.cmd(), directory))
+        .filter(|process| process.kill_with(Signal::Hangup) == Some(true))
+        .count();
+    if sent == 0 {
+        let failure = io::Error::other("no server took the signal; stop it and start it again");
+        return Err(LocalError::io("reload the server of", directory)(failure));
+    }
+    Ok(())
+}
+
 /// Waits until none of the processes `pids` is a server of `directory`. Returns one that still is
 /// after `timeout`.
 fn wait_until_gone(

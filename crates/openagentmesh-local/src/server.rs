@@ -217,6 +217,7 @@ pub struct LocalServerBuilder {
     websocket_origins: Vec<String>,
     max_payload: u32,
     data: Option<PathBuf>,
+    accounts: Option<String>,
     started_in: Option<PathBuf>,
     home: Option<PathBuf>,
     binary: Option<PathBuf>,
@@ -229,6 +230,7 @@ impl Default for LocalServerBuilder {
             websocket_origins: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
             data: None,
+            accounts: None,
             started_in: None,
             home: None,
             binary: None,
@@ -265,6 +267,14 @@ impl LocalServerBuilder {
     /// One server at a time uses it. A directory with other files is refused.
     pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.data = Some(path.into());
+        self
+    }
+
+    /// The accounts of the server with their users, in the syntax of its configuration, in place of one account that everyone
+    /// may use without a login. The text has the system account, too. [`RunningMesh::set_accounts`](crate::RunningMesh::set_accounts) replaces it while the
+    /// server runs.
+    pub fn accounts(mut self, configuration: impl Into<String>) -> Self {
+        self.accounts = Some(configuration.into());
         self
     }
 
@@ -328,7 +338,7 @@ impl LocalServerBuilder {
         let origins = Origins::parse(&self.websocket_origins)?;
         let binary = choose_binary(self.binary, self.home).await?;
         let (port, max_payload) = (self.port, self.max_payload);
-        let (data, started_in) = (self.data, self.started_in);
+        let (data, accounts, started_in) = (self.data, self.accounts, self.started_in);
         background::run(move |cancellation| {
             let data = data.map(|path| DataDirectory::open(&path, None));
             let mut data = data.transpose()?;
@@ -340,6 +350,7 @@ impl LocalServerBuilder {
                 max_payload,
                 member: None,
                 data: data.as_ref(),
+                accounts: accounts.as_deref(),
             };
             let launched = launch(binary.path(), &config, Lifetime::Bound, cancellation)?;
             let origins = origins.into_vec();

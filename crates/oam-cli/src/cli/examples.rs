@@ -38,6 +38,23 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("mesh repair", "oam mesh repair"),
     ("mesh listen", "oam mesh listen 'mesh.agent.>'"),
     ("mesh publish", "oam mesh publish orders.new '{\"id\": 7}'"),
+    ("auth init", "oam auth init"),
+    (
+        "auth user add",
+        "oam auth user add shop-1 --role worker --agent 'shop.>'",
+    ),
+    ("auth user list", "oam auth user list"),
+    (
+        "auth user rotate",
+        "oam auth user rotate shop-1 --expires 30d",
+    ),
+    ("auth user revoke", "oam auth user revoke shop-1"),
+    ("auth whoami", "oam auth whoami --creds shop-1.creds"),
+    ("auth server-conf", "oam auth server-conf > mesh.conf"),
+    (
+        "auth explain",
+        "oam auth explain --role worker --agent shop.price",
+    ),
     ("agent list", "oam agent list --tag orders"),
     ("agent contract", "oam agent contract text.count"),
     ("agent call", "oam agent call echo '\"hello\"' --timeout 5s"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::auth::{DEFAULT_MESH, mesh_name};
 use super::header::{Header, header};
 use super::parse::{count, duration};
 use super::target::Target;
@@ -19,8 +20,8 @@ pub(crate) enum MeshCommand {
     /// --data keeps it in a directory.
     ///
     /// With --json: the URL, the directory of the start, the process ids, the data directory (null
-    /// without one), the logs, the WebSocket URL (null without one) and its origins, and whether the
-    /// mesh runs in the foreground.
+    /// without one), the logs, the WebSocket URL (null without one) and its origins, whether the
+    /// mesh runs in the foreground, and with --auth the directory of the keys and the credentials files.
     Up(MeshUp),
     /// Stop the mesh that `oam mesh up` started in this directory or above it
     ///
@@ -54,7 +55,8 @@ pub(crate) enum MeshCommand {
     /// Create the buckets of a mesh, and set the number of their replicas
     ///
     /// For servers that `oam mesh up` did not start. A bucket of a cluster has three replicas, unless
-    /// --replicas or OAM_REPLICAS says otherwise. Existing buckets are changed, their content is kept.
+    /// --replicas or OAM_REPLICAS says otherwise. Existing buckets are changed, their content is kept. With
+    /// the credentials of an operator of `oam auth`, no message may replace the keys of others afterwards.
     Init(MeshInit),
     /// Select the mesh for commands and programs in this directory
     ///
@@ -159,6 +161,23 @@ pub(crate) struct MeshUp {
     /// is served by a cluster of as many servers.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Admit only the users of `oam auth`, each with the permissions of its role
+    ///
+    /// The keys are in ~/.agentmesh/auth/default, or in the directory of the mesh NAME, and are made if there are none. The users
+    /// local-operator, local-monitor and local-invoker are made, too, with their credentials in creds below it. .oam-url names
+    /// those of local-invoker: programs and commands here call agents and read, so that a program which needs more shows it here
+    /// and not on the company's mesh. Workers get their own with `oam auth user add`. A monitor, which lists the agents of workers,
+    /// runs as long as the mesh.
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = DEFAULT_MESH,
+        value_parser = mesh_name,
+        conflicts_with = "cluster"
+    )]
+    pub(crate) auth: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -230,6 +249,9 @@ pub(crate) struct MeshMonitor {
     /// URL for the connection of the system account, which may have a login [default: the URL of the mesh]
     #[arg(long, value_name = "URL")]
     pub(crate) sys_url: Option<String>,
+    /// End when this directory is gone: that of the server for which `oam mesh up` has started the monitor.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) while_exists: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

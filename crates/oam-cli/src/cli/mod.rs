@@ -1,6 +1,7 @@
 //! Arguments of the command line, one file per command group.
 
 mod agent;
+mod auth;
 mod completions;
 mod conform;
 mod context;
@@ -26,6 +27,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub(crate) use self::agent::{
     AgentCall, AgentCommand, AgentContract, AgentRequest, AgentSend, AgentStream, AgentSubscribe,
     ContractFormat,
+};
+pub(crate) use self::auth::{
+    AuthCommand, AuthExplain, AuthInit, AuthServerConf, AuthStore, AuthUserAdd, AuthUserCommand,
+    AuthUserList, AuthUserRevoke, AuthUserRotate, AuthWhoami, LOOPBACK,
 };
 pub(crate) use self::completions::{Completions, Shell};
 pub(crate) use self::conform::{ConformCaller, ConformCommand, ConformHost, ConformReport};
@@ -102,6 +107,8 @@ impl Cli {
             | Command::Completions(_)
             | Command::Man(_)
             | Command::Itself(_) => (false, false),
+            Command::Auth(AuthCommand::Whoami(_)) => (true, true),
+            Command::Auth(_) => (false, false),
             Command::Version(version) if version.client => (false, false),
             Command::Context(ContextCommand::Show(show)) => {
                 let takes = show.name.is_none();
@@ -174,6 +181,9 @@ pub(crate) enum Command {
     /// Name meshes and their credentials, and select one of them
     #[command(subcommand)]
     Context(ContextCommand),
+    /// Make the users of a mesh, each with the permissions of a role
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Inspect and call one agent
     #[command(subcommand)]
     Agent(AgentCommand),

@@ -1,6 +1,7 @@
 //! One file per command, and the dispatch from the arguments to them.
 
 mod agent;
+mod auth;
 mod completions;
 mod conform;
 mod context;
@@ -14,8 +15,8 @@ mod version;
 mod workspace;
 
 use crate::cli::{
-    AgentCommand, Cli, Command, ConformCommand, ContextCommand, KvCommand, MeshCommand,
-    SelfCommand, WorkspaceCommand,
+    AgentCommand, AuthCommand, AuthUserCommand, Cli, Command, ConformCommand, ContextCommand,
+    KvCommand, MeshCommand, SelfCommand, WorkspaceCommand,
 };
 use crate::exit::ExitCode;
 use crate::failure::Failure;
@@ -25,7 +26,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
     match cli.command {
         Command::Demo => demo::run(&cli.program, printer).await?,
         Command::Mesh(command) => match command {
-            MeshCommand::Up(arguments) => mesh::up::run(arguments, printer).await?,
+            MeshCommand::Up(arguments) => mesh::up::run(arguments, &cli.program, printer).await?,
             MeshCommand::Init(arguments) => mesh::init::run(arguments, printer).await?,
             MeshCommand::Down(arguments) => mesh::down::run(arguments, printer).await?,
             MeshCommand::List(arguments) => mesh::list::run(arguments, printer).await?,
@@ -44,6 +45,22 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<ExitCode, Failure
             ContextCommand::List => context::list::run(printer)?,
             ContextCommand::Show(arguments) => context::show::run(arguments, printer)?,
             ContextCommand::Remove(arguments) => context::remove::run(arguments, printer).await?,
+        },
+        Command::Auth(command) => match command {
+            AuthCommand::Init(arguments) => auth::init::run(&arguments, printer)?,
+            AuthCommand::User(command) => match command {
+                AuthUserCommand::Add(arguments) => auth::user::add::run(arguments, printer)?,
+                AuthUserCommand::List(arguments) => auth::user::list::run(&arguments, printer)?,
+                AuthUserCommand::Rotate(arguments) => {
+                    auth::user::rotate::run(arguments, printer).await?;
+                }
+                AuthUserCommand::Revoke(arguments) => {
+                    auth::user::revoke::run(arguments, printer).await?;
+                }
+            },
+            AuthCommand::Whoami(arguments) => auth::whoami::run(arguments, printer).await?,
+            AuthCommand::ServerConf(arguments) => auth::server_conf::run(arguments, printer)?,
+            AuthCommand::Explain(arguments) => auth::explain::run(arguments, printer)?,
         },
         Command::Agent(command) => match command {
             AgentCommand::List(arguments) => return mesh::catalog::run(arguments, printer).await,

@@ -30,7 +30,7 @@ fn is_of(row: &str, file: &str) -> bool {
                 return false;
             };
             let (_, after) = after.split_once('>').unwrap();
-            let length = rest.find(|c: char| !c.is_ascii_alphanumeric());
+            let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
             length.is_some_and(|length| length > 0 && is_of(after, &rest[length..]))
         }
         (None, Some(before)) => file.starts_with(before),
@@ -153,6 +153,10 @@ async fn every_file_is_in_the_table_and_every_row_has_a_file() {
     // Only `oam mesh down` removes the file of an owner that was killed.
     files.oam(&["mesh", "down"]);
     files.assert_at_rest("after a killed owner", false);
+
+    files.oam(&["mesh", "up", "--port", "0", "--auth"]);
+    files.oam(&["auth", "user", "add", "NAME", "--role", "observer"]);
+    files.oam(&["mesh", "down"]);
     files.oam(&["context", "add", "a", "nats://127.0.0.1:1"]);
 
     let unseen: Vec<_> = rows()

@@ -95,6 +95,7 @@ impl ClusterNode {
             max_payload,
             member: Some(Member { cluster, index }),
             data,
+            accounts: None,
         };
         let launched = relaunch(binary, &config, cancellation)?;
         self.running = Some(launched.child);

@@ -97,6 +97,7 @@ pub(crate) fn launch_nodes(
                     index,
                 }),
                 data,
+                accounts: None,
             };
             let launched = launch(binary, &config, lifetime, cancellation)?;
             Ok((launched, directory))

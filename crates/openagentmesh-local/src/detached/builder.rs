@@ -40,6 +40,7 @@ pub struct DetachedServerBuilder {
     websocket_origins: Vec<String>,
     max_payload: u32,
     data: Option<PathBuf>,
+    accounts: Option<String>,
     started_in: Option<PathBuf>,
     home: Option<PathBuf>,
     binary: Option<PathBuf>,
@@ -53,6 +54,7 @@ impl Default for DetachedServerBuilder {
             websocket_origins: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
             data: None,
+            accounts: None,
             started_in: None,
             home: None,
             binary: None,
@@ -97,6 +99,16 @@ impl DetachedServerBuilder {
     /// refused.
     pub fn data_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.data = Some(path.into());
+        self
+    }
+
+    /// The accounts of the server with their users, in the syntax of its configuration, in place of one account that everyone
+    /// may use without a login. The text has the system account, too. [`RunningMesh::set_accounts`] replaces it while the
+    /// server runs.
+    ///
+    /// A cluster has no such accounts: the setting is for a single server.
+    pub fn accounts(mut self, configuration: impl Into<String>) -> Self {
+        self.accounts = Some(configuration.into());
         self
     }
 
@@ -172,6 +184,7 @@ impl DetachedServerBuilder {
             origins,
             max_payload: self.max_payload,
             data: self.data,
+            accounts: self.accounts,
             started_in,
             binary,
         };
@@ -348,6 +361,7 @@ struct Start {
     origins: Origins,
     max_payload: u32,
     data: Option<PathBuf>,
+    accounts: Option<String>,
     started_in: PathBuf,
     binary: NatsServer,
 }
@@ -395,6 +409,7 @@ impl Start {
             max_payload: self.max_payload,
             member: None,
             data,
+            accounts: self.accounts.as_deref(),
         };
         let mut ports = vec![config.port];
         ports.extend(config.websocket_port()?);

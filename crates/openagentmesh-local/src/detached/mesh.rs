@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::server::{DetachedServer, Node};
 use crate::config::log_path;
 use crate::process::is_server_of;
-use crate::{LocalError, background};
+use crate::{LocalError, accounts, background};
 
 /// A mesh that runs on this machine: a [`DetachedServer`], or a [`LocalServer`](crate::LocalServer) or
 /// [`LocalCluster`](crate::LocalCluster) that was started with the directory in which it counts as started.
@@ -177,6 +177,59 @@ impl RunningMesh {
             Ok(false)
         })
         .await
+    }
+
+    /// The accounts that the servers were started with, or that [`set_accounts`](Self::set_accounts) gave them; `None` for a mesh
+    /// that everyone may use.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError::Io`] if the file cannot be read; [`LocalError::Interrupted`] if the runtime is stopping.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh_local::RunningMesh)
+    /// # -> Result<(), openagentmesh_local::LocalError> {
+    /// if mesh.accounts().await?.is_none() {
+    ///     println!("everyone may connect");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn accounts(&self) -> Result<Option<String>, LocalError> {
+        let directory = self.server.directory().to_owned();
+        background::run(move |_| accounts::read(&directory)).await
+    }
+
+    /// Replaces the accounts of the servers. They read the new ones at once, and end the connections of users that are no
+    /// longer permitted.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError::Io`] if the file cannot be written, or a server cannot be told; [`LocalError::Interrupted`] if the runtime
+    /// is stopping.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the change continues in the background if the future is dropped.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: openagentmesh_local::RunningMesh, accounts: String)
+    /// # -> Result<(), openagentmesh_local::LocalError> {
+    /// mesh.set_accounts(accounts).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_accounts(&self, configuration: String) -> Result<(), LocalError> {
+        let directory = self.server.directory().to_owned();
+        background::run(move |_| accounts::replace(&directory, &configuration)).await
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Node> {

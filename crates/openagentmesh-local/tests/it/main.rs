@@ -4,6 +4,8 @@
 //! [`support::role`] runs in child processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(unix)]
+mod accounts;
 mod cluster;
 mod detached;
 mod detached_containers;

@@ -31,6 +31,8 @@ pub(super) struct Kept {
 pub(super) enum Reason {
     /// The data of a mesh that was started with --data.
     Data,
+    /// The keys of a mesh with users.
+    Keys,
     /// The mesh of a program that runs.
     InUse,
 }
@@ -39,6 +41,7 @@ impl Reason {
     pub(super) fn in_words(self) -> &'static str {
         match self {
             Self::Data => "data of a mesh",
+            Self::Keys => "keys of a mesh with users",
             Self::InUse => "in use by a running program",
         }
     }
@@ -70,7 +73,7 @@ impl Installation {
         &self.directory
     }
 
-    /// The directories that stay: those of kept data, and of temporary meshes that a program uses.
+    /// The directories that stay: those of kept data, of keys, and of temporary meshes that a program uses.
     pub(super) fn kept(&self) -> Result<Vec<Kept>, Failure> {
         let mut kept = Vec::new();
         for file in children(&self.directory.join("kept"))? {
@@ -78,6 +81,10 @@ impl Installation {
                 let reason = Reason::Data;
                 kept.push(Kept { path, reason });
             }
+        }
+        for path in children(&self.directory.join("auth"))? {
+            let reason = Reason::Keys;
+            kept.push(Kept { path, reason });
         }
         for path in children(&self.directory.join("run"))? {
             if is_locked(&path.join("owner.lock")) {

@@ -1,7 +1,11 @@
+use std::path::PathBuf;
+
+use openagentmesh_auth::{Credentials, Role};
 use serde::Serialize;
 
-use crate::cli::MeshInit;
-use crate::connection::connect;
+use crate::cli::{MeshInit, Target};
+use crate::commands::auth::buckets;
+use crate::connection::{connect, endpoint};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::table::Column;
@@ -15,6 +19,7 @@ struct Bucket<'a> {
 }
 
 pub(crate) async fn run(arguments: MeshInit, printer: &Printer) -> Result<(), Failure> {
+    let operator = operator_of(&arguments.target)?;
     let mesh = connect(arguments.target).await?;
     let buckets = mesh.replicate_buckets(arguments.replicas).await?;
     if printer.is_json() {
@@ -54,5 +59,21 @@ pub(crate) async fn run(arguments: MeshInit, printer: &Printer) -> Result<(), Fa
         ));
     }
     mesh.shutdown().await?;
+    if let Some((url, operator)) = operator {
+        buckets::prepare(&url, &operator).await?;
+    }
     Ok(())
+}
+
+/// The URL and the credentials file of an operator of `oam auth`, whose mesh has users.
+fn operator_of(target: &Target) -> Result<Option<(String, PathBuf)>, Failure> {
+    let endpoint = endpoint(target)?;
+    // A file that cannot be read fails the connection.
+    let is_operator = |creds: &PathBuf| {
+        let credentials = Credentials::read(creds);
+        let identity = credentials.and_then(|credentials| credentials.identity());
+        identity.is_ok_and(|(_, grants)| grants.role() == Role::Operator)
+    };
+    let creds = endpoint.credentials.filter(is_operator);
+    Ok(creds.map(|creds| (endpoint.url, creds)))
 }

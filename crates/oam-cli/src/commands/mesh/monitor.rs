@@ -1,7 +1,9 @@
 //! `oam mesh monitor`.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::stream;
 use openagentmesh::{AgentMesh, AgentName, CancellationToken, MonitorEvent};
@@ -18,6 +20,9 @@ use crate::text::{on_one_line, timestamp};
 
 /// The number of events that wait for a slow reader. Further ones are not printed.
 const MAX_QUEUED: usize = 4096;
+
+/// Interval between checks whether the server's directory is still there.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: MeshMonitor, printer: &Printer) -> Result<(), Failure> {
     let mesh = connect(arguments.target).await?;
@@ -49,10 +54,16 @@ pub(crate) async fn run(arguments: MeshMonitor, printer: &Printer) -> Result<(),
     });
     let stop = CancellationToken::new();
     let mut running = monitor.run_until(stop.clone());
+    let end = async {
+        tokio::select! {
+            signal = live::shutdown_signal() => signal,
+            () = gone(arguments.while_exists) => Ok(()),
+        }
+    };
     let printed = tokio::select! {
         // A failure to start, or a closed connection.
         ended = &mut running => return Ok(ended?),
-        printed = live::print(printer, lines, None, live::shutdown_signal()) => printed,
+        printed = live::print(printer, lines, None, end) => printed,
     };
     stop.cancel();
     running.await?;
@@ -64,6 +75,44 @@ pub(crate) async fn run(arguments: MeshMonitor, printer: &Printer) -> Result<(),
     }
     live::leave(mesh).await?;
     printed.map(|_| ())
+}
+
+/// Resolves when the directory is gone. Never resolves without one.
+async fn gone(directory: Option<PathBuf>) {
+    let Some(directory) = directory else {
+        return std::future::pending().await;
+    };
+    while directory.exists() {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+    }
+}
+
+/// Starts a monitor of the mesh at `url` in the background, as the user of `creds`. It ends when the `directory` is gone; its
+/// notes and errors are in `monitor.log` there.
+pub(super) fn start(
+    program: &str,
+    url: &str,
+    creds: &Path,
+    directory: &Path,
+) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let log = options.open(directory.join("monitor.log"))?;
+    let mut command = std::process::Command::new(program);
+    command
+        .args(["mesh", "monitor", "--url", url, "--creds"])
+        .arg(creds)
+        .arg("--while-exists")
+        .arg(directory)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(log);
+    // Ctrl-C in the terminal does not reach the monitor.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.spawn().map(drop)
 }
 
 /// One event, as JSON.

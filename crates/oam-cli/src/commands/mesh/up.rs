@@ -1,10 +1,13 @@
 use std::path::{Path, PathBuf};
 
-use openagentmesh::AgentMesh;
+use openagentmesh::{AgentMesh, CancellationToken, ErrorCode};
 use openagentmesh_local::{DetachedServer, KeptData, LocalCluster, LocalError, LocalServer};
 use serde::Serialize;
 
+use super::monitor;
 use crate::cli::MeshUp;
+use crate::commands::auth::buckets;
+use crate::commands::auth::local::LocalAuth;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
@@ -21,14 +24,45 @@ struct Started {
     websocket_url: Option<String>,
     websocket_origins: Vec<String>,
     foreground: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<StartedAuth>,
 }
 
-pub(crate) async fn run(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+/// The users of a mesh that has started, for programs.
+#[derive(Debug, Serialize)]
+struct StartedAuth {
+    directory: PathBuf,
+    operator: PathBuf,
+    monitor: PathBuf,
+    invoker: PathBuf,
+}
+
+impl StartedAuth {
+    fn new(auth: &LocalAuth) -> Self {
+        Self {
+            directory: auth.store.directory().to_owned(),
+            operator: auth.operator.clone(),
+            monitor: auth.monitor.clone(),
+            invoker: auth.invoker.clone(),
+        }
+    }
+}
+
+pub(crate) async fn run(
+    arguments: MeshUp,
+    program: &str,
+    printer: &Printer,
+) -> Result<(), Failure> {
     refuse_second_mesh().await?;
+    let auth = arguments
+        .auth
+        .as_deref()
+        .map(LocalAuth::prepare)
+        .transpose()?;
     if arguments.foreground {
-        in_foreground(arguments, printer).await
+        in_foreground(arguments, auth, printer).await
     } else {
-        in_background(arguments, printer).await
+        in_background(arguments, auth, program, printer).await
     }
 }
 
@@ -54,7 +88,15 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
         ))
         .hint("remove the file to start another mesh"));
     }
-    if is_here && AgentMesh::connect(&url).await.is_ok() {
+    if !is_here {
+        return Ok(());
+    }
+    let is_running = match AgentMesh::connect(&url).await {
+        Ok(_) => true,
+        // A mesh with users.
+        Err(error) => error.code() == &ErrorCode::ConnectionDenied,
+    };
+    if is_running {
         return Err(Failure::local(format!(
             "{} names the mesh at {}, which is running",
             path.display(),
@@ -65,7 +107,12 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+async fn in_background(
+    arguments: MeshUp,
+    auth: Option<LocalAuth>,
+    program: &str,
+    printer: &Printer,
+) -> Result<(), Failure> {
     let directory = url_file::working_directory()?;
     let mut settings = DetachedServer::builder()
         .port(arguments.port)
@@ -79,8 +126,11 @@ async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failu
     if let Some(data) = arguments.data {
         settings = settings.data_directory(data);
     }
+    if let Some(auth) = &auth {
+        settings = settings.accounts(auth.store.accounts_config()?);
+    }
     let server = settings.start().await.map_err(start_failure)?;
-    if let Err(failure) = prepare(server.url()).await {
+    if let Err(failure) = prepare(server.url(), auth.as_ref()).await {
         server.stop().await?;
         return Err(failure);
     }
@@ -93,27 +143,54 @@ async fn in_background(arguments: MeshUp, printer: &Printer) -> Result<(), Failu
         websocket_url: server.websocket_url().map(str::to_owned),
         websocket_origins: server.websocket_origins().to_owned(),
         foreground: false,
+        auth: auth.as_ref().map(StartedAuth::new),
     };
     announce(printer, &started).await?;
+    if let Some(auth) = &auth
+        && let Err(error) = monitor::start(program, server.url(), &auth.monitor, server.directory())
+    {
+        let creds = auth.monitor.to_string_lossy();
+        printer.note(format!(
+            "cannot start a monitor, which lists the agents of workers: {error}; run one with: oam mesh monitor --creds {}",
+            shell::word(&creds)
+        ));
+    }
     printer.note("stop it with: oam mesh down");
     Ok(())
 }
 
-async fn in_foreground(arguments: MeshUp, printer: &Printer) -> Result<(), Failure> {
+async fn in_foreground(
+    arguments: MeshUp,
+    auth: Option<LocalAuth>,
+    printer: &Printer,
+) -> Result<(), Failure> {
     let _listener = live::Listener::new();
     // One signal listener for both waits, so that no signal is lost between them.
     let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
     let directory = url_file::working_directory()?;
     let server = tokio::select! {
-        server = Foreground::start(arguments, &directory) => server?,
+        server = Foreground::start(arguments, auth.as_ref(), &directory) => server?,
         signal = &mut signal => return Ok(signal?),
     };
-    let started = server.started(directory);
-    let path = prepare(&started.url).await?;
+    let started = Started {
+        auth: auth.as_ref().map(StartedAuth::new),
+        ..server.started(directory)
+    };
+    let path = prepare(&started.url, auth.as_ref()).await?;
     let mut served = announce(printer, &started).await;
     if served.is_ok() {
         printer.note("stop it with Ctrl-C");
-        served = signal.await.map_err(Failure::from);
+        served = match &auth {
+            None => signal.await.map_err(Failure::from),
+            Some(auth) => {
+                let monitor = run_monitor(&started.url, &auth.monitor, printer);
+                tokio::select! {
+                    signal = &mut signal => signal.map_err(Failure::from),
+                    // Without a monitor the mesh stays up.
+                    () = monitor => signal.await.map_err(Failure::from),
+                }
+            }
+        };
     }
     // `oam mesh connect` may have replaced the URL since.
     url_file::remove_if_url(&path, &started.url)?;
@@ -124,6 +201,24 @@ async fn in_foreground(arguments: MeshUp, printer: &Printer) -> Result<(), Failu
     served
 }
 
+/// Runs a monitor until it fails, and prints the reason.
+async fn run_monitor(url: &str, creds: &Path, printer: &Printer) {
+    let running = async {
+        let mesh = AgentMesh::builder()
+            .url(url)
+            .credentials(creds)
+            .connect()
+            .await?;
+        mesh.monitor().run_until(CancellationToken::new()).await
+    };
+    if let Err(error) = running.await {
+        printer.note(format!(
+            "the monitor, which lists the agents of workers, has ended: {}",
+            error.message()
+        ));
+    }
+}
+
 /// The servers that this process owns while it stays in the foreground.
 enum Foreground {
     Server(Box<LocalServer>),
@@ -131,7 +226,11 @@ enum Foreground {
 }
 
 impl Foreground {
-    async fn start(arguments: MeshUp, directory: &Path) -> Result<Self, Failure> {
+    async fn start(
+        arguments: MeshUp,
+        auth: Option<&LocalAuth>,
+        directory: &Path,
+    ) -> Result<Self, Failure> {
         if let Some(nodes) = arguments.cluster {
             let mut settings = LocalCluster::builder()
                 .nodes(nodes)
@@ -152,6 +251,9 @@ impl Foreground {
         if let Some(data) = arguments.data {
             settings = settings.data_directory(data);
         }
+        if let Some(auth) = auth {
+            settings = settings.accounts(auth.store.accounts_config()?);
+        }
         let server = settings.start().await.map_err(start_failure)?;
         Ok(Self::Server(Box::new(server)))
     }
@@ -168,6 +270,7 @@ impl Foreground {
                 websocket_url: server.websocket_url().map(str::to_owned),
                 websocket_origins: server.websocket_origins().to_owned(),
                 foreground,
+                auth: None,
             },
             Self::Cluster(cluster) => Started {
                 url: cluster.url().to_owned(),
@@ -182,6 +285,7 @@ impl Foreground {
                 websocket_url: None,
                 websocket_origins: Vec::new(),
                 foreground,
+                auth: None,
             },
         }
     }
@@ -214,11 +318,21 @@ pub(super) fn up_command(data: &Path, nodes: Option<usize>) -> String {
 }
 
 /// Creates the buckets of a new mesh, and names the mesh in this directory's `.oam-url`.
-async fn prepare(url: &str) -> Result<PathBuf, Failure> {
-    let mesh = AgentMesh::connect(url).await?;
+async fn prepare(url: &str, auth: Option<&LocalAuth>) -> Result<PathBuf, Failure> {
+    let mut mesh = AgentMesh::builder().url(url);
+    if let Some(auth) = auth {
+        mesh = mesh.credentials(&auth.operator);
+    }
+    let mesh = mesh.connect().await?;
     mesh.create_buckets().await?;
     mesh.shutdown().await?;
-    url_file::write(url)
+    match auth {
+        None => url_file::write(url),
+        Some(auth) => {
+            buckets::prepare(url, &auth.operator).await?;
+            url_file::write_endpoint(url, Some(&auth.invoker))
+        }
+    }
 }
 
 async fn announce(printer: &Printer, started: &Started) -> Result<(), Failure> {
@@ -236,6 +350,16 @@ async fn announce(printer: &Printer, started: &Started) -> Result<(), Failure> {
                 started.websocket_origins.join(", ")
             ))?;
         }
+    }
+    if let Some(auth) = &started.auth
+        && !printer.is_json()
+    {
+        let directory = on_one_line(&auth.directory.to_string_lossy());
+        printer.line(format!("its users are in {directory}"))?;
+        let operator = shell::word(&auth.operator.to_string_lossy()).into_owned();
+        printer.note(format!(
+            "commands here may call agents and read; to administer: --creds {operator}"
+        ));
     }
     if started.websocket_url.is_some() {
         printer.note("programs other than browsers can use the WebSocket port too");

@@ -22,6 +22,11 @@ const LIST: &[Content] = &[Empty, One, Many, Long];
 const CONTEXTS: &str = "oam context add home nats://127.0.0.1:1 && \
     oam context add the-mesh-of-the-accounting-department-in-the-second-building tls://mesh.accounting.example.com:4222";
 
+/// Two users of a mesh. A line that begins with `oam` is the last command of its shell.
+const USERS: &str = "true && oam auth init -q && oam auth user add -q ada --role observer && \
+    oam auth user add -q the-workers-of-the-second-building --role worker --agent 'the.accounting.department.>' \
+    --may-call shop.price --kv 'limits.>:rw' --files report.txt:rw";
+
 const fn case(line: &'static str) -> Case {
     Case {
         line,
@@ -137,6 +142,40 @@ pub(super) const CASES: &[Case] = &[
         .data(),
     case("oam mesh listen 'a b'"),
     case("oam mesh publish orders.new '{\"item\": \"tea\"}'"),
+    // oam auth
+    case("oam auth init").on(&[Alone]),
+    case("oam auth init")
+        .on(&[Alone])
+        .before("oam auth init -q"),
+    case("oam auth user add shop-1 --role worker --agent 'shop.>'")
+        .on(&[Alone])
+        .before("oam auth init -q"),
+    case("oam auth user add shop-1 --role worker")
+        .on(&[Alone])
+        .before("oam auth init -q"),
+    case("oam auth user add shop-1 --role worker --may-call '>' --agent shop.price --json")
+        .on(&[Alone])
+        .before("oam auth init -q"),
+    case("oam auth user list").on(&[Alone]),
+    case("oam auth user list").on(&[Alone]).before(USERS),
+    case("oam auth user list --json").on(&[Alone]).before(USERS),
+    case("oam auth user rotate ada").on(&[Alone]).before(USERS),
+    case("oam auth user revoke ada").on(&[Alone]).before(USERS),
+    case("oam auth user revoke adda").on(&[Alone]).before(USERS),
+    case("oam auth whoami").on(&[One]),
+    case("oam auth whoami --json").on(&[One]),
+    case("oam auth server-conf")
+        .on(&[Alone])
+        .before(USERS)
+        .data(),
+    case("oam auth explain ada")
+        .on(&[Alone])
+        .before(USERS)
+        .data(),
+    case("oam auth explain --role invoker --agent 'shop.>' --kv none")
+        .on(&[Alone])
+        .data(),
+    case("oam auth explain --table").on(&[Alone]).data(),
     // oam agent
     case("oam agent list").on(LIST),
     case("oam agent contract shop.price"),

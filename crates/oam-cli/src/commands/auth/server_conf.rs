@@ -1,0 +1,47 @@
+use openagentmesh_auth::ServerConfig;
+use serde::Serialize;
+
+use crate::cli::{AuthServerConf, LOOPBACK};
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::url_file;
+
+#[derive(Serialize)]
+struct Configuration {
+    configuration: String,
+}
+
+pub(crate) fn run(arguments: AuthServerConf, printer: &Printer) -> Result<(), Failure> {
+    let store = super::open(&arguments.store)?;
+    let data = match &arguments.store_dir {
+        Some(directory) => url_file::absolute(directory)?,
+        None => store.directory().join("jetstream"),
+    };
+    let is_loopback = arguments.listen == LOOPBACK;
+    let mut config = ServerConfig::new(data)
+        .port(arguments.port)
+        .listen(&arguments.listen);
+    let is_encrypted = arguments.tls_cert.is_some();
+    if let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
+        config = config.tls(url_file::absolute(certificate)?, url_file::absolute(key)?);
+    }
+    let configuration = config.render(&store)?;
+    if printer.is_json() {
+        printer.json(&Configuration { configuration })?;
+    } else {
+        printer.data_line(configuration.trim_end().to_owned())?;
+    }
+    if !is_loopback {
+        let reach = format!(
+            "the server listens on {}: every program that reaches this address may try to log in",
+            arguments.listen
+        );
+        printer.note(match is_encrypted {
+            true => reach,
+            false => format!(
+                "{reach}, and everyone on the way reads all messages; --tls-cert and --tls-key encrypt them"
+            ),
+        });
+    }
+    Ok(())
+}

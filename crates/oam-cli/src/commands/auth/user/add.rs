@@ -1,0 +1,22 @@
+use super::{output, print_issued};
+use crate::cli::AuthUserAdd;
+use crate::commands::auth::open;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+pub(crate) fn run(arguments: AuthUserAdd, printer: &Printer) -> Result<(), Failure> {
+    let store = open(&arguments.store)?;
+    let grants = arguments.grants.in_role(arguments.role)?;
+    let path = output(arguments.output, &arguments.name)?;
+    if path.exists() {
+        return Err(Failure::usage(format!(
+            "{} exists: credentials of another user may be in it",
+            path.display()
+        ))
+        .hint("name another file with --output, or remove it"));
+    }
+    let credentials = store.add(&arguments.name, &grants, arguments.expires)?;
+    credentials.write(&path)?;
+    let user = store.user(&arguments.name)?;
+    print_issued(printer, "added", &user, &path, None)
+}

@@ -1,0 +1,131 @@
+//! The configuration of a server that enforces the permissions.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::{AuthError, Store};
+
+/// The default of the maximum message size: that of `oam mesh up`.
+const MAX_PAYLOAD: u32 = 8 * 1024 * 1024;
+
+/// The longest line of the protocol in bytes that the server accepts. A client sends its JWT in one line, and the default of
+/// 4 KiB is too short for the permissions of many agents.
+pub const MAX_CONTROL_LINE: usize = 64 * 1024;
+
+/// The configuration of a `nats-server` that enforces the permissions of the users of a [`Store`].
+///
+/// The server listens on the loopback interface only, unless [`listen`](Self::listen) says otherwise.
+///
+/// ```
+/// use openagentmesh_auth::{ServerConfig, Store};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// let store = Store::init(&directory.path().join("auth"))?;
+/// let text = ServerConfig::new("/var/lib/mesh").port(4300).render(&store)?;
+/// assert!(text.contains("listen: \"127.0.0.1:4300\""));
+/// # Ok::<(), openagentmesh_auth::AuthError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "the configuration is made by `render`"]
+pub struct ServerConfig {
+    store_directory: PathBuf,
+    address: String,
+    port: u16,
+    tls: Option<(PathBuf, PathBuf)>,
+}
+
+impl ServerConfig {
+    /// A configuration of a server that stores its data in `store_directory`.
+    pub fn new(store_directory: impl Into<PathBuf>) -> Self {
+        Self {
+            store_directory: store_directory.into(),
+            address: "127.0.0.1".to_owned(),
+            port: 4222,
+            tls: None,
+        }
+    }
+
+    /// The port for clients; 0 lets the server choose.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The address to listen on: an IP address of the machine, or `0.0.0.0` for all of them. Without TLS, everyone on the way
+    /// reads all messages; keys and passwords are not sent.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.address = address.into();
+        self
+    }
+
+    /// The files of the certificate and of its key, in PEM.
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The text of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Invalid`] if a path or the address cannot be written into a configuration, and those of
+    /// [`Store::accounts_config`].
+    pub fn render(&self, store: &Store) -> Result<String, AuthError> {
+        let address = quoted("address", &self.listen_on())?;
+        let data = quoted_path(&self.store_directory)?;
+        let mut text = format!(
+            "# Written by oam auth server-conf. Print it again when a user was revoked, and reload the server:\n\
+             #   nats-server --signal reload\n\
+             listen: {address}\n\
+             max_payload: {MAX_PAYLOAD}\n\
+             ping_interval: \"10s\"\n\
+             ping_max: 2\n\
+             jetstream {{ store_dir: {data} }}\n"
+        );
+        if let Some((certificate, key)) = &self.tls {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "tls {{ cert_file: {}, key_file: {} }}",
+                quoted_path(certificate)?,
+                quoted_path(key)?
+            );
+        }
+        text.push_str(&store.accounts_config()?);
+        Ok(text)
+    }
+
+    /// Address and port in the configuration's syntax, where -1 lets the server choose.
+    fn listen_on(&self) -> String {
+        let port = match self.port {
+            0 => -1,
+            port => i32::from(port),
+        };
+        match self.address.contains(':') && !self.address.starts_with('[') {
+            true => format!("[{}]:{port}", self.address),
+            false => format!("{}:{port}", self.address),
+        }
+    }
+}
+
+fn quoted_path(path: &Path) -> Result<String, AuthError> {
+    match path.to_str() {
+        Some(text) => quoted("path", text),
+        None => quoted("path", &format!("{}\0", path.display())),
+    }
+}
+
+/// A double-quoted string of the configuration.
+fn quoted(what: &'static str, text: &str) -> Result<String, AuthError> {
+    if text.chars().any(char::is_control) {
+        return Err(AuthError::Invalid {
+            what,
+            value: text.to_owned(),
+            allowed: "only UTF-8 without control characters is allowed; rename the file",
+        });
+    }
+    Ok(format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\").replace('"', "\\\"")
+    ))
+}

@@ -1,0 +1,61 @@
+//! Servers with accounts of the caller's own.
+
+use std::time::Instant;
+
+use crate::support::CONDITION_TIMEOUT;
+use crate::support::detached_home::DetachedHome;
+
+/// Accounts with one user whose password is "pw".
+fn accounts_of(user: &str) -> String {
+    format!(
+        "accounts {{ APP {{ jetstream: enabled, users: [ {{ user: \"{user}\", password: \"pw\" }} ] }}, SYS {{ }} }}\n\
+         system_account: SYS\n"
+    )
+}
+
+async fn is_admitted(url: &str, user: &str) -> bool {
+    let options = async_nats::ConnectOptions::with_user_and_password(user.into(), "pw".into());
+    options.connect(url).await.is_ok()
+}
+
+#[tokio::test]
+async fn server_admits_the_users_of_its_accounts_and_of_those_that_replace_them() {
+    let home = DetachedHome::new();
+    let settings = home.settings().await;
+    let server = settings
+        .clone()
+        .accounts(accounts_of("ann"))
+        .start()
+        .await
+        .unwrap();
+    let url = server.url();
+    assert!(is_admitted(url, "ann").await);
+    assert!(
+        async_nats::connect(url).await.is_err(),
+        "no anonymous client"
+    );
+
+    let meshes = settings.list_meshes().await.unwrap();
+    let [mesh] = meshes.as_slice() else {
+        panic!("{meshes:?}")
+    };
+    assert_eq!(mesh.accounts().await.unwrap(), Some(accounts_of("ann")));
+    mesh.set_accounts(accounts_of("bob")).await.unwrap();
+    let deadline = Instant::now() + CONDITION_TIMEOUT;
+    while !is_admitted(url, "bob").await {
+        assert!(Instant::now() < deadline, "the new user is admitted");
+    }
+    assert!(!is_admitted(url, "ann").await);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn server_without_accounts_admits_everyone() {
+    let home = DetachedHome::new();
+    let settings = home.settings().await;
+    let server = settings.clone().start().await.unwrap();
+    async_nats::connect(server.url()).await.unwrap();
+    let meshes = settings.list_meshes().await.unwrap();
+    assert_eq!(meshes[0].accounts().await.unwrap(), None);
+    server.stop().await.unwrap();
+}
