@@ -7,7 +7,8 @@ use openagentmesh_protocol::subject;
 
 use super::bucket::KvBucket;
 use super::header_block::Meaning;
-use super::ordered_consumer::{Delivery, OrderedConsumer, Start};
+use super::ordered_consumer::{Delivery, OrderedConsumer};
+use super::source::Start;
 use super::stored_message::StoredMessage;
 use crate::error::{Error, Result};
 
