@@ -45,7 +45,8 @@ async fn files_that_were_written_at_the_same_time_are_read() {
         within(files.put("one", content(4_000_000))),
         within(files.put("two", other.clone()))
     );
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     let read = within(mesh.workspace().get("one")).await.unwrap();
     assert!(read == content(4_000_000));
     let read = within(mesh.workspace().get("two")).await.unwrap();
