@@ -41,8 +41,10 @@ async fn denied_command_names_the_subject() {
 }
 
 /// Lets the values of the bucket be read directly.
-async fn allow_direct_gets(url: &str) {
-    let client = async_nats::connect(url).await.unwrap();
+async fn allow_direct_gets(server: &ConfiguredServer) {
+    let options =
+        async_nats::ConnectOptions::with_user_and_password("ann".to_owned(), "pw".to_owned());
+    let client = options.connect(&server.address).await.unwrap();
     let jetstream = async_nats::jetstream::new(client);
     let stream = jetstream.get_stream("KV_mesh-context").await.unwrap();
     let mut config = stream.cached_info().config.clone();
@@ -57,7 +59,7 @@ async fn missing_key_without_the_permission_to_list_keys_has_no_suggestion() {
     let mesh = AgentMesh::connect(&ann).await.unwrap();
     mesh.create_buckets().await.unwrap();
     mesh.kv().put("limits", "1").await.unwrap();
-    allow_direct_gets(&ann).await;
+    allow_direct_gets(&server).await;
     let bob = server.url_of("bob");
     let output = Sandbox::new().oam(&["kv", "get", "limts", "--url", &bob]);
     assert_eq!(output.code, 5, "{output:?}");

@@ -95,10 +95,8 @@ impl<H: Handle> Cursor<H> {
             stored_until: Instant::now(),
             backoff: Backoff::new(MIN_READ_DELAY, MAX_READ_DELAY),
         };
-        cursor.ahead = match cursor.from <= info.state.last_sequence {
-            true => cursor.read().await?,
-            false => None,
-        };
+        // Also where there is none: a denial is reported at once.
+        cursor.ahead = cursor.read().await?;
         if let Some(notices) = &mut cursor.notices {
             // The client reports a denial of the subscription from a task of its own, at the latest when the answer to a
             // later request has arrived.
