@@ -1,4 +1,5 @@
 //! Tests against a real `nats-server`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod detours;
 mod documented;
