@@ -4,6 +4,7 @@
 mod detours;
 mod documented;
 mod lifecycle;
+mod mesh;
 mod reads;
 mod support;
 mod table;

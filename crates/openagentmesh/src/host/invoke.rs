@@ -41,7 +41,7 @@ pub(super) async fn invoke(agent: &AgentState, request: &Request<'_>) -> WorkRes
     }
 }
 
-/// Refuses a request with an invalid header, one whose reply would be published in the host's name where the
+/// Refuses a request with an invalid header, one that may be an answer of the server, one whose reply would be published in the host's name where the
 /// caller may not publish, and one whose verb does not fit the agent.
 fn check_envelope(agent: &AgentState, request: &Request<'_>) -> Result<()> {
     if let Some(error) = &request.invalid_header {
@@ -51,10 +51,26 @@ fn check_envelope(agent: &AgentState, request: &Request<'_>) -> Result<()> {
     if let Some(reply) = request.refused_reply() {
         return Err(refuse_reply(agent, reply));
     }
+    // On a mesh with users, each can make the server publish JSON of its own to any agent: as the answer to a question. It
+    // has no headers of a request.
+    if request.headers.request_id.is_none() && agent.session.instance_id.user().is_some() {
+        return Err(missing_id(
+            "who may call is decided for requests with an id",
+        ));
+    }
     match mismatch(&agent.name, agent.shape.capabilities(), request.verb()) {
         Some(mismatch) => Err(mismatch),
         None => Ok(()),
     }
+}
+
+fn missing_id(cause: &str) -> Error {
+    let name = header::REQUEST_ID;
+    Error::raised(
+        ErrorCode::InvalidInput,
+        format!("missing header {name}: {cause}; send one"),
+    )
+    .with_detail("header", name)
 }
 
 /// Counts and logs a refused reply subject. Later ones are logged less and less often: a caller may send any
@@ -96,14 +112,7 @@ async fn call(agent: &AgentState, request: &Request<'_>, function: &Arc<UnaryFn>
 
 async fn stream(agent: &AgentState, request: &Request<'_>, function: &Arc<StreamFn>) -> WorkResult {
     let Some(id) = request.stream_id() else {
-        let error = Error::raised(
-            ErrorCode::InvalidInput,
-            format!(
-                "missing header {}: the id names the subject of the stream; send one",
-                header::REQUEST_ID
-            ),
-        );
-        return WorkResult::Failed(error.with_detail("header", header::REQUEST_ID));
+        return WorkResult::Failed(missing_id("the id names the subject of the stream"));
     };
     let span = request.span(agent);
     let chunks = match start(agent, request, &span, function).await {
