@@ -6,7 +6,7 @@ use nkeys::KeyPair;
 use serde::{Deserialize, Serialize};
 
 use crate::jwt::{Claims, encode};
-use crate::{AuthError, Grants, Permissions, UserName};
+use crate::{Action, AuthError, Effect, Grants, Permissions, UserName};
 
 /// The version of the claims.
 const VERSION: u32 = 2;
@@ -26,6 +26,15 @@ pub struct PermissionClaims {
     /// The subjects that are denied, although a wider one is allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Subjects,
+}
+
+impl PermissionClaims {
+    fn of(permissions: &Permissions, action: Action) -> Self {
+        Self {
+            allow: permissions.subjects(action, Effect::Allow),
+            deny: permissions.subjects(action, Effect::Deny),
+        }
+    }
 }
 
 /// The claims of a user.
@@ -228,7 +237,9 @@ impl Keys {
         now: u64,
         expires: Option<u64>,
     ) -> Result<String, AuthError> {
-        let (publish, subscribe) = Permissions::of(name, grants).to_claims();
+        let permissions = Permissions::of(name, grants);
+        let publish = PermissionClaims::of(&permissions, Action::Publish);
+        let subscribe = PermissionClaims::of(&permissions, Action::Subscribe);
         let mut claims = Claims {
             jti: String::new(),
             iat: now,

@@ -14,7 +14,7 @@ pub enum AuthError {
     /// A name or a pattern has a form that is not allowed.
     #[error("invalid {what} '{value}': {allowed}", value = Visible(value))]
     Invalid {
-        /// What the text should be, as in "user name".
+        /// The kind of the text, as in "user name".
         what: &'static str,
         /// The text.
         value: String,
@@ -26,7 +26,7 @@ pub enum AuthError {
     #[error("invalid permissions for role '{role}': {problem}")]
     InvalidGrants {
         /// The role.
-        role: crate::Role,
+        role: &'static str,
         /// The problem, with the remedy.
         problem: String,
     },
@@ -48,7 +48,7 @@ pub enum AuthError {
     /// A credentials file or a token is malformed or was changed.
     #[error("malformed {what}: {problem}")]
     Malformed {
-        /// What the text should be.
+        /// The kind of the text.
         what: String,
         /// The problem, with the remedy.
         problem: String,

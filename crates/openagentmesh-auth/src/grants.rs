@@ -1,4 +1,4 @@
-//! What a user was granted, beside its role.
+//! The permissions that a user was granted in addition to its role.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -188,7 +188,7 @@ impl GrantsBuilder {
         } = self;
         let invalid = |problem: &str| {
             Err(AuthError::InvalidGrants {
-                role,
+                role: role.as_str(),
                 problem: problem.to_owned(),
             })
         };

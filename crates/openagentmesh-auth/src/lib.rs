@@ -49,5 +49,5 @@ pub use pattern::{Access, AgentPattern, FilePattern, Granted, KeyPattern};
 pub use permissions::table;
 pub use permissions::{Action, Effect, Permissions, Rule};
 pub use role::Role;
-pub use server_config::{MAX_CONTROL_LINE, ServerConfig};
-pub use store::{Store, User, UserState};
+pub use server_config::ServerConfig;
+pub use store::{MAX_CONTROL_LINE, Store, User, UserState};

@@ -199,7 +199,7 @@ impl Access {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Granted<P> {
-    /// What may be used.
+    /// The values or files that may be used.
     pub pattern: P,
     /// How it may be used.
     pub access: Access,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::AuthError;
 
-/// What a user is for. The role and the [`Grants`](crate::Grants) decide which subjects it may use.
+/// The purpose of a user. The role and the [`Grants`](crate::Grants) decide which subjects it may use.
 ///
 /// ```
 /// use openagentmesh_auth::Role;
@@ -55,7 +55,7 @@ impl Role {
         }
     }
 
-    /// What the role is for, in a few words.
+    /// The purpose of the role, in a few words.
     #[must_use]
     pub const fn purpose(self) -> &'static str {
         match self {

@@ -8,10 +8,6 @@ use crate::{AuthError, Store};
 /// The default of the maximum message size: that of `oam mesh up`.
 const MAX_PAYLOAD: u32 = 8 * 1024 * 1024;
 
-/// The longest line of the protocol in bytes that the server accepts. A client sends its JWT in one line, and the default of
-/// 4 KiB is too short for the permissions of many agents.
-pub const MAX_CONTROL_LINE: usize = 64 * 1024;
-
 /// The configuration of a `nats-server` that enforces the permissions of the users of a [`Store`].
 ///
 /// The server listens on the loopback interface only, unless [`listen`](Self::listen) says otherwise.

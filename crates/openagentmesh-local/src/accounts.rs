@@ -4,7 +4,6 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::LocalError;
-use crate::process::signal_reload;
 
 /// The name of the file in the server's directory. Its absence means that everyone may connect.
 pub(crate) const ACCOUNTS_FILE: &str = "accounts.conf";
@@ -30,10 +29,4 @@ pub(crate) fn read(directory: &Path) -> Result<Option<String>, LocalError> {
         Err(failure) if failure.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(failure) => Err(LocalError::io("read", &path)(failure)),
     }
-}
-
-/// Replaces the file of a running server, which reads it again.
-pub(crate) fn replace(directory: &Path, text: &str) -> Result<(), LocalError> {
-    write(directory, text)?;
-    signal_reload(directory)
 }

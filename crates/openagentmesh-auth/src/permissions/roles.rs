@@ -2,7 +2,7 @@
 
 use openagentmesh_protocol::{bucket, subject};
 
-use super::Permissions;
+use super::rules::Permissions;
 use super::subjects::{
     ACCOUNT_QUESTIONS, FILES_STREAM, INSTANCES_DOWN, KV_BUCKETS, USER_INFO, events, file_chunks,
     file_metadata, inbox, instance_requests, keys, message_get, not_requests, of_agents,
@@ -40,8 +40,18 @@ mod purpose {
 /// The buckets that every user reads but the monitor, which reads more.
 const DIRECTORY: [&str; 3] = [bucket::CATALOG, bucket::REGISTRY, bucket::INSTANCES];
 
+impl Permissions {
+    /// The permissions of user `name` with `grants`.
+    #[must_use]
+    pub fn of(name: &UserName, grants: &Grants) -> Self {
+        let mut permissions = Self::default();
+        add(&mut permissions, name, grants);
+        permissions
+    }
+}
+
 /// Adds the rules of user `name`.
-pub(super) fn add(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
+fn add(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
     if grants.role() == Role::Operator {
         permissions.publish(">", purpose::EVERYTHING);
         permissions.subscribe(">", purpose::EVERYTHING);
@@ -149,7 +159,7 @@ fn worker(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
     serve(permissions, grants.agents());
 }
 
-/// What all workers do with the agents that they serve.
+/// All that workers do with the agents that they serve.
 fn serve(permissions: &mut Permissions, agents: &[AgentPattern]) {
     for agents in agents {
         permissions.subscribe(of_agents("agent", agents), purpose::SERVE);
@@ -223,8 +233,8 @@ fn monitor(permissions: &mut Permissions) {
     permissions.subscribe(subject::DISCONNECTS, purpose::CONNECTIONS);
 }
 
-/// Shared values. Nobody but an operator has a direct get: the server sends its answer, which is the stored message as it is, to
-/// the reply subject of the request without a look at permissions. Who writes a value and gets it directly could so publish
+/// Shared values. No role but the operator has a direct get: the server sends its answer, which is the stored message as it is, to
+/// the reply subject of the request without a look at permissions. A user who writes a value and gets it directly could publish
 /// anything on any subject. The answer of a message get is JSON of the server's own.
 ///
 /// A message get has the key in its body, which permissions do not see. So a pattern narrows what is written, never what is read.

@@ -1,10 +1,10 @@
-//! What each role may do, as a table: every row is an operation that a server allows or denies.
+//! The permissions of each role as a table: every row is an operation that a server allows or denies.
 //!
 //! The table is made of the rules themselves. The tests try every cell against a real server.
 
 use std::fmt::Write as _;
 
-use super::{Action, Permissions};
+use super::rules::{Action, Permissions};
 use crate::{AuthError, Grants, Role, UserName};
 
 /// The user of the table, as in `_INBOX.ada.>`.
@@ -24,7 +24,7 @@ pub struct Operation {
     pub topic: &'static str,
     /// The operation in words.
     pub what: &'static str,
-    /// What is done with the subject.
+    /// The operation on the subject.
     pub action: Action,
     /// The subject.
     pub subject: String,
@@ -36,7 +36,7 @@ pub struct Operation {
 pub struct Column {
     /// The title.
     pub title: &'static str,
-    /// What the user was granted.
+    /// All that was granted to the user.
     pub grants: Grants,
     /// The permissions of the user.
     pub permissions: Permissions,

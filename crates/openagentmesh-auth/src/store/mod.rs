@@ -11,14 +11,18 @@ use nkeys::KeyPair;
 use self::files::Files;
 use crate::claims::{AccountClaims, Keys, UserClaims};
 use crate::jwt::{self, Claims};
-use crate::{AuthError, Credentials, Grants, MAX_CONTROL_LINE, UserName};
+use crate::{AuthError, Credentials, Grants, UserName};
 
-/// What a client sends beside its JWT in the line that opens a connection.
+/// The longest line of the protocol in bytes that the server accepts. A client sends its JWT in one line, and the default of
+/// 4 KiB is too short for the permissions of many agents.
+pub const MAX_CONTROL_LINE: usize = 64 * 1024;
+
+/// The length of what a client sends in addition to its JWT in the line that opens a connection.
 const CONNECT_OVERHEAD: usize = 4 * 1024;
 
 /// A directory with the keys of a mesh, which only this user of the machine can read, and the JWTs of its users.
 ///
-/// The keys sign for everything on the mesh: whoever has the directory has the mesh. The keys of users are not in it; they are in
+/// The keys sign for everything on the mesh: a person with the directory has the mesh. The keys of users are not in it; they are in
 /// their `.creds` files only.
 ///
 /// Several processes may use a store at the same time. A change is complete or, after a crash, not made.

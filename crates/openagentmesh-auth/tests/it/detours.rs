@@ -1,8 +1,8 @@
 //! Ways around the permissions.
 //!
 //! The server sends its answer to the reply subject of a request without a look at permissions. So every user who may ask it
-//! anything can make it publish its own JSON on any subject of the account: [`server_answers_reach_any_subject`]. What the
-//! roles prevent is that the user chooses the text.
+//! anything can make it publish its own JSON on any subject of the account: [`server_answers_reach_any_subject`]. The
+//! roles prevent that the user chooses the text.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{AuthServer, Client, buckets};
 /// A message of the server arrives long before.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The role with the most subjects beside those that are documented as wide.
+/// The role with the most subjects, except those that are documented as wide.
 fn worker() -> Grants {
     let builder = Grants::builder(Role::Worker);
     builder

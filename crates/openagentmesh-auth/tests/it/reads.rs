@@ -1,4 +1,4 @@
-//! What the roles are for works with their permissions: reading, following, registering, calling.
+//! The purposes of the roles work with their permissions: reading, following, registering, calling.
 
 use std::time::Duration;
 

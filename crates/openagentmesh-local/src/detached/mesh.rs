@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::server::{DetachedServer, Node};
 use crate::config::log_path;
-use crate::process::is_server_of;
+use crate::process::{is_server_of, signal_reload};
 use crate::{LocalError, accounts, background};
 
 /// A mesh that runs on this machine: a [`DetachedServer`], or a [`LocalServer`](crate::LocalServer) or
@@ -229,7 +229,11 @@ impl RunningMesh {
     /// ```
     pub async fn set_accounts(&self, configuration: String) -> Result<(), LocalError> {
         let directory = self.server.directory().to_owned();
-        background::run(move |_| accounts::replace(&directory, &configuration)).await
+        background::run(move |_| {
+            accounts::write(&directory, &configuration)?;
+            signal_reload(&directory)
+        })
+        .await
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Node> {

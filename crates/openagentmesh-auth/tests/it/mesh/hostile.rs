@@ -21,9 +21,10 @@ async fn call_until(caller: AgentMesh, worker: AgentMesh, stop: Arc<AtomicBool>)
         durations.push(started.elapsed());
         assert_eq!(length, 3);
         let number = durations.len();
-        within(worker.kv().put("number", number)).await.unwrap();
-        let read: Option<usize> = within(caller.kv().get("number")).await.unwrap();
-        assert_eq!(read, Some(number), "a value was lost");
+        let put = worker.kv().put("number", number.to_string());
+        within(put).await.unwrap();
+        let read = within(caller.kv().get("number")).await.unwrap().unwrap();
+        assert_eq!(read.json::<usize>().unwrap(), number, "a value was lost");
     }
     durations
 }

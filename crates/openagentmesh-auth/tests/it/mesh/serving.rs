@@ -32,8 +32,8 @@ async fn worker_is_listed_called_and_leaves() {
     within(events.next()).await.unwrap().unwrap();
 
     within(worker.kv().put("motto", "fresh")).await.unwrap();
-    let motto: Option<String> = within(caller.kv().get("motto")).await.unwrap();
-    assert_eq!(motto.as_deref(), Some("fresh"));
+    let motto = within(caller.kv().get("motto")).await.unwrap().unwrap();
+    assert_eq!(motto.text().unwrap(), "fresh");
     let content = vec![7; 300_000];
     within(worker.workspace().put("a.bin", content.clone()))
         .await
