@@ -1,5 +1,6 @@
 //! The targets, and the invariants that they check.
 
+use openagentmesh::Endpoint;
 use openagentmesh_auth::{Credentials, Permissions};
 use openagentmesh_protocol::tool::OpenAiApi;
 use openagentmesh_protocol::{
@@ -10,6 +11,7 @@ use openagentmesh_protocol::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 /// A function of bytes that panics when a parser breaks its promises.
 pub struct Target {
@@ -44,6 +46,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "creds",
         run: creds,
+    },
+    Target {
+        name: "url_file",
+        run: url_file,
     },
 ];
 
@@ -187,4 +193,23 @@ fn creds(input: &[u8]) {
     if let Ok((name, grants)) = credentials.identity() {
         let _ = Permissions::of(&name, &grants).events_out_of_reach();
     }
+}
+
+thread_local! {
+    /// The file that [`url_file`] reads. One file for each input would take most of the time.
+    static URL_FILE: NamedTempFile = NamedTempFile::new().unwrap();
+}
+
+/// A file that is read names a URL, whose check ends. The login of the URL is in no error.
+fn url_file(input: &[u8]) {
+    URL_FILE.with(|file| {
+        std::fs::write(file.path(), input).unwrap();
+        let Ok(endpoint) = Endpoint::from_file(file.path()) else {
+            return;
+        };
+        assert!(!endpoint.url.contains('\n'), "{:?}", endpoint.url);
+        if let Err(error) = endpoint.check_url() {
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    });
 }
