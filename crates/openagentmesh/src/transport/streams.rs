@@ -116,7 +116,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The number of streams in [`refused`](Self::refused).
+    /// The maximum number of streams in `refused`.
     const MAX_REFUSED: usize = 64;
 
     /// Passes each chunk to its stream. Ends with the connection.
