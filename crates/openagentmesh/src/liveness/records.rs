@@ -108,8 +108,10 @@ impl Records {
     pub(super) async fn served(&self) -> Result<Mirror<BTreeSet<AgentName>>> {
         Mirror::open(&self.bucket, |id, json| {
             let record = parse(&InstanceId::parse(id).ok()?, json)?;
-            let is_alive = record.state != Some(InstanceState::Dead);
-            is_alive.then(|| record.agents.into_iter().collect())
+            Some(match record.state {
+                Some(InstanceState::Dead) => BTreeSet::new(),
+                _ => record.agents.into_iter().collect(),
+            })
         })
         .await
     }

@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 /// The size of the stored values, in bytes, beyond which values are left out.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// The parsed values of a bucket by their keys, followed. Values that do not parse are left out.
+/// The parsed values of a bucket by their keys, followed. A value that does not parse leaves the one before it: every user can
+/// make the server store its answers under any key.
 pub(crate) struct Mirror<T> {
     bucket: Arc<KvBucket>,
     consumer: OrderedConsumer<async_nats::jetstream::kv::Store>,
@@ -113,8 +114,12 @@ impl<T: PartialEq> Mirror<T> {
             return false;
         };
         let parsed = match message.meaning {
-            Meaning::Value => (self.parse)(key, &message.payload),
-            Meaning::Deletion | Meaning::Malformed(_) => None,
+            Meaning::Value => match (self.parse)(key, &message.payload) {
+                Some(parsed) => Some(parsed),
+                None => return false,
+            },
+            Meaning::Malformed(_) => return false,
+            Meaning::Deletion => None,
         };
         let before = self.values.remove(key);
         self.bytes -= before.as_ref().map_or(0, |value| value.bytes);

@@ -137,3 +137,28 @@ async fn agent_without_a_contract_is_removed() {
     assert!(description(mesh, "shop.stock").await.is_some());
     host.end().await;
 }
+
+/// As after the answer of the server to a question whose reply subject was the key.
+#[tokio::test]
+async fn malformed_contract_and_record_leave_the_agent_listed() {
+    let host = Unlisted::start().await;
+    let mesh = &host.test.mesh;
+    host.register("shop.price", "Prices an order.").await;
+    host.serve(&["shop.price"]).await;
+    is_described(mesh, "shop.price", Some("Prices an order.")).await;
+
+    let answer = || r#"{"server": {"name": "s"}, "data": {"user": "eve"}}"#.into();
+    host.registry.put("shop.price", answer()).await.unwrap();
+    host.instances.put(HOST, answer()).await.unwrap();
+    // The monitor has seen both once it lists an agent of another instance.
+    host.register("shop.stock", "Counts.").await;
+    let record = serde_json::to_vec(&json!({ "agents": ["shop.stock"], "lease_ms": 60_000 }));
+    let other = "fedcba9876543210fedcba9876543210";
+    host.instances
+        .put(other, record.unwrap().into())
+        .await
+        .unwrap();
+    is_described(mesh, "shop.stock", Some("Counts.")).await;
+    assert!(description(mesh, "shop.price").await.is_some());
+    host.end().await;
+}
