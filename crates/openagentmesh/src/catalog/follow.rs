@@ -1,27 +1,18 @@
 //! Learning of the writes of the catalog: by a consumer of their headers, or by the state of the bucket.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use openagentmesh_protocol::bucket::{CATALOG, CATALOG_KEY};
 use openagentmesh_protocol::{CatalogDocument, subject};
-use tokio::time::Instant;
+use tokio::time::sleep_until;
 
 use super::shared::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, Shared};
 use super::snapshot::CatalogSnapshot;
 use super::state::replace;
 use super::stored::BucketState;
 use crate::error::Result;
-use crate::store::{Delivery, Notices, OrderedConsumer, Start};
+use crate::store::{Delivery, Notices, OrderedConsumer, Schedule, Start};
 use crate::util::backoff::Backoff;
-
-/// The bounds of the back-off between checks after a notice whose write is not stored yet.
-const MIN_STORED_DELAY: Duration = Duration::from_millis(2);
-const MAX_STORED_DELAY: Duration = Duration::from_millis(250);
-/// The time in which the write of a notice is stored, or never.
-const STORED_TIMEOUT: Duration = Duration::from_secs(2);
-/// The interval of checks without a notice, which the server may drop.
-const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Loads the catalog, and learns of its writes until the connection is closed.
 pub(super) async fn keep_following(shared: Arc<Shared>) {
@@ -88,39 +79,26 @@ async fn take_notices(shared: &Shared, last_seen: &mut Option<BucketState>) -> R
     let closed = connection.closed();
     let subject = subject::kv(CATALOG, CATALOG_KEY);
     let mut notices = Notices::subscribe(connection, &subject).await?;
-    let mut backoff = Backoff::new(MIN_STORED_DELAY, MAX_STORED_DELAY);
-    // The notices whose writes are not stored yet, and the end of the wait for them.
-    let (mut due, mut stored_until) = (0_u64, Instant::now());
+    let mut schedule = Schedule::new();
     loop {
         let before = last_seen.as_ref().map(BucketState::last_sequence);
         check(shared, last_seen).await;
         if let (Some(before), Some(now)) = (before, last_seen.as_ref()) {
-            due = due.saturating_sub(now.last_sequence().saturating_sub(before));
+            schedule.found(now.last_sequence().saturating_sub(before));
         }
-        let is_due = due > 0 && Instant::now() < stored_until;
-        let delay = match is_due {
-            true => backoff.next_delay(),
-            false => CHECK_INTERVAL,
-        };
-        if !is_due {
-            due = 0;
-        }
+        let (next_look, _) = schedule.next_look();
         tokio::select! {
             () = closed.cancelled() => return Ok(()),
             Ok(()) = reconnections.changed() => {
                 return Err(shared.catalog.no_answer("watch", "the connection was lost"));
             }
             taken = notices.take() => match taken? {
-                Some(count) => {
-                    due = due.saturating_add(count);
-                    stored_until = Instant::now() + STORED_TIMEOUT;
-                    backoff.reset();
-                }
+                Some(count) => schedule.noticed(count),
                 None => {
                     return Err(shared.catalog.no_answer("watch", "the subscription has ended"));
                 }
             },
-            () = tokio::time::sleep(delay) => {}
+            () = sleep_until(next_look) => {}
         }
     }
 }

@@ -4,7 +4,6 @@
 //! place of the user. Such a user reads single messages, and subscribes to the subjects of the writes to know when.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::jetstream::stream::Info;
 use bytes::Bytes;
@@ -17,17 +16,9 @@ use super::bucket::Bucket;
 use super::handle::Handle;
 use super::notices::Notices;
 use super::reads::is_denied;
+use super::schedule::Schedule;
 use super::stored_message::{Find, StoredMessage};
 use crate::error::Result;
-use crate::util::backoff::Backoff;
-
-/// The bounds of the back-off between reads after a notice whose message is not stored yet.
-const MIN_READ_DELAY: Duration = Duration::from_millis(2);
-const MAX_READ_DELAY: Duration = Duration::from_millis(250);
-/// The time in which the message of a notice is stored, or never.
-const STORED_TIMEOUT: Duration = Duration::from_secs(2);
-/// The interval of checks without a notice: the server may drop notices, and the bucket may be deleted.
-const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A position in a bucket, and the notices of what is written after it.
 pub(super) struct Cursor<H: Handle> {
@@ -48,10 +39,7 @@ pub(super) struct Cursor<H: Handle> {
     read_at: Instant,
     /// Whether the next read follows no notice.
     is_check: bool,
-    /// The number of notices for which no message was found, until the time at which they are given up.
-    unmatched: u64,
-    stored_until: Instant,
-    backoff: Backoff,
+    schedule: Schedule,
 }
 
 /// The outcome of a read.
@@ -91,9 +79,7 @@ impl<H: Handle> Cursor<H> {
             created: info.created,
             read_at: Instant::now(),
             is_check: false,
-            unmatched: 0,
-            stored_until: Instant::now(),
-            backoff: Backoff::new(MIN_READ_DELAY, MAX_READ_DELAY),
+            schedule: Schedule::new(),
         };
         // Also where there is none: a denial is reported at once.
         cursor.ahead = cursor.read().await?;
@@ -133,7 +119,7 @@ impl<H: Handle> Cursor<H> {
             }
             match self.look().await? {
                 Found::Message(message) => {
-                    self.unmatched = self.unmatched.saturating_sub(1);
+                    self.schedule.found(1);
                     // Further ones may follow.
                     self.read_at = Instant::now();
                     self.is_check = false;
@@ -142,7 +128,7 @@ impl<H: Handle> Cursor<H> {
                 Found::Recreated => return Ok(Arrival::Lost),
                 Found::Nothing => {
                     let was_check = self.is_check;
-                    self.schedule();
+                    (self.read_at, self.is_check) = self.schedule.next_look();
                     if was_check {
                         return Ok(Arrival::Idle);
                     }
@@ -166,28 +152,13 @@ impl<H: Handle> Cursor<H> {
                 let Some(count) = taken? else {
                     return Ok(false);
                 };
-                self.unmatched = self.unmatched.saturating_add(count);
-                self.stored_until = Instant::now() + STORED_TIMEOUT;
-                self.backoff.reset();
+                self.schedule.noticed(count);
                 self.read_at = Instant::now();
                 self.is_check = false;
             }
             () = sleep_until(self.read_at) => {}
         }
         Ok(true)
-    }
-
-    /// Sets the time of the next read after one that has found nothing.
-    fn schedule(&mut self) {
-        let now = Instant::now();
-        self.is_check = self.unmatched == 0 || now >= self.stored_until;
-        self.read_at = if self.is_check {
-            // The server has refused the writes, or a later one has replaced them.
-            self.unmatched = 0;
-            now + CHECK_INTERVAL
-        } else {
-            now + self.backoff.next_delay()
-        };
     }
 
     /// Looks for the next message. A check asks for the state of the bucket first, which is a small answer.
