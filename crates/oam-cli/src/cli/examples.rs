@@ -150,8 +150,9 @@ mod tests {
         Cli::definitions().try_get_matches_from(words).unwrap();
     }
 
-    /// The words of a command, within `<( )` if it is there.
+    /// The words of a command, within `<( )` if it is there, without the file that its output is written to.
     fn words(command: &str) -> Vec<String> {
+        let (command, _) = command.split_once(" > ").unwrap_or((command, ""));
         let command = command
             .trim_start_matches("source <(")
             .trim_end_matches(')');
