@@ -19,7 +19,7 @@ pub(super) async fn keep_following(shared: Arc<Shared>) {
     tokio::join!(shared.refresh(), learn(&shared));
 }
 
-async fn learn(shared: &Shared) {
+async fn learn(shared: &Arc<Shared>) {
     let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
     let mut last_seen = None;
     let mut has_failed = false;
@@ -39,7 +39,7 @@ async fn learn(shared: &Shared) {
 /// Learns of writes by a consumer of their headers, until that fails or the connection is closed. Writes before may have
 /// been missed if `has_failed`.
 async fn follow(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     has_failed: bool,
     backoff: &mut Backoff,
     last_seen: &mut Option<BucketState>,
@@ -73,7 +73,7 @@ async fn follow(
 
 /// Learns of writes by a subscription to their subject, and by the state of the bucket after each: a read of the message
 /// would be one of the whole catalog. Ends when the connection is lost or closed.
-async fn take_notices(shared: &Shared, last_seen: &mut Option<BucketState>) -> Result<()> {
+async fn take_notices(shared: &Arc<Shared>, last_seen: &mut Option<BucketState>) -> Result<()> {
     let connection = shared.catalog.connection();
     let mut reconnections = connection.watch_reconnections();
     let closed = connection.closed();
@@ -104,7 +104,7 @@ async fn take_notices(shared: &Shared, last_seen: &mut Option<BucketState>) -> R
 }
 
 /// Lets the next read replace the state, whatever its revision is. An empty bucket need not be read.
-fn begin_again(shared: &Shared, is_empty: bool) {
+fn begin_again(shared: &Arc<Shared>, is_empty: bool) {
     shared.heard.send_modify(|heard| {
         if is_empty {
             heard.replaced(0);
@@ -117,7 +117,7 @@ fn begin_again(shared: &Shared, is_empty: bool) {
 }
 
 /// Learns of writes by the state of the bucket, which is a small answer, and loads the catalog if it was never read.
-async fn check(shared: &Shared, last_seen: &mut Option<BucketState>) {
+async fn check(shared: &Arc<Shared>, last_seen: &mut Option<BucketState>) {
     match BucketState::read(&shared.catalog).await {
         Ok(now) => {
             let before = last_seen.replace(now);

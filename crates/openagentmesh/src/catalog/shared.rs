@@ -15,6 +15,7 @@ use super::writer::{self, Read};
 use crate::error::{Error, Result};
 use crate::store::KvBucket;
 use crate::util::backoff::Backoff;
+use crate::util::single_flight::SingleFlight;
 use crate::util::sync::Mutex;
 
 /// The bounds of the back-off after the catalog could not be followed or read.
@@ -28,8 +29,7 @@ pub(super) struct Shared {
     pub(super) state: watch::Sender<CacheState>,
     /// The writes by now. Locked before `state`.
     pub(super) heard: watch::Sender<Heard>,
-    /// Held during a read, so that concurrent callers share it.
-    reading: tokio::sync::Mutex<()>,
+    reading: SingleFlight<()>,
     /// The number of reads that have failed.
     failures: AtomicU64,
     pace: Mutex<Pace>,
@@ -54,7 +54,7 @@ impl Shared {
             catalog,
             state: watch::Sender::new(initial),
             heard: watch::Sender::new(Heard::new()),
-            reading: tokio::sync::Mutex::default(),
+            reading: SingleFlight::default(),
             failures: AtomicU64::new(0),
             pace: Mutex::new(Pace {
                 last_read: None,
@@ -87,7 +87,7 @@ impl Shared {
     }
 
     /// Reads the catalog if the cache may lack a write, at most once per `interval`.
-    pub(super) async fn refresh_at_intervals(&self, interval: Duration) {
+    pub(super) async fn refresh_at_intervals(self: &Arc<Self>, interval: Duration) {
         while let Some(next) = self.next_read(interval) {
             sleep_until(next).await;
         }
@@ -96,7 +96,7 @@ impl Shared {
 
     /// As [`refresh`](Self::refresh), unless the connection is lost before or in between, or the last read has just
     /// failed: a query is then answered from the last state.
-    pub(super) async fn refresh_while_connected(&self) {
+    pub(super) async fn refresh_while_connected(self: &Arc<Self>) {
         let connection = self.catalog.connection();
         let has_failed = self.pace.lock().retry_at;
         if !connection.is_up() || has_failed.is_some_and(|until| Instant::now() < until) {
@@ -110,16 +110,26 @@ impl Shared {
     }
 
     /// Reads the catalog if the cache has none, or may lack a write. Concurrent callers share one read, and its failure.
-    pub(super) async fn refresh(&self) {
+    pub(super) async fn refresh(self: &Arc<Self>) {
         let failures = self.failures.load(Ordering::Relaxed);
-        let _reading = self.reading.lock().await;
-        let has_state = self.state.borrow().revision().is_some();
-        if has_state && !self.is_stale() {
-            return;
+        let mut is_own = false;
+        while !is_own {
+            let has_state = self.state.borrow().revision().is_some();
+            let has_failed = self.failures.load(Ordering::Relaxed) != failures;
+            if has_failed || (has_state && !self.is_stale()) {
+                return;
+            }
+            // The read in progress may have begun before the last write was heard of.
+            let reading = self.reading.join(|| Arc::clone(self).read());
+            is_own = reading.is_own;
+            if let Err(error) = reading.done().await {
+                tracing::debug!(%error, "the catalog is not read");
+                return;
+            }
         }
-        if self.failures.load(Ordering::Relaxed) != failures {
-            return;
-        }
+    }
+
+    async fn read(self: Arc<Self>) {
         let mark = self.heard.borrow().mark();
         self.pace.lock().last_read = Some(Instant::now());
         match writer::read(&self.catalog).await {

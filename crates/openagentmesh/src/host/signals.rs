@@ -62,7 +62,8 @@ impl SignalRouter {
     /// `connection_failed` when the connection is closed.
     pub(super) async fn start(&self) -> Result<()> {
         let table = Arc::clone(self.subjects.table());
-        self.subjects.start(|signals| read(signals, table)).await
+        let read = move |signals| read(signals, Arc::clone(&table));
+        self.subjects.start(read).await
     }
 
     /// A handle for the chunks of one request. `credit` is the number of chunks that the caller can take,

@@ -8,54 +8,34 @@ use std::time::Duration;
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::{self, stream::Stream};
 use openagentmesh_protocol::ErrorCode;
-use tokio::time::Instant;
 
 use super::access::Access;
 use super::error::StoreError;
 use super::handle::Handle;
+use super::opener::Opener;
 use super::repeat::{Repeat, until_answered};
 use crate::error::{BoxError, Error, Result};
 use crate::transport::{Connection, Denial, DenialWatch};
-use crate::util::backoff::Backoff;
 use crate::util::sync::Mutex;
 
 /// Upper bound of the space that the headers of a stored message take in addition to its value, in bytes.
 pub(crate) const HEADER_OVERHEAD: usize = 256;
-
-/// The timeout of one JetStream request, above every timeout of [`Bucket::with`] and of transfers.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The time in which the nodes of a new cluster find each other.
-const STARTUP_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The bounds of the back-off until a bucket appears that is being created.
-const MIN_LOOK_UP_DELAY: Duration = Duration::from_millis(10);
-const MAX_LOOK_UP_DELAY: Duration = Duration::from_millis(250);
 
 /// The bucket of a mesh, opened on first use and opened again after every reconnection (the new server may
 /// be another one, or may have lost its storage) and after it was deleted.
 pub(crate) struct Bucket<H = Store> {
     connection: Connection,
     name: &'static str,
-    /// Written by the first operation on each connection, read by every operation.
-    opened: Mutex<Option<Opened<H>>>,
+    opener: Arc<Opener<H>>,
     /// Whether a direct get may deliver a message on which the client loses its connection: it happened before, or is
     /// expected.
     pub(super) avoids_direct: AtomicBool,
-    /// Held while the bucket is opened, so that concurrent operations open it once.
-    opening: tokio::sync::Mutex<()>,
 }
 
 /// The failure of an attempt at an operation.
 enum Failure {
     NotOpened(Error),
     Failed(StoreError),
-}
-
-struct Opened<H> {
-    handle: Arc<H>,
-    /// The connection's count of reconnections at that time, and the epoch of its client.
-    at: (u64, u64),
 }
 
 /// A key-value bucket.
@@ -67,11 +47,10 @@ pub(crate) type ObjectBucket = Bucket<Stream>;
 impl<H: Handle> Bucket<H> {
     pub(crate) fn new(connection: Connection, name: &'static str) -> Self {
         Self {
+            opener: Arc::new(Opener::new(connection.clone(), name)),
             connection,
             name,
-            opened: Mutex::new(None),
             avoids_direct: AtomicBool::new(false),
-            opening: tokio::sync::Mutex::default(),
         }
     }
 
@@ -81,9 +60,7 @@ impl<H: Handle> Bucket<H> {
 
     /// JetStream by the current client of the connection.
     pub(crate) fn jetstream(&self) -> jetstream::Context {
-        let mut jetstream = self.connection.jetstream();
-        jetstream.set_timeout(ANSWER_TIMEOUT);
-        jetstream
+        self.opener.jetstream()
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -137,7 +114,7 @@ impl<H: Handle> Bucket<H> {
             }
         }
         // The bucket may be gone: where a subscriber has the subject of a write, the server does not say so.
-        self.close();
+        self.opener.close();
         Err(self.unanswered(problem.lock().take(), waited))
     }
 
@@ -236,7 +213,7 @@ impl<H: Handle> Bucket<H> {
         let result = operation(self.open().await?).await.map_err(StoreError::new);
         match result {
             Err(error) if error.is_bucket_missing() => {
-                self.close();
+                self.opener.close();
                 // Boxed, as every rare branch here: it would enlarge the future of each operation.
                 let handle = self.open().await?;
                 Ok(Box::pin(operation(handle)).await.map_err(StoreError::new))
@@ -309,7 +286,7 @@ impl<H: Handle> Bucket<H> {
         tokio::select! {
             biased;
             error = denied.denied() => Err(error),
-            found = tokio::time::timeout(timeout, self.look_up()) => match found {
+            found = tokio::time::timeout(timeout, self.opener.look_up()) => match found {
                 Ok(found) => Ok(found?.is_some()),
                 Err(_) => Err(self.unanswered(None, timeout)),
             },
@@ -317,131 +294,9 @@ impl<H: Handle> Bucket<H> {
     }
 
     async fn open(&self) -> Result<Arc<H>> {
-        match self.opened() {
+        match self.opener.opened() {
             Some(handle) => Ok(handle),
-            None => Box::pin(self.find_or_create()).await,
-        }
-    }
-
-    /// The handle, if the bucket was opened on this connection.
-    fn opened(&self) -> Option<Arc<H>> {
-        let opened = self.opened.lock();
-        let opened = opened.as_ref()?;
-        let is_current = opened.at == self.connection.incarnation();
-        is_current.then(|| Arc::clone(&opened.handle))
-    }
-
-    async fn find_or_create(&self) -> Result<Arc<H>> {
-        self.connection.check_attached()?;
-        let _opening = self.opening.lock().await;
-        if let Some(handle) = self.opened() {
-            return Ok(handle);
-        }
-        let at = self.connection.incarnation();
-        let handle = match self.look_up().await? {
-            Some(found) => found,
-            None => self.create().await?,
-        };
-        let handle = Arc::new(handle);
-        *self.opened.lock() = Some(Opened {
-            handle: Arc::clone(&handle),
-            at,
-        });
-        Ok(handle)
-    }
-
-    fn close(&self) {
-        *self.opened.lock() = None;
-    }
-
-    async fn look_up(&self) -> Result<Option<H>> {
-        let asked = Instant::now();
-        let open = || async {
-            let opened = H::open(&self.jetstream(), self.name).await;
-            opened.map_err(|error| self.opening_failure(StoreError::new(error), asked))
-        };
-        match until_answered(&self.connection, Duration::ZERO, open, drop).await {
-            Ok(handle) => Ok(Some(handle)),
-            Err(error) => {
-                if error.is_bucket_missing() {
-                    Ok(None)
-                } else if error.is_without_jetstream() {
-                    Err(Error::raised(
-                        ErrorCode::StorageError,
-                        "JetStream unavailable: the server runs without it; start it with `oam mesh up`, \
-                         or with `nats-server -js`",
-                    )
-                    .with_source(error))
-                } else {
-                    Err(error.into_error("open", self.name))
-                }
-            }
-        }
-    }
-
-    /// Whether a failure to open or create the bucket may be over soon.
-    fn opening_failure(&self, error: StoreError, asked: Instant) -> Repeat<StoreError> {
-        let is_starting = self.connection.is_clustered() && asked.elapsed() < STARTUP_TIMEOUT;
-        match error.is_temporary() || (is_starting && error.is_without_jetstream()) {
-            true => Repeat::Soon(error),
-            false => Repeat::Never(error),
-        }
-    }
-
-    /// Creates the bucket with as many replicas as the servers can hold.
-    async fn create_replicated(&self) -> Result<(), StoreError> {
-        let mut replicas = self.connection.replicas();
-        loop {
-            let asked = Instant::now();
-            let create = || async {
-                let config = H::config(self.name, &self.connection, replicas);
-                let created = self.jetstream().create_stream(config).await;
-                created.map(drop).map_err(|error| {
-                    let error = StoreError::new(error);
-                    // The nodes of a new cluster may not know each other yet.
-                    let may_join = replicas > 1
-                        && error.is_without_peers()
-                        && !error.is_without_cluster()
-                        && asked.elapsed() < STARTUP_TIMEOUT
-                        && self.connection.replicas() >= replicas;
-                    match may_join {
-                        true => Repeat::Soon(error),
-                        false => self.opening_failure(error, asked),
-                    }
-                })
-            };
-            match until_answered(&self.connection, Duration::ZERO, create, drop).await {
-                Err(error) if replicas > 1 && error.is_without_peers() => {
-                    replicas -= 1;
-                    self.connection.limit_replicas(replicas);
-                }
-                created => return created,
-            }
-        }
-    }
-
-    /// Creates the bucket. Peers may create it at the same moment: then theirs is opened.
-    async fn create(&self) -> Result<H> {
-        let started = Instant::now();
-        let mut backoff = Backoff::new(MIN_LOOK_UP_DELAY, MAX_LOOK_UP_DELAY);
-        loop {
-            let created = self.create_replicated().await;
-            let exists = match &created {
-                Ok(()) => true,
-                Err(error) => error.is_name_taken(),
-            };
-            // The servers of a cluster learn one after the other of a bucket that is being created.
-            let may_appear =
-                exists && self.connection.is_clustered() && started.elapsed() < STARTUP_TIMEOUT;
-            match (self.look_up().await?, created) {
-                (Some(found), _) => return Ok(found),
-                (None, _) if may_appear => tokio::time::sleep(backoff.next_delay()).await,
-                (None, Err(error)) => return Err(error.into_error("create", self.name)),
-                (None, Ok(())) => {
-                    let reason = "the bucket was deleted right after its creation";
-                    return Err(self.failed("open", reason));
-                }
-            }
+            None => Box::pin(self.opener.find_or_create()).await,
         }
     }
 }

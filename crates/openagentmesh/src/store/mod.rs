@@ -13,6 +13,7 @@ mod header_block;
 pub(crate) mod latest;
 mod mirror;
 mod notices;
+mod opener;
 mod ordered_consumer;
 mod reads;
 mod repeat;

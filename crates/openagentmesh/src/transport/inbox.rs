@@ -128,16 +128,15 @@ impl Inbox {
         request: Subject,
         chunks: Option<Subject>,
     ) -> Result<PendingReply> {
-        let (table, publisher) = (self.replies.table(), &self.publisher);
-        let started = self.replies.start(|replies| {
+        if !self.replies.is_started() {
             let reader = Reader {
-                table: Arc::clone(table),
-                publisher: Arc::clone(publisher),
+                table: Arc::clone(self.replies.table()),
+                publisher: Arc::clone(&self.publisher),
                 hosts: Arc::clone(&self.hosts),
             };
-            reader.read(replies)
-        });
-        started.await?;
+            let read = move |replies| reader.clone().read(replies);
+            self.replies.start(read).await?;
+        }
         let (reply, receiver) = oneshot::channel();
         let waiting = Waiting {
             reply,
@@ -151,11 +150,13 @@ impl Inbox {
         self.hosts.request_made();
         // Checked after the entry was added: a later denial fails the entry.
         let denial = self.denials.inbox();
-        if let Some(denial) = denial.or_else(|| self.denials.of_shared(&table.pattern())) {
+        if let Some(denial) =
+            denial.or_else(|| self.denials.of_shared(&self.replies.table().pattern()))
+        {
             return Err(denial.to_error());
         }
         Ok(PendingReply {
-            publisher: Arc::clone(publisher),
+            publisher: Arc::clone(&self.publisher),
             entry,
             receiver,
         })
@@ -272,6 +273,7 @@ impl Waiting {
 }
 
 /// The task that reads the replies.
+#[derive(Clone)]
 struct Reader {
     table: Arc<Table<Waiting>>,
     publisher: Arc<Publisher>,

@@ -1,12 +1,11 @@
 //! Many reply subjects on one subscription.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_nats::Message;
 use futures::FutureExt;
-use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +14,7 @@ use super::headers::closed;
 use super::reply_token::ReplyTokens;
 use super::subscription::{Received, Subscription};
 use crate::error::Result;
+use crate::util::single_flight::{Outcome, SingleFlight};
 use crate::util::sync::Mutex;
 
 /// One subscription to `<prefix>.*`, shared by many requests. Each request has an [`Entry`], whose number is in
@@ -23,7 +23,8 @@ pub(crate) struct Multiplexer<T> {
     slot: ClientSlot,
     table: Arc<Table<T>>,
     next_number: AtomicU64,
-    reader: OnceCell<AbortHandle>,
+    reader: Arc<OnceLock<AbortHandle>>,
+    starting: SingleFlight<Outcome>,
     /// Cancelled when the connection has ended: the subscription may outlive it.
     ended: CancellationToken,
 }
@@ -56,13 +57,19 @@ impl<T: Send + 'static> Multiplexer<T> {
                 entries: Mutex::new(entries),
             }),
             next_number: AtomicU64::new(0),
-            reader: OnceCell::new(),
+            reader: Arc::default(),
+            starting: SingleFlight::default(),
             ended,
         }
     }
 
     pub(crate) fn table(&self) -> &Arc<Table<T>> {
         &self.table
+    }
+
+    /// Whether the subscription is made.
+    pub(crate) fn is_started(&self) -> bool {
+        self.reader.get().is_some()
     }
 
     /// Subscribes and spawns `read`, unless an earlier call has done so. When `read` has ended, all entries
@@ -73,30 +80,40 @@ impl<T: Send + 'static> Multiplexer<T> {
     /// `connection_failed` when the connection is closed.
     pub(crate) async fn start<F>(
         &self,
-        read: impl FnOnce(NumberedMessages) -> F + Send,
+        read: impl Fn(NumberedMessages) -> F + Clone + Send + Sync + 'static,
     ) -> Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        if self.reader.initialized() {
-            return Ok(());
-        }
+        let is_started = || self.is_started().then_some(());
+        let subscribe = || self.subscribe(read.clone());
+        let started = self.starting.until_ready(is_started, subscribe);
         // Boxed: only the first request subscribes.
-        let subscribe = self.reader.get_or_try_init(|| async {
-            let messages = Subscription::start(&self.slot, self.table.pattern(), None).await?;
+        started.boxed().await
+    }
+
+    fn subscribe<R, F>(&self, read: R) -> impl Future<Output = Result<()>> + Send + use<T, R, F>
+    where
+        R: Fn(NumberedMessages) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (slot, table) = (self.slot.clone(), Arc::clone(&self.table));
+        let (reader, ended) = (Arc::clone(&self.reader), self.ended.clone());
+        async move {
+            let messages = Subscription::start(&slot, table.pattern(), None).await?;
             let messages = NumberedMessages {
                 messages,
-                tokens: Arc::clone(&self.table.tokens),
+                tokens: Arc::clone(&table.tokens),
             };
-            let (reading, table) = (read(messages), Arc::clone(&self.table));
-            let ended = self.ended.clone();
-            let reader = tokio::spawn(async move {
+            let reading = read(messages);
+            let task = tokio::spawn(async move {
                 ended.run_until_cancelled(reading).await;
                 table.close();
             });
-            Ok(reader.abort_handle())
-        });
-        subscribe.boxed().await.map(|_| ())
+            // One task at a time gets here.
+            reader.get_or_init(|| task.abort_handle());
+            Ok(())
+        }
     }
 
     /// The number of the next entry. Entries that exist now have lower numbers.

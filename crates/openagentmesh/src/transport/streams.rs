@@ -79,15 +79,15 @@ impl Streams {
     ///
     /// `connection_failed` when the connection is closed, `connection_denied` when the server has denied the subscription.
     pub(crate) async fn open(&self, number: u64, credit: u32) -> Result<IncomingChunks> {
-        let started = self.routes.start(|messages| {
+        if !self.routes.is_started() {
             let reader = Reader {
                 table: Arc::clone(self.routes.table()),
                 publisher: Arc::clone(&self.publisher),
                 refused: VecDeque::new(),
             };
-            reader.read(messages)
-        });
-        started.await?;
+            let read = move |messages| reader.clone().read(messages);
+            self.routes.start(read).await?;
+        }
         let queue = Arc::new(MessageQueue::with_credit(credit));
         let route = Route {
             queue: Arc::clone(&queue),
@@ -108,6 +108,7 @@ impl Streams {
 }
 
 /// The task that reads the chunks.
+#[derive(Clone)]
 struct Reader {
     table: Arc<Table<Route>>,
     publisher: Arc<Publisher>,

@@ -7,4 +7,5 @@ pub(crate) mod deferred;
 pub(crate) mod operation;
 pub(crate) mod panic;
 pub(crate) mod retry_budget;
+pub(crate) mod single_flight;
 pub(crate) mod sync;

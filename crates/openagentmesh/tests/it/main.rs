@@ -78,6 +78,7 @@ mod streams;
 mod tools;
 mod trace;
 mod typed_calls;
+mod unpolled_futures;
 mod verbs;
 mod verdicts;
 mod workspace;
