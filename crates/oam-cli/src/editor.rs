@@ -52,7 +52,7 @@ impl Drop for Edited {
 ///
 /// # Errors
 ///
-/// If the editor cannot be run or fails, and if the text is unchanged or empty afterwards, by which the user cancels.
+/// If the editor cannot be run or fails, if SIGTERM arrives while it is open, and if the text is unchanged or empty afterwards, by which the user cancels.
 pub(crate) async fn edit(text: &str) -> Result<Edited, Failure> {
     let path = write(text).map_err(|error| {
         Failure::local(format!(
@@ -65,7 +65,15 @@ pub(crate) async fn edit(text: &str) -> Result<Edited, Failure> {
         is_kept: AtomicBool::new(false),
     };
     let editor = editor(|name| std::env::var(name).ok());
-    let status = run(&editor, &edited.path).await;
+    let status = tokio::select! {
+        biased;
+        () = terminated() => {
+            return Err(edited.kept_for(Failure::interrupted(
+                "interrupted: SIGTERM arrived while the editor was open; nothing was sent",
+            )));
+        }
+        status = run(&editor, &edited.path) => status,
+    };
     let bytes = std::fs::read(&edited.path).map_err(|error| {
         edited.kept_for(Failure::local(format!(
             "cannot read the edited input: {error}"
@@ -114,6 +122,27 @@ fn write(text: &str) -> io::Result<PathBuf> {
     file.write_all(text.as_bytes())?;
     // Closed, because an editor on Windows cannot write an open file.
     Ok(file.into_temp_path().keep()?)
+}
+
+/// Waits for SIGTERM, which other programs send: the editor has Ctrl-C for itself.
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    match signal(SignalKind::terminate()) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM does not end the command while the editor is open");
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }
 
 /// Runs the editor in the terminal of the user, also if stdin or stdout is a pipe. Ctrl-C is for the editor.

@@ -52,6 +52,8 @@ enum Kind {
     Usage,
     /// The reader of stdout closed the pipe, as in `oam … | head`. Not an error.
     ReaderClosed,
+    /// A signal ended the command.
+    Interrupted,
 }
 
 impl Failure {
@@ -102,6 +104,14 @@ impl Failure {
         }
     }
 
+    /// A signal that ended the command in a state that the user must know.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Interrupted,
+            ..Self::local(message)
+        }
+    }
+
     /// Whether the reader of stdout closed the pipe, which is not reported.
     pub(crate) fn is_reader_closed(&self) -> bool {
         self.kind == Kind::ReaderClosed
@@ -135,6 +145,7 @@ impl Failure {
             (Kind::Error, None) => ExitCode::FAILURE,
             (Kind::Usage, _) => ExitCode::USAGE,
             (Kind::ReaderClosed, _) => ExitCode::SUCCESS,
+            (Kind::Interrupted, _) => ExitCode::INTERRUPTED,
         }
     }
 

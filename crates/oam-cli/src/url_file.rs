@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use openagentmesh::{CONTEXT_VARIABLE, Endpoint, URL_FILE, URL_VARIABLE};
+use openagentmesh::{CONTEXT_VARIABLE, Endpoint, URL_FILE, URL_VARIABLE, redacted_url};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -118,7 +118,7 @@ fn write_private_if(secret: bool, path: &Path, text: &str) -> std::io::Result<()
 pub(crate) fn note_overriding_variable(printer: &Printer, url: &str) {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (variable, value) = match (set(URL_VARIABLE), set(CONTEXT_VARIABLE)) {
-        (Some(other), _) => (URL_VARIABLE, redacted(&other)),
+        (Some(other), _) => (URL_VARIABLE, redacted_url(&other)),
         (None, Some(context)) => (CONTEXT_VARIABLE, context),
         (None, None) => return,
     };
@@ -129,17 +129,6 @@ pub(crate) fn note_overriding_variable(printer: &Printer, url: &str) {
     printer.note(format!(
         "{variable} is set to {value} and takes precedence over {URL_FILE}; unset it to use this mesh"
     ));
-}
-
-/// The URL without user, password and token.
-pub(crate) fn redacted(url: &str) -> String {
-    let one = |url: &str| match split_login(url) {
-        (Some(scheme), Some(_), host) => format!("{scheme}://{host}"),
-        (None, Some(_), host) => host.to_owned(),
-        (_, None, _) => url.to_owned(),
-    };
-    let urls: Vec<_> = url.split(',').map(|url| one(url.trim())).collect();
-    urls.join(",")
 }
 
 /// Whether the URL contains a user, a password or a token.
@@ -202,7 +191,7 @@ pub(crate) fn working_directory() -> Result<PathBuf, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_login, is_local, redacted};
+    use super::{has_login, is_local};
 
     #[test]
     fn url_of_loopback_is_local() {
@@ -228,14 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn url_with_login_is_hidden() {
-        for (url, expected) in [
-            ("nats://user:p@ss@host:1", "nats://host:1"),
-            ("token@host:1", "host:1"),
-            ("nats://a:1, tls://t@b:2", "nats://a:1,tls://b:2"),
+    fn login_is_noticed() {
+        for url in [
+            "nats://user:p@ss@host:1",
+            "token@host:1",
+            "nats://a:1, tls://t@b:2",
         ] {
             assert!(has_login(url), "{url}");
-            assert_eq!(redacted(url), expected);
         }
         assert!(!has_login("nats://a:1,b:2"));
     }

@@ -308,7 +308,7 @@ pub use telemetry::{CancelReason, Completion, Exchange, Extensions, Interceptor,
 pub use transport::{
     CONTEXT_VARIABLE, CREDENTIALS_VARIABLE, ConnectionState, ConnectionStates, DEFAULT_URL,
     Endpoint, EndpointSource, MeshContext, MeshContexts, NatsEvents, REPLICAS_VARIABLE, URL_FILE,
-    URL_VARIABLE,
+    URL_VARIABLE, redacted_url,
 };
 pub use util::operation::Operation;
 pub use workspace::{

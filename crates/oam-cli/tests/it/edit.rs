@@ -2,10 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use openagentmesh::{agent, agents};
 
-use crate::support::{CommandOutput, TestMesh};
+use crate::support::{CommandOutput, Running, TestMesh};
 
 /// Echoes a message back.
 #[agent]
@@ -38,6 +39,10 @@ fn temporary(mesh: &TestMesh) -> PathBuf {
 
 /// Runs a command whose editor is a shell script. `$1` is the file.
 fn edit(mesh: &TestMesh, arguments: &[&str], script: &str) -> CommandOutput {
+    command(mesh, arguments, script).output().unwrap().into()
+}
+
+fn command(mesh: &TestMesh, arguments: &[&str], script: &str) -> Command {
     let editor = mesh.sandbox.work().join("editor with spaces");
     std::fs::write(&editor, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&editor, PermissionsExt::from_mode(0o755)).unwrap();
@@ -47,7 +52,7 @@ fn edit(mesh: &TestMesh, arguments: &[&str], script: &str) -> CommandOutput {
         .env_remove("VISUAL")
         .env("TMPDIR", temporary(mesh))
         .env("OAM_URL", &mesh.url);
-    command.output().unwrap().into()
+    command
 }
 
 fn kept(mesh: &TestMesh) -> Vec<PathBuf> {
@@ -138,4 +143,24 @@ async fn edited_input_of_a_failed_command_is_kept() {
         assert!(Path::new(file).metadata().unwrap().len() > 0);
         std::fs::remove_file(file).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_the_command_and_keeps_the_input() {
+    let mesh = start_mesh().await;
+    let call = ["agent", "call", "echo", "\"abc\"", "--edit"];
+    let script = "echo '\"half\"' > \"$1\"; echo open; until [ -e closed ]; do sleep 0.05; done";
+    let mut command = command(&mesh, &call, script);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(command);
+    assert_eq!(running.line().await.as_deref(), Some("open"));
+    running.signal("-TERM");
+    running
+        .error_line("interrupted: SIGTERM arrived while the editor was open; nothing was sent; the edited input is kept in ")
+        .await;
+    std::fs::write(mesh.sandbox.work().join("closed"), "").unwrap();
+    let (status, _) = running.end().await;
+    assert_eq!(status.code(), Some(130));
+    let [file] = kept(&mesh).try_into().unwrap();
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "\"half\"\n");
 }

@@ -15,7 +15,7 @@ use crate::liveness::{DEFAULT_LEASE, MAX_LEASE, MIN_LEASE};
 use crate::telemetry::{Interceptor, trace};
 use crate::transport::{
     ClientCertificate, Connection, ConnectionOptions, Credentials, Endpoint, NatsEvents,
-    Replication, Secret, dial, expand_home, redact_credentials, user,
+    Replication, Secret, dial, expand_home, redacted_url, user,
 };
 
 /// The time that running requests have to finish at shutdown.
@@ -364,7 +364,7 @@ impl MeshBuilder {
                 let user = user(&endpoint, &self.options).await?;
                 let instance_id = InstanceId::random_of(user.as_ref());
                 let connection = dial(&endpoint, &self.options, &instance_id).await?;
-                Ok((connection, instance_id, redact_credentials(&endpoint.url)))
+                Ok((connection, instance_id, redacted_url(&endpoint.url)))
             }
         }
     }
@@ -490,7 +490,7 @@ impl AgentMesh {
 impl fmt::Debug for MeshBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MeshBuilder")
-            .field("url", &self.options.url.as_deref().map(redact_credentials))
+            .field("url", &self.options.url.as_deref().map(redacted_url))
             .field("context", &self.options.context)
             .field("shutdown_grace", &self.shutdown_grace)
             .field("request_timeout", &self.request_timeout)

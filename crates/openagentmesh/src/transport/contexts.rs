@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::credentials::expand_home;
 use super::trust::{distrusted, read_text};
-use super::url::redact_credentials;
+use super::url::redacted_url;
 use crate::error::{Error, Result};
 
 /// The maximum length of a context's name, in bytes.
@@ -68,7 +68,7 @@ impl std::fmt::Debug for MeshContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MeshContext")
             .field("name", &self.name)
-            .field("url", &redact_credentials(&self.url))
+            .field("url", &redacted_url(&self.url))
             .field("credentials", &self.credentials)
             .field("description", &self.description)
             .finish()

@@ -15,7 +15,7 @@ use super::credentials::expired_at;
 use super::endpoint::{Endpoint, EndpointSource};
 use super::options::Credentials;
 use super::servers::Servers;
-use super::url::redact_credentials;
+use super::url::redacted_url;
 use crate::error::Error;
 
 /// The time that a probe waits for a listener.
@@ -59,7 +59,7 @@ pub(super) async fn explain(
     tls_required: bool,
     error: ConnectError,
 ) -> Error {
-    let url = redact_credentials(&endpoint.url);
+    let url = redacted_url(&endpoint.url);
     let failure = match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             denied(endpoint, servers, credentials, &error).await
@@ -156,7 +156,7 @@ async fn denied(
         ErrorCode::ConnectionDenied,
         format!(
             "connection denied by the mesh at {}: {cause}",
-            redact_credentials(&endpoint.url)
+            redacted_url(&endpoint.url)
         ),
     )
     .with_detail("credentials", state)
@@ -197,7 +197,7 @@ pub(super) fn unreachable(endpoint: &Endpoint, servers: &Servers, reason: &str) 
     };
     failed(format!(
         "cannot reach the mesh at {}{}: {reason}; {remedy}",
-        redact_credentials(&endpoint.url),
+        redacted_url(&endpoint.url),
         named_by(endpoint),
     ))
 }

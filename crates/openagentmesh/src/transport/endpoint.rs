@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::contexts::{MeshContext, MeshContexts};
 use super::credentials::expand_home;
 use super::servers::Servers;
-use super::url::{DEFAULT_URL, redact_credentials};
+use super::url::{DEFAULT_URL, redacted_url, without_login};
 use super::url_file;
 use crate::error::Result;
 
@@ -34,7 +34,7 @@ pub const CREDENTIALS_VARIABLE: &str = "OAM_CREDS";
 ///
 /// The credentials come from the first of:
 ///
-/// 1. an explicit path;
+/// 1. an explicit path, which also replaces the login of a URL that is not explicit;
 /// 2. the context, if its name is explicit;
 /// 3. the variable [`OAM_CREDS`](CREDENTIALS_VARIABLE);
 /// 4. the context or the `.oam-url` that names the mesh, or the nearest `.oam-url` if it has the same URL.
@@ -53,7 +53,7 @@ pub struct Endpoint {
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint")
-            .field("url", &redact_credentials(&self.url))
+            .field("url", &redacted_url(&self.url))
             .field("credentials", &self.credentials)
             .field("source", &self.source)
             .finish()
@@ -216,6 +216,10 @@ impl<'a> Environment<'a> {
     fn resolve(self, url: Option<&str>, credentials: Option<&Path>) -> Result<Endpoint> {
         let mut endpoint = self.named(url)?;
         let given = credentials.map(Path::to_owned);
+        // They replace the login of a URL that the program did not pass with them.
+        if given.is_some() && endpoint.source != EndpointSource::Explicit {
+            endpoint.url = without_login(&endpoint.url);
+        }
         match given.or(self.credentials.map(PathBuf::from)) {
             Some(path) => endpoint.credentials = Some(expand_home(&path)),
             None => {
@@ -264,7 +268,7 @@ impl<'a> Environment<'a> {
         let own = endpoint.credentials.take();
         let given = credentials.map(Path::to_owned);
         if given.is_some() {
-            endpoint.url = redact_credentials(&endpoint.url);
+            endpoint.url = without_login(&endpoint.url);
         }
         let path = given.or(own).or(self.credentials.map(PathBuf::from));
         endpoint.credentials = path.map(|path| expand_home(&path));

@@ -69,5 +69,4 @@ pub(crate) use replication::{MAX_REPLICAS, Replication, out_of_range};
 pub(crate) use streams::IncomingChunks;
 pub(crate) use subscription::Subscription;
 pub(crate) use traffic::OutgoingBytes;
-pub use url::DEFAULT_URL;
-pub(crate) use url::redact_credentials;
+pub use url::{DEFAULT_URL, redacted_url};

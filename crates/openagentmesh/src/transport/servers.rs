@@ -8,7 +8,7 @@ use openagentmesh_protocol::ErrorCode;
 use percent_encoding::percent_decode_str;
 
 use super::options::{Credentials, Secret};
-use super::url::redact_credentials;
+use super::url::redacted_url;
 use crate::error::{Error, Result};
 
 /// The servers of a URL, without a login.
@@ -82,10 +82,7 @@ fn parse_one(url: &str) -> Result<(ServerAddr, Option<Credentials>)> {
     let invalid = |reason: &str, remedy: &str| {
         Error::raised(
             ErrorCode::Configuration,
-            format!(
-                "invalid URL '{}': {reason}; {remedy}",
-                redact_credentials(url)
-            ),
+            format!("invalid URL '{}': {reason}; {remedy}", redacted_url(url)),
         )
     };
     const FORM: &str = "use the form nats://127.0.0.1:4222";

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use openagentmesh::Endpoint;
+use openagentmesh::{Endpoint, redacted_url};
 use openagentmesh_auth::Credentials;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,6 @@ use crate::connection::{connect, endpoint};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::{on_one_line, timestamp};
-use crate::url_file;
 
 /// The question to the server.
 const QUESTION: &str = "$SYS.REQ.USER.INFO";
@@ -66,7 +65,7 @@ pub(crate) async fn run(arguments: AuthWhoami, printer: &Printer) -> Result<(), 
     let expires = credentials.as_ref().and_then(|known| known.claims().exp);
     let expires =
         expires.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds.min(253_402_300_799)));
-    let url = url_file::redacted(&endpoint.url);
+    let url = redacted_url(&endpoint.url);
     if printer.is_json() {
         return printer.json(&Shown {
             url,

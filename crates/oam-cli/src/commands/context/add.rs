@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use openagentmesh::{Endpoint, EndpointSource, MeshContext, MeshContexts};
+use openagentmesh::{Endpoint, EndpointSource, MeshContext, MeshContexts, redacted_url};
 use serde::Serialize;
 
 use super::{Shown, note_precedence};
@@ -81,7 +81,7 @@ pub(crate) async fn run(arguments: ContextAdd, printer: &Printer) -> Result<(), 
 /// The error of a name that is taken.
 fn known(contexts: &MeshContexts, name: &str) -> Failure {
     let place = match contexts.get(name) {
-        Ok(context) => format!("names {}", url_file::redacted(&context.url)),
+        Ok(context) => format!("names {}", redacted_url(&context.url)),
         Err(_) => "is malformed".to_owned(),
     };
     Failure::local(format!("context '{name}' exists: it {place}")).hint("--replace replaces it")

@@ -9,7 +9,7 @@ pub(super) mod show;
 use std::path::Path;
 
 use openagentmesh::{
-    Endpoint, EndpointSource, Error, ErrorCode, MeshContext, MeshContexts, URL_FILE,
+    Endpoint, EndpointSource, Error, ErrorCode, MeshContext, MeshContexts, URL_FILE, redacted_url,
 };
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ impl<'a> Shown<'a> {
     fn new(context: &'a MeshContext, selected: Option<&str>) -> Self {
         Self {
             name: Some(&context.name),
-            url: url_file::redacted(&context.url),
+            url: redacted_url(&context.url),
             login: url_file::has_login(&context.url),
             creds: context.credentials.as_deref(),
             description: context.description.as_deref(),
@@ -88,6 +88,6 @@ fn note_precedence(printer: &Printer, name: &str) {
     };
     printer.note(format!(
         "commands here use the mesh at {}: {remedy}",
-        url_file::redacted(&endpoint.url)
+        redacted_url(&endpoint.url)
     ));
 }

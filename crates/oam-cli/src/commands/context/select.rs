@@ -1,3 +1,4 @@
+use openagentmesh::redacted_url;
 use serde_json::json;
 
 use super::{get, note_precedence};
@@ -5,14 +6,13 @@ use crate::cli::ContextUse;
 use crate::contexts;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::url_file::redacted;
 
 pub(crate) async fn run(arguments: ContextUse, printer: &Printer) -> Result<(), Failure> {
     let name = arguments.name.filter(|_| !arguments.none);
     let selected = name.clone();
     let (_, (previous, url)) = contexts::change(move |document| {
         let url = match &selected {
-            Some(name) => redacted(&get(&document.contexts, name)?.url),
+            Some(name) => redacted_url(&get(&document.contexts, name)?.url),
             None => String::new(),
         };
         let previous = document.contexts.selected().map(str::to_owned);

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use openagentmesh::{EndpointSource, MeshContexts};
+use openagentmesh::{EndpointSource, MeshContexts, redacted_url};
 use serde::Serialize;
 
 use super::{Shown, get};
@@ -9,7 +9,7 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
-use crate::url_file::{has_login, redacted};
+use crate::url_file::has_login;
 
 /// The mesh that commands use.
 #[derive(Serialize)]
@@ -54,7 +54,7 @@ fn in_use(arguments: &ContextShow, printer: &Printer) -> Result<(), Failure> {
     let selected = contexts.as_ref().and_then(MeshContexts::selected);
     let mesh = Shown {
         name,
-        url: redacted(&endpoint.url),
+        url: redacted_url(&endpoint.url),
         login: has_login(&endpoint.url),
         creds: endpoint.credentials.as_deref(),
         description: context

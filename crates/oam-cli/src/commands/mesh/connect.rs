@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use openagentmesh::{AgentMesh, CREDENTIALS_VARIABLE, Endpoint, URL_FILE};
+use openagentmesh::{AgentMesh, CREDENTIALS_VARIABLE, Endpoint, URL_FILE, redacted_url};
 use openagentmesh_local::DetachedServer;
 use serde::Serialize;
 
@@ -86,7 +86,7 @@ async fn replaced(url: &str) -> Result<Option<String>, Failure> {
         return Ok(None);
     }
     let Some(running) = DetachedServer::find_by_url(&before).await? else {
-        return Ok(Some(url_file::redacted(&before)));
+        return Ok(Some(redacted_url(&before)));
     };
     match DetachedServer::find_by_url(url).await? {
         Some(same) if same.pid() == running.pid() => Ok(None),

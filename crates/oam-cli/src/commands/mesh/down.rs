@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
-use openagentmesh::{AgentMesh, ErrorCode, URL_FILE};
+use openagentmesh::{AgentMesh, ErrorCode, URL_FILE, redacted_url};
 use openagentmesh_local::{DetachedServer, KeptData};
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ async fn down(arguments: &MeshDown, outcome: &mut Outcome) -> Result<(), Failure
         }
         return forget(&server, &path, &purge, outcome);
     }
-    let redacted = url_file::redacted(&url);
+    let redacted = redacted_url(&url);
     let is_gone = url_file::is_local(&url)
         && AgentMesh::connect(&url)
             .await

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use openagentmesh::{AgentMesh, CancellationToken, ErrorCode};
+use openagentmesh::{AgentMesh, CancellationToken, ErrorCode, redacted_url};
 use openagentmesh_local::{DetachedServer, KeptData, LocalCluster, LocalError, LocalServer};
 use serde::Serialize;
 
@@ -75,7 +75,7 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
     if DetachedServer::find_by_url(&url).await?.is_some() {
         return Err(Failure::local(format!(
             "a mesh is already running at {}, named by {}",
-            url_file::redacted(&url),
+            redacted_url(&url),
             path.display()
         ))
         .hint("use that mesh, or stop it first: oam mesh down"));
@@ -84,7 +84,7 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
         return Err(Failure::local(format!(
             "{} names the mesh at {} and would be overwritten",
             path.display(),
-            url_file::redacted(&url)
+            redacted_url(&url)
         ))
         .hint("remove the file to start another mesh"));
     }
@@ -100,7 +100,7 @@ async fn refuse_second_mesh() -> Result<(), Failure> {
         return Err(Failure::local(format!(
             "{} names the mesh at {}, which is running",
             path.display(),
-            url_file::redacted(&url)
+            redacted_url(&url)
         ))
         .hint("use that mesh, or remove the file to start another mesh"));
     }

@@ -184,17 +184,6 @@ fn explicit_url_and_variable_go_before_the_file() {
     assert_eq!(nothing.url, DEFAULT_URL);
 }
 
-#[test]
-fn redacted_url_has_no_login() {
-    let redacted = redact_credentials;
-    assert_eq!(redacted("nats://user:secret@host:4222"), "nats://host:4222");
-    assert_eq!(redacted("user:secret@host:1"), "nats://host:1");
-    assert_eq!(
-        redacted("nats://a:1, nats://t@b:2"),
-        "nats://a:1,nats://b:2"
-    );
-}
-
 const CONTEXTS: &str = "
 selected = 'staging'
 [contexts.staging]
@@ -279,6 +268,27 @@ fn credentials_of_an_explicit_context_precede_the_variable() {
     };
     assert_eq!(selected(None), own);
     assert_eq!(selected(variable), path("variable.creds"));
+}
+
+#[test]
+fn explicit_credentials_replace_the_login_of_a_url_that_is_not() {
+    let directory = Directory::new("login", "nats://ann:pw@file:1");
+    let resolve = |url: Option<&str>, variable: Option<&str>, creds: Option<&str>| {
+        let environment = Environment {
+            url: variable.map(str::to_owned),
+            directory: Some(&directory.0),
+            ..Environment::default()
+        };
+        let endpoint = environment.resolve(url, creds.map(Path::new));
+        endpoint.unwrap().url
+    };
+    let variable = Some("nats://ann:pw@variable:1");
+    assert_eq!(resolve(None, None, Some("x")), "nats://file:1");
+    assert_eq!(resolve(None, variable, Some("x")), "nats://variable:1");
+    assert_eq!(resolve(None, None, None), "nats://ann:pw@file:1");
+    // Both are explicit: a connection with two logins is refused.
+    let explicit = "nats://ann:pw@explicit:1";
+    assert_eq!(resolve(Some(explicit), None, Some("x")), explicit);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::{Stream, stream};
-use openagentmesh::{EndpointSource, ErrorCode};
+use openagentmesh::{EndpointSource, ErrorCode, redacted_url};
 use openagentmesh_local::RunningMesh;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
@@ -21,7 +21,6 @@ use crate::failure::Failure;
 use crate::line::Line;
 use crate::live;
 use crate::printer::Printer;
-use crate::url_file;
 
 /// Interval between two looks at a log that is followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -57,7 +56,7 @@ async fn selected(arguments: &MeshLogs) -> Result<RunningMesh, Failure> {
     let meshes = RunningMesh::list().await?;
     let found = meshes.into_iter().find(|mesh| mesh.has_url(&endpoint.url));
     found.ok_or_else(|| {
-        let url = url_file::redacted(&endpoint.url);
+        let url = redacted_url(&endpoint.url);
         let problem = match endpoint.source {
             EndpointSource::Default => {
                 format!("no mesh is selected here, and oam mesh up runs none at {url}")
