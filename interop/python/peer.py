@@ -6,6 +6,7 @@ its input ends.
 """
 
 import asyncio
+import functools
 import importlib.metadata
 import json
 import sys
@@ -71,7 +72,10 @@ class Peer:
         self.url = url
         self.mesh = AgentMesh(url)
 
-    async def connect(self, url=None):
+    async def connect(self, url=None, creds=None):
+        if creds is not None:
+            # The SDK passes no credentials to the client.
+            nats.connect = functools.partial(nats.connect, user_credentials=creds)
         if self.mesh is None:
             await self.prepare(url)
         await self.mesh.__aenter__()

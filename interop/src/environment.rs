@@ -9,8 +9,11 @@ use std::process::{Command, Output, Stdio};
 use crate::Sdk;
 use crate::python::{self, NoPython};
 
-/// Written last, so that an interrupted creation is repeated.
+/// Written last, so that an interrupted creation is repeated. It has the packages: an environment with others is made again.
 const MARKER: &str = "complete";
+
+/// By this package, the NATS client of Python signs with the key of a user.
+const NKEYS: &str = "nkeys==0.2.1";
 
 /// The error of [`prepare`].
 #[derive(Debug, thiserror::Error)]
@@ -74,29 +77,34 @@ pub fn prepare(sdk: Sdk, directory: &Path, search_path: &OsStr) -> Result<PathBu
     let interpreter = interpreter(&home);
     let marker = home.join(MARKER);
     // The interpreter is a link whose target may have been uninstalled.
-    if marker.exists() && interpreter.exists() {
+    let packages = [
+        format!("openagentmesh=={}", sdk.version()),
+        NKEYS.to_owned(),
+    ];
+    let is_complete = fs::read_to_string(&marker).is_ok_and(|made| made == packages.join(" "));
+    if is_complete && interpreter.exists() {
         return Ok(interpreter);
     }
     if home.exists() {
         fs::remove_dir_all(&home).map_err(failed)?;
     }
-    create(sdk, &home, &python::find(search_path)?)?;
-    File::create(marker).map_err(failed)?;
+    create(sdk, &home, &python::find(search_path)?, &packages)?;
+    fs::write(marker, packages.join(" ")).map_err(failed)?;
     Ok(interpreter)
 }
 
 /// Creates an environment in its final directory: environments cannot be moved.
-fn create(sdk: Sdk, home: &Path, python: &Path) -> Result<(), SetupError> {
+fn create(sdk: Sdk, home: &Path, python: &Path, packages: &[String]) -> Result<(), SetupError> {
     let output = run(Command::new(python).args(["-m", "venv"]).arg(home));
     check(output).map_err(|output| SetupError::NoEnvironment {
         python: python.display().to_string(),
         output,
     })?;
-    let package = format!("openagentmesh=={}", sdk.version());
     let mut pip = Command::new(interpreter(home));
     pip.args(["-m", "pip", "install", "--disable-pip-version-check"])
         // Pip writes no files outside of the directory.
-        .args(["--no-cache-dir", &package]);
+        .arg("--no-cache-dir")
+        .args(packages);
     let output = run(&mut pip);
     check(output).map_err(|output| SetupError::NotInstalled { sdk, output })
 }

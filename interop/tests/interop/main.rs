@@ -27,3 +27,4 @@ mod shared_files;
 mod shared_values;
 mod taps;
 mod tools;
+mod users;
