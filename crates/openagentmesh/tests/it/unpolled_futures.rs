@@ -15,8 +15,10 @@ use crate::support::{TestMesh, echo, eventually, within};
 
 type Work = BoxFuture<'static, Result<(), Error>>;
 
+type Begin = fn(AgentMesh) -> Work;
+
 /// The operations of a mesh, each as one future.
-const OPERATIONS: [(&str, fn(AgentMesh) -> Work); 12] = [
+const OPERATIONS: [(&str, Begin); 12] = [
     ("call", |mesh| {
         async move { mesh.call::<String>("echo", "a").await.map(drop) }.boxed()
     }),
