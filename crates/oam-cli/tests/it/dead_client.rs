@@ -99,13 +99,18 @@ async fn catalog_watch_of_a_dead_client_goes_on() {
     let before = consumers().await;
     let mut watch = mesh.start_oam(&["mesh", "catalog", "--watch", "--channel", "news"]);
     assert!(watch.line().await.unwrap().contains("news.ticker"));
-    // The consumer of the watch delivers to a subject that only the server knows otherwise.
-    let own = consumers()
-        .await
-        .into_iter()
-        .find(|name| !before.contains(name));
+    // The consumer of the watch delivers to a subject that only the server knows otherwise. It may be created after the
+    // catalog was read.
+    let own = within_deadline("consumer of the watch", async {
+        loop {
+            let mut names = consumers().await.into_iter();
+            if let Some(own) = names.find(|name| !before.contains(name)) {
+                return own;
+            }
+        }
+    });
     let consumer: async_nats::jetstream::consumer::PushConsumer =
-        stream.get_consumer(&own.unwrap()).await.unwrap();
+        stream.get_consumer(&own.await).await.unwrap();
     let subject = consumer.cached_info().config.deliver_subject.clone();
     poison(&mesh, &subject.unwrap()).await;
     let other = AgentMesh::connect(&mesh.url).await.unwrap();

@@ -226,13 +226,14 @@ async fn publish(
     }
     request.check_verb().await?;
     let connection = &request.session().connection;
-    let chunks = connection.streams.open(request.number, window);
-    let chunks = chunks.await.map_err(|error| request.about(error))?;
     let pattern = connection.streams.pattern();
     let expected = connection
         .inbox
         .expect(request.subject.clone(), Some(pattern));
+    // Before the stream subscribes: a denial of that fails the pending reply.
     let pending = expected.await?;
+    let chunks = connection.streams.open(request.number, window);
+    let chunks = chunks.await.map_err(|error| request.about(error))?;
     let headers = RequestHeaders {
         stream: true,
         timeout_ms: deadline.map(Deadline::milliseconds_left),

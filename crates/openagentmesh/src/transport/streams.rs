@@ -94,7 +94,7 @@ impl Streams {
             epoch: self.slot.epoch(),
         };
         let entry = self.routes.add_numbered(number, route)?;
-        // Checked after the entry was added: the pending reply of the request fails with a later denial.
+        // The pending reply of the request, which is there before, fails with a later denial.
         if let Some(denial) = self.denials.of_shared(&self.pattern()) {
             return Err(denial.to_error());
         }
