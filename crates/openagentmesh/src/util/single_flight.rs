@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared, WeakShared};
+use futures::future::{BoxFuture, Shared, WeakShared, ready};
 use openagentmesh_protocol::ErrorCode;
 use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -41,13 +41,21 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
             let is_own = false;
             return Joined { result, is_own };
         }
-        let task = AbortOnDropHandle::new(tokio::spawn(work()));
-        let abort = task.abort_handle();
-        let result = task.map(|done| done.ok()).boxed().shared();
-        *flight = result.downgrade().map(|result| Flight {
-            result,
-            task: abort,
-        });
+        let mut work = work().boxed();
+        // Work that does not wait, such as most subscriptions, needs no task.
+        let result = match work.as_mut().now_or_never() {
+            Some(done) => ready(Some(done)).boxed().shared(),
+            None => {
+                let task = AbortOnDropHandle::new(tokio::spawn(work));
+                let abort = task.abort_handle();
+                let result = task.map(|done| done.ok()).boxed().shared();
+                *flight = result.downgrade().map(|result| Flight {
+                    result,
+                    task: abort,
+                });
+                result
+            }
+        };
         let is_own = true;
         Joined { result, is_own }
     }
@@ -134,9 +142,13 @@ mod tests {
     #[tokio::test]
     async fn finished_run_is_not_joined() {
         let flight = SingleFlight::default();
-        let first = flight.join(|| async { 1 });
-        flight.join(|| async { 2 }).done().await.unwrap();
-        let second = flight.join(|| async { 3 });
+        let yielding = |number| async move {
+            tokio::task::yield_now().await;
+            number
+        };
+        let first = flight.join(|| yielding(1));
+        flight.join(|| yielding(2)).done().await.unwrap();
+        let second = flight.join(|| yielding(3));
         assert!(second.is_own);
         assert_eq!(first.done().await.unwrap(), 1);
         assert_eq!(second.done().await.unwrap(), 3);
