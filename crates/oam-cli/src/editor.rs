@@ -52,7 +52,8 @@ impl Drop for Edited {
 ///
 /// # Errors
 ///
-/// If the editor cannot be run or fails, if SIGTERM arrives while it is open, and if the text is unchanged or empty afterwards, by which the user cancels.
+/// If the editor cannot be run or fails, if SIGTERM arrives while it is open, and if the text is unchanged or empty
+/// afterwards, by which the user cancels.
 pub(crate) async fn edit(text: &str) -> Result<Edited, Failure> {
     let path = write(text).map_err(|error| {
         Failure::local(format!(

@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 
 /// Work of which one run at a time serves all who need it.
 ///
-/// The work runs in a task, and not in the future of the caller who begins it: a caller may stop to poll its future, as
-/// in one branch of a `select!` while another one runs, and a lock in it would keep all others waiting. The task is
-/// aborted when no caller is left.
+/// Work that has to wait goes on in a task, and not in the future of the caller who begins it: a caller may stop to poll
+/// its future, as in one branch of a `select!` while another one runs, and a lock in it would keep all others waiting.
+/// The task is aborted when no caller is left.
 pub(crate) struct SingleFlight<T>(Mutex<Option<Flight<T>>>);
 
 struct Flight<T> {
