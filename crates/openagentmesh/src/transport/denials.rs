@@ -3,11 +3,13 @@
 //! The server reports a denial as an error text on the connection, without a reference to the message. A denial
 //! is matched by its subject with the operations that wait for an answer, which then fail at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::denial::{Action, CATALOG_SUBJECT, Denial};
 use crate::error::Error;
@@ -21,6 +23,10 @@ const MAX_PERMITTED: usize = 256;
 const MAX_SHARED: usize = 64;
 /// The maximum number of denied publishes that are remembered. There are few buckets.
 const MAX_REPLACEABLE: usize = 64;
+/// The time for which an operation that no longer waits is remembered: its denial may be on the way.
+const ENDED_FOR: Duration = Duration::from_secs(1);
+/// The maximum number of operations that are remembered after they ended.
+const MAX_ENDED: usize = 64;
 /// Returns whether the denial concerns the listener.
 type Listener = Box<dyn Fn(&Arc<Denial>) -> bool + Send + Sync>;
 
@@ -41,6 +47,8 @@ pub(crate) struct Denials {
     has_shared: AtomicBool,
     /// The [replaceable](Denial::replaceable) publishes that were denied, until the next connect.
     replaceable: Mutex<HashSet<String>>,
+    /// The operations that waited for a denial until a moment ago: nobody is to be warned of one that arrives now.
+    ended: Mutex<VecDeque<(Instant, Listener)>>,
     /// The number of denials of this connection that no operation waited for.
     warnings: AtomicU64,
 }
@@ -57,6 +65,7 @@ impl Denials {
             shared: Mutex::default(),
             has_shared: AtomicBool::new(false),
             replaceable: Mutex::default(),
+            ended: Mutex::default(),
             warnings: AtomicU64::new(0),
         })
     }
@@ -102,12 +111,32 @@ impl Denials {
         for listener in self.listeners.lock().values() {
             is_reported |= listener(&denial);
         }
-        if is_reported || self.warnings.fetch_add(1, Ordering::Relaxed) >= MAX_WARNINGS {
+        if is_reported || self.has_ended(&denial) || self.warnings.fetch_add(1, Ordering::Relaxed) >= MAX_WARNINGS {
             tracing::debug!(subject = denial.subject, "{:?} denied", denial.action);
         } else {
             tracing::warn!("{}{}", denial.to_error(), denial.consequence());
         }
         true
+    }
+
+    /// Whether the denial concerns an operation that has ended, for example because its caller has given it up.
+    fn has_ended(&self, denial: &Arc<Denial>) -> bool {
+        let ended = self.ended.lock();
+        let mut recent = ended.iter().filter(|(at, _)| at.elapsed() < ENDED_FOR);
+        recent.any(|(_, listener)| listener(denial))
+    }
+
+    /// Remembers the listener of an operation that has ended.
+    fn remember(&self, listener: Listener) {
+        let mut ended = self.ended.lock();
+        let oldest = match ended.len() {
+            MAX_ENDED.. => ended.pop_front(),
+            _ => None,
+        };
+        ended.push_back((Instant::now(), listener));
+        // Dropped without the lock.
+        drop(ended);
+        drop(oldest);
     }
 
     /// The denial because of which no reply to a request can arrive.
@@ -166,7 +195,8 @@ impl Denials {
         }
     }
 
-    /// Waits for the first denial that `concerns` selects, from now on.
+    /// Waits for the first denial that `concerns` selects, from now on. One that arrives up to a second after the watch is
+    /// dropped is no cause for a warning.
     pub(crate) fn watch(
         self: &Arc<Self>,
         concerns: impl Fn(&Denial) -> bool + Send + Sync + 'static,
@@ -184,7 +214,7 @@ impl Denials {
         DenialWatch {
             receiver,
             denial: None,
-            _guard: guard,
+            guard,
         }
     }
 }
@@ -195,11 +225,16 @@ pub(crate) struct ListenerGuard {
     number: u64,
 }
 
+impl ListenerGuard {
+    /// The caller drops the listener, without the lock.
+    fn remove(&self) -> Option<Listener> {
+        self.denials.listeners.lock().remove(&self.number)
+    }
+}
+
 impl Drop for ListenerGuard {
     fn drop(&mut self) {
-        let listener = self.denials.listeners.lock().remove(&self.number);
-        // Dropped without the lock.
-        drop(listener);
+        drop(self.remove());
     }
 }
 
@@ -207,7 +242,15 @@ impl Drop for ListenerGuard {
 pub(crate) struct DenialWatch {
     receiver: oneshot::Receiver<Arc<Denial>>,
     denial: Option<Arc<Denial>>,
-    _guard: ListenerGuard,
+    guard: ListenerGuard,
+}
+
+impl Drop for DenialWatch {
+    fn drop(&mut self) {
+        if let Some(listener) = self.guard.remove() {
+            self.guard.denials.remember(listener);
+        }
+    }
 }
 
 impl DenialWatch {
@@ -258,6 +301,28 @@ mod tests {
         assert!(other.check().is_ok());
         drop((watch, other));
         assert!(denials.listeners.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn denial_of_an_operation_that_has_just_ended_is_no_warning() {
+        let denials = Denials::new("_INBOX");
+        let warnings = || denials.warnings.load(Ordering::Relaxed);
+        let deny = |subject: &str| {
+            let text = format!("Permissions Violation for Publish to \"{subject}\"");
+            assert!(denials.observe(&text));
+        };
+        drop(denials.watch(|denial| denial.denies(Action::Publish, "a")));
+        deny("a");
+        assert_eq!(warnings(), 0);
+        deny("b");
+        assert_eq!(warnings(), 1);
+        tokio::time::advance(ENDED_FOR).await;
+        deny("a");
+        assert_eq!(warnings(), 2);
+        for _ in 0..2 * MAX_ENDED {
+            drop(denials.watch(|_| true));
+        }
+        assert_eq!(denials.ended.lock().len(), MAX_ENDED);
     }
 
     #[test]
