@@ -5,7 +5,7 @@
 //! * [`Permissions`] are the subjects that follow from them, and [`table`] compares all roles.
 //! * [`Credentials`] are a user's JWT and key, as a `.creds` file has them.
 //! * [`Store`] is a directory with the keys of a mesh and the list of its users.
-//! * [`ServerConfig`] is a configuration with which `nats-server` enforces all of it.
+//! * [`ServerConfig`] is a configuration with which `nats-server` enforces all of it, also as a [`ClusterMember`].
 //!
 //! # Example
 //!
@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod cluster;
 mod creds;
 mod error;
 mod grants;
@@ -35,11 +36,13 @@ mod name;
 mod pattern;
 mod permissions;
 mod private;
+mod quote;
 mod role;
 mod server_config;
 mod store;
 
 pub use claims::{PermissionClaims, Subjects, UserClaims};
+pub use cluster::ClusterMember;
 pub use creds::{Credentials, MAX_CREDS_BYTES};
 pub use error::AuthError;
 pub use grants::{Grants, GrantsBuilder, SharedAccess};

@@ -1,9 +1,10 @@
 //! The configuration of a server that enforces the permissions.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::{AuthError, Store};
+use crate::quote::{quoted, quoted_path};
+use crate::{AuthError, ClusterMember, Store};
 
 /// The default of the maximum message size: that of `oam mesh up`.
 const MAX_PAYLOAD: u32 = 8 * 1024 * 1024;
@@ -28,6 +29,7 @@ pub struct ServerConfig {
     address: String,
     port: u16,
     tls: Option<(PathBuf, PathBuf)>,
+    member: Option<ClusterMember>,
 }
 
 impl ServerConfig {
@@ -38,6 +40,7 @@ impl ServerConfig {
             address: "127.0.0.1".to_owned(),
             port: 4222,
             tls: None,
+            member: None,
         }
     }
 
@@ -60,12 +63,18 @@ impl ServerConfig {
         self
     }
 
-    /// The text of the configuration.
+    /// Makes the server one of a cluster. The configuration has the [password](Store::route_password) of the routes then.
+    pub fn member(mut self, member: ClusterMember) -> Self {
+        self.member = Some(member);
+        self
+    }
+
+    /// The text of the configuration. It has no secret, except for that of the routes of a [`member`](Self::member) of a cluster.
     ///
     /// # Errors
     ///
     /// [`AuthError::Invalid`] if a path or the address cannot be written into a configuration, and those of
-    /// [`Store::accounts_config`].
+    /// [`Store::accounts_config`]; for a member of a cluster also those of [`Store::route_password`].
     pub fn render(&self, store: &Store) -> Result<String, AuthError> {
         let address = quoted("address", &self.listen_on())?;
         let data = quoted_path(&self.store_directory)?;
@@ -78,14 +87,16 @@ impl ServerConfig {
              ping_max: 2\n\
              jetstream {{ store_dir: {data} }}\n"
         );
-        if let Some((certificate, key)) = &self.tls {
+        let tls = self.tls.as_ref().map(|(certificate, key)| {
+            Ok::<_, AuthError>((quoted_path(certificate)?, quoted_path(key)?))
+        });
+        let tls = tls.transpose()?;
+        if let Some((certificate, key)) = &tls {
             // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "tls {{ cert_file: {}, key_file: {} }}",
-                quoted_path(certificate)?,
-                quoted_path(key)?
-            );
+            let _ = writeln!(text, "tls {{ cert_file: {certificate}, key_file: {key} }}");
+        }
+        if let Some(member) = &self.member {
+            text.push_str(&member.render(&store.route_password()?, tls.as_ref())?);
         }
         text.push_str(&store.accounts_config()?);
         Ok(text)
@@ -102,26 +113,4 @@ impl ServerConfig {
             false => format!("{}:{port}", self.address),
         }
     }
-}
-
-fn quoted_path(path: &Path) -> Result<String, AuthError> {
-    match path.to_str() {
-        Some(text) => quoted("path", text),
-        None => quoted("path", &format!("{}\0", path.display())),
-    }
-}
-
-/// A double-quoted string of the configuration.
-fn quoted(what: &'static str, text: &str) -> Result<String, AuthError> {
-    if text.chars().any(char::is_control) {
-        return Err(AuthError::Invalid {
-            what,
-            value: text.to_owned(),
-            allowed: "only UTF-8 without control characters is allowed; rename the file",
-        });
-    }
-    Ok(format!(
-        "\"{}\"",
-        text.replace('\\', "\\\\").replace('"', "\\\"")
-    ))
 }

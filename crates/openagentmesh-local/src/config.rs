@@ -43,6 +43,10 @@ pub(crate) struct SharedConfig {
     pub(crate) route_ports: Vec<u16>,
     pub(crate) route_password: String,
     pub(crate) system: SystemCredentials,
+    /// Maximum message size in bytes.
+    pub(crate) max_payload: u32,
+    /// The accounts at the start; see [`Config::accounts`].
+    pub(crate) accounts: Option<String>,
 }
 
 /// The place of one server in a cluster.

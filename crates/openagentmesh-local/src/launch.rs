@@ -36,6 +36,8 @@ pub(crate) struct Launched {
     pub(crate) endpoints: Endpoints,
     pub(crate) server_name: String,
     pub(crate) system: SystemCredentials,
+    /// The length of the log before the start, in bytes.
+    pub(crate) log_start: u64,
 }
 
 /// The addresses of a server.
@@ -66,6 +68,8 @@ pub(crate) fn launch(
 ) -> Result<Launched, LocalError> {
     let (_, system) = config.write()?;
     let lock = config.data.map(DataDirectory::lock_file).transpose()?;
+    // Without a log, this is the first start.
+    let log_start = std::fs::metadata(log_path(config.directory)).map_or(0, |log| log.len());
     let mut child = OwnedChild::spawn(binary, config.directory, lock, lifetime)?;
     // If this process is killed between spawn and watchdog, the next start ends the server.
     let watchdog = match lifetime {
@@ -94,6 +98,7 @@ pub(crate) fn launch(
                 endpoints,
                 server_name: name,
                 system,
+                log_start,
             });
         }
         if Instant::now() >= deadline {

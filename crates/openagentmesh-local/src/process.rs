@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, Signal, System, UpdateKind};
+use sysinfo::{
+    Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, Signal, System, UpdateKind,
+};
 
 use crate::LocalError;
 use crate::config::CONFIG_FILE;
@@ -250,23 +252,52 @@ fn signal_servers_of(directory: &Path, signal: Signal) -> Result<Vec<u32>, Local
     Ok(pids)
 }
 
-/// Makes every server of `directory` read its configuration again.
+/// Makes every server of `directories` read its configuration again.
 ///
 /// # Errors
 ///
-/// [`LocalError::Io`] on platforms without the signal, and if no server runs.
-pub(crate) fn signal_reload(directory: &Path) -> Result<(), LocalError> {
+/// [`LocalError::Io`] on platforms without the signal, and if a server does not take it or none runs.
+pub(crate) fn signal_reload(directories: &[PathBuf]) -> Result<(), LocalError> {
     let system = snapshot(ProcessesToUpdate::All)?;
-    let processes = system.processes().values();
-    let sent = processes
-        .filter(|process| serves(process.cmd(), directory))
-        .filter(|process| process.kill_with(Signal::Hangup) == Some(true))
-        .count();
-    if sent == 0 {
-        let failure = io::Error::other("no server took the signal; stop it and start it again");
-        return Err(LocalError::io("reload the server of", directory)(failure));
+    let mut running = 0;
+    for directory in directories {
+        let processes = system.processes().values();
+        for process in processes.filter(|process| serves(process.cmd(), directory)) {
+            running += 1;
+            if process.kill_with(Signal::Hangup) != Some(true) {
+                return Err(not_reloaded(
+                    directory,
+                    "the server did not take the signal",
+                ));
+            }
+        }
     }
-    Ok(())
+    match directories.first() {
+        Some(directory) if running == 0 => Err(not_reloaded(directory, "no server runs")),
+        _ => Ok(()),
+    }
+}
+
+fn not_reloaded(directory: &Path, cause: &str) -> LocalError {
+    let failure = io::Error::other(format!("{cause}; stop it and start it again"));
+    LocalError::io("reload the server of", directory)(failure)
+}
+
+/// Whether the server `pid` of `directory` is gone, and its files are closed. A process that is ending has no command line
+/// before it closes them, also the lock of its data.
+fn has_ended(pid: u32, directory: &Path) -> Result<bool, LocalError> {
+    let pid = Pid::from_u32(pid);
+    let system = snapshot(ProcessesToUpdate::Some(&[pid]))?;
+    Ok(match system.process(pid) {
+        None => true,
+        Some(process) if process.cmd().is_empty() => {
+            matches!(
+                process.status(),
+                ProcessStatus::Zombie | ProcessStatus::Dead
+            )
+        }
+        Some(process) => !serves(process.cmd(), directory),
+    })
 }
 
 /// Waits until none of the processes `pids` is a server of `directory`. Returns one that still is
@@ -278,7 +309,7 @@ fn wait_until_gone(
 ) -> Result<Option<u32>, LocalError> {
     let deadline = Instant::now() + timeout;
     while let Some(&pid) = pids.last() {
-        if !is_server_of(pid, directory)? {
+        if has_ended(pid, directory)? {
             pids.pop();
         } else if Instant::now() >= deadline {
             return Ok(Some(pid));

@@ -35,7 +35,8 @@ pub(crate) enum AuthCommand {
     ///
     /// A server starts with it as it is: oam auth server-conf > mesh.conf && nats-server --config mesh.conf. New users need no
     /// new configuration. After `oam auth user revoke` and `rotate`, print it again and reload the server with
-    /// nats-server --signal reload. The configuration has no secret.
+    /// nats-server --signal reload. The configuration has no secret, unless --cluster makes the server one of a cluster: it has
+    /// the password by which the servers know each other then.
     ///
     /// With --json: "configuration".
     ServerConf(AuthServerConf),
@@ -238,6 +239,21 @@ pub(crate) struct AuthServerConf {
     /// Key of the certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Make the server one of this cluster, which has the same name on all of its servers
+    #[arg(long, value_name = "NAME", requires_all = ["server_name", "routes"])]
+    pub(crate) cluster: Option<String>,
+    /// Name of the server, which differs from those of the other servers of the cluster and stays the same
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    pub(crate) server_name: Option<String>,
+    /// Address to listen on for the other servers of the cluster [default: 127.0.0.1:6222]
+    #[arg(long, value_name = "HOST:PORT", requires = "cluster")]
+    pub(crate) cluster_listen: Option<String>,
+    /// Address of another server of the cluster; may be repeated
+    #[arg(long = "route", value_name = "HOST:PORT", requires = "cluster")]
+    pub(crate) routes: Vec<String>,
+    /// Certificate of the authority for the connections between the servers, in PEM [default: those of this machine]
+    #[arg(long, value_name = "FILE", requires_all = ["cluster", "tls_cert"])]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// Directory for the data of the server [default: jetstream in the directory of the keys]
     #[arg(long, value_name = "DIR")]
     pub(crate) store_dir: Option<PathBuf>,

@@ -174,8 +174,7 @@ pub(crate) struct MeshUp {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = DEFAULT_MESH,
-        value_parser = mesh_name,
-        conflicts_with = "cluster"
+        value_parser = mesh_name
     )]
     pub(crate) auth: Option<String>,
 }

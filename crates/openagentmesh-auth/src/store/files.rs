@@ -21,6 +21,8 @@ pub(super) const APP: &str = "app";
 const USERS: &str = "users";
 const CREDENTIALS: &str = "creds";
 const LOCK: &str = "lock";
+/// The password of the connections between the servers of a cluster.
+const ROUTE_PASSWORD: &str = "routes.password";
 
 /// Maximum size of the JWT of the mesh's account, which has the revocations.
 const MAX_ACCOUNT_BYTES: usize = MAX_TOKEN_BYTES;
@@ -28,8 +30,8 @@ const MAX_ACCOUNT_BYTES: usize = MAX_TOKEN_BYTES;
 /// A seed and white space around it.
 const MAX_SEED_BYTES: usize = 256;
 
-/// The files in the directory of a store: `{operator,system,app}.{seed,jwt}`, `users/{name}.jwt`, `creds/{name}.creds` and
-/// `lock`.
+/// The files in the directory of a store: `{operator,system,app}.{seed,jwt}`, `users/{name}.jwt`, `creds/{name}.creds`,
+/// `routes.password` and `lock`.
 #[derive(Debug)]
 pub(super) struct Files {
     directory: PathBuf,
@@ -141,6 +143,33 @@ impl Files {
             system: key(SYSTEM, KeyPairType::Account)?,
             app: key(APP, KeyPairType::Account)?,
         })
+    }
+
+    /// `None` if no server was ever made one of a cluster.
+    pub(super) fn route_password(&self) -> Result<Option<String>, AuthError> {
+        let path = self.directory.join(ROUTE_PASSWORD);
+        match private::read(&path, MAX_SEED_BYTES) {
+            Ok(text) => {
+                let password = text.trim();
+                match !password.is_empty() && password.chars().all(|c| c.is_ascii_alphanumeric()) {
+                    true => Ok(Some(password.to_owned())),
+                    false => Err(AuthError::malformed(
+                        path.display().to_string(),
+                        "only letters and digits are allowed; remove the file, and print the configuration of all servers \
+                         again",
+                    )),
+                }
+            }
+            Err(AuthError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn write_route_password(&self, password: &str) -> Result<(), AuthError> {
+        private::write(
+            &self.directory.join(ROUTE_PASSWORD),
+            &format!("{password}\n"),
+        )
     }
 
     pub(super) fn write_jwt(&self, name: &str, jwt: &str) -> Result<(), AuthError> {

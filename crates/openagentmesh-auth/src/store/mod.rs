@@ -238,6 +238,29 @@ impl Store {
         ))
     }
 
+    /// The password by which the servers of a cluster know each other. It is made when it is first asked for, and kept in the
+    /// store, in the file `routes.password`.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Io`] or [`AuthError::Malformed`] if the file cannot be read or written.
+    pub fn route_password(&self) -> Result<String, AuthError> {
+        let _lock = self.files.lock()?;
+        if let Some(password) = self.files.route_password()? {
+            return Ok(password);
+        }
+        let random: [u8; 32] = ring::rand::generate(&ring::rand::SystemRandom::new())
+            .map_err(|_| AuthError::Io {
+                action: "make a password in",
+                path: self.directory().to_owned(),
+                source: std::io::Error::other("the operating system gives no random numbers"),
+            })?
+            .expose();
+        let password = data_encoding::HEXLOWER.encode(&random);
+        self.files.write_route_password(&password)?;
+        Ok(password)
+    }
+
     fn issue(
         &self,
         name: &UserName,
@@ -383,6 +406,23 @@ mod tests {
     }
 
     #[test]
+    fn route_password_is_made_once_and_not_used_if_it_was_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::init(&directory.path().join("auth")).unwrap();
+        let password = store.route_password().unwrap();
+        assert_eq!(password.len(), 64);
+        assert_eq!(store.route_password().unwrap(), password);
+        let file = store.directory().join("routes.password");
+        for text in ["", "a\"b", "a b"] {
+            std::fs::write(&file, text).unwrap();
+            assert!(matches!(
+                store.route_password(),
+                Err(AuthError::Malformed { .. })
+            ));
+        }
+    }
+
+    #[test]
     fn directory_with_files_is_not_initialised_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auth");
@@ -410,6 +450,7 @@ mod tests {
         store
             .add(&"ada".parse().unwrap(), &observer(), None)
             .unwrap();
+        store.route_password().unwrap();
         let mut directories = vec![directory.path().join("a")];
         while let Some(directory) = directories.pop() {
             for entry in std::fs::read_dir(directory).unwrap() {

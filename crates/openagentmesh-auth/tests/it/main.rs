@@ -1,6 +1,7 @@
 //! Tests against a real `nats-server`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cluster;
 mod detours;
 mod documented;
 mod lifecycle;

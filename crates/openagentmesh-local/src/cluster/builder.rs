@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::node::ClusterNode;
 use super::ready::wait_ready;
-use super::shared::{launch_nodes, node_ports};
+use super::shared::{NodesStart, launch_nodes, node_ports};
 use super::value::LocalCluster;
 use crate::config::DEFAULT_MAX_PAYLOAD;
 use crate::data::DataDirectory;
@@ -33,6 +33,7 @@ pub struct LocalClusterBuilder {
     nodes: usize,
     port: u16,
     max_payload: u32,
+    accounts: Option<String>,
     data: Option<PathBuf>,
     started_in: Option<PathBuf>,
     home: Option<PathBuf>,
@@ -45,6 +46,7 @@ impl Default for LocalClusterBuilder {
             nodes: 3,
             port: 0,
             max_payload: DEFAULT_MAX_PAYLOAD,
+            accounts: None,
             data: None,
             started_in: None,
             home: None,
@@ -71,6 +73,14 @@ impl LocalClusterBuilder {
     /// allows at most 64 MiB.
     pub fn max_payload(mut self, bytes: u32) -> Self {
         self.max_payload = bytes;
+        self
+    }
+
+    /// The accounts of the nodes with their users, in the syntax of the server's configuration, in place of one account that
+    /// everyone may use without a login. The text has the system account, too.
+    /// [`RunningMesh::set_accounts`](crate::RunningMesh::set_accounts) replaces it while the nodes run.
+    pub fn accounts(mut self, configuration: impl Into<String>) -> Self {
+        self.accounts = Some(configuration.into());
         self
     }
 
@@ -129,19 +139,21 @@ impl LocalClusterBuilder {
         let home = Home::new(self.home.as_deref())?;
         let binary = choose_binary(self.binary, self.home).await?;
         let max_payload = self.max_payload;
-        let (data, started_in) = (self.data, self.started_in);
+        let (data, accounts, started_in) = (self.data, self.accounts, self.started_in);
         background::run(move |cancellation| {
             let data = data.map(|path| DataDirectory::open(&path, Some(ports.len())));
             let mut data = data.transpose()?;
-            let (shared, nodes) = launch_nodes(
-                binary.path(),
-                &ports,
+            let start = NodesStart {
+                binary: binary.path(),
+                ports: &ports,
                 max_payload,
-                data.as_ref(),
-                Lifetime::Bound,
-                cancellation,
-                || orphans::create_directory(&home, cancellation),
-            )?;
+                accounts: accounts.as_deref(),
+                data: data.as_ref(),
+                lifetime: Lifetime::Bound,
+            };
+            let (shared, nodes) = launch_nodes(&start, cancellation, || {
+                orphans::create_directory(&home, cancellation)
+            })?;
             let urls: Vec<&str> = nodes
                 .iter()
                 .map(|(launched, _)| &*launched.endpoints.url)
@@ -167,15 +179,12 @@ impl LocalClusterBuilder {
                 .into_iter()
                 .map(|(launched, directory)| ClusterNode::new(launched, directory))
                 .collect();
-            if let Some(first) = nodes.first() {
-                let directory = first.directory();
-                let system = &shared.system;
-                wait_ready(first.port(), directory, system, nodes.len(), cancellation)?;
-            }
+            let watched: Vec<_> = nodes.iter().map(ClusterNode::watched).collect();
+            wait_ready(&watched, &shared, cancellation)?;
             if let Some(data) = &mut data {
                 data.keep();
             }
-            Ok(LocalCluster::new(nodes, shared, binary, max_payload, data))
+            Ok(LocalCluster::new(nodes, shared, binary, data))
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! Servers that form a JetStream cluster on this machine.
 
 mod builder;
+mod leader;
 mod node;
 mod ready;
 mod shared;
@@ -10,8 +11,8 @@ use crate::LocalError;
 
 pub use builder::LocalClusterBuilder;
 pub use node::ClusterNode;
-pub(crate) use ready::wait_ready;
-pub(crate) use shared::{launch_nodes, node_ports};
+pub(crate) use ready::{WatchedNode, wait_ready};
+pub(crate) use shared::{NodesStart, launch_nodes, node_ports};
 pub use value::LocalCluster;
 
 impl LocalCluster {

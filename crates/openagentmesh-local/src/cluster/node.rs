@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::LocalError;
+use super::ready::WatchedNode;
 use crate::background::Cancellation;
 use crate::config::{Config, Member, SharedConfig, log_path};
 use crate::data::DataDirectory;
@@ -12,6 +12,7 @@ use crate::launch::{Endpoints, Launched, relaunch};
 use crate::process::OwnedChild;
 use crate::watchdog::Watchdog;
 use crate::websocket::Origins;
+use crate::{LocalError, accounts};
 
 /// One node of a [`LocalCluster`](crate::LocalCluster). Its ports and its data outlive a restart.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct ClusterNode {
     watchdog: Option<Watchdog>,
     endpoints: Endpoints,
     name: String,
+    /// The length of the log before the last start, in bytes.
+    log_start: u64,
 }
 
 impl ClusterNode {
@@ -32,10 +35,11 @@ impl ClusterNode {
             watchdog: launched.watchdog,
             endpoints: launched.endpoints,
             name: launched.server_name,
+            log_start: launched.log_start,
         }
     }
 
-    /// The URL for clients, such as `nats://127.0.0.1:45431`. No credentials are needed.
+    /// The URL for clients, such as `nats://127.0.0.1:45431`.
     pub fn url(&self) -> &str {
         &self.endpoints.url
     }
@@ -84,23 +88,34 @@ impl ClusterNode {
         binary: &Path,
         cluster: &SharedConfig,
         index: usize,
-        max_payload: u32,
         data: Option<&DataDirectory>,
         cancellation: &Cancellation,
     ) -> Result<(), LocalError> {
+        // Those of the start, or others that have replaced them since.
+        let accounts = accounts::read(self.directory())?;
         let config = Config {
             directory: self.directory.path(),
             port: self.endpoints.port,
             websocket_origins: &Origins::default(),
-            max_payload,
+            max_payload: cluster.max_payload,
             member: Some(Member { cluster, index }),
             data,
-            accounts: None,
+            accounts: accounts.as_deref(),
         };
         let launched = relaunch(binary, &config, cancellation)?;
         self.running = Some(launched.child);
         self.watchdog = launched.watchdog;
+        self.log_start = launched.log_start;
         Ok(())
+    }
+
+    pub(super) fn watched(&self) -> WatchedNode<'_> {
+        WatchedNode {
+            port: self.port(),
+            directory: self.directory(),
+            name: &self.name,
+            log_start: self.log_start,
+        }
     }
 
     pub(super) fn remove(self) -> Result<(), LocalError> {

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use super::leader::follow_one_leader;
 use crate::LocalError;
 use crate::background::Cancellation;
-use crate::config::SystemCredentials;
+use crate::config::{SharedConfig, SystemCredentials};
 use crate::launch::log_tail;
 
 /// Maximum time for the nodes to form a cluster. An election takes up to 9 s.
@@ -51,30 +52,51 @@ struct Replica {
     offline: bool,
 }
 
-/// Waits until `nodes` nodes form a cluster; `port` is that of one of them for clients, in `directory`.
+/// A node that runs.
+pub(crate) struct WatchedNode<'a> {
+    /// The port for clients.
+    pub(crate) port: u16,
+    pub(crate) directory: &'a Path,
+    /// The name of the server.
+    pub(crate) name: &'a str,
+    /// The length of its log before its start, in bytes.
+    pub(crate) log_start: u64,
+}
+
+/// Waits until `nodes` form a cluster.
 pub(crate) fn wait_ready(
-    port: u16,
-    directory: &Path,
-    system: &SystemCredentials,
-    nodes: usize,
+    nodes: &[WatchedNode<'_>],
+    shared: &SharedConfig,
     cancellation: &Cancellation,
 ) -> Result<(), LocalError> {
     let deadline = Instant::now() + READY_TIMEOUT;
     loop {
-        // A failed question is asked again: the node may still be starting.
-        let answer = ask(port, system).ok().flatten();
-        if answer.is_some_and(|answer| answer.is_of(nodes)) {
+        if is_ready(nodes, shared) {
             return Ok(());
         }
         if Instant::now() >= deadline {
+            let log = nodes.first().map(|node| log_tail(node.directory));
             return Err(LocalError::ClusterNotReady {
-                nodes,
+                nodes: nodes.len(),
                 waited: READY_TIMEOUT,
-                log: log_tail(directory),
+                log: log.unwrap_or_else(|| "(no node runs)".to_owned()),
             });
         }
         cancellation.check()?;
         std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Whether the nodes work together. `false` also if they cannot be asked: they may still be starting.
+fn is_ready(nodes: &[WatchedNode<'_>], shared: &SharedConfig) -> bool {
+    match (nodes, &shared.accounts) {
+        ([], _) => false,
+        // Nobody here has a login for the system account.
+        (_, Some(_)) => follow_one_leader(nodes).unwrap_or(false),
+        ([first, ..], None) => {
+            let answer = ask(first.port, &shared.system).ok().flatten();
+            answer.is_some_and(|answer| answer.is_of(nodes.len()))
+        }
     }
 }
 

@@ -21,7 +21,12 @@ const MAX_STARTS: usize = 5;
 
 impl SharedConfig {
     /// The settings of a new cluster with free ports for the routes of `nodes` nodes.
-    fn new(nodes: usize, data: Option<&DataDirectory>) -> Result<Self, LocalError> {
+    fn new(
+        nodes: usize,
+        max_payload: u32,
+        accounts: Option<&str>,
+        data: Option<&DataDirectory>,
+    ) -> Result<Self, LocalError> {
         // All listeners are open at the same time, so that the ports differ.
         let listeners: Result<Vec<_>, _> = (0..nodes)
             .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
@@ -37,6 +42,8 @@ impl SharedConfig {
             route_ports: ports.map_err(LocalError::io("choose", Path::new("free ports")))?,
             route_password: random_password(),
             system: SystemCredentials::random(),
+            max_payload,
+            accounts: accounts.map(str::to_owned),
         })
     }
 
@@ -70,21 +77,38 @@ pub(crate) fn node_ports(port: u16, nodes: usize) -> Result<Vec<u16>, LocalError
     Ok(ports)
 }
 
-/// Starts one node per port of `ports` in directories of `create_directory`, and returns once each answers. After an
+/// What the nodes of a cluster are started with.
+pub(crate) struct NodesStart<'a> {
+    pub(crate) binary: &'a Path,
+    /// The ports for clients, one for each node; see [`node_ports`].
+    pub(crate) ports: &'a [u16],
+    /// Maximum message size in bytes.
+    pub(crate) max_payload: u32,
+    /// See [`Config::accounts`].
+    pub(crate) accounts: Option<&'a str>,
+    pub(crate) data: Option<&'a DataDirectory>,
+    pub(crate) lifetime: Lifetime,
+}
+
+/// Starts one node per port in directories of `create_directory`, and returns once each answers. After an
 /// error neither process nor directory remains.
 pub(crate) fn launch_nodes(
-    binary: &Path,
-    ports: &[u16],
-    max_payload: u32,
-    data: Option<&DataDirectory>,
-    lifetime: Lifetime,
+    start: &NodesStart<'_>,
     cancellation: &Cancellation,
     create_directory: impl Fn() -> Result<OwnedDirectory, LocalError>,
 ) -> Result<(SharedConfig, Vec<(Launched, OwnedDirectory)>), LocalError> {
+    let &NodesStart {
+        binary,
+        ports,
+        max_payload,
+        accounts,
+        data,
+        lifetime,
+    } = start;
     let mut starts = 0;
     loop {
         starts += 1;
-        let cluster = SharedConfig::new(ports.len(), data)?;
+        let cluster = SharedConfig::new(ports.len(), max_payload, accounts, data)?;
         let nodes = ports.iter().enumerate().map(|(index, &port)| {
             let directory = create_directory()?;
             let config = Config {
@@ -97,7 +121,7 @@ pub(crate) fn launch_nodes(
                     index,
                 }),
                 data,
-                accounts: None,
+                accounts,
             };
             let launched = launch(binary, &config, lifetime, cancellation)?;
             Ok((launched, directory))

@@ -48,7 +48,6 @@ pub struct LocalCluster {
 struct State {
     nodes: Vec<ClusterNode>,
     shared: SharedConfig,
-    max_payload: u32,
     data: Option<DataDirectory>,
 }
 
@@ -57,7 +56,6 @@ impl LocalCluster {
         nodes: Vec<ClusterNode>,
         shared: SharedConfig,
         binary: NatsServer,
-        max_payload: u32,
         data: Option<DataDirectory>,
     ) -> Self {
         let urls: Vec<&str> = nodes.iter().map(ClusterNode::url).collect();
@@ -66,7 +64,6 @@ impl LocalCluster {
             state: State {
                 nodes,
                 shared,
-                max_payload,
                 data,
             },
             binary,
@@ -158,7 +155,6 @@ impl LocalCluster {
             let State {
                 nodes,
                 shared,
-                max_payload,
                 data,
             } = state;
             let count = nodes.len();
@@ -168,7 +164,7 @@ impl LocalCluster {
             })?;
             node.terminate(STOP_GRACE)?;
             let data = data.as_ref();
-            node.start(&binary, shared, index, *max_payload, data, cancellation)
+            node.start(&binary, shared, index, data, cancellation)
         })
         .await
     }
@@ -195,17 +191,9 @@ impl LocalCluster {
     /// ```
     pub async fn ready(&mut self) -> Result<(), LocalError> {
         self.in_background(|state, cancellation| {
-            let running = || state.nodes.iter().filter(|node| node.pid().is_some());
-            let Some(node) = running().next() else {
-                return Err(LocalError::ClusterNotReady {
-                    nodes: 0,
-                    waited: Duration::ZERO,
-                    log: "(no node runs)".to_owned(),
-                });
-            };
-            let system = &state.shared.system;
-            let count = running().count();
-            wait_ready(node.port(), node.directory(), system, count, cancellation)
+            let running = state.nodes.iter().filter(|node| node.pid().is_some());
+            let watched: Vec<_> = running.map(ClusterNode::watched).collect();
+            wait_ready(&watched, &state.shared, cancellation)
         })
         .await
     }
@@ -253,7 +241,6 @@ impl LocalCluster {
         let empty = State {
             nodes: Vec::new(),
             shared: self.state.shared.clone(),
-            max_payload: self.state.max_payload,
             data: None,
         };
         let mut state = std::mem::replace(&mut self.state, empty);

@@ -8,7 +8,7 @@ use super::running::{running, running_in_foreground};
 use super::server::{DetachedServer, Node};
 use crate::background::Cancellation;
 use crate::binary::NatsServer;
-use crate::cluster::{launch_nodes, node_ports, wait_ready};
+use crate::cluster::{NodesStart, WatchedNode, launch_nodes, node_ports, wait_ready};
 use crate::config::{Config, DEFAULT_MAX_PAYLOAD};
 use crate::data::{DataDirectory, KeptData};
 use crate::directory::{OwnedDirectory, create_private};
@@ -105,8 +105,6 @@ impl DetachedServerBuilder {
     /// The accounts of the server with their users, in the syntax of its configuration, in place of one account that everyone
     /// may use without a login. The text has the system account, too. [`RunningMesh::set_accounts`] replaces it while the
     /// server runs.
-    ///
-    /// A cluster has no such accounts: the setting is for a single server.
     pub fn accounts(mut self, configuration: impl Into<String>) -> Self {
         self.accounts = Some(configuration.into());
         self
@@ -435,15 +433,16 @@ impl Start {
         cancellation: &Cancellation,
     ) -> Result<Vec<Started>, LocalError> {
         check_ports(&self.ports, &running(parent, &[])?)?;
-        let (shared, launched) = launch_nodes(
-            self.binary.path(),
-            &self.ports,
-            self.max_payload,
+        let start = NodesStart {
+            binary: self.binary.path(),
+            ports: &self.ports,
+            max_payload: self.max_payload,
+            accounts: self.accounts.as_deref(),
             data,
-            Lifetime::Unbound,
-            cancellation,
-            || OwnedDirectory::create(parent),
-        )?;
+            lifetime: Lifetime::Unbound,
+        };
+        let (shared, launched) =
+            launch_nodes(&start, cancellation, || OwnedDirectory::create(parent))?;
         let urls: Vec<&str> = launched
             .iter()
             .map(|(launched, _)| &*launched.endpoints.url)
@@ -452,16 +451,13 @@ impl Start {
             name: shared.name.clone(),
             url: urls.join(","),
         };
-        if let Some((first, directory)) = launched.first() {
-            let (port, directory) = (first.endpoints.port, directory.path());
-            wait_ready(
-                port,
-                directory,
-                &shared.system,
-                launched.len(),
-                cancellation,
-            )?;
-        }
+        let watched = launched.iter().map(|(launched, directory)| WatchedNode {
+            port: launched.endpoints.port,
+            directory: directory.path(),
+            name: &launched.server_name,
+            log_start: launched.log_start,
+        });
+        wait_ready(&watched.collect::<Vec<_>>(), &shared, cancellation)?;
         let started = launched.into_iter().map(|(launched, directory)| {
             let version = self.binary.version().to_string();
             let started_in = self.started_in.clone();

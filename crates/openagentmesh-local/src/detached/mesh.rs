@@ -228,10 +228,13 @@ impl RunningMesh {
     /// # }
     /// ```
     pub async fn set_accounts(&self, configuration: String) -> Result<(), LocalError> {
-        let directory = self.server.directory().to_owned();
+        let directories: Vec<PathBuf> = self.nodes().map(|node| node.directory.clone()).collect();
         background::run(move |_| {
-            accounts::write(&directory, &configuration)?;
-            signal_reload(&directory)
+            // A node that is down reads them when it is started again.
+            for directory in &directories {
+                accounts::write(directory, &configuration)?;
+            }
+            signal_reload(&directories)
         })
         .await
     }

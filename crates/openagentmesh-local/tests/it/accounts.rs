@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
-use crate::support::CONDITION_TIMEOUT;
+use openagentmesh_local::LocalCluster;
+
 use crate::support::detached_home::DetachedHome;
+use crate::support::{CONDITION_TIMEOUT, home, nats_server};
 
 /// Accounts with one user whose password is "pw".
 fn accounts_of(user: &str) -> String {
@@ -47,6 +49,58 @@ async fn server_admits_the_users_of_its_accounts_and_of_those_that_replace_them(
     }
     assert!(!is_admitted(url, "ann").await);
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_node_of_a_cluster_admits_the_users_of_its_accounts_and_of_those_that_replace_them() {
+    let home = DetachedHome::new();
+    let settings = home.settings().await;
+    let cluster = settings
+        .clone()
+        .cluster(3)
+        .accounts(accounts_of("ann"))
+        .start()
+        .await
+        .unwrap();
+    let urls: Vec<&str> = cluster.url().split(',').collect();
+    assert_eq!(urls.len(), 3);
+    for url in &urls {
+        assert!(is_admitted(url, "ann").await, "{url}");
+        assert!(
+            async_nats::connect(*url).await.is_err(),
+            "no anonymous client at {url}"
+        );
+    }
+    let meshes = settings.list_meshes().await.unwrap();
+    meshes[0].set_accounts(accounts_of("bob")).await.unwrap();
+    let deadline = Instant::now() + CONDITION_TIMEOUT;
+    for url in &urls {
+        while !is_admitted(url, "bob").await {
+            assert!(Instant::now() < deadline, "the new user is admitted");
+        }
+        assert!(!is_admitted(url, "ann").await, "{url}");
+    }
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn cluster_with_accounts_is_ready_when_its_nodes_follow_a_leader() {
+    let home = home();
+    let mut cluster = LocalCluster::builder()
+        .home_directory(home.path())
+        .binary(nats_server().await)
+        .accounts(accounts_of("ann"))
+        .start()
+        .await
+        .unwrap();
+    cluster.kill_node(0).await.unwrap();
+    cluster.ready().await.unwrap();
+    cluster.restart_node(0).await.unwrap();
+    cluster.ready().await.unwrap();
+    let url = cluster.nodes()[0].url();
+    assert!(is_admitted(url, "ann").await);
+    assert!(async_nats::connect(url).await.is_err());
+    cluster.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -111,7 +111,10 @@ impl Denials {
         for listener in self.listeners.lock().values() {
             is_reported |= listener(&denial);
         }
-        if is_reported || self.has_ended(&denial) || self.warnings.fetch_add(1, Ordering::Relaxed) >= MAX_WARNINGS {
+        if is_reported
+            || self.has_ended(&denial)
+            || self.warnings.fetch_add(1, Ordering::Relaxed) >= MAX_WARNINGS
+        {
             tracing::debug!(subject = denial.subject, "{:?} denied", denial.action);
         } else {
             tracing::warn!("{}{}", denial.to_error(), denial.consequence());

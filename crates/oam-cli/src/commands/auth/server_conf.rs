@@ -1,4 +1,4 @@
-use openagentmesh_auth::ServerConfig;
+use openagentmesh_auth::{ClusterMember, ServerConfig};
 use serde::Serialize;
 
 use crate::cli::{AuthServerConf, LOOPBACK};
@@ -25,11 +25,21 @@ pub(crate) fn run(arguments: AuthServerConf, printer: &Printer) -> Result<(), Fa
     if let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
         config = config.tls(url_file::absolute(certificate)?, url_file::absolute(key)?);
     }
+    let member = member(&arguments)?;
+    let is_clustered = member.is_some();
+    if let Some(member) = member {
+        config = config.member(member);
+    }
     let configuration = config.render(&store)?;
     if printer.is_json() {
         printer.json(&Configuration { configuration })?;
     } else {
         printer.data_line(configuration.trim_end().to_owned())?;
+    }
+    if is_clustered {
+        printer.note(
+            "the configuration has the password of the cluster, with which a server reads everything: keep it private",
+        );
     }
     if !is_loopback {
         let reach = format!(
@@ -44,4 +54,22 @@ pub(crate) fn run(arguments: AuthServerConf, printer: &Printer) -> Result<(), Fa
         });
     }
     Ok(())
+}
+
+/// The place of the server in a cluster.
+fn member(arguments: &AuthServerConf) -> Result<Option<ClusterMember>, Failure> {
+    let (Some(cluster), Some(server)) = (&arguments.cluster, &arguments.server_name) else {
+        return Ok(None);
+    };
+    let mut member = ClusterMember::new(cluster, server);
+    if let Some(address) = &arguments.cluster_listen {
+        member = member.listen(address);
+    }
+    for route in &arguments.routes {
+        member = member.route(route);
+    }
+    if let Some(authority) = &arguments.tls_ca {
+        member = member.authority(url_file::absolute(authority)?);
+    }
+    Ok(Some(member))
 }

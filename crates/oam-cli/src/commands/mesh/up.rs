@@ -239,6 +239,9 @@ impl Foreground {
             if let Some(data) = arguments.data {
                 settings = settings.data_directory(data);
             }
+            if let Some(auth) = auth {
+                settings = settings.accounts(auth.store.accounts_config()?);
+            }
             let cluster = settings.start().await.map_err(start_failure)?;
             return Ok(Self::Cluster(Box::new(cluster)));
         }

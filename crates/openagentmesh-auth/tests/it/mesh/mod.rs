@@ -4,7 +4,6 @@ mod denials;
 mod hostile;
 mod serving;
 
-use std::future::IntoFuture;
 use std::time::Duration;
 
 use futures::stream;
@@ -13,10 +12,7 @@ use openagentmesh_auth::{Grants, GrantsBuilder, Role};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::support::{AuthServer, buckets};
-
-/// Far longer than needed: tests run in parallel on shared machines.
-const DEADLINE: Duration = Duration::from_secs(60);
+use crate::support::{AuthServer, buckets, within};
 
 /// A server, and a monitor with the credentials of one.
 struct Mesh {
@@ -83,12 +79,6 @@ fn agents(channel: &str) -> [Agent; 3] {
         AgentSpec::new(name("count"), "Counts.").handler(|to: u32| stream::iter(0..to)),
         AgentSpec::new(name("news"), "Publishes numbers.").handler(|| stream::iter(0_u32..)),
     ]
-}
-
-async fn within<T>(work: impl IntoFuture<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, work.into_future())
-        .await
-        .unwrap_or_else(|_| panic!("timeout after {DEADLINE:?}"))
 }
 
 /// Polls `condition` until it returns a value.

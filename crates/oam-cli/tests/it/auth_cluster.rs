@@ -1,0 +1,111 @@
+//! A mesh with users on a cluster.
+
+use std::time::{Duration, Instant};
+
+use openagentmesh::{AgentMesh, agent, agents};
+use serde_json::{Value, json};
+
+use crate::support::{CommandOutput, Sandbox, within_deadline};
+
+/// Returns the text in upper case.
+#[agent(name = "shop.shout")]
+async fn shout(text: String) -> String {
+    text.to_uppercase()
+}
+
+fn ok(sandbox: &Sandbox, arguments: &[&str]) -> CommandOutput {
+    let output = sandbox.oam(arguments);
+    assert_eq!(output.code, 0, "{arguments:?}: {output:?}");
+    output
+}
+
+fn json_of(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let output = ok(sandbox, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+/// Runs the command until it ends with exit code `code`.
+fn until_code(sandbox: &Sandbox, arguments: &[&str], code: i32) -> CommandOutput {
+    let started = Instant::now();
+    loop {
+        let output = sandbox.oam(arguments);
+        if output.code == code {
+            return output;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "{output:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mesh_with_users_on_a_cluster_outlives_a_server_and_forgets_the_revoked() {
+    let sandbox = Sandbox::new();
+    let up = ["mesh", "up", "--port", "0", "--auth", "--cluster", "3"];
+    let up = json_of(&sandbox, &up);
+    let url = up["url"].as_str().unwrap();
+    assert_eq!(url.split(',').count(), 3, "{up}");
+    let add = ["auth", "user", "add", "shop-1", "--role", "worker"];
+    ok(&sandbox, &[&add[..], &["--agent", "shop.>"]].concat());
+    let creds = sandbox.work().join("shop-1.creds");
+    let builder = AgentMesh::builder().url(url).credentials(&creds);
+    let worker = within_deadline("the worker connects", builder.connect()).await;
+    let worker = worker.unwrap();
+    let registered = within_deadline("the agent is listed", async {
+        worker.register(agents![shout]).await
+    });
+    registered.await.unwrap();
+
+    // As the invoker whose credentials are in .oam-url.
+    let call = ["agent", "call", "shop.shout", "\"fresh\""];
+    let called = until_code(&sandbox, &call, 0);
+    assert_eq!(called.stdout, "\"FRESH\"\n");
+    let put = sandbox.oam(&["kv", "put", "motto", "fresh"]);
+    assert_eq!(put.code, 4, "an invoker reads values: {put:?}");
+
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &up["pids"][0].to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let called = until_code(&sandbox, &call, 0);
+    assert_eq!(called.stdout, "\"FRESH\"\n");
+
+    let creds = creds.to_str().unwrap();
+    let write = ["kv", "put", "motto", "fresh", "--creds", creds];
+    until_code(&sandbox, &write, 0);
+    let revoked = json_of(&sandbox, &["auth", "user", "revoke", "shop-1"]);
+    assert_eq!(revoked["reloaded"], json!([url]));
+    for server in url.split(',').skip(1) {
+        until_code(&sandbox, &[&write[..], &["--url", server]].concat(), 4);
+    }
+    ok(&sandbox, &["mesh", "down"]);
+}
+
+#[test]
+fn member_of_a_cluster_needs_a_name_and_a_route() {
+    let sandbox = Sandbox::new();
+    ok(&sandbox, &["auth", "init"]);
+    let conf = ["auth", "server-conf", "--cluster", "mesh"];
+    let without_name = sandbox.oam(&[&conf[..], &["--route", "n2:6222"]].concat());
+    without_name.assert_failure(&conf, 2, &["--server-name"]);
+    let conf = [&conf[..], &["--server-name", "n1", "--route"]].concat();
+    let invalid = sandbox.oam(&[&conf[..], &["n2"]].concat());
+    invalid.assert_failure(
+        &conf,
+        2,
+        &["invalid address of a server 'n2'", "10.0.0.2:6222"],
+    );
+
+    let printed = ok(&sandbox, &[&conf[..], &["n2:6222"]].concat());
+    assert!(printed.stderr.contains("keep it private"), "{printed:?}");
+    let password = sandbox
+        .home()
+        .join(".agentmesh/auth/default/routes.password");
+    let password = std::fs::read_to_string(password).unwrap();
+    for part in [
+        "server_name: \"n1\"",
+        "listen: \"127.0.0.1:6222\"",
+        &format!("\"nats-route://route:{}@n2:6222\"", password.trim()),
+    ] {
+        assert!(printed.stdout.contains(part), "{part}: {printed:?}");
+    }
+}
