@@ -16,12 +16,6 @@ pub(crate) const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The results that the documentation is rendered from.
 pub(crate) const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results.json");
 
-const PROFILE: &str = if cfg!(debug_assertions) {
-    "debug"
-} else {
-    "release"
-};
-
 /// A program that the bench builds before it runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Program {
@@ -34,6 +28,16 @@ pub(crate) enum Program {
 }
 
 impl Program {
+    /// The profile that it is built with, and the folder of this profile in the target directory.
+    const fn profile(self) -> (&'static str, &'static str) {
+        match self {
+            _ if cfg!(debug_assertions) => ("dev", "debug"),
+            // As it is installed.
+            Self::Oam => ("dist", "dist"),
+            Self::Host | Self::Allocations => ("release", "release"),
+        }
+    }
+
     const fn package(self) -> &'static str {
         match self {
             Self::Oam => "oam-cli",
@@ -105,7 +109,7 @@ impl Programs {
     }
 }
 
-/// Builds `program` in the profile of this program and returns its path.
+/// Builds `program` and returns its path.
 async fn build(program: Program) -> Result<PathBuf> {
     let target = target()?;
     let mut build = cargo();
@@ -114,16 +118,15 @@ async fn build(program: Program) -> Result<PathBuf> {
         .args(["--bin", program.name()])
         .arg("--target-dir")
         .arg(&target);
-    if PROFILE == "release" {
-        build.arg("--release");
-    }
+    let (profile, folder) = program.profile();
+    build.args(["--profile", profile]);
     let name = program.name();
-    eprintln!("== build {name} ({PROFILE}), unless it is up to date");
+    eprintln!("== build {name} ({profile}), unless it is up to date");
     let status = build.status().await?;
     if !status.success() {
         return Err(format!("build of {name} failed: {status}").into());
     }
-    Ok(target.join(PROFILE).join(file_name(name)))
+    Ok(target.join(folder).join(file_name(name)))
 }
 
 fn file_name(program: &str) -> String {

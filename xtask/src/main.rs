@@ -51,7 +51,7 @@ const INTEROP: Step = step("interop", "cargo test --workspace --test interop");
 
 const BENCH: &[Step] = &[
     // The bench starts `oam`, and would build it without printing progress.
-    step("build oam", "cargo build --release -p oam-cli"),
+    step("build oam", "cargo build --profile dist -p oam-cli"),
     step("build the bench", "cargo build --release -p bench"),
     step("bench", "cargo run --release -p bench --bin bench --"),
 ];

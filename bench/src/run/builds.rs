@@ -81,7 +81,7 @@ impl Runner {
         Ok(Measured::new(1, [started.elapsed().as_secs_f64()]))
     }
 
-    /// The size of the command line's program; the workspace's release profile strips it.
+    /// The size of the command line's program; its profile strips it.
     pub(super) async fn size(&mut self, contender: Contender) -> Result<Measured> {
         let oam = self.programs.path(Program::Oam, contender).await?;
         let megabytes = std::fs::metadata(oam)?.len() as f64 / 1e6;

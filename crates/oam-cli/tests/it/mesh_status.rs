@@ -218,6 +218,7 @@ async fn user_with_few_permissions_sees_the_other_parts() {
     for subject in ["$JS.API.INFO", "KV_mesh-leases", "KV_mesh-registry"] {
         assert!(table.stderr.contains(subject), "{subject}: {table:?}");
     }
+    assert_eq!(table.stderr.lines().count(), 1, "{table:?}");
     assert!(!table.stdout.contains(":pw@"), "{table:?}");
 
     // Connections are not readable, the records are.

@@ -4,7 +4,6 @@ mod json;
 mod origin;
 mod text;
 
-use openagentmesh::ErrorCode;
 use openagentmesh::inspect::Severity;
 
 use self::origin::Origin;
@@ -26,10 +25,12 @@ pub(crate) async fn run(arguments: MeshStatus, printer: &Printer) -> Result<Exit
         printer.json(&json::Status::new(&inspection, &findings, &origin))?;
     } else {
         text::print(&inspection, &origin, printer)?;
-        for error in text::errors(&inspection) {
-            if error.code() == &ErrorCode::ConnectionDenied {
-                printer.note(format!("not readable: {}", error.message()));
-            }
+        let denied = text::denied_subjects(&inspection);
+        if !denied.is_empty() {
+            printer.note(format!(
+                "not readable for this user, whom the server does not permit: {}",
+                denied.join(", ")
+            ));
         }
         for finding in &findings {
             printer.note(format!("{}: {}", finding.severity, finding.message));

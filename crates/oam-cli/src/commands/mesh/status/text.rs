@@ -112,8 +112,8 @@ fn ping(round_trip: Option<Duration>) -> String {
     }
 }
 
-/// The errors of the parts that could not be read.
-pub(super) fn errors(inspection: &Inspection) -> impl Iterator<Item = &Error> {
+/// The subjects that the user may not use, because of which parts could not be read.
+pub(super) fn denied_subjects(inspection: &Inspection) -> Vec<&str> {
     let parts = [
         inspection.jetstream.as_ref().err(),
         inspection.monitor.as_ref().err(),
@@ -121,15 +121,17 @@ pub(super) fn errors(inspection: &Inspection) -> impl Iterator<Item = &Error> {
         inspection.catalog.as_ref().err(),
     ];
     let buckets = inspection.buckets.iter();
-    let mut errors: Vec<&Error> = parts
+    let mut subjects: Vec<&str> = parts
         .into_iter()
         .flatten()
         .chain(buckets.filter_map(|status| status.stored.as_ref().err()))
+        .filter(|error| error.code() == &ErrorCode::ConnectionDenied)
+        .filter_map(|error| error.details().get("subject")?.as_str())
         .collect();
     // Several parts may need the same permission.
-    errors.sort_by_key(|error| error.message());
-    errors.dedup_by_key(|error| error.message());
-    errors.into_iter()
+    subjects.sort_unstable();
+    subjects.dedup();
+    subjects
 }
 
 fn unreadable(error: &Error) -> &'static str {
