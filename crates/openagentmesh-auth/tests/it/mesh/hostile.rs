@@ -1,4 +1,6 @@
 //! Users of each role who send what harms or what they may not send.
+//!
+//! They send as fast as they can, or `OAM_ATTACK_RATE` messages a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,14 +10,24 @@ use async_nats::HeaderMap;
 use openagentmesh::AgentMesh;
 use openagentmesh_auth::{Grants, GrantsBuilder, Role};
 
+use tokio::time::Interval;
+
 use super::{Mesh, agents, within};
 
 const MESSAGES: usize = 10_000;
 
-/// Calls one after another until `stop`, and counts the values that are put. Returns the durations of the calls.
-async fn call_until(caller: AgentMesh, worker: AgentMesh, stop: Arc<AtomicBool>) -> Vec<Duration> {
+/// The calls that are timed without an attack.
+const QUIET_CALLS: usize = 300;
+
+/// Calls one after another until `stop`, or `max` times. A value is put and read after each. Returns the durations of the calls.
+async fn call_until(
+    caller: AgentMesh,
+    worker: AgentMesh,
+    stop: Arc<AtomicBool>,
+    max: usize,
+) -> Vec<Duration> {
     let mut durations = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
+    while durations.len() < max && !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         let length: usize = within(caller.call("shop.price", "abc")).await.unwrap();
         durations.push(started.elapsed());
@@ -29,22 +41,33 @@ async fn call_until(caller: AgentMesh, worker: AgentMesh, stop: Arc<AtomicBool>)
     durations
 }
 
-fn p99(mut durations: Vec<Duration>) -> Duration {
+/// The durations that half of all and 99 % of all are within.
+fn percentiles(mut durations: Vec<Duration>) -> (Duration, Duration) {
     durations.sort_unstable();
-    durations[durations.len() * 99 / 100]
+    let at = |percent| durations[(durations.len() - 1) * percent / 100];
+    (at(50), at(99))
 }
 
-/// The p99 of 300 calls without an attack.
-async fn quiet(caller: &AgentMesh) -> Duration {
-    let mut durations = Vec::new();
-    for _ in 0..300 {
-        let started = Instant::now();
-        within(caller.call::<usize>("shop.price", "abc"))
-            .await
-            .unwrap();
-        durations.push(started.elapsed());
+/// Waits after every tenth message for as long as the rate says.
+struct Pace(Option<Interval>);
+
+impl Pace {
+    const BATCH: usize = 10;
+
+    fn new() -> Self {
+        let rate = std::env::var("OAM_ATTACK_RATE").ok();
+        let rate = rate.map(|rate| rate.parse::<f64>().unwrap());
+        let interval = |rate| Duration::from_secs_f64(Self::BATCH as f64 / rate);
+        Self(rate.map(|rate| tokio::time::interval(interval(rate))))
     }
-    p99(durations)
+
+    async fn sent(&mut self, number: usize) {
+        if let Self(Some(interval)) = self
+            && number.is_multiple_of(Self::BATCH)
+        {
+            interval.tick().await;
+        }
+    }
 }
 
 /// Each role with the subjects to which it may publish, for malformed messages.
@@ -91,6 +114,7 @@ fn roles() -> Vec<(&'static str, GrantsBuilder, Vec<&'static str>)> {
 const BODIES: [&[u8]; 5] = [b"", b"{", b"\xff\xfe\x00", b"[[[[[[[[", b"{\"agents\": 7}"];
 
 async fn send_malformed(raw: &async_nats::Client, subjects: &[&str]) {
+    let mut pace = Pace::new();
     for number in 0..MESSAGES {
         let mut headers = HeaderMap::new();
         headers.insert("X-Mesh-Request-Id", "a..b");
@@ -100,6 +124,7 @@ async fn send_malformed(raw: &async_nats::Client, subjects: &[&str]) {
         raw.publish_with_headers(subject, headers, body.into())
             .await
             .unwrap();
+        pace.sent(number).await;
     }
     raw.flush().await.unwrap();
 }
@@ -112,9 +137,11 @@ async fn send_forbidden(raw: &async_nats::Client) {
         "$JS.API.CONSUMER.CREATE.KV_mesh-context",
         "orders.new",
     ];
+    let mut pace = Pace::new();
     for number in 0..MESSAGES {
         let subject = FORBIDDEN[number % FORBIDDEN.len()];
         raw.publish(subject, "{}".into()).await.unwrap();
+        pace.sent(number).await;
     }
     raw.flush().await.unwrap();
 }
@@ -128,18 +155,15 @@ async fn hostile_user_of_each_role_costs_the_others_nothing() {
     let caller = mesh.invoker("bob").await;
     for (role, grants, subjects) in roles() {
         let raw = mesh.server.nats(role, &grants.build().unwrap()).await;
-        let before = quiet(&caller).await;
         let stop = Arc::new(AtomicBool::new(false));
-        let calling = tokio::spawn(call_until(
-            caller.clone(),
-            worker.clone(),
-            Arc::clone(&stop),
-        ));
+        let calls = |max| call_until(caller.clone(), worker.clone(), Arc::clone(&stop), max);
+        let before = percentiles(tokio::spawn(calls(QUIET_CALLS)).await.unwrap());
+        let calling = tokio::spawn(calls(usize::MAX));
         within(send_malformed(&raw, &subjects)).await;
         within(send_forbidden(&raw)).await;
         stop.store(true, Ordering::Relaxed);
-        let during = p99(within(calling).await.unwrap());
-        println!("{role}: p99 {before:?} without, {during:?} during the attack");
+        let during = percentiles(within(calling).await.unwrap());
+        println!("{role}: p50 and p99 {before:?} without, {during:?} during the attack");
         let listed = within(caller.catalog().channel("shop").fresh())
             .await
             .unwrap();

@@ -77,7 +77,14 @@ fn agents(channel: &str) -> [Agent; 3] {
         AgentSpec::new(name("price"), "Prices an order.")
             .handler(|order: String| async move { order.len() }),
         AgentSpec::new(name("count"), "Counts.").handler(|to: u32| stream::iter(0..to)),
-        AgentSpec::new(name("news"), "Publishes numbers.").handler(|| stream::iter(0_u32..)),
+        AgentSpec::new(name("news"), "Publishes numbers.").handler(|| {
+            let ticks = tokio::time::interval(Duration::from_millis(10));
+            // As fast as it can, it would be the load of the whole mesh.
+            stream::unfold((ticks, 0_u32), |(mut ticks, number)| async move {
+                ticks.tick().await;
+                Some((number, (ticks, number + 1)))
+            })
+        }),
     ]
 }
 
