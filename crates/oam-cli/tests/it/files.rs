@@ -156,6 +156,15 @@ async fn every_file_is_in_the_table_and_every_row_has_a_file() {
 
     files.oam(&["mesh", "up", "--port", "0", "--auth"]);
     files.oam(&["auth", "user", "add", "NAME", "--role", "observer"]);
+    let member = [
+        "--cluster",
+        "mesh",
+        "--server-name",
+        "n1",
+        "--route",
+        "n2:6222",
+    ];
+    files.oam(&[&["auth", "server-conf"], &member[..]].concat());
     files.oam(&["mesh", "down"]);
     files.oam(&["context", "add", "a", "nats://127.0.0.1:1"]);
 

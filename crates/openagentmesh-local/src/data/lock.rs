@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use openagentmesh_name::Visible;
 use serde::{Deserialize, Serialize};
 
 use crate::LocalError;
@@ -17,6 +19,29 @@ const MAX_ATTEMPTS: usize = 10;
 
 /// Maximum length of the description in the file, in bytes.
 const MAX_DESCRIPTION_BYTES: u64 = 64 * 1024;
+
+/// Interval between two attempts to take a lock that is about to become free.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Waits at most for `timeout` until the lock of the data in `directory` is free. The servers that held it have ended: the
+/// operating system closes their files a moment later.
+pub(crate) fn wait_until_free(directory: &Path, timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    // Without the file, nobody holds the lock.
+    while directory.join(LOCK_FILE).exists() {
+        match DataLock::take(directory) {
+            Err(LocalError::DataInUse { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(POLL_INTERVAL);
+            }
+            Ok(_lock) => return,
+            // Whoever uses the data next reports it.
+            Err(failure) => {
+                tracing::debug!(failure = %Visible(&failure), "the lock of the data is not free");
+                return;
+            }
+        }
+    }
+}
 
 /// The description of the mesh that holds the lock, for messages.
 #[derive(Serialize, Deserialize)]

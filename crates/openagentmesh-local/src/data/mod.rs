@@ -8,3 +8,4 @@ mod memory;
 
 pub(crate) use directory::DataDirectory;
 pub use kept::KeptData;
+pub(crate) use lock::wait_until_free;

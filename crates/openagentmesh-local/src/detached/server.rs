@@ -8,10 +8,13 @@ use crate::config::log_path;
 use crate::directory::remove;
 use crate::process::end_servers_of;
 use crate::record::{self, Record};
-use crate::{LocalError, background};
+use crate::{LocalError, background, data};
 
 /// Grace period between SIGTERM and SIGKILL.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Maximum wait for the lock of the data of servers that have ended.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A `nats-server`, or a cluster of them, that runs until it is stopped, independent of the process that started it:
 /// `oam mesh up` starts one and `oam mesh down` stops it.
@@ -201,6 +204,9 @@ impl DetachedServer {
             let _lock = record::lock(&parent, cancellation)?;
             for Node { directory, .. } in &nodes {
                 end_servers_of(directory, STOP_GRACE)?;
+            }
+            if let Some(data) = nodes.first().and_then(|node| node.record.data.as_deref()) {
+                data::wait_until_free(data, RELEASE_TIMEOUT);
             }
             for Node { directory, record } in nodes {
                 if record.greets(&directory) {
