@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
 
-use super::ready::WatchedNode;
+use super::watched::WatchedNode;
 use crate::config::log_path;
 
 /// What a node logs when it becomes the leader.

@@ -6,14 +6,16 @@ mod node;
 mod ready;
 mod shared;
 mod value;
+mod watched;
 
 use crate::LocalError;
 
 pub use builder::LocalClusterBuilder;
 pub use node::ClusterNode;
-pub(crate) use ready::{WatchedNode, wait_ready};
+pub(crate) use ready::wait_ready;
 pub(crate) use shared::{NodesStart, launch_nodes, node_ports};
 pub use value::LocalCluster;
+pub(crate) use watched::WatchedNode;
 
 impl LocalCluster {
     /// Starts three nodes with default settings. Installs `nats-server` if none is found.

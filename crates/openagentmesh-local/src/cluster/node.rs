@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ready::WatchedNode;
+use super::watched::WatchedNode;
 use crate::background::Cancellation;
 use crate::config::{Config, Member, SharedConfig, log_path};
 use crate::data::DataDirectory;

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
 use super::leader::follow_one_leader;
+use super::watched::WatchedNode;
 use crate::LocalError;
 use crate::background::Cancellation;
 use crate::config::{SharedConfig, SystemCredentials};
@@ -50,17 +50,6 @@ struct Replica {
     current: bool,
     #[serde(default)]
     offline: bool,
-}
-
-/// A node that runs.
-pub(crate) struct WatchedNode<'a> {
-    /// The port for clients.
-    pub(crate) port: u16,
-    pub(crate) directory: &'a Path,
-    /// The name of the server.
-    pub(crate) name: &'a str,
-    /// The length of its log before its start, in bytes.
-    pub(crate) log_start: u64,
 }
 
 /// Waits until `nodes` form a cluster.
