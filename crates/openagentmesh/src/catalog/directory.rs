@@ -421,15 +421,25 @@ impl Directory {
         BucketState::read(&self.registry).await
     }
 
-    /// Replaces a stored value that is not a catalog by one of the agents that have a contract. A message that ends connections is written again without its headers. Returns whether the stored message was
-    /// replaced.
+    /// Replaces a stored value that is not a catalog by one of the agents that have a contract. A message that ends connections
+    /// is written again without its headers. Returns whether the stored message was replaced.
     pub(crate) async fn repair(&self) -> Result<bool> {
+        /// The stored message may end the connection of this process, too, while it is being replaced.
+        const MAX_ATTEMPTS: usize = 3;
         self.catalog.avoid_direct_gets();
-        if !writer::read(&self.catalog).await?.needs_repair() {
-            return Ok(false);
+        let mut attempts = 0;
+        loop {
+            if !writer::read(&self.catalog).await?.needs_repair() {
+                // An earlier attempt has replaced it, although no answer arrived.
+                return Ok(attempts > 0);
+            }
+            attempts += 1;
+            match self.edit(&[], |_| Ok(false)).await {
+                Err(error)
+                    if error.code() == &ErrorCode::ConnectionFailed && attempts < MAX_ATTEMPTS => {}
+                edited => return edited.map(|()| true),
+            }
         }
-        self.edit(&[], |_| Ok(false)).await?;
-        Ok(true)
     }
 }
 

@@ -38,6 +38,15 @@ enum Failure {
     Failed(StoreError),
 }
 
+impl Failure {
+    fn is_unanswered(&self) -> bool {
+        match self {
+            Self::NotOpened(error) => error.code() == &ErrorCode::ConnectionFailed,
+            Self::Failed(error) => error.code() == ErrorCode::ConnectionFailed,
+        }
+    }
+}
+
 /// A key-value bucket.
 pub(crate) type KvBucket = Bucket<Store>;
 
@@ -180,7 +189,8 @@ impl<H: Handle> Bucket<H> {
                     }),
                 }
             });
-            match self.connection.until_lost(attempt).await {
+            let done = self.connection.until_lost(attempt, Failure::is_unanswered);
+            match done.await {
                 Some(Ok(done)) => return Ok(Ok(done)),
                 Some(Err(Failure::Failed(error))) => return Ok(Err(error)),
                 Some(Err(Failure::NotOpened(error))) => return Err(error),

@@ -29,6 +29,8 @@ use crate::util::sync::Mutex;
 
 /// The limit of a flush.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum wait for the report of a client's death after one of its requests has failed without an answer.
+const DEATH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The NATS client of a process, and the parts of the SDK that belong to its connection.
 #[derive(Clone)]
@@ -283,7 +285,8 @@ impl Connection {
         F: Future<Output = Result<T>>,
     {
         loop {
-            match self.until_lost(attempt()).await {
+            let is_unanswered = |error: &Error| error.code() == &ErrorCode::ConnectionFailed;
+            match self.until_lost(attempt(), is_unanswered).await {
                 Some(done) => return done,
                 None => self.recovered().await?,
             }
@@ -291,10 +294,11 @@ impl Connection {
     }
 
     /// Runs a request to the server, which is not repeated by the client when its answer is lost. `None` when the
-    /// connection is lost before, or its client dies.
+    /// connection is lost before, or its client dies. `is_unanswered` says of an error whether it may be due to that.
     pub(crate) async fn until_lost<T, E>(
         &self,
         request: impl Future<Output = Result<T, E>>,
+        is_unanswered: impl Fn(&E) -> bool,
     ) -> Option<Result<T, E>> {
         let epoch = self.slot.epoch();
         let mut losses = self.monitor.losses();
@@ -303,12 +307,23 @@ impl Connection {
             done = request => done,
             Ok(()) = losses.changed() => return None,
         };
-        let is_dead = done.is_err() && self.slot.has_died_since(epoch);
-        // Not an error of the request. The loss is about to be reported, unless the client is not replaced.
-        if is_dead && self.slot.death(epoch).await.is_some() {
-            return None;
-        }
-        Some(done)
+        let Err(error) = &done else {
+            return Some(done);
+        };
+        // The death is about to be reported, unless the client is not replaced. A client that dies fails its requests a moment
+        // before it can be seen to be dead.
+        let death = self.slot.death(epoch);
+        let is_dead = if self.slot.has_died_since(epoch) {
+            death.await.is_some()
+        } else if is_unanswered(error) {
+            matches!(
+                tokio::time::timeout(DEATH_TIMEOUT, death).await,
+                Ok(Some(()))
+            )
+        } else {
+            false
+        };
+        (!is_dead).then_some(done)
     }
 
     /// Waits until the connection is not lost.
