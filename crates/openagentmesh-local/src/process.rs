@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use sysinfo::{
-    Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, Signal, System, UpdateKind,
-};
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, Signal, System, UpdateKind};
 
 use crate::LocalError;
 use crate::config::CONFIG_FILE;
@@ -256,48 +254,33 @@ fn signal_servers_of(directory: &Path, signal: Signal) -> Result<Vec<u32>, Local
 ///
 /// # Errors
 ///
-/// [`LocalError::Io`] on platforms without the signal, and if a server does not take it or none runs.
+/// [`LocalError::Io`] on platforms without the signal, and if a server does not take it or none runs. The others have taken it.
 pub(crate) fn signal_reload(directories: &[PathBuf]) -> Result<(), LocalError> {
     let system = snapshot(ProcessesToUpdate::All)?;
-    let mut running = 0;
+    let mut is_any = false;
+    let mut refused = None;
     for directory in directories {
         let processes = system.processes().values();
         for process in processes.filter(|process| serves(process.cmd(), directory)) {
-            running += 1;
+            is_any = true;
             if process.kill_with(Signal::Hangup) != Some(true) {
-                return Err(not_reloaded(
-                    directory,
-                    "the server did not take the signal",
-                ));
+                refused = Some(directory);
             }
         }
     }
-    match directories.first() {
-        Some(directory) if running == 0 => Err(not_reloaded(directory, "no server runs")),
-        _ => Ok(()),
-    }
-}
-
-fn not_reloaded(directory: &Path, cause: &str) -> LocalError {
-    let failure = io::Error::other(format!("{cause}; stop it and start it again"));
-    LocalError::io("reload the server of", directory)(failure)
-}
-
-/// Whether the server `pid` of `directory` is gone, and its files are closed. A process that is ending has no command line
-/// before it closes them, also the lock of its data.
-fn has_ended(pid: u32, directory: &Path) -> Result<bool, LocalError> {
-    let pid = Pid::from_u32(pid);
-    let system = snapshot(ProcessesToUpdate::Some(&[pid]))?;
-    Ok(match system.process(pid) {
-        None => true,
-        Some(process) if process.cmd().is_empty() => {
-            matches!(
-                process.status(),
-                ProcessStatus::Zombie | ProcessStatus::Dead
-            )
+    let failed = match is_any {
+        true => refused,
+        false => directories.first(),
+    };
+    match failed {
+        Some(directory) => {
+            let failure = io::Error::other(
+                "the server did not take the signal, or does not run; stop it and start it again",
+            );
+            Err(LocalError::io("reload the server of", directory)(failure))
         }
-        Some(process) => !serves(process.cmd(), directory),
-    })
+        None => Ok(()),
+    }
 }
 
 /// Waits until none of the processes `pids` is a server of `directory`. Returns one that still is
@@ -309,7 +292,7 @@ fn wait_until_gone(
 ) -> Result<Option<u32>, LocalError> {
     let deadline = Instant::now() + timeout;
     while let Some(&pid) = pids.last() {
-        if has_ended(pid, directory)? {
+        if !is_server_of(pid, directory)? {
             pids.pop();
         } else if Instant::now() >= deadline {
             return Ok(Some(pid));

@@ -104,7 +104,7 @@ impl LocalServer {
         LocalServerBuilder::default()
     }
 
-    /// The URL for clients, such as `nats://127.0.0.1:45431`. No credentials are needed.
+    /// The URL for clients, such as `nats://127.0.0.1:45431`. Credentials are needed with accounts of the caller's own only.
     pub fn url(&self) -> &str {
         &self.endpoints.url
     }
@@ -125,7 +125,7 @@ impl LocalServer {
         self.endpoints.port
     }
 
-    /// The user of the system account, for a health monitor.
+    /// The user of the system account, for a health monitor. Accounts of the caller's own have no such user.
     pub fn system_user(&self) -> &str {
         &self.system.user
     }

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod auth;
-mod auth_cluster;
 mod call;
 mod catalog;
 mod completions;

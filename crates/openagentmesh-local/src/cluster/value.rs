@@ -85,7 +85,7 @@ impl LocalCluster {
         &self.state.nodes
     }
 
-    /// The user of the system account, for a health monitor.
+    /// The user of the system account, for a health monitor. Accounts of the caller's own have no such user.
     pub fn system_user(&self) -> &str {
         &self.state.shared.system.user
     }

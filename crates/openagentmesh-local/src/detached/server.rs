@@ -87,7 +87,7 @@ impl DetachedServer {
     }
 
     /// The URL for clients, such as `nats://127.0.0.1:4222`; for a cluster the URLs of all nodes, with commas between
-    /// them. No credentials are needed.
+    /// them. Credentials are needed with accounts of the caller's own only.
     pub fn url(&self) -> &str {
         self.node.record.mesh_url()
     }
@@ -139,7 +139,7 @@ impl DetachedServer {
         self.node.record.pid
     }
 
-    /// The user of the system account, for a health monitor.
+    /// The user of the system account, for a health monitor. Accounts of the caller's own have no such user.
     pub fn system_user(&self) -> &str {
         &self.node.record.system_user
     }

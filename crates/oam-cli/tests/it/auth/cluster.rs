@@ -3,25 +3,14 @@
 use std::time::{Duration, Instant};
 
 use openagentmesh::{AgentMesh, agent, agents};
-use serde_json::{Value, json};
 
+use super::{json, ok};
 use crate::support::{CommandOutput, Sandbox, within_deadline};
 
 /// Returns the text in upper case.
 #[agent(name = "shop.shout")]
 async fn shout(text: String) -> String {
     text.to_uppercase()
-}
-
-fn ok(sandbox: &Sandbox, arguments: &[&str]) -> CommandOutput {
-    let output = sandbox.oam(arguments);
-    assert_eq!(output.code, 0, "{arguments:?}: {output:?}");
-    output
-}
-
-fn json_of(sandbox: &Sandbox, arguments: &[&str]) -> Value {
-    let output = ok(sandbox, &[arguments, &["--json"]].concat());
-    serde_json::from_str(&output.stdout).unwrap()
 }
 
 /// Runs the command until it ends with exit code `code`.
@@ -40,7 +29,7 @@ fn until_code(sandbox: &Sandbox, arguments: &[&str], code: i32) -> CommandOutput
 async fn mesh_with_users_on_a_cluster_outlives_a_server_and_forgets_the_revoked() {
     let sandbox = Sandbox::new();
     let up = ["mesh", "up", "--port", "0", "--auth", "--cluster", "3"];
-    let up = json_of(&sandbox, &up);
+    let up = json(&sandbox, &up);
     let url = up["url"].as_str().unwrap();
     assert_eq!(url.split(',').count(), 3, "{up}");
     let add = ["auth", "user", "add", "shop-1", "--role", "worker"];
@@ -72,8 +61,8 @@ async fn mesh_with_users_on_a_cluster_outlives_a_server_and_forgets_the_revoked(
     let creds = creds.to_str().unwrap();
     let write = ["kv", "put", "motto", "fresh", "--creds", creds];
     until_code(&sandbox, &write, 0);
-    let revoked = json_of(&sandbox, &["auth", "user", "revoke", "shop-1"]);
-    assert_eq!(revoked["reloaded"], json!([url]));
+    let revoked = json(&sandbox, &["auth", "user", "revoke", "shop-1"]);
+    assert_eq!(revoked["reloaded"], serde_json::json!([url]));
     for server in url.split(',').skip(1) {
         until_code(&sandbox, &[&write[..], &["--url", server]].concat(), 4);
     }
@@ -95,7 +84,8 @@ fn member_of_a_cluster_needs_a_name_and_a_route() {
         &["invalid address of a server 'n2'", "10.0.0.2:6222"],
     );
 
-    let printed = ok(&sandbox, &[&conf[..], &["n2:6222"]].concat());
+    let printed = sandbox.oam(&[&conf[..], &["n2:6222"]].concat());
+    assert_eq!(printed.code, 0, "{printed:?}");
     assert!(printed.stderr.contains("keep it private"), "{printed:?}");
     let password = sandbox
         .home()

@@ -1,5 +1,7 @@
 //! `oam auth`, and a mesh with users.
 
+mod cluster;
+
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
