@@ -46,8 +46,15 @@ const fn step(title: &'static str, command: &'static str) -> Step {
     }
 }
 
+/// A failed test prints its message last. A backtrace fills the end of a log, where a failure is looked for.
+const SHORT_FAILURES: (&str, &str) = ("RUST_BACKTRACE", "0");
+
 // All tests select the whole workspace or its default members, which have the same features: see `xtask/features`.
-const INTEROP: Step = step("interop", "cargo test --workspace --test interop");
+const INTEROP: Step = Step {
+    title: "interop",
+    command: "cargo test --workspace --test interop",
+    environment: &[SHORT_FAILURES],
+};
 
 const BENCH: &[Step] = &[
     // The bench starts `oam`, and would build it without printing progress.
@@ -94,7 +101,7 @@ const CI: &[Step] = &[
     Step {
         title: "test",
         command: "cargo test",
-        environment: &[("OAM_CHAOS_SECONDS", "120")],
+        environment: &[("OAM_CHAOS_SECONDS", "120"), SHORT_FAILURES],
     },
     // With one seed, so that a change is judged by the change, and with the build of the tests. `cargo xtask fuzz` takes a new
     // seed each time, and optimises.

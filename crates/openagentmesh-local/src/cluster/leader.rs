@@ -12,28 +12,44 @@ const IS_LEADER: &str = "Self is new JetStream cluster metadata leader";
 /// What a node logs when another one becomes the leader, before `NAME/CLUSTER`.
 const FOLLOWS: &str = "JetStream cluster new metadata leader: ";
 
-/// Whether all nodes follow the same leader, and it is one of them.
+/// What a node logs when another one becomes the leader whose name it has not learned yet.
+const FOLLOWS_UNNAMED: &str = "JetStream cluster new remote metadata leader";
+
+/// What a node logs when its leader is gone.
+const LOST_LEADER: &str = "JetStream cluster no metadata leader";
+
+/// The leader of a node.
+enum Leader {
+    /// The node itself.
+    Itself,
+    /// The node of this name.
+    Named(String),
+    /// A node whose name was not known.
+    Unnamed,
+}
+
+/// Whether exactly one node leads, and all others follow it.
 ///
 /// # Errors
 ///
 /// If a log cannot be read.
 pub(super) fn follow_one_leader(nodes: &[WatchedNode<'_>]) -> io::Result<bool> {
-    let mut leader: Option<String> = None;
+    let mut leader = None;
+    let mut followed = Vec::new();
     for node in nodes {
-        let Some(followed) = leader_of(node)? else {
-            return Ok(false);
-        };
-        if leader.get_or_insert_with(|| followed.clone()) != &followed {
-            return Ok(false);
+        match leader_of(node)? {
+            None => return Ok(false),
+            Some(Leader::Itself) if leader.is_some() => return Ok(false),
+            Some(Leader::Itself) => leader = Some(node.name),
+            Some(Leader::Named(name)) => followed.push(name),
+            Some(Leader::Unnamed) => {}
         }
     }
-    Ok(nodes
-        .iter()
-        .any(|node| leader.as_deref() == Some(node.name)))
+    Ok(leader.is_some_and(|leader| followed.iter().all(|name| name == leader)))
 }
 
-/// The name of the leader that the node has logged last since its start.
-fn leader_of(node: &WatchedNode<'_>) -> io::Result<Option<String>> {
+/// The leader that the node has logged last since its start.
+fn leader_of(node: &WatchedNode<'_>) -> io::Result<Option<Leader>> {
     let mut log = File::open(log_path(node.directory))?;
     log.seek(SeekFrom::Start(node.log_start))?;
     let mut leader = None;
@@ -41,9 +57,16 @@ fn leader_of(node: &WatchedNode<'_>) -> io::Result<Option<String>> {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
         if let Some((_, named)) = line.split_once(FOLLOWS) {
-            leader = named.split('/').next().map(str::to_owned);
+            leader = named
+                .split('/')
+                .next()
+                .map(|name| Leader::Named(name.to_owned()));
         } else if line.contains(IS_LEADER) {
-            leader = Some(node.name.to_owned());
+            leader = Some(Leader::Itself);
+        } else if line.contains(FOLLOWS_UNNAMED) {
+            leader = Some(Leader::Unnamed);
+        } else if line.contains(LOST_LEADER) {
+            leader = None;
         }
     }
     Ok(leader)
@@ -78,6 +101,11 @@ mod tests {
         assert!(!follow([leads, leads]), "two leaders");
         assert!(!follow([leads, ""]), "one knows no leader");
         assert!(!follow(["-", "-"]));
+        let unnamed = "-[INF] JetStream cluster new remote metadata leader\n";
+        assert!(follow([leads, unnamed]));
+        assert!(!follow([unnamed, unnamed]), "nobody leads");
+        let lost = [leads, "[INF] JetStream cluster no metadata leader\n"].concat();
+        assert!(!follow([&lost, follows]), "the leader is no longer one");
         let gone = "-[INF] JetStream cluster new metadata leader: gone/c\n";
         assert!(!follow([gone, gone]), "the leader has ended");
         assert!(follow([

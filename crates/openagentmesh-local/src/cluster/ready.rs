@@ -13,8 +13,8 @@ use crate::background::Cancellation;
 use crate::config::{SharedConfig, SystemCredentials};
 use crate::launch::log_tail;
 
-/// Maximum time for the nodes to form a cluster. An election takes up to 9 s.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum time for the nodes to form a cluster. An election takes up to 9 s, and on a busy machine more than one is needed.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Maximum time of one question. Without a leader it stays unanswered.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(250);
