@@ -1,18 +1,24 @@
 //! The page of the book.
 
+use std::collections::BTreeMap;
+
 use crate::report::{Report, targets, values};
 
 pub(super) fn of(report: &Report) -> String {
     let verdicts = report.verdicts();
     let met = verdicts.iter().filter(|verdict| verdict.is_met).count();
-    let older: Vec<String> = report
-        .older()
-        .map(|series| format!("'{}' of {}", series.row, series.date))
+    let mut older: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for series in report.older() {
+        let rows = older.entry(&series.date).or_default();
+        let row = format!("'{}'", series.row);
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    let older: String = older
+        .into_iter()
+        .map(|(date, rows)| format!("\nFrom a run of {date}: {}.\n", rows.join(", ")))
         .collect();
-    let older = match &older[..] {
-        [] => String::new(),
-        older => format!("\nFrom earlier runs: {}.\n", older.join(", ")),
-    };
     format!(
         "# Performance\n\n\
          Results of `cargo xtask bench` on {setting}. This page is rendered from \
