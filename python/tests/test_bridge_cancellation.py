@@ -54,7 +54,7 @@ def test_wait_for_that_times_out_cancels_the_handler() -> None:
         slow = Slow()
         async with local_mesh(slow.agent) as mesh:
             with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(mesh.call("slow", b"1"), 0.3)
+                await asyncio.wait_for(mesh.call("slow", b"1"), 2.5)
             await eventually(lambda: slow.cancelled == slow.started == 1)
 
     run(main)
@@ -65,7 +65,7 @@ def test_timeout_of_the_call_cancels_the_handler() -> None:
         slow = Slow()
         async with local_mesh(slow.agent) as mesh:
             with pytest.raises(MeshFailure) as raised:
-                await mesh.call("slow", b"1", timeout=0.3)
+                await mesh.call("slow", b"1", timeout=2.5)
             assert raised.value.code == "timeout"
             await eventually(lambda: slow.cancelled == 1)
 

@@ -23,7 +23,7 @@ const SETTINGS: Settings = Settings {
 };
 /// The limits of a host that starts and leaves, and of all steps of a caller.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-const LEAVING_TIMEOUT: Duration = Duration::from_secs(5);
+const LEAVING_TIMEOUT: Duration = Duration::from_secs(30);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The agents of the host, one of each shape, and an input where the generated one is not valid.

@@ -98,6 +98,18 @@ impl<K: Clone + Eq + Hash, V: Clone> Suspects<K, V> {
         }
     }
 
+    /// The question about `key` is asked at `time`: nothing can be said before.
+    pub(super) fn postponed<Q: Eq + Hash + ?Sized>(&mut self, key: &Q, time: Instant)
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(suspect) = self.0.get_mut(key) {
+            suspect.is_asking = false;
+            suspect.is_suspected = true;
+            suspect.next_question = time;
+        }
+    }
+
     /// Removes the subjects that `keep` does not select, except those about which a question is under way or soon due.
     pub(super) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
         let now = Instant::now();
@@ -141,6 +153,21 @@ mod tests {
             advance(QUESTION_INTERVAL / 10).await;
         }
         assert_eq!(asked, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn postponed_question_is_asked_at_its_time() {
+        let mut suspects = Suspects::<String, ()>::new();
+        suspects.add("a".to_owned(), ());
+        suspects.suspect("a");
+        assert!(suspects.next_due().is_some());
+        suspects.postponed("a", Instant::now() + 5 * QUESTION_INTERVAL);
+        for _ in 0..5 {
+            suspects.retain(|_| false);
+            assert!(suspects.next_due().is_none());
+            advance(QUESTION_INTERVAL).await;
+        }
+        assert!(suspects.next_due().is_some());
     }
 
     #[tokio::test(start_paused = true)]

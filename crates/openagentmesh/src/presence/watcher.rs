@@ -330,6 +330,13 @@ impl Watcher {
                 }
                 .boxed()
             } else if let Some((agent, gone)) = self.reduced.next_due() {
+                let later = self.orphans_later();
+                if let Some(time) =
+                    later.filter(|_| Mark::ALL.has_unprobed(&connection.inbox, &agent))
+                {
+                    self.reduced.postponed(&agent, time);
+                    continue;
+                }
                 let Some(mark) = self.orphans(&agent) else {
                     self.reduced.answered(&agent);
                     continue;
@@ -349,10 +356,16 @@ impl Watcher {
         }
     }
 
+    /// When to look for orphans, if no request can have waited long enough for a probe yet.
+    fn orphans_later(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let is_early = self.marks.len() < ORPHAN_SWEEPS || now < self.orphans_from;
+        is_early.then(|| self.orphans_from.max(now + SWEEP_INTERVAL))
+    }
+
     /// The mark before which requests to `agent` have waited long enough for a probe, if one of them has had none.
     fn orphans(&self, agent: &AgentName) -> Option<Mark> {
-        let is_old = self.marks.len() == ORPHAN_SWEEPS && Instant::now() >= self.orphans_from;
-        let mark = self.marks.front().filter(|_| is_old)?;
+        let mark = self.marks.front()?;
         let has_unprobed = mark.has_unprobed(&self.connection.inbox, agent);
         has_unprobed.then_some(*mark)
     }

@@ -21,6 +21,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The time in which the nodes of a new cluster find each other.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(3);
+/// The time in which all nodes learn of a bucket that one of them has created.
+const APPEARANCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The bounds of the back-off until a bucket appears that is being created.
 const MIN_LOOK_UP_DELAY: Duration = Duration::from_millis(10);
@@ -157,17 +159,18 @@ impl<H: Handle> Opener<H> {
 
     /// Creates the bucket. Peers may create it at the same moment: then theirs is opened.
     async fn create(&self) -> Result<H> {
-        let started = Instant::now();
+        let mut answered = None;
         let mut backoff = Backoff::new(MIN_LOOK_UP_DELAY, MAX_LOOK_UP_DELAY);
         loop {
             let created = self.create_replicated().await;
+            let answered = answered.get_or_insert_with(Instant::now);
             let exists = match &created {
                 Ok(()) => true,
                 Err(error) => error.is_name_taken(),
             };
             // The servers of a cluster learn one after the other of a bucket that is being created.
             let may_appear =
-                exists && self.connection.is_clustered() && started.elapsed() < STARTUP_TIMEOUT;
+                exists && self.connection.is_clustered() && answered.elapsed() < APPEARANCE_TIMEOUT;
             match (self.look_up().await?, created) {
                 (Some(found), _) => return Ok(found),
                 (None, _) if may_appear => tokio::time::sleep(backoff.next_delay()).await,

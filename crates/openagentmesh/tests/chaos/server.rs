@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use openagentmesh_local::NatsServerSearch;
-use rand::RngExt;
 use tokio::process::{Child, Command};
 
 use crate::schedule::Outage;
-use crate::support::within;
+use crate::support::{free_port, within};
 
 pub(crate) struct Server {
     binary: PathBuf,
@@ -74,17 +73,4 @@ fn launch(binary: &Path, port: u16, directory: &Path) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap()
-}
-
-/// A free port that no outgoing connection is given: a client that dials a server which is down could otherwise
-/// take its port, or connect to itself.
-fn free_port() -> u16 {
-    let mut random = rand::rng();
-    for _ in 0..100 {
-        let port = random.random_range(20_000..30_000);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port from 20000 to 30000");
 }

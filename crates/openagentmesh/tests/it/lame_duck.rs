@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{eventually, within};
+use crate::support::{eventually, free_port, within};
 use futures::StreamExt;
 use openagentmesh::{AgentMesh, ConnectionState, Events};
 use openagentmesh_local::NatsServerSearch;
@@ -18,9 +18,7 @@ struct Cluster {
 impl Cluster {
     async fn start() -> Self {
         let binary = NatsServerSearch::new().find_or_install().await.unwrap();
-        let free = ["127.0.0.1:0"; 4].map(|any| std::net::TcpListener::bind(any).unwrap());
-        let [first, second, first_route, second_route] =
-            free.map(|free| free.local_addr().unwrap().port());
+        let [first, second, first_route, second_route] = [(); 4].map(|()| free_port());
         let launch = |port: u16, own: u16, other: u16| {
             Command::new(binary.path())
                 .args(["-a", "127.0.0.1", "-p", &port.to_string()])

@@ -103,7 +103,7 @@ async fn timeout_is_retried_only_for_an_idempotent_agent() {
     let contract = test.mesh.contract("again").await.unwrap();
     assert!(contract.idempotent);
     for (name, runs, expected) in [("once", &once, 1), ("again", &again, 3)] {
-        let retry = quick(3).attempt_timeout(SHORT);
+        let retry = quick(3).attempt_timeout(SHORT * 15);
         let error = within(test.mesh.call::<u32>(name, ()).retry(retry.clone()));
         assert_eq!(error.await.unwrap_err().code(), &ErrorCode::Timeout);
         assert_eq!(runs.load(Ordering::SeqCst), expected, "{name}");
@@ -155,8 +155,8 @@ async fn attempts_end_by_the_deadline() {
     let error = within(call).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::Overloaded);
     assert_eq!(runs.load(Ordering::SeqCst), 1);
-    let call = test.mesh.call::<u32>("silent", ()).timeout(SHORT * 5);
-    let call = call.retry(quick(1000).attempt_timeout(SHORT));
+    let call = test.mesh.call::<u32>("silent", ()).timeout(SHORT * 75);
+    let call = call.retry(quick(1000).attempt_timeout(SHORT * 15));
     let error = within(call).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::Timeout);
     let made = endless.load(Ordering::SeqCst);
@@ -312,7 +312,7 @@ async fn stream_is_retried_only_before_its_first_chunk() {
     assert!(within(chunks.next()).await.is_none());
     assert_eq!(runs.load(Ordering::SeqCst), 2);
 
-    let retry = quick(3).attempt_timeout(SHORT * 3);
+    let retry = quick(3).attempt_timeout(SHORT * 20);
     let chunks = test.mesh.stream::<u32>("second", ()).retry(retry.clone());
     let chunks: Result<Vec<u32>> =
         futures::TryStreamExt::try_collect(within(chunks).await.unwrap()).await;

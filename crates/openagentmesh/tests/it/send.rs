@@ -54,7 +54,7 @@ async fn reply_runs_on_reply_and_error_runs_on_error() {
         let (replied, failed) = (outcomes.clone(), outcomes.clone());
         test.mesh
             .send(name, text)
-            .timeout(Duration::from_millis(500))
+            .timeout(Duration::from_secs(3))
             .on_reply(|length: usize| async move { replied.send(Ok(length)).await.unwrap() })
             .on_error(|error| async move { failed.send(Err(error)).await.unwrap() })
             .await

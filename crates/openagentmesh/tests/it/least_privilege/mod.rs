@@ -75,9 +75,9 @@ async fn denied<T>(what: &str, subject: &str, work: impl IntoFuture<Output = Res
     );
     let named = error.details()["subject"].as_str().unwrap();
     assert!(named.starts_with(subject), "{what}: {error}");
-    // Far less than any timeout, on a busy machine.
+    // Less than any timeout, on a busy machine.
     assert!(
-        started.elapsed() < Duration::from_secs(3),
+        started.elapsed() < Duration::from_secs(9),
         "{what}: {error}"
     );
 }

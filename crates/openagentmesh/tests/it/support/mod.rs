@@ -6,6 +6,7 @@ pub(crate) mod peer;
 pub(crate) mod permissions;
 mod plain_server;
 pub(crate) mod poison;
+mod port;
 mod proxy;
 pub(crate) mod role;
 pub(crate) mod secured;
@@ -18,6 +19,7 @@ use openagentmesh::{AgentMesh, AgentSpec};
 use openagentmesh_local::LocalServer;
 
 pub(crate) use plain_server::PlainServer;
+pub(crate) use port::free_port;
 pub(crate) use proxy::Proxy;
 
 /// A server and one connection to it. The server ends with the value.
@@ -142,14 +144,14 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     .await
 }
 
-/// Waits until `count` has been the same for 20 polls in a row.
+/// Waits until `count` has been the same for 100 polls in a row.
 pub(crate) async fn stands_still(count: &AtomicU32) {
     let (mut seen, mut times) = (count.load(Ordering::SeqCst), 0);
     eventually(|| {
         let now = count.load(Ordering::SeqCst);
         times = if now == seen { times + 1 } else { 0 };
         seen = now;
-        std::future::ready((times == 20).then_some(()))
+        std::future::ready((times == 100).then_some(()))
     })
     .await;
 }

@@ -7,7 +7,7 @@ use openagentmesh::AgentMesh;
 use openagentmesh_local::NatsServerSearch;
 use tokio::process::{Child, Command};
 
-use super::{eventually, within};
+use super::{eventually, free_port, within};
 
 /// A `nats-server` without the settings of `LocalServer`. The process ends with the value.
 pub(crate) struct PlainServer {
@@ -23,8 +23,7 @@ impl PlainServer {
     /// Starts a server with JetStream in the directory `storage`, or without JetStream.
     pub(crate) async fn start(storage: Option<&Path>) -> Self {
         let found = NatsServerSearch::new().find_or_install().await.unwrap();
-        let free = ["127.0.0.1:0"; 2].map(|any| std::net::TcpListener::bind(any).unwrap());
-        let [port, monitor_port] = free.map(|free| free.local_addr().unwrap().port());
+        let [port, monitor_port] = [(); 2].map(|()| free_port());
         let binary = found.path().to_owned();
         Self {
             process: launch(&binary, port, monitor_port, storage),
