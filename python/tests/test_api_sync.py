@@ -221,7 +221,7 @@ def test_interrupt_ends_a_verb(verb: str) -> None:
         from openagentmesh import AgentMesh, AgentSpec
 
         def announce_wait():
-            """The main thread waits in the package."""
+            # Until the main thread waits in the package.
             main = threading.main_thread().ident
             while True:
                 frame = sys._current_frames()[main]
