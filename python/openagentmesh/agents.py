@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,10 @@ class LocalAgent:
     def _spawn(self, request: Request) -> None:
         # The task copies the context.
         task = asyncio.get_running_loop().create_task(self._handle(request))
+        # A request may arrive after `asyncio.run` has cancelled the tasks, while the loop closes. Its caller gets an error; a
+        # warning on stderr would tell nobody more. `asyncio.gather` does the same.
+        with suppress(AttributeError):
+            task._log_destroy_pending = False  # type: ignore[attr-defined,unused-ignore]
         # The loop has only a weak reference.
         self._tasks.add(task)
         request.on_cancel(partial(self._cancel, task))

@@ -78,6 +78,8 @@ def agent(
 
     def start(request: Any) -> None:
         task = asyncio.get_running_loop().create_task(serve(request))
+        # As in `Agent._spawn`: a request may arrive while the loop ends.
+        task._log_destroy_pending = False  # type: ignore[attr-defined,unused-ignore]
         # The loop has only a weak reference.
         tasks.add(task)
         task.add_done_callback(tasks.discard)
