@@ -11,6 +11,7 @@ async fn echo(message: String) -> String {
 #[tokio::main]
 async fn main() -> openagentmesh::Result<()> {
     let mesh = AgentMesh::from_env().await?;
+    mesh.register(agents![echo]).await?;
     println!("serving echo on {}; Ctrl-C stops it", mesh.url());
-    mesh.serve(agents![echo]).await
+    mesh.run().await
 }
