@@ -1,11 +1,13 @@
 //! Calls.
 
 use super::case::Effort::{Longer, Second};
-use super::case::Target::{AtLeast, AtMost};
+use super::case::Target::{AtLeast, AtMost, AtMostOfRow};
 use super::case::{ALL, ALL_BUT_SERVICE, Case, Work, row};
 use crate::measure::Contender::{Ours, Python, RawWithHeaders};
 use crate::measure::Measure;
 use crate::unit::Unit::{Microseconds, PerSecond};
+
+const UNATTACKED: &str = "call without an attacker, p99";
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -98,6 +100,22 @@ pub(super) const CASES: &[Case] = &[
             in_flight: 1,
         },
         rows: &[row("call via another agent, p50", Microseconds)],
+    },
+    Case {
+        name: "attacked calls",
+        contenders: &[Ours, RawWithHeaders],
+        effort: Longer,
+        work: Work::Attacked {
+            calls: 2_000,
+            rate: 1_000,
+        },
+        rows: &[
+            row(UNATTACKED, Microseconds),
+            row("call beside 1,000 malformed a second, p99", Microseconds)
+                .with(&[AtMostOfRow(2.0, UNATTACKED)]),
+            row("call beside a flood of malformed, p99", Microseconds)
+                .with(&[AtMostOfRow(3.0, UNATTACKED)]),
+        ],
     },
     Case {
         name: "validation",

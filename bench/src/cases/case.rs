@@ -46,6 +46,9 @@ pub(crate) enum Work {
         python_messages: u32,
         in_flight: u32,
     },
+    /// Sequential calls beside a client that sends malformed requests to the same agent: `rate` a second, and as many as
+    /// the host reads.
+    Attacked { calls: u32, rate: u32 },
     /// Registers agents by one process on an empty mesh.
     Register { agents: u32 },
     /// Registers agents by several processes at the same time.
@@ -118,6 +121,8 @@ pub(crate) enum Target {
     AsFast(f64, Contender),
     /// At least this multiple of this SDK's own value in another row.
     AtLeastOfRow(f64, &'static str),
+    /// At most this multiple of this SDK's own value in another row.
+    AtMostOfRow(f64, &'static str),
     /// At most this value, in the row's unit.
     Limit(f64),
 }

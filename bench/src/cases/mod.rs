@@ -68,7 +68,7 @@ mod tests {
     fn target_compares_to_a_row_of_the_same_unit() {
         for row in rows() {
             for target in row.targets {
-                if let Target::AtLeastOfRow(_, other) = target {
+                if let Target::AtLeastOfRow(_, other) | Target::AtMostOfRow(_, other) = target {
                     let other = rows().find(|row| row.name == *other);
                     assert_eq!(
                         other.map(|other| other.unit),

@@ -66,6 +66,11 @@ fn verdict(
             let statement = format!("{} x '{row}'; at least {}", ratio(value), ratio(bound));
             (value, bound, value >= bound, statement)
         }
+        Target::AtMostOfRow(bound, row) => {
+            let value = own.ratio_to(find(series, row, contender)?);
+            let statement = format!("{} x '{row}'; at most {}", ratio(value), ratio(bound));
+            (value, bound, value <= bound, statement)
+        }
         Target::Limit(bound) => {
             let value = own.median();
             let unit = row.unit;

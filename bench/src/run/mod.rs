@@ -1,6 +1,7 @@
 //! Rounds of cases: in each round every contender runs every case, in rotating order.
 
 mod agents;
+mod attack;
 mod builds;
 mod files;
 mod followers;

@@ -103,6 +103,7 @@ impl Runner {
                     (size.limit(followers, 12), size.limit(registrations, 6));
                 self.follow_many(contender, followers, registrations).await
             }
+            Work::Attacked { calls, rate } => self.attacked(contender, calls, rate).await,
             Work::StalledReader { megabytes } => {
                 self.stalled_reader(contender, size.limit(megabytes, 1))
                     .await
@@ -151,6 +152,16 @@ impl Runner {
             }
         };
         pair.ok_or_else(|| "no pair was started".into())
+    }
+
+    /// The URL of the mesh of a pair in Rust.
+    pub(super) async fn url_of_pair(&mut self, contender: Contender) -> Result<String> {
+        self.pair(contender).await?;
+        let server = match (contender, &self.other_pair) {
+            (Contender::Other, Some((server, _))) => server,
+            _ => &self.server,
+        };
+        Ok(server.url().to_owned())
     }
 
     /// A ready worker on the mesh at `url`.
