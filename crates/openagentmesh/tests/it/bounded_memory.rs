@@ -141,6 +141,23 @@ async fn waiting_requests_beyond_64_mib_are_overloaded() {
 const EVENTS: usize = 6000;
 const KEYS: usize = 1500;
 
+/// Messages of 64 KiB after which a test waits until the reader's connection has read them: the server ends a connection
+/// that lags by 64 MiB.
+const MESSAGES_AHEAD: usize = 256;
+
+/// Takes nothing until the command `go on`. Each other command is answered when the connection has read all that the server
+/// had for it.
+async fn stall(mesh: &AgentMesh) {
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(command) = commands.next_line().await.unwrap()
+        && command != "go on"
+    {
+        // The server sends the reply behind all earlier messages.
+        within(mesh.kv().get("none")).await.unwrap();
+        println!("answer read");
+    }
+}
+
 #[tokio::test]
 #[ignore = "role process of another test"]
 async fn stalled_reader() {
@@ -151,10 +168,7 @@ async fn stalled_reader() {
     let mut events = mesh.subscribe_subject::<()>("flood").raw().await.unwrap();
     let mut watch = mesh.kv().watch(">").await.unwrap();
     println!("ready");
-    let mut commands = BufReader::new(tokio::io::stdin()).lines();
-    commands.next_line().await.unwrap();
-    println!("answer stalled");
-    commands.next_line().await.unwrap();
+    stall(&mesh).await;
     let (mut taken, mut lost) = (0, 0);
     while taken + lost < EVENTS {
         match events.next().await.unwrap() {
@@ -185,15 +199,22 @@ async fn stalled_subscription_and_watch_are_bounded_by_bytes() {
     let before = reader.memory();
     let raw = test.raw().await;
     let body = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
-    for _ in 0..EVENTS {
+    for number in 0..EVENTS {
         raw.publish("flood", body.clone()).await.unwrap();
+        if number % MESSAGES_AHEAD == 0 {
+            synchronize(&raw).await;
+            reader.ask("read").await;
+        }
     }
-    synchronize(&raw).await;
     let kv = test.mesh.kv();
     for number in 0..KEYS {
         kv.put(format!("key{number}"), body.clone()).await.unwrap();
+        if number % MESSAGES_AHEAD == 0 {
+            reader.ask("read").await;
+        }
     }
-    assert_eq!(reader.ask("stalled").await, "stalled");
+    synchronize(&raw).await;
+    reader.ask("read").await;
     let after = reader.memory();
     assert!(
         after <= before + FLAT,
@@ -218,10 +239,7 @@ async fn late_consumer() {
         .await
         .unwrap();
     println!("ready");
-    let mut commands = BufReader::new(tokio::io::stdin()).lines();
-    commands.next_line().await.unwrap();
-    println!("answer stalled");
-    commands.next_line().await.unwrap();
+    stall(&mesh).await;
     assert_eq!(reply.await.unwrap(), "0");
     let error = loop {
         match chunks.next().await.unwrap() {
@@ -261,10 +279,14 @@ async fn flood_of_a_consumer_that_takes_nothing_is_bounded_by_bytes() {
             let body = bytes::Bytes::copy_from_slice(body.as_bytes());
             let sent = host.publish_with_headers(subject.clone(), headers, body);
             sent.await.unwrap();
+            if seq % MESSAGES_AHEAD == 0 {
+                synchronize(&host).await;
+                consumer.ask("read").await;
+            }
         }
         synchronize(&host).await;
+        consumer.ask("read").await;
     }
-    assert_eq!(consumer.ask("stalled").await, "stalled");
     let after = consumer.memory();
     assert!(
         after <= before + FLAT,
