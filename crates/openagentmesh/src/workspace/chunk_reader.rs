@@ -123,6 +123,16 @@ impl<'p> ChunkReader<'p> {
         }
     }
 
+    /// Starts again with another version. Returns whether it is another one.
+    pub(super) fn start_with(&mut self, meta: ObjectMeta, info: ObjectInfo) -> bool {
+        let is_other = meta.nuid != self.meta.nuid;
+        if is_other {
+            let on_progress = self.on_progress.take();
+            *self = Self::new(self.bucket.clone(), meta, info, on_progress);
+        }
+        is_other
+    }
+
     pub(super) fn info(&self) -> &ObjectInfo {
         &self.info
     }
@@ -168,7 +178,7 @@ impl<'p> ChunkReader<'p> {
     }
 
     /// Whether all chunks were read.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.chunks >= self.meta.chunks
     }
 

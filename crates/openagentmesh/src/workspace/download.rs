@@ -7,13 +7,12 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use openagentmesh_protocol::ErrorCode;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncSeekExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_util::io::StreamReader;
 
-use super::chunk_reader::ChunkReader;
+use super::content::Content;
 use super::local_file::{PartialFile, cannot_write};
-use super::metadata::{ObjectInfo, Version};
+use super::metadata::ObjectInfo;
 use super::progress::{OnProgress, Progress};
 use crate::error::{Error, Result};
 use crate::store::{ObjectBucket, SharedBucket};
@@ -28,8 +27,9 @@ use crate::util::deferred::Deferred;
 /// Awaiting it fails with
 ///
 /// * `not_found` when the file does not exist;
-/// * `digest_mismatch` when the content does not match its digest: it was damaged, or replaced during the
-///   download;
+/// * `digest_mismatch` when the content does not match its digest: it was damaged, or replaced during the download. A download
+///   of a replaced file starts again by itself, up to three times. [`to_writer`](Download::to_writer) does so until it has
+///   written something, and a [`reader`](Download::reader) does not;
 /// * `invalid_input` when the name is invalid, or the file is a link;
 /// * `connection_failed` when the server does not answer;
 /// * `storage_error` when the server cannot read the file, or its metadata is malformed.
@@ -56,7 +56,8 @@ impl<'p> Download<'p> {
         Self(Deferred::new(parts, |parts| parts.all().boxed()))
     }
 
-    /// Calls `function` after each received chunk.
+    /// Calls `function` after each received chunk. When the file is replaced during the download, the bytes may begin at 0
+    /// again.
     pub fn on_progress<'q>(self, function: impl FnMut(Progress) + Send + 'q) -> Download<'q> {
         let parts = self.0.into_parts().map(|parts| Parts {
             bucket: parts.bucket,
@@ -79,14 +80,23 @@ impl<'p> Download<'p> {
         self,
         writer: &mut (impl AsyncWrite + Send + Unpin + ?Sized),
     ) -> Result<ObjectInfo> {
-        let mut chunks = self.0.into_parts()?.begin().await?;
-        while let Some(chunk) = chunks.next().await? {
-            let written = writer.write_all(&chunk).await;
-            written.map_err(|error| cannot_write("the writer", error))?;
+        let mut content = self.0.into_parts()?.open().await?;
+        let mut is_unwritten = true;
+        loop {
+            match content.next().await {
+                Ok(Some(chunk)) => {
+                    is_unwritten = false;
+                    let written = writer.write_all(&chunk).await;
+                    written.map_err(|error| cannot_write("the writer", error))?;
+                }
+                Ok(None) => break,
+                Err(error) if is_unwritten => content.start_again(error).await?,
+                Err(error) => return Err(error),
+            }
         }
         let flushed = writer.flush().await;
         flushed.map_err(|error| cannot_write("the writer", error))?;
-        Ok(chunks.info().clone())
+        Ok(content.info().clone())
     }
 
     /// Writes the content to the local file at `path`, which is replaced atomically once all of it has
@@ -113,72 +123,63 @@ impl<'p> Download<'p> {
             Some(_) => tokio::fs::canonicalize(path).await.map_err(cannot_write)?,
             None => path.to_owned(),
         };
-        let mut chunks = self.0.into_parts()?.begin().await?;
+        let mut content = self.0.into_parts()?.open().await?;
         let (mut file, partial) = PartialFile::create(&target).await.map_err(cannot_write)?;
         if let Some(older) = older {
             file.set_permissions(older.permissions())
                 .await
                 .map_err(cannot_write)?;
         }
-        while let Some(chunk) = chunks.next().await? {
-            file.write_all(&chunk).await.map_err(cannot_write)?;
+        loop {
+            match content.next().await {
+                Ok(Some(chunk)) => file.write_all(&chunk).await.map_err(cannot_write)?,
+                Ok(None) => break,
+                Err(error) => {
+                    content.start_again(error).await?;
+                    file.rewind().await.map_err(cannot_write)?;
+                    file.set_len(0).await.map_err(cannot_write)?;
+                }
+            }
         }
         file.sync_all().await.map_err(cannot_write)?;
         tokio::fs::rename(partial.path(), &target)
             .await
             .map_err(cannot_write)?;
-        Ok(chunks.info().clone())
+        Ok(content.info().clone())
     }
 }
 
 impl<'p> Parts<'p> {
     async fn all(self) -> Result<Bytes> {
-        let mut chunks = self.begin().await?;
-        let mut all = BytesMut::new();
-        while let Some(chunk) = chunks.next().await? {
-            // A single chunk is returned without a copy, once the digest is checked.
-            if chunks.is_complete() && all.is_empty() {
-                chunks.next().await?;
-                return Ok(chunk);
-            }
-            all.extend_from_slice(&chunk);
+        let mut pieces = self.pieces().await?;
+        // A single chunk is returned without a copy.
+        if pieces.len() == 1 {
+            return Ok(pieces.swap_remove(0));
+        }
+        let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+        for piece in pieces {
+            all.extend_from_slice(&piece);
         }
         Ok(all.freeze())
     }
 
-    async fn begin(self) -> Result<ChunkReader<'p>> {
-        let version = Version::read(&self.bucket, &self.name).await?;
-        let Some((meta, modified)) = version.meta()? else {
-            return Err(Error::raised(
-                ErrorCode::NotFound,
-                format!("file '{}' not found in the workspace", self.name),
-            )
-            .with_detail("name", self.name));
-        };
-        if let Some(link) = meta
-            .options
-            .as_ref()
-            .and_then(|options| options.link.as_ref())
-        {
-            return Err(Error::raised(
-                ErrorCode::InvalidInput,
-                format!(
-                    "unsupported link '{}': it refers to {}; get() the target",
-                    self.name,
-                    match &link.name {
-                        Some(name) => format!("'{name}' in bucket '{}'", link.bucket),
-                        None => format!("bucket '{}'", link.bucket),
-                    }
-                ),
-            ));
+    async fn pieces(self) -> Result<Vec<Bytes>> {
+        let mut content = self.open().await?;
+        let mut pieces = Vec::new();
+        loop {
+            match content.next().await {
+                Ok(Some(piece)) => pieces.push(piece),
+                Ok(None) => return Ok(pieces),
+                Err(error) => {
+                    content.start_again(error).await?;
+                    pieces.clear();
+                }
+            }
         }
-        let info = ObjectInfo::new(meta.clone(), modified);
-        Ok(ChunkReader::new(
-            self.bucket,
-            meta.clone(),
-            info,
-            self.on_progress,
-        ))
+    }
+
+    async fn open(self) -> Result<Content<'p>> {
+        Content::open(self.bucket, self.name, self.on_progress).await
     }
 }
 
@@ -202,12 +203,7 @@ impl Download<'static> {
     ///
     /// Dropping the future leaves nothing running.
     pub async fn pieces(self) -> Result<Vec<Bytes>> {
-        let mut chunks = self.0.into_parts()?.begin().await?;
-        let mut pieces = Vec::new();
-        while let Some(chunk) = chunks.next().await? {
-            pieces.push(chunk);
-        }
-        Ok(pieces)
+        self.0.into_parts()?.pieces().await
     }
 
     /// Returns a reader of the content. Chunks are fetched as the reader is read.
@@ -215,17 +211,17 @@ impl Download<'static> {
     /// # Errors
     ///
     /// Those of [`Download`]. During reading, they are wrapped into [`std::io::Error`]. The content read
-    /// before a `digest_mismatch` is not reliable.
+    /// before a `digest_mismatch` is not reliable. If the file was replaced, another reader reads its new version.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future, or the reader, leaves nothing running.
     pub async fn reader(self) -> Result<ObjectReader> {
-        let chunks = self.0.into_parts()?.begin().await?;
-        let info = chunks.info().clone();
-        let chunks = stream::try_unfold(chunks, |mut chunks| async move {
-            let chunk = chunks.next().await?;
-            Ok(chunk.map(|chunk| (chunk, chunks)))
+        let content = self.0.into_parts()?.open().await?;
+        let info = content.info().clone();
+        let chunks = stream::try_unfold(content, |mut content| async move {
+            let chunk = content.next().await?;
+            Ok(chunk.map(|chunk| (chunk, content)))
         });
         let chunks = chunks.map_err(|error: Error| std::io::Error::other(error));
         Ok(ObjectReader {

@@ -1,6 +1,7 @@
 //! Files, shared by all processes of the mesh.
 
 mod chunk_reader;
+mod content;
 mod download;
 mod files;
 mod local_file;

@@ -3,8 +3,9 @@
 use crate::support::{TestMesh, within};
 use crate::workspace::{CHUNK, noise, stored_are};
 use futures::{FutureExt, StreamExt};
-use openagentmesh::{Error, ErrorCode};
+use openagentmesh::{Download, Error, ErrorCode, Workspace};
 use tokio::io::AsyncReadExt;
+use tokio::runtime::Handle;
 
 /// The chunks of the replaced version are deleted, so the reader cannot continue.
 #[tokio::test]
@@ -20,6 +21,59 @@ async fn file_replaced_while_it_is_read_is_a_digest_mismatch() {
     let inside = error.get_ref().unwrap().downcast_ref::<Error>().unwrap();
     assert_eq!(inside.code(), &ErrorCode::DigestMismatch, "{inside}");
     assert_eq!(&files.get("file").await.unwrap()[..], b"new");
+}
+
+/// A download of a file that is replaced when its first chunk has arrived.
+async fn replaced(files: &Workspace) -> Download<'_> {
+    files.put("file", noise(100 * CHUNK)).await.unwrap();
+    let mut is_first = true;
+    files.get("file").on_progress(move |_| {
+        if std::mem::take(&mut is_first) {
+            let put = files.put("file", "new");
+            tokio::task::block_in_place(|| Handle::current().block_on(put)).unwrap();
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn download_of_a_file_that_is_replaced_meanwhile_has_the_new_version() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    assert_eq!(&within(replaced(&files).await).await.unwrap()[..], b"new");
+    let info = within(replaced(&files).await.to_file(&path)).await.unwrap();
+    assert_eq!(info.size, 3);
+    assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    // A part of the replaced version is written.
+    let mut writer = Vec::new();
+    let written = within(replaced(&files).await.to_writer(&mut writer)).await;
+    assert_eq!(written.unwrap_err().code(), &ErrorCode::DigestMismatch);
+    // A deleted file.
+    files.put("file", noise(100 * CHUNK)).await.unwrap();
+    let deleted = files.get("file").on_progress(|_| {
+        let delete = files.delete("file");
+        tokio::task::block_in_place(|| Handle::current().block_on(delete)).unwrap();
+    });
+    let error = within(deleted).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NotFound);
+}
+
+/// A file whose chunks are gone is damaged, and no other version.
+#[tokio::test]
+async fn download_of_a_damaged_file_does_not_start_again() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    files.put("file", noise(2 * CHUNK)).await.unwrap();
+    let jetstream = async_nats::jetstream::new(test.raw().await);
+    let stream = jetstream.get_stream("OBJ_mesh-artifacts").await.unwrap();
+    stream
+        .purge()
+        .filter("$O.mesh-artifacts.C.>")
+        .await
+        .unwrap();
+    let error = within(files.get("file")).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::DigestMismatch);
 }
 
 /// The upload is dropped while its description replaces the previous one.
