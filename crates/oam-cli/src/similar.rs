@@ -11,7 +11,7 @@ use strsim::osa_distance;
 use crate::shell;
 
 /// The limit of the wait for the names that are compared: the command has failed already.
-const LIST_TIMEOUT: Duration = Duration::from_millis(500);
+const LIST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Names that are suggested.
 const MAX_SUGGESTIONS: usize = 3;

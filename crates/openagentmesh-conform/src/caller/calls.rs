@@ -134,7 +134,8 @@ async fn slow(check: &Check<'_>, request: &Request, reply: &str) -> Result<(), E
         probe(check, request, reply, &inbox, Probe::Check).await?;
         sleep_until(end - SLOW + QUESTION).await;
         probe(check, request, reply, &inbox, Probe::Question).await?;
-        let answer = next_signal(&mut signals, end).await;
+        let deadline = Instant::now() + check.settings.answer_timeout;
+        let answer = next_signal(&mut signals, deadline).await;
         let verdict = match answer {
             Some(CallerSignal::Waiting) => Ok(()),
             Some(signal) => Err(format!(

@@ -25,10 +25,21 @@ const FIRST_AGENT: &str = "https://github.com/openagentmesh/openagentmesh-rs/tre
 /// `program` is the name by which `oam` was started.
 pub(crate) async fn run(program: &str, printer: &Printer) -> Result<(), Failure> {
     let _listener = live::Listener::new();
-    tokio::select! {
-        mesh = show(printer) => serve(mesh?, program, printer).await,
-        signal = openagentmesh::shutdown_signal() => Ok(signal?),
+    // One signal listener for both waits, so that no signal is lost between them.
+    let mut signal = std::pin::pin!(openagentmesh::shutdown_signal());
+    let mesh = tokio::select! {
+        mesh = show(printer) => mesh?,
+        signal = &mut signal => return Ok(signal?),
+    };
+    if std::io::stdout().is_terminal() {
+        invite(mesh.url(), program, printer)?;
+        signal.await?;
+        mesh.shutdown().await?;
+    } else {
+        mesh.shutdown().await?;
+        next_step(program, printer)?;
     }
+    Ok(())
 }
 
 /// Starts the mesh and demonstrates each verb on it.
@@ -133,16 +144,12 @@ fn request(name: &str, input: &Value) -> String {
     }
 }
 
-/// Serves until Ctrl-C on a terminal, and ends the mesh at once if stdout is a pipe.
-async fn serve(mesh: AgentMesh, program: &str, printer: &Printer) -> Result<(), Failure> {
-    if !std::io::stdout().is_terminal() {
-        mesh.shutdown().await?;
-        return next_step(program, printer);
-    }
+/// Prints commands for the mesh at `url`.
+fn invite(url: &str, program: &str, printer: &Printer) -> Result<(), Failure> {
     let oam = shell::word(program);
     printer.line("")?;
     printer.title("Try these in a second terminal:")?;
-    printer.command(&shell::export(URL_VARIABLE, mesh.url()), "")?;
+    printer.command(&shell::export(URL_VARIABLE, url), "")?;
     for (command, effect) in [
         ("mesh catalog", "lists the agents"),
         ("agent contract text.count", "shows its schemas"),
@@ -160,9 +167,7 @@ async fn serve(mesh: AgentMesh, program: &str, printer: &Printer) -> Result<(), 
     }
     next_step(program, printer)?;
     printer.line("")?;
-    printer.line("Ctrl-C stops the mesh.")?;
-    mesh.run().await?;
-    Ok(())
+    printer.line("Ctrl-C stops the mesh.")
 }
 
 /// The way from the demo to an agent of one's own.

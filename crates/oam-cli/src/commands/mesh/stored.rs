@@ -10,7 +10,7 @@ use openagentmesh::protocol::bucket;
 use serde::Serialize;
 
 /// The limit of counting: the command goes on without the numbers.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(3);
+const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The buckets in which the hosts of a mesh keep their own entries.
 const OWN_BUCKETS: [&str; 5] = [

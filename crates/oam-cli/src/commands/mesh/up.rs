@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use openagentmesh::{AgentMesh, CancellationToken, ErrorCode, redacted_url};
 use openagentmesh_local::{DetachedServer, KeptData, LocalCluster, LocalError, LocalServer};
@@ -12,6 +13,13 @@ use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::text::on_one_line;
 use crate::{live, shell, url_file};
+
+/// The limit of the wait for the leaders of the buckets. The servers of a cluster elect one for each, and an attempt fails
+/// without it.
+const LEADERS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The pause between two attempts.
+const LEADERS_PAUSE: Duration = Duration::from_millis(200);
 
 /// A mesh that has started, for programs.
 #[derive(Debug, Serialize)]
@@ -176,7 +184,13 @@ async fn in_foreground(
         auth: auth.as_ref().map(StartedAuth::new),
         ..server.started(directory)
     };
-    let path = prepare(&started.url, auth.as_ref()).await?;
+    let path = tokio::select! {
+        path = prepare(&started.url, auth.as_ref()) => path?,
+        signal = &mut signal => {
+            signal?;
+            return server.stop().await;
+        }
+    };
     let mut served = announce(printer, &started).await;
     if served.is_ok() {
         printer.note("stop it with Ctrl-C");
@@ -194,10 +208,7 @@ async fn in_foreground(
     }
     // `oam mesh connect` may have replaced the URL since.
     url_file::remove_if_url(&path, &started.url)?;
-    match server {
-        Foreground::Server(server) => server.stop().await?,
-        Foreground::Cluster(cluster) => cluster.stop().await?,
-    }
+    server.stop().await?;
     served
 }
 
@@ -259,6 +270,14 @@ impl Foreground {
         }
         let server = settings.start().await.map_err(start_failure)?;
         Ok(Self::Server(Box::new(server)))
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        match self {
+            Self::Server(server) => server.stop().await?,
+            Self::Cluster(cluster) => cluster.stop().await?,
+        }
+        Ok(())
     }
 
     fn started(&self, directory: PathBuf) -> Started {
@@ -327,14 +346,35 @@ async fn prepare(url: &str, auth: Option<&LocalAuth>) -> Result<PathBuf, Failure
         mesh = mesh.credentials(&auth.operator);
     }
     let mesh = mesh.connect().await?;
-    mesh.create_buckets().await?;
+    let is_cluster = url.contains(',');
+    let deadline = Instant::now() + LEADERS_TIMEOUT;
+    while let Err(failure) = create_buckets(&mesh, url, auth).await {
+        let is_final = failure
+            .code
+            .as_ref()
+            .is_some_and(|code| code != &ErrorCode::ConnectionFailed);
+        if !is_cluster || is_final || Instant::now() >= deadline {
+            return Err(failure);
+        }
+        tokio::time::sleep(LEADERS_PAUSE).await;
+    }
     mesh.shutdown().await?;
     match auth {
         None => url_file::write(url),
-        Some(auth) => {
-            buckets::prepare(url, &auth.operator).await?;
-            url_file::write_endpoint(url, Some(&auth.invoker))
-        }
+        Some(auth) => url_file::write_endpoint(url, Some(&auth.invoker)),
+    }
+}
+
+/// Creates the buckets that are missing.
+async fn create_buckets(
+    mesh: &AgentMesh,
+    url: &str,
+    auth: Option<&LocalAuth>,
+) -> Result<(), Failure> {
+    mesh.create_buckets().await?;
+    match auth {
+        None => Ok(()),
+        Some(auth) => buckets::prepare(url, &auth.operator).await,
     }
 }
 
