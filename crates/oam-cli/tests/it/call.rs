@@ -195,7 +195,7 @@ async fn slow_agent_is_timeout() {
         .register(spec.handler(std::future::pending::<u32>))
         .await
         .unwrap();
-    let command = ["agent", "call", "slow", "--timeout", "0.2"];
+    let command = ["agent", "call", "slow", "--timeout", "3"];
     // The message is that of the caller or that of the host, whichever notices the deadline first.
     let expected = ["error[timeout]", "'slow'", "--timeout TIME"];
     mesh.oam(&command).assert_failure(&command, 124, &expected);

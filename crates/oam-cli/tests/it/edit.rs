@@ -1,6 +1,5 @@
 //! `oam agent call --edit`: the input in the editor of the user.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -44,11 +43,10 @@ fn edit(mesh: &TestMesh, arguments: &[&str], script: &str) -> CommandOutput {
 
 fn command(mesh: &TestMesh, arguments: &[&str], script: &str) -> Command {
     let editor = mesh.sandbox.work().join("editor with spaces");
-    std::fs::write(&editor, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&editor, PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(&editor, format!("{script}\n")).unwrap();
     let mut command = mesh.sandbox.command(arguments);
     command
-        .env("EDITOR", format!("'{}'", editor.display()))
+        .env("EDITOR", format!("sh '{}'", editor.display()))
         .env_remove("VISUAL")
         .env("TMPDIR", temporary(mesh))
         .env("OAM_URL", &mesh.url);

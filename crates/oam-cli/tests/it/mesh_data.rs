@@ -143,6 +143,9 @@ fn data_serves_one_mesh_at_a_time_also_after_a_crash() {
     let pid = started["pids"][0].to_string();
     let killed = Command::new("kill").args(["-9", &pid]).status().unwrap();
     assert!(killed.success());
+    // A killed process is one until the system has ended it.
+    let address = url.trim_start_matches("nats://");
+    while std::net::TcpStream::connect(address).is_ok() {}
     let down = run(&sandbox, &["mesh", "down"]);
     assert!(down.stdout.contains("is not running"), "{down:?}");
     assert!(down.stdout.contains("data kept in"), "{down:?}");
@@ -192,13 +195,13 @@ fn data_of_a_cluster_is_served_by_a_cluster_of_its_size() {
     let up = ["mesh", "up", "--port", "0", "--data", "data"];
     let cluster = [&up[..], &["--cluster", "3"]].concat();
     run(&sandbox, &cluster);
-    run(&sandbox, &["kv", "put", "a", "1"]);
+    sandbox.until_code(&["kv", "put", "a", "1"], 0);
     let down = run(&sandbox, &["mesh", "down"]);
     assert!(down.stdout.contains("/data --cluster 3 serves"), "{down:?}");
     let single = sandbox.oam(&up);
     single.assert_failure(&up, 2, &["cluster of 3 servers", "--cluster 3"]);
     run(&sandbox, &cluster);
-    assert_eq!(run(&sandbox, &["kv", "get", "a"]).stdout, "1");
+    assert_eq!(sandbox.until_code(&["kv", "get", "a"], 0).stdout, "1");
     run(&sandbox, &["mesh", "down", "--purge"]);
     assert!(!sandbox.work().join("data").exists());
 }

@@ -1,5 +1,6 @@
 //! `oam mesh monitor`, with processes that die by real signals.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use async_nats::{ConnectOptions, jetstream};
@@ -163,6 +164,25 @@ impl Test {
             .unwrap()
     }
 
+    /// The id of the server, and the ids of the connections of the monitor that have subscribed.
+    async fn connections_of_monitor(&self, system: &async_nats::Client) -> (String, BTreeSet<u64>) {
+        let answer = system
+            .request("$SYS.REQ.SERVER.PING.CONNZ", r#"{"auth": true}"#.into())
+            .await
+            .unwrap();
+        let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+        let own = self.mesh.instance_id().client_name();
+        let connections = answer["data"]["connections"].as_array().unwrap();
+        let of_monitor = connections.iter().filter(|connection| {
+            let name = connection["name"].as_str().unwrap_or_default();
+            let subscriptions = connection["subscriptions"].as_u64();
+            name.starts_with("oam-host-") && name != own && subscriptions > Some(0)
+        });
+        let ids = of_monitor.map(|connection| connection["cid"].as_u64().unwrap());
+        let server = answer["server"]["id"].as_str().unwrap().to_owned();
+        (server, ids.collect())
+    }
+
     /// The holder of the monitor's lease.
     async fn holder(&self) -> Option<String> {
         let jetstream = jetstream::new(self.raw("app").await);
@@ -304,14 +324,11 @@ async fn forged_death_removes_nothing() {
     event(&mut monitor, "active").await;
     let _host = test.host().await;
     let id = test.only_instance().await.id;
-    let mut system = test
-        .raw("sys")
-        .await
-        .subscribe("$SYS.ACCOUNT.APP.DISCONNECT")
-        .await
-        .unwrap();
-    // The subscription is known before the forged connection ends.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let raw = test.raw("sys").await;
+    let subject = "$SYS.ACCOUNT.APP.DISCONNECT";
+    let mut system = raw.subscribe(subject).await.unwrap();
+    // The server answers, as nobody subscribes, when it knows the subscription.
+    drop(raw.request(raw.new_inbox(), "".into()).await);
     let forged = ConnectOptions::with_user_and_password("app".to_owned(), "pw".to_owned())
         .name(id.client_name())
         .connect(&test.server.address)
@@ -373,27 +390,22 @@ async fn monitor_survives_the_loss_of_both_connections() {
     let mut monitor = test.start_system_monitor();
     event(&mut monitor, "active").await;
     let system = test.raw("sys").await;
-    let answer = system
-        .request("$SYS.REQ.SERVER.PING.CONNZ", r#"{"auth": true}"#.into())
-        .await
-        .unwrap();
-    let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
-    let own = test.mesh.instance_id().client_name();
-    let connections = answer["data"]["connections"].as_array().unwrap();
-    let of_monitor = connections.iter().filter(|connection| {
-        let name = connection["name"].as_str().unwrap_or_default();
-        name.starts_with("oam-host-") && name != own
-    });
-    let ids: Vec<&Value> = of_monitor.map(|connection| &connection["cid"]).collect();
-    assert_eq!(ids.len(), 2, "{answer}");
-    let kick = format!(
-        "$SYS.REQ.SERVER.{}.KICK",
-        answer["server"]["id"].as_str().unwrap()
-    );
-    for id in ids {
+    let (server, ids) = test.connections_of_monitor(&system).await;
+    assert_eq!(ids.len(), 2);
+    for id in &ids {
         let request = json!({"cid": id}).to_string();
-        system.request(kick.clone(), request.into()).await.unwrap();
+        let kick = format!("$SYS.REQ.SERVER.{server}.KICK");
+        system.request(kick, request.into()).await.unwrap();
     }
+    within_deadline("the monitor is connected again", async {
+        loop {
+            let (_, now) = test.connections_of_monitor(&system).await;
+            if now.len() == 2 && now.is_disjoint(&ids) {
+                break;
+            }
+        }
+    })
+    .await;
     let host = test.host().await;
     let victim = test.only_instance().await.id.to_string();
     let mut advisories = test.advisories().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, jetstream};
-use openagentmesh::{AgentMesh, agent, agents};
+use openagentmesh::{AgentMesh, ErrorCode, agent, agents};
 use openagentmesh_local::LocalCluster;
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ async fn status_with(
     is_reached: impl Fn(&Value) -> bool,
 ) -> (i32, Value) {
     let mut last = (-1, Value::Null);
-    for _ in 0..60 {
+    for _ in 0..150 {
         let output = sandbox.oam(&["mesh", "status", "--json", "--url", url]);
         last = (output.code, parse(&output));
         if is_reached(&last.1) {
@@ -317,7 +317,13 @@ async fn cluster_is_shown_with_its_replicas() {
     let mut cluster = LocalCluster::start().await.unwrap();
     let sandbox = Sandbox::new();
     let mesh = AgentMesh::connect(cluster.url()).await.unwrap();
-    mesh.replicate_buckets(Some(1)).await.unwrap();
+    let replicate = async |replicas| {
+        // An election of a leader may take longer than one attempt.
+        while let Err(error) = mesh.replicate_buckets(replicas).await {
+            assert_eq!(error.code(), &ErrorCode::ConnectionFailed, "{error}");
+        }
+    };
+    replicate(Some(1)).await;
     let url = cluster.nodes()[0].url().to_owned();
     let (code, status) = status_with(&sandbox, &url, |status| {
         bucket_in(status, "mesh-catalog")["replicas"] == 1
@@ -329,12 +335,13 @@ async fn cluster_is_shown_with_its_replicas() {
     assert!(warnings.contains("one replica in a cluster"), "{warnings}");
     assert!(warnings.contains("--replicas 3"), "{warnings}");
 
-    mesh.replicate_buckets(None).await.unwrap();
+    replicate(None).await;
     let is_replicated = |status: &Value| {
         let buckets = status["buckets"].as_array().unwrap();
         let stored = buckets.iter().filter(|bucket| bucket["exists"] == true);
         let is_current = |peer: &Value| peer["current"] == true;
-        stored.clone().count() >= 6
+        status["warnings"] == json!([])
+            && stored.clone().count() >= 6
             && stored.clone().all(|bucket| {
                 let peers = bucket["peers"].as_array().unwrap();
                 peers.len() == 2 && peers.iter().all(is_current) && bucket["leader"].is_string()

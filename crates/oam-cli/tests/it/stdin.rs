@@ -96,9 +96,9 @@ async fn list_of_a_shell_loop_is_kept() {
 async fn timeout_covers_reading_stdin() {
     let mesh = start_mesh().await;
     for arguments in [
-        &["agent", "call", "echo", "--timeout", "1.5"][..],
-        &["agent", "call", "echo", "-", "--timeout", "1.5"],
-        &["agent", "call", "clock", "-", "--timeout", "1.5"],
+        &["agent", "call", "echo", "--timeout", "3"][..],
+        &["agent", "call", "echo", "-", "--timeout", "3"],
+        &["agent", "call", "clock", "-", "--timeout", "3"],
     ] {
         let output = end(start(&mesh, arguments)).await;
         assert_eq!(
@@ -108,7 +108,7 @@ async fn timeout_covers_reading_stdin() {
         );
         for expected in [
             NOTE,
-            "error[timeout]: stdin did not end within 1.5s",
+            "error[timeout]: stdin did not end within 3s",
             "--timeout",
         ] {
             assert!(

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use openagentmesh::AgentMesh;
@@ -46,9 +47,14 @@ impl Certificates {
     }
 }
 
-/// Free ports, which differ.
+/// Free ports, which differ, and which no outgoing connection is given.
 fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = first + NEXT.fetch_add(20, Ordering::Relaxed);
+    let mut bound =
+        (first..32_000).filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let listeners = [(); 3].map(|()| bound.next().unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 

@@ -51,7 +51,7 @@ async fn rotated_user_connects_with_the_new_credentials_only() {
 async fn expired_user_is_disconnected_and_refused() {
     let server = AuthServer::start().await;
     let name = "ada".parse().unwrap();
-    let lifetime = Some(Duration::from_secs(2));
+    let lifetime = Some(Duration::from_secs(6));
     let credentials = server.store.add(&name, &observer(), lifetime).unwrap();
     let mut ada = Client::connect(&server.address, &credentials)
         .await

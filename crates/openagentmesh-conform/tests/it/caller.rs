@@ -10,6 +10,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// The limit of a wait for a message.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The time by which a wrong order is visible.
+const LATER: Duration = Duration::from_secs(2);
 /// The credit of a stream, and of each addition.
 const CREDIT: u64 = 50;
 
@@ -130,7 +132,7 @@ impl Caller {
                 .await
                 .unwrap();
             self.client.flush().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(LATER).await;
             return self.client.subscribe(inbox).await.unwrap();
         }
         let replies = self.client.subscribe(inbox.clone()).await.unwrap();
@@ -206,7 +208,7 @@ impl Caller {
                 .await
                 .unwrap();
             self.client.flush().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(LATER).await;
             return self.client.subscribe(chunks).await.unwrap();
         }
         let chunks = self.client.subscribe(chunks).await.unwrap();

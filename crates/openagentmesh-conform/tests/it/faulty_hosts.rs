@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::host::{FLOOD, Host, Shape};
-use crate::support::{SETTINGS, TestMesh, failures, skips};
+use crate::support::{SETTINGS, TestMesh, failures, report_with, skips};
 
 /// The number of hosts that are checked at once.
 const CONCURRENT: usize = 6;
@@ -68,11 +68,17 @@ async fn whole_report(mesh: &TestMesh, name: &str, shape: Shape, fault: &'static
     report.unwrap()
 }
 
-fn assert_only(rule: &str, report: &Report) {
+/// The rules that fail for a host that breaks `rule`, sorted.
+fn broken_with(rule: &'static str) -> Vec<&'static str> {
     let implied = IMPLIED.iter().find(|(broken, _)| *broken == rule);
     let mut expected = vec![rule];
     expected.extend(implied.into_iter().flat_map(|(_, implied)| *implied));
     expected.sort_unstable();
+    expected
+}
+
+fn assert_only(rule: &'static str, report: &Report) {
+    let expected = broken_with(rule);
     let failures = failures(report);
     let mut failed: Vec<&str> = failures.iter().map(|(id, _)| *id).collect();
     failed.sort_unstable();
@@ -92,7 +98,8 @@ async fn correct_hosts_pass_every_rule() {
     let mut whole: Option<Report> = None;
     for shape in shapes {
         let name = format!("t.{}", format!("{shape:?}").to_lowercase());
-        let report = whole_report(&mesh, &name, shape, "").await;
+        let report = async |_| whole_report(&mesh, &name, shape, "").await;
+        let report = report_with(&[], report).await;
         assert_eq!(failures(&report), [], "{shape:?}");
         match &mut whole {
             Some(whole) => whole.merge(report),
@@ -111,10 +118,11 @@ async fn each_rule_fails_for_a_host_that_breaks_it() {
     let reports = broken.map(|rule| {
         let mesh = &mesh;
         async move {
-            (
-                rule,
-                report(mesh, &format!("t.{rule}"), shape(rule), rule).await,
-            )
+            let report = async |attempt| {
+                let name = format!("t.{rule}-{attempt}");
+                report(mesh, &name, shape(rule), rule).await
+            };
+            (rule, report_with(&broken_with(rule), report).await)
         }
     });
     let mut reports = stream::iter(reports).buffer_unordered(CONCURRENT);
@@ -129,10 +137,12 @@ async fn each_rule_of_registration_fails_for_a_host_that_breaks_it() {
         .map(|rule| rule.id)
         .filter(|id| is_of_registration(id));
     let reports = broken.map(|rule| async move {
-        // Some of the hosts destroy the catalog.
-        let mesh = TestMesh::start().await;
-        let report = whole_report(&mesh, "t.agent", Shape::Trigger, rule).await;
-        (rule, report)
+        let report = async |_| {
+            // Some of the hosts destroy the catalog.
+            let mesh = TestMesh::start().await;
+            whole_report(&mesh, "t.agent", Shape::Trigger, rule).await
+        };
+        (rule, report_with(&broken_with(rule), report).await)
     });
     let mut reports = stream::iter(reports).buffer_unordered(CONCURRENT);
     while let Some((rule, report)) = reports.next().await {

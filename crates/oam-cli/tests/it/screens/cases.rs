@@ -202,7 +202,7 @@ pub(super) const CASES: &[Case] = &[
     // oam tools, oam conform
     case("oam tools").on(&[Empty, One]),
     case("oam tools --json").on(&[One]),
-    case("oam conform host shop.visits --timeout 300ms"),
+    case("oam conform host shop.visits"),
     case("oam conform host nosuch"),
     case("oam conform caller --timeout 100ms"),
     // oam kv

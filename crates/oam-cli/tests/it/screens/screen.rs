@@ -1,7 +1,10 @@
 //! The text that a command leaves in a terminal or in a pipe.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::LazyLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use anstream::adapter::strip_str;
 use regex::Regex;
@@ -64,6 +67,9 @@ impl View {
         }
     }
 }
+
+/// The limit of the wait for a line of a command that runs until it is interrupted.
+const LINE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The output of a command in one view.
 #[derive(Debug)]
@@ -174,18 +180,35 @@ fn is_unbreakable(line: &str) -> bool {
 
 /// Reads a pipe until `text` arrives, interrupts the command, and reads the rest.
 fn piped_until(child: &mut std::process::Child, text: &str) -> (i32, String) {
-    use std::io::{BufRead, BufReader, Read};
-
     let mut reader = BufReader::new(child.stdout.take().unwrap());
-    let mut read = String::new();
-    while !read.contains(text) && reader.read_line(&mut read).unwrap() > 0 {}
-    // A command that ends by itself in a pipe, as the demo does, gets no signal.
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .stderr(Stdio::null())
-        .status();
-    kill.unwrap();
-    reader.read_to_string(&mut read).unwrap();
+    let (sender, lines) = mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 0 {
+            sender.send(std::mem::take(&mut line)).unwrap();
+        }
+    });
+    let (mut read, mut is_interrupted) = (String::new(), false);
+    loop {
+        match lines.recv_timeout(LINE_TIMEOUT) {
+            Ok(line) => read += &line,
+            // A command that ends by itself in a pipe, as the demo does, gets no signal.
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                child.kill().unwrap();
+                panic!("no further line, and not {text:?}: {read}");
+            }
+        }
+        if read.contains(text) && !is_interrupted {
+            is_interrupted = true;
+            let id = child.id().to_string();
+            let kill = std::process::Command::new("kill")
+                .args(["-INT", &id])
+                .status();
+            assert!(kill.unwrap().success());
+        }
+    }
+    reading.join().unwrap();
     let code = child.wait().unwrap().code();
     (code.expect("ended by a signal"), read)
 }

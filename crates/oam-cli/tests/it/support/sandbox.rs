@@ -1,10 +1,11 @@
 //! A home and a working directory of one test.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use openagentmesh_local::NatsServerSearch;
 use tempfile::TempDir;
@@ -85,6 +86,22 @@ impl Sandbox {
         self.command(arguments).output().unwrap().into()
     }
 
+    /// Runs the command until it ends with exit code `code`: the servers of a cluster may elect a leader for longer than a
+    /// command waits.
+    pub(crate) fn until_code(&self, arguments: &[&str], code: i32) -> CommandOutput {
+        let started = Instant::now();
+        loop {
+            let output = self.oam(arguments);
+            if output.code == code {
+                return output;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(120),
+                "{arguments:?}: {output:?}"
+            );
+        }
+    }
+
     pub(crate) fn oam_with_stdin(&self, arguments: &[&str], input: &str) -> CommandOutput {
         self.output(arguments, input.as_bytes()).into()
     }
@@ -97,7 +114,9 @@ impl Sandbox {
     fn output(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
+        let written = child.stdin.take().unwrap().write_all(input);
+        // A command that reads no stdin may have ended before.
+        assert!(!written.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe));
         child.wait_with_output().unwrap()
     }
 

@@ -306,6 +306,8 @@ impl Host {
                 body.clone(),
             )
             .await;
+            // After which the server has reported a reply without a subscriber.
+            self.round_trip().await;
             if !signals.is_unserved(Duration::from_millis(20)).await {
                 return;
             }
@@ -322,11 +324,12 @@ impl Host {
             .filter(|_| !ignores_deadline)
             .unwrap_or(end + SLOW);
         tokio::select! {
-            () = sleep_until(end) => false,
+            biased;
             () = sleep_until(deadline) => {
                 self.fail(work, "timeout", json!({})).await;
                 true
             }
+            () = sleep_until(end) => false,
             () = self.probe(work) => true,
         }
     }

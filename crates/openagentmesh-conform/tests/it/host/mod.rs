@@ -17,11 +17,11 @@ use tokio::task::JoinSet;
 pub(crate) use self::agent::{FLOOD, Shape};
 
 /// The lease of the instance record, and the time between its writes.
-const LEASE_MS: u64 = 3000;
+const LEASE_MS: u64 = 10_000;
 const RENEWAL: Duration = Duration::from_millis(500);
 
 /// The time by which a wrong order is visible.
-const LATER: Duration = Duration::from_millis(400);
+const LATER: Duration = Duration::from_millis(1500);
 
 /// The host, with one agent.
 pub(crate) struct Host {
@@ -67,6 +67,12 @@ impl Host {
     /// Whether the host breaks `rule`.
     fn breaks(&self, rule: &str) -> bool {
         self.fault == rule
+    }
+
+    /// Waits until the server has processed what the host has sent.
+    async fn round_trip(&self) {
+        // Answered by the server, as nobody subscribes.
+        drop(self.client.request("test.unserved", "".into()).await);
     }
 
     /// The key of the instance record.
@@ -306,8 +312,8 @@ impl Running {
             // A dropped subscription is ended at the server.
             requests.shutdown().await;
         }
-        // A round trip, after which the server has ended it.
-        drop(self.host.client.request("test.unserved", "".into()).await);
+        // After which the server has ended it.
+        self.host.round_trip().await;
     }
 }
 

@@ -21,8 +21,9 @@ impl Host {
         let ignores_deadline = self.breaks("deadline-running");
         let deadline = work.deadline.filter(|_| !ignores_deadline).unwrap_or(end);
         let is_timeout = tokio::select! {
-            () = self.send_chunks(work, input["to"].as_u64().unwrap()) => false,
+            biased;
             () = sleep_until(deadline) => true,
+            () = self.send_chunks(work, input["to"].as_u64().unwrap()) => false,
             () = self.probe(work) => false,
         };
         if is_timeout {
