@@ -21,7 +21,7 @@ const LEASE_MS: u64 = 10_000;
 const RENEWAL: Duration = Duration::from_millis(500);
 
 /// The time by which a wrong order is visible.
-const LATER: Duration = Duration::from_millis(1500);
+const LATER: Duration = Duration::from_millis(400);
 
 /// The host, with one agent.
 pub(crate) struct Host {
