@@ -111,9 +111,9 @@ pub(super) const CASES: &[Case] = &[
         },
         rows: &[
             row(UNATTACKED, Microseconds),
-            row("call beside 1,000 malformed a second, p99", Microseconds)
+            row("call, 1,000 malformed requests a second, p99", Microseconds)
                 .with(&[AtMostOfRow(2.0, UNATTACKED)]),
-            row("call beside a flood of malformed, p99", Microseconds)
+            row("call, a flood of malformed requests, p99", Microseconds)
                 .with(&[AtMostOfRow(3.0, UNATTACKED)]),
         ],
     },

@@ -46,7 +46,7 @@ pub(crate) enum Work {
         python_messages: u32,
         in_flight: u32,
     },
-    /// Sequential calls beside a client that sends malformed requests to the same agent: `rate` a second, and as many as
+    /// Sequential calls while another client sends malformed requests to the same agent: `rate` a second, and as many as
     /// the host reads.
     Attacked { calls: u32, rate: u32 },
     /// Registers agents by one process on an empty mesh.

@@ -1,4 +1,4 @@
-//! Calls beside a client that sends malformed requests to the same agent.
+//! Calls while another client sends malformed requests to the same agent.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,9 +17,9 @@ const BATCH: u32 = 10;
 /// Messages after which an attacker without a pace waits for the host: the server would close the connection of a host
 /// that lags by 64 MiB.
 const AHEAD: u32 = 100;
-/// Nobody subscribes to it.
+/// A subject without a subscriber.
 const REPLY: &str = "_INBOX.attacker.replies";
-/// What each agent of a case accepts.
+/// An input that the agents accept.
 const BODY: &str = "\"a\"";
 
 /// The number of messages a second.
@@ -31,7 +31,7 @@ enum Pace {
 }
 
 impl Runner {
-    /// The p99 of calls: without an attacker, beside one that sends `rate` messages a second, and beside one that sends as many
+    /// The p99 of calls: without an attacker, with one that sends `rate` messages a second, and with one that sends as many
     /// as the host reads.
     pub(super) async fn attacked(
         &mut self,
