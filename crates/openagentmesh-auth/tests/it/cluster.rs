@@ -49,9 +49,9 @@ impl Certificates {
 
 /// Free ports, which differ, and which no outgoing connection is given.
 fn free_ports() -> [u16; 3] {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = first + NEXT.fetch_add(20, Ordering::Relaxed);
+    static OFFSET: AtomicU16 = AtomicU16::new(0);
+    let offset = OFFSET.fetch_add(20, Ordering::Relaxed);
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap() + offset;
     let mut bound =
         (first..32_000).filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
     let listeners = [(); 3].map(|()| bound.next().unwrap());
