@@ -96,8 +96,7 @@ const CI: &[Step] = &[
     },
     step("prose", "cargo xtask prose"),
     step("package", "cargo xtask package"),
-    // Exactly the second command of the README, with a longer run of the test `chaos`. A step of its own would build the
-    // dependencies again, with the features of one test.
+    // Exactly the second command of the README, with a longer run of the test `chaos`.
     Step {
         title: "test",
         command: "cargo test",

@@ -83,9 +83,11 @@ fn build(folder: &Path, is_release: bool) -> Result<PathBuf, String> {
     let mut maturin = build.command("maturin");
     maturin.args(["build", "--out"]).arg(&wheels);
     maturin.args(["--compatibility", "linux"]);
-    if is_release {
-        maturin.arg("--release");
-    }
+    match is_release {
+        true => maturin.arg("--release"),
+        // Of the build of the tests: without it, most of the dependencies are built again.
+        false => maturin.args(["--features", "workspace-features"]),
+    };
     step("build the wheel", maturin.current_dir(package()))?;
     let wheel = workspace::entries(&wheels)?.pop();
     wheel.ok_or_else(|| "the wheel was not built".to_owned())

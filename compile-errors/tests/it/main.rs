@@ -1,4 +1,5 @@
 //! Compile errors of functions that cannot be agents.
+#![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 
