@@ -1,9 +1,11 @@
 //! Mutates the corpus of each target for some time: `fuzz [--seconds N] [--seed N] [TARGET]…`.
 
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use fuzz::{Corpus, TARGETS, fuzz};
+use fuzz::{Corpus, TARGETS, Target, fuzz};
 
 const USAGE: &str = "usage: fuzz [--seconds N] [--seed N] [TARGET]…";
 
@@ -36,16 +38,56 @@ fn run() -> Result<(), String> {
             _ => return Err(USAGE.to_owned()),
         }
     }
-    for target in TARGETS {
-        if !names.is_empty() && !names.iter().any(|name| name == target.name) {
-            continue;
+    let wanted =
+        |target: &&Target| names.is_empty() || names.iter().any(|name| name == target.name);
+    run_all(
+        TARGETS.iter().filter(wanted),
+        Duration::from_secs(seconds),
+        seed,
+    )
+}
+
+/// Mutates the corpora, each for `duration`, with a thread for each core. Fails with the first failure of each thread.
+fn run_all<'t>(
+    targets: impl Iterator<Item = &'t Target> + Send,
+    duration: Duration,
+    seed: u64,
+) -> Result<(), String> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let targets = Mutex::new(targets);
+    let work = || {
+        let next = || {
+            targets
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next()
+        };
+        while let Some(target) = next() {
+            run_one(target, duration, seed)?;
         }
-        println!("{}: seed {seed}", target.name);
-        let corpus = Corpus::read(target.name).map_err(|error| error.to_string())?;
-        let started = Instant::now();
-        let is_over = |_| started.elapsed() >= Duration::from_secs(seconds);
-        let inputs = fuzz(target, &corpus, seed, is_over).map_err(|failure| failure.to_string())?;
-        println!("{}: {inputs} inputs", target.name);
-    }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let ended = running.into_iter().map(|thread| {
+            let ended = thread.join();
+            ended.unwrap_or_else(|_| Err("a thread of the harness panicked".to_owned()))
+        });
+        // Every thread is waited for, before the failures are judged.
+        let failures: Vec<String> = ended.filter_map(Result::err).collect();
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(failures.join("\n")),
+        }
+    })
+}
+
+fn run_one(target: &Target, duration: Duration, seed: u64) -> Result<(), String> {
+    println!("{}: seed {seed}", target.name);
+    let corpus = Corpus::read(target.name).map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    let is_over = |_| started.elapsed() >= duration;
+    let inputs = fuzz(target, &corpus, seed, is_over).map_err(|failure| failure.to_string())?;
+    println!("{}: {inputs} inputs", target.name);
     Ok(())
 }
