@@ -22,7 +22,7 @@ use crate::util::backoff::Backoff;
 /// The back-off between two attempts to deliver a reply.
 const FIRST_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_millis(512);
-/// The time after which no further attempt is made.
+/// The age of a reply from which on an attempt is the last one.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The limit of the server's report whether a reply has a subscriber.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -92,6 +92,8 @@ async fn repeat(
     let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
     let started = Instant::now();
     loop {
+        // Judged before the attempt: a process that stalls makes a further one, for a caller that subscribed meanwhile.
+        let is_last = started.elapsed() >= RETRY_TIMEOUT;
         let (to, headers, body) = (subject.clone(), headers.clone(), body.clone());
         let delivered = inbox.deliver(to, headers, body, DELIVERY_TIMEOUT);
         // A server that denies the client its own messages never reports.
@@ -99,7 +101,7 @@ async fn repeat(
             return Ok(false);
         };
         let delivered = delivered?.unwrap_or(true);
-        if delivered || started.elapsed() >= RETRY_TIMEOUT {
+        if delivered || is_last {
             return Ok(delivered);
         }
         // NATS has no notification of a new subscriber.
