@@ -46,9 +46,9 @@ pub(crate) enum Work {
         python_messages: u32,
         in_flight: u32,
     },
-    /// Sequential calls while another client sends malformed requests to the same agent: `rate` a second, and as many as
-    /// the host reads.
-    Attacked { calls: u32, rate: u32 },
+    /// Sequential calls while another client sends malformed requests to the same agent: each of the `rates` a second, and
+    /// as many as the host reads.
+    Attacked { calls: u32, rates: &'static [u32] },
     /// Registers agents by one process on an empty mesh.
     Register { agents: u32 },
     /// Registers agents by several processes at the same time.

@@ -31,13 +31,13 @@ enum Pace {
 }
 
 impl Runner {
-    /// The p99 of calls: without an attacker, with one that sends `rate` messages a second, and with one that sends as many
-    /// as the host reads.
+    /// The p99 of calls: without an attacker, with one that sends each of the `rates` in messages a second, and with one that
+    /// sends as many as the host reads.
     pub(super) async fn attacked(
         &mut self,
         contender: Contender,
         calls: u32,
-        rate: u32,
+        rates: &[u32],
     ) -> Result<Measured> {
         let warm_up = self.messages(calls, 0);
         let calls = self.size.messages(calls);
@@ -58,7 +58,9 @@ impl Runner {
         };
         pair.measure(task(warm_up)).await?;
         let mut p99 = Vec::new();
-        for pace in [None, Some(Pace::Steady(rate)), Some(Pace::Fast)] {
+        let steady = rates.iter().map(|rate| Some(Pace::Steady(*rate)));
+        let paces = [None].into_iter().chain(steady).chain([Some(Pace::Fast)]);
+        for pace in paces {
             let measured = pair.measure(task(calls));
             let outcome = match pace {
                 None => measured.await?,

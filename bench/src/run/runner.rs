@@ -103,7 +103,7 @@ impl Runner {
                     (size.limit(followers, 12), size.limit(registrations, 6));
                 self.follow_many(contender, followers, registrations).await
             }
-            Work::Attacked { calls, rate } => self.attacked(contender, calls, rate).await,
+            Work::Attacked { calls, rates } => self.attacked(contender, calls, rates).await,
             Work::StalledReader { megabytes } => {
                 self.stalled_reader(contender, size.limit(megabytes, 1))
                     .await
