@@ -1,5 +1,7 @@
 //! A table without borders that fits the terminal, one line for each row.
 
+use std::borrow::Cow;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::text::on_one_line;
@@ -80,7 +82,7 @@ pub(crate) fn lay_out<const COLUMNS: usize>(
     let mut natural = columns.map(|column| column.header.width());
     for row in &rows {
         for (width, text) in natural.iter_mut().zip(row) {
-            *width = text.width().max(*width);
+            *width = columns_of(text).max(*width);
         }
     }
     let widths = match width {
@@ -93,7 +95,7 @@ pub(crate) fn lay_out<const COLUMNS: usize>(
             let Some(width) = width else { continue };
             let text = shortened(text, width);
             line.push_str(&text);
-            let padding = width.saturating_sub(text.width()) + GAP;
+            let padding = width.saturating_sub(columns_of(&text)) + GAP;
             line.extend(std::iter::repeat_n(' ', padding));
         }
         line.truncate(line.trim_end().len());
@@ -142,9 +144,9 @@ fn fit<const COLUMNS: usize>(
 }
 
 /// The text within `width` terminal columns.
-fn shortened(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
+fn shortened(text: &str, width: usize) -> Cow<'_, str> {
+    if columns_of(text) <= width {
+        return text.into();
     }
     // The width of a character depends on those that modify it: a heart is wider as an emoji.
     let (mut taken, mut cluster) = (0, 0..0);
@@ -160,7 +162,16 @@ fn shortened(text: &str, width: usize) -> String {
     }
     let mut short = text[..cluster.start].to_owned();
     short.push(ELLIPSIS);
-    short
+    short.into()
+}
+
+/// The number of terminal columns of a visible text.
+fn columns_of(text: &str) -> usize {
+    // Most texts are ASCII, and the width of others takes many times as long.
+    match text.is_ascii() {
+        true => text.len(),
+        false => text.width(),
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ impl Write for Escape<'_, '_> {
 /// blank letters. The two variation selectors of emoji are visible: they select a glyph.
 #[must_use]
 pub fn is_visible(character: char) -> bool {
+    if character.is_ascii() {
+        return !character.is_ascii_control();
+    }
     !character.is_control()
         && !matches!(
             character,
