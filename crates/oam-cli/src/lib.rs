@@ -40,7 +40,7 @@ mod wrap;
 use std::ffi::OsString;
 use std::io;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{AgentCommand, Cli, Command, MeshCommand};
 use crate::exit::ExitCode;
@@ -79,6 +79,9 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     code.to_u8()
 }
 
+/// The number of threads of a command, next to the main one. A command mostly waits: a thread for each core would only be started.
+const WORKERS: usize = 2;
+
 /// The async runtime of a command.
 ///
 /// A denial of the server arrives without a reference to the message. On one thread, the denial of a message without a
@@ -86,11 +89,12 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
 fn runtime(command: &Command) -> io::Result<Runtime> {
     match command {
         Command::Agent(AgentCommand::Send(_)) | Command::Mesh(MeshCommand::Publish(_)) => {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
+            Builder::new_current_thread().enable_all().build()
         }
-        _ => Runtime::new(),
+        _ => Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! All output: results to stdout, everything else to stderr.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd as AsStream;
@@ -125,10 +126,10 @@ impl Printer {
 
     /// A result as a table without borders, one line for each row. On a terminal the table has its width: texts are
     /// shortened, and columns left out, unless `--wide` was given.
-    pub(crate) fn table<const COLUMNS: usize>(
+    pub(crate) fn table<'r, const COLUMNS: usize>(
         &self,
         columns: [Column; COLUMNS],
-        rows: impl IntoIterator<Item = [String; COLUMNS]>,
+        rows: impl IntoIterator<Item = [impl Into<Cow<'r, str>>; COLUMNS]>,
     ) -> Result<(), Failure> {
         let width = if self.output.wide {
             None

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use openagentmesh::protocol::name::is_visible;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::text::on_one_line;
+use crate::text;
 
 /// The space between two columns.
 const GAP: usize = 2;
@@ -70,14 +71,14 @@ pub(crate) struct Layout {
 }
 
 /// Lays out the rows within `width` terminal columns; without a limit, all texts are whole.
-pub(crate) fn lay_out<const COLUMNS: usize>(
+pub(crate) fn lay_out<'r, const COLUMNS: usize>(
     columns: [Column; COLUMNS],
-    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+    rows: impl IntoIterator<Item = [impl Into<Cow<'r, str>>; COLUMNS]>,
     width: Option<usize>,
 ) -> Layout {
-    let rows: Vec<_> = rows
+    let rows: Vec<[Cow<'r, str>; COLUMNS]> = rows
         .into_iter()
-        .map(|row| row.map(|text| on_one_line(&text)))
+        .map(|row| row.map(|text| on_one_line(text.into())))
         .collect();
     let mut natural = columns.map(|column| column.header.width());
     for row in &rows {
@@ -105,13 +106,20 @@ pub(crate) fn lay_out<const COLUMNS: usize>(
         header: line(columns.map(|column| column.header)),
         rows: rows
             .iter()
-            .map(|row| line(row.each_ref().map(String::as_str)))
+            .map(|row| line(row.each_ref().map(|text| &**text)))
             .collect(),
         left_out: columns
             .iter()
             .zip(widths)
             .filter_map(|(column, width)| width.is_none().then_some(column.header))
             .collect(),
+    }
+}
+
+fn on_one_line(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.chars().all(is_visible) {
+        true => text,
+        false => text::on_one_line(&text).into(),
     }
 }
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -169,12 +170,12 @@ fn compact(entry: &CatalogEntry) -> String {
     on_one_line(&entry.to_compact())
 }
 
-fn row(entry: &CatalogEntry) -> [String; 4] {
+fn row(entry: &CatalogEntry) -> [Cow<'_, str>; 4] {
     [
-        entry.name.clone(),
-        how_to_use(entry).to_owned(),
-        entry.tags.join(", "),
-        entry.description.clone(),
+        (&entry.name).into(),
+        how_to_use(entry).into(),
+        entry.tags.join(", ").into(),
+        (&entry.description).into(),
     ]
 }
 
