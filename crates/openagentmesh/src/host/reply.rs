@@ -207,8 +207,11 @@ pub(super) fn within_abort<'s>(
     )
 }
 
+/// Publishes an error, coalesced as the replies are: it would hand over those that wait.
 async fn send(agent: &AgentState, subject: Subject, headers: Outgoing, body: Bytes) {
-    let published = agent.publisher().publish(subject, None, headers.0, body);
+    let others = agent.admission.in_flight().saturating_sub(1);
+    let publisher = agent.publisher();
+    let published = publisher.publish_coalesced(others, subject, None, headers.0, body);
     if let Err(error) = within_abort(agent, published).await {
         not_sent(agent, &error);
     }

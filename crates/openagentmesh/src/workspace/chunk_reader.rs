@@ -178,7 +178,7 @@ impl<'p> ChunkReader<'p> {
     }
 
     /// Whether all chunks were read.
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.chunks >= self.meta.chunks
     }
 

@@ -40,6 +40,11 @@ impl<'p> Content<'p> {
         self.chunks.info()
     }
 
+    /// Whether all chunks were returned. The digest is not checked before [`next`](Self::next) returns `None`.
+    pub(super) fn is_complete(&self) -> bool {
+        self.chunks.is_complete()
+    }
+
     /// The next chunk; `None` once all were returned and match the digest.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         self.chunks.next().await

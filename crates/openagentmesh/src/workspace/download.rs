@@ -4,7 +4,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::io::{AsyncRead, AsyncSeekExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -151,16 +151,26 @@ impl<'p> Download<'p> {
 
 impl<'p> Parts<'p> {
     async fn all(self) -> Result<Bytes> {
-        let mut pieces = self.pieces().await?;
-        // A single chunk is returned without a copy.
-        if pieces.len() == 1 {
-            return Ok(pieces.swap_remove(0));
+        let mut content = self.open().await?;
+        // Filled as the chunks arrive, so that the client can use their buffers again. The size in the metadata is not trusted.
+        let mut all = Vec::new();
+        loop {
+            match content.next().await {
+                // A single chunk is returned without a copy.
+                Ok(Some(chunk)) if all.is_empty() && content.is_complete() => {
+                    match content.next().await {
+                        Ok(_) => return Ok(chunk),
+                        Err(error) => content.start_again(error).await?,
+                    }
+                }
+                Ok(Some(chunk)) => all.extend_from_slice(&chunk),
+                Ok(None) => return Ok(all.into()),
+                Err(error) => {
+                    content.start_again(error).await?;
+                    all.clear();
+                }
+            }
         }
-        let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-        for piece in pieces {
-            all.extend_from_slice(&piece);
-        }
-        Ok(all.freeze())
     }
 
     async fn pieces(self) -> Result<Vec<Bytes>> {
