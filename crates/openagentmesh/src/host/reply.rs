@@ -129,7 +129,7 @@ fn encode_within(limit: usize, mut object: ErrorObject) -> String {
     /// The maximum number of problems of an input.
     const MAX_PROBLEMS: usize = 20;
 
-    let body = json!(object).to_string();
+    let body = json_of(&object);
     if body.len() <= limit {
         return body;
     }
@@ -153,12 +153,18 @@ fn encode_within(limit: usize, mut object: ErrorObject) -> String {
         }
         None => object.details.clear(),
     }
-    let body = json!(object).to_string();
+    let body = json_of(&object);
     if body.len() <= limit {
         return body;
     }
     object.details.clear();
-    json!(object).to_string()
+    json_of(&object)
+}
+
+#[expect(clippy::expect_used, reason = "see below")]
+fn json_of(object: &ErrorObject) -> String {
+    // Its fields are texts and JSON values, and the keys of all objects are texts.
+    serde_json::to_string(object).expect("an error object is JSON")
 }
 
 /// Publishes the reply to a request, coalesced with the replies to others in flight.
