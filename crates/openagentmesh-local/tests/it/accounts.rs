@@ -20,6 +20,26 @@ async fn is_admitted(url: &str, user: &str) -> bool {
     options.connect(url).await.is_ok()
 }
 
+/// Creates a stream on all nodes. If the first leader dies within milliseconds of its election, before the others have received
+/// anything from it, nats-server 2.15 may find no other leader.
+async fn create_stream(url: &str, user: &str) {
+    let options = async_nats::ConnectOptions::with_user_and_password(user.into(), "pw".into());
+    let client = options.connect(url).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    let deadline = Instant::now() + CONDITION_TIMEOUT;
+    loop {
+        let config = async_nats::jetstream::stream::Config {
+            name: "shared".to_owned(),
+            num_replicas: 3,
+            ..Default::default()
+        };
+        match jetstream.create_stream(config).await {
+            Ok(_) => return,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn server_admits_the_users_of_its_accounts_and_of_those_that_replace_them() {
     let home = DetachedHome::new();
@@ -93,6 +113,7 @@ async fn cluster_with_accounts_is_ready_when_its_nodes_follow_a_leader() {
         .start()
         .await
         .unwrap();
+    create_stream(cluster.nodes()[0].url(), "ann").await;
     cluster.kill_node(0).await.unwrap();
     cluster.ready().await.unwrap();
     cluster.restart_node(0).await.unwrap();
