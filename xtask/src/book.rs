@@ -7,7 +7,7 @@ use crate::{python, workspace};
 
 /// Programs that the pages run, and the Rust blocks.
 ///
-/// The programs are those that `cargo test` has built: other selections of packages have other features.
+/// The programs are those that `cargo test` has built, with the same features: see `xtask/features`.
 const PREPARATION: &[&str] = &[
     "test --workspace --bin book",
     // The examples of the macros are compiled by a test of `examples`: the SDK that they use depends on the macros.

@@ -161,9 +161,11 @@ fn encode_within(limit: usize, mut object: ErrorObject) -> String {
     json_of(&object)
 }
 
-#[expect(clippy::expect_used, reason = "see below")]
+#[expect(
+    clippy::expect_used,
+    reason = "the fields are texts and JSON values, and the keys of all objects are texts"
+)]
 fn json_of(object: &ErrorObject) -> String {
-    // Its fields are texts and JSON values, and the keys of all objects are texts.
     serde_json::to_string(object).expect("an error object is JSON")
 }
 
@@ -213,7 +215,7 @@ pub(super) fn within_abort<'s>(
     )
 }
 
-/// Publishes an error, coalesced as the replies are: it would hand over those that wait.
+/// Publishes an error. It is coalesced as the replies are: a direct message would hand over those that wait in the queue.
 async fn send(agent: &AgentState, subject: Subject, headers: Outgoing, body: Bytes) {
     let others = agent.admission.in_flight().saturating_sub(1);
     let publisher = agent.publisher();
