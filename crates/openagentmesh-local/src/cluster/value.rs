@@ -103,6 +103,9 @@ impl LocalCluster {
     /// Kills node `index` as `kill -9` does, and waits for its exit (blocking, some milliseconds). Its data and its
     /// ports stay. A node that is down is success.
     ///
+    /// If the first leader of a new cluster is killed before it has stored anything, the other nodes may find no other
+    /// one: create a replicated stream first.
+    ///
     /// # Errors
     ///
     /// [`LocalError::UnknownNode`]; [`LocalError::Io`] if the process could not be ended.
