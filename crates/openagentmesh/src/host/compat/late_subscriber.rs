@@ -10,7 +10,7 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use openagentmesh_protocol::{AgentName, Visible};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,10 +22,10 @@ use crate::util::backoff::Backoff;
 /// The back-off between two attempts to deliver a reply.
 const FIRST_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_millis(512);
-/// The age of a reply from which on an attempt is the last one.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
-/// The limit of the server's report whether a reply has a subscriber.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
+/// The number of attempts to deliver a reply: about four seconds. Not a time, of which a stall leaves nothing.
+const MAX_ATTEMPTS: usize = 20;
+/// The limit of the server's report whether a reply has a subscriber. Without a report, the reply is not repeated.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The maximum size of the replies that wait for a subscriber, in the whole process.
 const MAX_WAITING_BYTES: u32 = 16 * 1024 * 1024;
 /// The estimated size of a reply in addition to its body, in bytes.
@@ -90,24 +90,23 @@ async fn repeat(
 ) -> Result<bool> {
     let inbox = &session.connection.inbox;
     let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
-    let started = Instant::now();
-    loop {
-        // Judged before the attempt: a process that stalls makes a further one, for a caller that subscribed meanwhile.
-        let is_last = started.elapsed() >= RETRY_TIMEOUT;
+    for attempt in 0..MAX_ATTEMPTS {
+        if attempt > 0 {
+            // NATS has no notification of a new subscriber.
+            let delay = sleep(backoff.next_delay());
+            if abort.run_until_cancelled(delay).await.is_none() {
+                return Ok(false);
+            }
+        }
         let (to, headers, body) = (subject.clone(), headers.clone(), body.clone());
         let delivered = inbox.deliver(to, headers, body, DELIVERY_TIMEOUT);
-        // A server that denies the client its own messages never reports.
         let Some(delivered) = finish_after_abort(abort, delivered).await else {
             return Ok(false);
         };
-        let delivered = delivered?.unwrap_or(true);
-        if delivered || is_last {
-            return Ok(delivered);
-        }
-        // NATS has no notification of a new subscriber.
-        let delay = sleep(backoff.next_delay());
-        if abort.run_until_cancelled(delay).await.is_none() {
-            return Ok(false);
+        // A server that denies the client its own messages never reports.
+        if delivered?.unwrap_or(true) {
+            return Ok(true);
         }
     }
+    Ok(false)
 }
