@@ -12,8 +12,6 @@ use super::tasks::values;
 use crate::error::Result;
 use crate::measure::{Contender, Measure, Task};
 
-/// Messages between two pauses.
-const BATCH: u32 = 10;
 /// Messages after which an attacker without a pace waits for the host: the server would close the connection of a host
 /// that lags by 64 MiB.
 const AHEAD: u32 = 100;
@@ -22,9 +20,9 @@ const REPLY: &str = "_INBOX.attacker.replies";
 /// An input that the agents accept.
 const BODY: &str = "\"a\"";
 
-/// The number of messages a second.
 #[derive(Clone, Copy)]
 enum Pace {
+    /// So many messages a second, at even intervals.
     Steady(u32),
     /// As many as the host reads.
     Fast,
@@ -84,12 +82,12 @@ impl Attacker {
     /// Sends until it is dropped.
     async fn attack(&self, pace: Pace) -> Result<Infallible> {
         let messages = malformed();
-        let mut batches = match pace {
-            Pace::Steady(rate) => Some(interval(Duration::from_secs(1) * BATCH / rate)),
+        let mut ticks = match pace {
+            Pace::Steady(rate) => Some(interval(Duration::from_secs(1) / rate)),
             Pace::Fast => None,
         };
-        if let Some(batches) = &mut batches {
-            batches.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Some(ticks) = &mut ticks {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         }
         for (number, (headers, body)) in (1_u32..).zip(messages.iter().cycle()) {
             let sent = self.client.publish_with_reply_and_headers(
@@ -99,10 +97,10 @@ impl Attacker {
                 (*body).into(),
             );
             sent.await?;
-            match &mut batches {
-                Some(batches) if number.is_multiple_of(BATCH) => {
+            match &mut ticks {
+                Some(ticks) => {
                     self.client.flush().await?;
-                    batches.tick().await;
+                    ticks.tick().await;
                 }
                 None if number.is_multiple_of(AHEAD) => {
                     let headers = with("X-Mesh-Request-Id", "a");

@@ -9,7 +9,6 @@ use crate::schema::{
     MAX_LOCATION_CHARS, MAX_MESSAGE_CHARS, MAX_PARSED_BYTES, may_exceed_memory, shorten,
     without_fractions,
 };
-use crate::util::allocator::join_freed_pieces;
 
 /// Decodes an input. An empty body is `null`, so that a handler may take an optional input.
 ///
@@ -59,13 +58,9 @@ fn decode_counted<In: DeserializeOwned>(body: &[u8]) -> Result<In, DecodeError> 
     let memory = Memory::new(MAX_PARSED_BYTES);
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let counted = Objects(Counted::new(&mut deserializer, &memory));
-    let input = serde_path_to_error::deserialize(counted).map_err(|error| {
-        // The parts that were decoded have been dropped; the error takes memory from the joined pieces.
-        join_freed_pieces();
-        DecodeError {
-            is_too_large: memory.is_exceeded(),
-            ..located(error)
-        }
+    let input = serde_path_to_error::deserialize(counted).map_err(|error| DecodeError {
+        is_too_large: memory.is_exceeded(),
+        ..located(error)
     })?;
     end(deserializer).map(|()| input)
 }

@@ -1,9 +1,7 @@
-//! The budget of all requests of this process together: the memory of waiting inputs, and the inputs that are
-//! decoded and checked at once.
+//! The budget of all requests of this process together: the memory of waiting inputs, and the turns in which large
+//! inputs are decoded and checked.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-
-use super::decoder;
 
 /// Bytes of an input up to which it is decoded where its request runs, which takes about as long as a change
 /// of the thread, and up to which a waiting request is not counted.
@@ -15,33 +13,19 @@ pub(super) const MAX_INLINE_CHECKED_BYTES: usize = 16 * 1024;
 /// Bytes of all large inputs whose requests are in flight. Further ones are refused with `overloaded`.
 const MAX_ADMITTED_BYTES: usize = 256 * 1024 * 1024;
 
-/// Bytes of all large inputs that are decoded or checked at once. Further ones wait. A larger input is decoded
-/// alone.
-const MAX_DECODING_BYTES: usize = 8 * 1024 * 1024;
-
-/// Bytes that an input counts for at least while it is decoded, because the problems of a small input take
-/// many times its size.
-const MIN_DECODING_BYTES: usize = 8 * 1024 * 1024;
-
 /// One permit for each KiB; never closed.
 static ADMITTED: Semaphore = Semaphore::const_new(MAX_ADMITTED_BYTES / KIB);
 
-/// One permit for each KiB; never closed.
-static DECODING: Semaphore = Semaphore::const_new(MAX_DECODING_BYTES / KIB);
+/// One permit: large inputs are decoded and checked one after another. Never closed.
+static DECODING: Semaphore = Semaphore::const_new(1);
 
 const KIB: usize = 1024;
 
-/// A part of the threads' work, until it is dropped.
-pub(super) type DecodingShare = SemaphorePermit<'static>;
+/// The turn of an input to be decoded and checked, until it is dropped.
+pub(super) type DecodingTurn = SemaphorePermit<'static>;
 
 /// The memory of a large input whose request is in flight, until it is dropped.
-pub(super) struct InputShare(#[expect(dead_code, reason = "is held")] SemaphorePermit<'static>);
-
-impl Drop for InputShare {
-    fn drop(&mut self) {
-        decoder::release_memory();
-    }
-}
+pub(super) type InputShare = SemaphorePermit<'static>;
 
 /// Counts the input of a request that is about to be admitted; `None` for a small one, which is not counted.
 ///
@@ -52,29 +36,22 @@ pub(super) fn admit(input: &[u8]) -> Result<Option<InputShare>, usize> {
     if input.len() <= MAX_INLINE_BYTES {
         return Ok(None);
     }
-    let share = ADMITTED.try_acquire_many(permits(input.len(), MAX_ADMITTED_BYTES));
-    share
-        .map(|share| Some(InputShare(share)))
-        .map_err(|_| MAX_ADMITTED_BYTES)
+    let share = ADMITTED.try_acquire_many(permits(input.len()));
+    share.map(Some).map_err(|_| MAX_ADMITTED_BYTES)
 }
 
-/// Waits until an input of so many bytes may be decoded and checked; waiting inputs are served in their order.
-/// Cancel-safe.
-pub(super) async fn decode(bytes: usize) -> DecodingShare {
-    let bytes = bytes.max(MIN_DECODING_BYTES);
-    match DECODING
-        .acquire_many(permits(bytes, MAX_DECODING_BYTES))
-        .await
-    {
-        Ok(share) => share,
+/// Waits until an input may be decoded and checked; waiting inputs are served in their order. Cancel-safe.
+pub(super) async fn decoding_turn() -> DecodingTurn {
+    match DECODING.acquire().await {
+        Ok(turn) => turn,
         // The semaphore is never closed.
         Err(_) => std::future::pending().await,
     }
 }
 
-/// The permits for `bytes`; all of them for more than `limit`.
-fn permits(bytes: usize, limit: usize) -> u32 {
-    let permits = bytes.min(limit).div_ceil(KIB);
+/// The permits for an input of `bytes`; all of them for one beyond the limit.
+fn permits(bytes: usize) -> u32 {
+    let permits = bytes.min(MAX_ADMITTED_BYTES).div_ceil(KIB);
     u32::try_from(permits).unwrap_or(u32::MAX)
 }
 
@@ -85,9 +62,9 @@ mod tests {
 
     #[test]
     fn permits_of_an_input_beyond_the_limit_are_all_there_are() {
-        assert_eq!(permits(1, MAX_DECODING_BYTES), 1);
-        assert_eq!(permits(MAX_DECODING_BYTES, MAX_DECODING_BYTES), 8192);
-        assert_eq!(permits(usize::MAX, MAX_DECODING_BYTES), 8192);
+        assert_eq!(permits(1), 1);
+        assert_eq!(permits(MAX_ADMITTED_BYTES), 256 * 1024);
+        assert_eq!(permits(usize::MAX), 256 * 1024);
     }
 
     #[test]

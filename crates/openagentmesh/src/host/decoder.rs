@@ -1,58 +1,57 @@
-//! Threads that decode and check large inputs.
+//! The thread that decodes and checks large inputs.
 //!
-//! Each large input has a thread of its own instead of one of the runtime's. An allocator keeps memory that a
-//! thread has freed for this thread, until the thread ends; the next thread uses the same memory. The
-//! [budget](super::budget) bounds the number of threads.
+//! One thread serves the whole process. Its inputs are taken from one heap of the allocator, so that each finds the room
+//! that the one before has left.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Builder;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::util::allocator::join_freed_pieces;
+use crate::util::sync::Mutex;
 
-/// Whether a thread is about to give memory back.
-static IS_RELEASING: AtomicBool = AtomicBool::new(false);
+type Job = Box<dyn FnOnce() + Send>;
 
-/// Runs `work` on a thread of its own. `None` if `work` panicked, or if the system does not start a thread.
+/// The maximum number of jobs that wait. The [budget](super::budget) admits one input at a time.
+const MAX_WAITING_JOBS: usize = 1;
+
+/// The jobs of the thread, once it was started. The thread never ends.
+static JOBS: Mutex<Option<SyncSender<Job>>> = Mutex::new(None);
+
+/// Runs `work` on the thread. `None` if `work` panicked, or if the system does not start the thread.
 ///
 /// Work that has started runs to its end, also if the future is dropped.
 pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, done) = oneshot::channel();
     let runtime = Handle::current();
-    let work = move || {
+    let job = move || {
         let _entered = runtime.enter();
-        join_freed_pieces();
         // The panic of a handler was caught before.
         if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
             // The receiver is gone if the request was cancelled.
             drop(sender.send(result));
         }
     };
-    Builder::new()
-        .name("oam-decode".to_owned())
-        .spawn(work)
-        .ok()?;
+    jobs()?.try_send(Box::new(job)).ok()?;
     done.await.ok()
 }
 
-/// Gives memory of earlier threads back to the system, after a large input was dropped.
-pub(super) fn release_memory() {
-    if IS_RELEASING.swap(true, Ordering::Relaxed) {
-        return;
+/// The jobs of the thread, which the first of them starts.
+fn jobs() -> Option<SyncSender<Job>> {
+    let mut jobs = JOBS.lock();
+    if jobs.is_none() {
+        let (sender, receiver) = sync_channel(MAX_WAITING_JOBS);
+        let thread = Builder::new().name("oam-decode".to_owned());
+        thread.spawn(move || run_all(&receiver)).ok()?;
+        *jobs = Some(sender);
     }
-    let release = || {
-        IS_RELEASING.store(false, Ordering::Relaxed);
-        join_freed_pieces();
-    };
-    // Without a thread, the memory is given back after a later input.
-    if Builder::new()
-        .name("oam-release".to_owned())
-        .spawn(release)
-        .is_err()
-    {
-        IS_RELEASING.store(false, Ordering::Relaxed);
+    jobs.clone()
+}
+
+fn run_all(jobs: &Receiver<Job>) {
+    for job in jobs {
+        job();
     }
 }

@@ -98,7 +98,7 @@ impl<'m> Request<'m> {
         &self.message.payload
     }
 
-    /// The body, for a thread of its own.
+    /// The body, for another thread.
     pub(super) fn shared_body(&self) -> Bytes {
         self.message.payload.clone()
     }

@@ -17,7 +17,7 @@ use crate::schema::InputSchema;
 
 /// Checks and decodes the input of `request` and starts the handler, `function`, in `span`.
 ///
-/// A large input is decoded on a thread of its own, within the budget of the process. `Err` is the result
+/// A large input is decoded on the thread for large inputs, in its turn. `Err` is the result
 /// of a request whose input is invalid, or that was cancelled before.
 pub(super) async fn start<T, F>(
     agent: &AgentState,
@@ -113,7 +113,7 @@ async fn explain_large(
     }
 }
 
-/// Runs `work` on a thread for large inputs, once the budget of the process allows another input.
+/// Runs `work` on the thread for large inputs, in its turn.
 ///
 /// `Err` means that the request was cancelled. Work that has started then ends on its own.
 async fn off_thread<T: Send + 'static>(
@@ -122,10 +122,10 @@ async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, WorkResult> {
     let working = async {
-        let share = budget::decode(request.body().len()).await;
+        let turn = budget::decoding_turn().await;
         decoder::run(move || {
             let done = work();
-            drop(share);
+            drop(turn);
             done
         })
         .await

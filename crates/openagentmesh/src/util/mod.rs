@@ -1,7 +1,6 @@
 //! Small helpers that every layer may use.
 
 pub(crate) mod abort;
-pub(crate) mod allocator;
 pub(crate) mod backoff;
 pub(crate) mod deferred;
 pub(crate) mod operation;

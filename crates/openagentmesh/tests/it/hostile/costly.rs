@@ -16,10 +16,6 @@ const ANSWERED_TIMEOUT: Duration = Duration::from_secs(120);
 /// MiB by which the memory of a host may differ from before, once it has answered.
 const MAX_GROWTH_MIB: u64 = 32;
 
-/// As above, where the handler takes inputs of up to 96 MiB: the runtime's threads drop them, and keep some of their
-/// pieces.
-const MAX_GROWTH_AFTER_HANDLERS_MIB: u64 = 64;
-
 /// One body, sent several times at once.
 struct Row {
     name: &'static str,
@@ -180,7 +176,6 @@ async fn costly_message_takes_a_bounded_time_and_memory() {
         join_all(calls).await;
     }
     let before = host.memory_mib();
-    let mut growth = MAX_GROWTH_MIB;
     for row in ROWS {
         let body = Bytes::from((row.body)());
         host.reset_peak();
@@ -191,11 +186,9 @@ async fn costly_message_takes_a_bounded_time_and_memory() {
             () = keep_calling(&test.mesh) => unreachable!(),
         };
         let (took, peak) = (started.elapsed(), host.peak_mib());
-        growth = match row.answers.contains(&"ok") {
-            true => MAX_GROWTH_AFTER_HANDLERS_MIB,
-            false => growth,
-        };
-        let after = host.memory_returns(before + growth, row.name).await;
+        let after = host
+            .memory_returns(before + MAX_GROWTH_MIB, row.name)
+            .await;
         println!(
             "{}: {took:?}, {before} MiB before, {peak} at most, {after} after",
             row.name
