@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::future::Either;
+use futures::{FutureExt, TryFutureExt};
 use openagentmesh_protocol::Verb;
 use serde::Serialize;
 
@@ -133,17 +134,16 @@ impl Parts {
             timeout,
             retry,
         } = self;
-        async move {
-            if let Some(retry) = retry {
-                let deadline = request.deadline(timeout);
-                match Attempts::start(request, *retry, Some(deadline)) {
-                    Ok(attempts) => return Box::pin(repeat(attempts, timeout)).await,
-                    Err(invalid) => request = *invalid,
-                }
+        if let Some(retry) = retry {
+            let deadline = request.deadline(timeout);
+            match Attempts::start(request, *retry, Some(deadline)) {
+                Ok(attempts) => return Either::Left(repeat(attempts, timeout).boxed()),
+                Err(invalid) => request = *invalid,
             }
-            let mut sent = Sent::send(request, ReplySubject::Inbox, timeout).await?;
-            sent.reply().await
         }
+        // An async block would keep room for both futures, and for the request.
+        let sent = Sent::send(request, ReplySubject::Inbox, timeout);
+        Either::Right(sent.and_then(|mut sent| async move { sent.reply().await }))
     }
 }
 
@@ -169,5 +169,19 @@ impl<Out> Future for Call<Out> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn future_of_a_call_is_smaller_than_1_kib() {
+        fn size_of_future<F>(_: impl Fn(Parts) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size_of_future(Parts::run::<String>);
+        assert!(size < 1024, "{size} bytes");
     }
 }

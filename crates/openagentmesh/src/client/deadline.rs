@@ -82,7 +82,10 @@ impl Deadline {
         if let Poll::Ready(published) = futures::poll!(publishing.as_mut()) {
             return Some(published);
         }
-        tokio::time::timeout_at(self.at, publishing).await.ok()
+        // Boxed: rare, and it would enlarge the future of every request.
+        Box::pin(tokio::time::timeout_at(self.at, publishing))
+            .await
+            .ok()
     }
 
     /// The error of `message`, which could not be sent before this deadline.

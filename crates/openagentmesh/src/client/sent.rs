@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::{Message, StatusCode};
 use futures::FutureExt;
+use futures::future::{Either, ready};
 use openagentmesh_protocol::RequestHeaders;
 use serde::de::DeserializeOwned;
 
@@ -38,9 +39,11 @@ impl Sent {
         timeout: Duration,
     ) -> impl Future<Output = Result<Self>> {
         let deadline = request.deadline(timeout);
-        let checked = request.check();
-        async move {
-            let (mut request, content) = checked?;
+        let (mut request, content) = match request.check() {
+            Ok(checked) => checked,
+            Err(error) => return Either::Left(ready(Err(error))),
+        };
+        Either::Right(async move {
             let published = {
                 let publishing = pin!(Self::publish(&request, content, reply, deadline));
                 deadline
@@ -55,7 +58,7 @@ impl Sent {
                 }),
                 Err(error) => request.interception.finish(Err(error)),
             }
-        }
+        })
     }
 
     #[expect(

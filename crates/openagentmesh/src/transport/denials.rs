@@ -150,12 +150,13 @@ impl Denials {
         self.inbox.lock().clone()
     }
 
-    /// The denial of a subscription to `pattern`, which ends with `.*`.
-    pub(crate) fn of_shared(&self, pattern: &str) -> Option<Arc<Denial>> {
+    /// The denial of a subscription to the result of `pattern`, which ends with `.*`. Nearly always there is none, and
+    /// `pattern` is not called.
+    pub(crate) fn of_shared(&self, pattern: impl FnOnce() -> String) -> Option<Arc<Denial>> {
         if !self.has_shared.load(Ordering::Relaxed) {
             return None;
         }
-        self.shared.lock().get(pattern).cloned()
+        self.shared.lock().get(&pattern()).cloned()
     }
 
     /// Whether the server has denied `request` for stream `stream` on this connection. `request` is a subject of
@@ -343,11 +344,23 @@ mod tests {
         denials.observe("Permissions Violation for Subscription to \"_INBOX.abc.*\"");
         denials.observe("Permissions Violation for Subscription to \"mesh.stream.abc.*\"");
         assert!(denials.inbox().is_some());
-        assert!(denials.of_shared("mesh.stream.abc.*").is_some());
-        assert!(denials.of_shared("mesh.stream.def.*").is_none());
+        assert!(
+            denials
+                .of_shared(|| "mesh.stream.abc.*".to_owned())
+                .is_some()
+        );
+        assert!(
+            denials
+                .of_shared(|| "mesh.stream.def.*".to_owned())
+                .is_none()
+        );
         denials.connected();
         assert!(!denials.is_permitted("b") && denials.inbox().is_none());
-        assert!(denials.of_shared("mesh.stream.abc.*").is_none());
+        assert!(
+            denials
+                .of_shared(|| "mesh.stream.abc.*".to_owned())
+                .is_none()
+        );
     }
 
     #[test]

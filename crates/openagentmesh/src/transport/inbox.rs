@@ -96,12 +96,12 @@ impl Inbox {
     ///
     /// `connection_failed` when the connection is closed, `connection_denied` when the server has denied the
     /// subscription.
-    pub(crate) async fn expect(
+    pub(crate) fn expect(
         &self,
         request: Subject,
         chunks: Option<Subject>,
-    ) -> Result<PendingReply> {
-        self.add(self.take_number(), request, chunks).await
+    ) -> impl Future<Output = Result<PendingReply>> {
+        self.add(self.take_number(), request, chunks)
     }
 
     /// As [`expect`](Self::expect), for request `number`, whose host is watched before its first probe: its caller may
@@ -151,7 +151,7 @@ impl Inbox {
         // Checked after the entry was added: a later denial fails the entry.
         let denial = self.denials.inbox();
         if let Some(denial) =
-            denial.or_else(|| self.denials.of_shared(&self.replies.table().pattern()))
+            denial.or_else(|| self.denials.of_shared(|| self.replies.table().pattern()))
         {
             return Err(denial.to_error());
         }

@@ -95,7 +95,7 @@ impl Streams {
         };
         let entry = self.routes.add_numbered(number, route)?;
         // The pending reply of the request, which is there before, fails with a later denial.
-        if let Some(denial) = self.denials.of_shared(&self.pattern()) {
+        if let Some(denial) = self.denials.of_shared(|| self.pattern().to_string()) {
             return Err(denial.to_error());
         }
         Ok(IncomingChunks {

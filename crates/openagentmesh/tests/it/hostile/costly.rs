@@ -186,9 +186,7 @@ async fn costly_message_takes_a_bounded_time_and_memory() {
             () = keep_calling(&test.mesh) => unreachable!(),
         };
         let (took, peak) = (started.elapsed(), host.peak_mib());
-        let after = host
-            .memory_returns(before + MAX_GROWTH_MIB, row.name)
-            .await;
+        let after = host.memory_returns(before + MAX_GROWTH_MIB, row.name).await;
         println!(
             "{}: {took:?}, {before} MiB before, {peak} at most, {after} after",
             row.name
