@@ -28,11 +28,8 @@ pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     let runtime = Handle::current();
     let job = move || {
         let _entered = runtime.enter();
-        // The panic of a handler was caught before.
-        if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
-            // The receiver is gone if the request was cancelled.
-            drop(sender.send(result));
-        }
+        // The receiver is gone if the request was cancelled.
+        drop(sender.send(work()));
     };
     jobs()?.try_send(Box::new(job)).ok()?;
     done.await.ok()
@@ -52,6 +49,46 @@ fn jobs() -> Option<SyncSender<Job>> {
 
 fn run_all(jobs: &Receiver<Job>) {
     for job in jobs {
-        job();
+        // The thread outlives a panic: that of a handler was caught before, but a result that is not taken may panic when
+        // it is dropped. The future that waits sees the end of its sender.
+        drop(catch_unwind(AssertUnwindSafe(job)));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use futures::FutureExt;
+
+    use super::super::budget;
+    use super::*;
+
+    /// A result that panics when it is dropped.
+    struct Panicking;
+
+    impl Drop for Panicking {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[tokio::test]
+    async fn work_runs_after_a_panic_of_earlier_work_and_of_a_result() {
+        let _turn = budget::decoding_turn().await;
+        assert_eq!(run(|| -> u32 { panic!("in the work") }).await, None);
+
+        let (started, has_started) = channel();
+        let (dropped, is_dropped) = channel::<()>();
+        let untaken = run(move || {
+            started.send(()).unwrap();
+            assert!(is_dropped.recv().is_err());
+            Panicking
+        });
+        assert!(untaken.now_or_never().is_none());
+        has_started.recv().unwrap();
+        drop(dropped);
+        assert_eq!(run(|| 1).await, Some(1));
     }
 }
