@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::credentials::expand_home;
 use super::trust::{distrusted, read_text};
-use super::url::redacted_url;
+use super::url::{malformation, redacted_url};
 use crate::error::{Error, Result};
 
 /// The maximum length of a context's name, in bytes.
@@ -251,6 +251,9 @@ impl MeshContexts {
                 self.path.display()
             )))?;
         let url = text("url")?.filter(|url| !url.trim().is_empty());
+        if let Some(cause) = url.as_deref().and_then(malformation) {
+            return Err(invalid(cause));
+        }
         let directory = self.path.parent().unwrap_or(Path::new(""));
         Ok(MeshContext {
             name: name.to_owned(),

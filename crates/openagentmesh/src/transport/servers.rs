@@ -8,7 +8,7 @@ use openagentmesh_protocol::ErrorCode;
 use percent_encoding::percent_decode_str;
 
 use super::options::{Credentials, Secret};
-use super::url::redacted_url;
+use super::url::{malformation, redacted_url};
 use crate::error::{Error, Result};
 
 /// The servers of a URL, without a login.
@@ -24,6 +24,9 @@ impl Servers {
     ///
     /// `configuration` when a URL is malformed, or has a scheme that this build does not speak.
     pub(super) fn parse(urls: &str) -> Result<Self> {
+        if let Some(cause) = malformation(urls) {
+            return Err(invalid(urls, cause, FORM));
+        }
         let parsed = urls.split(',').map(|url| parse_one(url.trim()));
         let parsed = parsed.collect::<Result<Vec<_>>>()?;
         let (addresses, logins): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
@@ -78,14 +81,18 @@ impl Servers {
     }
 }
 
+/// The remedy for most malformed URLs.
+const FORM: &str = "use the form nats://127.0.0.1:4222";
+
+fn invalid(url: &str, reason: &str, remedy: &str) -> Error {
+    Error::raised(
+        ErrorCode::Configuration,
+        format!("invalid URL '{}': {reason}; {remedy}", redacted_url(url)),
+    )
+}
+
 fn parse_one(url: &str) -> Result<(ServerAddr, Option<Credentials>)> {
-    let invalid = |reason: &str, remedy: &str| {
-        Error::raised(
-            ErrorCode::Configuration,
-            format!("invalid URL '{}': {reason}; {remedy}", redacted_url(url)),
-        )
-    };
-    const FORM: &str = "use the form nats://127.0.0.1:4222";
+    let invalid = |reason: &str, remedy: &str| invalid(url, reason, remedy);
     if let Some((scheme, _)) = url.split_once("://") {
         match scheme.to_ascii_lowercase().as_str() {
             "nats" | "tls" => {}
@@ -170,6 +177,7 @@ mod tests {
             ("nats://a:1,ws://b:2", "use nats:// or tls://"),
             ("nats://::1:4222", "brackets"),
             ("nats://a:1,", "nats://127.0.0.1:4222"),
+            ("nats://a\nb:1", "nats://127.0.0.1:4222"),
         ] {
             let error = Servers::parse(url).unwrap_err();
             assert_eq!(error.code(), &ErrorCode::Configuration, "{url}");

@@ -1,12 +1,14 @@
 //! The URL of a mesh.
 
+use openagentmesh_protocol::Visible;
+
 /// The URL of a mesh when neither the program nor the environment names one.
 pub const DEFAULT_URL: &str = "nats://localhost:4222";
 
 /// The URL to print: without user, password and token.
 ///
 /// `urls` are one URL or several with commas between them, also malformed ones: a password with a comma in it is hidden
-/// too, and with it each host between the scheme and the login.
+/// too, and with it each host between the scheme and the login. The result is one line: control characters are escaped.
 ///
 /// ```
 /// use openagentmesh::redacted_url;
@@ -30,7 +32,15 @@ pub fn redacted_url(urls: &str) -> String {
         let hosts: Vec<_> = hosts.split(',').map(str::trim).collect();
         redacted.push_str(&hosts.join(","));
     }
-    redacted
+    Visible(redacted).to_string()
+}
+
+/// Why these URLs are refused wherever they come from, whatever their servers are.
+///
+/// The parser of URLs drops line breaks and tabs, so that the server would not be the one that the text names.
+pub(super) fn malformation(urls: &str) -> Option<&'static str> {
+    let has_control = urls.trim().contains(char::is_control);
+    has_control.then_some("the URL has a line break, a tab or another control character")
 }
 
 /// The parts of `urls` that begin with a scheme, each with the comma at its end. The first may have none.
@@ -71,7 +81,7 @@ pub(super) fn without_login(urls: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{redacted_url, without_login};
+    use super::{malformation, redacted_url, without_login};
 
     #[test]
     fn url_is_printed_and_used_without_its_login() {
@@ -83,6 +93,27 @@ mod tests {
             assert_eq!(without("tls://t@a, b:2,nats://c"), "tls://a,b:2,nats://c");
             assert_eq!(without("a:1,b"), "a:1,b");
             assert_eq!(without(""), "");
+        }
+    }
+
+    #[test]
+    fn url_is_printed_on_one_line() {
+        let url = "nats://ann:se\ncret@ho\nst:1,nats://b\u{1b}[2J:2\n";
+        let printed = r"nats://ho\nst:1,nats://b\u{1b}[2J:2";
+        assert_eq!(redacted_url(url), printed);
+    }
+
+    #[test]
+    fn control_characters_are_allowed_only_around_the_url() {
+        for (url, is_refused) in [
+            ("nats://a:1, nats://b:2", false),
+            ("\tnats://a:1\r\n", false),
+            ("nats://a\n:1", true),
+            ("nats://ann:s\tecret@a:1", true),
+            ("nats://a:1,\nnats://b:2", true),
+            ("nats://a\u{1b}[2J:1", true),
+        ] {
+            assert_eq!(malformation(url).is_some(), is_refused, "{url:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::credentials::expand_home;
 use super::trust::{distrusted, read_text};
-use super::url::DEFAULT_URL;
+use super::url::{DEFAULT_URL, malformation};
 use crate::error::{Error, Result};
 
 /// The nearest file called `name` in `directory` or above it that another user cannot have written.
@@ -59,6 +59,10 @@ pub(super) fn read(path: &Path) -> Result<UrlFile> {
         )
     };
     let text = read_text(path).map_err(invalid)?;
+    let checked = |url: &str| match malformation(url) {
+        Some(cause) => Err(invalid(cause.to_owned())),
+        None => Ok(url.trim().to_owned()),
+    };
     let lines = text.lines().map(without_comment);
     let mut lines = lines.filter(|line| !line.is_empty());
     let first = lines
@@ -69,7 +73,7 @@ pub(super) fn read(path: &Path) -> Result<UrlFile> {
             return Err(invalid("it has more lines after the URL".to_owned()));
         }
         return Ok(UrlFile {
-            url: first.to_owned(),
+            url: checked(first)?,
             creds: None,
         });
     }
@@ -79,6 +83,7 @@ pub(super) fn read(path: &Path) -> Result<UrlFile> {
             error.message()
         ))
     })?;
+    file.url = checked(&file.url)?;
     if let (Some(creds), Some(directory)) = (&mut file.creds, path.parent()) {
         *creds = directory.join(expand_home(creds));
     }

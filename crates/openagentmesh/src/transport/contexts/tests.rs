@@ -30,7 +30,8 @@ fn file_with_unknown_members_is_read() {
 fn malformed_context_does_not_affect_the_others() {
     let contexts = parse(
         "[contexts]\ngood = { url = 'nats://a' }\ntext = 'nats://u:secret@a'\n'a b' = { url = 'nats://a' }\n\
-         none = {}\nnumber = { url = 1 }\ncreds = { url = 'nats://a', creds = ['secret'] }\n",
+         none = {}\nnumber = { url = 1 }\ncreds = { url = 'nats://a', creds = ['secret'] }\n\
+         break = { url = \"nats://u:sec\\nret@a\" }\n",
     )
     .unwrap();
     assert_eq!(contexts.get("good").unwrap().url, "nats://a");
@@ -40,6 +41,7 @@ fn malformed_context_does_not_affect_the_others() {
         ("none", "'url' is missing"),
         ("number", "'url' must be a string"),
         ("creds", "'creds' must be a string"),
+        ("break", "line break"),
     ] {
         let error = contexts.get(name).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::Configuration);

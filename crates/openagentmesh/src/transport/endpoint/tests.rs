@@ -62,6 +62,8 @@ fn malformed_url_file_is_an_error_with_its_path() {
         ("garbage", "not a url"),
         ("comment", "# nothing"),
         ("two", "nats://a:1\ncreds = \"x\""),
+        ("control", "nats://a\u{1b}[2J:1"),
+        ("line-break", "url = \"nats://a\\nb:1\""),
     ] {
         let directory = Directory::new(name, text);
         let message = directory.resolve().unwrap_err().to_string();
