@@ -1,4 +1,4 @@
-//! Mutates the corpus of each target for some time: `fuzz [--seconds N] [--seed N] [TARGET]…`.
+//! Mutates the corpus of each target: `fuzz [--seconds N | --inputs N] [--seed N] [TARGET]…`.
 
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -7,7 +7,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fuzz::{Corpus, TARGETS, Target, fuzz};
 
-const USAGE: &str = "usage: fuzz [--seconds N] [--seed N] [TARGET]…";
+const USAGE: &str = "usage: fuzz [--seconds N | --inputs N] [--seed N] [TARGET]…";
+
+/// The limit of the run of one target.
+#[derive(Clone, Copy)]
+enum Limit {
+    Time(Duration),
+    /// With a seed, the run is the same on every machine.
+    Inputs(u64),
+}
+
+impl Limit {
+    fn is_reached(self, started: Instant, inputs: u64) -> bool {
+        match self {
+            Self::Time(time) => started.elapsed() >= time,
+            Self::Inputs(limit) => inputs >= limit,
+        }
+    }
+}
 
 fn main() -> ExitCode {
     match run() {
@@ -20,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let mut seconds = 20;
+    let mut limit = Limit::Time(Duration::from_secs(20));
     let mut seed = SystemTime::UNIX_EPOCH
         .elapsed()
         .map_or(0, |since| u64::from(since.subsec_nanos()) ^ since.as_secs());
@@ -32,7 +49,8 @@ fn run() -> Result<(), String> {
             number.ok_or_else(|| USAGE.to_owned())
         };
         match argument.as_str() {
-            "--seconds" => seconds = number()?,
+            "--seconds" => limit = Limit::Time(Duration::from_secs(number()?)),
+            "--inputs" => limit = Limit::Inputs(number()?),
             "--seed" => seed = number()?,
             name if TARGETS.iter().any(|target| target.name == name) => names.push(argument),
             _ => return Err(USAGE.to_owned()),
@@ -40,17 +58,13 @@ fn run() -> Result<(), String> {
     }
     let wanted =
         |target: &&Target| names.is_empty() || names.iter().any(|name| name == target.name);
-    run_all(
-        TARGETS.iter().filter(wanted),
-        Duration::from_secs(seconds),
-        seed,
-    )
+    run_all(TARGETS.iter().filter(wanted), limit, seed)
 }
 
-/// Mutates the corpora, each for `duration`, with a thread for each core. Fails with the first failure of each thread.
+/// Mutates the corpora, each up to `limit`, with a thread for each core. Fails with the first failure of each thread.
 fn run_all<'t>(
     targets: impl Iterator<Item = &'t Target> + Send,
-    duration: Duration,
+    limit: Limit,
     seed: u64,
 ) -> Result<(), String> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -63,7 +77,7 @@ fn run_all<'t>(
                 .next()
         };
         while let Some(target) = next() {
-            run_one(target, duration, seed)?;
+            run_one(target, limit, seed)?;
         }
         Ok(())
     };
@@ -82,11 +96,11 @@ fn run_all<'t>(
     })
 }
 
-fn run_one(target: &Target, duration: Duration, seed: u64) -> Result<(), String> {
+fn run_one(target: &Target, limit: Limit, seed: u64) -> Result<(), String> {
     println!("{}: seed {seed}", target.name);
     let corpus = Corpus::read(target.name).map_err(|error| error.to_string())?;
     let started = Instant::now();
-    let is_over = |_| started.elapsed() >= duration;
+    let is_over = |inputs| limit.is_reached(started, inputs);
     let inputs = fuzz(target, &corpus, seed, is_over).map_err(|failure| failure.to_string())?;
     println!("{}: {inputs} inputs", target.name);
     Ok(())
