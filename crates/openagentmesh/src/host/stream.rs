@@ -129,9 +129,10 @@ impl ChunkSender<'_> {
                 self.flush().await?;
             }
             self.unsent.push(chunk);
-            // A consumer waits for the first chunk most.
+            // A consumer waits for the first chunk most: it is written before the next ones are produced.
             if self.sent() == 0 {
                 self.flush().await?;
+                batcher.end().await;
             }
         }
     }

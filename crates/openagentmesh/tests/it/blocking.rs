@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use openagentmesh::AgentSpec;
+use futures::{StreamExt, TryStreamExt, stream};
+use openagentmesh::{AgentMesh, AgentSpec};
 
 use crate::support::{TestMesh, within};
 
@@ -56,4 +57,41 @@ async fn blocking_handler_does_not_hold_up_other_requests() {
             "quick requests waited for the blocked one"
         );
     }
+}
+
+/// The host and its connection have one thread, which the handler blocks after the first chunk.
+#[tokio::test]
+async fn first_chunk_leaves_before_the_handler_blocks_for_the_second() {
+    let test = TestMesh::start().await;
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let agent = AgentSpec::new("agent", "Blocks for its second chunk.").handler(move |(): ()| {
+        let released = Arc::clone(&released);
+        // Whether the chunk did not wait until the end of the time.
+        stream::iter([false, true]).map(move |blocks| {
+            !blocks
+                || released
+                    .lock()
+                    .unwrap()
+                    .recv_timeout(BLOCKED_TIMEOUT)
+                    .is_ok()
+        })
+    });
+    test.mesh.register(agent).await.unwrap();
+    let url = test.server.url().to_owned();
+    let reading = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let caller = AgentMesh::connect(url).await.unwrap();
+            let mut chunks = caller.stream::<bool>("agent", ()).await.unwrap();
+            let first = within(chunks.try_next()).await.unwrap().unwrap();
+            release.send(()).unwrap();
+            let others: Vec<bool> = within(chunks.try_collect()).await.unwrap();
+            (first, others)
+        })
+    });
+    assert_eq!(within(reading).await.unwrap(), (true, vec![true]));
 }
