@@ -46,15 +46,26 @@ pub(crate) async fn bury<M: Mesh>(mesh: &M, instance: &Instance) -> Result<(), M
         agents: instance.record.agents.clone(),
     });
     mesh.announce(&notice).await?;
-    let Some(gone) = remove_agents(mesh, instance, &instance.record.agents).await? else {
+    let agents = &instance.record.agents;
+    let Some(removed) = remove(mesh, instance, agents, Unknown::Keep).await? else {
         // The record stays, and the next look tries again.
         return Ok(());
     };
-    for agent in gone {
+    for agent in removed.gone {
         mesh.announce(&death(agent, &instance.id, DeathReason::Disconnect))
             .await?;
     }
-    mesh.remove_instance(&instance.id, fence).await?;
+    if removed.unknown.is_empty() {
+        mesh.remove_instance(&instance.id, fence).await?;
+        return Ok(());
+    }
+    // The next look goes on with the others.
+    let left = InstanceRecord {
+        state: Some(InstanceState::Dead),
+        agents: removed.unknown,
+        ..instance.record.clone()
+    };
+    mesh.write_instance(&instance.id, &left, fence).await?;
     Ok(())
 }
 
@@ -96,8 +107,36 @@ pub async fn remove_agents<M: Mesh>(
     instance: &Instance,
     agents: &[AgentName],
 ) -> Result<Option<Vec<AgentName>>, M::Error> {
+    let removed = remove(mesh, instance, agents, Unknown::Remove).await?;
+    Ok(removed.map(|removed| removed.gone))
+}
+
+/// What is done with an agent of which it is not known in time whether another process serves it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// The process itself says that it leaves.
+    Remove,
+    /// A record can name any agent, and so many that the server cannot say it of all in time.
+    Keep,
+}
+
+/// The outcome of a removal.
+struct Removed {
+    /// The agents that no process serves.
+    gone: Vec<AgentName>,
+    /// The agents of which this is not known, which are kept.
+    unknown: Vec<AgentName>,
+}
+
+/// As [`remove_agents`].
+async fn remove<M: Mesh>(
+    mesh: &M,
+    instance: &Instance,
+    agents: &[AgentName],
+    if_unknown: Unknown,
+) -> Result<Option<Removed>, M::Error> {
     // The answers of the first attempt count for all.
-    let mut subscribed: Option<BTreeSet<AgentName>> = None;
+    let mut subscribed: Option<Subscribed> = None;
     for _ in 0..MAX_ATTEMPTS {
         // The catalog first: a process that registers after it was read changes its revision. If `instance` has written
         // its record since, its agents are served.
@@ -110,43 +149,66 @@ pub async fn remove_agents<M: Mesh>(
             Some(subscribed) => &*subscribed,
             none => none.insert(with_other_subscribers(mesh, &unserved, instance).await),
         };
-        let is_gone = |agent: &&AgentName| !subscribed.contains(*agent);
-        let gone: Vec<AgentName> = unserved.iter().filter(is_gone).cloned().collect();
+        let is_unknown =
+            |agent: &AgentName| if_unknown == Unknown::Keep && subscribed.unknown.contains(agent);
+        let is_subscribed = |agent: &AgentName| subscribed.by_others.contains(agent);
+        let (unknown, known): (Vec<AgentName>, Vec<AgentName>) =
+            unserved.into_iter().partition(is_unknown);
+        let gone: Vec<AgentName> = (known.into_iter())
+            .filter(|agent| !is_subscribed(agent))
+            .collect();
         let listed: BTreeSet<&AgentName> = listing.agents.iter().map(|agent| &agent.name).collect();
         let is_listed = |agent: &&AgentName| listed.contains(*agent);
         let removed: Vec<AgentName> = gone.iter().filter(is_listed).cloned().collect();
         if removed.is_empty() || mesh.remove_agents(&removed, listing.revision).await? {
-            return Ok(Some(gone));
+            return Ok(Some(Removed { gone, unknown }));
         }
     }
     tracing::debug!(instance = %instance.id, "the catalog changes too often to remove agents");
     Ok(None)
 }
 
-/// Those of `agents` to which a process other than `instance` subscribes. Processes of other SDKs may serve agents
-/// without a record.
+/// What the server says about the subscriptions to agents.
+struct Subscribed {
+    by_others: BTreeSet<AgentName>,
+    /// The agents of which the server has not said it in time, while it has of others.
+    unknown: BTreeSet<AgentName>,
+}
+
+/// Asks to which of `agents` a process other than `instance` subscribes. Processes of other SDKs may serve agents without a
+/// record. An agent counts as one without subscribers if the server refuses to say it, or says nothing at all.
 async fn with_other_subscribers<M: Mesh>(
     mesh: &M,
     agents: &[AgentName],
     instance: &Instance,
-) -> BTreeSet<AgentName> {
+) -> Subscribed {
     let questions: Vec<_> = agents
         .iter()
         .map(|agent| async move { (agent, mesh.subscribers(agent).await) })
         .collect();
     let mut answers = stream::iter(questions).buffer_unordered(MAX_CONCURRENT);
-    let mut subscribed = BTreeSet::new();
+    let mut subscribed = Subscribed {
+        by_others: BTreeSet::new(),
+        unknown: agents.iter().cloned().collect(),
+    };
+    let mut is_silent = true;
     let end = Instant::now() + QUESTIONS_TIMEOUT;
     while let Ok(Some((agent, answer))) = timeout_at(end, answers.next()).await {
         match answer {
-            Ok(subscribers) if subscribers.has_other_than(instance) => {
-                subscribed.insert(agent.clone());
+            Ok(subscribers) => {
+                is_silent = false;
+                subscribed.unknown.remove(agent);
+                if subscribers.has_other_than(instance) {
+                    subscribed.by_others.insert(agent.clone());
+                }
             }
-            Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%agent, %error, "the subscriptions of an agent are unknown");
             }
         }
+    }
+    if is_silent {
+        subscribed.unknown.clear();
     }
     subscribed
 }

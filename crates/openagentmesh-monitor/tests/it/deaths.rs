@@ -153,6 +153,30 @@ async fn agent_that_a_process_without_a_record_serves_too_stays_listed() {
     assert!(world.deaths().is_empty());
 }
 
+/// A record can name any agent, and more than the server can be asked about in time.
+#[tokio::test(start_paused = true)]
+async fn record_of_many_agents_removes_none_that_another_process_serves() {
+    let (world, a, _b) = two_hosts().await;
+    let _other = Host::without_record(&world, &["of-other"]);
+    let decoys = (0..20_000).map(|number| name(&format!("decoy-{number}")));
+    let agents: Vec<AgentName> = decoys.chain([name("of-other"), name("of-a")]).collect();
+    let a_id = InstanceId::parse("a").unwrap();
+    {
+        let mut state = world.state();
+        state.records.get_mut(&a_id).unwrap().0.agents = agents;
+    }
+    a.kill();
+    within(Duration::from_secs(300), || {
+        !world.state().records.contains_key(&a_id)
+    })
+    .await;
+    assert!(world.lists(&name("of-other")));
+    assert!(!world.lists(&name("of-a")));
+    let deaths = world.deaths();
+    assert!(deaths.contains(&name("of-a")) && !deaths.contains(&name("of-other")));
+    assert_eq!(deaths.len(), 20_001, "each death is announced once");
+}
+
 /// The replica registers between the monitor's look and the removal.
 #[tokio::test(start_paused = true)]
 async fn replica_that_registers_during_the_removal_keeps_its_entry() {
