@@ -224,9 +224,9 @@ impl Subject {
 /// subject for credit and cancellation.
 ///
 /// A process publishes with rights of its own, which the other one may not have. Excluded are therefore the
-/// subjects of the server and of stores, which begin with `$`; those on which only processes of the mesh speak
-/// for themselves (`mesh.errors.>`, `mesh.death.>`, `mesh.logs.>`, `mesh.health.>`, `mesh.instance.>`); and what
-/// is not a subject of one message, such as a wildcard.
+/// subjects of the server and of stores, which begin with `$`; those of the mesh but for `mesh.results.>`: a reply on
+/// `mesh.agent.>` would be a request or an event of the process itself; and what is not a subject of one message, such as a
+/// wildcard.
 ///
 /// ```
 /// use openagentmesh_protocol::subject::may_reply_to;
@@ -236,6 +236,7 @@ impl Subject {
 /// assert!(!may_reply_to("$JS.API.STREAM.DELETE.KV_mesh-catalog"));
 /// assert!(!may_reply_to("mesh.errors.echo"));
 /// assert!(!may_reply_to("mesh.errors"));
+/// assert!(!may_reply_to("mesh.agent.echo"));
 /// assert!(may_reply_to("mesh.results.0123456789abcdef0123456789abcdef"));
 /// for malformed in ["", ".", "a.", ".a", "a..b", "*", "a.*", "*.a", "a.>", "a b", "a\tb"] {
 ///     assert!(!may_reply_to(malformed), "{malformed:?}");
@@ -244,13 +245,8 @@ impl Subject {
 /// ```
 #[must_use]
 pub fn may_reply_to(subject: &str) -> bool {
-    const RESERVED: [&str; 5] = ["errors", "death", "logs", "health", "instance"];
-
-    let is_reserved = match subject.strip_prefix("mesh.") {
-        Some(rest) => RESERVED.contains(&rest.split_once('.').map_or(rest, |(kind, _)| kind)),
-        None => subject.starts_with('$'),
-    };
-    !is_reserved && is_literal(subject.as_bytes())
+    let is_reserved = subject.starts_with("mesh.") || subject == "mesh" || subject.starts_with('$');
+    (!is_reserved || subject.starts_with("mesh.results.")) && is_literal(subject.as_bytes())
 }
 
 /// Whether every token of a subject is one of a single message. One pass, because each request is checked.

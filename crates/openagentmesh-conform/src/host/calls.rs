@@ -138,6 +138,7 @@ async fn check_reserved(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
         format!("$CONFORM.{token}"),
         format!("mesh.death.conform-{token}"),
         format!("mesh.logs.conform-{token}"),
+        format!("mesh.agent.conform-{token}"),
     ];
     let exchanges = reserved
         .iter()

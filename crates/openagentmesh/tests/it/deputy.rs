@@ -10,7 +10,7 @@ use crate::support::{TestMesh, echo, eventually, subscribed, synchronize, within
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
 /// The subjects that only the server, stores and the processes of the mesh themselves publish to.
-const REFUSED: [&str; 9] = [
+const REFUSED: [&str; 14] = [
     "$KV.mesh-catalog.catalog",
     "$KV.mesh-registry.echo",
     "$JS.API.STREAM.DELETE.KV_mesh-context",
@@ -20,6 +20,11 @@ const REFUSED: [&str; 9] = [
     "mesh.logs.echo",
     "mesh.health.echo",
     "mesh.instance.0",
+    "mesh.agent.other",
+    "mesh.agent.echo.events",
+    "mesh.stream.0123456789abcdef0123456789abcdef",
+    "mesh.sys.disconnect",
+    "mesh.results",
 ];
 
 async fn messages(raw: &async_nats::Client, stream: &str) -> u64 {

@@ -53,7 +53,8 @@ pub(crate) async fn run(arguments: MeshPublish, printer: &Printer) -> Result<Exi
 fn check(subject: &str) -> Result<(), Failure> {
     // The SDK names the rule that a malformed subject breaks.
     let is_reserved = subject.starts_with('$') || subject.starts_with("mesh.");
-    if !is_reserved || may_reply_to(subject) || subject.contains(['*', '>', ' ']) {
+    let is_of_agents = subject.starts_with("mesh.agent.");
+    if !is_reserved || is_of_agents || may_reply_to(subject) || subject.contains(['*', '>', ' ']) {
         return Ok(());
     }
     let message = format!(
