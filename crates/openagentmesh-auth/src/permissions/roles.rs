@@ -154,15 +154,16 @@ fn worker(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
     deaths(permissions);
     let records = keys(bucket::INSTANCES, &format!("{name}.>"));
     permissions.publish(records, purpose::REGISTER);
-    let requests = instance_requests(&format!("{name}.*"), ">");
-    permissions.subscribe(requests, purpose::SERVE);
-    serve(permissions, grants.agents());
+    serve(permissions, name, grants.agents());
 }
 
 /// All that workers do with the agents that they serve.
-fn serve(permissions: &mut Permissions, agents: &[AgentPattern]) {
+fn serve(permissions: &mut Permissions, name: &UserName, agents: &[AgentPattern]) {
     for agents in agents {
         permissions.subscribe(of_agents("agent", agents), purpose::SERVE);
+        // A record that names another agent must not bring its requests here.
+        let requests = instance_requests(&format!("{name}.*"), &agents.to_string());
+        permissions.subscribe(requests, purpose::SERVE);
         let contracts = keys(bucket::REGISTRY, &agents.to_string());
         permissions.publish(contracts, purpose::REGISTER);
         for subject in events(agents) {
@@ -180,11 +181,12 @@ fn serve(permissions: &mut Permissions, agents: &[AgentPattern]) {
 /// As a worker, with what the SDK of Python needs beyond: it writes the catalog, reads with consumers, and its inboxes and
 /// ids name no user.
 fn worker_python(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
-    serve(permissions, grants.agents());
+    serve(permissions, name, grants.agents());
     deaths(permissions);
-    let requests = instance_requests(&format!("{name}.*"), ">");
-    permissions.subscribe(requests, purpose::SERVE);
-    permissions.subscribe(instance_requests("*", ">"), purpose::SERVE);
+    for agents in grants.agents() {
+        let requests = instance_requests("*", &agents.to_string());
+        permissions.subscribe(requests, purpose::SERVE);
+    }
     for bucket in [bucket::CATALOG, bucket::INSTANCES] {
         permissions.publish(keys(bucket, ">"), purpose::PYTHON);
     }

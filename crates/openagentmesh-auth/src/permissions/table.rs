@@ -237,7 +237,17 @@ const ROWS: &[(&str, Action, &str)] = &[
         "mesh.agent.shop.*",
     ),
     (
-        "receive requests to its own process",
+        "receive requests to shop.price at its own process",
+        Subscribe,
+        "mesh.instance.{instance}.request.{agent}",
+    ),
+    (
+        "receive requests to bank.pay at its own process",
+        Subscribe,
+        "mesh.instance.{instance}.request.bank.pay",
+    ),
+    (
+        "receive all requests to its own process",
         Subscribe,
         "mesh.instance.{instance}.request.>",
     ),

@@ -1,4 +1,7 @@
 //! Requests to this instance on a subject of its own, from callers whose request another instance did not answer.
+//!
+//! One subscription serves all agents. On a mesh with users each agent has its own: a user may receive the requests of the
+//! agents that it serves, and of no others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,7 +54,7 @@ impl DirectRequests {
         }
     }
 
-    /// Subscribes, unless that was done before, until `abort` fires.
+    /// Subscribes for all agents, unless that was done before, until `abort` fires. Does nothing on a mesh with users.
     ///
     /// # Errors
     ///
@@ -61,23 +64,49 @@ impl DirectRequests {
         session: &Arc<Session>,
         abort: &CancellationToken,
     ) -> Result<()> {
-        let subscribe = async || {
+        if session.instance_id.user().is_some() {
+            return Ok(());
+        }
+        let start = async || {
             let subjects = subject::instance_requests(&session.instance_id);
-            // Without the permission, callers send their request to any instance.
-            let denied = subjects.clone();
-            let denials = &session.connection.denials;
-            let denied = denials.watch(move |denial| denial.denies(Action::Subscribe, &denied));
-            let requests = session.connection.subscribe(subjects, None).await?;
+            let (requests, denied) = subscribe(session, subjects).await?;
             let reading = read(Arc::clone(self), requests, denied, Arc::clone(session));
             let abort = abort.clone();
             tokio::spawn(async move { abort.run_until_cancelled(reading).await });
             Ok(())
         };
-        self.subscribed.get_or_try_init(subscribe).await.copied()
+        self.subscribed.get_or_try_init(start).await.copied()
     }
 }
 
-/// Routes the requests. `_denied` is kept: a denial of the subscription is not worth a warning.
+/// On a mesh with users, subscribes to the requests to `agent` at this instance alone. The watch is to be kept as long as the
+/// subscription.
+///
+/// # Errors
+///
+/// `connection_failed` when the connection is closed.
+pub(super) async fn subscribe_to(
+    session: &Session,
+    agent: &AgentName,
+) -> Result<Option<(Subscription, DenialWatch)>> {
+    if session.instance_id.user().is_none() {
+        return Ok(None);
+    }
+    let subject = subject::instance_request(&session.instance_id, agent);
+    subscribe(session, subject).await.map(Some)
+}
+
+/// Subscribes to `subject`. A denial is not worth a warning, and is left to the watch: without the permission, callers send their
+/// request to any instance.
+async fn subscribe(session: &Session, subject: String) -> Result<(Subscription, DenialWatch)> {
+    let denied = subject.clone();
+    let denials = &session.connection.denials;
+    let denied = denials.watch(move |denial| denial.denies(Action::Subscribe, &denied));
+    let requests = session.connection.subscribe(subject, None).await?;
+    Ok((requests, denied))
+}
+
+/// Routes the requests. `_denied` is kept as long as the subscription.
 async fn read(
     direct: Arc<DirectRequests>,
     mut requests: Subscription,

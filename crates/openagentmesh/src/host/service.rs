@@ -16,13 +16,13 @@ use super::direct::DirectRequests;
 use super::freeze::FreezeWatch;
 use super::signals::SignalRouter;
 use super::state::AgentState;
-use super::{accept, supervisor};
+use super::{accept, direct, supervisor};
 use crate::agent::Agent;
 use crate::catalog::Registration;
 use crate::error::Result;
 use crate::session::Session;
 use crate::telemetry::Interceptors;
-use crate::transport::{Action, DenialWatch};
+use crate::transport::{Action, DenialWatch, Subscription};
 
 /// The limit of the answers of aborted requests. A lost connection must not delay the shutdown.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -83,6 +83,7 @@ impl Service {
             .connection
             .subscribe(subject::agent(name), Some(subject::queue_group(name)))
             .await?;
+        let at_instance = direct::subscribe_to(&host.session, name).await?;
         let agent = Arc::new(AgentState {
             name: name.clone(),
             shape: agent.shape(),
@@ -115,13 +116,21 @@ impl Service {
             denied,
         };
         service.direct.add(&agent, &service.tasks);
-        service.tasks.spawn(accept::accept(
-            agent,
-            requests,
-            service.tasks.clone(),
-            service.stop.clone(),
-        ));
+        if let Some((requests, denied)) = at_instance {
+            let accepting = service.accept(requests);
+            service.tasks.spawn(async move {
+                let _denied = denied;
+                accepting.await;
+            });
+        }
+        service.tasks.spawn(service.accept(requests));
         Ok(service)
+    }
+
+    /// Accepts the requests that a subscription receives, until the service is drained or dropped.
+    fn accept(&self, requests: Subscription) -> impl Future<Output = ()> + use<> {
+        let (agent, tasks) = (Arc::clone(&self.agent), self.tasks.clone());
+        accept::accept(agent, requests, tasks, self.stop.clone())
     }
 
     /// # Errors
