@@ -6,8 +6,8 @@ use std::path::Path;
 use nkeys::{KeyPair, KeyPairType};
 
 use crate::claims::UserClaims;
-use crate::jwt::{self, Claims};
-use crate::{AuthError, Grants, UserName, private};
+use crate::jwt::{self, Claims, MAX_TOKEN_BYTES};
+use crate::{AuthError, Grants, MAX_CONTROL_LINE, UserName, private};
 
 /// Maximum size of a credentials file that is read.
 pub const MAX_CREDS_BYTES: usize = 512 * 1024;
@@ -48,7 +48,7 @@ impl Credentials {
 
     /// Checks that the key belongs to the JWT.
     fn of(jwt: &str, seed: &str) -> Result<Self, AuthError> {
-        let claims: Claims<UserClaims> = jwt::decode(jwt)?;
+        let claims: Claims<UserClaims> = jwt::decode(jwt, MAX_TOKEN_BYTES)?;
         let malformed = |problem| AuthError::malformed("credentials", problem);
         let key = KeyPair::from_seed(seed).map_err(|_| {
             malformed("the seed of the key is invalid; use the file as it was written")
@@ -146,6 +146,45 @@ impl Credentials {
     /// [`AuthError::Malformed`] if the credentials were made by another program.
     pub fn identity(&self) -> Result<(UserName, Grants), AuthError> {
         Grants::from_tags(&self.claims.nats.tags)
+    }
+}
+
+/// The place of a `.creds` file, with room for it on the disk.
+///
+/// A store makes a key once and does not keep it. A file that cannot be written is therefore noticed before.
+///
+/// ```
+/// use openagentmesh_auth::{CredentialsFile, Grants, Role, Store};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// let store = Store::init(&directory.path().join("auth"))?;
+/// let path = directory.path().join("ada.creds");
+/// let file = CredentialsFile::reserve(&path)?;
+/// let credentials = store.add(&"ada".parse()?, &Grants::builder(Role::Invoker).build()?, None)?;
+/// file.write(&credentials)?;
+/// assert!(path.exists());
+/// # Ok::<(), openagentmesh_auth::AuthError>(())
+/// ```
+#[derive(Debug)]
+pub struct CredentialsFile(private::Reserved);
+
+impl CredentialsFile {
+    /// Reserves the place at `path`. An existing file is unchanged until [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Io`] if no file can be written there.
+    pub fn reserve(path: &Path) -> Result<Self, AuthError> {
+        private::Reserved::new(path, MAX_CONTROL_LINE).map(Self)
+    }
+
+    /// As [`Credentials::write`].
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Io`] if the file cannot be written.
+    pub fn write(self, credentials: &Credentials) -> Result<(), AuthError> {
+        self.0.write(&credentials.to_text())
     }
 }
 

@@ -45,6 +45,18 @@ pub enum AuthError {
         max: usize,
     },
 
+    /// The keys that were revoked are too many to keep.
+    #[error(
+        "too many revoked keys: the JWT of the account would have {bytes} bytes, and has {max} at most; make other keys with \
+         oam auth init in another directory, and give the users credentials of those"
+    )]
+    TooManyRevocations {
+        /// The length that the JWT would have.
+        bytes: usize,
+        /// The maximum.
+        max: usize,
+    },
+
     /// A credentials file or a token is malformed or was changed.
     #[error("malformed {what}: {problem}")]
     Malformed {

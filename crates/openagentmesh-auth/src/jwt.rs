@@ -11,8 +11,11 @@ use crate::AuthError;
 /// The header of every NATS JWT of version 2.
 const HEADER: &str = r#"{"typ":"JWT","alg":"ed25519-nkey"}"#;
 
-/// Maximum length of a token that is read.
+/// Maximum length of a token that is read, but for that of an account.
 pub(crate) const MAX_TOKEN_BYTES: usize = 256 * 1024;
+
+/// Maximum length of the token of an account, which has the revocations: about 130,000 of them.
+pub(crate) const MAX_ACCOUNT_BYTES: usize = 16 * 1024 * 1024;
 
 /// The claims of a JWT; `N` is the part for NATS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,13 +67,14 @@ fn to_json(claims: &impl Serialize) -> Result<String, AuthError> {
     serde_json::to_string(claims).map_err(|error| malformed(error.to_string()))
 }
 
-/// The claims of a token whose signature is that of its issuer. Whether the issuer is trusted is for the caller to check.
+/// The claims of a token of at most `max` bytes whose signature is that of its issuer. Whether the issuer is trusted is for the
+/// caller to check.
 ///
 /// # Errors
 ///
 /// [`AuthError::Malformed`]: the token has another form, or another signature.
-pub(crate) fn decode<N: DeserializeOwned>(token: &str) -> Result<Claims<N>, AuthError> {
-    if token.len() > MAX_TOKEN_BYTES {
+pub(crate) fn decode<N: DeserializeOwned>(token: &str, max: usize) -> Result<Claims<N>, AuthError> {
+    if token.len() > max {
         return Err(malformed("it is too long; use the file as it was written"));
     }
     let changed = || malformed("it is cut off or was changed; use the file as it was written");
@@ -129,7 +133,7 @@ mod tests {
 
     #[test]
     fn token_is_read_as_it_was_signed() {
-        let claims: Claims<Value> = decode(&token()).unwrap();
+        let claims: Claims<Value> = decode(&token(), MAX_TOKEN_BYTES).unwrap();
         assert_eq!(claims.name, "ada");
         assert_eq!(claims.jti.len(), 52);
         assert_eq!(claims.nats["type"], "user");
@@ -143,13 +147,16 @@ mod tests {
         let forged = BASE64URL_NOPAD.encode(claims.replace("ada", "eve").as_bytes());
         let forged = token.replace(body, &forged);
         assert!(
-            decode::<Value>(&forged)
+            decode::<Value>(&forged, MAX_TOKEN_BYTES)
                 .unwrap_err()
                 .to_string()
                 .contains("signature")
         );
         for length in 0..token.len() {
-            assert!(decode::<Value>(&token[..length]).is_err(), "{length}");
+            assert!(
+                decode::<Value>(&token[..length], MAX_TOKEN_BYTES).is_err(),
+                "{length}"
+            );
         }
     }
 }

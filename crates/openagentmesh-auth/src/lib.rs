@@ -43,7 +43,7 @@ mod store;
 
 pub use claims::{PermissionClaims, Subjects, UserClaims};
 pub use cluster::ClusterMember;
-pub use creds::{Credentials, MAX_CREDS_BYTES};
+pub use creds::{Credentials, CredentialsFile, MAX_CREDS_BYTES};
 pub use error::AuthError;
 pub use grants::{Grants, GrantsBuilder, SharedAccess};
 pub use jwt::Claims;

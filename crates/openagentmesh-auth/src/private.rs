@@ -1,8 +1,10 @@
 //! Files and directories that only this user of the machine can read.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::AuthError;
 
@@ -18,16 +20,49 @@ pub(crate) fn create_directory(path: &Path) -> Result<(), AuthError> {
 /// Writes a file, readable by this user only from its first byte on. The file is complete or, after an error or a crash, as it
 /// was before.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), AuthError> {
-    let written = || -> io::Result<()> {
-        let directory = directory_of(path);
-        // Temporary files are private to their owner.
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        sync(directory)
-    };
-    written().map_err(AuthError::io("write", path))
+    Reserved::new(path, 0)?.write(text)
+}
+
+/// The place of a file that is written later, as by [`write`].
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    path: PathBuf,
+    /// Beside the place. It is removed if nothing is written.
+    file: NamedTempFile,
+}
+
+impl Reserved {
+    /// Reserves the place at `path`, with `room` bytes on the disk.
+    pub(crate) fn new(path: &Path, room: usize) -> Result<Self, AuthError> {
+        let reserved = || -> io::Result<NamedTempFile> {
+            if path.is_dir() {
+                return Err(ErrorKind::IsADirectory.into());
+            }
+            // Temporary files are private to their owner.
+            let mut file = NamedTempFile::new_in(directory_of(path))?;
+            file.write_all(&vec![b' '; room])?;
+            file.as_file().sync_all()?;
+            Ok(file)
+        };
+        Ok(Self {
+            file: reserved().map_err(AuthError::io("write", path))?,
+            path: path.to_owned(),
+        })
+    }
+
+    pub(crate) fn write(self, text: &str) -> Result<(), AuthError> {
+        let Self { path, mut file } = self;
+        let written = || -> io::Result<()> {
+            file.rewind()?;
+            file.write_all(text.as_bytes())?;
+            let length = file.stream_position()?;
+            file.as_file().set_len(length)?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            sync(directory_of(&path))
+        };
+        written().map_err(AuthError::io("write", &path))
+    }
 }
 
 /// Reads a file of at most `max` bytes.

@@ -204,7 +204,7 @@ pub(crate) struct AuthUserRotate {
     /// Time after which the new credentials are invalid [default: as long as those before]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) expires: Option<Duration>,
-    /// File for the credentials, which is replaced [default: NAME.creds in this directory]
+    /// File for the credentials, which is replaced [default: that of a user of `oam mesh up`, else NAME.creds in this directory]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]

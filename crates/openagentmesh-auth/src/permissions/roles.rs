@@ -192,8 +192,13 @@ fn worker_python(permissions: &mut Permissions, name: &UserName, grants: &Grants
     }
     permissions.publish("$JS.API.STREAM.NAMES", purpose::PYTHON);
     permissions.publish(stream_info("*"), purpose::PYTHON);
-    let streams = KV_BUCKETS.map(stream_of);
-    for stream in streams.iter().map(String::as_str).chain([FILES_STREAM]) {
+    // As for the other roles, without values or files their streams are not read.
+    let has_values = !grants.kv().is_empty();
+    let buckets = KV_BUCKETS.into_iter();
+    let read = buckets.filter(|&name| name != bucket::CONTEXT || has_values);
+    let files = Some(FILES_STREAM.to_owned()).filter(|_| !grants.files().is_empty());
+    let streams: Vec<String> = read.map(stream_of).chain(files).collect();
+    for stream in &streams {
         permissions.publish(message_get(stream), purpose::PYTHON);
         permissions.publish(format!("$JS.API.CONSUMER.CREATE.{stream}"), purpose::PYTHON);
         permissions.publish(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nkeys::{KeyPair, KeyPairType};
 
 use crate::claims::Keys;
-use crate::jwt::MAX_TOKEN_BYTES;
+use crate::jwt::{MAX_ACCOUNT_BYTES, MAX_TOKEN_BYTES};
 use crate::private;
 use crate::{AuthError, UserName};
 
@@ -23,9 +23,6 @@ const CREDENTIALS: &str = "creds";
 const LOCK: &str = "lock";
 /// The password of the connections between the servers of a cluster.
 const ROUTE_PASSWORD: &str = "routes.password";
-
-/// Maximum size of the JWT of the mesh's account, which has the revocations.
-const MAX_ACCOUNT_BYTES: usize = MAX_TOKEN_BYTES;
 
 /// A seed and white space around it.
 const MAX_SEED_BYTES: usize = 256;
@@ -177,7 +174,7 @@ impl Files {
     }
 
     pub(super) fn jwt(&self, name: &str) -> Result<String, AuthError> {
-        let text = private::read(&self.path(name, "jwt"), MAX_ACCOUNT_BYTES)?;
+        let text = private::read(&self.path(name, "jwt"), MAX_ACCOUNT_BYTES + 1)?;
         Ok(text.trim().to_owned())
     }
 

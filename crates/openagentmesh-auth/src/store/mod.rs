@@ -10,7 +10,7 @@ use nkeys::KeyPair;
 
 use self::files::Files;
 use crate::claims::{AccountClaims, Keys, UserClaims};
-use crate::jwt::{self, Claims};
+use crate::jwt::{self, Claims, MAX_ACCOUNT_BYTES, MAX_TOKEN_BYTES};
 use crate::{AuthError, Credentials, Grants, UserName};
 
 /// The longest line of the protocol in bytes that the server accepts. A client sends its JWT in one line, and the default of
@@ -148,7 +148,9 @@ impl Store {
             Ok(_) | Err(AuthError::UserNotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.issue(name, grants, lifetime)
+        let credentials = self.sign(name, grants, lifetime)?;
+        self.files.write_user(name, credentials.jwt())?;
+        Ok(credentials)
     }
 
     /// Gives a user a new key with the same grants, and revokes the key before. The new credentials are valid as long as those
@@ -172,9 +174,11 @@ impl Store {
         let before = user
             .expires_at
             .and_then(|end| end.duration_since(user.issued_at).ok());
+        let credentials = self.sign(name, &user.grants, lifetime.or(before))?;
         // The old key is revoked first: a crash leaves no valid key that the store does not know.
         self.revoke_key(&user)?;
-        self.issue(name, &user.grants, lifetime.or(before))
+        self.files.write_user(name, credentials.jwt())?;
+        Ok(credentials)
     }
 
     /// Revokes the credentials of a user. A server refuses them, and ends the connections that use them, once it has reloaded
@@ -219,7 +223,7 @@ impl Store {
         let operator = self.files.jwt(files::OPERATOR)?;
         let [system, app] = [files::SYSTEM, files::APP].map(|account| {
             let token = self.files.jwt(account)?;
-            let claims: Claims<AccountClaims> = jwt::decode(&token)?;
+            let claims: Claims<AccountClaims> = jwt::decode(&token, MAX_ACCOUNT_BYTES)?;
             Ok::<_, AuthError>((claims.sub, token))
         });
         let ((system, system_jwt), (app, app_jwt)) = (system?, app?);
@@ -261,7 +265,8 @@ impl Store {
         Ok(password)
     }
 
-    fn issue(
+    /// New credentials, which the store does not know yet.
+    fn sign(
         &self,
         name: &UserName,
         grants: &Grants,
@@ -280,7 +285,6 @@ impl Store {
                 max,
             });
         }
-        self.files.write_user(name, &jwt)?;
         Credentials::new(jwt, &key)
     }
 
@@ -294,6 +298,13 @@ impl Store {
         revocations.insert(user.key.clone(), seconds_now().max(issued));
         let keys = self.files.keys()?;
         let jwt = keys.app_jwt(seconds_now(), revocations)?;
+        // The store could not be read again.
+        if jwt.len() > MAX_ACCOUNT_BYTES {
+            return Err(AuthError::TooManyRevocations {
+                bytes: jwt.len(),
+                max: MAX_ACCOUNT_BYTES,
+            });
+        }
         self.files.write_jwt(files::APP, &jwt)
     }
 
@@ -302,7 +313,7 @@ impl Store {
         name: &UserName,
         revocations: &BTreeMap<String, u64>,
     ) -> Result<User, AuthError> {
-        let claims: Claims<UserClaims> = jwt::decode(&self.files.user_jwt(name)?)?;
+        let claims: Claims<UserClaims> = jwt::decode(&self.files.user_jwt(name)?, MAX_TOKEN_BYTES)?;
         let (named, grants) = Grants::from_tags(&claims.nats.tags)?;
         if &named != name {
             return Err(AuthError::malformed(
@@ -327,7 +338,8 @@ impl Store {
     }
 
     fn revocations(&self) -> Result<BTreeMap<String, u64>, AuthError> {
-        let app: Claims<AccountClaims> = jwt::decode(&self.files.jwt(files::APP)?)?;
+        let jwt = self.files.jwt(files::APP)?;
+        let app: Claims<AccountClaims> = jwt::decode(&jwt, MAX_ACCOUNT_BYTES)?;
         Ok(app.nats.revocations)
     }
 }
@@ -403,6 +415,45 @@ mod tests {
         }
         let added = store.add(&"ada".parse().unwrap(), &grants.build().unwrap(), None);
         assert!(matches!(added, Err(AuthError::TooLarge { .. })));
+    }
+
+    /// A store in which `count` keys were revoked.
+    fn revoked(directory: &Path, count: usize) -> Store {
+        let store = Store::init(&directory.join("auth")).unwrap();
+        let key = |number: usize| (format!("U{number:055}"), 1);
+        let revocations = (0..count).map(key).collect();
+        let keys = store.files.keys().unwrap();
+        let jwt = keys.app_jwt(seconds_now(), revocations).unwrap();
+        store.files.write_jwt(files::APP, &jwt).unwrap();
+        store
+    }
+
+    #[test]
+    fn keys_are_revoked_after_many_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = revoked(directory.path(), 20_000);
+        let name: UserName = "ada".parse().unwrap();
+        store.add(&name, &observer(), None).unwrap();
+        store.rotate(&name, None).unwrap();
+        store.revoke(&name).unwrap();
+        assert_eq!(store.user(&name).unwrap().state, UserState::Revoked);
+        assert_eq!(store.revocations().unwrap().len(), 20_002);
+        assert!(store.accounts_config().is_ok());
+    }
+
+    #[test]
+    fn store_of_too_many_revocations_can_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let entry = r#","U":1"#.len() + 55;
+        let count = MAX_ACCOUNT_BYTES / 4 * 3 / entry - 12;
+        let store = revoked(directory.path(), count);
+        let result = (0..12).try_for_each(|number| {
+            let name: UserName = format!("user-{number}").parse()?;
+            store.add(&name, &observer(), None)?;
+            store.revoke(&name)
+        });
+        assert!(matches!(result, Err(AuthError::TooManyRevocations { .. })));
+        assert!(!store.users().unwrap().is_empty());
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use openagentmesh_auth::{AuthError, Credentials, Grants, Role, Store, UserName, UserState};
+use openagentmesh_auth::{
+    AuthError, Credentials, CredentialsFile, Grants, Role, Store, UserName, UserState,
+};
 
 use super::directory_of;
 use crate::failure::Failure;
@@ -50,7 +52,8 @@ fn ensure_user(store: &Store, name: &str, role: Role) -> Result<PathBuf, Failure
         Err(AuthError::UserNotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let credentials = match user {
+    let file = || CredentialsFile::reserve(&path);
+    let (file, credentials) = match user {
         Some(user) => {
             let has_key = |known: &Credentials| known.claims().sub == user.key;
             if user.state == UserState::Active
@@ -58,10 +61,13 @@ fn ensure_user(store: &Store, name: &str, role: Role) -> Result<PathBuf, Failure
             {
                 return Ok(path);
             }
-            store.rotate(&name, None)?
+            (file()?, store.rotate(&name, None)?)
         }
-        None => store.add(&name, &Grants::builder(role).build()?, None)?,
+        None => {
+            let grants = Grants::builder(role).build()?;
+            (file()?, store.add(&name, &grants, None)?)
+        }
     };
-    credentials.write(&path)?;
+    file.write(&credentials)?;
     Ok(path)
 }

@@ -25,6 +25,10 @@ pub(crate) fn run(arguments: AuthServerConf, printer: &Printer) -> Result<(), Fa
     if let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
         config = config.tls(url_file::absolute(certificate)?, url_file::absolute(key)?);
     }
+    let routes_reach = arguments.cluster_listen.as_deref().filter(|address| {
+        let host = address.rsplit_once(':').map_or(*address, |(host, _)| host);
+        host != LOOPBACK
+    });
     let member = member(&arguments)?;
     let is_clustered = member.is_some();
     if let Some(member) = member {
@@ -41,19 +45,31 @@ pub(crate) fn run(arguments: AuthServerConf, printer: &Printer) -> Result<(), Fa
             "the configuration has the password of the cluster, with which a server reads everything: keep it private",
         );
     }
+    if let Some(address) = routes_reach {
+        let reach = format!(
+            "the server listens on {address} for the other servers: every program that reaches this address may try the \
+             password of the cluster"
+        );
+        printer.note(reachable(reach, is_encrypted));
+    }
     if !is_loopback {
         let reach = format!(
             "the server listens on {}: every program that reaches this address may try to log in",
             arguments.listen
         );
-        printer.note(match is_encrypted {
-            true => reach,
-            false => format!(
-                "{reach}, and everyone on the way reads all messages; --tls-cert and --tls-key encrypt them"
-            ),
-        });
+        printer.note(reachable(reach, is_encrypted));
     }
     Ok(())
+}
+
+/// The sentence about an address that other machines reach.
+fn reachable(reach: String, is_encrypted: bool) -> String {
+    match is_encrypted {
+        true => reach,
+        false => format!(
+            "{reach}, and everyone on the way reads all messages; --tls-cert and --tls-key encrypt them"
+        ),
+    }
 }
 
 /// The place of the server in a cluster.

@@ -1,3 +1,5 @@
+use openagentmesh_auth::CredentialsFile;
+
 use super::{output, print_issued};
 use crate::cli::AuthUserAdd;
 use crate::commands::auth::open;
@@ -15,8 +17,9 @@ pub(crate) fn run(arguments: AuthUserAdd, printer: &Printer) -> Result<(), Failu
         ))
         .hint("name another file with --output, or remove it"));
     }
+    let file = CredentialsFile::reserve(&path)?;
     let credentials = store.add(&arguments.name, &grants, arguments.expires)?;
-    credentials.write(&path)?;
+    file.write(&credentials)?;
     let user = store.user(&arguments.name)?;
     print_issued(printer, "added", &user, &path, None)
 }
