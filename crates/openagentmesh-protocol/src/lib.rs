@@ -45,6 +45,7 @@ pub use header::{HeaderError, HeaderSink, HeaderSource, Headers};
 pub use id::{InstanceId, RequestId};
 pub use liveness::{
     ConnectionId, DeathNotice, DeathReason, InstanceNotice, InstanceRecord, InstanceState,
+    MAX_INSTANCE_AGENTS,
 };
 pub use log::{LogEvent, LogLevel};
 pub use openagentmesh_name as name;

@@ -1,6 +1,7 @@
 //! Which processes serve which agents, and the notices that one of them is gone.
 
 use openagentmesh_name::AgentName;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -22,7 +23,8 @@ use crate::lenient::null_is_default;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRecord {
-    /// The agents that the instance serves. Names that are not agent names are left out by a reader.
+    /// The agents that the instance serves. A reader leaves out what is no name of an agent, and the names beyond
+    /// [`MAX_INSTANCE_AGENTS`].
     #[serde(default, deserialize_with = "valid_names")]
     pub agents: Vec<AgentName>,
     /// The time after which an unchanged record is expired, in milliseconds. `None`: the record does not expire.
@@ -88,11 +90,47 @@ impl InstanceRecord {
     }
 }
 
-/// Reads the valid names of a list. One invalid element does not hide the others.
+/// The number of agents of one instance that a reader takes into account. Its record and the notice of its end can name any,
+/// and each costs its readers a notice or a question to the server.
+pub const MAX_INSTANCE_AGENTS: usize = 20_000;
+
+/// Reads the valid names of a list, as many as a reader takes into account. One invalid element does not hide the others.
 fn valid_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AgentName>, D::Error> {
-    let elements: Option<Vec<Value>> = Option::deserialize(deserializer)?;
-    let name = |element: &Value| AgentName::new(element.as_str()?).ok();
-    Ok(elements.iter().flatten().filter_map(name).collect())
+    let names: Option<ValidNames> = Option::deserialize(deserializer)?;
+    Ok(names.map_or_else(Vec::new, |names| names.0))
+}
+
+struct ValidNames(Vec<AgentName>);
+
+impl<'de> Deserialize<'de> for ValidNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+
+        impl<'de> Visitor<'de> for Names {
+            type Value = ValidNames;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of names")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ValidNames, A::Error> {
+                let mut names = Vec::new();
+                while names.len() < MAX_INSTANCE_AGENTS {
+                    match list.next_element::<Value>()? {
+                        Some(element) => {
+                            let name = element.as_str().map(AgentName::new);
+                            names.extend(name.and_then(Result::ok));
+                        }
+                        None => return Ok(ValidNames(names)),
+                    }
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(ValidNames(names))
+            }
+        }
+
+        deserializer.deserialize_seq(Names)
+    }
 }
 
 /// One connection of a NATS client.

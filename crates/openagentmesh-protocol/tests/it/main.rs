@@ -4,6 +4,7 @@
 mod captures;
 mod error_codes;
 mod hostile_catalog;
+mod instance_records;
 mod properties;
 mod provider_rules;
 mod tool_arguments;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Message;
+use bytes::Bytes;
 use futures::FutureExt;
 use openagentmesh_protocol::ErrorCode;
 use tokio::sync::SemaphorePermit;
@@ -63,18 +64,20 @@ pub(super) async fn accept(
 }
 
 /// Accepts one request, which runs in a task in `tasks`, or refuses it.
-pub(super) async fn accept_one(agent: &Arc<AgentState>, tasks: &TaskTracker, message: Message) {
+pub(super) async fn accept_one(agent: &Arc<AgentState>, tasks: &TaskTracker, mut message: Message) {
     let received = Instant::now();
     match admit(agent, &message) {
         Ok(admitted) => {
+            // The payload is a part of all that was read with it, which may be MiB.
+            message.payload = Bytes::copy_from_slice(&message.payload);
             tasks.spawn(serve(Arc::clone(agent), admitted, message, received));
         }
-        Err(overloaded) => {
+        Err(error) => {
             // A value that an interceptor leaves may panic when it is dropped.
-            let refused = AssertUnwindSafe(refuse(agent, &message, received, overloaded));
+            let refused = AssertUnwindSafe(refuse(agent, &message, received, error));
             if let Err(panic) = refused.catch_unwind().boxed().await {
                 let error = handler_panicked(&*panic);
-                tracing::warn!(agent = %agent.name, %error, "panic at the end of an overloaded request");
+                tracing::warn!(agent = %agent.name, %error, "panic at the end of a refused request");
             }
         }
     }
@@ -86,11 +89,18 @@ struct Admitted {
     _input: Option<budget::InputShare>,
 }
 
-/// Admits a request, or returns the error `overloaded` for its answer.
+/// The maximum memory of the headers of a request, in bytes. A header takes more than 200 bytes.
+const MAX_HEADER_MEMORY: usize = 4 * 1024 * 1024;
+
+/// Admits a request, or returns the error for its answer: `overloaded`, or `payload_too_large`.
 fn admit(agent: &AgentState, message: &Message) -> Result<Admitted, Error> {
+    let bytes = memory(message);
+    if bytes - message.payload.len() > MAX_HEADER_MEMORY {
+        return Err(headers_exceed(agent));
+    }
     Ok(Admitted {
         _request: (agent.admission.admit()).map_err(|in_flight| overloaded(agent, in_flight))?,
-        _input: budget::admit(&message.payload).map_err(|limit| inputs_exceed(agent, limit))?,
+        _input: budget::admit(bytes).map_err(|limit| inputs_exceed(agent, limit))?,
     })
 }
 
@@ -207,12 +217,12 @@ async fn wait_in_queue<'a>(
     waiting.boxed().await
 }
 
-/// Answers a request that is not admitted. Interceptors run around it, too. If an interceptor refuses the
-/// request, its error is answered instead of `overloaded`, which would reveal the load.
-async fn refuse(agent: &AgentState, message: &Message, received: Instant, overloaded: Error) {
+/// Answers a request that is not admitted with `error`. Interceptors run around it, too. If an interceptor refuses the
+/// request, its error is answered instead: `overloaded` would reveal the load.
+async fn refuse(agent: &AgentState, message: &Message, received: Instant, error: Error) {
     let mut request = Request::read(message, received);
     let error = match interceptor::before(agent, &mut request) {
-        Ok(()) => overloaded,
+        Ok(()) => error,
         Err(refused) => refused,
     };
     let outcome = answer(agent, &request, WorkResult::Failed(error)).await;
@@ -246,6 +256,18 @@ fn inputs_exceed(agent: &AgentState, limit: usize) -> Error {
     )
     .with_detail("limit", limit)
     .with_detail(RETRY_AFTER_MS, agent.admission.retry_after_ms())
+}
+
+fn headers_exceed(agent: &AgentState) -> Error {
+    Error::raised(
+        ErrorCode::PayloadTooLarge,
+        format!(
+            "the headers of the request to agent '{}' are too large: they take more than {MAX_HEADER_MEMORY} bytes of memory; \
+             send fewer, or send them in the input",
+            agent.name,
+        ),
+    )
+    .with_detail("limit", MAX_HEADER_MEMORY)
 }
 
 fn overloaded(agent: &AgentState, in_flight: usize) -> Error {

@@ -27,16 +27,16 @@ pub(super) type DecodingTurn = SemaphorePermit<'static>;
 /// The memory of a large input whose request is in flight, until it is dropped.
 pub(super) type InputShare = SemaphorePermit<'static>;
 
-/// Counts the input of a request that is about to be admitted; `None` for a small one, which is not counted.
+/// Counts a request of `bytes` that is about to be admitted, its headers included; `None` for a small one, which is not counted.
 ///
 /// # Errors
 ///
 /// The limit in bytes, when the inputs of all requests in flight would exceed it.
-pub(super) fn admit(input: &[u8]) -> Result<Option<InputShare>, usize> {
-    if input.len() <= MAX_INLINE_BYTES {
+pub(super) fn admit(bytes: usize) -> Result<Option<InputShare>, usize> {
+    if bytes <= MAX_INLINE_BYTES {
         return Ok(None);
     }
-    let share = ADMITTED.try_acquire_many(permits(input.len()));
+    let share = ADMITTED.try_acquire_many(permits(bytes));
     share.map(Some).map_err(|_| MAX_ADMITTED_BYTES)
 }
 
@@ -69,11 +69,11 @@ mod tests {
 
     #[test]
     fn admit_counts_large_inputs_only_and_refuses_those_beyond_the_limit() {
-        assert!(admit(&[0; MAX_INLINE_BYTES]).unwrap().is_none());
-        let input = vec![0; 64 * 1024 * 1024];
-        let mut shares: Vec<_> = (0..4).map(|_| admit(&input).unwrap()).collect();
-        assert_eq!(admit(&input).err(), Some(MAX_ADMITTED_BYTES));
+        assert!(admit(MAX_INLINE_BYTES).unwrap().is_none());
+        let bytes = 64 * 1024 * 1024;
+        let mut shares: Vec<_> = (0..4).map(|_| admit(bytes).unwrap()).collect();
+        assert_eq!(admit(bytes).err(), Some(MAX_ADMITTED_BYTES));
         shares.pop();
-        assert!(admit(&input).unwrap().is_some());
+        assert!(admit(bytes).unwrap().is_some());
     }
 }

@@ -1,5 +1,7 @@
 //! Requests by the time at which they were made.
 
+use std::collections::HashSet;
+
 use openagentmesh_protocol::{AgentName, subject};
 
 use crate::transport::{Death, Inbox};
@@ -33,6 +35,14 @@ impl Mark {
     /// Whether a request before the mark is pending and has had no probe.
     pub(super) fn has_any_unprobed(self, inbox: &Inbox) -> bool {
         inbox.has_any_unprobed(self.inbox)
+    }
+
+    /// The agents to which a request is pending that has had no probe.
+    pub(super) fn unprobed_agents(inbox: &Inbox) -> HashSet<AgentName> {
+        let subjects = inbox.unprobed_requests().into_iter();
+        let subjects = subjects.chain(inbox.hosts().unprobed_requests());
+        let agents = subjects.filter_map(|subject| subject::requested_agent(&subject));
+        agents.collect()
     }
 
     /// Whether a request to `agent` before the mark is pending and has had no probe.

@@ -274,9 +274,10 @@ impl Watcher {
         match notice {
             Notice::InstanceDown(id, agents) => {
                 self.instances.suspect(&id);
-                let inbox = &self.connection.inbox;
+                // The notice may name any number of agents.
+                let unprobed = Mark::unprobed_agents(&self.connection.inbox);
                 for agent in agents {
-                    if self.reduced.len() < MAX_AGENTS && Mark::ALL.has_unprobed(inbox, &agent) {
+                    if self.reduced.len() < MAX_AGENTS && unprobed.contains(&agent) {
                         self.reduced.add(agent.clone(), id.clone());
                     }
                     self.reduced.set_known(&agent, id.clone());

@@ -44,7 +44,13 @@ struct Watched {
     fail: Fail,
 }
 
+/// The number of instances that the probes of one request may name: each is looked up. A request has one host, and another one
+/// after each host that has died.
+const MAX_INSTANCES_OF_REQUEST: u32 = 16;
+
 struct Host {
+    /// How many instances have probed the request, counted up to the limit.
+    instances: u32,
     /// The instance that sent the last probe. `None` for a host that does not name itself.
     instance: Option<InstanceId>,
     /// The time of the last probe.
@@ -238,6 +244,14 @@ impl HostWatch {
         requests.any(|(&number, watched)| number < mark && watched.is_unprobed(request))
     }
 
+    /// The subjects of the requests that have had no probe.
+    pub(crate) fn unprobed_requests(&self) -> Vec<Subject> {
+        let state = self.state.lock();
+        let requests = state.requests.values();
+        let unprobed = requests.filter(|watched| watched.host.is_none());
+        unprobed.map(|watched| watched.request.clone()).collect()
+    }
+
     /// Fails the requests to subject `request` that were added before `mark` and have had no probe. Returns their number.
     pub(crate) fn fail_unprobed(&self, request: &str, mark: u64, death: &Death) -> usize {
         self.fail_all(
@@ -298,6 +312,7 @@ impl WatchGuard {
             return;
         };
         let host = watched.host.get_or_insert(Host {
+            instances: 0,
             instance: None,
             probed: now,
             counts_from: now,
@@ -307,8 +322,12 @@ impl WatchGuard {
         if host.instance.as_ref().map(InstanceId::as_str) == instance {
             return;
         }
+        if host.instances == MAX_INSTANCES_OF_REQUEST {
+            return;
+        }
         host.instance = instance.and_then(|id| InstanceId::parse(id).ok());
         let Some(id) = &host.instance else { return };
+        host.instances += 1;
         if instances.insert(id.clone()) {
             new_instances.push(id.clone());
             self.watch.wake.notify_one();
@@ -412,6 +431,17 @@ mod tests {
         assert_eq!(death.try_recv().unwrap(), Death::Unserved);
         assert!(other_death.try_recv().is_err());
         assert!(probed_death.try_recv().is_err());
+    }
+
+    #[test]
+    fn probes_of_one_request_name_a_bounded_number_of_instances() {
+        let watch = Arc::<HostWatch>::default();
+        let (guard, _death) = watched(&watch, "a");
+        for number in 0..1000 {
+            guard.probed(Some(&format!("instance-{number}")));
+        }
+        let limit = usize::try_from(MAX_INSTANCES_OF_REQUEST).unwrap();
+        assert_eq!(watch.take_new_instances().len(), limit);
     }
 
     #[test]

@@ -194,6 +194,17 @@ impl Inbox {
         replies.any(|number, waiting| number < mark && waiting.host.is_none())
     }
 
+    /// The subjects of the pending requests that have had no probe.
+    pub(crate) fn unprobed_requests(&self) -> Vec<Subject> {
+        let mut subjects = Vec::new();
+        self.replies.table().for_each(|waiting| {
+            if waiting.host.is_none() {
+                subjects.push(waiting.request.clone());
+            }
+        });
+        subjects
+    }
+
     /// Fails the pending requests to subject `request` that were made before `mark` and have had no probe. Returns their
     /// number.
     pub(crate) fn fail_unprobed(&self, request: &str, mark: u64, death: &Death) -> usize {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -43,6 +43,8 @@ pub(crate) struct ConnectionMonitor {
     losses: watch::Sender<u64>,
     denials: Arc<Denials>,
     reconnections: watch::Sender<u64>,
+    /// The number of messages that a full subscription has dropped.
+    dropped_messages: Arc<AtomicU64>,
     closed: CancellationToken,
     ended: CancellationToken,
 }
@@ -69,6 +71,7 @@ impl ConnectionMonitor {
             losses: watch::channel(0).0,
             denials: Denials::new(inbox_prefix),
             reconnections: watch::channel(0).0,
+            dropped_messages: Arc::default(),
             closed: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
@@ -290,6 +293,13 @@ impl ConnectionMonitor {
             }
             // Comes with every failed attempt, several times a second.
             Event::ClientError(error) => tracing::debug!(error = %Visible(error), "connection"),
+            // Comes with every message that is dropped: a peer may send any number of them.
+            Event::SlowConsumer(_) => {
+                let count = self.dropped_messages.fetch_add(1, Ordering::Relaxed) + 1;
+                if count.is_power_of_two() {
+                    tracing::warn!(count, "messages dropped: a subscription is full");
+                }
+            }
             _ => tracing::warn!(event = %Visible(event), "connection"),
         }
     }

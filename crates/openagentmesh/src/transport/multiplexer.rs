@@ -211,6 +211,11 @@ impl<T> Table<T> {
         entries.any(|(&number, value)| is_selected(number, value))
     }
 
+    /// Calls `visit` with every value. It must not lock the table.
+    pub(crate) fn for_each(&self, visit: impl FnMut(&T)) {
+        self.entries.lock().by_number.values().for_each(visit);
+    }
+
     fn close(&self) {
         let entries = {
             let mut entries = self.entries.lock();

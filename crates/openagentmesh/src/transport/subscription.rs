@@ -107,8 +107,14 @@ impl Subscription {
                 },
                 State::Renewing(renewed) => match ready!(renewed.poll_unpin(context)) {
                     Some((subscriber, epoch)) => {
+                        let is_next = epoch <= self.epoch + 2;
                         self.epoch = epoch;
-                        State::Subscribed(subscriber)
+                        self.state = State::Subscribed(subscriber);
+                        if is_next {
+                            continue;
+                        }
+                        // A client between both has died, too, with the requests that were made by it.
+                        return Poll::Ready(Some(Received::Interrupted(epoch.saturating_sub(2))));
                     }
                     None => State::Closed,
                 },

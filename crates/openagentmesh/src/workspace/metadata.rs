@@ -110,16 +110,24 @@ enum Written {
     Malformed(String),
 }
 
+/// The subject of the metadata of file `name`.
+pub(super) fn subject(name: &str) -> String {
+    Subject::ObjectMeta(URL_SAFE.encode(name)).to_string()
+}
+
 impl Version {
     pub(super) async fn read(bucket: &ObjectBucket, name: &str) -> Result<Self> {
         check_name(name)?;
-        let subject = Subject::ObjectMeta(URL_SAFE.encode(name)).to_string();
+        let subject = subject(name);
         let last = bucket.message("read", Find::Last(&subject)).await?;
         let sequence = last.as_ref().map_or(0, |message| message.sequence);
         let written = match last {
             None => Written::Never,
             Some(message) => match (message.meaning, serde_json::from_slice(&message.payload)) {
                 (Meaning::Malformed(reason), _) => Written::Malformed(reason.to_owned()),
+                (_, Ok(ObjectMeta { name: other, .. })) if other != name => {
+                    Written::Malformed(format!("it is that of the file '{other}'"))
+                }
                 (_, Ok(meta)) => Written::Meta(Box::new(meta), message.published),
                 (_, Err(error)) => Written::Malformed(error.to_string()),
             },

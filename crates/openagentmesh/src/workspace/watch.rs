@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openagentmesh_protocol::object::ObjectMeta;
 
-use super::metadata::{ObjectInfo, all_objects};
+use super::metadata::{self, ObjectInfo, all_objects};
 use crate::error::Result;
 use crate::store::{ObjectBucket, SharedBucket, Start, StoredMessage, latest};
 use crate::util::deferred::Deferred;
@@ -35,9 +35,12 @@ impl ObjectChange {
         }
     }
 
-    /// Parses a message of the bucket; `None` if it is not metadata.
+    /// Parses a message of the bucket; `None` if it is not metadata, or names another file than its subject.
     pub(super) fn parse(message: &StoredMessage) -> Option<Self> {
         let meta: ObjectMeta = serde_json::from_slice(&message.payload).ok()?;
+        if metadata::subject(&meta.name) != message.subject {
+            return None;
+        }
         if meta.deleted {
             return Some(Self::Deleted { name: meta.name });
         }

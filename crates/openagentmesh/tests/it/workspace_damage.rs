@@ -53,6 +53,30 @@ async fn file_with_chunks_larger_than_declared_is_read_in_bounded_batches() {
     }
 }
 
+/// What is stored under the subject of one file says nothing about another one.
+#[tokio::test]
+async fn description_under_the_subject_of_another_file_is_not_believed() {
+    let test = TestMesh::start().await;
+    let files = test.mesh.workspace();
+    let report = noise(10);
+    files.put("report", report.clone()).await.unwrap();
+    files.put("other", noise(20)).await.unwrap();
+    for change in [json!({"size": 5}), json!({"deleted": true})] {
+        tamper(&test, "other", |meta| {
+            meta["name"] = json!("report");
+            let members = change.as_object().unwrap().clone();
+            meta.as_object_mut().unwrap().extend(members);
+        })
+        .await;
+        let listed = within(files.list("")).await.unwrap();
+        let listed: Vec<_> = listed.iter().map(|file| (&*file.name, file.size)).collect();
+        assert_eq!(listed, [("report", 10)]);
+        assert!(within(files.get("report")).await.unwrap() == report);
+        let error = within(files.get("other")).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::StorageError, "{error}");
+    }
+}
+
 #[tokio::test]
 async fn damaged_file_is_a_digest_mismatch() {
     let test = TestMesh::start().await;

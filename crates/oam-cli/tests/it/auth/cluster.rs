@@ -76,6 +76,11 @@ fn member_of_a_cluster_needs_a_name_and_a_route() {
     let printed = sandbox.oam(&[&conf[..], &["n2:6222"]].concat());
     assert_eq!(printed.code, 0, "{printed:?}");
     assert!(printed.stderr.contains("keep it private"), "{printed:?}");
+    assert!(!printed.stderr.contains("listens on"), "{printed:?}");
+    let open = ["n2:6222", "--cluster-listen", "0.0.0.0:6222"];
+    let open = sandbox.oam(&[&conf[..], &open].concat());
+    let sentence = "listens on 0.0.0.0:6222 for the other servers";
+    assert!(open.stderr.contains(sentence), "{open:?}");
     let password = sandbox
         .home()
         .join(".agentmesh/auth/default/routes.password");

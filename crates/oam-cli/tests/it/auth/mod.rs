@@ -44,6 +44,22 @@ fn user_is_added_listed_rotated_and_revoked() {
     assert_eq!(rotated["reloaded"], serde_json::json!([]));
     assert_ne!(std::fs::read_to_string(&path).unwrap(), before);
 
+    // A file that cannot be written leaves the user as it is.
+    let list = || json(&sandbox, &["auth", "user", "list"]);
+    let known = list();
+    let missing = sandbox.work().join("missing/shop.creds");
+    for output in [missing.as_path(), sandbox.work()] {
+        let output = ["--output", output.to_str().unwrap()];
+        for command in [
+            &["auth", "user", "rotate", "shop-1"][..],
+            &["auth", "user", "add", "shop-3", "--role", "observer"],
+        ] {
+            let failed = sandbox.oam(&[command, &output].concat());
+            assert_ne!(failed.code, 0, "{failed:?}");
+            assert_eq!(list(), known);
+        }
+    }
+
     ok(&sandbox, &["auth", "user", "revoke", "shop-1"]);
     let users = json(&sandbox, &["auth", "user", "list"]);
     assert_eq!(users[0]["state"], "revoked");
@@ -151,6 +167,14 @@ fn mesh_with_users_admits_them_alone_and_forgets_the_revoked() {
             "a revoked user is refused"
         );
     }
+    // A rotation replaces the file that the mesh itself reads.
+    let rotated = json(&sandbox, &["auth", "user", "rotate", "local-invoker"]);
+    let kept = sandbox
+        .home()
+        .join(".agentmesh/auth/default/creds/local-invoker.creds");
+    let kept = kept.canonicalize().unwrap();
+    assert_eq!(rotated["creds"], kept.to_str().unwrap());
+    sandbox.until_code(&["mesh", "catalog"], 0);
     ok(&sandbox, &["mesh", "down"]);
     // The users are still there for the next mesh.
     let users = json(&sandbox, &["auth", "user", "list"]);

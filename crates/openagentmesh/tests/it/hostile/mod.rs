@@ -2,6 +2,7 @@
 
 mod costly;
 mod flood;
+mod in_flight;
 mod kinds;
 mod process;
 mod socket;
@@ -44,6 +45,9 @@ async fn host() {
         spec("slow").concurrency(1024).handler(|(): ()| async move {
             tokio::time::sleep(Duration::from_secs(10)).await;
         }),
+        spec("stuck")
+            .concurrency(1024)
+            .handler(|(): ()| std::future::pending::<()>()),
         spec("count").handler(|to: u64| stream::iter(0..to)),
         spec("endless").handler(|(): ()| stream::repeat(1)),
         spec("poke").handler(|| async { true }),
