@@ -22,7 +22,7 @@ const REFUSED: [&str; 14] = [
     "mesh.instance.0",
     "mesh.agent.other",
     "mesh.agent.echo.events",
-    "mesh.stream.0123456789abcdef0123456789abcdef",
+    "mesh.stream.1",
     "mesh.sys.disconnect",
     "mesh.results",
 ];
