@@ -447,7 +447,7 @@ mod tests {
         let entry = r#","U":1"#.len() + 55;
         let count = MAX_ACCOUNT_BYTES / 4 * 3 / entry - 12;
         let store = revoked(directory.path(), count);
-        let result = (0..12).try_for_each(|number| {
+        let result = (0..40).try_for_each(|number| {
             let name: UserName = format!("user-{number}").parse()?;
             store.add(&name, &observer(), None)?;
             store.revoke(&name)

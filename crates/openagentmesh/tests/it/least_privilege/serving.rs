@@ -104,6 +104,13 @@ async fn worker_serves_its_agents_and_leaves() {
     assert_eq!(listed(&caller).await.len(), 5);
     let reply: String = within(caller.call("shop.echo", "x")).await.unwrap();
     assert_eq!(reply, "x");
+    // A retry, to this process alone.
+    let at_instance = format!("mesh.instance.{}.request.shop.echo", host.instance_id());
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Mesh-Request-Id", "0123456789abcdef0123456789abcdef");
+    let raw = server.raw().await;
+    let asked = raw.request_with_headers(at_instance, headers, "\"x\"".into());
+    assert_eq!(within(asked).await.unwrap().payload, "\"x\"");
     let error = within(caller.call::<String>("shop.failing", "x"))
         .await
         .unwrap_err();

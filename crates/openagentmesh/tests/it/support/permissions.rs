@@ -133,7 +133,7 @@ impl Permissions {
         permissions.publish(["_INBOX.>", "mesh.stream.>", "mesh.results.>"].map(str::to_owned));
         permissions.subscribe([
             format!("mesh.agent.{agents}"),
-            format!("mesh.instance.{user}.*.request.>"),
+            format!("mesh.instance.{user}.*.request.{agents}"),
         ]);
         permissions.subscribe_to_downs();
         permissions
