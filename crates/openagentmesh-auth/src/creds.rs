@@ -7,7 +7,7 @@ use nkeys::{KeyPair, KeyPairType};
 
 use crate::claims::UserClaims;
 use crate::jwt::{self, Claims, MAX_TOKEN_BYTES};
-use crate::{AuthError, Grants, MAX_CONTROL_LINE, UserName, private};
+use crate::{AuthError, Grants, UserName, private};
 
 /// Maximum size of a credentials file that is read.
 pub const MAX_CREDS_BYTES: usize = 512 * 1024;
@@ -175,7 +175,7 @@ impl CredentialsFile {
     ///
     /// [`AuthError::Io`] if no file can be written there.
     pub fn reserve(path: &Path) -> Result<Self, AuthError> {
-        private::Reserved::new(path, MAX_CONTROL_LINE).map(Self)
+        private::Reserved::new(path, MAX_TOKEN_BYTES).map(Self)
     }
 
     /// As [`Credentials::write`].
