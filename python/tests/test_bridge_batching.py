@@ -20,13 +20,13 @@ def test_completions_that_arrive_together_wake_the_loop_once() -> None:
             # would let the loop run.
             import time
 
-            time.sleep(0.5)
+            time.sleep(2)
             await asyncio.sleep(0)
             await asyncio.gather(*calls)
             after = core.bridge_stats()
             assert after["items"] - before["items"] == 100
             # Requests, then replies; a few more when the server splits them.
-            assert after["wakeups"] - before["wakeups"] <= 30
+            assert after["wakeups"] - before["wakeups"] <= 50
 
     run(main)
 
