@@ -1,6 +1,7 @@
 //! The subjects that a user may use: the single source of what servers enforce and of the documented table.
 
 mod matching;
+mod operations;
 mod roles;
 mod rules;
 mod subjects;

@@ -95,7 +95,7 @@ const MAX_HEADER_MEMORY: usize = 4 * 1024 * 1024;
 /// Admits a request, or returns the error for its answer: `overloaded`, or `payload_too_large`.
 fn admit(agent: &AgentState, message: &Message) -> Result<Admitted, Error> {
     let bytes = memory(message);
-    if bytes - message.payload.len() > MAX_HEADER_MEMORY {
+    if bytes.saturating_sub(message.payload.len()) > MAX_HEADER_MEMORY {
         return Err(headers_exceed(agent));
     }
     Ok(Admitted {
