@@ -3,10 +3,9 @@
 use openagentmesh_name::AgentName;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
 use crate::InstanceId;
-use crate::lenient::null_is_default;
+use crate::lenient::{Text, null_is_default};
 
 /// The value of the instances bucket at an instance id, written by that instance.
 ///
@@ -116,11 +115,9 @@ impl<'de> Deserialize<'de> for ValidNames {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ValidNames, A::Error> {
                 let mut names = Vec::new();
                 while names.len() < MAX_INSTANCE_AGENTS {
-                    match list.next_element::<Value>()? {
-                        Some(element) => {
-                            let name = element.as_str().map(AgentName::new);
-                            names.extend(name.and_then(Result::ok));
-                        }
+                    match list.next_element()? {
+                        Some(Text::Value(name)) => names.extend(AgentName::new(name).ok()),
+                        Some(Text::Null | Text::Other) => {}
                         None => return Ok(ValidNames(names)),
                     }
                 }

@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use openagentmesh_protocol::ErrorCode;
 
 use crate::error::{Error, Result};
-use crate::transport::{IncomingChunks, MessageQueue};
+use crate::transport::{IncomingChunks, Limit, MessageQueue};
 
 /// The origin of a stream's chunks.
 pub(super) enum Source {
@@ -43,9 +43,12 @@ impl Source {
         }
     }
 
-    /// Whether the messages have ended because the host sent one without credit.
-    pub(super) fn is_exceeded(&self) -> bool {
-        matches!(self, Self::Mesh(chunks) if chunks.is_exceeded())
+    /// The limit that ended the messages: the host sent one beyond it.
+    pub(super) fn exceeded(&self) -> Option<Limit> {
+        match self {
+            Self::Mesh(chunks) => chunks.exceeded(),
+            Self::Local(_) => None,
+        }
     }
 }
 
@@ -53,9 +56,10 @@ fn lost_chunks(lost: u64) -> Error {
     Error::raised(
         ErrorCode::ChunkSequenceError,
         format!(
-            "{lost} chunks were lost: they were taken too slowly, at most {} wait, and their host \
+            "{lost} chunks were lost: they were taken too slowly, at most {} or {} MiB wait, and their host \
              does not limit its rate",
-            MessageQueue::MAX_MESSAGES
+            MessageQueue::MAX_MESSAGES,
+            MessageQueue::MAX_BYTES / (1024 * 1024),
         ),
     )
     .with_detail("lost", lost)

@@ -21,7 +21,7 @@ use super::local::Pending;
 use super::reply;
 use super::request::Checked;
 use crate::error::{Error, Result};
-use crate::transport::{Outgoing, Received};
+use crate::transport::{Limit, MessageQueue, Outgoing, Received};
 
 /// The chunks of a streamed reply, in order and without loss; made by awaiting a
 /// [`StreamRequest`](crate::StreamRequest).
@@ -346,19 +346,25 @@ impl Receiving {
 
     /// The error of a subscription that has ended before the stream.
     fn ended(&self) -> Error {
-        if !self.source.is_exceeded() {
+        let Some(limit) = self.source.exceeded() else {
             let connection = &self.request.session().connection;
             return self
                 .request
                 .about(connection.ended_error("the stream had not ended"));
-        }
-        self.request.about(Error::raised(
-            ErrorCode::ChunkSequenceError,
-            format!(
-                "too many chunks: agent '{}' sent chunk {} without credit for it; its host ignores the window",
-                self.request.name, self.next_seq
+        };
+        let (agent, next) = (&self.request.name, self.next_seq);
+        let problem = match limit {
+            Limit::Credit => format!(
+                "too many chunks: agent '{agent}' sent chunk {next} without credit for it; its host ignores the window"
             ),
-        ))
+            Limit::Memory => format!(
+                "chunks too large: {} MiB of agent '{agent}' waited before chunk {next}; take chunks faster or set a \
+                 smaller window",
+                MessageQueue::MAX_BYTES / (1024 * 1024)
+            ),
+        };
+        let error = Error::raised(ErrorCode::ChunkSequenceError, problem);
+        self.request.about(error)
     }
 
     fn out_of_sequence(&self, got: Option<u64>) -> Error {

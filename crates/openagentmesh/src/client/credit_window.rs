@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 /// The credit that a consumer has granted to its host, and the chunks that it has taken since.
 ///
-/// The default window begins small. It grows while its consumer waits for chunks, because the round trip may
-/// then be the limit. It also grows while the consumer takes half a window within
+/// The default window begins with a few chunks, because their size is not known. It has
+/// [`USUAL_CHUNKS`](Self::USUAL_CHUNKS) once a chunk was taken, or fewer large ones. It grows while its consumer waits for
+/// chunks, because the round trip may then be the limit. It also grows while the consumer takes half a window within
 /// [`FAST_REFILL`](Self::FAST_REFILL), so that the host does more work each time it is woken. A slow consumer and large
 /// chunks keep the window small.
 #[derive(Debug, Clone)]
@@ -24,8 +25,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The first size of a growing window, in chunks.
-    const FIRST_CHUNKS: u32 = 128;
+    /// The first size of a growing window, in chunks. As many of the largest messages fit into the memory for waiting chunks.
+    const FIRST_CHUNKS: u32 = 8;
+    /// The size of a growing window after the first credit, in chunks.
+    const USUAL_CHUNKS: u32 = 128;
+    /// The least size of a growing window whose chunks are large, in chunks: one is taken while the next one is sent.
+    const MIN_CHUNKS: u32 = 2;
     /// The limits of growth, in chunks and in bytes of memory.
     const MAX_CHUNKS: u32 = 4096;
     const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -93,11 +98,13 @@ impl Window {
 
     /// The window after the next credit.
     fn next(&self) -> u32 {
-        if self.grows && (self.waited || self.given.elapsed() < Self::FAST_REFILL) {
-            (self.chunks * 2).min(self.limit())
+        let usual = if self.grows { Self::USUAL_CHUNKS } else { 0 };
+        let chunks = if self.grows && (self.waited || self.given.elapsed() < Self::FAST_REFILL) {
+            self.chunks * 2
         } else {
-            self.chunks.min(self.limit())
-        }
+            self.chunks
+        };
+        chunks.max(usual).min(self.limit())
     }
 
     /// The largest window for chunks of the size seen.
@@ -107,13 +114,14 @@ impl Window {
         }
         let chunks = Self::MAX_BYTES / self.largest_chunk;
         let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
-        chunks.clamp(Self::FIRST_CHUNKS, Self::MAX_CHUNKS)
+        chunks.clamp(Self::MIN_CHUNKS, Self::MAX_CHUNKS)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::MessageQueue;
 
     /// Takes chunks until credit is due, and gives the credit.
     fn credit(window: &mut Window, bytes: usize) -> u32 {
@@ -135,6 +143,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn window_of_a_waiting_consumer_grows() {
         let mut window = Window::growing();
+        assert_eq!(window.chunks(), Window::FIRST_CHUNKS);
+        assert_eq!(
+            slow_credit(&mut window, 100).await,
+            128 - 4,
+            "the usual window"
+        );
         assert_eq!(
             slow_credit(&mut window, 100).await,
             64,
@@ -157,6 +171,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn window_of_a_fast_consumer_grows() {
         let mut window = Window::growing();
+        assert_eq!(credit(&mut window, 100), 128 - 4);
         assert_eq!(credit(&mut window, 100), 64 + 128);
         for _ in 0..10 {
             credit(&mut window, 100);
@@ -167,17 +182,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn window_of_large_chunks_stays_small() {
         let mut window = Window::growing();
-        let (medium, large) = (16 * 1024, 1024 * 1024);
+        let (medium, large, largest) = (16 * 1024, 1024 * 1024, 64 * 1024 * 1024);
         for _ in 0..10 {
             credit(&mut window, medium);
         }
         assert_eq!(window.chunks(), 256, "4 MiB");
         assert_eq!(
             credit(&mut window, large),
-            64,
-            "192 chunks were taken of 256"
+            2,
+            "254 chunks were taken of 256"
         );
-        assert_eq!(window.chunks(), Window::FIRST_CHUNKS);
+        assert_eq!(window.chunks(), 4, "4 MiB");
+        credit(&mut window, largest);
+        assert_eq!(window.chunks(), Window::MIN_CHUNKS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_window_of_the_largest_chunks_stays_within_the_memory_for_waiting_chunks() {
+        // The default `max_payload` of a local server.
+        const LARGEST: usize = 8 * 1024 * 1024;
+        let mut window = Window::growing();
+        assert!(window.chunks() as usize * LARGEST <= MessageQueue::MAX_BYTES);
+        credit(&mut window, LARGEST);
+        assert_eq!(window.chunks(), Window::MIN_CHUNKS);
     }
 
     #[tokio::test(start_paused = true)]

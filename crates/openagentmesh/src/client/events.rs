@@ -203,7 +203,7 @@ impl<T> Receiving<T> {
                     Some(Err(self.lost(lost)))
                 }
                 // Without credit, there is no message beyond it.
-                Poll::Ready(None | Some(Queued::Excess)) => {
+                Poll::Ready(None | Some(Queued::Exceeded(_))) => {
                     self.buffer = None;
                     None
                 }

@@ -21,7 +21,8 @@ use crate::util::sync::Mutex;
 /// their place. After such a loss, half of the queue must be free before further messages are kept. A full queue keeps end
 /// markers, up to a limit: without one, the reader would wait for messages that never come.
 ///
-/// A sender with credit is bounded by it: the queue ends with the first message that no credit allows.
+/// A sender with credit is bounded by it and by memory: the queue ends with the first message that no credit allows, or
+/// that does not fit.
 pub(crate) struct MessageQueue(Mutex<Queue>);
 
 /// An item of the queue.
@@ -29,8 +30,17 @@ pub(crate) enum Queued {
     Message(Message),
     /// The number of messages that did not fit here.
     Lost(u64),
-    /// A message arrived for which there was no credit. The last item.
-    Excess,
+    /// A message arrived beyond a limit. The last item.
+    Exceeded(Limit),
+}
+
+/// A limit of a sender with credit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// There was no credit for the message.
+    Credit,
+    /// The messages before it have [`MAX_BYTES`](MessageQueue::MAX_BYTES).
+    Memory,
 }
 
 struct Queue {
@@ -60,6 +70,8 @@ enum Bound {
 impl MessageQueue {
     /// The maximum number of waiting messages of a sender without credit.
     pub(crate) const MAX_MESSAGES: usize = 16 * 1024;
+    /// The maximum memory of the waiting messages, in bytes, plus one message.
+    pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
 
     /// For a sender without credit.
     pub(crate) fn new() -> Self {
@@ -154,8 +166,6 @@ impl MessageQueue {
 }
 
 impl Queue {
-    /// The maximum memory of the waiting messages of a sender without credit, in bytes, plus one message.
-    const MAX_BYTES: usize = 64 * 1024 * 1024;
     /// The maximum number of end markers that a full queue keeps.
     const MAX_EXTRA_END_MARKERS: usize = 1024;
     /// The size of an end marker that is kept in a full queue, in bytes, at most.
@@ -186,10 +196,11 @@ impl Queue {
             Bound::Credit { credit, arrived } => {
                 *arrived += 1;
                 if *arrived > credit.saturating_add(Self::WITHOUT_CREDIT) {
-                    self.items.push_back(Queued::Excess);
-                    self.has_ended = true;
-                } else {
+                    self.exceed(Limit::Credit);
+                } else if self.bytes < MessageQueue::MAX_BYTES || self.keeps_end_marker(&message) {
                     self.keep(message);
+                } else {
+                    self.exceed(Limit::Memory);
                 }
             }
             Bound::Size | Bound::Unknown { .. } => self.push_within_size(message),
@@ -199,7 +210,7 @@ impl Queue {
     fn push_within_size(&mut self, message: Message) {
         let divisor = if self.is_overflowing { 2 } else { 1 };
         self.is_overflowing = self.items.len() >= MessageQueue::MAX_MESSAGES / divisor
-            || self.bytes >= Self::MAX_BYTES / divisor;
+            || self.bytes >= MessageQueue::MAX_BYTES / divisor;
         if !self.is_overflowing || self.keeps_end_marker(&message) {
             self.keep(message);
         } else if let Some(Queued::Lost(lost)) = self.items.back_mut() {
@@ -207,6 +218,11 @@ impl Queue {
         } else {
             self.items.push_back(Queued::Lost(1));
         }
+    }
+
+    fn exceed(&mut self, limit: Limit) {
+        self.items.push_back(Queued::Exceeded(limit));
+        self.has_ended = true;
     }
 
     fn keep(&mut self, mut message: Message) {
@@ -299,7 +315,11 @@ mod tests {
             queue.push(message(end.clone(), MIB));
             queue.push(message(end.clone(), 200));
         }
-        assert!(queue.bytes < Queue::MAX_BYTES + 2 * MIB, "{}", queue.bytes);
+        assert!(
+            queue.bytes < MessageQueue::MAX_BYTES + 2 * MIB,
+            "{}",
+            queue.bytes
+        );
         let small = |item: &&Queued| matches!(item, Queued::Message(end) if end.length == 200);
         assert_eq!(queue.items.iter().filter(small).count(), 100);
     }
@@ -316,7 +336,24 @@ mod tests {
         let items: Vec<Queued> =
             std::iter::from_fn(|| queue.next().now_or_never().flatten()).collect();
         assert_eq!(items.len(), 5);
-        assert!(matches!(items[4], Queued::Excess));
+        assert!(matches!(items[4], Queued::Exceeded(Limit::Credit)));
+        assert!(queue.next().now_or_never().is_some(), "has ended");
+    }
+
+    #[test]
+    fn chunks_beyond_the_memory_end_the_queue_whatever_the_credit() {
+        const MIB: usize = 1024 * 1024;
+        let queue = MessageQueue::with_credit(1000);
+        for _ in 0..100 {
+            queue.push(Message {
+                length: 8 * MIB,
+                ..chunk_with_reply()
+            });
+        }
+        let items: Vec<Queued> =
+            std::iter::from_fn(|| queue.next().now_or_never().flatten()).collect();
+        assert_eq!(items.len(), 8 + 1);
+        assert!(matches!(items[8], Queued::Exceeded(Limit::Memory)));
         assert!(queue.next().now_or_never().is_some(), "has ended");
     }
 

@@ -60,7 +60,7 @@ pub(crate) use headers::{
 };
 pub(crate) use host_watch::Death;
 pub(crate) use inbox::{Inbox, PendingReply};
-pub(crate) use message_queue::{MessageQueue, Queued};
+pub(crate) use message_queue::{Limit, MessageQueue, Queued};
 pub(crate) use monitor::ConnectionMonitor;
 pub(crate) use multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 pub(crate) use options::{ClientCertificate, ConnectionOptions, Credentials, Secret};

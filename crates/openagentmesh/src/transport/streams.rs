@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::client_slot::ClientSlot;
 use super::denials::Denials;
 use super::inbox::answer_probe;
-use super::message_queue::{MessageQueue, Queued};
+use super::message_queue::{Limit, MessageQueue, Queued};
 use super::multiplexer::{Entry, Multiplexer, Numbered, NumberedMessages, Table};
 use super::publisher::Publisher;
 use crate::error::Result;
@@ -101,7 +101,7 @@ impl Streams {
         Ok(IncomingChunks {
             queue,
             credit: credit.into(),
-            is_exceeded: false,
+            exceeded: None,
             _entry: entry,
         })
     }
@@ -157,7 +157,8 @@ pub(crate) struct IncomingChunks {
     queue: Arc<MessageQueue>,
     /// All credit that the host was given.
     credit: u64,
-    is_exceeded: bool,
+    /// The limit that ended the messages.
+    exceeded: Option<Limit>,
     _entry: Entry<Route>,
 }
 
@@ -167,8 +168,8 @@ impl IncomingChunks {
         match self.queue.next().await? {
             Queued::Message(message) => Some(Ok(message)),
             Queued::Lost(lost) => Some(Err(lost)),
-            Queued::Excess => {
-                self.is_exceeded = true;
+            Queued::Exceeded(limit) => {
+                self.exceeded = Some(limit);
                 None
             }
         }
@@ -185,8 +186,8 @@ impl IncomingChunks {
         self.credit += u64::from(credit);
     }
 
-    /// Whether the messages have ended because the host sent one without credit.
-    pub(crate) fn is_exceeded(&self) -> bool {
-        self.is_exceeded
+    /// The limit that ended the messages: the host sent one beyond it.
+    pub(crate) fn exceeded(&self) -> Option<Limit> {
+        self.exceeded
     }
 }
