@@ -7,7 +7,7 @@ use nkeys::{KeyPair, KeyPairType};
 
 use crate::claims::UserClaims;
 use crate::jwt::{self, Claims, MAX_TOKEN_BYTES};
-use crate::{AuthError, Grants, UserName, private};
+use crate::{AuthError, Grants, Store, UserName, private};
 
 /// Maximum size of a credentials file that is read.
 pub const MAX_CREDS_BYTES: usize = 512 * 1024;
@@ -139,6 +139,11 @@ impl Credentials {
         &self.claims
     }
 
+    /// Whether they are those of user `name` of the mesh with this account.
+    fn is_of(&self, account: &str, name: &UserName) -> bool {
+        self.claims.iss == account && self.identity().is_ok_and(|(named, _)| named == *name)
+    }
+
     /// The name of the user and what it was granted.
     ///
     /// # Errors
@@ -159,22 +164,42 @@ impl Credentials {
 /// # let directory = tempfile::tempdir().unwrap();
 /// let store = Store::init(&directory.path().join("auth"))?;
 /// let path = directory.path().join("ada.creds");
-/// let file = CredentialsFile::reserve(&path)?;
-/// let credentials = store.add(&"ada".parse()?, &Grants::builder(Role::Invoker).build()?, None)?;
-/// file.write(&credentials)?;
-/// assert!(path.exists());
+/// let (ada, bob) = ("ada".parse()?, "bob".parse()?);
+/// let file = CredentialsFile::reserve(&path, &store, &ada)?;
+/// file.write(&store.add(&ada, &Grants::builder(Role::Invoker).build()?, None)?)?;
+/// assert!(CredentialsFile::reserve(&path, &store, &bob).is_err(), "it has the key of ada");
 /// # Ok::<(), openagentmesh_auth::AuthError>(())
 /// ```
 #[derive(Debug)]
 pub struct CredentialsFile(private::Reserved);
 
 impl CredentialsFile {
-    /// Reserves the place at `path`. An existing file is unchanged until [`write`](Self::write).
+    /// Reserves the place at `path` for credentials of user `name` of `store`. Earlier credentials of the same user there are
+    /// unchanged until [`write`](Self::write).
     ///
     /// # Errors
     ///
-    /// [`AuthError::Io`] if no file can be written there.
-    pub fn reserve(path: &Path) -> Result<Self, AuthError> {
+    /// [`AuthError::FileExists`] if another file is there, which may be the only copy of a key; [`AuthError::Io`] if no file can
+    /// be written there; [`AuthError::Io`] or [`AuthError::Malformed`] if the store cannot be read.
+    pub fn reserve(path: &Path, store: &Store, name: &UserName) -> Result<Self, AuthError> {
+        let account = store.account()?;
+        let other = match std::fs::metadata(path) {
+            // The place of this user in the store.
+            Ok(found) if found.is_file() && path == store.credentials_path(name) => false,
+            Ok(found) if found.is_file() => {
+                let known = Credentials::read(path);
+                !known.is_ok_and(|known| known.is_of(&account, name))
+            }
+            // A directory is an error of its own.
+            Ok(found) => !found.is_dir(),
+            Err(_) => false,
+        };
+        if other {
+            return Err(AuthError::FileExists {
+                path: path.to_owned(),
+                name: name.to_string(),
+            });
+        }
         private::Reserved::new(path, MAX_TOKEN_BYTES).map(Self)
     }
 

@@ -110,6 +110,19 @@ pub enum AuthError {
         name: String,
     },
 
+    /// A file is in the place of new credentials, and is not the credentials of the same user.
+    #[error(
+        "{path} exists, and is not the credentials of user '{name}': it may be the only copy of another key; name another file, \
+         or remove it",
+        path = path.display()
+    )]
+    FileExists {
+        /// The file.
+        path: PathBuf,
+        /// The name of the user.
+        name: String,
+    },
+
     /// A file cannot be read or written.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io {

@@ -1,9 +1,10 @@
 //! The configuration of a server that enforces the permissions.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::quote::{quoted, quoted_path};
+use crate::quote::quoted_path;
 use crate::{AuthError, ClusterMember, Store};
 
 /// The default of the maximum message size: that of `oam mesh up`.
@@ -76,12 +77,12 @@ impl ServerConfig {
     /// [`AuthError::Invalid`] if a path or the address cannot be written into a configuration, and those of
     /// [`Store::accounts_config`]; for a member of a cluster also those of [`Store::route_password`].
     pub fn render(&self, store: &Store) -> Result<String, AuthError> {
-        let address = quoted("address", &self.listen_on())?;
+        let address = self.listen_on()?;
         let data = quoted_path(&self.store_directory)?;
         let mut text = format!(
             "# Written by oam auth server-conf. Print it again when a user was revoked, and reload the server:\n\
              #   nats-server --signal reload\n\
-             listen: {address}\n\
+             listen: \"{address}\"\n\
              max_payload: {MAX_PAYLOAD}\n\
              ping_interval: \"10s\"\n\
              ping_max: 2\n\
@@ -102,15 +103,51 @@ impl ServerConfig {
         Ok(text)
     }
 
-    /// Address and port in the configuration's syntax, where -1 lets the server choose.
-    fn listen_on(&self) -> String {
+    /// Address and port in the configuration's syntax, where -1 lets the server choose. A server takes an empty address for all
+    /// of the machine's.
+    fn listen_on(&self) -> Result<String, AuthError> {
         let port = match self.port {
             0 => -1,
             port => i32::from(port),
         };
-        match self.address.contains(':') && !self.address.starts_with('[') {
-            true => format!("[{}]:{port}", self.address),
-            false => format!("{}:{port}", self.address),
+        let bare = self.address.strip_prefix('[');
+        let bare = bare.and_then(|rest| rest.strip_suffix(']'));
+        let bare = bare.unwrap_or(&self.address);
+        let is_name = |text: &str| {
+            let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            !text.is_empty() && text.chars().all(is_of_name)
+        };
+        match bare.parse() {
+            Ok(IpAddr::V6(address)) => Ok(format!("[{address}]:{port}")),
+            Ok(IpAddr::V4(address)) => Ok(format!("{address}:{port}")),
+            Err(_) if is_name(&self.address) => Ok(format!("{}:{port}", self.address)),
+            Err(_) => Err(AuthError::Invalid {
+                what: "address to listen on",
+                value: self.address.clone(),
+                allowed: "an IP address or the name of a host is needed, without a port, as in 10.0.0.2",
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_to_listen_on_is_an_address_or_a_name() {
+        for (address, expected) in [
+            ("0.0.0.0", "0.0.0.0:4222"),
+            ("::1", "[::1]:4222"),
+            ("[::1]", "[::1]:4222"),
+            ("mesh.example.com", "mesh.example.com:4222"),
+        ] {
+            let config = ServerConfig::new("/data").listen(address);
+            assert_eq!(config.listen_on().unwrap(), expected);
+        }
+        for invalid in ["", " ", "127.0.0.1 ", "10.0.0.1:99", "x\"y", "[]", "[a]"] {
+            let config = ServerConfig::new("/data").listen(invalid);
+            assert!(config.listen_on().is_err(), "{invalid:?}");
         }
     }
 }

@@ -128,10 +128,10 @@ impl AuthGrants {
             builder = builder.may_call(pattern);
         }
         if !self.kv.is_empty() {
-            builder = builder.kv(granted(self.kv));
+            builder = builder.kv(granted(role, "--kv", self.kv)?);
         }
         if !self.files.is_empty() {
-            builder = builder.files(granted(self.files));
+            builder = builder.files(granted(role, "--files", self.files)?);
         }
         builder.build()
     }
@@ -158,12 +158,25 @@ where
     }
 }
 
-fn granted<P>(shared: Vec<Shared<P>>) -> Vec<Granted<P>> {
+/// What all values of `option` grant together.
+fn granted<P>(
+    role: Role,
+    option: &str,
+    shared: Vec<Shared<P>>,
+) -> Result<Vec<Granted<P>>, AuthError> {
+    let count = shared.len();
     let shared = shared.into_iter().filter_map(|shared| match shared {
         Shared::None => None,
         Shared::Granted(granted) => Some(granted),
     });
-    shared.collect()
+    let granted: Vec<Granted<P>> = shared.collect();
+    if count > 1 && granted.len() < count {
+        return Err(AuthError::InvalidGrants {
+            role: role.as_str(),
+            problem: format!("{option} none is given beside others; leave it or the others out"),
+        });
+    }
+    Ok(granted)
 }
 
 #[derive(Debug, Args)]

@@ -2,11 +2,12 @@
 
 use openagentmesh_protocol::{bucket, subject};
 
+use super::matching::covers;
 use super::rules::Permissions;
 use super::subjects::{
-    ACCOUNT_QUESTIONS, FILES_STREAM, INSTANCES_DOWN, KV_BUCKETS, USER_INFO, events, file_chunks,
-    file_metadata, inbox, instance_requests, keys, message_get, not_requests, of_agents,
-    stream_info, stream_of,
+    ACCOUNT_QUESTIONS, FILES_STREAM, INSTANCES_DOWN, KV_BUCKETS, USER_INFO, events,
+    events_of_channel_name, file_chunks, file_metadata, inbox, instance_requests, keys,
+    message_get, not_requests, of_agents, stream_info, stream_of,
 };
 use crate::{Access, AgentPattern, FilePattern, Granted, Grants, KeyPattern, Role, UserName};
 
@@ -22,6 +23,8 @@ mod purpose {
     pub(super) const NO_EVENTS: &str =
         "publish events of these agents, which only their workers do";
     pub(super) const SERVE: &str = "serve these agents: receive their requests and answer them";
+    pub(super) const NO_EVENTS_OF_OTHERS: &str =
+        "receive the events of the agent that has the name of its channel";
     pub(super) const REGISTER: &str = "register these agents and its own process";
     pub(super) const REPORT: &str = "publish events, logs, errors and deaths of these agents";
     pub(super) const PYTHON: &str = "write the catalog and the records of all processes, and read with consumers, as the SDK of Python does";
@@ -139,12 +142,16 @@ fn invoker(
         permissions.subscribe(subject, purpose::CALL);
     }
     deaths(permissions);
-    let own: Vec<String> = own.iter().flat_map(events).collect();
     for subject in not_requests(agents) {
-        if !own.iter().any(|own| super::matching::covers(own, &subject)) {
+        if !events_of(own).any(|own| covers(&own, &subject)) {
             permissions.deny_publish(subject, purpose::NO_EVENTS);
         }
     }
+}
+
+/// The subjects of the events of all these agents.
+fn events_of(agents: &[AgentPattern]) -> impl Iterator<Item = String> {
+    agents.iter().flat_map(events)
 }
 
 fn worker(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
@@ -154,12 +161,12 @@ fn worker(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
     deaths(permissions);
     let records = keys(bucket::INSTANCES, &format!("{name}.>"));
     permissions.publish(records, purpose::REGISTER);
-    serve(permissions, name, grants.agents());
+    serve(permissions, name, grants);
 }
 
 /// All that workers do with the agents that they serve.
-fn serve(permissions: &mut Permissions, name: &UserName, agents: &[AgentPattern]) {
-    for agents in agents {
+fn serve(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
+    for agents in grants.agents() {
         permissions.subscribe(of_agents("agent", agents), purpose::SERVE);
         // A record that names another agent must not bring its requests here.
         let requests = instance_requests(&format!("{name}.*"), &agents.to_string());
@@ -173,6 +180,16 @@ fn serve(permissions: &mut Permissions, name: &UserName, agents: &[AgentPattern]
             permissions.publish(of_agents(kind, agents), purpose::REPORT);
         }
     }
+    for subject in grants.agents().iter().filter_map(events_of_channel_name) {
+        let of_its_agents = [grants.agents(), grants.may_call()];
+        if !of_its_agents
+            .into_iter()
+            .flat_map(events_of)
+            .any(|own| covers(&own, &subject))
+        {
+            permissions.deny_subscribe(subject, purpose::NO_EVENTS_OF_OTHERS);
+        }
+    }
     for answers in ["_INBOX.>", "mesh.stream.>", "mesh.results.>"] {
         permissions.publish(answers, purpose::SERVE);
     }
@@ -181,7 +198,7 @@ fn serve(permissions: &mut Permissions, name: &UserName, agents: &[AgentPattern]
 /// As a worker, with what the SDK of Python needs beyond: it writes the catalog, reads with consumers, and its inboxes and
 /// ids name no user.
 fn worker_python(permissions: &mut Permissions, name: &UserName, grants: &Grants) {
-    serve(permissions, name, grants.agents());
+    serve(permissions, name, grants);
     deaths(permissions);
     for agents in grants.agents() {
         let requests = instance_requests("*", &agents.to_string());

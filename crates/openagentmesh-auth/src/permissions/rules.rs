@@ -141,4 +141,8 @@ impl Permissions {
     pub(super) fn deny_publish(&mut self, subject: impl Into<String>, purpose: &'static str) {
         self.add(Effect::Deny, Action::Publish, subject, purpose);
     }
+
+    pub(super) fn deny_subscribe(&mut self, subject: impl Into<String>, purpose: &'static str) {
+        self.add(Effect::Deny, Action::Subscribe, subject, purpose);
+    }
 }

@@ -100,13 +100,20 @@ pub(super) fn not_requests(agents: &AgentPattern) -> Vec<String> {
         return Vec::new();
     }
     let (prefix, fixed) = channel(agents);
-    // The events of the agent that has the name of the channel.
-    let own = (fixed > 0).then(|| format!("{prefix}events"));
     let deeper = wildcards((MAX_SEGMENTS + 2).saturating_sub(fixed).max(1));
-    own.into_iter()
+    events_of_channel_name(agents)
+        .into_iter()
         .chain(events(agents))
         .chain([format!("{prefix}{deeper}"), format!("{prefix}{deeper}.>")])
         .collect()
+}
+
+/// The subject of the events of the agent that has the name of a channel. It is below the subjects of the channel's agents.
+pub(super) fn events_of_channel_name(agents: &AgentPattern) -> Option<String> {
+    match agents {
+        AgentPattern::Channel(channel) => Some(format!("mesh.agent.{channel}.events")),
+        AgentPattern::Agent(_) | AgentPattern::All => None,
+    }
 }
 
 /// The start of the subjects of a channel's agents, and the number of its segments.

@@ -265,6 +265,13 @@ impl Store {
         Ok(password)
     }
 
+    /// The public key of the account of the mesh, which signs the credentials of its users.
+    pub(crate) fn account(&self) -> Result<String, AuthError> {
+        let token = self.files.jwt(files::APP)?;
+        let claims: Claims<AccountClaims> = jwt::decode(&token, MAX_ACCOUNT_BYTES)?;
+        Ok(claims.sub)
+    }
+
     /// New credentials, which the store does not know yet.
     fn sign(
         &self,

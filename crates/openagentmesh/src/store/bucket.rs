@@ -14,6 +14,7 @@ use super::error::StoreError;
 use super::handle::Handle;
 use super::opener::Opener;
 use super::repeat::{Repeat, until_answered};
+use super::unreadable::Unreadable;
 use crate::error::{BoxError, Error, Result};
 use crate::transport::{Connection, Denial, DenialWatch};
 use crate::util::sync::Mutex;
@@ -30,6 +31,7 @@ pub(crate) struct Bucket<H = Store> {
     /// Whether a direct get may deliver a message on which the client loses its connection: it happened before, or is
     /// expected.
     pub(super) avoids_direct: AtomicBool,
+    pub(super) unreadable: Unreadable,
 }
 
 /// The failure of an attempt at an operation.
@@ -60,6 +62,7 @@ impl<H: Handle> Bucket<H> {
             connection,
             name,
             avoids_direct: AtomicBool::new(false),
+            unreadable: Unreadable::default(),
         }
     }
 

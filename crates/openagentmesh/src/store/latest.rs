@@ -69,6 +69,9 @@ async fn read<H: Handle>(
     filter: String,
     headers_only: bool,
 ) -> Result<Vec<StoredMessage>> {
+    if bucket.count_unreadable().await? > 0 {
+        return read_each(bucket, &filter, headers_only).await;
+    }
     let mut consumer = OrderedConsumer::open(
         Arc::clone(bucket),
         filter.clone(),
@@ -100,7 +103,7 @@ async fn read<H: Handle>(
     Ok(listed)
 }
 
-/// The list of a user who may have no consumers: the server names the subjects, and the last message of each is read with
+/// The list of a user who may have no consumers, or of a bucket with a message that the client cannot receive: the server names the subjects, and the last message of each is read with
 /// a request of its own.
 async fn read_each<H: Handle>(
     bucket: &Arc<Bucket<H>>,

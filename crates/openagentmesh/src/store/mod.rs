@@ -23,6 +23,7 @@ mod shared_bucket;
 mod source;
 mod status;
 mod stored_message;
+mod unreadable;
 mod values;
 
 pub(crate) use access::Access;

@@ -123,6 +123,7 @@ impl<H: Handle> OrderedConsumer<H> {
         start: Start,
         headers_only: bool,
     ) -> Result<Self> {
+        let unreadable = bucket.count_unreadable().await?;
         let mut consumer = Self {
             reconnections: bucket.connection().watch_reconnections(),
             seen_reconnections: bucket.connection().reconnections(),
@@ -136,9 +137,10 @@ impl<H: Handle> OrderedConsumer<H> {
             created: None,
             is_recreated: false,
             active: None,
-            reads_next: false,
-            unexplained: 0,
-            search_until: Instant::now(),
+            // As if they had ended the connection again.
+            reads_next: unreadable > 0,
+            unexplained: unreadable,
+            search_until: Instant::now() + MAX_SEARCH,
             read: None,
             pending: 0,
             backoff: Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
@@ -310,6 +312,9 @@ impl<H: Handle> OrderedConsumer<H> {
             message.payload = Bytes::new();
         }
         self.next_sequence = Some(message.sequence + 1);
+        if message.is_suspect {
+            self.bucket.unreadable.add(message.sequence);
+        }
         self.unexplained = self
             .unexplained
             .saturating_sub(u64::from(message.is_suspect));

@@ -52,7 +52,7 @@ fn ensure_user(store: &Store, name: &str, role: Role) -> Result<PathBuf, Failure
         Err(AuthError::UserNotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let file = || CredentialsFile::reserve(&path);
+    let file = || CredentialsFile::reserve(&path, store, &name);
     let (file, credentials) = match user {
         Some(user) => {
             let has_key = |known: &Credentials| known.claims().sub == user.key;

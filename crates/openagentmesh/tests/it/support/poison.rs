@@ -46,20 +46,28 @@ const fn poison(name: &'static str, headers: &'static [u8], is_malformed: bool) 
 
 /// Publishes a message with the header block `headers` past every check of a client, and waits until the server has
 /// processed it. For a subject of a bucket, that is when the message is stored.
-pub(crate) async fn publish(url: &str, subject: &str, headers: &[u8], body: &[u8]) {
+pub(crate) async fn publish(url: &str, subject: impl AsRef<[u8]>, headers: &[u8], body: &[u8]) {
+    let subject = subject.as_ref();
     let address = url.trim_start_matches("nats://").to_owned();
     let stream = TcpStream::connect(address).await.unwrap();
     let (reader, mut writer) = stream.into_split();
     let (head, all) = (headers.len(), headers.len() + body.len());
-    let is_stored = subject.starts_with("$KV.") || subject.starts_with("$O.");
+    let is_stored = subject.starts_with(b"$KV.") || subject.starts_with(b"$O.");
     let (reply, processed) = match is_stored {
         true => (" stored", "MSG stored "),
         false => ("", "PONG"),
     };
-    let begin = format!(
-        "CONNECT {{\"headers\":true,\"verbose\":false}}\r\nSUB stored 1\r\nHPUB {subject}{reply} {head} {all}\r\n"
-    );
-    let message = [begin.as_bytes(), headers, body, b"\r\nPING\r\n"].concat();
+    let begin = b"CONNECT {\"headers\":true,\"verbose\":false}\r\nSUB stored 1\r\nHPUB ";
+    let sizes = format!("{reply} {head} {all}\r\n");
+    let message = [
+        begin,
+        subject,
+        sizes.as_bytes(),
+        headers,
+        body,
+        b"\r\nPING\r\n",
+    ]
+    .concat();
     writer.write_all(&message).await.unwrap();
     let mut lines = BufReader::new(reader).lines();
     loop {

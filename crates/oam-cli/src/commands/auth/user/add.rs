@@ -10,14 +10,7 @@ pub(crate) fn run(arguments: AuthUserAdd, printer: &Printer) -> Result<(), Failu
     let store = open(&arguments.store)?;
     let grants = arguments.grants.in_role(arguments.role)?;
     let path = output(arguments.output, &arguments.name)?;
-    if path.exists() {
-        return Err(Failure::usage(format!(
-            "{} exists: credentials of another user may be in it",
-            path.display()
-        ))
-        .hint("name another file with --output, or remove it"));
-    }
-    let file = CredentialsFile::reserve(&path)?;
+    let file = CredentialsFile::reserve(&path, &store, &arguments.name)?;
     let credentials = store.add(&arguments.name, &grants, arguments.expires)?;
     file.write(&credentials)?;
     let user = store.user(&arguments.name)?;

@@ -11,7 +11,7 @@ pub(crate) async fn run(arguments: AuthUserRotate, printer: &Printer) -> Result<
     // The local mesh reads the credentials of its own users in the store.
     let kept = Some(store.credentials_path(&arguments.name)).filter(|kept| kept.exists());
     let path = output(arguments.output.or(kept), &arguments.name)?;
-    let file = CredentialsFile::reserve(&path)?;
+    let file = CredentialsFile::reserve(&path, &store, &arguments.name)?;
     let credentials = store
         .rotate(&arguments.name, arguments.expires)
         .map_err(|error| with_similar_users(error, &store))?;
