@@ -58,7 +58,7 @@ impl PyClient {
     #[getter]
     fn connection_state(&self) -> PyResult<&'static str> {
         Ok(match self.get()?.status() {
-            ConnectionState::Lost => "reconnecting",
+            ConnectionState::Lost | ConnectionState::Refused => "reconnecting",
             ConnectionState::Closed => "closed",
             _ => "connected",
         })

@@ -1,6 +1,8 @@
 //! The connection of a command to the mesh.
 
-use openagentmesh::{AgentMesh, Endpoint};
+use futures::StreamExt;
+use openagentmesh::{AgentMesh, ConnectionState, Endpoint, ErrorCode};
+use tokio::sync::Notify;
 
 use crate::cli::Target;
 use crate::failure::Failure;
@@ -17,7 +19,29 @@ pub(crate) async fn connect(target: Target) -> Result<AgentMesh, Failure> {
     if let Some(creds) = target.creds {
         builder = builder.credentials(creds);
     }
-    Ok(builder.connect().await?)
+    let mesh = builder.connect().await?;
+    let mut states = mesh.status_changes();
+    tokio::spawn(async move {
+        while let Some(state) = states.next().await {
+            if state == ConnectionState::Refused {
+                REFUSED.notify_one();
+            }
+        }
+    });
+    Ok(mesh)
+}
+
+/// Notified when a mesh refuses the credentials of the command later.
+static REFUSED: Notify = Notify::const_new();
+
+/// Resolves with the error of a command whose credentials are refused while it runs: it does not wait for others.
+pub(crate) async fn refused() -> Failure {
+    REFUSED.notified().await;
+    Failure::mesh(
+        ErrorCode::ConnectionDenied,
+        "connection denied: the mesh refuses the credentials of this command, which have expired, or were revoked or replaced",
+    )
+    .hint("oam auth whoami says whose they are; run the command again with new ones")
 }
 
 /// The address of that mesh and its source. Nothing is connected to.

@@ -109,6 +109,7 @@ async fn run(cli: Cli, printer: &Printer, typed: &[OsString]) -> ExitCode {
         biased;
         () = live::interrupted() => return ExitCode::INTERRUPTED,
         ended = commands::run(cli, printer) => ended,
+        refused = connection::refused() => Err(refused),
     };
     match ended {
         Ok(code) => code,

@@ -28,6 +28,7 @@
 
 mod claims;
 mod cluster;
+mod credentials_file;
 mod creds;
 mod error;
 mod grants;
@@ -43,7 +44,8 @@ mod store;
 
 pub use claims::{PermissionClaims, Subjects, UserClaims};
 pub use cluster::ClusterMember;
-pub use creds::{Credentials, CredentialsFile, MAX_CREDS_BYTES};
+pub use credentials_file::CredentialsFile;
+pub use creds::{Credentials, MAX_CREDS_BYTES};
 pub use error::AuthError;
 pub use grants::{Grants, GrantsBuilder, SharedAccess};
 pub use jwt::Claims;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::lenient::null_is_default;
@@ -217,7 +219,22 @@ pub struct ErrorObject {
     /// The request concerned; empty if none.
     #[serde(default, deserialize_with = "null_is_default")]
     pub request_id: String,
-    /// Details that depend on the code.
-    #[serde(default, deserialize_with = "null_is_default")]
+    /// Details that depend on the code. A reader leaves out those of more than [`MAX_DETAILS_BYTES`].
+    #[serde(default, deserialize_with = "bounded")]
     pub details: Map<String, Value>,
+}
+
+/// The length of the details of an error, in bytes of JSON, up to which they are read. As values they take many times the
+/// memory of their text.
+pub const MAX_DETAILS_BYTES: usize = 256 * 1024;
+
+/// Reads details, unless they are too long.
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    if text.get().len() > MAX_DETAILS_BYTES {
+        return Ok(Map::new());
+    }
+    let details: Option<Map<String, Value>> =
+        serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+    Ok(details.unwrap_or_default())
 }

@@ -40,7 +40,7 @@ pub mod user;
 pub use catalog::{CatalogDocument, CatalogEntry, CatalogFilter};
 pub use contract::Contract;
 pub use envelope::{ChunkHeaders, ContentType, ReplyHeaders, RequestHeaders, Status};
-pub use error::{ErrorCode, ErrorObject};
+pub use error::{ErrorCode, ErrorObject, MAX_DETAILS_BYTES};
 pub use header::{HeaderError, HeaderSink, HeaderSource, Headers};
 pub use id::{InstanceId, RequestId};
 pub use liveness::{

@@ -167,7 +167,7 @@ pub(crate) struct MeshUp {
     /// local-operator, local-monitor and local-invoker are made, too, with their credentials in creds below it. .oam-url names
     /// those of local-invoker: programs and commands here call agents and read, so that a program which needs more shows it here
     /// and not on the company's mesh. Workers get their own with `oam auth user add`. A monitor, which lists the agents of workers,
-    /// runs as long as the mesh.
+    /// is started, and ends with the mesh.
     #[arg(
         long,
         value_name = "NAME",

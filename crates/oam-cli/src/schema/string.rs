@@ -131,6 +131,11 @@ impl Matching {
                 if wanted > MAX_CHARS {
                     return None;
                 }
+                if let HirKind::Class(class) = repetition.sub.kind() {
+                    let character = character(class, self.nth)?;
+                    self.text.extend(std::iter::repeat_n(character, wanted));
+                    return Some(());
+                }
                 for _ in 0..wanted {
                     let before = self.text.len();
                     self.add(&repetition.sub)?;
@@ -150,15 +155,14 @@ impl Matching {
 /// The `nth` character of a class, letters and digits first.
 fn character(class: &Class, nth: usize) -> Option<char> {
     let ranges: Vec<(char, char)> = match class {
-        Class::Unicode(class) => class
-            .iter()
-            .map(|range| (range.start(), range.end()))
-            .collect(),
-        Class::Bytes(class) => class
-            .iter()
-            .filter(|range| range.end().is_ascii())
-            .map(|range| (char::from(range.start()), char::from(range.end())))
-            .collect(),
+        Class::Unicode(class) => {
+            let ranges = class.iter().map(|range| (range.start(), range.end()));
+            few(ranges)
+        }
+        Class::Bytes(class) => {
+            let ascii = class.iter().filter(|range| range.end().is_ascii());
+            few(ascii.map(|range| (char::from(range.start()), char::from(range.end()))))
+        }
     };
     let is_in = |wanted: &char| {
         ranges
@@ -174,4 +178,11 @@ fn character(class: &Class, nth: usize) -> Option<char> {
         0 => ranges.first().map(|(start, _)| *start),
         count => common.get(nth % count).copied(),
     }
+}
+
+/// The first of the ordered `ranges`, and all others that have an ASCII character: a class of letters has hundreds.
+fn few(ranges: impl Iterator<Item = (char, char)>) -> Vec<(char, char)> {
+    let ranges = ranges.enumerate();
+    let few = ranges.take_while(|(index, (start, _))| *index == 0 || start.is_ascii());
+    few.map(|(_, range)| range).collect()
 }

@@ -42,6 +42,13 @@ impl Files {
     ) -> Result<Self, AuthError> {
         let directory =
             std::path::absolute(directory).map_err(AuthError::io("resolve", directory))?;
+        // A link cannot be replaced by the new directory; what it names can.
+        let directory = match directory.is_symlink() {
+            true => {
+                std::fs::canonicalize(&directory).map_err(AuthError::io("resolve", &directory))?
+            }
+            false => directory,
+        };
         let already = || AuthError::AlreadyInitialised {
             directory: directory.clone(),
         };

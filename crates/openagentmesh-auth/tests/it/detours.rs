@@ -157,6 +157,31 @@ async fn trace_is_sent_to_permitted_subjects_only() {
     assert!(traced.unwrap_err().contains("mesh.agent.bank.pay"));
 }
 
+/// The subject of an agent's events is below that of the requests to the channel with the agent's name.
+#[tokio::test]
+async fn worker_of_a_channel_does_not_receive_the_events_of_the_agent_of_that_name() {
+    let of = |agents: &str| {
+        let grants = Grants::builder(Role::Worker).agent(agents.parse().unwrap());
+        grants.build().unwrap()
+    };
+    let server = AuthServer::start().await;
+    let mut channel = server.client("ada", &of("shop.>")).await;
+    channel.subscribe("mesh.agent.shop.>").await.unwrap();
+    let denied = channel.subscribe("mesh.agent.shop.events").await;
+    assert!(denied.unwrap_err().contains("mesh.agent.shop.events"));
+    let mut agent = server.client("bob", &of("shop")).await;
+    agent
+        .publish("mesh.agent.shop.events", "", "1")
+        .await
+        .unwrap();
+    let mut own = server.client("eve", &of("shop.>")).await;
+    own.publish("mesh.agent.shop.orders.events", "", "2")
+        .await
+        .unwrap();
+    let received = channel.message(LIMIT).await.unwrap();
+    assert_eq!(received.subject, "mesh.agent.shop.orders.events");
+}
+
 #[tokio::test]
 async fn wider_and_odd_subscriptions_are_denied() {
     let server = AuthServer::start().await;

@@ -27,6 +27,10 @@ impl ChunkBatch {
         Some((batch.next()?, batch))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
     /// The next chunk.
     pub(super) fn next(&mut self) -> Option<Bytes> {
         self.left = self.left.checked_sub(1)?;

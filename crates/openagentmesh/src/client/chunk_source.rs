@@ -43,6 +43,14 @@ impl Source {
         }
     }
 
+    /// The number of chunks that the host may have sent since the beginning.
+    pub(super) fn allowed(&self) -> u64 {
+        match self {
+            Self::Mesh(chunks) => chunks.allowed(),
+            Self::Local(_) => u64::MAX,
+        }
+    }
+
     /// The limit that ended the messages: the host sent one beyond it.
     pub(super) fn exceeded(&self) -> Option<Limit> {
         match self {

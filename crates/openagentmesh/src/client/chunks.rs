@@ -181,6 +181,10 @@ impl Receiving {
         if let Some(passed) = self.deadline.filter(|deadline| deadline.has_passed()) {
             return Err(self.unfinished(passed));
         }
+        if !self.batch.is_empty() {
+            // As a message does: a consumer of many chunks in one message yields now and then.
+            tokio::task::coop::consume_budget().await;
+        }
         if let Some(chunk) = self.batch.next() {
             self.take(chunk.len());
             // Credit that has to wait is sent with a later chunk, or before the next message.
@@ -308,6 +312,9 @@ impl Receiving {
                 message.payload
             }
             Some(count) => {
+                if self.source.allowed() < self.next_seq + u64::from(count.get()) {
+                    return Err(self.exceeded(Limit::Credit));
+                }
                 let Some((first, rest)) = ChunkBatch::split(message.payload, count) else {
                     return Err(self.not_as_many(count));
                 };
@@ -352,6 +359,11 @@ impl Receiving {
                 .request
                 .about(connection.ended_error("the stream had not ended"));
         };
+        self.exceeded(limit)
+    }
+
+    /// The error of a host that sent more than it may.
+    fn exceeded(&self, limit: Limit) -> Error {
         let (agent, next) = (&self.request.name, self.next_seq);
         let problem = match limit {
             Limit::Credit => format!(

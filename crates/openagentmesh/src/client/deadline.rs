@@ -57,14 +57,26 @@ impl Deadline {
     ///
     /// # Errors
     ///
-    /// Those of `publishing`; after the deadline, `connection_failed` while the connection is lost, else `timeout`.
+    /// Those of `publishing`; `connection_denied` while the server refuses the credentials; after the deadline,
+    /// `connection_failed` while the connection is lost, else `timeout`.
     pub(super) async fn bound<T>(
         self,
         agent: &AgentName,
         connection: &Connection,
-        publishing: Pin<&mut impl Future<Output = Result<T>>>,
+        mut publishing: Pin<&mut impl Future<Output = Result<T>>>,
     ) -> Result<T> {
-        match self.limit(publishing).await {
+        if let Poll::Ready(published) = futures::poll!(publishing.as_mut()) {
+            return published;
+        }
+        // Boxed: rare, and it would enlarge the future of every request.
+        let mut until_refused = Box::pin(async {
+            tokio::select! {
+                biased;
+                published = publishing => published,
+                refused = connection.refused() => Err(refused.with_agent(agent)),
+            }
+        });
+        match self.limit(until_refused.as_mut()).await {
             Some(published) => published,
             None => {
                 let request = format!("the request to agent '{agent}'");

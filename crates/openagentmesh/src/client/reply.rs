@@ -1,16 +1,11 @@
 //! Decoding replies, chunks and events.
 
 use openagentmesh_protocol::{ErrorCode, ErrorObject, ReplyHeaders, Status};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Map;
 
 use crate::error::{Error, Result};
 use crate::schema::{MAX_MESSAGE_CHARS, is_unit, shorten};
 use crate::transport::Received;
-
-/// Bytes of an error up to which its details are read.
-const MAX_DETAILED_ERROR_BYTES: usize = 256 * 1024;
 
 /// The output in a reply.
 ///
@@ -18,6 +13,12 @@ const MAX_DETAILED_ERROR_BYTES: usize = 256 * 1024;
 ///
 /// The error in the reply; `unexpected_reply` when the reply cannot be read or does not fit `Out`.
 pub(super) fn decode<Out: DeserializeOwned + 'static>(reply: &async_nats::Message) -> Result<Out> {
+    // The status is one of the server, about something else than this request.
+    if let Some(status) = reply.status {
+        return Err(unexpected(format!(
+            "unexpected reply: it has the NATS status {status}"
+        )));
+    }
     let received = Received(reply.headers.as_ref());
     let headers = ReplyHeaders::read(&received)
         .map_err(|error| unexpected(format!("unexpected reply: {error}")))?;
@@ -44,37 +45,11 @@ pub(super) fn accept(reply: async_nats::Message) -> Result<async_nats::Message> 
 
 /// The error with which the agent ended a request.
 pub(super) fn error(body: &[u8]) -> Error {
-    let object = if body.len() <= MAX_DETAILED_ERROR_BYTES {
-        serde_json::from_slice::<ErrorObject>(body)
-    } else {
-        serde_json::from_slice::<ErrorWithoutDetails>(body).map(Into::into)
-    };
-    match object {
+    match serde_json::from_slice::<ErrorObject>(body) {
         Ok(object) => object.into(),
         Err(error) => unexpected(format!(
             "unexpected reply: the agent failed, and its error cannot be read: {error}"
         )),
-    }
-}
-
-/// An error whose details would take many times the memory of their text.
-#[derive(Deserialize)]
-struct ErrorWithoutDetails {
-    code: ErrorCode,
-    message: Option<String>,
-    agent: Option<String>,
-    request_id: Option<String>,
-}
-
-impl From<ErrorWithoutDetails> for ErrorObject {
-    fn from(error: ErrorWithoutDetails) -> Self {
-        Self {
-            code: error.code,
-            message: error.message.unwrap_or_default(),
-            agent: error.agent.unwrap_or_default(),
-            request_id: error.request_id.unwrap_or_default(),
-            details: Map::new(),
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::error::{BoxError, Error, Result};
+use crate::schema::{MAX_MESSAGE_CHARS, shorten};
 use crate::store::{Meaning, StoredMessage, latest};
 
 /// The value of a key at one revision.
@@ -44,7 +45,8 @@ impl KvEntry {
     }
 
     fn invalid(&self, expected: &str, cause: impl Into<BoxError>) -> Error {
-        let (key, cause) = (&self.key, cause.into());
+        // The error of a wrong type repeats the value, which any peer may have written.
+        let (key, cause) = (&self.key, shorten(&cause.into(), MAX_MESSAGE_CHARS));
         let message = format!("unexpected value of key '{key}': {cause}; expected {expected}");
         Error::raised(ErrorCode::InvalidInput, message).with_source(cause)
     }

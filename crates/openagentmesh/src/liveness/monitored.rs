@@ -99,6 +99,20 @@ impl MonitoredMesh {
         done
     }
 
+    /// Asks the server whether this process, with id `own`, may be the monitor. Nothing is written: no lease has such a
+    /// revision.
+    ///
+    /// # Errors
+    ///
+    /// `connection_denied` when the server does not permit to write the lease. All other problems may end.
+    pub(crate) async fn check_permission(&self, own: &InstanceId) -> Result<()> {
+        const NO_REVISION: u64 = i64::MAX as u64;
+        match self.try_write_lease(own, NO_REVISION).await {
+            Err(error) if error.code() == &ErrorCode::ConnectionDenied => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     async fn read_lease(&self) -> Result<Option<Held>> {
         let Some(stored) = self.leases.read(MONITOR_KEY).await? else {
             return Ok(None);

@@ -106,8 +106,9 @@ impl Monitor {
     ///
     /// # Errors
     ///
-    /// Those of [`MeshBuilder::connect`] for the connection of the system account; `connection_denied` when its user is
-    /// not one of the system account, or may not subscribe to disconnects.
+    /// `connection_denied` when the user may not write the lease of the monitor; those of [`MeshBuilder::connect`] for the
+    /// connection of the system account; `connection_denied` when its user is not one of the system account, or may not
+    /// subscribe to disconnects.
     ///
     /// # Cancel safety
     ///
@@ -123,6 +124,7 @@ impl Monitor {
                 &self.session.directory,
             )
             .observed_by(self.observer);
+            mesh.check_permission(&self.own).await?;
             let advisories = match self.system {
                 Some(builder) => {
                     let (system, _, url) = builder.dial().await?;

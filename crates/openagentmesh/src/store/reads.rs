@@ -57,6 +57,24 @@ impl<H: Handle> Bucket<H> {
         }
     }
 
+    /// The number of known messages on which the client loses its connection; 0 once none of them is stored any longer, and
+    /// for a user who may not read single messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`message`](Self::message), except `connection_denied`.
+    pub(super) async fn count_unreadable(&self) -> Result<u64> {
+        while let Some(sequence) = self.unreadable.first() {
+            match self.message("read", Find::Sequence(sequence)).await {
+                Ok(Some(message)) if message.is_suspect => return Ok(self.unreadable.len()),
+                Ok(_) => self.unreadable.remove(sequence),
+                Err(error) if is_denied(&error) => return Ok(0),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(0)
+    }
+
     /// As [`message`](Self::message), within an operation.
     pub(super) async fn find(&self, find: Find<'_>) -> Result<Option<StoredMessage>, BoxError> {
         stored_message::find(&self.jetstream(), &self.stream_name(), find).await

@@ -29,9 +29,25 @@ pub(crate) struct Denial {
     pub(super) subject: String,
     /// Whether a subscription was denied on which this process receives the replies to many requests.
     is_inbox: bool,
+    /// Whether the credentials were refused, and with them everything.
+    is_of_credentials: bool,
 }
 
 impl Denial {
+    /// The text of refused credentials.
+    pub(super) const REFUSAL: &str =
+        "the mesh refuses the credentials, which have expired, or were revoked or replaced";
+
+    /// The refusal of the credentials.
+    pub(super) fn of_credentials() -> Self {
+        Self {
+            action: Action::Publish,
+            subject: String::new(),
+            is_inbox: false,
+            is_of_credentials: true,
+        }
+    }
+
     /// The denial that an error text of the server reports; `None` for other texts.
     pub(super) fn parse(text: &str, inbox_prefix: &str) -> Option<Self> {
         if text.len() > MAX_TEXT_BYTES {
@@ -49,7 +65,13 @@ impl Denial {
             is_inbox: action == Action::Subscribe
                 && below.is_some_and(|below| below.starts_with('.') && below.ends_with(".*")),
             subject,
+            is_of_credentials: false,
         })
+    }
+
+    /// Whether the credentials were refused.
+    pub(crate) fn is_of_credentials(&self) -> bool {
+        self.is_of_credentials
     }
 
     /// Whether a subscription to the messages of many requests was denied.
@@ -98,6 +120,14 @@ impl Denial {
     }
 
     pub(crate) fn to_error(&self) -> Error {
+        if self.is_of_credentials {
+            let refusal = Self::REFUSAL;
+            let message = format!(
+                "connection denied: {refusal}; renew them: a file is read again at each attempt to connect"
+            );
+            return Error::raised(ErrorCode::ConnectionDenied, message)
+                .with_detail("credentials", "refused");
+        }
         let subject = &self.subject;
         let (operation, permission) = match self.action {
             Action::Publish => ("publish", "publish to"),

@@ -122,6 +122,14 @@ impl Denials {
         true
     }
 
+    /// The server refuses the credentials: no pending reply can arrive.
+    pub(crate) fn refuse(&self) {
+        let denial = Arc::new(Denial::of_credentials());
+        for listener in self.listeners.lock().values() {
+            listener(&denial);
+        }
+    }
+
     /// Whether the denial concerns an operation that has ended, for example because its caller has given it up.
     fn has_ended(&self, denial: &Arc<Denial>) -> bool {
         let ended = self.ended.lock();

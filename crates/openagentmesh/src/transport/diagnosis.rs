@@ -83,8 +83,8 @@ pub(super) async fn explain(
                      client_certificate) if the network is trusted"
                 )),
                 _ if is_tls => failed(format!(
-                    "TLS failed with the mesh at {url}: {error}; check the server's certificate and the \
-                     options ca_file and client_certificate"
+                    "TLS failed with the mesh at {url}: {error}; check the server's certificate, its \
+                     authority, which SSL_CERT_FILE or the option ca_file names, and the option client_certificate"
                 )),
                 Greeting::Other(text) => failed(format!(
                     "the peer at {url} is not a NATS server: its greeting is {text:?}; use the server's \

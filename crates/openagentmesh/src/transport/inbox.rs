@@ -358,7 +358,9 @@ fn fail_interrupted(table: &Table<Waiting>, epoch: u64) {
 
 /// Fails the requests that `denial` concerns, of an inbox that subscribes to `pattern`. Returns whether there are any.
 fn fail_denied(table: &Table<Waiting>, pattern: &str, denial: &Arc<Denial>) -> bool {
-    let is_own = denial.is_inbox() || denial.denies(Action::Subscribe, pattern);
+    let is_own = denial.is_of_credentials()
+        || denial.is_inbox()
+        || denial.denies(Action::Subscribe, pattern);
     let is_concerned = |_, waiting: &Waiting| {
         is_own
             || denial.denies(Action::Publish, &waiting.request)

@@ -133,6 +133,14 @@ impl MessageQueue {
         }
     }
 
+    /// The number of chunks for which the sender has had credit since the beginning; `None` if it has none.
+    pub(crate) fn credit(&self) -> Option<u64> {
+        match self.0.lock().bound {
+            Bound::Unknown { credit } | Bound::Credit { credit, .. } => Some(credit),
+            Bound::Size => None,
+        }
+    }
+
     /// No more messages come.
     pub(crate) fn end(&self) {
         let reader = {

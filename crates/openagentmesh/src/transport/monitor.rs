@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::client_slot::is_dead;
+use super::denial::Denial;
 use super::denials::Denials;
 use super::state::{ConnectionState, ConnectionStates, Loss, state};
 use crate::error::Error;
@@ -111,7 +112,9 @@ impl ConnectionMonitor {
     /// `error`, with the detail that the connection is lost if it is.
     pub(crate) fn with_loss(&self, error: Error) -> Error {
         match self.state() {
-            ConnectionState::Lost => error.with_detail("connection", "lost"),
+            ConnectionState::Lost | ConnectionState::Refused => {
+                error.with_detail("connection", "lost")
+            }
             _ => error,
         }
     }
@@ -121,6 +124,15 @@ impl ConnectionMonitor {
         let mut loss = self.loss.subscribe();
         // The sender lives as long as this monitor.
         drop(loss.wait_for(Option::is_some).await);
+    }
+
+    /// Resolves with an error while the server refuses the credentials. Cancel-safe.
+    pub(crate) async fn refused(&self) -> Error {
+        let mut loss = self.loss.subscribe();
+        let is_refused = |loss: &Option<Loss>| loss.is_some_and(|loss| loss.is_refused);
+        // The sender lives as long as this monitor.
+        drop(loss.wait_for(is_refused).await);
+        Denial::of_credentials().to_error()
     }
 
     /// The state of the connection.
@@ -282,14 +294,14 @@ impl ConnectionMonitor {
                 }
             }
             Event::ClientError(ClientError::Other(error)) if is_refusal(error) => {
-                // Not a change of the state: the connection was lost before.
-                self.loss.send_if_modified(|loss| {
-                    if let Some(loss) = loss.as_mut().filter(|loss| !loss.is_refused) {
-                        loss.is_refused = true;
-                        tracing::warn!("the mesh refuses the credentials; reconnecting");
-                    }
-                    false
+                let is_first = self.loss.send_if_modified(|loss| {
+                    let known = loss.as_mut().filter(|loss| !loss.is_refused);
+                    known.map(|loss| loss.is_refused = true).is_some()
                 });
+                if is_first {
+                    tracing::warn!("{}; reconnecting", Denial::REFUSAL);
+                    self.denials.refuse();
+                }
             }
             // Comes with every failed attempt, several times a second.
             Event::ClientError(error) => tracing::debug!(error = %Visible(error), "connection"),

@@ -22,6 +22,10 @@ pub enum ConnectionState {
     /// The connection is lost, or its NATS client has died, and it is dialed again. Requests wait for it until their
     /// deadline.
     Lost,
+    /// The connection is lost, and the server refuses the credentials of this process: they have expired, or were revoked or
+    /// replaced. It is dialed again, and credentials in a file are read again each time. Requests fail with
+    /// `connection_denied`.
+    Refused,
     /// The connection is closed, after [`shutdown`](crate::AgentMesh::shutdown) or the end of a client that the program
     /// has made. It is not dialed again.
     Closed,
@@ -41,6 +45,7 @@ impl fmt::Display for ConnectionState {
             Self::Connected => "connected",
             Self::LameDuck => "connected to a server that shuts down",
             Self::Lost => "lost",
+            Self::Refused => "refused",
             Self::Closed => "closed",
         })
     }
@@ -95,6 +100,7 @@ impl ConnectionStates {
 
 pub(super) fn state(loss: Option<&Loss>, is_lame: bool) -> ConnectionState {
     match loss {
+        Some(loss) if loss.is_refused => ConnectionState::Refused,
         Some(_) => ConnectionState::Lost,
         None if is_lame => ConnectionState::LameDuck,
         None => ConnectionState::Connected,

@@ -181,6 +181,11 @@ impl IncomingChunks {
         self.queue.raise_credit(self.credit + u64::from(credit));
     }
 
+    /// The number of chunks that the host may have sent since the beginning, as it has been allowed.
+    pub(crate) fn allowed(&self) -> u64 {
+        self.queue.credit().unwrap_or(u64::MAX)
+    }
+
     /// The credit was sent.
     pub(crate) fn grant(&mut self, credit: u32) {
         self.credit += u64::from(credit);

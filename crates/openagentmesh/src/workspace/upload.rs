@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openagentmesh_protocol::object::{ObjectMeta, ObjectOptions};
-use openagentmesh_protocol::{RequestId, bucket};
+use openagentmesh_protocol::{ErrorCode, RequestId, bucket};
 use ring::digest;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -463,8 +463,13 @@ async fn created(bucket: &ObjectBucket) -> Result<OffsetDateTime> {
 }
 
 async fn remove(bucket: &ObjectBucket, nuid: &str) {
-    if let Err(error) = purge_chunks(bucket, nuid).await {
-        tracing::warn!(%error, "chunks of an aborted upload stay stored");
+    match purge_chunks(bucket, nuid).await {
+        Ok(()) => {}
+        // Who may not remove a chunk has not stored one.
+        Err(error) if error.code() == &ErrorCode::ConnectionDenied => {
+            tracing::debug!(%error, "chunks of an aborted upload are not removed");
+        }
+        Err(error) => tracing::warn!(%error, "chunks of an aborted upload stay stored"),
     }
 }
 

@@ -312,6 +312,8 @@ async fn message_with_a_wrong_count_ends_the_stream() {
         ("0", "0"),
         ("-1", "0"),
         ("many", "0"),
+        // One more than the consumer has allowed.
+        ("9", "0\n1\n2\n3\n4\n5\n6\n7\n8"),
     ] {
         let mut stream = test.mesh.stream::<u64>("plain", ()).await.unwrap();
         let id = host.request().await;

@@ -62,6 +62,7 @@ impl From<AuthError> for Failure {
             }
             AuthError::Invalid { .. }
             | AuthError::InvalidGrants { .. }
+            | AuthError::FileExists { .. }
             | AuthError::TooLarge { .. } => Self::usage(error.to_string()),
             _ => Self::local(error.to_string()),
         }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::support::{ConfiguredServer, Sandbox};
+use crate::support::{ConfiguredServer, Running, Sandbox};
 
 fn json(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     let output = sandbox.oam(&[arguments, &["--json"]].concat());
@@ -44,6 +44,25 @@ fn user_is_added_listed_rotated_and_revoked() {
     assert_eq!(rotated["reloaded"], serde_json::json!([]));
     assert_ne!(std::fs::read_to_string(&path).unwrap(), before);
 
+    // A file with something else, such as the only copy of another key, is not replaced.
+    ok(
+        &sandbox,
+        &["auth", "user", "add", "boss", "--role", "operator"],
+    );
+    let account = sandbox.home().join(".agentmesh/auth/default/app.seed");
+    for other in [sandbox.work().join("boss.creds"), account] {
+        let before = std::fs::read(&other).unwrap();
+        let other_path = other.to_str().unwrap();
+        for command in [
+            &["auth", "user", "rotate", "shop-1"][..],
+            &["auth", "user", "add", "shop-3", "--role", "observer"],
+        ] {
+            let refused = sandbox.oam(&[command, &["--output", other_path]].concat());
+            refused.assert_failure(command, 2, &["is not the credentials of user"]);
+            assert!(std::fs::read(&other).unwrap() == before, "{other:?}");
+        }
+    }
+
     // A file that cannot be written leaves the user as it is.
     let list = || json(&sandbox, &["auth", "user", "list"]);
     let known = list();
@@ -62,7 +81,7 @@ fn user_is_added_listed_rotated_and_revoked() {
 
     ok(&sandbox, &["auth", "user", "revoke", "shop-1"]);
     let users = json(&sandbox, &["auth", "user", "list"]);
-    assert_eq!(users[0]["state"], "revoked");
+    assert_eq!(users[1]["state"], "revoked");
     let unknown = sandbox.oam(&["auth", "user", "revoke", "shop-2"]);
     assert_eq!(unknown.code, 5, "{unknown:?}");
     assert!(unknown.stderr.contains("shop-1"), "{unknown:?}");
@@ -84,6 +103,10 @@ fn permissions_that_do_not_fit_the_role_are_invalid() {
             "invalid agent pattern",
         ),
         (&["--role", "invoker", "--kv", "a"], "PATTERN:rw"),
+        (
+            &["--role", "invoker", "--kv", "none", "--kv", "a:rw"],
+            "--kv none is given beside others",
+        ),
         (
             &["--role", "invoker", "--kv", "limits.>:r"],
             "cannot narrow what is read",
@@ -142,8 +165,8 @@ async fn server_starts_with_the_printed_configuration_and_knows_the_user() {
     anonymous.assert_failure(&whoami, 4, &["connection_denied"]);
 }
 
-#[test]
-fn mesh_with_users_admits_them_alone_and_forgets_the_revoked() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mesh_with_users_admits_them_alone_and_forgets_the_revoked() {
     let sandbox = Sandbox::new();
     let up = json(&sandbox, &["mesh", "up", "--port", "0", "--auth"]);
     let url = up["url"].as_str().unwrap();
@@ -157,6 +180,12 @@ fn mesh_with_users_admits_them_alone_and_forgets_the_revoked() {
     );
     let put = ["kv", "put", "motto", "fresh", "--creds", creds];
     ok(&sandbox, &put);
+    // Without the right to become the monitor, it does not wait for that.
+    sandbox
+        .oam(&["mesh", "monitor"])
+        .assert_failure(&["mesh", "monitor"], 4, &["mesh-leases"]);
+    let mut watch = Running::start(sandbox.command(&["kv", "watch", ">", "--creds", creds]));
+    watch.first_byte().await;
     let revoked = json(&sandbox, &["auth", "user", "revoke", "ada"]);
     assert_eq!(revoked["reloaded"], serde_json::json!([url]));
     // The server reads its configuration soon after the signal.
@@ -167,6 +196,12 @@ fn mesh_with_users_admits_them_alone_and_forgets_the_revoked() {
             "a revoked user is refused"
         );
     }
+    let (status, stderr) = watch.end().await;
+    assert_eq!(
+        status.code(),
+        Some(4),
+        "a command that runs ends, too: {stderr}"
+    );
     // A rotation replaces the file that the mesh itself reads.
     let rotated = json(&sandbox, &["auth", "user", "rotate", "local-invoker"]);
     let kept = sandbox

@@ -2,6 +2,7 @@
 
 mod denials;
 mod hostile;
+mod revocation;
 mod serving;
 
 use std::time::Duration;

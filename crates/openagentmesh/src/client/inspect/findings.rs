@@ -170,7 +170,8 @@ impl Findings {
         let has_agents = !instances.is_empty() || !unrecorded.is_empty();
         if is_unmonitored && has_agents {
             self.warning(
-                "no monitor holds the lease: entries of dead processes may stay listed; start a host, or oam mesh monitor",
+                "no monitor holds the lease: entries of dead processes may stay listed; start a host, or oam mesh monitor; on a mesh with users \
+                 only the latter, with credentials of the role monitor",
             );
         }
         let unserved: Vec<&str> = unrecorded

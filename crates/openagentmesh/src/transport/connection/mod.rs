@@ -259,6 +259,11 @@ impl Connection {
         self.monitor.wait_lost().await;
     }
 
+    /// See [`ConnectionMonitor::refused`].
+    pub(crate) async fn refused(&self) -> Error {
+        self.monitor.refused().await
+    }
+
     /// The state of the connection, without the client.
     pub(crate) fn monitor(&self) -> ConnectionMonitor {
         self.monitor.clone()

@@ -7,7 +7,7 @@ pub(crate) mod rotate;
 
 use std::path::{Path, PathBuf};
 
-use openagentmesh_auth::{Permissions, User, UserName};
+use openagentmesh_auth::{Permissions, Role, User, UserName};
 use serde::Serialize;
 
 use super::shown::{ShownUser, expiry};
@@ -59,6 +59,12 @@ fn print_issued(
         printer.line(format!("they expire at {}", expiry(user.expires_at)))?;
     }
     printer.note("the file is the only copy of the user's key: keep it private");
+    if user.grants.role() == Role::WorkerPython {
+        printer.note(
+            "whoever may call these agents can make them publish wherever this role may, shared values and the catalog included; \
+             --kv '>:r' --files '>:r' takes values and files out of that",
+        );
+    }
     let permissions = Permissions::of(&user.name, &user.grants);
     if let Some(subject) = permissions.events_out_of_reach().first() {
         printer.note(format!(
