@@ -1,6 +1,6 @@
 //! Error codes as text, and whether a retry may help.
 
-use openagentmesh_protocol::ErrorCode;
+use openagentmesh_protocol::{ErrorCode, ErrorObject, MAX_DETAILS_BYTES};
 
 #[test]
 fn known_and_local_codes_round_trip_through_text() {
@@ -49,4 +49,30 @@ fn retryable_codes_are_those_whose_cause_may_pass() {
             "overloaded",
         ]
     );
+}
+
+#[test]
+fn details_of_an_error_are_read_up_to_a_length() {
+    let read = |count: usize| {
+        let list = vec!["{\"a\":0}"; count].join(",");
+        let text =
+            format!(r#"{{"code": "full", "message": "no", "details": {{"all": [{list}]}}}}"#);
+        serde_json::from_str::<ErrorObject>(&text).unwrap()
+    };
+    let all = read(10).details;
+    assert_eq!(all["all"].as_array().unwrap().len(), 10);
+    let long = read(MAX_DETAILS_BYTES);
+    assert!(long.details.is_empty());
+    assert_eq!(long.message, "no");
+    for none in [r#""details": null"#, r#""details": {}"#, r#""agent": "a""#] {
+        let error: ErrorObject =
+            serde_json::from_str(&format!(r#"{{"code": "x", {none}}}"#)).unwrap();
+        assert!(error.details.is_empty(), "{none}");
+    }
+    let malformed = r#"{"code": "x", "details": [1]}"#;
+    assert!(serde_json::from_str::<ErrorObject>(malformed).is_err());
+    // Not only text is read.
+    let value = serde_json::json!({"code": "x", "details": {"left": 1}});
+    let error: ErrorObject = serde_json::from_value(value).unwrap();
+    assert_eq!(error.details["left"], 1);
 }

@@ -240,6 +240,15 @@ fn hostile_schema_is_bounded() {
         "properties": {"a": {"$ref": format!("#/$defs/d{}", n + 1)}, "b": {"$ref": format!("#/$defs/d{}", n + 1)}},
         "required": ["a", "b"]})
     };
+    // A class with hundreds of ranges.
+    let letters: Map<String, Value> = (0..500)
+        .map(|n| {
+            (
+                format!("field{n}"),
+                json!({"type": "string", "pattern": "\\p{L}{1000}"}),
+            )
+        })
+        .collect();
     let bomb: Map<String, Value> = (0..60).map(|n| (format!("d{n}"), doubled(n))).collect();
     for schema in [
         json!({"$ref": "#"}),
@@ -252,6 +261,7 @@ fn hostile_schema_is_bounded() {
             "enum": [long], "pattern": long, "format": long}}, "required": [long]}),
         json!({"type": "string", "pattern": "((((a{1000}){1000}){1000}){1000})"}),
         json!({"type": "string", "pattern": "(".repeat(1_900)}),
+        json!({"properties": letters, "required": letters.keys().collect::<Vec<_>>()}),
         json!({"type": "array", "minItems": 1e300, "items": {"type": "string", "minLength": 1e300}}),
         json!({"type": "object", "minProperties": 900, "additionalProperties": {"$ref": "#"}}),
         json!({"type": "object", "propertyNames": {"$ref": "#"}, "minProperties": 3}),

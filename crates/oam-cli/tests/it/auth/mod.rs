@@ -37,9 +37,11 @@ fn user_is_added_listed_rotated_and_revoked() {
     );
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
-    let again = sandbox.oam(&add);
-    assert_eq!(again.code, 2, "the file is not replaced: {again:?}");
     let before = std::fs::read_to_string(&path).unwrap();
+    sandbox
+        .oam(&add)
+        .assert_failure(&add, 1, &["user 'shop-1' exists"]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
     let rotated = json(&sandbox, &["auth", "user", "rotate", "shop-1"]);
     assert_eq!(rotated["reloaded"], serde_json::json!([]));
     assert_ne!(std::fs::read_to_string(&path).unwrap(), before);
