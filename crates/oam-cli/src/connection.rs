@@ -7,8 +7,23 @@ use tokio::sync::Notify;
 use crate::cli::Target;
 use crate::failure::Failure;
 
-/// Connects to the mesh that the arguments or the environment select.
+/// Connects to the mesh that the arguments or the environment select. The command ends when the mesh refuses its credentials
+/// later.
 pub(crate) async fn connect(target: Target) -> Result<AgentMesh, Failure> {
+    let mesh = connect_to_stay(target).await?;
+    let mut states = mesh.status_changes();
+    tokio::spawn(async move {
+        while let Some(state) = states.next().await {
+            if state == ConnectionState::Refused {
+                REFUSED.notify_one();
+            }
+        }
+    });
+    Ok(mesh)
+}
+
+/// As [`connect`], for a command that others rely on: it goes on when its credentials file is replaced.
+pub(crate) async fn connect_to_stay(target: Target) -> Result<AgentMesh, Failure> {
     let mut builder = AgentMesh::builder();
     if let Some(url) = target.url {
         builder = builder.url(url);
@@ -19,16 +34,7 @@ pub(crate) async fn connect(target: Target) -> Result<AgentMesh, Failure> {
     if let Some(creds) = target.creds {
         builder = builder.credentials(creds);
     }
-    let mesh = builder.connect().await?;
-    let mut states = mesh.status_changes();
-    tokio::spawn(async move {
-        while let Some(state) = states.next().await {
-            if state == ConnectionState::Refused {
-                REFUSED.notify_one();
-            }
-        }
-    });
-    Ok(mesh)
+    Ok(builder.connect().await?)
 }
 
 /// Notified when a mesh refuses the credentials of the command later.

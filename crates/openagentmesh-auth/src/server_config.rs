@@ -113,19 +113,27 @@ impl ServerConfig {
         let bare = self.address.strip_prefix('[');
         let bare = bare.and_then(|rest| rest.strip_suffix(']'));
         let bare = bare.unwrap_or(&self.address);
+        let invalid = || AuthError::Invalid {
+            what: "address to listen on",
+            value: self.address.clone(),
+            allowed: "an IP address or the name of a host is needed, without a port, as in 10.0.0.2",
+        };
         let is_name = |text: &str| {
             let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
             !text.is_empty() && text.chars().all(is_of_name)
         };
+        let (bare, zone) = bare
+            .split_once('%')
+            .map_or((bare, None), |(bare, zone)| (bare, Some(zone)));
         match bare.parse() {
-            Ok(IpAddr::V6(address)) => Ok(format!("[{address}]:{port}")),
-            Ok(IpAddr::V4(address)) => Ok(format!("{address}:{port}")),
+            Ok(IpAddr::V6(address)) => match zone {
+                None => Ok(format!("[{address}]:{port}")),
+                Some(zone) if is_name(zone) => Ok(format!("[{address}%{zone}]:{port}")),
+                Some(_) => Err(invalid()),
+            },
+            Ok(IpAddr::V4(address)) if zone.is_none() => Ok(format!("{address}:{port}")),
             Err(_) if is_name(&self.address) => Ok(format!("{}:{port}", self.address)),
-            Err(_) => Err(AuthError::Invalid {
-                what: "address to listen on",
-                value: self.address.clone(),
-                allowed: "an IP address or the name of a host is needed, without a port, as in 10.0.0.2",
-            }),
+            Ok(IpAddr::V4(_)) | Err(_) => Err(invalid()),
         }
     }
 }
@@ -140,12 +148,23 @@ mod tests {
             ("0.0.0.0", "0.0.0.0:4222"),
             ("::1", "[::1]:4222"),
             ("[::1]", "[::1]:4222"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:4222"),
             ("mesh.example.com", "mesh.example.com:4222"),
         ] {
             let config = ServerConfig::new("/data").listen(address);
             assert_eq!(config.listen_on().unwrap(), expected);
         }
-        for invalid in ["", " ", "127.0.0.1 ", "10.0.0.1:99", "x\"y", "[]", "[a]"] {
+        for invalid in [
+            "",
+            " ",
+            "127.0.0.1 ",
+            "10.0.0.1:99",
+            "x\"y",
+            "[]",
+            "[a]",
+            "::1%",
+            "1.1.1.1%a",
+        ] {
             let config = ServerConfig::new("/data").listen(invalid);
             assert!(config.listen_on().is_err(), "{invalid:?}");
         }

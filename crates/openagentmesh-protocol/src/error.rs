@@ -205,7 +205,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// The body of an error reply.
+/// The body of an error reply. It is read from JSON, by `serde_json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorObject {
     /// The kind of the error.

@@ -20,7 +20,7 @@ pub(crate) fn null_is_yes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Ok(Option::deserialize(deserializer)?.unwrap_or(true))
 }
 
-/// A value that should be a text. What is none, which may be large, is not kept.
+/// A value that should be a text. Any other value, which may be large, is not kept.
 pub(crate) enum Text<'t> {
     Null,
     Value(Cow<'t, str>),

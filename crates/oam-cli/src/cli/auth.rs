@@ -170,10 +170,12 @@ fn granted<P>(
         Shared::Granted(granted) => Some(granted),
     });
     let granted: Vec<Granted<P>> = shared.collect();
-    if count > 1 && granted.len() < count {
+    if !granted.is_empty() && granted.len() < count {
         return Err(AuthError::InvalidGrants {
             role: role.as_str(),
-            problem: format!("{option} none is given beside others; leave it or the others out"),
+            problem: format!(
+                "{option} none and other values of {option} contradict each other; leave one of them out"
+            ),
         });
     }
     Ok(granted)

@@ -277,9 +277,15 @@ impl Receiving {
         self.source.allow(credit);
         let mut headers = Outgoing::default();
         CallerSignal::Credit(credit).write(&mut headers);
-        let publisher = &self.request.session().connection.publisher;
-        let sent = publisher.publish(subject.clone(), None, headers.0, Bytes::new());
-        sent.await?;
+        let connection = &self.request.session().connection;
+        let sent = connection
+            .publisher
+            .publish(subject.clone(), None, headers.0, Bytes::new());
+        tokio::select! {
+            biased;
+            sent = sent => sent?,
+            refused = connection.refused() => return Err(self.request.about(refused)),
+        }
         self.window.give(credit);
         self.source.grant(credit);
         Ok(())
@@ -367,7 +373,8 @@ impl Receiving {
         let (agent, next) = (&self.request.name, self.next_seq);
         let problem = match limit {
             Limit::Credit => format!(
-                "too many chunks: agent '{agent}' sent chunk {next} without credit for it; its host ignores the window"
+                "too many chunks: agent '{agent}' had credit for {} and sent more; its host ignores the window",
+                self.source.allowed()
             ),
             Limit::Memory => format!(
                 "chunks too large: {} MiB of agent '{agent}' waited before chunk {next}; take chunks faster or set a \

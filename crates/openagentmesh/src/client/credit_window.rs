@@ -6,9 +6,8 @@ use tokio::time::Instant;
 
 /// The credit that a consumer has granted to its host, and the chunks that it has taken since.
 ///
-/// The default window begins with a few chunks, because their size is not known. It has
-/// [`USUAL_CHUNKS`](Self::USUAL_CHUNKS) once a chunk was taken, or fewer large ones. It grows while its consumer waits for
-/// chunks, because the round trip may then be the limit. It also grows while the consumer takes half a window within
+/// The default window begins with a few chunks, because their size is not known. It doubles while its consumer waits for
+/// chunks, because the round trip may then be the limit. It also doubles while the consumer takes half a window within
 /// [`FAST_REFILL`](Self::FAST_REFILL), so that the host does more work each time it is woken. A slow consumer and large
 /// chunks keep the window small.
 #[derive(Debug, Clone)]
@@ -21,14 +20,13 @@ pub(super) struct Window {
     waited: bool,
     /// The time of the last credit.
     given: Instant,
-    largest_chunk: usize,
+    /// The largest chunk in bytes since the last credit, and before it since the one before.
+    largest: [usize; 2],
 }
 
 impl Window {
     /// The first size of a growing window, in chunks. As many of the largest messages fit into the memory for waiting chunks.
     const FIRST_CHUNKS: u32 = 8;
-    /// The size of a growing window after the first credit, in chunks.
-    const USUAL_CHUNKS: u32 = 128;
     /// The least size of a growing window whose chunks are large, in chunks: one is taken while the next one is sent.
     const MIN_CHUNKS: u32 = 2;
     /// The limits of growth, in chunks and in bytes of memory.
@@ -57,7 +55,7 @@ impl Window {
             taken: 0,
             waited: false,
             given: Instant::now(),
-            largest_chunk: 1,
+            largest: [1, 1],
         }
     }
 
@@ -69,7 +67,7 @@ impl Window {
     /// Counts a chunk that takes so many bytes of memory.
     pub(super) fn take(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_add(1);
-        self.largest_chunk = self.largest_chunk.max(bytes);
+        self.largest[0] = self.largest[0].max(bytes);
     }
 
     /// The consumer has to wait for a chunk.
@@ -90,6 +88,7 @@ impl Window {
         self.taken = 0;
         self.waited = false;
         self.given = Instant::now();
+        self.largest = [1, self.largest[0]];
     }
 
     fn outstanding(&self) -> u32 {
@@ -98,21 +97,20 @@ impl Window {
 
     /// The window after the next credit.
     fn next(&self) -> u32 {
-        let usual = if self.grows { Self::USUAL_CHUNKS } else { 0 };
         let chunks = if self.grows && (self.waited || self.given.elapsed() < Self::FAST_REFILL) {
             self.chunks * 2
         } else {
             self.chunks
         };
-        chunks.max(usual).min(self.limit())
+        chunks.min(self.limit())
     }
 
-    /// The largest window for chunks of the size seen.
+    /// The largest window for chunks as large as the last ones.
     fn limit(&self) -> u32 {
         if !self.grows {
             return self.chunks;
         }
-        let chunks = Self::MAX_BYTES / self.largest_chunk;
+        let chunks = Self::MAX_BYTES / self.largest[0].max(self.largest[1]);
         let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
         chunks.clamp(Self::MIN_CHUNKS, Self::MAX_CHUNKS)
     }
@@ -143,22 +141,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn window_of_a_waiting_consumer_grows() {
         let mut window = Window::growing();
-        assert_eq!(window.chunks(), Window::FIRST_CHUNKS);
+        assert_eq!(window.chunks(), 8);
         assert_eq!(
             slow_credit(&mut window, 100).await,
-            128 - 4,
-            "the usual window"
-        );
-        assert_eq!(
-            slow_credit(&mut window, 100).await,
-            64,
+            4,
             "the consumer did not wait"
         );
         window.wait();
-        assert_eq!(slow_credit(&mut window, 100).await, 64 + 128);
+        assert_eq!(slow_credit(&mut window, 100).await, 4 + 8);
         assert_eq!(
             slow_credit(&mut window, 100).await,
-            128,
+            8,
             "the consumer has not waited since"
         );
         for _ in 0..10 {
@@ -171,8 +164,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn window_of_a_fast_consumer_grows() {
         let mut window = Window::growing();
-        assert_eq!(credit(&mut window, 100), 128 - 4);
-        assert_eq!(credit(&mut window, 100), 64 + 128);
+        assert_eq!(credit(&mut window, 100), 4 + 8);
         for _ in 0..10 {
             credit(&mut window, 100);
         }
@@ -180,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn window_of_large_chunks_stays_small() {
+    async fn window_of_large_chunks_is_small() {
         let mut window = Window::growing();
         let (medium, large, largest) = (16 * 1024, 1024 * 1024, 64 * 1024 * 1024);
         for _ in 0..10 {
@@ -195,6 +187,17 @@ mod tests {
         assert_eq!(window.chunks(), 4, "4 MiB");
         credit(&mut window, largest);
         assert_eq!(window.chunks(), Window::MIN_CHUNKS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn window_grows_again_after_a_large_chunk() {
+        let mut window = Window::growing();
+        credit(&mut window, 4 * 1024 * 1024);
+        assert_eq!(window.chunks(), Window::MIN_CHUNKS);
+        for _ in 0..20 {
+            credit(&mut window, 100);
+        }
+        assert_eq!(window.chunks(), Window::MAX_CHUNKS);
     }
 
     #[tokio::test(start_paused = true)]

@@ -109,12 +109,13 @@ impl<Out> StreamRequest<Out> {
     }
 
     /// Sets the number of chunks that may be in flight or wait to be taken, from 1 to 32,768. The host
-    /// produces no more until some are taken. The default window begins at 8 chunks, then has 128. It grows up to 4,096 chunks
-    /// as long as chunks are taken as fast as they arrive. Large chunks make it smaller, so that it has 4 MiB of memory, but
-    /// at least 2 chunks.
+    /// produces no more until some are taken. The default window begins at 8 chunks. It grows up to 4,096 chunks as long as
+    /// chunks are taken as fast as they arrive. Large chunks make it smaller, so that it has 4 MiB of memory, but at least 2
+    /// chunks.
     ///
-    /// At most 64 MiB of chunks wait to be taken, whatever the window; beyond it the stream ends with
-    /// `chunk_sequence_error`. Hosts of the published Python SDK ignore the window, and their chunks are bounded by number
+    /// At most 64 MiB of chunks wait to be taken, whatever the window, each with its headers; beyond it the stream ends with
+    /// `chunk_sequence_error`. The default window reaches that only if chunks suddenly become many times larger and are not
+    /// taken. Hosts of the published Python SDK ignore the window, and their chunks are bounded by number
     /// too.
     pub fn window(mut self, chunks: u32) -> Self {
         self.0

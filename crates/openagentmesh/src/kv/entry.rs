@@ -46,9 +46,15 @@ impl KvEntry {
 
     fn invalid(&self, expected: &str, cause: impl Into<BoxError>) -> Error {
         // The error of a wrong type repeats the value, which any peer may have written.
-        let (key, cause) = (&self.key, shorten(&cause.into(), MAX_MESSAGE_CHARS));
-        let message = format!("unexpected value of key '{key}': {cause}; expected {expected}");
-        Error::raised(ErrorCode::InvalidInput, message).with_source(cause)
+        let (key, cause) = (&self.key, cause.into());
+        let reason = shorten(&cause, MAX_MESSAGE_CHARS);
+        let is_whole = reason == cause.to_string();
+        let message = format!("unexpected value of key '{key}': {reason}; expected {expected}");
+        let invalid = Error::raised(ErrorCode::InvalidInput, message);
+        match is_whole {
+            true => invalid.with_source(cause),
+            false => invalid.with_source(reason),
+        }
     }
 }
 

@@ -104,11 +104,21 @@ impl MonitoredMesh {
     ///
     /// # Errors
     ///
-    /// `connection_denied` when the server does not permit to write the lease. All other problems may end.
+    /// `connection_denied` when the server does not permit to write the lease. All other problems may end: the bucket may be
+    /// created later.
     pub(crate) async fn check_permission(&self, own: &InstanceId) -> Result<()> {
         const NO_REVISION: u64 = i64::MAX as u64;
+        let lease = subject::kv(LEASES, MONITOR_KEY);
         match self.try_write_lease(own, NO_REVISION).await {
-            Err(error) if error.code() == &ErrorCode::ConnectionDenied => Err(error),
+            Err(error)
+                if error.code() == &ErrorCode::ConnectionDenied
+                    && error
+                        .details()
+                        .get("subject")
+                        .is_some_and(|denied| *denied == lease) =>
+            {
+                Err(error)
+            }
             Ok(_) | Err(_) => Ok(()),
         }
     }

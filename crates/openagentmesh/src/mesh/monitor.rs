@@ -124,7 +124,8 @@ impl Monitor {
                 &self.session.directory,
             )
             .observed_by(self.observer);
-            mesh.check_permission(&self.own).await?;
+            let checked = stop.run_until_cancelled(mesh.check_permission(&self.own));
+            checked.await.transpose()?;
             let advisories = match self.system {
                 Some(builder) => {
                     let (system, _, url) = builder.dial().await?;

@@ -24,6 +24,9 @@ use crate::util::backoff::Backoff;
 const CURRENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of concurrent reads of a list without a consumer.
 const MAX_CONCURRENT: usize = 64;
+/// The number of subjects up to which a list reads each with a request rather than lose the connection. For more, that takes
+/// longer than another connection.
+const MAX_SINGLE_READS: usize = 4096;
 /// The back-off of lists that lack a write.
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 const MAX_DELAY: Duration = Duration::from_millis(250);
@@ -69,8 +72,10 @@ async fn read<H: Handle>(
     filter: String,
     headers_only: bool,
 ) -> Result<Vec<StoredMessage>> {
-    if bucket.count_unreadable().await? > 0 {
-        return read_each(bucket, &filter, headers_only).await;
+    if bucket.has_unreadable(&filter).await?
+        && let Some(listed) = read_each(bucket, &filter, headers_only, MAX_SINGLE_READS).await?
+    {
+        return Ok(listed);
     }
     let mut consumer = OrderedConsumer::open(
         Arc::clone(bucket),
@@ -80,7 +85,8 @@ async fn read<H: Handle>(
     )
     .await?;
     if consumer.reads_one_by_one() {
-        return read_each(bucket, &filter, headers_only).await;
+        let listed = read_each(bucket, &filter, headers_only, usize::MAX).await?;
+        return Ok(listed.unwrap_or_default());
     }
     let mut listed = Vec::new();
     while consumer.pending() > 0 {
@@ -104,18 +110,22 @@ async fn read<H: Handle>(
 }
 
 /// The list of a user who may have no consumers, or of a bucket with a message that the client cannot receive: the server names the subjects, and the last message of each is read with
-/// a request of its own.
+/// a request of its own. `None` if there are more than `max` subjects.
 async fn read_each<H: Handle>(
     bucket: &Arc<Bucket<H>>,
     filter: &str,
     headers_only: bool,
-) -> Result<Vec<StoredMessage>> {
+    max: usize,
+) -> Result<Option<Vec<StoredMessage>>> {
     let subjects = |handle: Arc<H>| async move {
         let subjects = handle.stream().info_with_subjects(filter).await?;
         let subjects: Vec<(String, usize)> = subjects.try_collect().await?;
         Ok::<_, BoxError>(subjects)
     };
     let subjects = bucket.try_with("list", Access::Open, subjects).await?;
+    if subjects.len() > max {
+        return Ok(None);
+    }
     let messages = subjects.into_iter().map(|(subject, _)| async move {
         let mut message = bucket.message("list", Find::Last(&subject)).await?;
         if headers_only && let Some(message) = &mut message {
@@ -131,7 +141,7 @@ async fn read_each<H: Handle>(
         .filter(|message| !matches!(message.meaning, Meaning::Malformed(_)))
         .collect();
     listed.sort_unstable_by_key(|message| message.sequence);
-    Ok(listed)
+    Ok(Some(listed))
 }
 
 /// A change of a watched bucket.

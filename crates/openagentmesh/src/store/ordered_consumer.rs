@@ -123,7 +123,6 @@ impl<H: Handle> OrderedConsumer<H> {
         start: Start,
         headers_only: bool,
     ) -> Result<Self> {
-        let unreadable = bucket.count_unreadable().await?;
         let mut consumer = Self {
             reconnections: bucket.connection().watch_reconnections(),
             seen_reconnections: bucket.connection().reconnections(),
@@ -137,10 +136,9 @@ impl<H: Handle> OrderedConsumer<H> {
             created: None,
             is_recreated: false,
             active: None,
-            // As if they had ended the connection again.
-            reads_next: unreadable > 0,
-            unexplained: unreadable,
-            search_until: Instant::now() + MAX_SEARCH,
+            reads_next: false,
+            unexplained: 0,
+            search_until: Instant::now(),
             read: None,
             pending: 0,
             backoff: Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY),

@@ -57,22 +57,32 @@ impl<H: Handle> Bucket<H> {
         }
     }
 
-    /// The number of known messages on which the client loses its connection; 0 once none of them is stored any longer, and
+    /// Whether `filter` matches a known message on which the client loses its connection, and which is still stored; `false`
     /// for a user who may not read single messages.
     ///
     /// # Errors
     ///
     /// Those of [`message`](Self::message), except `connection_denied`.
-    pub(super) async fn count_unreadable(&self) -> Result<u64> {
-        while let Some(sequence) = self.unreadable.first() {
-            match self.message("read", Find::Sequence(sequence)).await {
-                Ok(Some(message)) if message.is_suspect => return Ok(self.unreadable.len()),
-                Ok(_) => self.unreadable.remove(sequence),
-                Err(error) if is_denied(&error) => return Ok(0),
-                Err(error) => return Err(error),
+    pub(super) async fn has_unreadable(&self, filter: &str) -> Result<bool> {
+        match self.find_unreadable(filter).await {
+            Err(error) if is_denied(&error) => Ok(false),
+            found => found,
+        }
+    }
+
+    async fn find_unreadable(&self, filter: &str) -> Result<bool> {
+        for from in self.unreadable.sequences() {
+            let matching = self.message("read", Find::Next { filter, from }).await?;
+            let is_same = |found: &StoredMessage| found.sequence == from && found.is_suspect;
+            if matching.as_ref().is_some_and(is_same) {
+                return Ok(true);
+            }
+            let stored = self.message("read", Find::Sequence(from)).await?;
+            if !stored.as_ref().is_some_and(is_same) {
+                self.unreadable.remove(from);
             }
         }
-        Ok(0)
+        Ok(false)
     }
 
     /// As [`message`](Self::message), within an operation.

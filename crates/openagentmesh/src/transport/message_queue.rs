@@ -244,7 +244,6 @@ impl Queue {
     /// Whether `message` is an end marker that is kept in the full queue.
     fn keeps_end_marker(&self, message: &Message) -> bool {
         self.items.len() < MessageQueue::MAX_MESSAGES + Self::MAX_EXTRA_END_MARKERS
-            && message.payload.is_empty()
             && message.length <= Self::MAX_END_MARKER_BYTES
             && ChunkHeaders::read(&Received(message.headers.as_ref()))
                 .is_ok_and(|headers| headers.end)
@@ -363,6 +362,28 @@ mod tests {
         assert_eq!(items.len(), 8 + 1);
         assert!(matches!(items[8], Queued::Exceeded(Limit::Memory)));
         assert!(queue.next().now_or_never().is_some(), "has ended");
+    }
+
+    #[test]
+    fn error_after_large_chunks_is_kept() {
+        const MIB: usize = 1024 * 1024;
+        let queue = MessageQueue::with_credit(8);
+        for _ in 0..8 {
+            queue.push(Message {
+                length: 8 * MIB,
+                ..chunk_with_reply()
+            });
+        }
+        let mut end = HeaderMap::new();
+        end.insert("X-Mesh-Stream-End", "true");
+        queue.push(Message {
+            payload: Bytes::from_static(b"{\"code\": \"handler_error\"}"),
+            ..message(end, 200)
+        });
+        let items: Vec<Queued> =
+            std::iter::from_fn(|| queue.next().now_or_never().flatten()).collect();
+        assert_eq!(items.len(), 9);
+        assert!(matches!(&items[8], Queued::Message(end) if end.length == 200));
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl ConnectionMonitor {
     /// The end of an error text: "; the connection to the mesh has been lost for 2 s", or nothing.
     pub(crate) fn lost(&self) -> LostConnection {
         let loss = *self.loss.borrow();
-        LostConnection(loss.map(|loss| (loss.since.elapsed(), loss.is_refused)))
+        LostConnection(loss.map(|loss| (loss.since.elapsed(), loss.is_refused())))
     }
 
     /// `error`, with the detail that the connection is lost if it is.
@@ -129,7 +129,7 @@ impl ConnectionMonitor {
     /// Resolves with an error while the server refuses the credentials. Cancel-safe.
     pub(crate) async fn refused(&self) -> Error {
         let mut loss = self.loss.subscribe();
-        let is_refused = |loss: &Option<Loss>| loss.is_some_and(|loss| loss.is_refused);
+        let is_refused = |loss: &Option<Loss>| loss.is_some_and(|loss| loss.is_refused());
         // The sender lives as long as this monitor.
         drop(loss.wait_for(is_refused).await);
         Denial::of_credentials().to_error()
@@ -280,7 +280,7 @@ impl ConnectionMonitor {
                     let is_new = loss.is_none();
                     loss.get_or_insert_with(|| Loss {
                         since: Instant::now(),
-                        is_refused: false,
+                        refusals: 0,
                     });
                     is_new
                 });
@@ -294,17 +294,16 @@ impl ConnectionMonitor {
                 }
             }
             Event::ClientError(ClientError::Other(error)) if is_refusal(error) => {
-                let is_first = self.loss.send_if_modified(|loss| {
-                    let known = loss.as_mut().filter(|loss| !loss.is_refused);
-                    known.map(|loss| loss.is_refused = true).is_some()
-                });
-                if is_first {
+                if self.count_refusals(|refusals| refusals.saturating_add(1)) {
                     tracing::warn!("{}; reconnecting", Denial::REFUSAL);
                     self.denials.refuse();
                 }
             }
             // Comes with every failed attempt, several times a second.
-            Event::ClientError(error) => tracing::debug!(error = %Visible(error), "connection"),
+            Event::ClientError(error) => {
+                self.count_refusals(|_| 0);
+                tracing::debug!(error = %Visible(error), "connection");
+            }
             // Comes with every message that is dropped: a peer may send any number of them.
             Event::SlowConsumer(_) => {
                 let count = self.dropped_messages.fetch_add(1, Ordering::Relaxed) + 1;
@@ -314,6 +313,17 @@ impl ConnectionMonitor {
             }
             _ => tracing::warn!(event = %Visible(event), "connection"),
         }
+    }
+
+    /// Changes the number of refusals of the lost connection. Returns whether that changes its state.
+    fn count_refusals(&self, change: impl Fn(u32) -> u32) -> bool {
+        self.loss.send_if_modified(|loss| {
+            loss.as_mut().is_some_and(|loss| {
+                let was_refused = loss.is_refused();
+                loss.refusals = change(loss.refusals);
+                loss.is_refused() != was_refused
+            })
+        })
     }
 }
 

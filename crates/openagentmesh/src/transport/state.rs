@@ -23,8 +23,8 @@ pub enum ConnectionState {
     /// deadline.
     Lost,
     /// The connection is lost, and the server refuses the credentials of this process: they have expired, or were revoked or
-    /// replaced. It is dialed again, and credentials in a file are read again each time. Requests fail with
-    /// `connection_denied`.
+    /// replaced. It is dialed again, and credentials in a file are read again each time. Calls, streams and sends fail with
+    /// `connection_denied`; all else waits as while it is lost.
     Refused,
     /// The connection is closed, after [`shutdown`](crate::AgentMesh::shutdown) or the end of a client that the program
     /// has made. It is not dialed again.
@@ -35,8 +35,17 @@ pub enum ConnectionState {
 #[derive(Clone, Copy)]
 pub(super) struct Loss {
     pub(super) since: Instant,
-    /// Whether the server has refused the credentials since.
-    pub(super) is_refused: bool,
+    /// The number of the last attempts, one after the other, at which the server has refused the credentials.
+    pub(super) refusals: u32,
+}
+
+impl Loss {
+    /// Another server of a cluster may accept what one refuses that does not know the user yet.
+    const REFUSED_FROM: u32 = 2;
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refusals >= Self::REFUSED_FROM
+    }
 }
 
 impl fmt::Display for ConnectionState {
@@ -100,7 +109,7 @@ impl ConnectionStates {
 
 pub(super) fn state(loss: Option<&Loss>, is_lame: bool) -> ConnectionState {
     match loss {
-        Some(loss) if loss.is_refused => ConnectionState::Refused,
+        Some(loss) if loss.is_refused() => ConnectionState::Refused,
         Some(_) => ConnectionState::Lost,
         None if is_lame => ConnectionState::LameDuck,
         None => ConnectionState::Connected,

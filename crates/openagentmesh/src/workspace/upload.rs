@@ -465,7 +465,7 @@ async fn created(bucket: &ObjectBucket) -> Result<OffsetDateTime> {
 async fn remove(bucket: &ObjectBucket, nuid: &str) {
     match purge_chunks(bucket, nuid).await {
         Ok(()) => {}
-        // Who may not remove a chunk has not stored one.
+        // A user who may not remove chunks may not store them either.
         Err(error) if error.code() == &ErrorCode::ConnectionDenied => {
             tracing::debug!(%error, "chunks of an aborted upload are not removed");
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::cli::MeshMonitor;
-use crate::connection::connect;
+use crate::connection::connect_to_stay;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::live;
@@ -25,7 +25,7 @@ const MAX_QUEUED: usize = 4096;
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: MeshMonitor, printer: &Printer) -> Result<(), Failure> {
-    let mesh = connect(arguments.target).await?;
+    let mesh = connect_to_stay(arguments.target).await?;
     let (sender, receiver) = mpsc::channel(MAX_QUEUED);
     let skipped = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&skipped);

@@ -107,7 +107,7 @@ fn permissions_that_do_not_fit_the_role_are_invalid() {
         (&["--role", "invoker", "--kv", "a"], "PATTERN:rw"),
         (
             &["--role", "invoker", "--kv", "none", "--kv", "a:rw"],
-            "--kv none is given beside others",
+            "--kv none and other values",
         ),
         (
             &["--role", "invoker", "--kv", "limits.>:r"],

@@ -19,13 +19,16 @@ async fn pending_requests_of_a_revoked_user_end_with_the_reason() {
             std::future::pending::<u32>().await
         }
     });
-    let one = AgentSpec::new("shop.one", "Yields one number, and does not end.");
-    let one = one.handler(|_: u32| stream::iter([1_u32]).chain(stream::pending()));
-    within(worker.register([never, one])).await.unwrap();
+    let some = AgentSpec::new("shop.some", "Yields numbers, and does not end.");
+    let some = some.handler(|to: u32| stream::iter(0..to).chain(stream::pending()));
+    within(worker.register([never, some])).await.unwrap();
 
     let caller = mesh.invoker("bob").await;
-    let mut chunks = within(caller.stream::<u32>("shop.one", 1)).await.unwrap();
-    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 1);
+    let mut chunks = within(caller.stream::<u32>("shop.some", 1)).await.unwrap();
+    assert_eq!(within(chunks.next()).await.unwrap().unwrap(), 0);
+    // Of this one, chunks that have arrived are taken later, and credit is due then.
+    let mut many = within(caller.stream::<u32>("shop.some", 8)).await.unwrap();
+    assert_eq!(within(many.next()).await.unwrap().unwrap(), 0);
     let call = tokio::spawn(caller.call::<u32>("shop.never", 1).into_future());
     within(receives.recv()).await.unwrap();
     mesh.server.store.revoke(&"bob".parse().unwrap()).unwrap();
@@ -34,6 +37,15 @@ async fn pending_requests_of_a_revoked_user_end_with_the_reason() {
     let refused = within(chunks.next()).await.unwrap().unwrap_err();
     assert_eq!(refused.code(), &ErrorCode::ConnectionDenied, "{refused}");
     assert_eq!(refused.details()["credentials"], "refused", "{refused}");
+    let refused = within(async {
+        loop {
+            if let Err(refused) = many.next().await.unwrap() {
+                return refused;
+            }
+        }
+    });
+    let refused = refused.await;
+    assert_eq!(refused.code(), &ErrorCode::ConnectionDenied, "{refused}");
     let refused = within(call).await.unwrap().unwrap_err();
     assert_eq!(refused.code(), &ErrorCode::ConnectionDenied, "{refused}");
     assert_eq!(caller.status(), ConnectionState::Refused);

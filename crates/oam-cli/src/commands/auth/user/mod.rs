@@ -61,7 +61,7 @@ fn print_issued(
     printer.note("the file is the only copy of the user's key: keep it private");
     if user.grants.role() == Role::WorkerPython {
         printer.note(
-            "whoever may call these agents can make them publish wherever this role may, shared values and the catalog included; \
+            "a user who may call these agents can make them publish wherever this role may, shared values and the catalog included; \
              --kv '>:r' --files '>:r' takes values and files out of that",
         );
     }
