@@ -22,6 +22,8 @@ const LATE_BY: Duration = Duration::from_millis(50);
 const MAX_LATE_BY: Duration = Duration::from_millis(500);
 /// Maximum time for the reply to a late caller.
 const LATE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The number of lost replies from which on the rule is failed.
+const MAX_LOST: usize = 2;
 /// The number of requests until one of them has a caller that is not too late.
 const LATE_ATTEMPTS: usize = 3;
 
@@ -99,6 +101,7 @@ async fn check_sends(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
 
 /// Checks the reply to a caller that subscribes after it has sent the request.
 async fn check_late(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
+    let mut lost = Vec::new();
     for _ in 0..LATE_ATTEMPTS {
         let id = RequestId::random();
         let results = subject::results(&id);
@@ -114,14 +117,21 @@ async fn check_late(host: Host<'_>, body: &Bytes) -> Result<(), Error> {
             return Ok(());
         }
         if late_by <= MAX_LATE_BY {
-            let reason = format!(
-                "reply lost: none arrived within {} s for a caller that was {} ms late",
-                LATE_TIMEOUT.as_secs(),
-                late_by.as_millis()
-            );
-            host.verdicts.fail(rules::LATE, reason);
-            return Ok(());
+            lost.push(late_by);
         }
+        // One may be lost by a stall of the machine.
+        if lost.len() == MAX_LOST {
+            break;
+        }
+    }
+    if let Some(late_by) = lost.last() {
+        let reason = format!(
+            "reply lost: none arrived within {} s for a caller that was {} ms late",
+            LATE_TIMEOUT.as_secs(),
+            late_by.as_millis()
+        );
+        host.verdicts.fail(rules::LATE, reason);
+        return Ok(());
     }
     let reason = format!(
         "this machine is too busy to subscribe within {} ms",

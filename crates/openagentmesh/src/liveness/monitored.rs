@@ -104,22 +104,19 @@ impl MonitoredMesh {
     ///
     /// # Errors
     ///
-    /// `connection_denied` when the server does not permit to write the lease. All other problems may end: the bucket may be
-    /// created later.
+    /// `connection_denied` when the server does not permit to read or write the lease. All other problems may end: another
+    /// process may create the bucket later.
     pub(crate) async fn check_permission(&self, own: &InstanceId) -> Result<()> {
         const NO_REVISION: u64 = i64::MAX as u64;
-        let lease = subject::kv(LEASES, MONITOR_KEY);
-        match self.try_write_lease(own, NO_REVISION).await {
-            Err(error)
-                if error.code() == &ErrorCode::ConnectionDenied
-                    && error
-                        .details()
-                        .get("subject")
-                        .is_some_and(|denied| *denied == lease) =>
-            {
-                Err(error)
-            }
-            Ok(_) | Err(_) => Ok(()),
+        const CREATE: &str = "$JS.API.STREAM.CREATE.";
+        let Err(error) = self.try_write_lease(own, NO_REVISION).await else {
+            return Ok(());
+        };
+        let denied = error.details().get("subject");
+        let denied = denied.and_then(|subject| subject.as_str());
+        match denied.is_some_and(|subject| !subject.starts_with(CREATE)) {
+            true if error.code() == &ErrorCode::ConnectionDenied => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{TestMesh, eventually, within};
+use async_nats::HeaderMap;
 use futures::StreamExt;
 use openagentmesh::{AgentMesh, AgentSpec, ErrorCode};
 use serde_json::Value;
@@ -86,7 +87,14 @@ async fn shutdown_waits_for_agents_that_are_already_leaving() {
             }
         });
         let raw = test.raw().await;
-        eventually(|| async { raw.request("mesh.agent.gate", "".into()).await.err() }).await;
+        // Malformed: an agent that has not left yet refuses it at once.
+        let mut headers = HeaderMap::new();
+        headers.insert("X-Mesh-Timeout-Ms", "-1");
+        eventually(|| async {
+            let request = raw.request_with_headers("mesh.agent.gate", headers.clone(), "".into());
+            request.await.err()
+        })
+        .await;
         let second = host.clone();
         let mut second = tokio::spawn(async move { second.shutdown().await });
         // A shutdown that waits for nothing is over in this time.
