@@ -40,7 +40,8 @@ pub(super) struct Loss {
 }
 
 impl Loss {
-    /// Another server of a cluster may accept what one refuses that does not know the user yet.
+    /// The number of refusals in a row from which on the credentials are refused. Another server of a cluster may accept a
+    /// user whom one does not know yet.
     const REFUSED_FROM: u32 = 2;
 
     pub(super) fn is_refused(&self) -> bool {
