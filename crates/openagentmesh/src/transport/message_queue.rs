@@ -277,6 +277,21 @@ mod tests {
         }
     }
 
+    /// Adds chunks of 8 MiB, of which as many as 8 fit.
+    fn push_large_chunks(queue: &MessageQueue, count: usize) {
+        for _ in 0..count {
+            queue.push(Message {
+                length: MessageQueue::MAX_BYTES / 8,
+                ..chunk_with_reply()
+            });
+        }
+    }
+
+    /// The items that wait.
+    fn take_all(queue: &MessageQueue) -> Vec<Queued> {
+        std::iter::from_fn(|| queue.next().now_or_never().flatten()).collect()
+    }
+
     fn queue() -> Queue {
         MessageQueue::new().0.into_inner()
     }
@@ -340,8 +355,7 @@ mod tests {
         for _ in 0..10 {
             queue.push(chunk_with_reply());
         }
-        let items: Vec<Queued> =
-            std::iter::from_fn(|| queue.next().now_or_never().flatten()).collect();
+        let items = take_all(&queue);
         assert_eq!(items.len(), 5);
         assert!(matches!(items[4], Queued::Exceeded(Limit::Credit)));
         assert!(queue.next().now_or_never().is_some(), "has ended");
@@ -349,16 +363,9 @@ mod tests {
 
     #[test]
     fn chunks_beyond_the_memory_end_the_queue_whatever_the_credit() {
-        const MIB: usize = 1024 * 1024;
         let queue = MessageQueue::with_credit(1000);
-        for _ in 0..100 {
-            queue.push(Message {
-                length: 8 * MIB,
-                ..chunk_with_reply()
-            });
-        }
-        let items: Vec<Queued> =
-            std::iter::from_fn(|| queue.next().now_or_never().flatten()).collect();
+        push_large_chunks(&queue, 100);
+        let items = take_all(&queue);
         assert_eq!(items.len(), 8 + 1);
         assert!(matches!(items[8], Queued::Exceeded(Limit::Memory)));
         assert!(queue.next().now_or_never().is_some(), "has ended");
@@ -366,22 +373,15 @@ mod tests {
 
     #[test]
     fn error_after_large_chunks_is_kept() {
-        const MIB: usize = 1024 * 1024;
         let queue = MessageQueue::with_credit(8);
-        for _ in 0..8 {
-            queue.push(Message {
-                length: 8 * MIB,
-                ..chunk_with_reply()
-            });
-        }
+        push_large_chunks(&queue, 8);
         let mut end = HeaderMap::new();
         end.insert("X-Mesh-Stream-End", "true");
         queue.push(Message {
             payload: Bytes::from_static(b"{\"code\": \"handler_error\"}"),
             ..message(end, 200)
         });
-        let items: Vec<Queued> =
-            std::iter::from_fn(|| queue.next().now_or_never().flatten()).collect();
+        let items = take_all(&queue);
         assert_eq!(items.len(), 9);
         assert!(matches!(&items[8], Queued::Message(end) if end.length == 200));
     }
